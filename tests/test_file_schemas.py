@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from docs_generator.configuration_keys import CONFIGURATION_KEYS
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -19,7 +20,6 @@ from support.examples import examples
 from support.paths import ROOT
 
 from netwatch.config import load
-from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.config.sections import read_by_section
 from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import Key, Section

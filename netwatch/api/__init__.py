@@ -29,8 +29,8 @@ from netwatch.core.alert import (
 )
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.errors import NetwatchError as Error
+from netwatch.core.flow import ContradictionType
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import ContradictionType
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity
 from netwatch.core.verdict import VerdictKind as Verdict
 from netwatch.formats.alert_record import (

@@ -31,7 +31,7 @@ from typing import overload
 
 from netwatch import config as configuration
 from netwatch.api.options import host_name, load_apart, source_list
-from netwatch.config.replacements import Replacements
+from netwatch.config.layers import Replacements
 from netwatch.core.verdict import Confidence, Role
 from netwatch.formats.alert_record import App
 from netwatch.formats.typed_records import Record

@@ -23,11 +23,10 @@ from netwatch.api.options import (
     source_list,
 )
 from netwatch.api.records import Coverage
-from netwatch.config.replacements import Replacements
+from netwatch.config.layers import Replacements
 from netwatch.core.alert import Alert
-from netwatch.core.anomalies import limit_ether_types
 from netwatch.core.errors import NetwatchError
-from netwatch.core.statistics import RunStatistics
+from netwatch.core.statistics import RunStatistics, limit_ether_types
 from netwatch.core.text import escaped
 from netwatch.coverage.counts import Coverage as FlowCoverage
 from netwatch.engine import jobs as engine

@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 from netwatch.capture import pcap, pcapng
 from netwatch.capture.block import Source
-from netwatch.capture.compression import COMPRESSIONS, DecompressedStream, recognise_compression
+from netwatch.capture.compression import COMPRESSIONS, recognise_compression
+from netwatch.capture.decompression import DecompressedStream, ReadAhead
 from netwatch.capture.locations import (
     FileInfo,
     as_binary,
@@ -33,10 +34,9 @@ from netwatch.capture.not_read import (
     is_erf,
     is_own_evidence,
 )
-from netwatch.capture.read_ahead import ReadAhead
 from netwatch.capture.stream import FileStream, Stream, Windows
 from netwatch.core.errors import CaptureError
-from netwatch.core.system.processes import usable_cpus
+from netwatch.core.system.kernel import usable_cpus
 
 STDIN = "-"
 """The path that means standard input."""

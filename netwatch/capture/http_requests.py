@@ -21,8 +21,8 @@ import urllib3
 from netwatch import __version__
 from netwatch.capture.remote_file import RemoteError, TransientError
 from netwatch.core.exchange import CAPTURES, Exchange
-from netwatch.core.http_pool import contexts, open_pool
 from netwatch.core.text import without_secrets
+from netwatch.core.tls_sockets import contexts, open_pool
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager

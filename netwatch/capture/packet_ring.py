@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netwatch.capture import interfaces, privileges
+from netwatch.capture import interfaces
 from netwatch.capture import kernel_filter as bpf
 from netwatch.capture.block import FIELDS, Interface
 from netwatch.capture.framing import ARRAY_FULL, PACKET_TOO_LONG, walk_ring
@@ -261,7 +261,7 @@ def _open_socket(name: str, socket_type: int) -> socket.socket:
     family = getattr(socket, "AF_PACKET", None)
     if family is None:
         raise CaptureError(f"{name}: this system has no AF_PACKET, use --source scapy")
-    privileges.use_permitted()
+    interfaces.use_permitted()
     try:
         return socket.socket(family, socket_type, 0)
     except OSError as error:

@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from netwatch.capture import interfaces as links
-from netwatch.capture.block import Block
-from netwatch.capture.live_source import IDLE_INTERVAL, RecentNotes
+from netwatch.capture.block import IDLE_INTERVAL, Block, RecentNotes
 from netwatch.capture.packet_ring import MAX_SNAPLEN, PacketRing, RingOptions
 from netwatch.core.errors import CaptureError
 
@@ -42,7 +41,7 @@ _STATE_INTERVAL = 1.0
 
 
 class RingSource:
-    """Packets of `interfaces` as a `netwatch.capture.live_source.LiveSource`.
+    """Packets of `interfaces` as a `netwatch.capture.block.LiveSource`.
 
     The ring of each interface has `blocks` blocks of `block_size` bytes (a power of two, at least
     4096). Packets are truncated to `snaplen` bytes. `promiscuous` captures packets for other hosts

@@ -22,8 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from netwatch.capture import interfaces as links
-from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.capture.live_source import IDLE_INTERVAL, RecentNotes
+from netwatch.capture.block import FIELDS, IDLE_INTERVAL, Block, Interface, RecentNotes
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 
@@ -234,7 +233,7 @@ def _state(name: str) -> links.InterfaceState:
 
 
 class ScapySource:
-    """Packets of `interfaces` as a `netwatch.capture.live_source.LiveSource`, with times in µs.
+    """Packets of `interfaces` as a `netwatch.capture.block.LiveSource`, with times in µs.
 
     `freezes` is 0. On Linux the original length of packets longer than `snaplen` bytes is not
     known. Elsewhere packets come through libpcap; there packets that this host sends cannot be

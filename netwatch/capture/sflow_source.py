@@ -18,8 +18,7 @@ from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 
-from netwatch.capture.block import FIELDS, Block, Interface
-from netwatch.capture.live_source import IDLE_INTERVAL, RecentNotes
+from netwatch.capture.block import FIELDS, IDLE_INTERVAL, Block, Interface, RecentNotes
 from netwatch.capture.sflow import Datagram, SampledPacket, read
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import CaptureError, ParseError
@@ -59,7 +58,7 @@ class _Agent:
 
 class SflowSource:
     """Packets that are sampled and sent to `interfaces`, which are addresses with ports here, as a
-    `netwatch.capture.live_source.LiveSource`. `freezes` is 0. `dropped` counts the samples that
+    `netwatch.capture.block.LiveSource`. `freezes` is 0. `dropped` counts the samples that
     agents could not take and the datagrams that did not arrive. Raises `CaptureError`."""
 
     size = None

@@ -74,10 +74,14 @@ COMMANDS: Mapping[str, Command] = {
     "ledger": Command(
         "netwatch.cli.ledger:add", "progress of the archives that `scan --ledger` reads"
     ),
-    "serve": Command("netwatch.cli.serve:add", "serve the web console over a store"),
+    "serve": Command("netwatch.cli.console:add_serve", "serve the web console over a store"),
     "fleet": Command("netwatch.cli.fleet:add", "many sensors, one centre"),
-    "users": Command("netwatch.cli.users:add_users", "show and change the accounts of the console"),
-    "audit": Command("netwatch.cli.users:add_audit", "show, verify and export who looked at what"),
+    "users": Command(
+        "netwatch.cli.console:add_users", "show and change the accounts of the console"
+    ),
+    "audit": Command(
+        "netwatch.cli.console:add_audit", "show, verify and export who looked at what"
+    ),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
     "doctor": Command("netwatch.cli.doctor:add", "check this machine and all that is configured"),
     "completion": Command(

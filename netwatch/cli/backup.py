@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.group import add_store_option
 from netwatch.cli.printing import print_line, print_message
-from netwatch.cli.run_store import chosen_store
+from netwatch.cli.store import chosen_store
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 from netwatch.formats.values import rfc3339

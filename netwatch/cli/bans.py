@@ -20,9 +20,9 @@ from netwatch.config import Config, load
 from netwatch.core.tabular import aligned
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
-from netwatch.rules.ban_review import Finding, review_ban, state_on
 from netwatch.rules.bans import DEFAULT_BAN, Pack, load_pack, pack_ids
 from netwatch.rules.load import BUILTIN, load_signatures
+from netwatch.rules.policy import Finding, review_ban, state_on
 
 DEFAULT_WITHIN = 30
 """Days ahead in which a review counts as due."""

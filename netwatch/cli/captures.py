@@ -19,7 +19,7 @@ from netwatch.core.statistics import RunStatistics
 
 if TYPE_CHECKING:
     from netwatch.cli.outputs import RunDelivery
-    from netwatch.cli.run_store import RunStore
+    from netwatch.cli.store import RunStore
     from netwatch.cluster.archive import UnitCounts
     from netwatch.config import Config
     from netwatch.core.alert import Alert, Judgement
@@ -296,7 +296,7 @@ def _store(args: argparse.Namespace, command: str, config: "Config | None") -> "
     """The store that the run is kept in; raises `ConfigError` and `NetwatchError`."""
     if not args.store and args.store_path is None:
         return None
-    from netwatch.cli.run_store import RunStore
+    from netwatch.cli.store import RunStore
 
     return RunStore(args, command, config)
 

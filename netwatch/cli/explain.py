@@ -12,7 +12,7 @@ from pathlib import Path
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.group import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_record
-from netwatch.cli.run_store import chosen_store
+from netwatch.cli.store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.explain.page import as_record, page

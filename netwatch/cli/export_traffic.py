@@ -96,7 +96,7 @@ class Traffic:
                 captures.append(path)
         if not captures:
             return
-        from netwatch.engine.capture_files import observations
+        from netwatch.engine.jobs import observations
 
         unread = len(self._statistics.unread)
         yield from observations(captures, self._statistics)

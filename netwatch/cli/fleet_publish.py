@@ -177,7 +177,7 @@ def _examined(
 ) -> dict[str, dict[str, bytes]]:
     """The files of each kind, sets first, after they were examined together with what is in use."""
     from netwatch.fleet.publications import collect_configuration, examine_files
-    from netwatch.updates.set_check import read_examined
+    from netwatch.updates.update import read_examined
 
     found: dict[str, dict[str, bytes]] = {}
     shown = Path()

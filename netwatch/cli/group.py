@@ -69,7 +69,7 @@ class Group:
 
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a store; `netwatch.cli.run_store.chosen_store` reads it."""
+    """Add the option that names a store; `netwatch.cli.store.chosen_store` reads it."""
     parser.add_argument(
         "--store-path",
         metavar="URL",

@@ -304,7 +304,7 @@ def look(source: str, seconds: int) -> SiteSurvey:
 
 def _read(source: str, survey: SiteSurvey) -> None:
     from netwatch.core.statistics import RunStatistics
-    from netwatch.engine.capture_files import observations
+    from netwatch.engine.jobs import observations
 
     statistics = RunStatistics()
     for batch in observations([source], statistics):
@@ -322,13 +322,13 @@ def _is_interface(name: str) -> bool:
 
 
 def _listen(interface: str, seconds: int, survey: SiteSurvey) -> None:
-    from netwatch.capture import live_source
+    from netwatch.capture.block import LIVE_SOURCES, default_source
     from netwatch.core.statistics import RunStatistics
     from netwatch.dissect.consumer import DissectorOptions, WantsEverything
     from netwatch.engine.observe import Observer
 
     print_message(f"        listening on {interface} for {quantity(seconds, 'second')}")
-    opened = live_source.SOURCES[live_source.default_source()]([interface])
+    opened = LIVE_SOURCES[default_source()]([interface])
     until = time.monotonic() + seconds
     observer = Observer(WantsEverything(), RunStatistics(), DissectorOptions(), seed=0)
     try:

@@ -195,7 +195,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 def live(args: argparse.Namespace) -> int:
     """Run ``netwatch live``; the exit status."""
-    from netwatch.capture.live_source import default_source
+    from netwatch.capture.block import default_source
     from netwatch.cli import terminal
     from netwatch.cli.capture_options import log_options
     from netwatch.cli.printing import print_message

@@ -163,8 +163,8 @@ def rejudge(args: argparse.Namespace) -> int:
     gc.set_threshold(GC_THRESHOLD)
     from netwatch import config as configuration
     from netwatch.cli import terminal
-    from netwatch.cli.run_store import chosen_store
-    from netwatch.config.replacements import Replacements
+    from netwatch.cli.store import chosen_store
+    from netwatch.config.layers import Replacements
     from netwatch.core.errors import ConfigError, Problem
     from netwatch.store.options import require_extra
 

@@ -176,7 +176,7 @@ def _outputs(args: argparse.Namespace) -> list[Path]:
 
 def _collected(args: argparse.Namespace) -> "Report":
     """The report. Raises `ConfigError` and `NetwatchError`."""
-    from netwatch.cli.run_store import chosen_store
+    from netwatch.cli.store import chosen_store
     from netwatch.config import load
     from netwatch.core.private_files import below
     from netwatch.store.options import require_extra

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.listed_name import NameList
+from netwatch.core.names import NameList
 from netwatch.core.system.files import O_CLOEXEC
 from netwatch.core.text import quantity
 from netwatch.core.verdict import App

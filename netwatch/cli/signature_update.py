@@ -18,7 +18,7 @@ from netwatch.core.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from netwatch.updates.options import UpdateOptions
     from netwatch.updates.repository import Repository
-    from netwatch.updates.store import Installed
+    from netwatch.updates.set_format import Installed
     from netwatch.updates.update import UpdateResult
 
 _COMMAND = "netwatch signatures update"
@@ -155,7 +155,7 @@ def _options(args: argparse.Namespace) -> tuple["UpdateOptions", bool]:
 
 
 def _print(args: argparse.Namespace, result: "UpdateResult") -> None:
-    from netwatch.config.updates_section import note_held
+    from netwatch.config.layers import note_held
 
     installed = result.installed
     if args.format == "jsonl":
@@ -268,8 +268,12 @@ def add_publish(group: Group) -> None:
 def publish(args: argparse.Namespace) -> int:
     """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
     # Not at the top, because most commands of the group need none of it.
-    from netwatch.updates.set_check import DEFAULT_LIFE, DEFAULT_TIMESTAMP_LIFE, read_examined
-    from netwatch.updates.update import require_tuf
+    from netwatch.updates.update import (
+        DEFAULT_LIFE,
+        DEFAULT_TIMESTAMP_LIFE,
+        read_examined,
+        require_tuf,
+    )
 
     if bool(args.folder) == bool(args.init or args.refresh or args.rotate):
         message = "expected either FOLDER, or one of --init, --refresh and --rotate"

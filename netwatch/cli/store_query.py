@@ -200,11 +200,10 @@ def _entries(config: "Config", word: str) -> list[Any]:
 
 def _refuse_unknown(catalogue: "Catalogue", config: "Config", wanted: "Filter") -> None:
     """Raise `ConfigError` where a filter names what neither configuration nor store knows."""
-    from netwatch.config.known_words import configured_words
     from netwatch.core.user_yaml import Problems, did_you_mean
     from netwatch.store import queries
 
-    problems, configured = Problems(), configured_words(config)
+    problems, configured = Problems(), config.words
     asked = {"app": wanted.apps, "ban": wanted.bans, "network": wanted.networks}
     for kind, words in asked.items():
         for word, hint in queries.unknown_words(catalogue, kind, words, configured[kind]):

@@ -10,8 +10,7 @@ from netwatch import __version__
 from netwatch.cli.printing import print_message
 from netwatch.config import Config
 from netwatch.core.alert import IncidentKind, Judgement
-from netwatch.core.anomalies import limit_ether_types
-from netwatch.core.statistics import RunStatistics
+from netwatch.core.statistics import RunStatistics, limit_ether_types
 from netwatch.core.text import quantity
 from netwatch.core.verdict import Outcome
 from netwatch.coverage.counts import DEVICE_LIMIT, CoverageReport

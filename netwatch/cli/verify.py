@@ -132,7 +132,7 @@ def _finder(args: argparse.Namespace) -> _Find | None:
         return _alerts(args.alerts).get
     if args.store_path is None:
         return None
-    from netwatch.cli.run_store import chosen_store
+    from netwatch.cli.store import chosen_store
     from netwatch.explain.stored import from_store
 
     require_extra("netwatch verify")

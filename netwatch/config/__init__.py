@@ -4,8 +4,8 @@ All files are read before any mistake is reported, so that a user sees all mista
 with its file and line. The result is frozen and ready for use: networks, devices, signatures,
 policy, databases and outputs. Relative paths in a file count from the folder of that file.
 
-`netwatch.config.sections` and `netwatch.config.ban_sections` read the sections of the file,
-`netwatch.config.keys` describes their keys.
+`netwatch.config.layers` says where each section is read from; the modules called sections read
+them.
 """
 
 import contextvars
@@ -14,18 +14,29 @@ import gc
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from netwatch import __version__
-from netwatch.config.ban_sections import read_bans, read_exemptions
-from netwatch.config.layers import Layers
-from netwatch.config.replacements import NOTHING_REPLACED, Replacements
+from netwatch.config.layers import (
+    NOTHING_REPLACED,
+    Candidates,
+    Layers,
+    Replacements,
+    Updates,
+    read_layers,
+    read_updates,
+)
+from netwatch.config.policy_sections import (
+    devices_section,
+    read_bans,
+    read_exemptions,
+    read_refresh,
+)
 from netwatch.config.sections import (
     TopKeys,
-    devices_section,
     geoip_section,
     incidents_section,
     metrics_section,
@@ -34,16 +45,13 @@ from netwatch.config.sections import (
     read_data_protection,
     read_delivery,
     read_fleet,
-    read_layers,
     read_privacy,
-    read_refresh,
     read_store,
     search_suffixes_section,
     sensor_section,
     signatures_section,
     sinkholes_section,
 )
-from netwatch.config.updates_section import Updates, read_updates
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.file_keys import know_keys, read_key
@@ -57,18 +65,17 @@ from netwatch.language.sentences import sentence
 from netwatch.rules.bans import bans_version
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.documents import read_document
-from netwatch.rules.load import BUILTIN
 from netwatch.rules.policy import Policy
 
 if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
-    from netwatch.config.data_protection import DataProtection
+    from netwatch.config.data_sections import DataProtection
     from netwatch.config.fleet_section import FleetOptions
-    from netwatch.config.published import Published
+    from netwatch.config.layers import Published
     from netwatch.privacy.options import Privacy
     from netwatch.refresh.options import RefreshOptions
     from netwatch.store.options import Retention, StoreOptions
-    from netwatch.updates.store import Installed
+    from netwatch.updates.set_format import Installed
     from netwatch.watch.endpoint_options import EndpointOptions
 
 P = ParamSpec("P")
@@ -88,18 +95,18 @@ class Config:
 
     `path` is None for the built-in defaults. `learn` has the words of `LEARNING_SOURCES` from which
     devices are learned. `quiet_gap` is in ns. `is_sensor_named` says that `sensor_name` is written,
-    and not taken from the host. `metrics` is None without an endpoint.
-    `notes` are sentences on what a user may not expect, such as defaults in use. `outputs` are
-    the receivers of alerts, which are delivered from `outbox`. `sinkholes` are the addresses that
-    filters answer with. `files` are the files and folders
-    that the configuration was read from. `version` is a short hash of the configuration, the
-    inventory, the leases of lease files, the signatures and the bans, `bans_version` one of bans
-    and exemptions. `updates` is None unless the configuration has ``updates``, `store` unless it
-    has ``store``. `privacy` is None unless devices have pseudonyms, `retention` unless it is said
-    how long a store keeps what. `data_protection` is whom a person concerned may ask, `console`
-    the web console, and `fleet` the fleet that this machine belongs to, None where they are not
-    configured. `published` is what its centre has published to this sensor, None for no sensor of a
-    fleet. More unknown clients than `client_limit` are summed up (`netwatch.incidents.unproven`).
+    and not taken from the host. `metrics` is None without an endpoint. `notes` are sentences on
+    what a user may not expect, such as defaults in use. `outputs` are the receivers of alerts,
+    which are delivered from `outbox`. `sinkholes` are the addresses that filters answer with.
+    `files` are the files and folders that the configuration was read from. `version` is a short
+    hash of the configuration, the inventory, the leases of lease files, the signatures and the
+    bans, `bans_version` one of bans and exemptions. `updates` is None unless the configuration has
+    ``updates``, `store` unless it has ``store``. `privacy` is None unless devices have pseudonyms,
+    `retention` unless it is said how long a store keeps what. `data_protection` is whom a person
+    concerned may ask, `console` the web console, and `fleet` the fleet that this machine belongs
+    to, None where they are not configured. `published` is what its centre has published to this
+    sensor, None for no sensor of a fleet. More unknown clients than `client_limit` are summed up
+    (`netwatch.incidents.unproven`).
     """
 
     path: str | None
@@ -152,6 +159,15 @@ class Config:
             is_named=self.is_sensor_named,
         )
 
+    @property
+    def words(self) -> Mapping[str, Set[str]]:
+        """The words by which queries name the apps, bans and networks of this configuration."""
+        return {
+            "app": self.catalog.apps().keys(),
+            "ban": {ban.id for ban in self.policy.bans},
+            "network": {scope.network.name for scope in self.networks.scopes},
+        }
+
     def strip_search_suffix(self, name: str) -> str:
         """A name without the search suffix that a resolver appended: the longest that fits. A
         name that is nothing but a suffix is returned as it is."""
@@ -190,10 +206,9 @@ def load(
     """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
     built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
     `with_secrets`, a secret that cannot be read now is one, as it is for delivery, and so is a
-    missing file of the console. `candidate` is
-    the folder of a set that takes the place of the installed one, `candidate_configuration` that of
-    a configuration in place of the published one; `replacements` take the place of sections of the
-    file."""
+    missing file of the console. `candidate` is the folder of a set that takes the place of the
+    installed one, `candidate_configuration` that of a configuration in place of the published one;
+    `replacements` take the place of sections of the file."""
     fields = _open(path)
     base = Path(fields.file).parent
     notes: list[str] = []
@@ -205,7 +220,9 @@ def load(
     read_key(TopKeys, "version", fields, base)
     updates = read_updates(fields, base, notes, candidate)
     fleet = read_fleet(fields, base)
-    layers, published = read_layers(fields, fleet, notes, (candidate, candidate_configuration))
+    layers, published = read_layers(
+        fields, fleet, notes, Candidates(candidate, candidate_configuration)
+    )
     replacements.replace_in(layers)
     rules = _read_rules(layers, notes)
     reading = _Reading(fields, base, layers, with_secrets)
@@ -213,13 +230,13 @@ def load(
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
     incidents = incidents_section(layers.of("incidents")[0])
-    privacy, retention = read_privacy(layers, base)
+    privacy, retention = read_privacy(fields, layers.of("retention")[0], base)
     store = read_store(fields, base)
     if store is not None:
         store = replace(store, retention=retention or store.retention, unheard=incidents.unheard)
     fields.reject_unknown()
     fields.problems.raise_if_any()
-    files = [fields.file, *_named_files(layers)] if fields.file else []
+    files = [fields.file, *layers.named_files()] if fields.file else []
     if updates is not None:
         files.append(str(updates.state_file))
     if published is not None:
@@ -309,18 +326,18 @@ def load_catalog(
 
 def examine_set(path: str | None, folder: Path) -> list[Problem]:
     """What speaks against judging by the set in `folder` with the configuration at `path`."""
-    try:
-        # In a context of its own, because the set is not in use yet.
-        contextvars.copy_context().run(load, path, candidate=folder)
-    except ConfigError as error:
-        return error.problems
-    return []
+    return _examine(functools.partial(load, path, candidate=folder))
 
 
 def examine_configuration(path: str | None, folder: Path) -> list[Problem]:
     """What speaks against the published configuration in `folder`, beside the file at `path`."""
+    return _examine(functools.partial(load, path, candidate_configuration=folder))
+
+
+def _examine(load_candidate: Callable[[], Config]) -> list[Problem]:
     try:
-        contextvars.copy_context().run(load, path, candidate_configuration=folder)
+        # In a context of its own, because the candidate is not in use yet.
+        contextvars.copy_context().run(load_candidate)
     except ConfigError as error:
         return error.problems
     return []
@@ -330,63 +347,51 @@ def load_updates(path: str | None = None, *, with_installed: bool = True) -> Upd
     """``updates`` of the configuration, which is found as by `load`. Of the other sections only
     the syntax is checked. Raises `ConfigError`. Without `with_installed` the installed set is not
     read, so that one that is damaged can be replaced."""
-    fields = _open(path)
-    base = Path(fields.file).parent
-    if with_installed:
-        updates = read_updates(fields, base, [])
-    else:
+
+    def read(fields: Fields, base: Path) -> Updates | None:
+        if with_installed:
+            return read_updates(fields, base, [])
         from netwatch.updates.options import read_update_options
 
         options = read_update_options(fields, base)
-        updates = None if options is None else Updates(options)
-    fields.problems.raise_if_any()
-    return updates
+        return None if options is None else Updates(options)
+
+    return _read_alone(path, read)
 
 
 def load_store(path: str | None = None) -> "StoreOptions | None":
     """``store`` of the configuration, which is found as by `load`. Of the other sections only the
     syntax is checked. Raises `ConfigError`."""
-    fields = _open(path)
-    store = read_store(fields, Path(fields.file).parent)
-    fields.problems.raise_if_any()
-    return store
+    return _read_alone(path, read_store)
 
 
 def load_refresh(path: str | None = None) -> "RefreshOptions | None":
     """Where the inventory of the configuration is refreshed from, which is found as by `load`. The
     inventory itself is not read. Raises `ConfigError`."""
-    fields = _open(path)
-    options = read_refresh(fields, Path(fields.file).parent)
-    fields.problems.raise_if_any()
-    return options
+    return _read_alone(path, read_refresh)
 
 
 def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOptions]:
-    """The outputs and the outbox of the configuration, which is found as by `load`. Of the other
-    sections only the syntax is checked. Raises `ConfigError`."""
-    fields = _open(path)
-    base = Path(fields.file).parent
-    outputs, outbox = read_delivery(fields, base)
-    fields.problems.raise_if_any()
-    return outputs, outbox
+    """The outputs and the outbox of the configuration, as `load_store` its ``store``."""
+    return _read_alone(path, read_delivery)
 
 
 def load_fleet(path: str | None = None) -> "FleetOptions | None":
-    """``fleet`` of the configuration, which is found as by `load`. Of the other sections only the
-    syntax is checked. Raises `ConfigError`."""
-    fields = _open(path)
-    fleet = read_fleet(fields, Path(fields.file).parent)
-    fields.problems.raise_if_any()
-    return fleet
+    """``fleet`` of the configuration, as `load_store` its ``store``."""
+    return _read_alone(path, read_fleet)
 
 
 def load_console(path: str | None = None) -> "ConsoleOptions | None":
-    """``console`` of the configuration, which is found as by `load`; None without that section. Of
-    the other sections only the syntax is checked. Raises `ConfigError`."""
+    """``console`` of the configuration, as `load_store` its ``store``."""
+    return _read_alone(path, read_console)
+
+
+def _read_alone(path: str | None, read: Callable[[Fields, Path], T]) -> T:
+    """What `read` takes of the configuration. Raises `ConfigError`."""
     fields = _open(path)
-    console = read_console(fields, Path(fields.file).parent)
+    found = read(fields, Path(fields.file).parent)
     fields.problems.raise_if_any()
-    return console if fields.has("console") else None
+    return found
 
 
 def _open(path: str | None) -> Fields:
@@ -405,21 +410,6 @@ def _open(path: str | None) -> Fields:
         problems.raise_if_any()
     assert mapping is not None
     return Fields(mapping, found, problems, "the configuration")
-
-
-def _named_files(layers: Layers) -> list[str]:
-    """The files and folders that a configuration names, in a fixed order."""
-    (devices, devices_base), (signatures, signatures_base) = map(
-        layers.of, ("devices", "signatures")
-    )
-    (geoip, geoip_base), named = layers.of("geoip"), []
-    inventory = (devices.mapping.get("devices") or {}).get("inventory")
-    databases = geoip.mapping.get("geoip") or {}
-    named.append((devices_base, inventory))
-    named += [(geoip_base, databases.get(name)) for name in ("asn", "country")]
-    sources = signatures.mapping.get("signatures") or ()
-    named += [(signatures_base, source) for source in sources if source != BUILTIN]
-    return [str(base / str(text)) for base, text in named if text]
 
 
 def _version(layers: Layers, devices: Devices, catalog: Catalog, of_bans: str) -> str:

@@ -1,4 +1,4 @@
-"""The other sections of netwatch.yaml, one function each.
+"""The sections of netwatch.yaml, one function each, besides those with a module of their own.
 
 A function notes mistakes in the problems of `fields`, and returns a value that is complete even
 then. `base` is the folder of the configuration, from which relative paths count; `notes` collects
@@ -6,27 +6,19 @@ sentences on what a user may not expect.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwatch.config.layers import Layers
 from netwatch.core.errors import ConfigError
-from netwatch.core.file_keys import Key, Kind, key, mappings, read_key, read_section
-from netwatch.core.message import LEARNING_SOURCES
+from netwatch.core.file_keys import Key, Kind, key, read_key, read_section
 from netwatch.core.names import normalise_name
-from netwatch.core.period import UTC_ZONE
 from netwatch.core.system.files import host_name
 from netwatch.core.user_yaml import Fields, describe
-from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, TIMEZONE, number, texts, words_of
+from netwatch.core.value_kinds import NANOSECONDS, PATH, TEXT, number, texts
 from netwatch.core.verdict import CLIENT_LIMIT
 from netwatch.delivery.output import OutboxOptions, Output
-from netwatch.inventory.devices import Devices
-from netwatch.inventory.entry_table import EntryTable
 from netwatch.inventory.geo import Geo
-from netwatch.inventory.inventory_columns import HEADERS
-from netwatch.inventory.inventory_file import read_inventory
-from netwatch.inventory.lease_table import LEASE_LIMIT, LeaseTable
 from netwatch.inventory.networks import (
     Range,
     Scope,
@@ -43,12 +35,9 @@ from netwatch.rules.load import BUILTIN, read_signatures
 # What few configurations have is imported where it is read.
 if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
-    from netwatch.config.data_protection import DataProtection
+    from netwatch.config.data_sections import DataProtection
     from netwatch.config.fleet_section import FleetOptions
-    from netwatch.config.published import Published
-    from netwatch.inventory.lease_files import LeaseFile
     from netwatch.privacy.options import Privacy
-    from netwatch.refresh.options import RefreshOptions, Source
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
 
@@ -70,7 +59,7 @@ def read_by_section(entry: Fields, declared: Key, _: Path) -> Any:
 
 
 # What is in these is read by the function of the section, which is imported where it is there.
-_LIST = Kind("list of mappings", {"type": "array", "items": {"type": "object"}}, read_by_section)
+LIST = Kind("list of mappings", {"type": "array", "items": {"type": "object"}}, read_by_section)
 _MAPPING = Kind("mapping", {"type": "object"}, read_by_section)
 
 
@@ -84,15 +73,15 @@ class TopKeys:
         required="1, the version of this format",
     )
     networks: Any = key(
-        _LIST,
+        LIST,
         "the networks whose clients are judged; with an empty list every client is outside",
         shown="private ranges, class `service`",
     )
     devices: Any = key(_MAPPING, "the inventory, and what devices are learned from")
     bans: Any = key(
-        _LIST, "the bans; with an empty list nothing is forbidden", shown="the pack `default`"
+        LIST, "the bans; with an empty list nothing is forbidden", shown="the pack `default`"
     )
-    exemptions: Any = key(_LIST, "registered exemptions from bans")
+    exemptions: Any = key(LIST, "registered exemptions from bans")
     signatures: tuple[str, ...] = key(
         texts(),
         "the word `builtin`, signature files and folders of them; later ones override earlier",
@@ -113,7 +102,7 @@ class TopKeys:
     incidents: Any = key(_MAPPING, "how contacts become incidents", shown="see below")
     sensor: Any = key(_MAPPING, "how this sensor is called in alerts", shown="see below")
     metrics: Any = key(_MAPPING, "the metrics and health endpoint of a live capture")
-    outputs: Any = key(_LIST, "the receivers of alerts")
+    outputs: Any = key(LIST, "the receivers of alerts")
     spool: Any = key(
         _MAPPING, "the outbox on disk, from which alerts are delivered", shown="see below"
     )
@@ -151,119 +140,6 @@ def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
     if not scopes:
         notes.append(sentence("note-empty-networks"))
     return scopes
-
-
-def _read_sources(entry: Fields, declared: Key, base: Path) -> "tuple[Source, ...] | None":
-    if entry.value(declared.name) is None:
-        return None
-    from netwatch.refresh.options import read_sources
-
-    return read_sources(entry, base)
-
-
-def _read_lease_files(entry: Fields, declared: Key, base: Path) -> "tuple[LeaseFile, ...] | None":
-    if entry.value(declared.name) is None:
-        return None
-    from netwatch.inventory.lease_files import LeaseFile
-
-    files: tuple[LeaseFile, ...] = mappings(LeaseFile, "a lease file").read(entry, declared, base)
-    return tuple(file for file in files if file.path is not None)
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class DeviceKeys:
-    """The keys of ``devices``."""
-
-    inventory: str = key(
-        TEXT,
-        "a CSV file of devices, or a folder of dated ones: `devices-2023-03-01.csv` is valid from"
-        " that day until the day of the next one",
-        words="path",
-    )
-    timezone: str = key(
-        TIMEZONE, "time zone of the days in the inventory and in the names of dated files", UTC_ZONE
-    )
-    columns: dict[str, str] = key(
-        HEADERS, "what its columns are called", {}, shown="their own names"
-    )
-    sources: "tuple[Source, ...]" = key(
-        replace(_LIST, read=_read_sources, empty=()),
-        "where `netwatch inventory refresh` reads devices, to write `inventory`; the first one "
-        "takes precedence",
-    )
-    keep: int | None = key(
-        NANOSECONDS, "a refresh leaves out rows that ended longer ago", shown="for ever"
-    )
-    leases: "tuple[LeaseFile, ...]" = key(
-        replace(_LIST, read=_read_lease_files, empty=()), "lease files of DHCP servers"
-    )
-    learn: tuple[str, ...] = key(
-        words_of(LEARNING_SOURCES),
-        "protocols from which devices are learned: `dhcp` (DHCPv4 and DHCPv6), `mdns`, `arp` "
-        "(ARP and IPv6 neighbor discovery)",
-    )
-
-
-def devices_section(fields: Fields, base: Path) -> tuple[Devices, tuple[str, ...]]:
-    """The inventory, and the protocols from which devices are learned."""
-    section = fields.nested("devices", "devices")
-    if section is None:
-        return Devices(), ()
-    found = read_section(DeviceKeys, section, base)
-    _refresh(found, section, base)
-    if section.is_set("columns") and not section.is_set("inventory"):
-        section.add_problem("columns", "'columns': expected 'inventory' next to it, found none")
-    return Devices(_inventory(found, section, base), _leases(found, section)), found.learn
-
-
-def _inventory(found: DeviceKeys, section: Fields, base: Path) -> EntryTable:
-    """The rows of the inventory file, or of the dated files of the inventory folder."""
-    if not found.inventory:
-        return EntryTable()
-    place = base / found.inventory
-    if section.is_set("sources") and not place.exists():
-        section.add_problem(
-            "inventory",
-            f"'inventory': there is no {place} yet: 'netwatch inventory refresh' writes it",
-        )
-        return EntryTable()
-    if not place.is_dir():
-        return read_inventory(place, section.problems, found.columns, found.timezone)
-    from netwatch.inventory.inventory_file import read_inventory_folder
-
-    return read_inventory_folder(place, section.problems, found.columns, found.timezone)
-
-
-def _leases(found: DeviceKeys, section: Fields) -> LeaseTable:
-    """The leases of all lease files."""
-    if not found.leases:
-        return LeaseTable()
-    from netwatch.inventory.lease_files import read_leases
-
-    leases = [lease for file in found.leases for lease in read_leases(file, section.problems)]
-    if len(leases) > LEASE_LIMIT:
-        message = f"'leases': expected at most {LEASE_LIMIT:,} leases together, found more"
-        section.add_problem("leases", message)
-    return LeaseTable(leases[:LEASE_LIMIT])
-
-
-def read_refresh(fields: Fields, base: Path) -> "RefreshOptions | None":
-    """Where the inventory is refreshed from; None where it is not."""
-    section = fields.nested("devices", "devices")
-    if section is None:
-        return None
-    return _refresh(read_section(DeviceKeys, section, base), section, base)
-
-
-def _refresh(found: DeviceKeys, section: Fields, base: Path) -> "RefreshOptions | None":
-    if not (section.is_set("sources") or section.is_set("keep")):
-        return None
-    from netwatch.refresh.options import RefreshOptions, check_refresh
-
-    place = base / found.inventory
-    is_folder = found.inventory.endswith("/") or place.is_dir()
-    options = RefreshOptions(found.sources, place, is_folder, found.timezone, found.keep)
-    return check_refresh(options, section)
 
 
 def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
@@ -385,12 +261,13 @@ def read_delivery(
     return read_outputs(fields, base, with_secrets=with_secrets), spool
 
 
-def read_privacy(layers: Layers, base: Path) -> "tuple[Privacy | None, Retention | None]":
-    """Who has pseudonyms, and how long a store keeps what."""
-    fields, (above, _) = layers.local, layers.of("retention")
+def read_privacy(
+    fields: Fields, above: Fields, base: Path
+) -> "tuple[Privacy | None, Retention | None]":
+    """Who has pseudonyms, and how long a store keeps what, which is read from `above`."""
     if [fields.value("privacy"), above.value("retention")] == [None, None]:
         return None, None
-    from netwatch.config.privacy_section import privacy_section, retention_section
+    from netwatch.config.data_sections import privacy_section, retention_section
 
     return privacy_section(fields, base), retention_section(above)
 
@@ -399,7 +276,7 @@ def read_store(fields: Fields, base: Path) -> "StoreOptions | None":
     """Where what was seen is kept."""
     if fields.value("store") is None:
         return None
-    from netwatch.config.store_section import store_section
+    from netwatch.config.data_sections import store_section
 
     return store_section(fields, base)
 
@@ -408,7 +285,7 @@ def read_data_protection(fields: Fields) -> "DataProtection | None":
     """Whom a person concerned may ask."""
     if fields.value("data_protection") is None:
         return None
-    from netwatch.config.data_protection import data_protection_section
+    from netwatch.config.data_sections import data_protection_section
 
     return data_protection_section(fields)
 
@@ -432,18 +309,3 @@ def read_fleet(fields: Fields, base: Path) -> "FleetOptions | None":
     from netwatch.config.fleet_section import fleet_section
 
     return fleet_section(fields, base)
-
-
-def read_layers(
-    fields: Fields,
-    fleet: "FleetOptions | None",
-    notes: list[str],
-    candidates: tuple[Path | None, Path | None] = (None, None),
-) -> "tuple[Layers, Published | None]":
-    """The configuration with what the centre published to this sensor. `candidates` are a set and a
-    configuration in whose place others take."""
-    if fleet is None or not fleet.sensor:
-        return Layers(fields), None
-    from netwatch.config.published import Candidates, read_published
-
-    return read_published(fleet.published, fields, notes, Candidates(*candidates))

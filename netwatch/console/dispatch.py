@@ -39,7 +39,7 @@ from netwatch.console.view import (
 from netwatch.core.errors import NetwatchError
 from netwatch.language.language import LANGUAGES
 from netwatch.store.database import QueryTimeoutError
-from netwatch.watch.host_header import is_accepted, own_names
+from netwatch.watch.endpoint_options import is_accepted, own_names
 
 HTML = "text/html; charset=utf-8"
 

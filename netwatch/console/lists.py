@@ -10,7 +10,6 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import delete, func, insert, select
 
-from netwatch.config.known_words import configured_words
 from netwatch.console import tables
 from netwatch.console.rendering import address_of
 from netwatch.console.view import Download, Redirect, View, bad_request
@@ -67,7 +66,7 @@ def known_names(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
     or network that neither the configuration nor the store knows: its list would be empty, as if
     there had been no incident."""
     found = {name: text for name in names if (text := view.query.text(name))}
-    configured = configured_words(view.console.config)
+    configured = view.console.config.words
     for name in configured.keys() & found.keys():
         if [*unknown_words(view.console.catalogue, name, [found[name]], configured[name])]:
             raise bad_request(

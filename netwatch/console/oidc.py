@@ -38,8 +38,7 @@ from netwatch.console.accounts import account_of
 from netwatch.console.people import role_of
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.exchange import PROVIDER, Exchange
-from netwatch.core.http_pool import PoolOptions, open_pool
-from netwatch.core.tls_sockets import client_context
+from netwatch.core.tls_sockets import PoolOptions, client_context, open_pool
 from netwatch.store.database import Database
 
 MAX_ANSWER = 1 << 20

@@ -21,7 +21,7 @@ from netwatch.config import Config
 from netwatch.console.erasing import with_audit
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import PrivateFolder, below
-from netwatch.core.system.processes import yield_to_others
+from netwatch.core.system.kernel import yield_to_others
 from netwatch.core.text import escaped
 from netwatch.report import page as report_page
 from netwatch.report import tables

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args
 
-from netwatch.core.frame import EvidenceFrames
+from netwatch.core.flow import UNSEEN, ContradictionType, EvidenceFrames, LogInfo, Seen
 from netwatch.core.message import Evidence
-from netwatch.core.seen import UNSEEN, ContradictionType, LogInfo, Seen
 from netwatch.core.verdict import (
     NO_PLACE,
     App,

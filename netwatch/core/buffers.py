@@ -1,8 +1,14 @@
-"""The memory that compiled code reads and writes: its types, and how large tables get theirs.
+"""The memory that compiled code reads and writes: its types, how large tables get theirs, and bytes
+of it in words of eight.
 
-The compiled form declares the same as typed memoryviews in its ``.pxd``: ``const unsigned
+The compiled form declares the types as typed memoryviews in its ``.pxd``: ``const unsigned
 char[::1]`` for `Octets`, ``unsigned char[::1]`` for `Buffer`, ``long long[::1]`` and the like for
 `Words`.
+
+A label of a host name has letters, digits, ``-`` and ``_``. Compiled modules verify eight bytes of
+it at once, and make them lower case, by the functions of buffers.pxd. Interpreted ones take the
+same from here, and so do tests. There a function takes the address of bytes, here bytes and an
+offset.
 """
 
 import struct
@@ -22,6 +28,8 @@ Words: TypeAlias = "array[int] | memoryview"
 
 __all__ = ["Buffer", "Octets", "Words", "array", "zeroed"]
 
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
+
 
 def zeroed(typecode: Literal["B", "q"], count: int) -> memoryview:
     """`count` zeros of the type that `array.array` has by this code, at the start of a page.
@@ -32,3 +40,37 @@ def zeroed(typecode: Literal["B", "q"], count: int) -> memoryview:
     """
     size = max(count, 1) * struct.calcsize(typecode)
     return memoryview(private_pages(size)).cast(typecode)[:count]
+
+
+def word_of(data: Octets, at: int, size: int) -> int:
+    """The `size` bytes at `at`, but at most eight, as a word whose lowest byte is the first one;
+    the bytes that are missing in it are hyphens. The compiled form reads eight bytes in any
+    case."""
+    return int.from_bytes(bytes(data[at : at + min(size, 8)]).ljust(8, b"-"), "little")
+
+
+def put_word(out: Buffer, at: int, word: int) -> None:
+    """Write the eight bytes of a word."""
+    for i, byte in enumerate(word.to_bytes(8, "little")):
+        out[at + i] = byte
+
+
+def lowered(word: int) -> int:
+    """The word in lower case; 0 where a byte is none of a label's letters."""
+    return _lowered(word, _LETTERS)
+
+
+def lowered_name(word: int) -> int:
+    """The word in lower case; 0 where a byte is neither one of a label's letters nor a dot."""
+    return _lowered(word, _LETTERS + b".")
+
+
+def hash_of(data: Octets, at: int, size: int, salt: int) -> int:
+    """A hash of 63 bits of the `size` bytes at `at`, another one for each `salt`. It is not the one
+    of the compiled form: nothing but the speed of a table depends on it."""
+    return (hash(bytes(data[at : at + size])) ^ salt) & 0x7FFFFFFFFFFFFFFF
+
+
+def _lowered(word: int, letters: bytes) -> int:
+    raw = word.to_bytes(8, "little").lower()
+    return 0 if raw.translate(None, letters) else int.from_bytes(raw, "little")

@@ -1,5 +1,7 @@
 # cython: language_level=3
-"""What a parser read in one message of its protocol."""
+"""What is read from packets and logs: the packet that can carry a name, what a parser read in the
+message in it, and the observations that are made of that.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +11,8 @@ try:
     import cython
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+from netwatch.core.flow import Frame, LogInfo
 
 Evidence = Literal[
     "dns-query",
@@ -161,3 +165,75 @@ class Message:
     quic: QuicInfo | None = None
     anomalies: tuple[str, ...] = ()
     claims: tuple[AddressClaim, ...] = ()
+
+
+@cython.cclass
+@dataclass(frozen=True)
+class Packet:
+    """A packet that can carry a name: its position, time and endpoints.
+
+    `source` is the file or interface, and `number` counts its packets from 1. `time` is in ns with
+    `time_digits` significant digits after the second. Addresses are packed (4 or 16 bytes), MAC
+    addresses are 6 bytes, or None if the link type has none. `vlan` is the innermost VLAN id, or
+    None. `flow_id` identifies the flow within one run and has no meaning outside of it. `frames`
+    are the frames that contain the message, if frames are stored. `mark` says how the packet was
+    seen (`netwatch.core.flow`).
+    """
+
+    source: str
+    number: int
+    time: int
+    time_digits: int
+    transport: Literal["tcp", "udp"]
+    src: bytes
+    sport: int
+    dst: bytes
+    dport: int
+    src_mac: bytes | None
+    dst_mac: bytes | None
+    vlan: int | None
+    flow_id: int
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
+    mark: int = 0
+
+
+@cython.cclass
+@dataclass(frozen=True)
+class Observation:
+    """One name that one device showed on the network, with its evidence.
+
+    `time` is in ns with `time_digits` significant digits after the second. `source` is the file
+    or interface and `packet` the number of the packet in it, from 1; where `log` is given, it is
+    the number of the record in that log (of the line, where it has lines). A log may lack the
+    server (empty), a port (0), and the address of the client (empty); then `client_host` may be its
+    host name there. `flow_id` identifies the
+    flow within one run. `raw` is the name as it is in the packet, empty where that is `name`,
+    `asked` the name that was asked for, where `name` is an alias of it.
+    `frames` are the frames that prove the observation, if frames are stored: read without any other
+    packet, they show the same name. `mark` says how the packet was seen (`netwatch.core.flow`), 0
+    in a log.
+    """
+
+    time: int
+    time_digits: int
+    evidence: Evidence
+    name: str
+    client_ip: bytes
+    client_port: int
+    client_mac: bytes | None
+    server_ip: bytes
+    server_port: int
+    transport: Literal["tcp", "udp"]
+    vlan: int | None
+    source: str
+    packet: int
+    flow_id: int = 0
+    dns: DnsInfo | None = None
+    tls: TlsInfo | None = None
+    quic: QuicInfo | None = None
+    raw: str = ""
+    asked: str = ""
+    client_host: str = ""
+    log: LogInfo | None = None
+    frames: tuple[Frame, ...] = field(default=(), compare=False, repr=False)
+    mark: int = 0

@@ -1,10 +1,21 @@
-"""Host names in one spelling, wherever they come from.
+"""Host names in one spelling, wherever they come from, and the names of public lists.
 
 Names compare in lower case, without the trailing dot, in the A-label form of IDNA (RFC 5890).
 Bytes that cannot be part of a host name are escaped as in a zone file (RFC 1035 section 5.1): what
 was on the wire remains visible, and can neither break a line of output nor imitate another name.
 Where the spelling in the packet matters, as in a proof, `raw_name` has it.
+
+Lists are blocklists, routing lists and response policy zones: `netwatch.lists` reads them,
+`netwatch.rules.drift` and `netwatch.rules.draft` compare them with the catalogue.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from netwatch.core.errors import Problem
+
+ListedKind = Literal["host", "suffix", "glob", "pattern"]
 
 _HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _VISIBLE = bytes(byte for byte in range(0x21, 0x7F) if byte != 0x5C)
@@ -45,3 +56,43 @@ def raw_name(raw: bytes, name: str) -> str:
     its normal spelling `name`."""
     text = escape_bytes(raw)
     return "" if text == name else text
+
+
+@dataclass(frozen=True, slots=True)
+class ListedName:
+    """An entry of a list; `file` and `line` are where it is written.
+
+    A `host` is that name alone, a `suffix` the name and all below it, a `glob` is a name in which
+    ``*`` is any text inside one label. A `pattern` (keyword, regular expression) names nobody's
+    zone and is compared with nothing. `attributes` are what the list says of the entry, without
+    ``@`` or ``$``.
+    """
+
+    kind: ListedKind
+    name: str
+    file: str
+    line: int
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NameList:
+    """A list that was read.
+
+    `path` is how the user called it, `format` the id of its format, `digest` the SHA-256 of its
+    content, with that of the files it includes. `names` are without duplicates, and without those
+    that the list itself takes out again; `exceptions` are the names that it takes out. With
+    `exceptions_prevail` an exception also holds for listed names below it. `skipped` counts
+    entries that are no names by what they are. `problems` are lines that could not be read, at most
+    `netwatch.lists.findings.MAX_PROBLEMS` of them; `bad_lines` is how many there were.
+    """
+
+    path: str
+    format: str
+    digest: str
+    names: tuple[ListedName, ...]
+    exceptions: tuple[ListedName, ...]
+    exceptions_prevail: bool
+    skipped: Mapping[str, int]
+    problems: tuple[Problem, ...]
+    bad_lines: int

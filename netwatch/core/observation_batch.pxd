@@ -1,7 +1,7 @@
 cimport cython
 from netwatch.core.message cimport DnsInfo, Message, TlsInfo
-from netwatch.core.observation cimport Observation
-from netwatch.core.packet cimport Packet
+from netwatch.core.message cimport Observation
+from netwatch.core.message cimport Packet
 from netwatch.core.text_dictionary cimport TextDictionary
 
 @cython.final

@@ -22,25 +22,30 @@ if cython.compiled:
     from cython.cimports.netwatch.core.message import (
         DnsInfo,
         Message,
+        Observation,
+        Packet,
         QuicInfo,
         ShownName,
         TlsInfo,
     )
-    from cython.cimports.netwatch.core.observation import Observation
-    from cython.cimports.netwatch.core.packet import Packet
     from cython.cimports.netwatch.core.text_dictionary import TextDictionary
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.message import DnsInfo, Message, QuicInfo, ShownName, TlsInfo
-    from netwatch.core.observation import Observation
-    from netwatch.core.packet import Packet
+    from netwatch.core.message import (
+        DnsInfo,
+        Message,
+        Observation,
+        Packet,
+        QuicInfo,
+        ShownName,
+        TlsInfo,
+    )
     from netwatch.core.text_dictionary import TextDictionary
 
 from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.buffers import Words, zeroed
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame, LogInfo
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
-from netwatch.core.seen import LogInfo
 
 ROWS = 4096
 LIST_WORDS = 16_384

@@ -14,9 +14,9 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.libc.string import memcmp, memcpy
-    from cython.cimports.netwatch.core.host_words import hash_of
+    from cython.cimports.netwatch.core.buffers import hash_of
 else:
-    from netwatch.core.host_words import hash_of
+    from netwatch.core.buffers import hash_of
 
 from netwatch.core.buffers import Buffer, Octets, Words, zeroed
 

@@ -8,10 +8,9 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Literal, NamedTuple, Self, get_args
 
-from netwatch.core.frame import Frame
-from netwatch.core.observation import Observation
+from netwatch.core.flow import UNSEEN, Contradiction, Frame, Seen, Sender
+from netwatch.core.message import Observation
 from netwatch.core.period import period
-from netwatch.core.seen import UNSEEN, Contradiction, Seen, Sender
 
 Role = Literal["exclusive", "vendor", "embed", "cdn"]
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from netwatch.core.anomalies import is_unknown_ether_type, limit_ether_types
 from netwatch.core.flow import FlowClient
+from netwatch.core.statistics import is_unknown_ether_type, limit_ether_types
 from netwatch.core.verdict import DeviceClass, Network
 from netwatch.coverage.visibility import VISIBILITIES, Visibility
 

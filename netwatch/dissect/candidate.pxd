@@ -1,4 +1,4 @@
-from netwatch.core.packet cimport Packet
+from netwatch.core.message cimport Packet
 
 cdef class Candidate:
     cdef tuple _row

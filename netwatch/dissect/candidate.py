@@ -12,12 +12,12 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.capture.block import FIELDS, Block
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 
 if not cython.compiled:
-    from netwatch.core.packet import Packet
+    from netwatch.core.message import Packet
 else:
-    from cython.cimports.netwatch.core.packet import Packet
+    from cython.cimports.netwatch.core.message import Packet
 
 Row = tuple[int, ...]
 """A candidate row: its columns are named in `netwatch.dissect.loop.layout` (``ROW_``)."""

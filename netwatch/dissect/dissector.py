@@ -10,11 +10,8 @@ from dataclasses import dataclass, replace
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.errors import ParseError
-from netwatch.core.flow import Flow, FlowProgress
-from netwatch.core.frame import Frame
-from netwatch.core.message import LEARNING_SOURCES, Message
-from netwatch.core.observation import Observation
-from netwatch.core.packet import Packet
+from netwatch.core.flow import Flow, FlowProgress, Frame
+from netwatch.core.message import LEARNING_SOURCES, Message, Observation, Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate, Row
 from netwatch.dissect.consumer import Consumer, DissectorOptions

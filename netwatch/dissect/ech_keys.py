@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from netwatch.core.buffers import Buffer
 from netwatch.core.flow import DNS_TTL_GRACE
-from netwatch.core.message import DnsInfo, Message
-from netwatch.core.packet import Packet
+from netwatch.core.message import DnsInfo, Message, Packet
 from netwatch.core.protocol_numbers import EchConfig
 
 LIMIT = 65536

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from netwatch.capture.block import FIELDS, TIME, Block
-from netwatch.core.message import Message
-from netwatch.core.packet import Packet
+from netwatch.core.message import Message, Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Candidate, Row
 from netwatch.dissect.consumer import Consumer

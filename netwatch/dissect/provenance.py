@@ -13,9 +13,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from netwatch.capture.block import FIELDS, TIME, Block
-from netwatch.core.flow import Flow
-from netwatch.core.frame import Frame
-from netwatch.core.packet import Packet
+from netwatch.core.flow import Flow, Frame
+from netwatch.core.message import Packet
 from netwatch.dissect.candidate import Candidate, Row, copy_frame
 from netwatch.dissect.loop import layout
 from netwatch.dissect.reassembly.fragments import DatagramKey

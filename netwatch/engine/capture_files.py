@@ -28,13 +28,11 @@ from netwatch.capture.files import (
 from netwatch.capture.stream import ReadFailure, Windows
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
-from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.times import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.logs.log_files import Log
-    from netwatch.logs.times import LogOptions
 
 Progress = Callable[[RunStatistics, Named, int], None]
 """Called after each block with the statistics so far, the source, and the bytes of it read."""
@@ -190,7 +188,7 @@ class LogUnit:
     records that are of no other interest."""
 
     log: "Log"
-    options: "LogOptions"
+    options: LogOptions
     counts_flows: bool = False
 
     @property
@@ -236,12 +234,3 @@ def divided(
     from netwatch.logs.log_files import divide
 
     return divide(files, options)
-
-
-def observations(paths: Sequence[str], statistics: RunStatistics) -> Iterator[ObservationBatch]:
-    """The observations of all captures and logs that paths lead to, for commands that look at
-    traffic by the way. A batch is valid until the next one is asked for."""
-    from netwatch.engine import jobs
-
-    captures, logs = find_units(paths, LogOptions())
-    yield from jobs.names(captures, statistics, logs=logs)

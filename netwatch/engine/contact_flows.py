@@ -3,10 +3,19 @@
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from netwatch.core.flow import CONTESTED, DENIALS, REFUSAL, Flow, FlowProgress, Sent
-from netwatch.core.frame import Frame
-from netwatch.core.observation import Observation
-from netwatch.core.seen import Contradiction, Seen, seen_in_flow
+from netwatch.core.flow import (
+    CONTESTED,
+    DENIALS,
+    REFUSAL,
+    Contradiction,
+    Flow,
+    FlowProgress,
+    Frame,
+    Seen,
+    Sent,
+    seen_in_flow,
+)
+from netwatch.core.message import Observation
 from netwatch.core.verdict import RESET, Contact, Decision, Outcome
 from netwatch.incidents.contacts import ContactProgress, Tally, first_tally, strip_frames, use_of
 from netwatch.language.sentences import sentence
@@ -83,7 +92,7 @@ class _Group:
 
 class Place(NamedTuple):
     """Where a contact is: the port of its client, its time (ns), its packet, and the mark of that
-    packet (`netwatch.core.seen`)."""
+    packet (`netwatch.core.flow`)."""
 
     port: int
     time: int

@@ -1,5 +1,5 @@
 cimport cython
-from netwatch.core.observation cimport Observation
+from netwatch.core.message cimport Observation
 from netwatch.core.observation_batch cimport ObservationBatch
 
 @cython.final

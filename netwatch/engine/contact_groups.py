@@ -40,11 +40,11 @@ from netwatch.language.sentences import sentence
 
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
-    from cython.cimports.netwatch.core.observation import Observation
+    from cython.cimports.netwatch.core.message import Observation
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.observation import Observation
+    from netwatch.core.message import Observation
     from netwatch.core.observation_batch import ObservationBatch
 
 KEY_WORDS = cython.declare(cython.Py_ssize_t, 19)

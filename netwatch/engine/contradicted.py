@@ -7,9 +7,9 @@ it. Whether a MAC that is not the device's belongs to a router is decided later
 
 from netwatch.config import Config
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.observation import Observation
+from netwatch.core.flow import Contradiction, Sender
+from netwatch.core.message import Observation
 from netwatch.core.observation_columns import EVIDENCE
-from netwatch.core.seen import Contradiction, Sender
 from netwatch.core.verdict import Binding, Device, Network
 from netwatch.inventory.devices import BY_ADDRESS
 from netwatch.inventory.learned import LearnedBindings

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from netwatch.capture.block import Block
 from netwatch.config import Config
 from netwatch.core.flow import Flow, FlowClient
-from netwatch.core.message import Message
+from netwatch.core.message import Message, Packet
 from netwatch.core.observation_columns import (
     WORD_CLIENT_IP,
     WORD_SERVER_IP,
 )
-from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.visibility import Visibility
@@ -20,9 +19,8 @@ from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.domain_filter import hash_table
 from netwatch.engine.contact_flows import ContactCollector
-from netwatch.engine.directory import ConfiguredDirectory, flow_options
 from netwatch.engine.judge import Judge
-from netwatch.engine.judging import CaptureTables, Judging
+from netwatch.engine.judging import CaptureTables, ConfiguredDirectory, Judging, flow_options
 from netwatch.engine.observe import Observer
 from netwatch.engine.resolved_addresses import EchCandidates, ResolvedAddresses
 

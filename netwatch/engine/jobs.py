@@ -7,7 +7,7 @@ Observations, of which there can be any number, come back through temporary file
 A scan of fewer captures reads one after the other, and shares out the clients in each among all
 workers (`netwatch.engine.scan_share`), unless all of them are small. For the names in one capture,
 a second process reads what this one writes (`netwatch.engine.sharing`). Both need workers
-that are forked: where a system cannot (`netwatch.core.system.processes`), one process reads one
+that are forked: where a system cannot (`netwatch.core.system.kernel`), one process reads one
 capture.
 
 Logs come behind the captures of a run. A log is always read by one worker, because it has state.
@@ -25,12 +25,20 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.private_files import PrivateFolder
 from netwatch.core.statistics import RunStatistics
-from netwatch.core.system import processes
+from netwatch.core.system import kernel
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
-from netwatch.engine.capture_files import Capture, LogUnit, Progress, Unit, expected_packets
+from netwatch.engine.capture_files import (
+    Capture,
+    LogUnit,
+    Progress,
+    Unit,
+    expected_packets,
+    find_units,
+)
 from netwatch.incidents.scan import ScanIncidents, ScanResult
 from netwatch.incidents.spill import SpillFolder
+from netwatch.logs.times import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
@@ -106,12 +114,12 @@ def scan(
     )
     units: list[Unit] = [*captures, *logs]
     has_stdin = any(map(_has_stdin, units))
-    is_shared = (len(units) < workers and processes.CAN_FORK) or has_stdin
+    is_shared = (len(units) < workers and kernel.CAN_FORK) or has_stdin
     is_small = not logs and is_shared and not recording and _are_small(captures)
     # Of several logs none can be shared out, but each can have a worker.
     shared = captures if is_shared else ()
     is_alone = len(units) == 1 or has_stdin
-    if not processes.CAN_FORK and is_alone:
+    if not kernel.CAN_FORK and is_alone:
         workers = 1
     if workers == 1 or not units or is_small or (has_stdin and not captures):
         for position, unit in enumerate(units):
@@ -171,7 +179,7 @@ def names(
     processes. A batch is valid until the next one is asked for. The facts go to the store that
     `recording` leads to."""
     units: list[Unit] = [*captures, *logs]
-    is_alone = len(units) == 1 and (bool(logs) or not processes.CAN_FORK)
+    is_alone = len(units) == 1 and (bool(logs) or not kernel.CAN_FORK)
     if workers == 1 or not units or any(map(_has_stdin, units)) or is_alone:
         # Only this process can read its standard input.
         for position, unit in enumerate(units):
@@ -203,8 +211,15 @@ def names(
             file.unlink()
 
 
+def observations(paths: Sequence[str], statistics: RunStatistics) -> Iterator[ObservationBatch]:
+    """The observations of all captures and logs that paths lead to, for commands that look at
+    traffic by the way. A batch is valid until the next one is asked for."""
+    captures, logs = find_units(paths, LogOptions())
+    yield from names(captures, statistics, logs=logs)
+
+
 def _pool_size(workers: int, work: Sequence[object]) -> int:
-    return min(workers, len(work), processes.MAX_WORKERS)
+    return min(workers, len(work), kernel.MAX_WORKERS)
 
 
 def _are_small(captures: Sequence[Capture]) -> bool:

@@ -13,8 +13,7 @@ from functools import lru_cache
 from netwatch.config import Config
 from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, NameStatus
-from netwatch.core.message import HANDSHAKES, LOOKUPS, Message
-from netwatch.core.observation import Observation
+from netwatch.core.message import HANDSHAKES, LOOKUPS, Message, Observation
 from netwatch.core.observation_columns import EVIDENCE
 from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES
 from netwatch.core.verdict import (

@@ -20,10 +20,11 @@ from typing import Any, Self
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import PrivateFolder
-from netwatch.engine.facts_process import Recording, described
-from netwatch.engine.writer_host import (
+from netwatch.engine.facts_process import (
+    Recording,
     Start,
     WriterHost,
+    described,
     died,
     listen,
     new_counts,

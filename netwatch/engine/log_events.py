@@ -8,13 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from netwatch.core.flow import Flow, NameStatus
-from netwatch.core.frame import LOG_LINE, MAX_RECORD, Frame
-from netwatch.core.message import HANDSHAKES
+from netwatch.core.flow import LOG_LINE, MAX_RECORD, Flow, Frame, LogInfo, NameStatus
+from netwatch.core.message import HANDSHAKES, Observation, Packet
 from netwatch.core.names import escape_bytes
-from netwatch.core.observation import Observation
-from netwatch.core.packet import Packet
-from netwatch.core.seen import LogInfo
 from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName, Place

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from netwatch.capture.block import Named
 from netwatch.config import Config
 from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import Contact
@@ -26,7 +26,7 @@ from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.flow_visibility import visibility_of
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.contact_flows import ContactCollector
-from netwatch.engine.directory import ConfiguredDirectory
+from netwatch.engine.judging import ConfiguredDirectory
 from netwatch.engine.log_events import LogEvents
 from netwatch.engine.replay import BATCH_ROWS, Event, EventBatch, Replay
 from netwatch.incidents.contacts import ContactProgress

@@ -14,8 +14,7 @@ except ImportError:
 
 from netwatch.capture.block import Block
 from netwatch.core.flow import NAME_STATUSES
-from netwatch.core.message import Message
-from netwatch.core.packet import Packet
+from netwatch.core.message import Message, Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.consumer import Consumer, DissectorOptions
 from netwatch.dissect.dissector import END_OF_TIME, Dissector, Found, LoopRows

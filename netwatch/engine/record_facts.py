@@ -19,10 +19,8 @@ from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.capture.files import STDIN, CaptureFile
 from netwatch.capture.framing import latest_time
 from netwatch.core.flow import Flow
-from netwatch.core.message import LEARNING_SOURCES, Message
-from netwatch.core.observation import Observation
+from netwatch.core.message import LEARNING_SOURCES, Message, Observation, Packet
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything

@@ -27,12 +27,9 @@ from dataclasses import dataclass, replace
 
 from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
-from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, NameStatus
-from netwatch.core.frame import Frame
-from netwatch.core.message import LOOKUPS, AddressClaim, Message, ShownName
-from netwatch.core.observation import Observation
+from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, Frame, NameStatus
+from netwatch.core.message import LOOKUPS, AddressClaim, Message, Observation, Packet, ShownName
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.packet import Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.judging import CaptureTables, Judging

@@ -20,12 +20,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.flow import DNS_TTL_GRACE, Flow
-from netwatch.core.frame import Frame
-from netwatch.core.message import DnsInfo, Message
-from netwatch.core.observation import Observation
+from netwatch.core.flow import DNS_TTL_GRACE, Flow, Frame, LogInfo
+from netwatch.core.message import DnsInfo, Message, Observation
 from netwatch.core.protocol_numbers import ECH_PUBLIC_NAMES, EchConfig
-from netwatch.core.seen import LogInfo
 
 LIMIT = 65536
 """Pairs of a client and an address that are remembered; the least recent is evicted first."""

@@ -59,7 +59,7 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """A line of a log that another tool wrote in a `format`, counted from 1; a record, where it has
-    no lines. `lacks` are words for what it does not say (`netwatch.core.seen`)."""
+    no lines. `lacks` are words for what it does not say (`netwatch.core.flow`)."""
 
     format: str
     line: int
@@ -68,7 +68,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How evidence was seen (`netwatch.core.seen`)."""
+    """How evidence was seen (`netwatch.core.flow`)."""
 
     server: bool
     directions: str

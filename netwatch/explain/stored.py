@@ -21,7 +21,7 @@ from netwatch.capture.block import CAPTURED, FIELDS, INTERFACE, OFFSET, TIME, VL
 from netwatch.capture.files import open_source
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 from netwatch.core.text import escaped
 from netwatch.explain.sources import Found, chosen
 from netwatch.explain.steps import CaptureFile, Explanation

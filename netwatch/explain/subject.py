@@ -22,8 +22,7 @@ from netwatch.explain.sheet import Part, Section, Sheet, contradictions, text_li
 from netwatch.explain.steps import Explanation, Period
 from netwatch.explain.wording import not_proved, refutations
 from netwatch.language.language import Language
-from netwatch.rules.ban_keys import words_in
-from netwatch.rules.bans import load_pack, pack_ids
+from netwatch.rules.bans import load_pack, pack_ids, words_in
 
 LINES = 66
 """Lines of the page at most: what A4 holds at six lines an inch, less the margins."""

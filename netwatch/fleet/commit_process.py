@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.processes import usable_cpus
+from netwatch.core.system.kernel import usable_cpus
 from netwatch.core.system.workers import ENDINGS, DiedError, WorkerProcess, serve
 from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError

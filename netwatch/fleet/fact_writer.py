@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.config import Config
+from netwatch.engine.facts_process import Start, run_description
 from netwatch.engine.live_facts import Destination, maintain
-from netwatch.engine.writer_host import Start, run_description
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.spool import RunNote, SpoolWriter
 from netwatch.store import messages

@@ -32,7 +32,7 @@ from typing import Any
 
 from netwatch import __version__
 from netwatch.config import load
-from netwatch.config.published import published_fields
+from netwatch.config.layers import published_fields
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import PrivateFolder
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence, read_user_file
@@ -41,11 +41,13 @@ from netwatch.fleet.keys import SigningKey, open_signing_key, read_public_key
 from netwatch.fleet.subjects import ALL, audience_text, is_audience
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import BUILTIN
-from netwatch.updates.published import CONFIGURATION, CONFIGURATION_FILE, SHAPES
 from netwatch.updates.set_format import (
+    CONFIGURATION,
+    CONFIGURATION_FILE,
     MAX_SET_BYTES,
     MAX_SET_FILES,
     MAX_VERSION,
+    SHAPES,
     Content,
     Manifest,
     SetError,

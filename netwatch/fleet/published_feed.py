@@ -41,10 +41,9 @@ from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.keys import read_public_key
 from netwatch.fleet.publisher import Entry, read_index, read_value
 from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject, published_keys, subject
-from netwatch.updates.published import SHAPES, published_store
-from netwatch.updates.set_check import check_set, problem_lines
-from netwatch.updates.set_format import SetError
-from netwatch.updates.store import Installed, State
+from netwatch.updates.set_format import SHAPES, Installed, SetError
+from netwatch.updates.store import State, published_store
+from netwatch.updates.update import check_set, problem_lines
 from netwatch.watch.snapshot import PublishedStatus
 
 Examine = Callable[[str, Path], Sequence[Problem]]

@@ -33,8 +33,7 @@ from netwatch.fleet.subjects import (
     bucket_subject,
     published_parts,
 )
-from netwatch.updates.published import SHAPES
-from netwatch.updates.set_format import MAX_VERSION
+from netwatch.updates.set_format import MAX_VERSION, SHAPES
 
 SCHEMA = "netwatch.published/1"
 """The version of an index. A higher number after the slash is another format; keys that are not

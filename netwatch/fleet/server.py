@@ -17,7 +17,7 @@ from typing import Any
 
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.processes import end_with_parent
+from netwatch.core.system.kernel import end_with_parent
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import Connection, Peer
 from netwatch.fleet.subjects import (

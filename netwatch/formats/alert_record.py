@@ -24,8 +24,8 @@ from netwatch.core.alert import (
     Says,
     of_kind,
 )
+from netwatch.core.flow import ContradictionType, Seen
 from netwatch.core.message import Evidence as EvidenceType
-from netwatch.core.seen import ContradictionType, Seen
 from netwatch.core.verdict import Confidence, DeviceClass, Outcome, Role, Severity, VerdictKind
 from netwatch.formats.typed_records import Record
 

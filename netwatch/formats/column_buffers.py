@@ -15,12 +15,12 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.libc.string import memcpy
     from cython.cimports.netwatch.core import observation_columns as columns
-    from cython.cimports.netwatch.core.community_ids import CommunityIds
+    from cython.cimports.netwatch.core.community_id import CommunityIds
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.formats.row_values import put_ip, put_mac
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.community_ids import CommunityIds
+    from netwatch.core.community_id import CommunityIds
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.formats.row_values import put_ip, put_mac
 

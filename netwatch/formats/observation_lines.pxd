@@ -1,5 +1,5 @@
 cimport cython
-from netwatch.core.community_ids cimport CommunityIds
+from netwatch.core.community_id cimport CommunityIds
 from netwatch.core.observation_batch cimport ObservationBatch
 from netwatch.formats.quoted_texts cimport QuotedTexts
 from netwatch.formats.quoted_texts cimport TextBuffer

@@ -14,7 +14,7 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
-    from cython.cimports.netwatch.core.community_ids import CommunityIds
+    from cython.cimports.netwatch.core.community_id import CommunityIds
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.formats.quoted_texts import QuotedTexts, TextBuffer
     from cython.cimports.netwatch.formats.row_values import (
@@ -25,7 +25,7 @@ if cython.compiled:
     )
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.community_ids import CommunityIds
+    from netwatch.core.community_id import CommunityIds
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.formats.quoted_texts import QuotedTexts, TextBuffer
     from netwatch.formats.row_values import (

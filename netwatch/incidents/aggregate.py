@@ -18,7 +18,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.seen import Sender
+from netwatch.core.flow import Sender
 from netwatch.core.verdict import Contact, Decision
 from netwatch.incidents.alert_parts import GeoLookup, Key
 from netwatch.incidents.bounded_table import EVIDENCE_BYTES, MemoryBudget

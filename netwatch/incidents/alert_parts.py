@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.alert import Answer, CandidateSet, Destination, EvidenceItem, IncidentKind
-from netwatch.core.seen import RANKED, LogInfo, Seen
+from netwatch.core.flow import RANKED, LogInfo, Seen
 from netwatch.core.verdict import (
     Candidates,
     Confidence,

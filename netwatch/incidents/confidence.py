@@ -20,9 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from netwatch.core.message import HANDSHAKES, LOOKUPS
-from netwatch.core.observation import Observation
-from netwatch.core.seen import Seen, checksum_of, origin_of
+from netwatch.core.flow import Seen, checksum_of, origin_of
+from netwatch.core.message import HANDSHAKES, LOOKUPS, Observation
 from netwatch.core.verdict import CONFIDENCE_RANK, Confidence, Contact
 from netwatch.language.sentences import sentence
 from netwatch.rules.policy import as_seen
@@ -47,7 +46,7 @@ UNSEEN_GIVES: Confidence = "probable"
 """The confidence of a contact that would be ``confirmed`` if its server was seen to take part."""
 
 WATCHING = frozenset({"suricata", "zeek", "fortigate", "palo", "sysmon"})
-"""Origins (`netwatch.core.seen.origin_of`) of logs whose programs serve no client: they tell
+"""Origins (`netwatch.core.flow.origin_of`) of logs whose programs serve no client: they tell
 what they saw pass, or what a program on the device asked for. All others are resolvers and proxies,
 which served the client that their log names."""
 

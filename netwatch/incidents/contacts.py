@@ -15,9 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame, Seen
 from netwatch.core.message import HANDSHAKES
-from netwatch.core.seen import Seen
 from netwatch.core.verdict import OUTCOMES, Contact, Device, Outcome
 from netwatch.incidents.kind_thresholds import VALUES
 

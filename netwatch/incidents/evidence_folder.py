@@ -20,7 +20,7 @@ from pathlib import Path
 from netwatch import __version__
 from netwatch.core.alert import Alert, sentences
 from netwatch.core.errors import NetwatchError
-from netwatch.core.frame import LOG_LINE, Frame
+from netwatch.core.flow import LOG_LINE, Frame
 from netwatch.core.private_files import FOLDER_MODE, MODE, restrict
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW
 from netwatch.core.text import escaped, quantity

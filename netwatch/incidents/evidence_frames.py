@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from netwatch.core.frame import EvidenceFrames, Frame
+from netwatch.core.flow import EvidenceFrames, Frame
 from netwatch.core.verdict import CONFIDENCE_RANK, Contact
 
 NAME_LIMIT = 256

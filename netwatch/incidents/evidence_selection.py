@@ -30,7 +30,7 @@ from pathlib import Path
 from netwatch import __version__
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.alert import Alert
-from netwatch.core.frame import LOG_LINE, EvidenceFrames, Frame, packet_digest, record_digest
+from netwatch.core.flow import LOG_LINE, EvidenceFrames, Frame, packet_digest, record_digest
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339
 from netwatch.incidents.alert_parts import incident_id

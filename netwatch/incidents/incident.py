@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from netwatch.core.alert import COMMUNITY_LIMIT, Alert, IncidentCounts, Sensor
 from netwatch.core.community_id import community_id
+from netwatch.core.flow import RANKED, origin_of
 from netwatch.core.message import LOOKUPS
-from netwatch.core.seen import RANKED, origin_of
 from netwatch.core.verdict import (
     CONFIDENCE_RANK,
     RESET,

@@ -12,11 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
-from netwatch.core.flow import DENIALS
-from netwatch.core.frame import EvidenceFrames
-from netwatch.core.message import Evidence
-from netwatch.core.observation import Observation
-from netwatch.core.seen import RANKED, ContradictionType, LogInfo
+from netwatch.core.flow import DENIALS, RANKED, ContradictionType, EvidenceFrames, LogInfo
+from netwatch.core.message import Evidence, Observation
 from netwatch.core.typed_json import declare_fields, field_names, read, reader
 from netwatch.core.verdict import (
     RESET,

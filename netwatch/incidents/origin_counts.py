@@ -1,7 +1,7 @@
 """What an incident counts of its contacts, in sum, by lookup and by origin, because two may show
 the same contact.
 
-An origin is what was captured, or the program whose log was read (`netwatch.core.seen`). What one
+An origin is what was captured, or the program whose log was read (`netwatch.core.flow`). What one
 origin shows is added up. Of several origins nobody knows which of their contacts are the same, so
 of each count the largest is reported, and nothing is counted twice. Sums and maxima do not depend
 on the order of arrival.
@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
 
+from netwatch.core.flow import PACKETS
 from netwatch.core.message import HANDSHAKES, LOOKUPS
-from netwatch.core.seen import PACKETS
 from netwatch.core.verdict import RESET, Contact
 from netwatch.incidents.activity import CLASSES, FILTERED, ActivityTable, class_of, is_filtered
 from netwatch.incidents.bounded_table import BoundedTable

@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from netwatch.core.alert import ContradictionItem, ContradictionPlace
-from netwatch.core.seen import CONTRADICTION_TYPES, Sender
+from netwatch.core.flow import CONTRADICTION_TYPES, Sender
 from netwatch.core.verdict import Contact
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.incidents.confidence import IncidentConfidence

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 
 USE_LIFETIME = 4 * 3_600_000_000_000
 """How long an address stays bound to a device that showed that it uses it, ns. Routers keep an ARP

@@ -32,8 +32,8 @@ from netwatch.core.verdict import (
 )
 from netwatch.inventory.bindings import are_different_hosts
 from netwatch.inventory.entry_table import Entry, EntryTable, Span
+from netwatch.inventory.inventory_columns import days_of
 from netwatch.inventory.lease_table import LeaseTable
-from netwatch.inventory.validity import days_of
 from netwatch.language.sentences import sentence
 
 CACHE_LIMIT = 65_536

@@ -30,11 +30,13 @@ from netwatch.inventory.entry_table import EntryTable, Fields
 from netwatch.inventory.inventory_columns import (
     COLUMNS,
     NO_HEADERS,
+    days_of,
     find_columns,
     find_delimiter,
+    read_bound,
+    read_period,
 )
 from netwatch.inventory.networks import CLASSES
-from netwatch.inventory.validity import days_of, read_bound, read_period
 
 ALWAYS = (BEGINNING, FOREVER)
 """The period of a file that is valid at any time, ns."""

@@ -23,9 +23,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from netwatch.core.frame import Frame
-from netwatch.core.message import AddressClaim, Message
-from netwatch.core.packet import Packet
+from netwatch.core.flow import Frame
+from netwatch.core.message import AddressClaim, Message, Packet
 from netwatch.core.verdict import Binding, BindingPeriod
 from netwatch.inventory.bindings import (
     ENTRY_LIMIT,

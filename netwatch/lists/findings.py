@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.listed_name import ListedKind, ListedName
-from netwatch.core.names import normalise_name
+from netwatch.core.names import ListedKind, ListedName, normalise_name
 from netwatch.core.user_yaml import describe
 
 MAX_NAMES = 2_000_000

@@ -1,7 +1,7 @@
 """How a list is read: its bytes, its format, its entries, and the files that it includes.
 
-A new format is a pair of functions (`is_…_line` and `read_…`) in the module of its kind, and a row
-of `LIST_FORMATS`. A line is evidence for a format only if no other format has such lines; of
+A new format is a pair of functions (`is_…_line` and `read_…`) in `netwatch.lists.formats`, and
+a row of `LIST_FORMATS`. A line is evidence for a format only if no other format has such lines; of
 several formats the one with the most such lines is that of the list. A list of nothing but names is
 a plain one.
 
@@ -18,26 +18,24 @@ from pathlib import Path
 from types import MappingProxyType
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.listed_name import NameList
+from netwatch.core.names import NameList
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import read_user_file
-from netwatch.lists.domain_formats import (
-    is_clash_line,
-    is_domain_list_line,
-    is_plain_line,
-    read_clash,
-    read_domain_list,
-    read_plain,
-)
 from netwatch.lists.findings import MAX_LINE, Findings, Lines, split_lines
-from netwatch.lists.resolver_formats import (
+from netwatch.lists.formats import (
     is_adblock_line,
+    is_clash_line,
     is_dnsmasq_line,
+    is_domain_list_line,
     is_hosts_line,
+    is_plain_line,
     is_rpz_line,
     read_adblock,
+    read_clash,
     read_dnsmasq,
+    read_domain_list,
     read_hosts,
+    read_plain,
     read_rpz,
 )
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from netwatch.config import Config, examine_set, load, load_store
-from netwatch.config.updates_section import note_held
+from netwatch.config.layers import note_held
 from netwatch.core.errors import NetwatchError
 from netwatch.live.events import Listener, Note, Reloaded, ReloadRefused
 from netwatch.live.findings_receiver import FindingsReceiver

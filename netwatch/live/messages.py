@@ -22,9 +22,8 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
-from netwatch.core.message import Message
-from netwatch.core.packet import Packet
-from netwatch.core.seen import Sender
+from netwatch.core.flow import Sender
+from netwatch.core.message import Message, Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage

@@ -25,8 +25,8 @@ from typing import Any
 
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import NetwatchError
-from netwatch.core.observation import Observation
-from netwatch.core.seen import Seen
+from netwatch.core.flow import Seen
+from netwatch.core.message import Observation
 from netwatch.core.typed_json import MISMATCHES, plain, read
 from netwatch.core.verdict import (
     CLIENT_LIMIT,

@@ -24,8 +24,8 @@ from netwatch.core.private_files import open_for_append
 from netwatch.core.text import quantity
 from netwatch.formats import jsonl
 from netwatch.formats.registry import FORMATS
+from netwatch.live.display import StreamWriter
 from netwatch.live.events import AlertSent, Listener
-from netwatch.live.message_stream import StreamWriter
 
 BUFFER_LIMIT = 16 << 20
 """Bytes of records that are buffered; further records are discarded and counted."""

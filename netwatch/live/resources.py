@@ -15,8 +15,8 @@ from netwatch.fleet.sensor import is_sensor, outputs_of
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
 from netwatch.live.config_update import Reloader, UpdateChecker
+from netwatch.live.display import MessageStream
 from netwatch.live.events import AlertSent, Event, Listener, Note, Reloaded, ReloadRefused
-from netwatch.live.message_stream import MessageStream
 from netwatch.live.record_output import RecordOutput
 from netwatch.live.service import ServiceManager, Stopping
 from netwatch.live.snapshots import Snapshots

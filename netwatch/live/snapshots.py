@@ -11,8 +11,7 @@ from typing import Protocol
 
 from netwatch import __version__
 from netwatch.core.alert import Alert
-from netwatch.core.anomalies import limit_ether_types
-from netwatch.core.statistics import RunStatistics
+from netwatch.core.statistics import RunStatistics, limit_ether_types
 from netwatch.delivery.output import OutputStatus
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.incidents.aggregate import INCIDENT_LIMIT
@@ -105,7 +104,7 @@ class EvidenceCounters(Protocol):
 
 class MessageCounters(Protocol):
     """What waits in the queue of messages and did not fit, as
-    `netwatch.live.message_stream.MessageStream` counts it."""
+    `netwatch.live.display.MessageStream` counts it."""
 
     discarded: int
 

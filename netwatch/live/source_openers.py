@@ -16,10 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from netwatch.capture import live_source
-from netwatch.capture.block import Source
+from netwatch.capture.block import LIVE_SOURCES, LiveSource, Source
 from netwatch.capture.files import STDIN, open_source
-from netwatch.capture.live_source import LiveSource
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.times import LogOptions
@@ -37,7 +35,7 @@ LOGS = "logs"
 FLOWS = "flows"
 """The same source, of which flow records are read: their names are in logs."""
 
-SOURCE_NAMES = (*live_source.SOURCES, FILE, LOGS, FLOWS)
+SOURCE_NAMES = (*LIVE_SOURCES, FILE, LOGS, FLOWS)
 """The values of ``--source``."""
 
 
@@ -107,7 +105,7 @@ def source_openers(
 
         sources = open_worker_sources(interfaces, fanout, **options)
         return [InterfaceOpener(cast(LiveSource, ring)) for ring in sources]
-    return [InterfaceOpener(live_source.SOURCES[source](interfaces, **options))]
+    return [InterfaceOpener(LIVE_SOURCES[source](interfaces, **options))]
 
 
 def _duplicate_stdin() -> int | None:

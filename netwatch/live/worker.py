@@ -15,8 +15,7 @@ from netwatch.capture.block import Block, Source
 from netwatch.capture.framing import latest_time
 from netwatch.config import Config
 from netwatch.core.errors import CaptureError
-from netwatch.core.message import Message
-from netwatch.core.packet import Packet
+from netwatch.core.message import Message, Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.engine import FLOW_TIMEOUT, Engine

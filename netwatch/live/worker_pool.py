@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from netwatch.config import Config
 from netwatch.core.statistics import RunStatistics
-from netwatch.core.system.processes import end_with_parent
+from netwatch.core.system.kernel import end_with_parent
 from netwatch.core.system.workers import WorkerProcess
 from netwatch.coverage.counts import Coverage, FlowCounts
 from netwatch.live.messages import Channel, StatusReport, Stop, WorkerEnded, WorkerOptions

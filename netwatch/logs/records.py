@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from netwatch.core.flow import NameStatus, Sent
-from netwatch.core.frame import MAX_RECORD
+from netwatch.core.flow import MAX_RECORD, NameStatus, Sent
 from netwatch.core.message import AddressClaim, DnsInfo, Evidence, QuicInfo, TlsInfo
 from netwatch.core.verdict import Outcome
 from netwatch.logs.times import LocalTimes

@@ -2,9 +2,8 @@
 
 - `options`: ``sources`` of ``devices`` in netwatch.yaml;
 - `netbox`: a register over the REST API of NetBox;
-- `sources`: the devices of each source;
-- `target`: the file, or folder of dated files, that is replaced in one step;
-- `run`: these together.
+- `run`: the devices of all sources, and the file, or folder of dated files, that is replaced in one
+  step.
 
 What a register says is read by pure modules of `netwatch.inventory`.
 """

@@ -1,32 +1,54 @@
 """One refresh of the inventory: read all sources, compare, validate, replace.
 
 Either everything succeeds or nothing is changed: a source that cannot be read, a mistake in a file,
-or a list that shrank so much that a source is probably broken leaves the inventory as it was.
+or a list that shrank so much that a source is probably broken leaves the inventory as it was. Of
+each source the devices count that are registered now.
 
-Of each source the devices count that are registered now.
+What is written is one file, or the file of the day in a folder of dated ones. A new file takes the
+place of the former in one step: it is written beside it, under a name that no reader looks at, and
+is on disk before it is renamed. A file that does not begin with our marker was written by somebody
+else and is never replaced. Of two refreshes at one time the second fails.
 """
 
+import contextlib
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from netwatch.core.errors import NetwatchError
+from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.core.private_files import FOLDER_MODE, MODE, give_to_owner, set_permissions
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock, sync_folder
 from netwatch.core.text import quantity
-from netwatch.core.user_yaml import Problems
+from netwatch.core.user_yaml import MAX_FILE_BYTES, Problems
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.directory_export import read_computers
 from netwatch.inventory.entry_table import Entry, EntryTable
-from netwatch.inventory.history import (
+from netwatch.inventory.inventory_file import (
+    add_rows,
+    parse_inventory,
+    read_inventory_folder,
+    read_text,
+)
+from netwatch.inventory.registered import (
+    MARKER,
+    MAX_REGISTERED,
     Changes,
+    Registered,
     Row,
+    Settled,
     carried,
     ended_after,
     inventory_text,
     last_change,
     merge,
+    registered,
+    row_of,
+    settle,
 )
-from netwatch.inventory.inventory_file import add_rows, read_text
-from netwatch.inventory.registered import MAX_REGISTERED, Registered, Settled, registered, settle
 from netwatch.refresh.options import (
     CsvSource,
     DirectorySource,
@@ -34,7 +56,150 @@ from netwatch.refresh.options import (
     RefreshOptions,
     Source,
 )
-from netwatch.refresh.target import Former, Target
+
+SERIES = "registered"
+"""What dated files are called before their day."""
+
+_DATED = re.compile(rf"{SERIES}-(\d{{4}}-\d\d-\d\d)\.csv", re.ASCII)
+
+SHRINK = 2
+"""A refresh is refused if fewer than one in so many of the former devices would be left."""
+
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The inventory before a refresh: its rows, and the file that has them, None where there is
+    none. `is_of_today` says whether a refresh of today goes on in this file."""
+
+    rows: tuple[Row, ...]
+    file: Path | None
+    is_of_today: bool
+
+
+class Target:
+    """The file `path`, or the folder if `is_folder`, whose days are those of `timezone`. Methods
+    raise `NetwatchError`, and `ConfigError` for mistakes in files."""
+
+    def __init__(self, path: Path, *, is_folder: bool, timezone: str) -> None:
+        # A symbolic link stays: what it leads to is replaced.
+        self._path = Path(os.path.realpath(path))
+        self._is_folder = is_folder
+        self._timezone = timezone
+
+    @property
+    def _folder(self) -> Path:
+        return self._path if self._is_folder else self._path.parent
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """A context in which no other refresh changes the inventory. It creates the folder."""
+        place = self._folder / (".lock" if self._is_folder else f".{self._path.name}.lock")
+        try:
+            if not self._folder.exists():
+                self._folder.mkdir(FOLDER_MODE)
+                give_to_owner(self._folder, self._folder.parent)
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | O_CLOEXEC | O_NOFOLLOW, MODE)
+        except OSError as error:
+            raise NetwatchError(f"{place}: {error.strerror}") from None
+        try:
+            with contextlib.suppress(OSError):
+                give_to_owner(descriptor, self._folder)
+            try:
+                lock(descriptor, exclusive=True)
+            except BlockingIOError:
+                raise NetwatchError(f"{self._path}: another refresh is running") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def former(self, now: int) -> Former:
+        """What is there at `now` (ns)."""
+        if not self._is_folder:
+            file = self._path if self._path.exists() else None
+            return Former(self._rows(file), file, is_of_today=True)
+        today = self._day(now)
+        dated = []
+        with contextlib.suppress(FileNotFoundError):
+            for file in self._path.iterdir():
+                match = _DATED.fullmatch(file.name)
+                if match:
+                    dated.append((match[1], file))
+        if not dated:
+            return Former((), None, is_of_today=False)
+        day, file = max(dated)
+        if day > today:
+            raise NetwatchError(f"{file}: the file is dated in the future (today is {today})")
+        return Former(self._rows(file), file, is_of_today=day == today)
+
+    def write(self, text: str, now: int) -> Path:
+        """Put a file with this text in the place of the former, after it was validated together
+        with all others; the result is its path. Whatever fails, the former is as it was."""
+        path = self._path / f"{SERIES}-{self._day(now)}.csv" if self._is_folder else self._path
+        data = text.encode()
+        if len(data) > MAX_FILE_BYTES:
+            expected = f"at most {MAX_FILE_BYTES:,} bytes"
+            raise NetwatchError(
+                f"{path}: expected {expected}, found {len(data):,}; 'keep' limits its rows"
+            )
+        self._validate(path, text)
+        new = path.with_name(f".{path.name}.new")
+        try:
+            _write(new, path, data)
+            new.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                new.unlink()
+        return path
+
+    def _day(self, now: int) -> str:
+        moment = datetime.fromtimestamp(now // 1_000_000_000, UTC)
+        return date.isoformat(moment.astimezone(ZoneInfo(self._timezone)).date())
+
+    def _rows(self, file: Path | None) -> tuple[Row, ...]:
+        if file is None:
+            return ()
+        problems = Problems()
+        text = read_text(file, problems)
+        problems.raise_if_any()
+        if text is not None and not text.startswith(MARKER):
+            raise NetwatchError(
+                f'{file}: expected a file that begins with "{MARKER}"; other files are not'
+                " replaced, so name another one or move it away"
+            )
+        table = parse_inventory(text or "", str(file), problems, timezone=self._timezone)
+        problems.raise_if_any()
+        return tuple(map(row_of, table))
+
+    def _validate(self, path: Path, text: str) -> None:
+        problems = Problems()
+        if self._is_folder:
+            candidate = {path.name: text}
+            read_inventory_folder(
+                self._path, problems, timezone=self._timezone, candidates=candidate
+            )
+        else:
+            parse_inventory(text, str(path), problems, timezone=self._timezone)
+        if problems.found:
+            raise ConfigError(problems.found)
+
+
+def _write(new: Path, replaced: Path, data: bytes) -> None:
+    """Write a new file to disk, with the permissions of the one that it will replace."""
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()  # what an earlier refresh left that was killed
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
+    with os.fdopen(os.open(new, flags, MODE), "wb") as file:
+        if not replaced.exists():
+            give_to_owner(file.fileno(), new.parent)
+        set_permissions(file.fileno(), replaced)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_source(source: Source, timezone: str, now: int) -> list[Registered]:
@@ -75,12 +240,6 @@ def _registered(entry: Entry) -> Registered:
         device_class=entry.device_class,
         origin=f"line {entry.line}",
     )
-
-
-SHRINK = 2
-"""A refresh is refused if fewer than one in so many of the former devices would be left."""
-
-_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from netwatch.config import Config, load
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.processes import limit_memory, yield_to_others
+from netwatch.core.system.kernel import limit_memory, yield_to_others
 from netwatch.core.text import escaped
 from netwatch.rejudge.again import Again
 from netwatch.store.database import FILE

@@ -24,7 +24,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.formats.values import json_line
 from netwatch.rejudge.differences import Difference
-from netwatch.rules.ban_contents import ban_contents
+from netwatch.rules.bans import ban_contents
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.hour_rows import add_judged

@@ -31,7 +31,7 @@ from netwatch.report import reading
 from netwatch.report.answer import blind
 from netwatch.report.reading import Days, Incident, NetworkFlows, Span
 from netwatch.report.values import BanCoverage, BanDayRow, Missing, NetworkRow, Thresholds
-from netwatch.rules.ban_contents import ban_contents
+from netwatch.rules.bans import ban_contents
 
 HOUR = 3_600_000_000_000
 """An hour in ns."""

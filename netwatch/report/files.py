@@ -20,7 +20,7 @@ from typing import Any
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
-from netwatch.core.system.processes import limit_memory, limit_seconds
+from netwatch.core.system.kernel import limit_memory, limit_seconds
 from netwatch.report.values import Missing, Report
 
 SCHEMA = "netwatch.report/1"

@@ -2,7 +2,11 @@
 
 An entry of ``bans`` in a configuration either names a pack, of which it may change severity,
 minimum confidence, networks and bypass, or writes a ban out. The file of a pack has the keys of a
-ban that is written out, and in addition where the ban comes from (`netwatch.rules.ban_keys`).
+ban that is written out, and in addition where the ban comes from (`netwatch.rules.keys`).
+
+`ban_contents` is what a ban says together with the signatures of its apps, as a hash. Whoever asks
+whether the past was judged by a ban compares this hash, and not that of all bans and all
+signatures: a rule of another app, or another ban, changes nothing that this one decides.
 """
 
 import datetime
@@ -18,14 +22,17 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import read_section
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.core.user_yaml import Fields, Problems, describe
-from netwatch.core.verdict import Ban, BanPeriod, Exemption
-from netwatch.rules.ban_keys import BanKeys, PackEntryKeys, PackKeys, periods_of
+from netwatch.core.verdict import Ban, BanPeriod, BanTexts, Exemption
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.documents import read_document
+from netwatch.rules.keys import BanKeys, PackEntryKeys, PackKeys, periods_of
 from netwatch.rules.load import shipped
 
 DEFAULT_BAN = "default"
 """The shipped ban that applies where a configuration has no ``bans``."""
+
+DIGITS = 16
+"""Hex digits of a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +224,54 @@ def _bypass(word: str, fields: Fields, catalog: Catalog) -> frozenset[str]:
             " 'signatures'",
         )
     return frozenset(apps)
+
+
+def ban_contents(bans: Iterable[Ban], catalog: Catalog) -> dict[str, str]:
+    """The hash of each ban by its id. Review date, authority, basis and severity decide nothing and
+    do not count; nor does where a rule is written."""
+    signatures: dict[str, list[object]] = {}
+    found = {}
+    for ban in bans:
+        apps = sorted(ban.apps | ban.bypass)
+        for app in apps:
+            if app not in signatures:
+                signatures[app] = _signature(app, catalog)
+        content = [
+            ban.id,
+            apps,
+            sorted(ban.bypass),
+            sorted(ban.forbids),
+            sorted(ban.advises),
+            sorted(ban.networks),
+            [[str(period.start), str(period.end), period.advice] for period in ban.periods],
+            ban.timezone,
+            ban.min_confidence,
+            [signatures[app] for app in apps],
+        ]
+        text = json.dumps(content, ensure_ascii=True)
+        found[ban.id] = hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return found
+
+
+def _signature(app: str, catalog: Catalog) -> list[object]:
+    """What decides in the signature of an app; empty for an app without one."""
+    signature = catalog.signatures.get(app)
+    if signature is None:
+        return []
+    return [
+        sorted((rule.text, rule.role, rule.grade.value) for rule in signature.rules),
+        sorted(asn.number for asn in signature.asns),
+        sorted(address.hex() for address in signature.addresses),
+        sorted(alias.tail for alias in signature.aliases),
+    ]
+
+
+def words_in(ban: Ban, language: str) -> BanTexts:
+    """The words of a ban in a language; those that have no translation are as they were written."""
+    found = next((text for text in ban.texts if text.language == language), BanTexts(language))
+    return BanTexts(
+        language,
+        found.authority or ban.authority,
+        found.legal_basis or ban.legal_basis,
+        found.bases or tuple(period.basis for period in ban.periods),
+    )

@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 from netwatch.core.errors import Problem
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import App, Match
-from netwatch.rules.names_inside import IdsInside, NamesInside
-from netwatch.rules.rule_name import MAX_NAME
+from netwatch.rules.rule_names import MAX_NAME, IdsInside, NamesInside
 from netwatch.rules.signature import Rule, Signature
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")

@@ -4,7 +4,7 @@ The layout is columns: the names of all rules as one text, the further zones as 
 each rule small numbers for its kind, role, marks, sources, file and line. What a catalogue has few
 of (apps, examples, files) is JSON before them. `unpack` makes no object for a rule; a rule is made
 when a lookup finds it, or somebody goes through all of them. The bytes are those that `pack` wrote:
-`netwatch.rules.catalog_cache` verifies that before it gives them out.
+`netwatch.rules.documents` verifies that before it gives them out.
 """
 
 import json

@@ -1,23 +1,41 @@
-"""YAML files of a few kilobytes, read again and again: the configuration, and the packs of bans.
+"""YAML files of a few kilobytes that are read again and again: the configuration, and the packs of
+bans; and the cache of them and of compiled catalogues, in a folder of the user.
 
 To parse one takes longer than to scan a small capture, because the YAML library has to be imported.
-A file that was read before without a mistake is taken from the cache of `catalog_cache`, where it
-is by the hash of its content. The cached form is JSON, so it is data and no code. The file itself
-is always read; one that only its owner may read is not copied into the cache.
+A file that was read before without a mistake is taken from the cache, as JSON. The file itself is
+always read; one that only its owner may read is not copied into the cache.
+
+An entry of the cache is named after the hash of what it was made of: the content of the files, the
+place of every signature file, and the code that read them. So no entry is ever out of date, and the
+folder may be deleted at any time. An entry is used only if it belongs to this user, nobody else may
+write it or its folder, and its checksum is right; in any other case it is as if there was none. It
+contains data only, and no code. ``NETWATCH_CACHE=off`` in the environment turns the cache off.
 """
 
 import contextlib
 import datetime
 import hashlib
 import json
+import os
+import re
 import stat
+import time
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from netwatch import __version__
 from netwatch.core import user_yaml
 from netwatch.core.errors import NetwatchError
+from netwatch.core.system.files import (
+    O_NOFOLLOW,
+    O_NONBLOCK,
+    OpenFolder,
+    is_owned,
+    others_may_write,
+    owns_system_folder,
+)
 from netwatch.core.user_yaml import (
     Problems,
     YamlMapping,
@@ -25,10 +43,175 @@ from netwatch.core.user_yaml import (
     read_trusted_file,
     read_user_file,
 )
-from netwatch.rules.catalog_cache import DOCUMENTS, is_on, read_entry, write_entry
+
+SWITCH = "NETWATCH_CACHE"
+"""The variable of the environment that turns the cache off."""
+
+SYSTEM_FOLDER = Path("/var/cache/netwatch")
+"""The folder of the user to whom it belongs: root, or that of the service."""
+
+MAX_ENTRY_BYTES = 256 << 20
+"""Bytes of an entry; a larger catalogue is not cached."""
+
+MAX_ENTRIES = 8
+"""Catalogues that are kept, those that were used last."""
+
+MAX_DOCUMENTS = 64
+"""Parsed YAML files that are kept, those that were used last."""
+
+MAX_AGE = 90 * 86_400.0
+"""Time without use after which an entry is removed when another is written, in s."""
+
+Part = bytes | bytearray | memoryview
+"""A piece of the content of an entry."""
+
+_MAGIC = b"netwatch cache\n"
+_HEAD = len(_MAGIC) + 3 * 32  # the key, the checksum of what follows, and of all of this
+_NAME = re.compile(r"[0-9a-f]{64}\.(?:catalogue|document)\Z")
+_UNFINISHED = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{16}\.tmp\Z")
+_UNFINISHED_AGE = 3600.0
+_TOUCH_AFTER = 3600.0
 
 MAX_CACHED_BYTES = 1 << 20
 """Bytes of a file that is cached. Larger ones are signatures, which have a cache of their own."""
+
+
+class Kind(NamedTuple):
+    """A kind of entries: the suffix of their names, and how many are kept at most."""
+
+    suffix: str
+    most: int
+
+
+CATALOGUES = Kind("catalogue", MAX_ENTRIES)
+DOCUMENTS = Kind("document", MAX_DOCUMENTS)
+
+
+def read_entry(key: bytes, kind: Kind = CATALOGUES) -> bytes | None:
+    """What was written under a key of 32 bytes; None where there is nothing that can be trusted."""
+    with contextlib.suppress(OSError), _folder(create=False) as folder:
+        if folder is None:
+            return None
+        name = _name(key, kind)
+        descriptor = folder.open(name, os.O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+                return None
+            if status.st_size > MAX_ENTRY_BYTES:
+                return None
+            head, content = stream.read(_HEAD), stream.read(status.st_size)
+            if time.time() - status.st_mtime > _TOUCH_AFTER:
+                folder.touch(name)
+        return content if head == _entry_head(key, [content]) else None
+    return None
+
+
+def write_entry(key: bytes, content: Sequence[Part], kind: Kind = CATALOGUES) -> None:
+    """Write an entry, whose content comes in parts, and remove old ones. Where that is not possible
+    there is none, and nothing fails: a read-only or full disk only costs time."""
+    if _HEAD + sum(map(len, content)) > MAX_ENTRY_BYTES:
+        return
+    with contextlib.suppress(OSError), _folder(create=True) as folder:
+        if folder is not None:
+            _write(folder, _name(key, kind), [_entry_head(key, content), *content])
+            _remove_old(folder, kind)
+
+
+def is_on() -> bool:
+    """Whether the environment leaves the cache on."""
+    return os.environ.get(SWITCH, "").lower() != "off"
+
+
+def folder_path() -> Path | None:
+    """The folder of the cache: ``$XDG_CACHE_HOME/netwatch``, else `SYSTEM_FOLDER` if there is one
+    and it belongs to this user, else ``~/.cache/netwatch``. None where the user has no home."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(given).is_absolute():  # others have to be ignored (XDG Base Directory Specification)
+        return Path(given) / "netwatch"
+    if owns_system_folder(SYSTEM_FOLDER):
+        return SYSTEM_FOLDER
+    home = os.path.expanduser("~")  # noqa: PTH111 - does not fail where there is none
+    return Path(home) / ".cache" / "netwatch" if Path(home).is_absolute() else None
+
+
+@contextlib.contextmanager
+def _folder(*, create: bool) -> Iterator[OpenFolder | None]:
+    """The folder, None where it is no folder of this user alone."""
+    path = folder_path()
+    if path is None or not is_on():
+        yield None
+        return
+    if create:
+        _create(path)
+    with OpenFolder(path) as folder:
+        yield folder if _is_private(folder.status()) else None
+
+
+def _create(path: Path) -> None:
+    """Create the folder, and the one that it is in, unless that is in the home of somebody else:
+    root, called with sudo, must leave nothing there."""
+    place = path.parent
+    if not place.exists():
+        if not is_owned(place.parent.stat()):
+            return
+        place.mkdir(mode=0o700, exist_ok=True)  # another process may be as far
+    if is_owned(place.stat()):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether a file belongs to this user, and nobody else may write to it."""
+    return is_owned(status) and not others_may_write(status)
+
+
+def _name(key: bytes, kind: Kind) -> str:
+    return f"{key.hex()}.{kind.suffix}"
+
+
+def _entry_head(key: bytes, content: Sequence[Part]) -> bytes:
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part)
+    head = _MAGIC + key + digest.digest()
+    return head + hashlib.sha256(head).digest()
+
+
+def _write(folder: OpenFolder, name: str, parts: Sequence[Part]) -> None:
+    """Write a file under a temporary name and give it its own when it is complete."""
+    unfinished = f".{name.partition('.')[0]}.{os.urandom(8).hex()}.tmp"
+    descriptor = folder.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_NOFOLLOW)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            for part in parts:
+                stream.write(part)
+        folder.replace(unfinished, name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            folder.remove(unfinished)
+        raise
+
+
+def _remove_old(folder: OpenFolder, kind: Kind) -> None:
+    """Remove entries of one kind that were not used for long or are too many, and files that a
+    process which was killed left unfinished. Other files are left alone."""
+    now = time.time()
+    ages: list[tuple[float, str]] = []
+    for name in folder.names():
+        is_entry = _NAME.match(name) is not None
+        if not is_entry and not _UNFINISHED.match(name):
+            continue
+        with contextlib.suppress(OSError):
+            age = now - folder.status(name).st_mtime
+            if is_entry and name.endswith(f".{kind.suffix}"):
+                ages.append((age, name))
+            elif not is_entry and age > _UNFINISHED_AGE:
+                folder.remove(name)
+    ages.sort()
+    for at, (age, name) in enumerate(ages):
+        if at >= kind.most or age > MAX_AGE:
+            with contextlib.suppress(OSError):
+                folder.remove(name)
 
 
 def read_document(

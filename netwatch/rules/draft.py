@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import yaml
 
 from netwatch.core.errors import Problem
-from netwatch.core.listed_name import ListedName, NameList
+from netwatch.core.names import ListedName, NameList
 from netwatch.core.text import escaped, quantity
 from netwatch.core.user_yaml import Problems
 from netwatch.core.verdict import App
@@ -22,7 +22,7 @@ from netwatch.rules.catalog import Catalog, literal_tail
 from netwatch.rules.drift import tails, why_shared
 from netwatch.rules.lint import lint
 from netwatch.rules.load import with_signature
-from netwatch.rules.rule_name import name_fault
+from netwatch.rules.rule_names import name_fault
 from netwatch.rules.shared_zones import why_common
 from netwatch.rules.signature import read_signature
 

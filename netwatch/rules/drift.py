@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from netwatch.core.listed_name import ListedName, NameList
+from netwatch.core.names import ListedName, NameList
 from netwatch.rules.catalog import Catalog, literal_tail
 from netwatch.rules.grade import families
 from netwatch.rules.shared_zones import SHARED_ZONES, public_suffixes

@@ -23,8 +23,8 @@ from netwatch.core.addresses import ip_text
 from netwatch.core.errors import NetwatchError, Problem
 from netwatch.core.user_yaml import Problems, read_trusted_file, read_user_file, refuse_writable
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.catalog_cache import is_on, read_entry, write_entry
 from netwatch.rules.compiled import LAYOUT, UnpackError, pack, unpack
+from netwatch.rules.documents import is_on, read_entry, write_entry
 from netwatch.rules.signature import KINDS, MAX_RULES, Alias, Kind, Rule, Signature, read_signature
 
 BUILTIN = "builtin"
@@ -150,7 +150,7 @@ def _code() -> bytes:
     modules = (
         "load",
         "signature",
-        "rule_name",
+        "rule_names",
         "grade",
         "catalog",
         "compiled",

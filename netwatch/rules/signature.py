@@ -19,8 +19,8 @@ from netwatch.core.user_yaml import Fields, Problems, YamlMapping, describe
 from netwatch.core.verdict import App, Match, Role, RulePlace
 from netwatch.core.yaml_scalars import Row, read_word
 from netwatch.rules.grade import UNMARKED, Grade, Marks, grade, marks
-from netwatch.rules.rule_name import MAX_NAME, name_fault
-from netwatch.rules.signature_keys import CAPS, ROLES, DomainKeys, ExampleKeys, SignatureKeys
+from netwatch.rules.keys import CAPS, ROLES, DomainKeys, ExampleKeys, SignatureKeys
+from netwatch.rules.rule_names import MAX_NAME, name_fault
 
 Kind = Literal["host", "glob", "suffix"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

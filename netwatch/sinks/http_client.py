@@ -135,7 +135,7 @@ class HttpClient:
         return Response(response.status, data, dict(response.headers))
 
     def _open_pool(self) -> "PoolManager":
-        from netwatch.core.http_pool import PoolOptions, open_pool
+        from netwatch.core.tls_sockets import PoolOptions, open_pool
 
         options, tls = self._options, self._options.tls or TlsOptions()
         is_secure, is_proxy_secure = (

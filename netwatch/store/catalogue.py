@@ -131,7 +131,7 @@ class Catalogue:
 
     def version_id(self, hashes: VersionHashes, contents: Mapping[str, str] | None = None) -> int:
         """The number of a version, which is stored when it is first used. `contents` is what its
-        bans say (`netwatch.rules.ban_contents`)."""
+        bans say (`netwatch.rules.bans`)."""
         with self.database.writing(numbers=True) as connection:
             return version_with(connection, hashes, contents or {})
 

@@ -4,7 +4,7 @@ as they were read from packets, those that are sealed as far as a key reads them
 A record has what `netwatch.inventory.learned` takes of the packet and of the claim, so that devices
 can be learned anew from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`,
 with addresses as text (a packet that is not IP has none) and other bytes in hexadecimal, and of
-`netwatch.core.packet.Packet`; `address` is the address that the claim is about first. What has its
+`netwatch.core.message.Packet`; `address` is the address that the claim is about first. What has its
 default is left out, and so is the number of the flow, from which its ends could be found.
 """
 
@@ -12,8 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
-from netwatch.core.message import AddressClaim
-from netwatch.core.packet import Packet
+from netwatch.core.message import AddressClaim, Packet
 from netwatch.privacy.options import is_sealed
 
 if TYPE_CHECKING:

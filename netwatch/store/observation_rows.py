@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from netwatch.core import observation_columns as columns
 from netwatch.core.addresses import parse_ip
+from netwatch.core.flow import CHECKSUM_PLACE, CHECKSUMS, PLACED, PLACES
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
-from netwatch.core.seen import CHECKSUM_PLACE, CHECKSUMS, PLACED, PLACES
 from netwatch.formats.column_buffers import ColumnBuffers, Integers, Strings
 from netwatch.store.messages import Clients, client_places, readable
 

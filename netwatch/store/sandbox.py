@@ -27,7 +27,7 @@ import duckdb
 import pyarrow as pa
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.system import processes
+from netwatch.core.system import kernel
 from netwatch.core.system.workers import WorkerProcess
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
@@ -104,7 +104,7 @@ def _results(request: Request) -> Iterator[bytes]:
     connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    processes.confine(MEMORY_LIMIT, request.timeout)
+    kernel.confine(MEMORY_LIMIT, request.timeout)
     yield b""
     relation = connection.sql(request.query)
     reader = relation.to_arrow_reader(ROWS)
@@ -164,7 +164,7 @@ def run(
     is_remote = "://" in options.path
     worker = WorkerProcess(
         partial(serve, Request(options, query, timeout)),
-        is_forked=processes.CAN_FORK and not is_remote,
+        is_forked=kernel.CAN_FORK and not is_remote,
         dies_with_this=True,
     )
     try:

@@ -15,9 +15,9 @@ from pyarrow import compute
 from netwatch.core import observation_columns as columns
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.buffers import array, zeroed
+from netwatch.core.flow import CHECKSUM_PLACE, CHECKSUMS, PLACED
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.observation_columns import EVIDENCE, LIST_SHIFT, TRANSPORTS, WORDS
-from netwatch.core.seen import CHECKSUM_PLACE, CHECKSUMS, PLACED
 
 COLUMNS = (
     "time", "time_digits", "evidence", "name", "raw", "client", "client_port", "server_ip",

@@ -66,7 +66,7 @@ Seal = Callable[[bytes], bytes]
 @dataclass(frozen=True, slots=True)
 class RunDescription:
     """The run whose rows are stored; `versions` is None where nothing is judged, and `contents` is
-    what its bans say (`netwatch.rules.ban_contents`). `is_named` says that ids of its incidents
+    what its bans say (`netwatch.rules.bans`). `is_named` says that ids of its incidents
     contain the name of the sensor."""
 
     command: str

@@ -6,9 +6,8 @@ what they do:
 
 - `set_format`: the manifest and the archive of a set, and what bounds them;
 - `store`: the folder with the installed sets, where one replaces another in a single step;
-- `set_check`: whether a set is good enough to judge by, or to be published;
 - `client`: a set from a URL, a folder or an archive, verified;
-- `update`: these together;
+- `update`: whether a set is good enough to judge by or to be published, and all of these together;
 - `repository`: the other side, which makes and signs a set;
 - `options`: ``updates:`` of netwatch.yaml.
 

@@ -33,7 +33,7 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from netwatch import __version__
 from netwatch.core.exchange import UPDATES, WHOLE_UPDATE, Exchange
-from netwatch.core.http_pool import contexts, open_pool
+from netwatch.core.tls_sockets import contexts, open_pool
 from netwatch.updates.set_format import (
     ARCHIVE,
     MANIFEST,

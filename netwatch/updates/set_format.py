@@ -4,7 +4,7 @@ A set is two targets of TUF. `MANIFEST` says what the set is: its version, until
 vouches for it, which netwatch can read it, and the length and hash of the archive and of each file
 in it. `ARCHIVE` has the files. So files of two versions cannot be combined, even by somebody who
 could sign targets: the hash of the manifest stands for everything. A `Shape` says which files there
-may be; that of a set is `SET`.
+may be: `SET` for a set, `CONFIGURATION` for what a centre publishes to its sensors.
 
 Nothing of an archive is believed: it is unpacked in memory up to a limit, members other than
 regular files are refused, and names, lengths and hashes must be those of the manifest.
@@ -19,10 +19,11 @@ import tarfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from netwatch.core.alert import InstalledSet
 from netwatch.core.errors import NetwatchError
 
 MANIFEST = "set.json"
@@ -56,6 +57,10 @@ FILE_NAME = re.compile(
 """The files that a set may have: apps, bans, and notes on evidence and sources."""
 
 
+WARNING_BEFORE_EXPIRY = timedelta(days=14)
+"""How long before its expiry a set is warned of; at most a quarter of its life."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What is installed like a set: `format` is that of its manifest, `names` matches the files
@@ -71,6 +76,23 @@ class Shape:
 
 SET = Shape(FORMAT, FILE_NAME, ("apps/", "bans/"))
 """The shape of a set of signatures and bans."""
+
+CONFIGURATION_FILE = "netwatch.yaml"
+"""The file of a published configuration that names the others."""
+
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
+
+CONFIGURATION = Shape(
+    format="netwatch.configuration/1",
+    names=re.compile(rf"{_NAME}(?:/{_NAME}){{0,7}}"),
+    required=(CONFIGURATION_FILE,),
+    file_mode=0o600,
+    folder_mode=0o700,
+)
+"""The shape of a published configuration."""
+
+SHAPES: Mapping[str, Shape] = {"set": SET, "configuration": CONFIGURATION}
+"""The kinds of what is published, with their shapes."""
 
 _RELEASE = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -291,3 +313,36 @@ def _inflate(archive: bytes) -> bytes:
     if not decompressor.eof or decompressor.unused_data:
         raise SetError(f"{ARCHIVE} is damaged: its end is missing, or more follows it")
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A set in the folder: its version, short hash, and life. `name` is that of its folder."""
+
+    version: int
+    hash: str
+    created: datetime
+    expires: datetime
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"{self.version}-{self.hash}"
+
+    @property
+    def identity(self) -> InstalledSet:
+        """The set as alerts name it."""
+        return InstalledSet(self.version, self.hash, time_text(self.expires))
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether its publisher does not vouch for it any more."""
+        return now >= self.expires
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Whether it is close to its expiry, or past it."""
+        notice = min(WARNING_BEFORE_EXPIRY, (self.expires - self.created) / 4)
+        return now >= self.expires - notice
+
+    def describe(self) -> str:
+        """The set in words."""
+        return f"set {self.version} ({self.hash}), valid until {time_text(self.expires)}"

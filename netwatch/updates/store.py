@@ -16,6 +16,10 @@ next installation removes. The set that was replaced stays, so that `rollback` c
 A set decides who is accused. So the folder must belong to the user who reads it or to root, nobody
 else may write to it, nothing in it may be a symbolic link, and a set is read only if each of its
 files still has the hash in its manifest.
+
+What a centre has published to a sensor is kept in two such folders, ``set/`` and
+``configuration/`` (`SHAPES`). An inventory names people, so configurations are for their owner
+only.
 """
 
 import contextlib
@@ -26,11 +30,9 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from netwatch.core.alert import InstalledSet
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.files import (
     O_CLOEXEC,
@@ -46,7 +48,9 @@ from netwatch.updates.set_format import (
     MAX_MANIFEST_BYTES,
     MAX_VERSION,
     SET,
+    SHAPES,
     Content,
+    Installed,
     Manifest,
     SetError,
     Shape,
@@ -69,43 +73,7 @@ MAX_STATE_BYTES = 64 << 10
 MAX_ROLLED_BACK = 100
 """Versions that are remembered because somebody returned from them to an earlier set."""
 
-WARNING_BEFORE_EXPIRY = timedelta(days=14)
-"""How long before its expiry a set is warned of; at most a quarter of its life."""
-
 _SETS, _METADATA, _LOCK, _INCOMING = "sets", "metadata", "lock", "incoming-"
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A set in the folder: its version, short hash, and life. `name` is that of its folder."""
-
-    version: int
-    hash: str
-    created: datetime
-    expires: datetime
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        return f"{self.version}-{self.hash}"
-
-    @property
-    def identity(self) -> InstalledSet:
-        """The set as alerts name it."""
-        return InstalledSet(self.version, self.hash, time_text(self.expires))
-
-    def is_expired(self, now: datetime) -> bool:
-        """Whether its publisher does not vouch for it any more."""
-        return now >= self.expires
-
-    def expires_soon(self, now: datetime) -> bool:
-        """Whether it is close to its expiry, or past it."""
-        notice = min(WARNING_BEFORE_EXPIRY, (self.expires - self.created) / 4)
-        return now >= self.expires - notice
-
-    def describe(self) -> str:
-        """The set in words."""
-        return f"set {self.version} ({self.hash}), valid until {time_text(self.expires)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,3 +386,8 @@ def _read(path: Path, limit: int) -> bytes:
     if path.is_symlink():
         raise NetwatchError("is a symbolic link")
     return read_user_file(path, limit)
+
+
+def published_store(folder: Path, kind: str) -> SetStore:
+    """The store of one of `SHAPES` in the folder of a sensor."""
+    return SetStore(folder / kind, SHAPES[kind])

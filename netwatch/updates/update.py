@@ -1,27 +1,34 @@
 """Installs a set: from a repository into the folder of sets, after everything was examined.
 
-Whom it would have accused is asked of the store before. The store is judged in a process of its own
-(`netwatch.rejudge.newly_accused`), which yields to a capture, and is killed if it takes too long.
+A signature proves who made a set, not that it is right. So what `signatures lint` and `signatures
+test` find wrong, and what is wrong in a ban, keeps a set out; what is published is a folder of
+signatures after the same examination. Whom a set would have accused is asked of the store before.
+The store is judged in a process of its own (`netwatch.rejudge.newly_accused`), which yields to a
+capture, and is killed if it takes too long.
 """
 
 import contextlib
+import contextvars
 import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 from netwatch.core.private_files import PrivateFolder
-from netwatch.core.user_yaml import read_trusted_file
+from netwatch.core.user_yaml import Problems, read_trusted_file
+from netwatch.rules.bans import read_pack
+from netwatch.rules.lint import lint_set
+from netwatch.rules.load import BUILTIN, read_signatures, use_builtin
 from netwatch.updates.options import UpdateOptions
-from netwatch.updates.set_check import check_set, problem_lines
-from netwatch.updates.set_format import Manifest, SetError, set_hash
-from netwatch.updates.store import Held, Installed, SetStore, State
+from netwatch.updates.set_format import Installed, Manifest, SetError, read_folder, set_hash
+from netwatch.updates.store import Held, SetStore, State
 
 DAYS = 30
 """Days of the store that are judged with a set."""
@@ -47,6 +54,17 @@ Outcome = Literal["installed", "newer", "current", "rolled-back", "held-back"]
 one from which somebody returned to an earlier one; it accuses so many devices that somebody has to
 say yes."""
 
+_ANYWAY = "netwatch signatures update --yes installs it"
+
+MAX_SHOWN_PROBLEMS = 20
+"""Problems of a set that are shown."""
+
+DEFAULT_LIFE = timedelta(days=90)
+"""How long a set is valid unless its publisher says otherwise."""
+
+DEFAULT_TIMESTAMP_LIFE = timedelta(days=14)
+"""How long a timestamp is valid, and so for how long somebody on the way can hide newer sets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
@@ -60,8 +78,6 @@ class Weighed:
         ranked = sorted(self.apps.items(), key=lambda each: (-each[1], each[0]))
         return ", ".join(f"{app}: {count:,}" for app, count in ranked[:MAX_SHOWN_APPS])
 
-
-_ANYWAY = "netwatch signatures update --yes installs it"
 
 Weigh = Callable[[Path, int], Weighed]
 """Weighs the set in a folder; so many devices may be accused. Raises `SetError`."""
@@ -218,3 +234,54 @@ def _read_root(path: Path) -> bytes:
         return read_trusted_file(path, MAX_ROOT_BYTES)
     except NetwatchError as error:
         raise SetError(f"{path} {error}") from None
+
+
+def check_set(folder: Path) -> list[Problem]:
+    """The problems of the apps and bans in `folder`, in order of file and line; none where the set
+    is good."""
+    # In a context of its own, because the set is not in use yet.
+    return contextvars.copy_context().run(_check, folder)
+
+
+def _check(folder: Path) -> list[Problem]:
+    use_builtin(folder, examined=True)
+    problems = Problems()
+    catalog = read_signatures([BUILTIN], folder, problems)
+    if not catalog.signatures and not problems.found:
+        problems.add(str(folder), 0, "expected apps, found none")
+    bans = sorted((folder / "bans").glob("*.yaml")) if (folder / "bans").is_dir() else []
+    for file in bans:
+        read_pack(file, catalog, problems)
+    return sorted({*problems.found, *lint_set(catalog)})
+
+
+def problem_lines(problems: list[Problem]) -> str:
+    """The first problems, one a line, and how many there are more."""
+    lines = [str(problem) for problem in problems[:MAX_SHOWN_PROBLEMS]]
+    if len(problems) > MAX_SHOWN_PROBLEMS:
+        lines.append(f"and {len(problems) - MAX_SHOWN_PROBLEMS} more")
+    return "\n".join(lines)
+
+
+def read_examined(folder: Path) -> dict[str, bytes]:
+    """The files of the set in `folder`. Raises `ConfigError` with its problems, and `SetError`
+    where it has a file that no set may have."""
+    files = read_folder(folder)
+    with PrivateFolder() as place:
+        for name, data in files.items():
+            path = place / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        problems = check_set(place)
+    if problems:
+        raise ConfigError(
+            [
+                replace(
+                    problem,
+                    file=problem.file.replace(str(place), str(folder), 1),
+                    message=problem.message.replace(str(place), str(folder)),
+                )
+                for problem in problems
+            ]
+        )
+    return files

@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Literal
 
 from netwatch.core.encapsulation import UDP_TUNNELS
-from netwatch.core.frame import packet_digest
+from netwatch.core.flow import packet_digest
 from netwatch.core.names import normalise_name
 from netwatch.core.text import escaped
 from netwatch.formats.values import rfc3339

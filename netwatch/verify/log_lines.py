@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.frame import MAX_RECORD, record_digest
+from netwatch.core.flow import MAX_RECORD, record_digest
 from netwatch.incidents.evidence_selection import BASE64, hashed
 from netwatch.verify.dpkt_reader import DpktReader
 from netwatch.verify.flows import DnsMessage, guarded, same_name

@@ -27,9 +27,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from netwatch.core.errors import NetwatchError
-from netwatch.watch.endpoint_options import EndpointOptions
+from netwatch.watch.endpoint_options import EndpointOptions, is_accepted, own_names
 from netwatch.watch.health import Thresholds, Trouble, troubles
-from netwatch.watch.host_header import is_accepted, own_names
 from netwatch.watch.metrics import METRICS
 from netwatch.watch.snapshot import TakeSnapshot
 
@@ -236,7 +235,7 @@ Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 def _only_for(names: frozenset[str], application: Application) -> Application:
     """The application for requests to one of `names` or to an address, see
-    `netwatch.watch.host_header`."""
+    `netwatch.watch.endpoint_options`."""
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         if is_accepted(environ.get("HTTP_HOST"), names):

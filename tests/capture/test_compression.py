@@ -18,12 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_captures import PACKETS, pcap, read
 
-from netwatch.capture.compression import (
-    COMPRESSIONS,
-    DecompressedStream,
-    Library,
-    recognise_compression,
-)
+from netwatch.capture.compression import COMPRESSIONS, Library, recognise_compression
+from netwatch.capture.decompression import DecompressedStream
 from netwatch.capture.stream import FileStream
 from netwatch.core.errors import CaptureError
 

@@ -7,23 +7,22 @@ import sys
 import pytest
 from support.namespaces import needs_namespaces
 
-from netwatch.capture import live_source as endless
-from netwatch.capture import live_source as live
+from netwatch.capture import block as live
 from netwatch.core.errors import CaptureError
 
 
 def test_notes_are_the_last_ones() -> None:
-    notes = endless.RecentNotes()
-    for number in range(endless.MAX_NOTES + 10):
+    notes = live.RecentNotes()
+    for number in range(live.MAX_NOTES + 10):
         notes.append(str(number))
-    assert len(notes) == endless.MAX_NOTES
-    assert (notes[0], notes[-1]) == ("10", str(endless.MAX_NOTES + 9))
+    assert len(notes) == live.MAX_NOTES
+    assert (notes[0], notes[-1]) == ("10", str(live.MAX_NOTES + 9))
 
 
 @needs_namespaces
-@pytest.mark.parametrize("name", live.SOURCES)
+@pytest.mark.parametrize("name", live.LIVE_SOURCES)
 def test_every_source_is_one(name: str) -> None:
-    source = live.SOURCES[name](["lo"], promiscuous=False)
+    source = live.LIVE_SOURCES[name](["lo"], promiscuous=False)
     assert source.name == "lo"
     assert source.size is None
     assert source.notes == []
@@ -37,14 +36,14 @@ def test_every_source_is_one(name: str) -> None:
     assert list(source.blocks()) == []
 
 
-@pytest.mark.parametrize("name", live.SOURCES)
+@pytest.mark.parametrize("name", live.LIVE_SOURCES)
 def test_every_source_explains_its_refusal(name: str) -> None:
     with pytest.raises(CaptureError, match="none0: no such interface, expected one of"):
-        live.SOURCES[name](["none0"])
+        live.LIVE_SOURCES[name](["none0"])
 
 
 @pytest.mark.parametrize(("system", "name"), [("linux", "ring"), ("darwin", "scapy")])
 def test_the_default_source(monkeypatch: pytest.MonkeyPatch, system: str, name: str) -> None:
     monkeypatch.setattr(sys, "platform", system)
     assert live.default_source() == name
-    assert name in live.SOURCES
+    assert name in live.LIVE_SOURCES

@@ -14,12 +14,12 @@ from support.namespaces import namespace, needs_namespaces
 from support.paths import ROOT
 from support.programs import needs
 
-from netwatch.capture import privileges as rights
+from netwatch.capture import interfaces as rights
 from netwatch.core.errors import NetwatchError
 
 DROPPED = """
 import os, socket, sys
-from netwatch.capture import privileges as rights
+from netwatch.capture import interfaces as rights
 from netwatch.capture.ring_source import RingSource
 from netwatch.core.errors import CaptureError
 
@@ -70,8 +70,8 @@ def test_what_was_opened_before_continues_without_privileges() -> None:
 def test_a_group_may_be_named() -> None:
     group = grp.getgrall()[-1]
     script = (
-        "import os; from netwatch.capture import privileges;"
-        f"privileges.drop_privileges('nobody', {group.gr_name!r}); print(os.getresgid())"
+        "import os; from netwatch.capture import interfaces;"
+        f"interfaces.drop_privileges('nobody', {group.gr_name!r}); print(os.getresgid())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60
@@ -118,7 +118,7 @@ def test_privileges_that_remain_are_an_error(monkeypatch: pytest.MonkeyPatch) ->
 CAPABILITIES = """
 import ctypes, os, sys
 from pathlib import Path
-from netwatch.capture import privileges as rights
+from netwatch.capture import interfaces as rights
 
 def sets():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -167,11 +167,11 @@ assert libc.capset(header, data) == 0
 
 PRIORITY = """
 import os, sys
-from netwatch.capture import privileges
+from netwatch.capture import interfaces
 if sys.argv[1:]:
     os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[1]))
     os.setresuid(65534, 65534, 65534)
-privileges.raise_priority()
+interfaces.raise_priority()
 print(os.getpriority(os.PRIO_PROCESS, 0))
 """
 
@@ -222,7 +222,7 @@ def test_capabilities_that_remain_are_an_error(
 
 
 TAKEN = """
-from netwatch.capture import privileges as rights
+from netwatch.capture import interfaces as rights
 from netwatch.capture.ring_source import RingSource
 from netwatch.core.errors import CaptureError
 

@@ -28,12 +28,11 @@ from support.paths import PCAPS
 from support.traffic import mixed
 from support.waiting import wait_until
 
-from netwatch.capture import interfaces, privileges
+from netwatch.capture import interfaces
 from netwatch.capture import kernel_filter as bpf
 from netwatch.capture import ring_source as rings
-from netwatch.capture.block import CAPTURED, FIELDS, TIME, VLAN, WIRE, Block
+from netwatch.capture.block import CAPTURED, FIELDS, IDLE_INTERVAL, TIME, VLAN, WIRE, Block
 from netwatch.capture.files import open_source
-from netwatch.capture.live_source import IDLE_INTERVAL
 from netwatch.capture.ring_source import RingSource, open_worker_sources
 from netwatch.core.errors import CaptureError
 
@@ -620,7 +619,7 @@ def test_hardware_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_privileges(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a root process may take back would be taken.
-    monkeypatch.setattr(privileges, "_capabilities", lambda: {"CapEff": 0, "CapPrm": 0})
+    monkeypatch.setattr(interfaces, "_capabilities", lambda: {"CapEff": 0, "CapPrm": 0})
     os.seteuid(65534)
     try:
         with pytest.raises(CaptureError, match="CAP_NET_RAW is required"):

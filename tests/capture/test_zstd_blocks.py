@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import only_long
 
-from netwatch.capture.zstd_blocks import BLOCKS_AT_ONCE, ZstdBlocks
+from netwatch.capture.compression import BLOCKS_AT_ONCE, ZstdBlocks
 
 CONTENT = random.Random(3).randbytes(140_000) + bytes(5_000_000) + b"text " * 200_000
 BLOCK = 128 << 10

@@ -8,8 +8,8 @@ from support.namespaces import namespace, needs_namespaces
 from support.office import configured
 from support.paths import PCAPS
 
-from netwatch.capture import framing, interfaces, privileges
-from netwatch.capture import live_source as live
+from netwatch.capture import block as live
+from netwatch.capture import framing, interfaces
 from netwatch.cli import main
 from netwatch.core import installing
 from netwatch.dissect.loop import loop
@@ -75,7 +75,7 @@ def test_no_interface_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_without_privileges(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(privileges, "_capabilities", lambda: {"CapEff": 0, "CapPrm": 0})
+    monkeypatch.setattr(interfaces, "_capabilities", lambda: {"CapEff": 0, "CapPrm": 0})
     os.seteuid(65534)
     try:
         status, lines = doctor(capsys, "-i", "lo")

@@ -19,8 +19,7 @@ from support.waiting import wait_until
 
 from netwatch.capture.files import find_captures
 from netwatch.core.addresses import mac_text, parse_ip
-from netwatch.core.message import LEARNING_SOURCES, AddressClaim, Message
-from netwatch.core.packet import Packet
+from netwatch.core.message import LEARNING_SOURCES, AddressClaim, Message, Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.consumer import DissectorOptions
 from netwatch.engine.capture_files import read_blocks

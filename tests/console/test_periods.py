@@ -13,7 +13,7 @@ from netwatch.console import period_reports
 from netwatch.console.console import Console
 from netwatch.console.pages.reports import days_until_review
 from netwatch.core.verdict import Ban, BanPeriod
-from netwatch.rules.ban_review import open_review
+from netwatch.rules.policy import open_review
 from netwatch.store import catalogue_tables as tables
 
 REVIEW = date(2023, 9, 1)

@@ -16,17 +16,22 @@ from support.interpreted import all_interpreted
 
 from netwatch.core import observation_batch as compiled
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.frame import Frame
-from netwatch.core.message import DnsInfo, Message, QuicInfo, ShownName, TlsInfo
-from netwatch.core.observation import Observation
+from netwatch.core.flow import Frame, LogInfo
+from netwatch.core.message import (
+    DnsInfo,
+    Message,
+    Observation,
+    Packet,
+    QuicInfo,
+    ShownName,
+    TlsInfo,
+)
 from netwatch.core.observation_columns import (
     WORD_CLIENT_PORT,
     WORD_LOG_LACKS,
     WORD_LOG_LINE,
     WORD_PACKET,
 )
-from netwatch.core.packet import Packet
-from netwatch.core.seen import LogInfo
 
 BATCH = "netwatch.core.observation_batch"
 SOURCES = ["first.pcap", "eth0"]

@@ -18,7 +18,7 @@ from support.traffic import mixed, shown
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.flow import FlowProgress
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 
 NAME = "www.example.org"
 RAW = 101

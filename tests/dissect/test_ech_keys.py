@@ -9,8 +9,7 @@ import pytest
 from support import made_ech
 
 from netwatch.core.flow import DNS_TTL_GRACE
-from netwatch.core.message import DnsInfo, Message, ShownName, TlsInfo
-from netwatch.core.packet import Packet
+from netwatch.core.message import DnsInfo, Message, Packet, ShownName, TlsInfo
 from netwatch.core.protocol_numbers import EchConfig
 from netwatch.dissect.ech_keys import EchKeys
 from netwatch.dissect.loop import layout

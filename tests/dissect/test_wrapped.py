@@ -23,7 +23,7 @@ from support.frames import CLIENT, CLIENT6, SERVER, SERVER6, tcp, udp
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.anomalies import ANOMALIES
+from netwatch.core.statistics import ANOMALIES
 
 NAME = "www.example.org"
 RNG = random.Random(11)

@@ -9,8 +9,8 @@ from docs_generator import records, siem_formats
 from support.made_records import ALERT, FULL_ALERT, ITEM
 from support.siem import read_cef, read_leef
 
+from netwatch.core.flow import LogInfo
 from netwatch.core.message import Evidence
-from netwatch.core.seen import LogInfo
 from netwatch.core.verdict import BanPeriod, Network
 from netwatch.coverage.counts import Coverage
 from netwatch.formats import csv, ecs, eve, gelf, jsonl, ocsf, registry

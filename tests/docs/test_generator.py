@@ -14,9 +14,9 @@ from docs_generator.pages import documents, filled, parts
 from docs_generator.verdicts import EVIDENCE, READING_RULES
 from support.paths import ROOT
 
-from netwatch.core.anomalies import ANOMALIES
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Evidence
+from netwatch.core.statistics import ANOMALIES
 from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.dissect.quic.versions import VERSIONS
 from netwatch.formats import registry

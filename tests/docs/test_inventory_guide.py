@@ -8,8 +8,8 @@ from pathlib import Path
 from support.paths import ROOT
 from support.programs import needs
 
-from netwatch.inventory.history import MARKER
-from netwatch.refresh.target import SERIES
+from netwatch.inventory.registered import MARKER
+from netwatch.refresh.run import SERIES
 
 GUIDE = (ROOT / "docs" / "guides" / "inventory.md").read_text(encoding="utf-8")
 

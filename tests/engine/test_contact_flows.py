@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.contacts import ANSWERED, APPS, BAN, GAP, NOON, SECOND, SENSOR, contact
 
-from netwatch.core.flow import Flow, FlowProgress
-from netwatch.core.seen import UNSEEN
+from netwatch.core.flow import UNSEEN, Flow, FlowProgress
 from netwatch.core.verdict import Contact, Decision, Ruling
 from netwatch.engine.contact_flows import ContactFlows, Place
 from netwatch.formats import jsonl

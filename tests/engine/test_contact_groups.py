@@ -15,9 +15,8 @@ from support.office import CONFIG, configured
 from netwatch import config
 from netwatch.config import Config
 from netwatch.core.flow import FlowProgress
-from netwatch.core.message import AddressClaim, DnsInfo, Message, ShownName
+from netwatch.core.message import AddressClaim, DnsInfo, Message, Packet, ShownName
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.packet import Packet
 from netwatch.core.verdict import Contact, Repeats
 from netwatch.engine.contact_flows import ContactCollector, ContactFlows
 from netwatch.engine.contact_groups import ContactGroups

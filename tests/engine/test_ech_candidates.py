@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from netwatch.core.flow import DNS_TTL_GRACE
-from netwatch.core.message import DnsInfo, TlsInfo
-from netwatch.core.observation import Observation
+from netwatch.core.message import DnsInfo, Observation, TlsInfo
 from netwatch.core.protocol_numbers import EchConfig
 from netwatch.dissect.flows.address_tables import AddressFilter
 from netwatch.engine.replay import _Answers

@@ -22,7 +22,7 @@ from netwatch import config
 from netwatch.capture.block import CAPTURED, FIELDS, TIME
 from netwatch.capture.files import find_captures, open_source
 from netwatch.config import Config
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import group_files

@@ -14,7 +14,7 @@ from support.logs import items_of, sample_files
 from netwatch import config
 from netwatch.config import Config
 from netwatch.core.alert import Alert
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.log_events import LogEvents

@@ -11,7 +11,7 @@ from support.observing import observations
 from support.office import DURING, TIKTOK, capture, one_hello
 
 from netwatch.capture.files import CaptureFile, find_captures, has_capture_name
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.engine.capture_files import group_files

@@ -42,7 +42,7 @@ from netwatch import config
 from netwatch.capture.files import find_captures
 from netwatch.config import Config
 from netwatch.core.alert import Alert, Sensor
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.dissect.dissector import Dissector
 from netwatch.engine import pipeline

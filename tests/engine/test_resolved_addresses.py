@@ -30,8 +30,7 @@ from support.office import (
 
 from netwatch.cli import main
 from netwatch.core.flow import DNS_TTL_GRACE, Flow
-from netwatch.core.message import DnsInfo, Message, ShownName
-from netwatch.core.observation import Observation
+from netwatch.core.message import DnsInfo, Message, Observation, ShownName
 from netwatch.dissect.flows.address_tables import AddressFilter
 from netwatch.engine.resolved_addresses import ResolvedAddresses
 

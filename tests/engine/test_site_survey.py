@@ -7,9 +7,8 @@ import pytest
 
 from netwatch.capture.files import find_captures
 from netwatch.core.addresses import parse_ip
-from netwatch.core.message import DnsInfo, Message, ShownName
+from netwatch.core.message import DnsInfo, Message, Packet, ShownName
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs, site_survey
 from netwatch.engine.capture_files import group_files

@@ -13,8 +13,7 @@ from support.made_records import BARE
 from support.observing import batch_of
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.message import Evidence
-from netwatch.core.observation import Observation
+from netwatch.core.message import Evidence, Observation
 from netwatch.exports import preview as module
 from netwatch.exports.export_format import ServerAddress, blocklist
 from netwatch.exports.preview import Preview, PreviewReport

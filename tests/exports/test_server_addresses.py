@@ -13,8 +13,7 @@ from support.observing import batch_of
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.errors import NetwatchError
-from netwatch.core.message import DnsInfo, Evidence
-from netwatch.core.observation import Observation
+from netwatch.core.message import DnsInfo, Evidence, Observation
 from netwatch.exports import server_addresses as module
 from netwatch.exports.server_addresses import ServerAddresses, networks_of
 

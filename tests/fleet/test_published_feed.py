@@ -39,7 +39,7 @@ from netwatch.fleet.publisher import (
     write_index,
 )
 from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject
-from netwatch.updates.published import published_store
+from netwatch.updates.store import published_store
 
 KV = f"KV_{PUBLISHED_BUCKET}"
 

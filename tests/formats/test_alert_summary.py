@@ -5,7 +5,7 @@ import pytest
 from support.made_records import ALERT, BLOCKED, EARLIER, FULL_ALERT, ITEM
 
 from netwatch.core.alert import Destination
-from netwatch.core.seen import RANKED, Seen
+from netwatch.core.flow import RANKED, Seen
 from netwatch.formats import jsonl
 from netwatch.formats.alert_summary import (
     event_uid,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.alerts import ALERT, BAN, SECOND, frame
 
 from netwatch.core.alert import Sensor
-from netwatch.core.frame import EvidenceFrames
-from netwatch.core.observation import Observation
+from netwatch.core.flow import EvidenceFrames
+from netwatch.core.message import Observation
 from netwatch.core.verdict import Contact, Decision, Match, Ruling
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.bounded_table import MemoryBudget

@@ -17,7 +17,7 @@ from support.programs import needs
 
 from netwatch.capture.block import FIELDS
 from netwatch.capture.files import open_source
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 from netwatch.incidents.evidence_selection import (
     MAX_COMMENTS,
     MAX_OPTION,

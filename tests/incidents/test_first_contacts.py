@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from support.contacts import contact
 
-from netwatch.core.seen import PACKETS, LogInfo, origin_of
+from netwatch.core.flow import PACKETS, LogInfo, origin_of
 from netwatch.core.verdict import Contact
 from netwatch.incidents.contacts import ContactProgress, FirstContacts
 from netwatch.incidents.incident import Incident

@@ -7,7 +7,7 @@ import pytest
 from support.contacts import GAP, SENSOR, contact
 
 from netwatch.core.alert import Alert
-from netwatch.core.seen import LogInfo
+from netwatch.core.flow import LogInfo
 from netwatch.core.verdict import Contact
 from netwatch.explain.steps import explanation
 from netwatch.formats import jsonl

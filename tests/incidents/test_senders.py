@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.contacts import GAP, SENSOR, contact
 from support.examples import examples
 
-from netwatch.core.seen import Contradiction, Sender
+from netwatch.core.flow import Contradiction, Sender
 from netwatch.core.typed_json import dumps, loads
 from netwatch.core.verdict import Contact
 from netwatch.formats.jsonl import alert_record

@@ -12,7 +12,7 @@ from support.alerts import frame
 from support.contacts import ANSWERED, GAP, NOON, SENSOR, contact
 
 from netwatch.core.alert import Alert
-from netwatch.core.seen import UNSEEN
+from netwatch.core.flow import UNSEEN
 from netwatch.core.verdict import Contact
 from netwatch.formats import jsonl
 from netwatch.incidents.contacts import ContactProgress

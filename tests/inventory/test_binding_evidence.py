@@ -1,6 +1,6 @@
 import pytest
 
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 from netwatch.inventory import bindings as bindings_module
 from netwatch.inventory.bindings import AddressBinding, BindingEvidence, Host
 

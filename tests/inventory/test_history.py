@@ -8,19 +8,21 @@ from hypothesis import strategies as st
 from netwatch.core.addresses import parse_ip
 from netwatch.core.user_yaml import Problems
 from netwatch.inventory.entry_table import EntryTable
-from netwatch.inventory.history import (
+from netwatch.inventory.inventory_file import parse_inventory
+from netwatch.inventory.registered import (
     MARKER,
     Changes,
+    Registered,
     Row,
     carried,
     ended_after,
     inventory_text,
     last_change,
     merge,
+    registered,
     row_of,
+    settle,
 )
-from netwatch.inventory.inventory_file import parse_inventory
-from netwatch.inventory.registered import Registered, registered, settle
 
 SECOND = 10**9
 NOON = 1_679_313_600 * SECOND  # 2023-03-20T12:00:00Z

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.core.message import AddressClaim, Message
-from netwatch.core.packet import Packet
+from netwatch.core.message import AddressClaim, Message, Packet
 from netwatch.core.verdict import Binding
 from netwatch.inventory import bindings
 from netwatch.inventory import learned as claiming

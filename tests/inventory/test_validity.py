@@ -13,8 +13,8 @@ from netwatch.core.user_yaml import Problems
 from netwatch.core.verdict import BEGINNING, FOREVER, BindingPeriod, Network
 from netwatch.inventory.devices import Devices
 from netwatch.inventory.entry_table import Entry, EntryTable
+from netwatch.inventory.inventory_columns import read_bound, read_period
 from netwatch.inventory.inventory_file import parse_inventory, read_inventory_folder
-from netwatch.inventory.validity import read_bound, read_period
 
 HQ = Network("hq", "service")
 HEADER = "id,mac,ip,hostname,owner,class,from,until\n"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.errors import ConfigError
-from netwatch.core.listed_name import NameList
+from netwatch.core.names import NameList
 from netwatch.lists import findings, reader
 from netwatch.lists.reader import LIST_FORMATS, read_list, recognise_format
 

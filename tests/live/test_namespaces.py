@@ -193,7 +193,7 @@ PROGRAM_WITH_STEPS = """
 import sys
 import time
 from pathlib import Path
-from netwatch.capture import live_source as live
+from netwatch.capture import block as live
 from netwatch.capture import ring_source as ring
 from netwatch.capture.block import FIELDS, TIME
 from netwatch.cli import main
@@ -211,7 +211,7 @@ class Stepped(ring.RingSource):
                 block.records[at] += step()
             yield block
 
-live.SOURCES["ring"] = lambda interfaces, **options: Stepped(interfaces, **options)
+live.LIVE_SOURCES["ring"] = lambda interfaces, **options: Stepped(interfaces, **options)
 sys.exit(main(sys.argv[2:]))
 """
 

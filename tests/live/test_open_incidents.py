@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.contacts import ANSWERED, BAN, GAP, NOON, SECOND, SENSOR, contact
 
 from netwatch.core.alert import Alert
-from netwatch.core.seen import UNSEEN
+from netwatch.core.flow import UNSEEN
 from netwatch.core.verdict import Contact
 from netwatch.incidents import aggregate
 from netwatch.incidents.aggregate import Incidents

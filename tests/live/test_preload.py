@@ -9,14 +9,14 @@ import pytest
 from support.paths import ROOT
 
 from netwatch.formats.registry import FORMATS
-from netwatch.live.preload import CODECS
+from netwatch.live.run import CODECS
 
 PROGRAM = """
 import io, sys
 from dataclasses import replace
 from support.alerts import ALERT
 from netwatch.formats.registry import FORMATS
-from netwatch.live.preload import preload
+from netwatch.live.run import preload
 
 preload(sys.argv[1], (), from_file=False)
 imported = []

@@ -24,8 +24,7 @@ from support.limited_disk import fill_up, limited_disk
 from netwatch.core import owned_database
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError
-from netwatch.core.message import DnsInfo
-from netwatch.core.observation import Observation
+from netwatch.core.message import DnsInfo, Observation
 from netwatch.core.owned_database import PAGE_SIZE, ForeignFileError
 from netwatch.core.verdict import Decision, Exemption, Ruling
 from netwatch.delivery.outbox_file import KIND as OUTBOX_KIND

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from docs_generator import commands
+from docs_generator.configuration_keys import CONFIGURATION_KEYS
 from manual_generator import configuration, roff
 from manual_generator.epilogs import Example, read_epilog
 from support.paths import ROOT
 from support.programs import needs
 
 from netwatch.cli import COMMANDS
-from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.sinks.registry import SINKS
 
 

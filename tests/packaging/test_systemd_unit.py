@@ -10,7 +10,7 @@ import pytest
 from support.paths import ROOT
 from support.programs import needs
 
-from netwatch.capture.privileges import CAPTURE_NICENESS
+from netwatch.capture.interfaces import CAPTURE_NICENESS
 from netwatch.cli import build_parser
 from netwatch.live.aggregator import STOP_TIMEOUT, WORKER_SILENCE_LIMIT
 from netwatch.live.resources import DRAIN_TIMEOUT, FINAL_WRITE_TIMEOUT

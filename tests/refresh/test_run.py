@@ -18,10 +18,10 @@ from netwatch.config import load, load_refresh
 from netwatch.core.addresses import parse_mac
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.user_yaml import Problems
-from netwatch.inventory.history import MARKER
 from netwatch.inventory.inventory_file import read_inventory, read_inventory_folder
+from netwatch.inventory.registered import MARKER
 from netwatch.live.config_update import fingerprint
-from netwatch.refresh import target
+from netwatch.refresh import run
 from netwatch.refresh.run import Refreshed, refresh
 
 SECOND = 10**9
@@ -239,7 +239,7 @@ def test_an_error_while_writing_leaves_the_former(
     if call == "replace":
         monkeypatch.setattr(Path, "replace", fail)
     else:
-        monkeypatch.setattr(target.os, "fsync", fail)
+        monkeypatch.setattr(run.os, "fsync", fail)
     with pytest.raises(NetwatchError, match="No space left"):
         place.refresh(NOON + HOUR)
     now = place.files()

@@ -10,7 +10,7 @@ from typing import Any
 from netwatch.config import Config, load
 from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
 from netwatch.coverage.visibility import VISIBILITIES
-from netwatch.rules.ban_contents import ban_contents
+from netwatch.rules.bans import ban_contents
 from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import VersionHashes

@@ -5,7 +5,7 @@ import pytest
 from support.bans import BAN
 
 from netwatch.core.verdict import BanPeriod
-from netwatch.rules.ban_review import review_ban, state_on
+from netwatch.rules.policy import review_ban, state_on
 
 FIRST = BanPeriod(date(2023, 3, 10), date(2023, 9, 16), "the decision")
 AGAIN = BanPeriod(date(2023, 9, 26), date(2024, 3, 26), "its extension")

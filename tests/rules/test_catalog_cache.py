@@ -16,9 +16,9 @@ import pytest
 from netwatch.core import yaml_reader
 from netwatch.core.errors import ConfigError
 from netwatch.core.user_yaml import Problems
-from netwatch.rules import catalog_cache, load
+from netwatch.rules import documents, load
 from netwatch.rules.catalog import Catalog
-from netwatch.rules.catalog_cache import MAX_ENTRIES, read_entry, write_entry
+from netwatch.rules.documents import MAX_ENTRIES, read_entry, write_entry
 from netwatch.rules.load import load_signatures, read_signatures
 
 Write = Callable[..., Path]
@@ -244,7 +244,7 @@ def test_what_is_too_large_is_neither_written_nor_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_entry(KEY, [CONTENT])
-    monkeypatch.setattr(catalog_cache, "MAX_ENTRY_BYTES", len(CONTENT))
+    monkeypatch.setattr(documents, "MAX_ENTRY_BYTES", len(CONTENT))
     assert read_entry(KEY) is None
     write_entry(bytes(32), [CONTENT])
     assert len([*folder.iterdir()]) == 1
@@ -271,7 +271,7 @@ def test_old_entries_are_removed_and_other_files_stay(folder: Path) -> None:
     assert other.exists()
     assert [path.exists() for path in unfinished] == [False, True]
     old = folder / f"{keys[-2].hex()}.catalogue"
-    os.utime(old, (now, now - catalog_cache.MAX_AGE - 60))
+    os.utime(old, (now, now - documents.MAX_AGE - 60))
     write_entry(keys[-1], [CONTENT])
     assert not old.exists()
 
@@ -292,18 +292,18 @@ def test_the_cache_can_be_turned_off(
 def test_the_folder_is_that_of_the_user(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert catalog_cache.folder_path() == folder
+    assert documents.folder_path() == folder
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/somebody")
-    monkeypatch.setattr(catalog_cache, "SYSTEM_FOLDER", tmp_path / "system")
-    assert catalog_cache.folder_path() == Path("/home/somebody/.cache/netwatch")
+    monkeypatch.setattr(documents, "SYSTEM_FOLDER", tmp_path / "system")
+    assert documents.folder_path() == Path("/home/somebody/.cache/netwatch")
     (tmp_path / "system").mkdir()
-    assert catalog_cache.folder_path() == tmp_path / "system"
+    assert documents.folder_path() == tmp_path / "system"
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    assert catalog_cache.folder_path() == Path("/home/somebody/.cache/netwatch")
+    assert documents.folder_path() == Path("/home/somebody/.cache/netwatch")
     monkeypatch.setenv("HOME", "")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert catalog_cache.folder_path() is None
+    assert documents.folder_path() is None
 
 
 def _write_and_read(number: int) -> set[bytes | None]:

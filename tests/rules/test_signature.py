@@ -7,7 +7,7 @@ from netwatch.core.user_yaml import Problems
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.rules import signature as signature_module
 from netwatch.rules.grade import Marks, marks
-from netwatch.rules.rule_name import name_fault
+from netwatch.rules.rule_names import name_fault
 from netwatch.rules.signature import (
     MAX_ALIASES,
     MAX_SOURCES,

@@ -70,7 +70,7 @@ def test_rows_that_are_too_large_to_send_are_an_error(
 def test_a_process_that_dies_is_an_error(
     path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("netwatch.core.system.processes.confine", lambda *_: sys.exit(9))
+    monkeypatch.setattr("netwatch.core.system.kernel.confine", lambda *_: sys.exit(9))
     assert ask(path, "SELECT 1") == 1
     assert sandbox.TOO_MUCH in capsys.readouterr().err
 

@@ -23,9 +23,9 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import live_facts
 from netwatch.engine.capture_files import read_blocks
+from netwatch.engine.facts_process import new_counts
 from netwatch.engine.live_facts import LiveFacts
 from netwatch.engine.record_facts import Recorder
-from netwatch.engine.writer_host import new_counts
 from netwatch.formats.values import json_line
 from netwatch.store import messages, service
 from netwatch.store.catalogue import Catalogue, FileRow

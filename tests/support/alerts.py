@@ -5,7 +5,7 @@ from dataclasses import replace
 from support.bans import BAN
 
 from netwatch.core.alert import Alert, IncidentCounts, Sensor
-from netwatch.core.frame import EvidenceFrames, Frame
+from netwatch.core.flow import EvidenceFrames, Frame
 from netwatch.core.verdict import App, Device, Network
 from netwatch.incidents.alert_parts import incident_id
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from netwatch.core.frame import Frame, packet_digest
+from netwatch.core.flow import Frame, packet_digest
 from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.verify.evidence_file import CapturedPacket, read_evidence_file
 

@@ -9,8 +9,7 @@ from support.observing import read
 
 from netwatch.capture.block import Block, Interface
 from netwatch.core.flow import FlowClient
-from netwatch.core.message import Message
-from netwatch.core.observation import Observation
+from netwatch.core.message import Message, Observation
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.dissector import Dissector
 from netwatch.dissect.flows.accounting import FlowOptions

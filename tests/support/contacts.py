@@ -5,8 +5,8 @@ from dataclasses import replace
 from support import bans
 
 from netwatch.core.alert import Sensor
-from netwatch.core.observation import Observation
-from netwatch.core.seen import Seen
+from netwatch.core.flow import Seen
+from netwatch.core.message import Observation
 from netwatch.core.verdict import (
     App,
     Ban,

@@ -1,12 +1,15 @@
 """Runs checks of ``netwatch doctor`` over a configuration, and compares trees of files."""
 
 import argparse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from netwatch.cli.doctor.finding import Check, Finding
+from netwatch.cli.doctor.finding import Finding
 
 
-def findings(check: Check, folder: Path, text: str) -> list[Finding]:
+def findings(
+    check: Callable[[argparse.Namespace], Iterator[Finding]], folder: Path, text: str
+) -> list[Finding]:
     """What a check finds with ``netwatch.yaml`` in a folder, which is `text` below its version."""
     path = folder / "netwatch.yaml"
     path.write_text(f"version: 1\n{text}")

@@ -11,8 +11,7 @@ from typing import Any
 from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import RecordError
 from netwatch.core.flow import Flow
-from netwatch.core.message import AddressClaim, DnsInfo, QuicInfo, TlsInfo
-from netwatch.core.observation import Observation
+from netwatch.core.message import AddressClaim, DnsInfo, Observation, QuicInfo, TlsInfo
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.replay import Event
 from netwatch.logs.log_files import Log

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from netwatch.capture.block import Block
 from netwatch.core.flow import Flow
-from netwatch.core.message import Message
-from netwatch.core.observation import Observation
+from netwatch.core.message import Message, Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything

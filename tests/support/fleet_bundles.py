@@ -10,7 +10,7 @@ from netwatch.core.errors import Problem
 from netwatch.fleet.keys import open_signing_key, read_public_key
 from netwatch.fleet.publications import Publications, Published
 from netwatch.fleet.published_feed import Applier
-from netwatch.updates.set_check import check_set, read_examined
+from netwatch.updates.update import check_set, read_examined
 
 CONFIGURATION = """\
 version: 1

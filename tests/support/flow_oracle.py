@@ -14,8 +14,8 @@ from netwatch.coverage.visibility import DOH_PORTS, ENCRYPTED_DNS_PORT, VPN_PORT
 from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.flows.table import FlowTable
 from netwatch.dissect.loop.layout import FLAG_REPORT_END, FLOW_FLAGS, FLOW_WORDS
-from netwatch.engine.directory import ConfiguredDirectory
 from netwatch.engine.engine import Engine
+from netwatch.engine.judging import ConfiguredDirectory
 
 
 def count(

@@ -8,8 +8,7 @@ from support.made_records import BARE
 from support.observing import batch_of
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.message import DnsInfo, Evidence, QuicInfo, TlsInfo
-from netwatch.core.observation import Observation
+from netwatch.core.message import DnsInfo, Evidence, Observation, QuicInfo, TlsInfo
 
 TEXTS = st.sampled_from(
     [

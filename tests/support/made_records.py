@@ -18,8 +18,7 @@ from netwatch.core.alert import (
     Kind,
     Sensor,
 )
-from netwatch.core.message import DnsInfo, QuicInfo, TlsInfo
-from netwatch.core.observation import Observation
+from netwatch.core.message import DnsInfo, Observation, QuicInfo, TlsInfo
 from netwatch.core.verdict import App, BindingPeriod, Device, Exemption, Network, RulePlace
 
 TIME = 1_678_406_400_123_456_789  # 2023-03-10T00:00:00.123456789Z

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.core.addresses import ip_text, mac_text
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile

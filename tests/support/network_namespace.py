@@ -24,9 +24,9 @@ _NUMBERS = itertools.count(1)
 
 def missing_requirements() -> str:
     """Why namespaces cannot be created here; empty where they can."""
-    from netwatch.capture import privileges
+    from netwatch.capture import interfaces
 
-    effective = privileges.effective_capabilities()
+    effective = interfaces.effective_capabilities()
     if effective is None or effective & _CAPABILITIES != _CAPABILITIES:
         return "namespaces need Linux and root with all its capabilities"
     if shutil.which("ip") is None:

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from netwatch.core.message import Message, ShownName
-from netwatch.core.observation import Observation
+from netwatch.core.message import Message, Observation, Packet, ShownName
 from netwatch.core.observation_batch import ObservationBatch
-from netwatch.core.packet import Packet
 from netwatch.dissect.dissector import Dissector, Found, LoopRows
 from netwatch.formats.line_writer import observation_record
 

@@ -19,9 +19,8 @@ from netwatch.capture.files import CaptureFile
 from netwatch.config import Config
 from netwatch.core.alert import Alert
 from netwatch.core.flow import Flow
-from netwatch.core.message import LEARNING_SOURCES, LOOKUPS, Message
+from netwatch.core.message import LEARNING_SOURCES, LOOKUPS, Message, Packet
 from netwatch.core.observation_columns import WORD_FLOW
-from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.repository import KeyFolder, Repository
-from netwatch.updates.set_check import read_examined
 from netwatch.updates.set_format import Manifest
+from netwatch.updates.update import read_examined
 
 DAY = timedelta(days=1)
 

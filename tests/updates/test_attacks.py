@@ -335,7 +335,7 @@ def test_a_set_with_problems_is_refused(
     update(publisher.options(), str(publisher.folder))
     from support.sets import signatures
 
-    from netwatch.updates.set_check import read_examined
+    from netwatch.updates.update import read_examined
 
     files = read_examined(signatures(publisher.place / "signatures")) | {name: text.encode()}
     publisher.publish(files=files)

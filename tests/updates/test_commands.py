@@ -17,8 +17,7 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.installing import install_command
 from netwatch.rules.bans import pack_ids
 from netwatch.updates.options import SYSTEM_FOLDER, default_folder, url_problem
-from netwatch.updates.set_check import read_examined
-from netwatch.updates.update import update
+from netwatch.updates.update import read_examined, update
 
 Run = Callable[..., tuple[int, str, str]]
 

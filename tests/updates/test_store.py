@@ -11,8 +11,8 @@ import pytest
 from support.killed_update import survives
 from support.sets import DAY, Publisher
 
-from netwatch.updates.set_format import SetError
-from netwatch.updates.store import MARK, Installed, SetStore, State
+from netwatch.updates.set_format import Installed, SetError
+from netwatch.updates.store import MARK, SetStore, State
 from netwatch.updates.update import Mode, rollback, update
 
 

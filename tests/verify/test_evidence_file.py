@@ -10,7 +10,7 @@ from support.examples import examples
 from support.frames import udp
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.frame import Frame
+from netwatch.core.flow import Frame
 from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.verify.check import check
 from netwatch.verify.dpkt_reader import DpktReader

@@ -11,7 +11,7 @@ from support.paths import PCAPS
 
 from netwatch import config
 from netwatch.cli import main
-from netwatch.core.frame import LOG_LINE, Frame
+from netwatch.core.flow import LOG_LINE, Frame
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.incidents.evidence_folder import EvidenceFolder

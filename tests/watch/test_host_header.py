@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwatch.watch.host_header import is_accepted, own_names
+from netwatch.watch.endpoint_options import is_accepted, own_names
 
 NAMES = own_names("0.0.0.0", ["probe.example.org", "Other.Example.org."])
 

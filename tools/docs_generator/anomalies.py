@@ -1,7 +1,7 @@
 """Anomalies, from the mapping in the code."""
 
 from docs_generator.markdown import code, table
-from netwatch.core.anomalies import ANOMALIES
+from netwatch.core.statistics import ANOMALIES
 
 
 def block(_: str) -> str:

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
+from docs_generator.configuration_keys import CONFIGURATION_KEYS
 from docs_generator.outputs import key_table
-from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Section, sections
-from netwatch.rules.ban_keys import BanKeys, PackEntryKeys, PackKeys
-from netwatch.rules.signature_keys import SignatureKeys
+from netwatch.rules.keys import BanKeys, PackEntryKeys, PackKeys, SignatureKeys
 
 (_OF_PACKS, *_), (_OF_BANS, *_) = sections("", PackKeys), sections("", BanKeys)
 _OF_PACKS_ALONE = Section("", _OF_PACKS.keys[len(_OF_BANS.keys) :])

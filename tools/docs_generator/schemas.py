@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from docs_generator.configuration_keys import CONFIGURATION_KEYS
 from docs_generator.pages import ROOT
 from docs_generator.record_schemas import record_schemas
-from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Key, Section, sections
 from netwatch.inventory.inventory_columns import COLUMNS
-from netwatch.rules.ban_keys import PackKeys
-from netwatch.rules.signature_keys import SignatureKeys
+from netwatch.rules.keys import PackKeys, SignatureKeys
 
 Schema = dict[str, Any]
 

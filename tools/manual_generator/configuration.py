@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from docs_generator import outputs
+from docs_generator.configuration_keys import CONFIGURATION_KEYS
 from docs_generator.pages import ROOT
 
 from manual_generator import roff
-from netwatch.config.keys import CONFIGURATION_KEYS
 from netwatch.core.file_keys import Key, Section
 from netwatch.sinks.registry import SINKS
 

@@ -3,13 +3,37 @@ mistakes, and whether each part that it names works: sets, store, console, fleet
 languages of texts for people.
 
 Each finding is one line: ``ok``, ``warn`` or ``bad``, the latter two with what to do about it. A
-check changes nothing. A new one is a function and a row of `netwatch.cli.doctor.checks.CHECKS`.
+check changes nothing. A new one is a function in the module of its concern and a row of `CHECKS`.
 """
 
 import argparse
-from collections.abc import Sequence
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli.printing import print_line
+
+if TYPE_CHECKING:
+    from netwatch.cli.doctor.finding import Finding
+
+CHECKS = (
+    "configuration:check_packet_loop",
+    "configuration:check_privileges",
+    "configuration:check_interfaces",
+    "configuration:check_logs",
+    "configuration:check",
+    "updates:check",
+    "store:check",
+    "console:check",
+    "fleet:check",
+    "fleet:check_centre",
+    "configuration:check_outputs",
+    "console:check_languages",
+)
+"""All checks, as module and function, in the order in which they are made. One whose part is not
+configured gives no finding. The configuration is checked first, so that a later check of a part
+with mistakes says nothing more."""
 
 _EXAMPLES = """examples:
   netwatch doctor                     this machine, and every part of the configuration
@@ -58,15 +82,17 @@ def add(
 
 def doctor(args: argparse.Namespace) -> int:
     """Run ``netwatch doctor``; the exit status."""
-    # Not at the top: the help needs none of what is checked.
-    from netwatch.cli.doctor.checks import CHECKS
-    from netwatch.cli.printing import print_line
-
     all_ok = True
-    for check in CHECKS:
-        for finding in check(args):
-            all_ok = all_ok and finding.level != "bad"
-            print_line(f"{finding.level:<4} {finding.subject:<13} {finding.text}")
-            for line in finding.todo:
-                print_line(f"{'':<4} {'':<13} {line}")
+    for finding in _findings(args):
+        all_ok = all_ok and finding.level != "bad"
+        print_line(f"{finding.level:<4} {finding.subject:<13} {finding.text}")
+        for line in finding.todo:
+            print_line(f"{'':<4} {'':<13} {line}")
     return 0 if all_ok else 1
+
+
+def _findings(args: argparse.Namespace) -> "Iterator[Finding]":
+    for check in CHECKS:
+        # Not at the top: the help needs none of what is checked.
+        module, _, function = check.partition(":")
+        yield from getattr(importlib.import_module(f"{__name__}.{module}"), function)(args)

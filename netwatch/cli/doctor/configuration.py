@@ -49,21 +49,22 @@ def check_packet_loop(args: argparse.Namespace) -> Iterator[Finding]:
 
 def check_privileges(args: argparse.Namespace) -> Iterator[Finding]:
     """Does this process have the privilege to capture?"""
-    from netwatch.capture import privileges
+    from netwatch.capture import interfaces
 
-    if privileges.can_capture():
+    if interfaces.can_capture():
         yield ok("privileges", "CAP_NET_RAW: interfaces can be opened")
     else:
         text = "CAP_NET_RAW is missing: no interface can be opened; grant it by one of"
-        yield bad("privileges", text, *privileges.grant_instructions())
+        yield bad("privileges", text, *interfaces.grant_instructions())
 
 
 def check_interfaces(args: argparse.Namespace) -> Iterator[Finding]:
     """Can each interface be opened with the default source?"""
-    from netwatch.capture import interfaces, live_source, privileges
+    from netwatch.capture import interfaces
+    from netwatch.capture.block import default_source
 
-    source = live_source.default_source()
-    if not privileges.can_capture():
+    source = default_source()
+    if not interfaces.can_capture():
         for name in args.interface:
             yield bad(name, "cannot be tried without CAP_NET_RAW")
         return
@@ -83,10 +84,11 @@ def check_interfaces(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _try_interface(name: str, source: str, state: object) -> Finding:
-    from netwatch.capture import interfaces, live_source
+    from netwatch.capture import interfaces
+    from netwatch.capture.block import LIVE_SOURCES
 
     try:
-        live_source.SOURCES[source]([name]).close()
+        LIVE_SOURCES[source]([name]).close()
     except NetwatchError as error:
         return bad(name, str(error).removeprefix(f"{name}: "))
     if not isinstance(state, interfaces.InterfaceState):

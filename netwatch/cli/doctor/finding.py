@@ -10,13 +10,12 @@ service can: netwatch gives what root writes into the folder of another user to 
 service is the owner of its folder.
 """
 
-import argparse
 import os
 import queue
 import shutil
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,10 +42,6 @@ class Finding:
     level: Level
     text: str
     todo: tuple[str, ...] = ()
-
-
-Check = Callable[[argparse.Namespace], Iterator[Finding]]
-"""One row of the table of checks."""
 
 
 def ok(subject: str, text: str) -> Finding:

@@ -15,9 +15,9 @@ from netwatch.core.private_files import PrivateFolder
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
-    from netwatch.config.updates_section import Updates
+    from netwatch.config.layers import Updates
     from netwatch.updates.options import UpdateOptions
-    from netwatch.updates.store import Installed
+    from netwatch.updates.set_format import Installed
 
 ROOT_DAYS = 30
 """Days before the end of the root of trust from which it is warned of: its publisher has to sign a

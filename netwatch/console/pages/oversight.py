@@ -19,7 +19,7 @@ from netwatch.console.rendering import periods_of, words
 from netwatch.console.view import Answer, Page, View
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.formats.values import json_line
-from netwatch.rules.ban_keys import words_in
+from netwatch.rules.bans import words_in
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.incident_rows import DAY
 

@@ -13,7 +13,7 @@ from netwatch.console.view import Answer, Download, Page, View, bad_request
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import notice_of
 from netwatch.formats.values import json_line, rfc3339
-from netwatch.rules.ban_keys import words_in
+from netwatch.rules.bans import words_in
 from netwatch.store.identifying import Identity, identify, write_journal
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.resolving import stored_clients

@@ -28,8 +28,8 @@ from netwatch.report.files import require_weasyprint
 from netwatch.report.page import report_language
 from netwatch.report.reading import Days, NetworkFlows
 from netwatch.report.tables import exemptions
-from netwatch.rules.ban_keys import words_in
-from netwatch.rules.ban_review import open_review
+from netwatch.rules.bans import words_in
+from netwatch.rules.policy import open_review
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_pages import case_counts, is_centre
 from netwatch.store.database import QueryTimeoutError

@@ -6,17 +6,14 @@ commands that run on Windows (on macOS, on FreeBSD) do not import; `tests/system
 
 POSIX_ONLY = (
     "netwatch.capture.interfaces",
-    "netwatch.capture.privileges",
     "netwatch.cli.doctor",
     "netwatch.cli.fleet",
     "netwatch.console",
     "netwatch.engine.facts_process",
     "netwatch.engine.fact_sinks",
     "netwatch.engine.live_facts",
-    "netwatch.engine.writer_host",
     "netwatch.fleet",
     "netwatch.live",
-    "netwatch.logs.live",
     "netwatch.logs.live",
     "netwatch.updates.repository",
 )

@@ -1,10 +1,16 @@
-"""What else is asked of the system in its own way: a clock that nobody can set, memory page by
-page, what is known of a connection, and waiting with poll(2), which knows no limit of descriptors.
+"""What kernels give in their own ways: processes (whether they can be forked, what ends and what
+limits them), a clock that nobody can set, memory page by page, what is known of a connection, and
+waiting with poll(2), which knows no limit of descriptors.
 
-Windows can wait for sockets only. What it cannot wait for counts as readable: to read it waits.
+Forking is not safe on macOS, whose frameworks have threads of their own, and Windows has no
+fork(2). There workers are spawned: each is a new interpreter, which imports netwatch. How workers
+live is in `netwatch.core.system.workers`. Windows can wait for sockets only. What it cannot wait
+for counts as readable: to read it waits.
 """
 
+import contextlib
 import mmap
+import os
 import select
 import struct
 import sys
@@ -43,6 +49,15 @@ else:
                 return True
 
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+CAN_FORK = sys.platform not in ("win32", "darwin")
+"""Whether workers that read captures may be forked."""
+
+MAX_WORKERS = 61 if sys.platform == "win32" else 256
+"""Processes of a pool at most; Windows cannot wait for more."""
+
+
 def steady_seconds() -> float:
     """Seconds that increase evenly, whatever is done to the wall clock; on Linux also while the
     machine sleeps (CLOCK_BOOTTIME, clock_gettime(2))."""
@@ -71,3 +86,84 @@ def unacknowledged_bytes(connection: "socket.socket") -> int:
     except OSError:
         return 0
     return int(struct.unpack("i", answer)[0])
+
+
+def usable_cpus() -> int:
+    """The CPUs on which this process may run."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def limit_memory(size: int) -> None:
+    """End this process rather than give it more than `size` bytes. macOS accepts the limit and does
+    not keep it; Windows has none."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def limit_seconds(seconds: int) -> None:
+    """End this process when it has computed for so many seconds. Windows has no such limit."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+
+
+def yield_to_others(by: int) -> None:
+    """Raise the nice value of this process, so that others come first. Nothing happens on Windows,
+    and in a sandbox that does not allow it (``SystemCallFilter=~@resources`` of systemd)."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.nice(by)
+
+
+def end_with_parent(number: int) -> None:
+    """Have the kernel send this signal when the process that forked this one dies (prctl(2)), which
+    also interrupts a read. Only Linux does; elsewhere nothing happens."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def die_with(parent: int) -> None:
+    """End this process at once when `parent` dies, which forked it. Otherwise a worker of a pool
+    would wait for work for ever. Elsewhere than on Linux nothing happens."""
+    if sys.platform == "linux":
+        import signal
+
+        end_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def confine(memory: int, seconds: float) -> None:
+    """Let this process take `memory` more bytes than it has and compute for as long as all CPUs can
+    in so many seconds, write to no file, and leave no core. Linux counts all memory that it may
+    write to; macOS and FreeBSD do not count all, and Windows has none of this."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limits = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
+    if (used := _data()) is not None:
+        limits[resource.RLIMIT_DATA] = used + memory
+    limits[resource.RLIMIT_CPU] = int(seconds * usable_cpus()) + 1
+    for limit, most in limits.items():
+        now = resource.getrlimit(limit)[1]
+        least = most if now == resource.RLIM_INFINITY else min(most, now)
+        resource.setrlimit(limit, (least, least))
+
+
+def _data() -> int | None:
+    """The bytes of memory of this process that it may write to; None where the system does not
+    say."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+            kilobytes = next(line.split()[1] for line in status if line.startswith("VmData:"))
+    except (OSError, StopIteration):
+        return None
+    return int(kilobytes) << 10

@@ -1,7 +1,7 @@
 """Processes that work for this one, and how they live.
 
 - **Start.** A worker is forked where that is safe, and has all that this process has loaded, at
-  once; otherwise it is spawned, and gets its work pickled (`netwatch.core.system.processes`). It
+  once; otherwise it is spawned, and gets its work pickled (`netwatch.core.system.kernel`). It
   has no descriptor of what this process says to other workers, and leaves interrupts from the
   keyboard to it. A process with threads cannot be forked safely.
 - **Messages.** Each side has one end of a pipe, over which it sends pickled messages.
@@ -30,7 +30,7 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakSet
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system import processes
+from netwatch.core.system import kernel
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -126,7 +126,7 @@ class WorkerProcess:
         dies_with_this: bool = False,
         daemon: bool = True,
     ) -> None:
-        is_forked = processes.CAN_FORK if is_forked is None else is_forked
+        is_forked = kernel.CAN_FORK if is_forked is None else is_forked
         context: Any = get_context("fork" if is_forked else "spawn")
         self.name = name
         with forking():
@@ -218,7 +218,7 @@ def _begin(
             end.close()
         _ends.clear()
     if is_forked and parent is not None:
-        processes.die_with(parent)
+        kernel.die_with(parent)
     elif parent is not None:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     _ends.add(connection)
@@ -262,13 +262,13 @@ class Workers(Generic[T, R]):
 
     def close(self) -> None:
         """End all processes."""
-        processes = [*self._idle, *(worker for _, _, worker in self._busy.values())]
+        kernel = [*self._idle, *(worker for _, _, worker in self._busy.values())]
         self._idle.clear()
         self._busy.clear()
-        for worker in processes:
+        for worker in kernel:
             worker.connection.close()
         until = time.monotonic() + END_SECONDS
-        for worker in processes:
+        for worker in kernel:
             worker.end(until - time.monotonic())
 
     def outcomes(self, tasks: Iterable[T]) -> Iterator[tuple[int, T, R | Exception]]:

@@ -1,5 +1,5 @@
 cimport cython
-from netwatch.core.host_words cimport lowered
+from netwatch.core.buffers cimport lowered
 from netwatch.dissect.loop.octets cimport Window
 
 # `LONGEST` and `MOST_LABELS` of domain_filter.py.

@@ -18,7 +18,7 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.octets import Window
 else:
-    from netwatch.core.host_words import lowered
+    from netwatch.core.buffers import lowered
     from netwatch.dissect.loop.octets import Window
 
 from netwatch.core.buffers import Words
@@ -42,7 +42,7 @@ DOT = cython.declare(cython.int, 46)
 if not cython.compiled:
 
     def label_hash(hash_: int, word: int) -> int:
-        """The hash of a label with eight more bytes of it (see `core.host_words`)."""
+        """The hash of a label with eight more bytes of it (see `core.buffers`)."""
         hash_ = ((hash_ ^ word) * BASE) & LOW63
         return hash_ ^ (hash_ >> 32)
 

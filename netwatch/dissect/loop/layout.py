@@ -73,7 +73,7 @@ CHECKSUMS_WRONG_0 = 1 << 24  # that of another packet than one that carries a na
 VERIFIED_0 = 26  # place of a count of three bits: packets that were looked at for that
 VERIFIED_1 = 29
 
-# What a checksum is: places in `netwatch.core.seen.CHECKSUMS`.
+# What a checksum is: places in `netwatch.core.flow.CHECKSUMS`.
 CHECKSUM_UNKNOWN = 0
 CHECKSUM_RIGHT = 1
 CHECKSUM_WRONG = 2

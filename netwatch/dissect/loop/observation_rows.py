@@ -17,7 +17,7 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.libc.string import memcpy
     from cython.cimports.netwatch.core import observation_columns as columns
-    from cython.cimports.netwatch.core.host_words import lowered, lowered_name, put_word
+    from cython.cimports.netwatch.core.buffers import lowered, lowered_name, put_word
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
@@ -25,7 +25,7 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.seen_marks import mark_of
 else:
     from netwatch.core import observation_columns as columns
-    from netwatch.core.host_words import lowered, lowered_name, put_word
+    from netwatch.core.buffers import lowered, lowered_name, put_word
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.cursor import Cursor

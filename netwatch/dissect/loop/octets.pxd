@@ -1,5 +1,5 @@
 cimport cython
-from netwatch.core.host_words cimport word_of
+from netwatch.core.buffers cimport word_of
 
 
 cdef extern from *:

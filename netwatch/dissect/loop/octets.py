@@ -10,7 +10,7 @@ if cython.compiled:
     from cython.cimports.libc.string import memcpy
     from cython.cimports.netwatch.dissect.loop.octets import netwatch_prefetch
 else:
-    from netwatch.core.host_words import word_of
+    from netwatch.core.buffers import word_of
 
 from netwatch.core.buffers import Buffer, Octets
 
@@ -49,7 +49,7 @@ class Window:
             return (self.u16(at) << 16) | self.u16(at + 2)
 
         def word(self, at: int, size: int) -> int:
-            """The `size` bytes at `at`, at most eight, as `host_words.word_of` gives them."""
+            """The `size` bytes at `at`, at most eight, as `core.buffers.word_of` gives them."""
             return word_of(self.data, at, size)
 
     @cython.boundscheck(True)

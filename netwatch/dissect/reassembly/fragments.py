@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from netwatch.capture.block import Block, Interface
-from netwatch.core.packet import Packet
+from netwatch.core.message import Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Row
 from netwatch.dissect.loop import layout

@@ -13,7 +13,7 @@ from support.fleet_centre import CentreProcess, running_centre
 from support.ports import free_port
 from support.programs import require_programs
 
-from netwatch.cli.doctor import centre, fleet
+from netwatch.cli.doctor import fleet
 from netwatch.config import load
 from netwatch.core.installing import install_command
 from netwatch.fleet import centre_folder, keys
@@ -65,7 +65,7 @@ def stopped(tmp_path: Path) -> str:
 
 def test_no_part_of_a_fleet(tmp_path: Path) -> None:
     assert findings(fleet.check, tmp_path, "") == []
-    assert findings(centre.check, tmp_path, "") == []
+    assert findings(fleet.check_centre, tmp_path, "") == []
 
 
 def test_a_sensor_that_is_well(running: CentreProcess, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_centre_that_is_well(running: CentreProcess, tmp_path: Path) -> None:
     text = running.configuration.read_text().removeprefix("version: 1\n")
     text = text.replace("path: store", f"path: {running.folder}/store")
     text = text.replace("folder: centre", f"folder: {running.folder}/centre, max_bytes: 64M")
-    found = findings(centre.check, tmp_path, text)
+    found = findings(fleet.check_centre, tmp_path, text)
     assert brief(found[:-1]) == ["ok nats-server", "ok centre", "ok centre TLS", "ok authority",
                                  "ok server", "ok stream"]  # fmt: skip
     assert found[-1].subject == "sensors"
@@ -164,7 +164,7 @@ def test_a_centre_that_is_well(running: CentreProcess, tmp_path: Path) -> None:
 
 def test_a_centre_that_does_not_run_is_left_as_it_is(tmp_path: Path, stopped: str) -> None:
     before = files(tmp_path / "centre")
-    found = findings(centre.check, tmp_path, stopped)
+    found = findings(fleet.check_centre, tmp_path, stopped)
     assert of(found, "server").level == "bad"
     assert of(found, "server").todo == ("netwatch fleet centre starts it",)
     assert of(found, "sensors").level == "warn"
@@ -173,19 +173,19 @@ def test_a_centre_that_does_not_run_is_left_as_it_is(tmp_path: Path, stopped: st
 
 
 def test_a_centre_that_was_never_started(tmp_path: Path) -> None:
-    found = findings(centre.check, tmp_path, as_centre(free_port()))
+    found = findings(fleet.check_centre, tmp_path, as_centre(free_port()))
     assert "warn centre" in brief(found)
     assert not (tmp_path / "centre").exists()
 
 
 def test_a_centre_without_a_store(tmp_path: Path) -> None:
     text = as_centre(free_port()).partition("store:")[0]
-    assert brief(findings(centre.check, tmp_path, text))[0] == "bad centre"
+    assert brief(findings(fleet.check_centre, tmp_path, text))[0] == "bad centre"
 
 
 def test_keys_that_others_can_read(tmp_path: Path, stopped: str) -> None:
     (tmp_path / "centre" / "centre.seed").chmod(0o640)
-    found = of(findings(centre.check, tmp_path, stopped), "keys")
+    found = of(findings(fleet.check_centre, tmp_path, stopped), "keys")
     assert (found.level, found.todo[0][:9]) == ("bad", "chmod 600")
 
 
@@ -195,14 +195,14 @@ def test_a_server_that_is_not_installed(
     from netwatch.fleet import server
 
     monkeypatch.setattr(server, "PROGRAM", "nats-server-that-is-not-there")
-    assert of(findings(centre.check, tmp_path, stopped), "nats-server").level == "bad"
+    assert of(findings(fleet.check_centre, tmp_path, stopped), "nats-server").level == "bad"
 
 
 def test_a_disk_without_room_for_the_stream(
     tmp_path: Path, stopped: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(centre_folder, "BUCKET_BYTES", 10**18)
-    assert of(findings(centre.check, tmp_path, stopped), "stream").level == "warn"
+    assert of(findings(fleet.check_centre, tmp_path, stopped), "stream").level == "warn"
 
 
 def test_sensors_that_are_silent_or_reject(tmp_path: Path, stopped: str) -> None:
@@ -214,7 +214,7 @@ def test_sensors_that_are_silent_or_reject(tmp_path: Path, stopped: str) -> None
         heard(catalogue, "liege-1", now - 3600 * 10**9, {"state": "stopped"})
         applied(catalogue, "ghent-1", "set", "7", "applied", "", now - 2)
         applied(catalogue, "ghent-1", "set", "8", "rejected", "forged", now - 1)
-    found = of(findings(centre.check, tmp_path, stopped), "sensors")
+    found = of(findings(fleet.check_centre, tmp_path, stopped), "sensors")
     assert found.level == "warn"
     assert found.text == (
         "3 sensors; applied: set 7; namur-1 is not heard, ghent-1 rejects the set 8"
@@ -227,6 +227,9 @@ def test_what_is_not_installed_is_said(
     import sys
 
     monkeypatch.setitem(sys.modules, "nkeys", None)
-    for check, text in ((centre.check, stopped), (fleet.check, as_sensor("tls://127.0.0.1:1"))):
+    for check, text in (
+        (fleet.check_centre, stopped),
+        (fleet.check, as_sensor("tls://127.0.0.1:1")),
+    ):
         (found,) = findings(check, tmp_path, text)
         assert f"{install_command('fleet')}" in found.text

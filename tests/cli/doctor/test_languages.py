@@ -7,7 +7,7 @@ import pytest
 from support.diagnosed import brief, findings
 from support.paths import ROOT
 
-from netwatch.cli.doctor import languages
+from netwatch.cli.doctor import console
 
 CODES = ("fr", "nl", "de")
 
@@ -26,11 +26,11 @@ def catalogue(package: Path, code: str = "nl") -> Path:
 
 def test_every_package_with_catalogues_is_looked_at() -> None:
     found = {path.parent.name for path in (ROOT / "netwatch").glob("*/locale")}
-    assert found == set(languages.PACKAGES)
+    assert found == set(console.PACKAGES)
 
 
 def test_all_texts_are_translated(tmp_path: Path) -> None:
-    found = findings(languages.check, tmp_path, "console: {language: nl}\n")
+    found = findings(console.check_languages, tmp_path, "console: {language: nl}\n")
     assert brief(found) == ["ok languages", "ok languages"]
     assert "en, fr, nl, de: each has all" in found[0].text
     assert "the console is in 'nl'" in found[1].text
@@ -46,7 +46,7 @@ def test_texts_that_are_not_translated(package: Path) -> None:
                          'msgstr ""'])  # fmt: skip
     fuzzy = f"#, fuzzy\n{messages[1]}"
     path.write_text("\n\n".join([head, emptied, fuzzy, *messages[3:]]), encoding="utf-8")
-    (found,) = languages.check_catalogues(package, CODES)
+    (found,) = console.check_catalogues(package, CODES)
     assert (found.level, found.text) == ("warn", "3 texts not translated")
     assert all(line.startswith("nl: ") and line.endswith("in charts") for line in found.todo)
 
@@ -54,7 +54,7 @@ def test_texts_that_are_not_translated(package: Path) -> None:
 def test_catalogues_that_are_damaged_or_missing(package: Path) -> None:
     catalogue(package).unlink()
     catalogue(package, "de").write_text("a shopping list\n")
-    found, *_ = languages.check_catalogues(package, CODES)
+    found, *_ = console.check_catalogues(package, CODES)
     assert found.level == "bad"
     assert len(found.todo) == 2
     assert "No such file" in found.text

@@ -13,7 +13,7 @@ import pytest
 from support.waiting import wait_until
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system import processes
+from netwatch.core.system import kernel
 from netwatch.core.system.workers import DiedError, WorkerProcess, Workers, serve
 
 
@@ -44,7 +44,7 @@ def start_method(_: int) -> str:
 def test_workers_are_spawned_where_forking_is_not_safe(
     can_fork: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "CAN_FORK", can_fork)
+    monkeypatch.setattr(kernel, "CAN_FORK", can_fork)
     with Workers(1, start_method) as pool:
         assert [*pool.results([0])] == ["fork" if can_fork else "spawn"]
 

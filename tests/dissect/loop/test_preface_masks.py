@@ -16,7 +16,7 @@ from support.frames import CLIENT, SERVER, tcp, udp
 from support.interpreted import interpreted
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 from netwatch.dissect.loop.loop import Loop
 from netwatch.dissect.loop.preface_masks import FIRST_BYTES
 from netwatch.protocols import DTLS, GQUIC, HTTP2, QUIC, SOCKS, TLS, TLS_SERVER

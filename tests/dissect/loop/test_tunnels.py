@@ -14,7 +14,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Carrier, Wrapped, Wrapping
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.encapsulation import UDP_TUNNELS
-from netwatch.core.observation import Observation
+from netwatch.core.message import Observation
 
 NAME = "www.example.org"
 QUERY = messages.query(1, NAME, "A")

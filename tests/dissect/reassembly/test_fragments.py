@@ -16,7 +16,7 @@ from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.flow import NAME_STATUSES
-from netwatch.core.packet import Packet
+from netwatch.core.message import Packet
 from netwatch.dissect.reassembly.fragments import MORE_FRAGMENTS, Defragmenter
 
 NAME = "www.example.org"

@@ -9,8 +9,7 @@ from support.captures import START, observed, timed
 from support.frames import CLIENT, SERVER, udp
 
 from netwatch.core.errors import ParseError
-from netwatch.core.message import Message, ShownName
-from netwatch.core.packet import Packet
+from netwatch.core.message import Message, Packet, ShownName
 from netwatch.dissect.reassembly.handshakes import PORT_REUSE_DELAY, HandshakeTable
 
 RAW = 101

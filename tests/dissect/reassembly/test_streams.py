@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from support.captures import START
 
 from netwatch.core.errors import Incomplete, ParseError
-from netwatch.core.message import Message, ShownName
-from netwatch.core.packet import Packet
+from netwatch.core.message import Message, Packet, ShownName
 from netwatch.dissect.reassembly.stream import Segment
 from netwatch.dissect.reassembly.stream_parsers import StreamParsers
 from netwatch.dissect.reassembly.streams import MAX_REFUSED, StreamReassembler

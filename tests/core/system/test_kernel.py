@@ -1,0 +1,38 @@
+"""What processes may take."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from netwatch.core.system import kernel
+
+PROGRAM = """
+from netwatch.core.system.kernel import limit_memory, limit_seconds
+limit_seconds(1)
+limit_memory(1 << 30)
+{rest}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [("bytearray(2 << 30)", b"MemoryError"), ("while True: pass", b"")],
+    ids=["memory", "seconds"],
+)
+def test_limits(rest: str, said: bytes) -> None:
+    words = [sys.executable, "-c", PROGRAM.format(rest=rest)]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_a_sandbox_that_keeps_the_niceness_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the units of systemd do, under which a capture with a store did not start."""
+
+    def refuse(_: int) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", refuse, raising=False)
+    kernel.yield_to_others(10)
