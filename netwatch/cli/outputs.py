@@ -199,7 +199,7 @@ def _test(args: argparse.Namespace) -> int:
 
     from netwatch import __version__
     from netwatch.delivery import attempt
-    from netwatch.sinks.sample_alert import sample_alert
+    from netwatch.sinks.templates import sample_alert
 
     # A centre would keep the test as an incident; 'netwatch doctor' asks whether it answers.
     outputs, _ = _selected(args, with_centre=False)

@@ -32,7 +32,7 @@ from netwatch.sinks.base import (
     Sink,
     UnavailableError,
 )
-from netwatch.sinks.redaction import redact
+from netwatch.sinks.secrets import redact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

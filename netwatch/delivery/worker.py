@@ -28,7 +28,7 @@ from netwatch.delivery.outbox import OutboxDatabase
 from netwatch.delivery.output import Output, QueuedAlert, UnreadableAlert
 from netwatch.delivery.shared_outbox import Connection, NoOutboxError
 from netwatch.sinks.base import Sink
-from netwatch.sinks.redaction import redact
+from netwatch.sinks.secrets import redact
 
 MAX_RETRY_AFTER = 3600.0
 """The longest time that a receiver may ask to wait, in s."""

@@ -22,8 +22,14 @@ from netwatch.core.tls_sockets import client_context, describe_error
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import DURATION
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
-from netwatch.sinks.options import url_of
-from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions, cleartext_warning, insecure_key
+from netwatch.sinks.options import (
+    TLS,
+    TLS_MEANING,
+    TlsOptions,
+    cleartext_warning,
+    insecure_key,
+    url_of,
+)
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager

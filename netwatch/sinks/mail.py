@@ -39,10 +39,17 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
-from netwatch.sinks.options import Credentials, check_credentials, host_port, only_secrets
+from netwatch.sinks.options import (
+    TLS,
+    TLS_MEANING,
+    Credentials,
+    TlsOptions,
+    check_credentials,
+    host_port,
+    only_secrets,
+)
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.templates import digest_line, digest_order, digest_title
-from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 _T = TypeVar("_T")
 

@@ -20,10 +20,9 @@ from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import BOOLEAN, DURATION, TEXT, choice, size
 from netwatch.sinks import syslog_message, syslog_transport
 from netwatch.sinks.base import Delivered, Outcome, OutgoingAlert, UnavailableError
-from netwatch.sinks.options import host_port
+from netwatch.sinks.options import TLS, TLS_MEANING, TlsOptions, host_port
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.syslog_message import encode_within
-from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 """The default port of each transport, as registered with IANA (RFC 5426, RFC 3195, RFC 5425)."""

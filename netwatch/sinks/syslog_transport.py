@@ -19,7 +19,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.exchange import Address, connect, exchange, resolve, time_left
 from netwatch.core.system.kernel import unacknowledged_bytes
 from netwatch.sinks.base import UnavailableError
-from netwatch.sinks.tls import TlsOptions
+from netwatch.sinks.options import TlsOptions
 
 # A receiver's UDP buffer is some 200 KiB and drops silently, so it gets time after each burst.
 _BURST_BYTES = 16384
