@@ -22,7 +22,7 @@ from support.receivers import Listener
 from netwatch.cli import main
 from netwatch.core.errors import ConfigError
 from netwatch.delivery.attempt import attempt, send
-from netwatch.delivery.output import QueuedAlert
+from netwatch.delivery.outbox import QueuedAlert
 from netwatch.sinks.secrets import Secret, redact
 
 SECRET = 's3cr3t "quoted" \\ & lång'
