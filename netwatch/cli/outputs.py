@@ -22,10 +22,9 @@ from netwatch.core.text import quantity
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.delivery import dead_letters
 from netwatch.delivery.delivery import Delivery, Undelivered
-from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.outbox_file import FILE
-from netwatch.delivery.output import OutboxOptions, Output, OutputStatus
+from netwatch.delivery.outbox import OutboxDatabase, OutputStatus
+from netwatch.delivery.outbox_file import FILE, DeliveryLock
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.formats import jsonl
 from netwatch.formats.values import rfc3339
 

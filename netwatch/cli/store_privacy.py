@@ -254,7 +254,7 @@ def _erase_outside(
 ) -> tuple[int, list[str]]:
     """Erase what is not in the store: open incidents of live, and alerts in the outbox. How many,
     and sentences on what could not be erased."""
-    from netwatch.delivery.erasing import erase_alerts
+    from netwatch.delivery.recovery import erase_alerts
     from netwatch.live.state_file import erase_open_incidents, state_path
     from netwatch.store.person import ALWAYS
 

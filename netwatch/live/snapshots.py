@@ -13,7 +13,7 @@ from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.anomalies import limit_ether_types
 from netwatch.core.statistics import RunStatistics
-from netwatch.delivery.output import OutputStatus
+from netwatch.delivery.outbox import OutputStatus
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.incidents.aggregate import INCIDENT_LIMIT
 from netwatch.live.aggregator import Aggregator

@@ -11,8 +11,8 @@ from support.receivers import Http
 from netwatch.cli import main
 from netwatch.config import load_outputs
 from netwatch.delivery import attempt, dead_letters
-from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
+from netwatch.delivery.outbox_file import DeliveryLock
 
 CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
 ALERTS = 9

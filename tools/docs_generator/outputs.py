@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from docs_generator.markdown import code, duration, table
 from netwatch.core.file_keys import Key, sections
-from netwatch.delivery.configuration import FormatKeys, OutputKeys
-from netwatch.delivery.output import DigestKeys
+from netwatch.delivery.configuration import DigestKeys, FormatKeys, OutputKeys
 from netwatch.sinks.options import TlsOptions
 from netwatch.sinks.registry import SINKS
 
