@@ -13,9 +13,14 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.exports.export_format import Export, ExportFormat, ServerAddress
-from netwatch.exports.preview import NameReport, Preview, PreviewReport
+from netwatch.exports.preview import (
+    NameReport,
+    Preview,
+    PreviewReport,
+    ServerAddresses,
+    networks_of,
+)
 from netwatch.exports.selection import Selection
-from netwatch.exports.server_addresses import ServerAddresses, networks_of
 
 MAX_ROWS_SHOWN = 50
 """Names of one result that the table of a preview shows."""

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from netwatch import __version__
 from netwatch.console.view import Answer, Download, Page, View, not_found
 from netwatch.core.verdict import Ban
-from netwatch.exports.export_format import Export
-from netwatch.exports.registry import feeds
+from netwatch.exports.export_format import Export, feeds
 from netwatch.exports.selection import select
 
 
