@@ -274,21 +274,21 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _sign(key: Path, outputs: Sequence[Path]) -> None:
-    from netwatch.report.signing import SUFFIX, sign
+    from netwatch.report.files import SUFFIX, sign
 
     signature = outputs[0].with_suffix(SUFFIX)
     print_message(f"{signature}: signed by the key {sign(key, outputs, signature)}")
 
 
 def _new_key(path: Path) -> int:
-    from netwatch.report.signing import write_new_key
+    from netwatch.report.files import write_new_key
 
     print_line(f"{path}: a new key; {path}.pub is its public key, {write_new_key(path)}")
     return 0
 
 
 def _verify(path: Path, key: Path | None) -> int:
-    from netwatch.report.signing import SUFFIX, verify
+    from netwatch.report.files import SUFFIX, verify
 
     signature = path if path.suffix == SUFFIX else path.with_suffix(SUFFIX)
     found = verify(signature, key)
