@@ -71,8 +71,8 @@ def add(
 
 def _enrol(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet enrol``; the exit status."""
+    from netwatch.fleet.access import open_signing_key
     from netwatch.fleet.connection import write_credentials
-    from netwatch.fleet.keys import open_signing_key
 
     config = centre_config(args.config)
     folder = centre_folder(config)

@@ -76,11 +76,11 @@ def _selected(
     """The outputs named on the command line, or all, and with them the centre of a sensor. Raises
     `ConfigError` and `NetwatchError`."""
     from netwatch import config
-    from netwatch.fleet import sensor
+    from netwatch.fleet import with_centre
 
     outputs, outbox_options = config.load_outputs(args.config)
     if with_centre:
-        outputs = sensor.with_centre(outputs, config.load_fleet(args.config), args.config or "")
+        outputs = with_centre(outputs, config.load_fleet(args.config), args.config or "")
     names = [output.name for output in outputs]
     for name in args.names:
         if name not in names:

@@ -20,6 +20,14 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.delivery.delivery import Delivery
 from netwatch.engine.judge import HidingApps
 from netwatch.engine.live_facts import maintain
+from netwatch.fleet.access import (
+    HEALTH_BUCKET,
+    bucket_subject,
+    is_own_reply,
+    sender_of,
+    subject,
+)
+from netwatch.fleet.border import SensorLimits
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
 from netwatch.fleet.commit_process import (
@@ -35,15 +43,7 @@ from netwatch.fleet.publications import open_publications
 from netwatch.fleet.publisher import Publisher
 from netwatch.fleet.receiver import FOLDER, Pace, Receiver, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper, SilenceKeeper
-from netwatch.fleet.sensor_limits import SensorLimits
 from netwatch.fleet.server import NatsServer, centre_peer, prepare
-from netwatch.fleet.subjects import (
-    HEALTH_BUCKET,
-    bucket_subject,
-    is_own_reply,
-    sender_of,
-    subject,
-)
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint

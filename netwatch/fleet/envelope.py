@@ -21,8 +21,8 @@ from typing import Any, Final
 
 import orjson
 
+from netwatch.fleet.access import MAX_PAYLOAD
 from netwatch.fleet.border import BorderError, text
-from netwatch.fleet.subjects import MAX_PAYLOAD
 
 SCHEMA: Final = "netwatch.fleet/1"
 """The version of the envelope that this netwatch writes."""

@@ -21,10 +21,19 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_coverage, span, text
+from netwatch.fleet.border import (
+    MAX_POSITION,
+    UNLIMITED,
+    BorderError,
+    Outside,
+    SensorLimits,
+    number,
+    read_coverage,
+    span,
+    text,
+)
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
-from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
 from netwatch.fleet.sensor_records import SensorNumbers, read_losses
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import (

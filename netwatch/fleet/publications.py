@@ -36,9 +36,15 @@ from netwatch.config.published import published_fields
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import PrivateFolder
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence, read_user_file
+from netwatch.fleet.access import (
+    ALL,
+    SigningKey,
+    audience_text,
+    is_audience,
+    open_signing_key,
+    read_public_key,
+)
 from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle, write_bundle
-from netwatch.fleet.keys import SigningKey, open_signing_key, read_public_key
-from netwatch.fleet.subjects import ALL, audience_text, is_audience
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import BUILTIN
 from netwatch.updates.published import CONFIGURATION, CONFIGURATION_FILE, SHAPES

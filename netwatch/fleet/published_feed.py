@@ -35,12 +35,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from netwatch import __version__
 from netwatch.config import Config, examine_configuration, examine_set
 from netwatch.core.errors import NetwatchError, Problem
+from netwatch.fleet.access import (
+    PUBLISHED_BUCKET,
+    bucket_subject,
+    published_keys,
+    read_public_key,
+    subject,
+)
 from netwatch.fleet.bundle import Bundle, BundleError, Refusal, read_bundle, require_usable
 from netwatch.fleet.connection import Connection, read_credentials
 from netwatch.fleet.envelope import Envelope
-from netwatch.fleet.keys import read_public_key
 from netwatch.fleet.publisher import Entry, read_index, read_value
-from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject, published_keys, subject
 from netwatch.updates.published import SHAPES, published_store
 from netwatch.updates.set_check import check_set, problem_lines
 from netwatch.updates.set_format import SetError

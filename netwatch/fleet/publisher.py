@@ -25,14 +25,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, BundleError
-from netwatch.fleet.publications import Publications, Published
-from netwatch.fleet.subjects import (
+from netwatch.fleet.access import (
     PUBLISHED_BUCKET,
     audience_text,
     bucket_subject,
     published_parts,
 )
+from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, BundleError
+from netwatch.fleet.publications import Publications, Published
 from netwatch.updates.published import SHAPES
 from netwatch.updates.set_format import MAX_VERSION
 

@@ -33,13 +33,12 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import is_sensor_name
-from netwatch.fleet.border import MAX_SENTENCE, BorderError
+from netwatch.fleet.access import STREAM, sender_of
+from netwatch.fleet.border import MAX_SENTENCE, BorderError, Outside
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.connection import write_private
 from netwatch.fleet.envelope import Assembler, Envelope, Key, decode, key_of
 from netwatch.fleet.roster_keeper import RosterKeeper
-from netwatch.fleet.sensor_limits import Outside
-from netwatch.fleet.subjects import STREAM, sender_of
 
 FOLDER = "refused"
 """The folder in that of a centre."""

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 import asyncio
 
 from netwatch import __version__
+from netwatch.fleet.access import subject
 from netwatch.fleet.envelope import Envelope, cut
-from netwatch.fleet.subjects import subject
 
 MAX_FILE_BYTES = CONTENT_BYTES["facts"]
 """Bytes of a file in the spool."""

@@ -20,8 +20,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import below
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import CoverageReport
-from netwatch.fleet.sensor import is_sensor, outputs_of
-from netwatch.fleet.sensor import require_extra as require_fleet
+from netwatch.fleet import is_sensor, outputs_of
+from netwatch.fleet import require_extra as require_fleet
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.config_update import prepare
 from netwatch.live.events import Listener

@@ -71,7 +71,7 @@ class WordLocks:
 
 @dataclass(frozen=True, slots=True)
 class SensorAlert:
-    """An alert of a sensor: its record, which `netwatch.store.sensor_alerts` has let pass, and that
+    """An alert of a sensor: its record, which `netwatch.fleet.sensor_records` let pass, and that
     record as its line of JSON, without the end. `clock_offset` is how far the sensor's clock was
     ahead of the one here (ns); it counts as `MAX_OFFSET` where it is greater."""
 

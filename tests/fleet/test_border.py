@@ -17,12 +17,12 @@ from pyarrow import parquet
 from support.fleet_messages import capture_end, coverage, coverage_record, facts, message, rows
 from support.paths import ROOT
 
+from netwatch.core.system.processes import with_limited_memory
 from netwatch.fleet.border import BorderError, read_applied, read_health
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import EnvelopeError, decode
 from netwatch.fleet.fact_batch import MAX_ROWS, unpack
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.resources import with_limited_memory
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
@@ -206,7 +206,7 @@ def test_memory_beyond_the_limit_is_not_given():
 
 FILLED = """
 import resource
-from netwatch.fleet.resources import with_limited_memory
+from netwatch.core.system.processes import with_limited_memory
 
 def fill(size):
     held = []

@@ -10,10 +10,10 @@ from support.fleet_local import LocalCentre
 from support.fleet_messages import coverage, coverage_record, facts, message
 
 from netwatch.config.fleet_section import SensorLimit
+from netwatch.fleet.border import Outside, SensorLimits
 from netwatch.fleet.centre_status import CENTRE_METRICS, CentreStatus
 from netwatch.fleet.commit_process import AlertCommits
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.sensor_limits import Outside, SensorLimits
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_clients import ClientAddress

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from support.fleet_alerts import DAY, GAP, MINUTE, SECOND, fleet_alert
 from support.fleet_local import LocalCentre
 
+from netwatch.fleet.sensor_records import read_record
 from netwatch.formats.csv import ALERT_COLUMNS, alert_row
 from netwatch.formats.values import rfc3339
 from netwatch.store import catalogue_tables as tables
@@ -21,7 +22,6 @@ from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import heard, removed, silent
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record
 from netwatch.store.unheard import (
     close_of_ended_runs,
     close_of_restarted_sensors,

@@ -27,6 +27,7 @@ from sample_console.__main__ import CONFIGURATION, ROOT, fill, netwatch
 from sqlalchemy import select
 
 from netwatch import __version__
+from netwatch.fleet.sensor_records import read_record
 from netwatch.formats.values import epoch_ns, rfc3339
 from netwatch.incidents.incident import incident_id
 from netwatch.store import catalogue_tables as tables
@@ -34,7 +35,6 @@ from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record
 from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import OutputQueue, Snapshot
 

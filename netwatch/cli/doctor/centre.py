@@ -25,7 +25,7 @@ _SHOWN = 5
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """What makes this a centre, if the configuration does."""
     from netwatch.config import load_fleet, load_store
-    from netwatch.fleet.sensor import require_extra
+    from netwatch.fleet import require_extra
 
     try:
         options, store = load_fleet(args.config), load_store(args.config)

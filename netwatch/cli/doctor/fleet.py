@@ -33,7 +33,7 @@ _CLOSED = (os.strerror(errno.EPIPE), os.strerror(errno.ECONNRESET))
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """What makes this a sensor, if the configuration does."""
     from netwatch.config import load_fleet
-    from netwatch.fleet.sensor import require_extra
+    from netwatch.fleet import require_extra
 
     try:
         options = load_fleet(args.config)
@@ -99,7 +99,7 @@ async def _clock_offset(options: "FleetOptions") -> float:
     """How far the clock here is ahead of that of the centre, in s. Raises `NetwatchError`."""
     import nats.errors
 
-    from netwatch.fleet.subjects import subject
+    from netwatch.fleet.access import subject
 
     connection = await _connected(options)
     try:

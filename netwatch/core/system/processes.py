@@ -8,6 +8,12 @@ fork(2). There workers are spawned: each is a new interpreter, which imports net
 import contextlib
 import os
 import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -16,6 +22,13 @@ CAN_FORK = sys.platform not in ("win32", "darwin")
 
 MAX_WORKERS = 61 if sys.platform == "win32" else 256
 """Processes of a pool at most; Windows cannot wait for more."""
+
+_RESERVE = 1 << 20
+"""Bytes that are given back before the limit is lifted: an error that says that memory is out holds
+the frames of the work, and with them its memory."""
+
+_limiting = threading.Lock()
+"""The limit belongs to the process: of two that change it, one would restore what the other set."""
 
 
 def usable_cpus() -> int:
@@ -32,6 +45,51 @@ def limit_memory(size: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def with_limited_memory(size: int, work: Callable[[], T]) -> T:
+    """What the work returns, which reads what others sent: that can be small and unpack to
+    gigabytes in a library that does not ask before. The process takes at most `size` more bytes of
+    address space meanwhile; `MemoryError` is raised where it asks for more. Other threads should be
+    idle, and one such work is done at a time. On systems without such a limit there is none."""
+    if sys.platform == "win32":
+        return work()
+    import mmap
+    import resource
+
+    with _limiting:
+        taken = _address_space()
+        soft, hard = before = resource.getrlimit(resource.RLIMIT_AS)
+        if taken is None or resource.RLIM_INFINITY != soft < taken + size:
+            return work()
+        reserve = mmap.mmap(-1, _RESERVE)
+        resource.setrlimit(resource.RLIMIT_AS, (taken + size + _RESERVE, hard))
+        return _lift_after(work, reserve.close, resource.setrlimit, resource.RLIMIT_AS, before)
+
+
+def _lift_after(
+    work: Callable[[], T],
+    free: Callable[[], None],
+    set_limit: Callable[[int, tuple[int, int]], None],
+    kind: int,
+    limits: tuple[int, int],
+) -> T:
+    """Everything that `finally` needs is made before, and the function is short, since CPython
+    takes memory to enter a handler beyond its first 256 instructions."""
+    try:
+        return work()
+    finally:
+        free()
+        set_limit(kind, limits)
+
+
+def _address_space() -> int | None:
+    """The bytes of this process's address space; None where the system does not tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[0]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def limit_seconds(seconds: int) -> None:

@@ -16,7 +16,7 @@ from support.programs import require_programs
 from netwatch.cli.doctor import centre, fleet
 from netwatch.config import load
 from netwatch.core.installing import install_command
-from netwatch.fleet import centre_folder, keys
+from netwatch.fleet import access, centre_folder
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import write_credentials
 from netwatch.fleet.spool import SpoolWriter
@@ -114,7 +114,7 @@ def test_a_centre_that_does_not_answer(tmp_path: Path, stopped: str) -> None:
 
 @pytest.mark.parametrize("days", [-1, 5])
 def test_an_authority_that_ends(tmp_path: Path, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "AUTHORITY_DAYS", days)
+    monkeypatch.setattr(access, "AUTHORITY_DAYS", days)
     (tmp_path / "netwatch.yaml").write_text(f"version: 1\n{as_centre(free_port())}")
     options = load(str(tmp_path / "netwatch.yaml")).fleet
     assert options is not None

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.fleet_alerts import GAP, fleet_alert
 
+from netwatch.fleet.sensor_records import BadAlertError, check_alert, read_record
 from netwatch.formats.registry import RENDERERS
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import BadAlertError, check_alert, read_record
 
 
 @pytest.fixture(scope="module")
