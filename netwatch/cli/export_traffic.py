@@ -120,14 +120,14 @@ class Traffic:
         from netwatch.store.options import StoreOptions, plain_path, require_extra
 
         require_extra("netwatch signatures export")
-        from netwatch.store.catalogue import Catalogue
+        from netwatch.store.opening import open_catalogue
         from netwatch.store.queries import observations
         from netwatch.store.statements import Filter
 
         configured = self._config.store
         if configured is None or plain_path(path) != configured.path:
             configured = StoreOptions(plain_path(path))
-        with Catalogue.open(configured) as catalogue:
+        with open_catalogue(configured) as catalogue:
             yield from observations(catalogue, configured, Filter())
 
 

@@ -347,15 +347,15 @@ def _revoke(args: argparse.Namespace) -> int:
 
 def _remove_facts(config: Config, sensor: str, *, is_enrolled: bool) -> "SensorRemoved":
     from netwatch.cli.store_privacy import user_name
-    from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
     from netwatch.store.fact_tables import FactRemoval
     from netwatch.store.fleet_sensors import has_sensor, remove_sensor
+    from netwatch.store.opening import open_catalogue
 
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"
         raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
-    with Catalogue.open(config.store) as catalogue:
+    with open_catalogue(config.store) as catalogue:
         facts = FactRemoval(catalogue, FactFiles(config.store.path))
         if not is_enrolled and not has_sensor(facts, sensor):
             raise NetwatchError(f"no sensor {sensor[:80]!r} is enrolled, and the store has none")

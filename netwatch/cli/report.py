@@ -185,14 +185,14 @@ def _collected(args: argparse.Namespace) -> "Report":
     require_extra(_COMMAND)
     from netwatch.report.collect import Wanted, collect
     from netwatch.report.values import Thresholds
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
 
     thresholds = Thresholds()
     if args.max_unnamed is not None:
         thresholds = Thresholds(unnamed=args.max_unnamed)
     wanted = Wanted(args.first, args.last, tuple(args.ban), args.devices, thresholds)
     store = chosen_store(args, config.store)
-    with below(store.path), Catalogue.open(store) as catalogue:
+    with below(store.path), open_catalogue(store) as catalogue:
         if args.devices:
             catalogue.add_journal(_user(), "identify", _journal(wanted))
         made = collect(catalogue, config, wanted)

@@ -17,8 +17,8 @@ from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.device_facts import DeviceFactReader
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Console:
         self.store = store
         self.options = options or config.console or ConsoleOptions()
         self.now = now
-        self.catalogue = Catalogue.open(store)
+        self.catalogue = open_catalogue(store)
         try:
             self.device_facts = DeviceFactReader(self.catalogue, store)
             self.database = open_console(store)

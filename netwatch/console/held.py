@@ -21,7 +21,7 @@ from netwatch.formats.values import rfc3339
 from netwatch.inventory.entry_table import Entry
 from netwatch.privacy.options import pseudonym
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import is_centre
+from netwatch.store.cases import is_centre
 from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import FACT_TABLES

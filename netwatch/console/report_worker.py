@@ -28,7 +28,7 @@ from netwatch.report import tables
 from netwatch.report.collect import Wanted, collect
 from netwatch.report.files import report_json, write_pdf
 from netwatch.report.values import Report
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 MEMORY_LIMIT = 4 << 30
@@ -75,7 +75,7 @@ def without_incidents(report: Report) -> Report:
 def answer(request: Request) -> bytes:
     """The answer to a request. Raises `NetwatchError`."""
     with below(request.store.path):
-        with Catalogue.open(request.store) as catalogue:
+        with open_catalogue(request.store) as catalogue:
             report = collect(catalogue, request.config, request.wanted)
         if not request.kind:
             return pickle.dumps(without_incidents(report))

@@ -36,9 +36,9 @@ from netwatch.engine.writer_host import (
 )
 from netwatch.inventory.devices import possible_classes
 from netwatch.store import messages, service, writer
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.messages import ClientKey, Described
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 
 END_TIMEOUT = 600.0
 """How long to wait for a writer that says nothing when the run has ended, in s."""

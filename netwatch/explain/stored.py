@@ -27,7 +27,7 @@ from netwatch.explain.sources import Found, chosen
 from netwatch.explain.steps import CaptureFile, Explanation
 from netwatch.incidents.evidence_pcapng import interface, packet, section
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.views import shown_incidents
 
@@ -51,7 +51,7 @@ def from_store(options: StoreOptions, wanted: str) -> Found:
     is taken. Raises `ConfigError` where there is none, and `NetwatchError` where the store cannot
     be read."""
     incident = tables.incident.c
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         shown = shown_incidents()
         ids = shown.with_only_columns(incident.id).order_by(None).distinct().limit(MAX_IDS)
         fitting = ids.where(incident.id.startswith(wanted, autoescape=True))

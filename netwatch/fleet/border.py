@@ -35,8 +35,8 @@ from netwatch.store.case_members import (
     device_of_inventory,
     is_among,
 )
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fleet_sensors import AppliedState, PublishedKind
+from netwatch.store.run_rows import ClientAddress
 
 MAX_FLOWS = 10_000_000_000
 """Flows of a network in an hour, or rows that a capture lost: 9 * 10^8 such numbers can be summed.

@@ -32,7 +32,7 @@ from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.sensor_records import BadAlertError, read_record, stored_alert
 from netwatch.formats.values import epoch_ns
 from netwatch.store.cases import SensorAlert, keep_alerts
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.use_lock import UseLock
 
@@ -187,7 +187,7 @@ class AlertCommits:
         beside_others: bool = False,
     ) -> None:
         self._limits = limits
-        self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue = open_catalogue(options, create=True)
         self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
         self._gap = gap

@@ -41,8 +41,8 @@ from netwatch.fleet.border import (
     value_of,
 )
 from netwatch.fleet.envelope import EnvelopeError
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined, writer_options
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:

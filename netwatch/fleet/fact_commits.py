@@ -59,6 +59,7 @@ from netwatch.store.hour_rows import (
     store_losses,
 )
 from netwatch.store.landing import Landing, numbered
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import upsert
 from netwatch.store.use_lock import UseLock
@@ -125,7 +126,7 @@ class FactCommits:
         self._hides = hides
         self._hidden: Hidden = {}
         self._offsets: Mapping[str, int] = {}
-        self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue = open_catalogue(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
         self._numbers = SensorNumbers(self._catalogue)

@@ -19,11 +19,11 @@ from netwatch.engine.writer_host import Start, run_description
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.spool import RunNote, SpoolWriter
 from netwatch.store import messages
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
 from netwatch.store.hour_rows import LossCounter, Losses, LossKind
 from netwatch.store.messages import ClientKey
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.use_lock import UseLock
 from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
 

@@ -29,6 +29,7 @@ from sqlalchemy import select
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import read_file
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
@@ -264,8 +265,6 @@ def fill_hours(catalogue: Catalogue, files: FactFiles, hides: Hides | None = Non
         return 0
     captures, networks = _captures(catalogue, wanted), _networks(catalogue)
     counters = {run: HourCounter(hides) for run in wanted}
-    from netwatch.store.fact_tables import read_file
-
     # Names come first: they say of which flows the name hides another.
     for table in FACTS:
         for file in catalogue.files(table):

@@ -227,7 +227,7 @@ def test_only_one_module_prints() -> None:
         "netwatch/rejudge/newly_accused.py sys.stderr.write",  # it escapes what it writes
         "netwatch/report/files.py print",  # to the process that started it
         "netwatch/store/database.py sys.stderr.write",  # it escapes what it writes
-        "netwatch/store/renaming.py sys.stderr.write",  # it escapes what it writes
+        "netwatch/store/opening.py sys.stderr.write",  # it escapes what it writes
     ]
 
 

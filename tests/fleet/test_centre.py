@@ -30,9 +30,9 @@ from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.link import Link
 from netwatch.fleet.spool import FactSender, Spool, SpoolWriter, read_news
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.fleet_sensors import roster
+from netwatch.store.run_rows import ClientAddress
 
 NotFoundError = pytest.importorskip("nats.js.errors").NotFoundError
 pytest.importorskip("nkeys")

@@ -19,20 +19,21 @@ from netwatch.store.case_record import make_case
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_rows import remove_incidents
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalogue]:
     url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+    with open_catalogue(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     place = tmp_path_factory.mktemp("cases") / "store"
-    with Catalogue.open(StoreOptions(str(place)), create=True) as opened:
+    with open_catalogue(StoreOptions(str(place)), create=True) as opened:
         yield opened
 
 

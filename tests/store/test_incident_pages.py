@@ -26,6 +26,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 WORDS = {
@@ -70,7 +71,7 @@ def add(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> int:
 def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     is_server = request.param == "postgresql"
     url = request.getfixturevalue("postgres_url") if is_server else ""
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+    with open_catalogue(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
         yield opened
 
 

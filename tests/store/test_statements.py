@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import among, chunks, pairs_among
 
@@ -17,7 +18,7 @@ TEXTS = ["plain", "it's", '"quoted"', "back\\slash", "{a,b}", "NULL", "ä\u202e"
 @pytest.fixture(params=["sqlite", "postgresql"])
 def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalogue]:
     url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
+    with open_catalogue(StoreOptions(str(tmp_path / "store"), url), create=True) as opened:
         yield opened
 
 

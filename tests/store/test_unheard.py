@@ -21,6 +21,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import heard, removed, silent
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.unheard import (
     close_of_ended_runs,
@@ -41,7 +42,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> StoreOptions:
 
 @pytest.fixture
 def catalogue(options: StoreOptions) -> Iterator[Catalogue]:
-    with Catalogue.open(options, create=True) as opened:
+    with open_catalogue(options, create=True) as opened:
         yield opened
 
 
@@ -225,7 +226,7 @@ def test_a_centre_closes_them(
 ) -> None:
     centre = LocalCentre(tmp_path, "ghent")
     try:
-        with Catalogue.open(StoreOptions(str(tmp_path / "store"))) as catalogue:
+        with open_catalogue(StoreOptions(str(tmp_path / "store"))) as catalogue:
             keep(catalogue, alert("open"))
             change(catalogue)
             centre.roster.close_unheard(3600 * 10**9)

@@ -34,6 +34,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import OutputQueue, Snapshot
@@ -64,7 +65,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             analyst = signed_in(browser, address, "analyst", passwords)
             auditor = signed_in(browser, address, "auditor", passwords)
-            catalogue = Catalogue.open(StoreOptions(str(sample / "store")))
+            catalogue = open_catalogue(StoreOptions(str(sample / "store")))
             catalogue.set_sensor_status("gate", status(1))
             analyst.goto(f"{address}/now")
             keep(analyst, folder / "now.png")

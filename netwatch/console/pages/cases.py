@@ -8,7 +8,7 @@ from typing import Any
 from netwatch.console.pages.incidents import COLUMNS, COUNTS, NAMES, WORDS, Listing, words_of
 from netwatch.console.view import Answer, Page, Redirect, View, bad_request, not_found
 from netwatch.formats.values import epoch_ns
-from netwatch.store.case_pages import case_page, case_row, is_centre
+from netwatch.store.cases import case_page, case_row, is_centre
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow
 
 PROOFS = ("community_id", "time")

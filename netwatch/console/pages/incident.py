@@ -23,7 +23,7 @@ from netwatch.explain.subject import CATALOGUES, notice_of, period_text, subject
 from netwatch.explain.wording import exemptions_asked, not_proved, refutations
 from netwatch.language.language import LANGUAGES, language
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import cases_of_incident
+from netwatch.store.cases import cases_of_incident
 from netwatch.store.incident_pages import incident_row
 from netwatch.store.pruning import is_evidence_capture
 

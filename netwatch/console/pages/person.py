@@ -14,9 +14,8 @@ from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import notice_of
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.rules.ban_keys import words_in
-from netwatch.store.identifying import Identity, identify, write_journal
 from netwatch.store.incident_pages import IncidentFilter, incident_page
-from netwatch.store.resolving import stored_clients
+from netwatch.store.person import Identity, identify, stored_clients, write_journal
 
 SCHEMA = "netwatch.person/1"
 """The schema of the file, with its version."""

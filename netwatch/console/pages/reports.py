@@ -31,7 +31,7 @@ from netwatch.report.tables import exemptions
 from netwatch.rules.ban_keys import words_in
 from netwatch.rules.ban_review import open_review
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import case_counts, is_centre
+from netwatch.store.cases import case_counts, is_centre
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.fleet_sensors import silences
 from netwatch.store.hour_rows import outside_flows

@@ -17,7 +17,7 @@ from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.reports import days_until_review
 from netwatch.console.view import Answer, Events, Page, View, bad_request, not_found
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import case_page, is_centre, open_cases
+from netwatch.store.cases import case_page, is_centre, open_cases
 from netwatch.store.fleet_sensors import Applied, FleetSensor, PublishedKind, roster, silences
 from netwatch.store.incident_pages import PAGE, IncidentFilter, incident_counts, incident_page
 from netwatch.store.incident_rows import DAY, VERDICTS

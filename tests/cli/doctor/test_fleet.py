@@ -20,8 +20,8 @@ from netwatch.fleet import access, centre_folder
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import write_credentials
 from netwatch.fleet.spool import SpoolWriter
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 pytest.importorskip("nats")
@@ -207,7 +207,7 @@ def test_a_disk_without_room_for_the_stream(
 
 def test_sensors_that_are_silent_or_reject(tmp_path: Path, stopped: str) -> None:
     now = round(datetime.now(UTC).timestamp() * 1e9)
-    with Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path / "store")), create=True) as catalogue:
         for name in ("ghent-1", "liege-1", "namur-1"):
             enrolled(catalogue, name, now)
         heard(catalogue, "ghent-1", now, {"state": "running"})

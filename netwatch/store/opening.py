@@ -1,10 +1,12 @@
-"""Gives the flows in files of an older netwatch names that say nothing of their ends.
+"""Opens the catalogue of a store, and brings what an older netwatch wrote up to date: hours are
+counted, and flows get names that say nothing of their ends.
 
 In files before format `NAMED_SINCE` a flow has a fast hash of its ends, from which they can be
-found. Each such file is written anew with names in place of these numbers
+found. Each such file is rewritten with names in place of these numbers
 (`netwatch.store.flow_rows`), claims without them. Rows of one flow are in several files, so all
-files get their names by one key. It is in the catalogue until the last file is done, for whoever is
-killed before has to go on with it, and is then deleted: nobody can find the old numbers again.
+files get their names by one key. It is in the catalogue until the last file is done, because a
+process that is killed before is followed by one that goes on with it, and is then deleted: nobody
+can find the old numbers again.
 
 Nobody writes to the store meanwhile: other processes of this netwatch wait, and where an older one
 writes, nothing is done and its user is asked to stop it.
@@ -22,13 +24,18 @@ from netwatch.core.text import escaped, quantity
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue, FileRow
 from netwatch.store.claims import without_flows
+from netwatch.store.database import open_database
 from netwatch.store.erasing import vacuum
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FORMAT_KEY, FactRemoval, rows_in
 from netwatch.store.flow_rows import FlowNames, new_key
+from netwatch.store.hour_counting import fill_hours
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import FORMAT_VERSION, NAMED_SINCE
 from netwatch.store.use_lock import InUseError, UseLock
+
+HOURS_SINCE = 6
+"""The version of the tables that has hours; they are counted from the facts of an older store."""
 
 WAIT = 3600.0
 """How long to wait for another process that does the same, in s."""
@@ -38,6 +45,30 @@ _BEGINS = 1.0
 the lock, in s."""
 
 _POLL = 0.2
+
+
+def open_catalogue(options: StoreOptions, *, create: bool = False) -> Catalogue:
+    """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError` for a
+    place that is not for a catalogue, and `NetwatchError` where there is none or it cannot be
+    opened, and where files of an older netwatch cannot be rewritten now."""
+    catalogue = Catalogue(open_database(options, create=create))
+    try:
+        if _has_older_files(catalogue):
+            rename_flows(catalogue, options)
+        migrated_from = catalogue.database.migrated_from
+        if migrated_from is not None and migrated_from < HOURS_SINCE:
+            fill_hours(catalogue, FactFiles(options.path))
+    except BaseException:
+        catalogue.close()
+        raise
+    return catalogue
+
+
+def _has_older_files(catalogue: Catalogue) -> bool:
+    """Whether files of facts may be of an older netwatch, whose flows have to be renamed."""
+    with catalogue.database.reading() as connection:
+        found = connection.execute(select(tables.store.c.format)).scalar_one()
+    return int(found) < NAMED_SINCE
 
 
 def rename_flows(catalogue: Catalogue, options: StoreOptions) -> int:
@@ -69,7 +100,7 @@ def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
     """Have the store alone; whether there is still something to do."""
     now = time.monotonic()
     until, begins = now + WAIT, now + _BEGINS
-    while catalogue.has_older_files():
+    while _has_older_files(catalogue):
         try:
             lock = UseLock(options, exclusive=True)
         except InUseError:
@@ -87,7 +118,7 @@ def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
             time.sleep(_POLL)
             continue
         with lock:
-            yield catalogue.has_older_files()
+            yield _has_older_files(catalogue)
             return
     yield False
 
