@@ -75,12 +75,11 @@ def _selected(
 ) -> tuple[list[Output], OutboxOptions]:
     """The outputs named on the command line, or all, and with them the centre of a sensor. Raises
     `ConfigError` and `NetwatchError`."""
-    from netwatch import config
-    from netwatch.fleet import with_centre
+    from netwatch import config, fleet
 
     outputs, outbox_options = config.load_outputs(args.config)
     if with_centre:
-        outputs = with_centre(outputs, config.load_fleet(args.config), args.config or "")
+        outputs = fleet.with_centre(outputs, config.load_fleet(args.config), args.config or "")
     names = [output.name for output in outputs]
     for name in args.names:
         if name not in names:

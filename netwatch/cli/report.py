@@ -196,7 +196,7 @@ def _collected(args: argparse.Namespace) -> "Report":
         if args.devices:
             catalogue.add_journal(_user(), "identify", _journal(wanted))
         made = collect(catalogue, config, wanted)
-    from netwatch.console.erasing import with_audit
+    from netwatch.console.database import with_audit
 
     return with_audit(made, store)
 

@@ -25,7 +25,7 @@ from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
     from netwatch.config import Config
-    from netwatch.console.erasing import ErasedFromConsole
+    from netwatch.console.database import ErasedFromConsole
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.erasing import Erased, StoreErasure
     from netwatch.store.fact_tables import FactRemoval
@@ -281,7 +281,7 @@ def _erase_console(
     options: "StoreOptions", person: "Person", left: list[str]
 ) -> "ErasedFromConsole":
     """Erase what the console keeps. What could not be erased is added to `left`."""
-    from netwatch.console.erasing import ErasedFromConsole, erase_from_console
+    from netwatch.console.database import ErasedFromConsole, erase_from_console
 
     try:
         erased = erase_from_console(options, person, user_name())

@@ -95,7 +95,7 @@ def _add_password_options(parser: argparse.ArgumentParser) -> None:
 def opened(args: argparse.Namespace, command: str) -> Iterator[tuple["Accounts", "Audit"]]:
     """The accounts and the audit of the console of a store. Raises `ConfigError` and
     `NetwatchError`."""
-    from netwatch.console.extra import require_extra
+    from netwatch.console import require_extra
 
     require_extra(f"netwatch {command}")
     from netwatch import config

@@ -34,8 +34,7 @@ from sqlalchemy import delete, func, insert, select
 
 from netwatch.config.console_section import OidcOptions
 from netwatch.console import tables
-from netwatch.console.accounts import account_of
-from netwatch.console.people import role_of
+from netwatch.console.accounts import account_of, role_of
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.exchange import PROVIDER, Exchange
 from netwatch.core.http_pool import PoolOptions, open_pool

@@ -15,7 +15,7 @@ from support.fleets import STATUS, fill_fleet
 from netwatch.console import lists
 from netwatch.console.console import Console
 from netwatch.console.pages import reports
-from netwatch.console.pages.cases import CASE_COLUMNS
+from netwatch.console.pages.incidents import CASE_COLUMNS
 from netwatch.fleet.sensor_records import read_record
 from netwatch.store.cases import case_page, keep_alerts
 from netwatch.store.database import QueryTimeoutError

@@ -23,7 +23,7 @@ _ANSWER_BYTES = 64 << 10
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """The console of the configuration, if it has one."""
     from netwatch.config import load_console, load_store
-    from netwatch.console.extra import require_extra, require_oidc
+    from netwatch.console import require_extra, require_oidc
     from netwatch.store.options import StoreOptions, default_path
 
     try:
