@@ -173,7 +173,7 @@ def _found(args: argparse.Namespace, config: Config) -> Found:
             raise NetwatchError(f"{args.alerts}: {error.strerror}") from None
     is_path = not given and Path(args.id).is_file()
     if args.capture is not None or is_path:
-        from netwatch.explain.evidence_source import from_evidence
+        from netwatch.explain.sources import from_evidence
 
         path, wanted = (args.id, "") if is_path else (args.capture, args.id)
         return from_evidence(path, wanted, config)

@@ -407,7 +407,7 @@ def _identify(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    from netwatch.privacy.options import write_new_key
+    from netwatch.privacy import write_new_key
 
     key = write_new_key(Path(args.file))
     print_line(f"{args.file}: a new key; its pseudonyms begin with p{key.id}-")

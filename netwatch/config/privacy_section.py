@@ -12,7 +12,7 @@ from netwatch.core.file_keys import Key, Kind, read_section
 from netwatch.core.file_keys import key as declare
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import words_of
-from netwatch.privacy.options import CLASSES, Keyring, Privacy, PseudonymKey, mode_problem
+from netwatch.privacy import CLASSES, Keyring, Privacy, PseudonymKey, mode_problem
 from netwatch.sinks.secrets import SECRET, parse_secret
 from netwatch.store.options import Retention
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from netwatch.config.fleet_section import FleetOptions
     from netwatch.config.published import Published
     from netwatch.inventory.lease_files import LeaseFile
-    from netwatch.privacy.options import Privacy
+    from netwatch.privacy import Privacy
     from netwatch.refresh.options import RefreshOptions, Source
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions

@@ -19,7 +19,7 @@ from netwatch.formats.flow_rows import flow_record
 from netwatch.formats.line_writer import observation_record
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.entry_table import Entry
-from netwatch.privacy.options import pseudonym
+from netwatch.privacy import pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import is_centre
 from netwatch.store.claims import claim_record

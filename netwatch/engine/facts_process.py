@@ -3,7 +3,7 @@ That of a live capture is `netwatch.engine.live_facts`.
 
 A store describes clients by their address and MAC, or sealed, under a pseudonym. Alerts call a
 device by a pseudonym where its class says so: that of the inventory, else that of its network
-(`netwatch.privacy.options.Privacy.device`). The same class decides here, but a client of the store
+(`netwatch.privacy.Privacy.device`). The same class decides here, but a client of the store
 has no time. It is sealed where it may ever be a device of such a class: what is sealed in vain can
 be read with the key, what is stored in clear cannot be taken back.
 """

@@ -35,7 +35,6 @@ from netwatch.engine.replay import ClaimEvent, Event, EventBatch
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
 from netwatch.store.hour_rows import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
-from netwatch.store.observation_rows import observation_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -188,6 +187,8 @@ class Recorder:
 
     def _record(self, batches: Iterable[ObservationBatch]) -> None:
         """Take batches of observations, each before the next is asked for."""
+        from netwatch.store.observation_rows import observation_columns  # it needs pyarrow
+
         for batch in batches:
             places, rows, others = list[tuple[int, int]](), 0, 0
             for before, count in [*self._marks, (_rows_of(batch), 0)]:
@@ -376,6 +377,8 @@ class EventRecorder:
 
     def _send_observations(self) -> None:
         import pyarrow as pa
+
+        from netwatch.store.observation_rows import observation_columns
 
         clients = Clients()
         numbers = pa.array(self._numbers, pa.int64())

@@ -20,7 +20,7 @@ from netwatch.engine.replay import Replay
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
 from netwatch.incidents.scan import ScanIncidents
-from netwatch.privacy.options import key_id_of
+from netwatch.privacy import key_id_of
 from netwatch.rejudge.differences import FROM_FACTS, Difference, Recording, compared
 from netwatch.rejudge.facts import StoredFacts
 from netwatch.rejudge.reasons import LEARNED, OTHER_INCIDENT, Reasons

@@ -17,10 +17,10 @@ from sqlalchemy import select
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.stored_observations import StoredClient, stored_client
+from netwatch.store.observation_rows import StoredClient, stored_client
 
 if TYPE_CHECKING:
-    from netwatch.privacy.options import Sealing
+    from netwatch.privacy import Sealing
 from collections.abc import Iterable
 
 from netwatch.store.views import FACT_TABLES

@@ -23,7 +23,7 @@ from netwatch.core.installing import install_command
 from netwatch.core.text import escaped
 from netwatch.language.language import Language, language
 from netwatch.report import labels, tables, words
-from netwatch.report.first_page import Summary, summary
+from netwatch.report.labels import Summary, summary
 from netwatch.report.tables import Grid
 from netwatch.report.values import BanReport, Coverage, Report
 

@@ -28,7 +28,7 @@ from netwatch.core.alert import EVIDENCE_KEYS
 from netwatch.core.errors import NetwatchError
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.networks import Scope
-from netwatch.privacy.options import Keyring, SealedError, Sealing, key_id_of, pseudonym
+from netwatch.privacy import Keyring, SealedError, Sealing, key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 

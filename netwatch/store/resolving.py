@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.inventory.entry_table import Entry
-from netwatch.privacy.options import Sealing, key_id_of, pseudonym
+from netwatch.privacy import Sealing, key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.claims import StoredClaim, stored_claims
 from netwatch.store.fact_tables import FactRemoval

@@ -36,7 +36,7 @@ from netwatch.engine.capture_files import LogUnit
 from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.spill import PARTITIONS
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.privacy.options import write_new_key
+from netwatch.privacy import write_new_key
 
 Captured = pytest.CaptureFixture[str]
 Scan = Callable[..., tuple[int, str, str]]

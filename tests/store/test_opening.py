@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 from support.made_store import EMPTY, write_rows
 
 from netwatch.core.errors import NetwatchError
-from netwatch.privacy.options import Keyring, PseudonymKey, Sealing
+from netwatch.privacy import Keyring, PseudonymKey, Sealing
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import opening
 from netwatch.store.fact_tables import FactRemoval

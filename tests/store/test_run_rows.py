@@ -19,7 +19,7 @@ from netwatch import __version__
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.privacy.options import Keyring, PseudonymKey, Sealing
+from netwatch.privacy import Keyring, PseudonymKey, Sealing
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.flow_rows import new_key
