@@ -10,13 +10,13 @@ from functools import cache
 from typing import Any
 
 from netwatch.charts import picture
-from netwatch.charts.coverage import escaped_name
 from netwatch.charts.picture import (
     Picture,
     Size,
     Table,
     data,
     day_axis,
+    escaped_name,
     iso,
     shown,
     specification,

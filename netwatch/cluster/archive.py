@@ -23,10 +23,10 @@ from typing import Any, Self, TypeVar
 from netwatch.capture.files import CaptureFile
 from netwatch.cluster import tasks
 from netwatch.cluster.ledger import Ledger, Unit, Unread, code_version, judged_by, plan
-from netwatch.cluster.reports import Chunk, Report
 from netwatch.cluster.result_file import Written, read_head
 from netwatch.cluster.signatures import LedgerKey, Signatures
 from netwatch.cluster.storage import open_storage
+from netwatch.cluster.tasks import Chunk, Report
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError

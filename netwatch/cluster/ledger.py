@@ -29,7 +29,7 @@ from netwatch.capture.files import CaptureFile, file_info
 from netwatch.capture.locations import FileInfo
 from netwatch.cluster.storage import MissingError, Storage, Stored, write
 from netwatch.config import Config
-from netwatch.core.errors import CaptureError
+from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
 from netwatch.engine.capture_files import LogUnit
 
@@ -82,6 +82,15 @@ def code_version() -> str:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return f"{__version__}+{digest.hexdigest()[:12]}"
+
+
+def check_version(expected: str) -> None:
+    """Raise `NetwatchError` in a worker whose netwatch is not that of the run."""
+    if expected != code_version():
+        raise NetwatchError(
+            f"a worker has netwatch {code_version()}, this process {expected}: install the same"
+            " version everywhere"
+        )
 
 
 def judged_by(config: Config, keep_frames: bool) -> str:

@@ -28,8 +28,13 @@ from sqlalchemy import Connection, Row, func, insert, or_, select, text, tuple_
 from netwatch.core.alert import AlertRecord
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_members import Key, Member
-from netwatch.store.case_neighbours import Neighbours, StoredState, stored_states
-from netwatch.store.case_rows import stored_words, write_members
+from netwatch.store.case_rows import (
+    Neighbours,
+    StoredState,
+    stored_states,
+    stored_words,
+    write_members,
+)
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow

@@ -263,7 +263,7 @@ def test_too_many_of_one_device_are_cases_of_their_own(
     shared: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clear(shared)
-    monkeypatch.setattr("netwatch.store.case_neighbours.MEMBER_LIMIT", 4)
+    monkeypatch.setattr("netwatch.store.case_rows.MEMBER_LIMIT", 4)
     alerts = [fleet_alert("forger", number * SECOND) for number in range(9)]
     found = kept(shared, *alerts)
     assert sum(len(each["seen_by"]) for each in found) == 9
