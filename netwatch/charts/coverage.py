@@ -34,7 +34,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "cut": ("truncated", "hello-incomplete", "begun-before-capture", "one-direction"),
     "empty": ("no-data",),
 }
-"""The reasons why a name was not read (`netwatch.coverage.visibility`), by group."""
+"""The reasons why a name was not read (`netwatch.coverage.flow_visibility`), by group."""
 
 _COLOURS = (
     ("named", picture.NAMED, picture.NAMED_LINE),

@@ -14,7 +14,7 @@ from typing import Protocol
 from netwatch.core.anomalies import is_unknown_ether_type, limit_ether_types
 from netwatch.core.flow import FlowClient
 from netwatch.core.verdict import DeviceClass, Network
-from netwatch.coverage.visibility import VISIBILITIES, Visibility
+from netwatch.coverage.flow_visibility import VISIBILITIES, Visibility
 
 SCHEMA = "netwatch.coverage/1"
 """The schema of the coverage record, with its version."""

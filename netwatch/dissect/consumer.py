@@ -11,7 +11,7 @@ from typing import Protocol
 from netwatch.core.flow import NAME_STATUSES, Flow, FlowClient
 from netwatch.core.message import Message
 from netwatch.core.packet import Packet
-from netwatch.coverage.visibility import Visibility
+from netwatch.coverage.flow_visibility import Visibility
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.division import Division
 

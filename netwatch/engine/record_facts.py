@@ -24,7 +24,7 @@ from netwatch.core.observation import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.packet import Packet
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.visibility import message_name_status
+from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import FLOW_WORDS

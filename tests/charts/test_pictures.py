@@ -21,7 +21,7 @@ from netwatch.charts.coverage import (
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.render import number_locale, time_locale
 from netwatch.charts.weeks import MAX_MARKS, BanDay, Week, WeeklyIncidents, weeks_picture
-from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.language.language import LANGUAGES, language
 
 ENGLISH = language("en", FOLDER)

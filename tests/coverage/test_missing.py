@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from netwatch.core.period import DAYS, parse_expected, period
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.coverage.judged import (
     HOUR,
     QUARTER,
@@ -46,7 +47,6 @@ from netwatch.coverage.missing import (
     hidden_devices,
     look,
 )
-from netwatch.coverage.visibility import VISIBILITIES
 
 FIRST = date(2023, 3, 23)  # a Thursday; clocks change in Brussels on the Sunday that follows
 BASE = int(datetime(2023, 3, 22, tzinfo=UTC).timestamp()) // 3600

@@ -17,7 +17,7 @@ from support.paths import ROOT
 from netwatch.core.anomalies import ANOMALIES
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Evidence
-from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.formats import schemas
 from netwatch.formats.registry import FORMATS
 from netwatch.language.sentences import TEXTS as SENTENCES

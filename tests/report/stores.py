@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.config import Config, load
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
-from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.rules.ban_contents import ban_contents
 from netwatch.store.catalogue import Catalogue, SourceFile
 from netwatch.store.opening import open_catalogue

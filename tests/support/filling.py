@@ -11,7 +11,7 @@ from netwatch.core.flow import Flow
 from netwatch.core.message import Message
 from netwatch.core.observation import Observation
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.visibility import message_name_status
+from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.flows.records import to_flow

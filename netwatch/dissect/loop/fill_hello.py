@@ -3,7 +3,7 @@
 
 A row is the same that the parsers (`netwatch.protocols.tls`, `netwatch.protocols.quic`) and
 `ObservationBatch.append` give. What a hello tells of its flow is what
-`netwatch.coverage.visibility.message_name_status` says of it where no name is that of a bypass.
+`netwatch.coverage.flow_visibility.message_name_status` says of it where no name is of a bypass.
 Where the consumer knows such names it has to be asked, so all hellos of interest go to the parsers.
 """
 
