@@ -196,9 +196,8 @@ def _fields(value: "Pruned | Erased") -> dict[str, Any]:
 def _erase(args: argparse.Namespace) -> int:
     from netwatch import config as configuration
     from netwatch.store.erasing import StoreErasure, refuse_reason
-    from netwatch.store.opening import open_catalogue
+    from netwatch.store.opening import UseLock, open_catalogue
     from netwatch.store.resolving import Resolver
-    from netwatch.store.use_lock import UseLock
 
     if not args.device.strip():
         raise ConfigError([Problem("netwatch store erase", 0, 0, "--device: expected a text, found"

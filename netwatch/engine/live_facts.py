@@ -34,11 +34,10 @@ from netwatch.store import landing, messages
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.hour_rows import LossCounter
-from netwatch.store.opening import open_catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
 from netwatch.store.unheard import close_of_ended_runs
-from netwatch.store.use_lock import UseLock
 from netwatch.store.writer import RunDescription, Writer
 
 END_TIMEOUT = 20.0

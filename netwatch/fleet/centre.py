@@ -44,8 +44,8 @@ from netwatch.fleet.publisher import Publisher
 from netwatch.fleet.receiver import FOLDER, Pace, Receiver, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper, SilenceKeeper
 from netwatch.fleet.server import NatsServer, centre_peer, prepare
+from netwatch.store.opening import UseLock
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint
 
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)

@@ -32,9 +32,8 @@ from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.sensor_records import BadAlertError, read_record, stored_alert
 from netwatch.formats.values import epoch_ns
 from netwatch.store.cases import SensorAlert, keep_alerts
-from netwatch.store.opening import open_catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
 
 MAX_PROCESSES = 4
 """Processes that commit alerts, and processes that commit facts."""

@@ -59,10 +59,9 @@ from netwatch.store.hour_rows import (
     store_losses,
 )
 from netwatch.store.landing import Landing, numbered
-from netwatch.store.opening import open_catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import upsert
-from netwatch.store.use_lock import UseLock
 
 GROUP_BYTES = 64 << 20
 """Bytes of rows in memory after which they are written to files."""

@@ -22,9 +22,9 @@ from netwatch.store import messages
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
 from netwatch.store.hour_rows import LossCounter, Losses, LossKind
 from netwatch.store.messages import ClientKey
+from netwatch.store.opening import UseLock
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import ClientAddress
-from netwatch.store.use_lock import UseLock
 from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from netwatch.store.case_members import Member
 from netwatch.store.case_rows import Neighbours, stored_words, write_members
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_rows import store_incidents, write_incidents
+from netwatch.store.opening import UseLock
 from netwatch.store.statements import chunks
-from netwatch.store.use_lock import UseLock
 
 AT_A_TIME = 500
 """Incidents that are closed in one transaction."""

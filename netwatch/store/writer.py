@@ -34,18 +34,18 @@ from netwatch.store.hour_rows import (
 )
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.messages import ClientKey
-from netwatch.store.opening import open_catalogue
-from netwatch.store.options import StoreOptions
-from netwatch.store.run_rows import ClientAddress, VersionHashes
-from netwatch.store.use_lock import (
+from netwatch.store.opening import (
     UseLock,
     forget_run,
     mark_killed,
     note_run,
     note_written,
     open_captures,
+    open_catalogue,
     written_span,
 )
+from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress, VersionHashes
 
 if TYPE_CHECKING:
     import pyarrow as pa

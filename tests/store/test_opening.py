@@ -18,11 +18,10 @@ from netwatch.privacy import Keyring, PseudonymKey, Sealing
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import opening
 from netwatch.store.fact_tables import FactRemoval
-from netwatch.store.opening import open_catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import FACTS, FORMAT_VERSION
-from netwatch.store.use_lock import UseLock
 
 SEALING = Sealing(Keyring(PseudonymKey.of("k" * 32)))
 CHANCE = random.Random(7)

@@ -21,14 +21,13 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import heard, removed, silent
-from netwatch.store.opening import open_catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.unheard import (
     close_of_ended_runs,
     close_of_restarted_sensors,
     close_of_silent_sensors,
 )
-from netwatch.store.use_lock import UseLock
 
 SEEN = DAY + 10 * MINUTE
 """When a sensor was last heard."""

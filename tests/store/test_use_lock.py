@@ -15,9 +15,8 @@ from support.waiting import wait_until
 from netwatch.cli import main
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import PrivateFolder, below
-from netwatch.store.opening import open_catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
 
 
 def test_runs_share_it_and_an_erasure_does_not(options: StoreOptions) -> None:
@@ -42,7 +41,7 @@ def test_a_process_that_is_killed_has_it_no_more(tmp_path: Path) -> None:
     program = f"""
 import time
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
+from netwatch.store.opening import UseLock
 lock = UseLock(StoreOptions({str(tmp_path)!r}))
 print("locked", flush=True)
 time.sleep(60)
