@@ -16,8 +16,8 @@ from netwatch.cli.run_store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.explain.page import as_record, page
-from netwatch.explain.sources import Found, from_alerts
-from netwatch.explain.steps import Explanation, explanation
+from netwatch.explain.sources import Found, explanation, from_alerts
+from netwatch.explain.steps import Explanation
 from netwatch.explain.subject import CATALOGUES, notice_of, subject_page, with_words, zone_of_ban
 from netwatch.explain.wording import exemptions_asked
 from netwatch.language.language import language

@@ -1,5 +1,6 @@
 """Where the record of an incident comes from: alerts that were written, the evidence capture of the
-incident, or the store (`netwatch.explain.stored`).
+incident, or the store (`netwatch.explain.stored`); and the record as the steps that a page shows.
+Records that older versions wrote lack some fields.
 
 An incident is named by its id or by the beginning of it. Of several records of one incident, as a
 live capture writes them, the last one counts.
@@ -26,12 +27,31 @@ from typing import Any
 
 from netwatch.capture.files import find_captures
 from netwatch.config import Config
-from netwatch.core.alert import AlertRecord, Sensor
+from netwatch.core.alert import AlertRecord, Sensor, number_of
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import escaped
 from netwatch.core.user_yaml import read_user_file
-from netwatch.explain.steps import CaptureFile
+from netwatch.explain.steps import (
+    Answer,
+    Ban,
+    Binding,
+    CandidateSet,
+    CaptureFile,
+    Contact,
+    Contradiction,
+    Device,
+    Exemption,
+    Explanation,
+    LogLine,
+    Network,
+    Packet,
+    Period,
+    Rule,
+    Seen,
+    Traffic,
+)
+from netwatch.formats.values import endpoint
 
 MAX_NEAR = 5
 """Ids that are named where one is unknown."""
@@ -226,3 +246,168 @@ def _placed(item: Mapping[str, Any], path: str, places: list[Place | None]) -> M
     number = item["packet"]
     place = places[number - 1] if item["source"] == path and number <= len(places) else None
     return item if place is None else {**item, "source": place[0], "packet": place[1]}
+
+
+def explanation(
+    record: AlertRecord,
+    files: Mapping[str, CaptureFile] | None = None,
+    exemptions: Iterable[Exemption] | None = None,
+) -> Explanation:
+    """The values of the record of an alert. `files` are the capture files by source."""
+    of_kind = record.get("kind") or {}
+    app, sensor = record["app"], record["sensor"]
+    given = record.get("exemption")
+    return Explanation(
+        record["id"],
+        record["status"],
+        record["verdict"],
+        record["severity"],
+        record["confidence"],
+        tuple(record.get("confidence_reasons") or ()),
+        tuple(
+            Contradiction(contradiction["type"], contradiction["text"])
+            for contradiction in record.get("contradictions") or ()
+        ),
+        tuple(
+            CandidateSet(tuple(found["names"]), found["count"], found["why"])
+            for found in record.get("candidates") or ()
+        ),
+        record["first_seen"],
+        record["last_seen"],
+        app["name"],
+        app["id"],
+        app["vendor"],
+        _ban(record["ban"]),
+        _exemption(given) if given else None,
+        None if exemptions is None else tuple(exemptions),
+        _device(record),
+        _network(record["network"]),
+        of_kind.get("value") or "",
+        tuple(of_kind.get("reasons") or ()),
+        record.get("outcome") or "unknown",
+        tuple(record.get("blocked_by") or ()),
+        tuple(_contact(piece, files or {}) for piece in record["evidence"]),
+        tuple(_destination(server) for server in record["destinations"]),
+        _traffic(record),
+        tuple(record["community_ids"]),
+        _versions(record),
+        sensor["name"],
+        record.get("evidence_file"),
+        record.get("left_out") or {},
+        record,
+    )
+
+
+def _rule(piece: Mapping[str, Any]) -> Rule:
+    """The rule of a piece of evidence; in older records it is a text."""
+    rule, role = piece["rule"], piece["role"]
+    if isinstance(rule, str):
+        return Rule(rule, role)
+    return Rule(rule["text"], role, rule["file"], rule["line"], tuple(rule["sources"]))
+
+
+def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Contact:
+    source, tls, log = piece["source"], piece.get("tls") or {}, piece.get("log")
+    seen = piece.get("seen")
+    return Contact(
+        Packet(source, number_of(piece), piece["time"], files.get(source)),
+        piece["type"],
+        piece["name"],
+        piece.get("raw"),
+        tuple(piece.get("chain") or ()),
+        _answer(piece.get("answer")),
+        _rule(piece),
+        bool(piece.get("app_only")),
+        piece["count"],
+        tls.get("ja4"),
+        LogLine(log["format"], log["line"], tuple(log.get("lacks") or ())) if log else None,
+        Seen(seen["server"], seen["directions"], seen["checksum"]) if seen else None,
+    )
+
+
+def _answer(answer: Mapping[str, Any] | None) -> Answer | None:
+    if answer is None:
+        return None
+    return Answer(answer["address"], answer["ttl"], answer.get("rcode"))
+
+
+def _device(record: AlertRecord) -> Device:
+    device, binding = record["device"], record.get("binding")
+    return Device(
+        device["id"],
+        device["ip"] or "",
+        device["mac"],
+        device["hostname"],
+        device["owner"],
+        device["class"],
+        _binding(binding) if binding and binding["source"] != "address" else None,
+        device.get("reason"),
+        bool(device.get("randomised_mac")),
+    )
+
+
+def _binding(binding: Mapping[str, Any]) -> Binding:
+    return Binding(
+        binding["source"],
+        binding["from"],
+        binding["until"],
+        binding.get("file"),
+        binding.get("line"),
+    )
+
+
+def _network(network: Mapping[str, Any]) -> Network:
+    return Network(network["name"], network["class"], network["authority"], network["vlan"])
+
+
+def _ban(ban: Mapping[str, Any]) -> Ban:
+    decided = Period(ban["from"], ban["until"], ban.get("basis") or "")
+    periods = tuple(
+        Period(each["from"], each["until"], each["basis"], each["kind"] == "advice")
+        for each in ban.get("periods") or ()
+    )
+    return Ban(ban["id"], ban["authority"], ban["legal_basis"], decided, ban["review"], periods)
+
+
+def _exemption(exemption: Mapping[str, Any]) -> Exemption:
+    return Exemption(
+        exemption["device"],
+        tuple(exemption["apps"]),
+        exemption["from"],
+        exemption["until"],
+        exemption["reason"],
+        exemption["approved_by"],
+        "",
+    )
+
+
+def _destination(server: Mapping[str, Any]) -> str:
+    known = [f"AS{server['asn']}" if server["asn"] else "", server["as_org"], server["country"]]
+    more = ", ".join(text for text in known if text)
+    return endpoint(server["ip"], server["port"]) + (f" ({more})" if more else "")
+
+
+def _traffic(record: AlertRecord) -> Traffic:
+    counts = record["counts"]
+    return Traffic(
+        counts["lookups"],
+        counts["handshakes"],
+        counts["flows"],
+        counts["bytes_out"],
+        counts["bytes_in"],
+        counts.get("outcomes") or {},
+        record.get("duration"),
+    )
+
+
+def _versions(record: AlertRecord) -> Mapping[str, str]:
+    sensor = record["sensor"]
+    versions = record.get("versions") or {
+        "netwatch": sensor["version"],
+        "signatures": sensor.get("signatures"),
+        "configuration": sensor.get("policy"),
+    }
+    made = {key: str(value) for key, value in versions.items() if value and key != "set"}
+    if installed := versions.get("set"):
+        made["set"] = f"{installed['version']} ({installed['hash']})"
+    return made

@@ -17,7 +17,8 @@ from netwatch.console.view import Answer, Download, Page, View, not_found
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
 from netwatch.explain.sheet import labelled
-from netwatch.explain.steps import Explanation, explanation
+from netwatch.explain.sources import explanation
+from netwatch.explain.steps import Explanation
 from netwatch.explain.stored import capture_files, cut_packets, original_captures
 from netwatch.explain.subject import CATALOGUES, notice_of, period_text, subject_sheet, with_words
 from netwatch.explain.wording import exemptions_asked, not_proved, refutations
