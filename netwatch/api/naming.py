@@ -270,7 +270,7 @@ def match(
     records = MatchRecords(catalog)
     if isinstance(name, (str, bytes)) or not isinstance(name, Iterable):
         return _match(records, host_name(name))
-    return (_match(records, host_name(each)) for each in name)
+    return (_match(records, host_name(host)) for host in name)
 
 
 def _match(records: MatchRecords, name: str) -> Match:

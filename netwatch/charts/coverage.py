@@ -134,8 +134,8 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
     words = group_words(language)
     names = [shown(network.network, 24) for network in drawn]
     y = _axis_of(names, 150 if size == "wide" else 84, 0.4, 0.2)
-    used = [key for key, _, _ in _COLOURS if any(_grouped(each)[key] for each in drawn)]
-    colours = [each for each in _COLOURS if each[0] in used]
+    used = [key for key, _, _ in _COLOURS if any(_grouped(network)[key] for network in drawn)]
+    colours = [colour for colour in _COLOURS if colour[0] in used]
     domain = [words[key] for key, _, _ in colours]
     bars = {
         "data": data(_bars(drawn, language)),
@@ -165,12 +165,12 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
         "data": data(
             [
                 {
-                    "network": shown(each.network, 24),
-                    "label": _share(each.named, each.flows, language),
-                    "text": f"{shown(each.network)}: {words['named']}"
-                    f" {_share(each.named, each.flows, language)}",
+                    "network": shown(network.network, 24),
+                    "label": _share(network.named, network.flows, language),
+                    "text": f"{shown(network.network)}: {words['named']}"
+                    f" {_share(network.named, network.flows, language)}",
                 }
-                for each in drawn
+                for network in drawn
             ]
         ),
         "mark": {"type": "text", "align": "left", "x": "width", "dx": 8, "fill": picture.INK},
@@ -186,18 +186,18 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
 def _bars(values: Sequence[NetworkCoverage], language: Language) -> list[dict[str, Any]]:
     words = group_words(language)
     rows = []
-    for each in values:
+    for network in values:
         low = 0
-        for group, count in _grouped(each).items():
+        for group, count in _grouped(network).items():
             if count:
-                share = _share(count, each.flows, language)
+                share = _share(count, network.flows, language)
                 rows.append(
                     {
-                        "network": shown(each.network, 24),
-                        "low": low / each.flows,
-                        "high": (low + count) / each.flows,
+                        "network": shown(network.network, 24),
+                        "low": low / network.flows,
+                        "high": (low + count) / network.flows,
                         "group": words[group],
-                        "text": f"{shown(each.network)}: {words[group]}"
+                        "text": f"{shown(network.network)}: {words[group]}"
                         f" {language.number(count)} ({share})",
                     }
                 )
@@ -211,8 +211,8 @@ def _share(part: int, whole: int, language: Language) -> str:
 
 
 def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
-    flows, named = sum(each.flows for each in values), sum(each.named for each in values)
-    empty = sum(each.unnamed.get("no-data", 0) for each in values)
+    flows, named = sum(one.flows for one in values), sum(one.named for one in values)
+    empty = sum(network.unnamed.get("no-data", 0) for network in values)
     return language.say(
         "Of all %(flows)s flows of all networks, %(content)s with content, the name was read of"
         " %(named)s (%(share)s).",
@@ -226,8 +226,8 @@ def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
 def _table(values: Sequence[NetworkCoverage], language: Language) -> Table:
     words = reason_words(language)
     rows = []
-    for each in values:
-        reasons = sorted(each.unnamed.items(), key=lambda item: (-item[1], item[0]))
+    for network in values:
+        reasons = sorted(network.unnamed.items(), key=lambda item: (-item[1], item[0]))
         why = "; ".join(
             f"{words.get(reason, escaped_name(reason))} {language.number(count)}"
             for reason, count in reasons
@@ -235,10 +235,10 @@ def _table(values: Sequence[NetworkCoverage], language: Language) -> Table:
         )
         rows.append(
             (
-                escaped_name(each.network),
-                language.number(each.flows),
-                language.number(each.named),
-                _share(each.named, each.flows, language),
+                escaped_name(network.network),
+                language.number(network.flows),
+                language.number(network.named),
+                _share(network.named, network.flows, language),
                 why,
             )
         )

@@ -148,7 +148,7 @@ def _clean(element: Element, name: str) -> None:
 
 def _hatch(root: Element, name: str) -> None:
     """Hatch the marks that have the colour for that: the renderer has no patterns."""
-    marks = [each for each in root.iter() if each.get("fill") == HATCH]
+    marks = [mark for mark in root.iter() if mark.get("fill") == HATCH]
     if not marks:
         return
     for mark in marks:

@@ -275,7 +275,7 @@ class ForeignNames:
 
     def of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """The names of accounts, the newest last; accounts without a name are left out."""
-        wanted = {each for each in accounts if each.startswith("oidc:")}
+        wanted = {account for account in accounts if account.startswith("oidc:")}
         if not wanted:
             return {}
         columns = tables.foreign_name.c

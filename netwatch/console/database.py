@@ -130,8 +130,8 @@ def _upgrade(connection: Connection) -> None:
     and accounts of a provider have names. Their sessions end, which were begun under a name."""
     found = inspect(connection)
     has_purposes, has_keys, has_names = (
-        found.has_table(each.name)
-        for each in (tables.purpose, tables.audit_key, tables.foreign_name)
+        found.has_table(table.name)
+        for table in (tables.purpose, tables.audit_key, tables.foreign_name)
     )
     if not has_purposes:
         tables.session.drop(connection)
@@ -159,13 +159,13 @@ def _seal_audit(connection: Connection) -> None:
         .order_by(row.number)
         .limit(_BATCH)
     ).all():
-        for each in found:
-            content = Content(each.subject, each.purpose, each.detail, "")
-            row_key, stored = seal(bytes(key), each.number, content)
+        for entry in found:
+            content = Content(entry.subject, entry.purpose, entry.detail, "")
+            row_key, stored = seal(bytes(key), entry.number, content)
             connection.execute(
-                update(tables.audit).where(row.number == each.number).values(**stored)
+                update(tables.audit).where(row.number == entry.number).values(**stored)
             )
-            connection.execute(insert(tables.audit_key).values(number=each.number, key=row_key))
+            connection.execute(insert(tables.audit_key).values(number=entry.number, key=row_key))
         last = found[-1].number
     for statement in tables.POSTGRES_TRIGGERS if is_server else tables.SQLITE_TRIGGERS:
         connection.execute(text(statement))
@@ -198,7 +198,7 @@ def _open_server(options: StoreOptions) -> Database:
                     connection.execute(text(statement))
                 connection.execute(insert(tables.secret), list(map(_new_key, KEYS)))
             elif not all(
-                found.has_table(each.name) for each in (tables.audit_key, tables.foreign_name)
+                found.has_table(table.name) for table in (tables.audit_key, tables.foreign_name)
             ):
                 _upgrade(connection)
                 is_older = True

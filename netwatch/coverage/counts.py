@@ -97,7 +97,7 @@ class FlowCounts:
         total: Counter[Visibility] = Counter()
         for part in parts:
             total.update(part.counts)
-        return cls({each: total[each] for each in VISIBILITIES if total[each]})
+        return cls({why: total[why] for why in VISIBILITIES if total[why]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,24 +297,31 @@ class NoBound:
 def hidden_bound(devices: Iterable[DeviceFlows]) -> HiddenBound | NoBound:
     """How many contacts the unread flows of devices can be, or why nothing can be said of that."""
     found = list(devices)
-    named, unread = sum(each.named for each in found), sum(each.unread for each in found)
+    named, unread = sum(device.named for device in found), sum(device.unread for device in found)
     if not named:
         return NoBound("no-names", {"flows": unread})
     for code, failing in (
-        ("tunnels", [each for each in found if each.tunnels]),
-        ("hides-all", [each for each in found if not each.named and each.unread >= MIN_FLOWS]),
+        ("tunnels", [device for device in found if device.tunnels]),
+        (
+            "hides-all",
+            [device for device in found if not device.named and device.unread >= MIN_FLOWS],
+        ),
     ):
         if failing:
-            flows = sum(each.tunnels if code == "tunnels" else each.unread for each in failing)
+            flows = sum(
+                device.tunnels if code == "tunnels" else device.unread for device in failing
+            )
             return NoBound(code, {"devices": len(failing), "flows": flows})
-    showing = [each for each in found if each.contacts]
+    showing = [device for device in found if device.contacts]
     if len(showing) > MAX_SHOWING:
         return NoBound("many-contacts", {"devices": len(showing)})
     # Of a device that shows no name nothing is known: all that it hides counts.
-    counted = sum(each.unread for each in found if each.contacts or not each.named)
-    others = [each for each in found if each.unread and each.named and not each.contacts]
-    further = hidden_devices([_share(each) for each in showing], [_share(each) for each in others])
-    largest = sorted((each.unread for each in others), reverse=True)[:further]
+    counted = sum(device.unread for device in found if device.contacts or not device.named)
+    others = [device for device in found if device.unread and device.named and not device.contacts]
+    further = hidden_devices(
+        [_share(device) for device in showing], [_share(device) for device in others]
+    )
+    largest = sorted((device.unread for device in others), reverse=True)[:further]
     return HiddenBound(counted + sum(largest), named, unread)
 
 

@@ -363,8 +363,8 @@ def _network(network: Mapping[str, Any]) -> Network:
 def _ban(ban: Mapping[str, Any]) -> Ban:
     decided = Period(ban["from"], ban["until"], ban.get("basis") or "")
     periods = tuple(
-        Period(each["from"], each["until"], each["basis"], each["kind"] == "advice")
-        for each in ban.get("periods") or ()
+        Period(part["from"], part["until"], part["basis"], part["kind"] == "advice")
+        for part in ban.get("periods") or ()
     )
     return Ban(ban["id"], ban["authority"], ban["legal_basis"], decided, ban["review"], periods)
 

@@ -119,7 +119,7 @@ def cut_packets(incident: Explanation) -> bytes:
             raise NetwatchError(f"{file.path}: was changed while it was read")
     if not frames:
         raise NetwatchError("the captures do not have the packets that the evidence names")
-    return _file(incident, sorted(frames, key=lambda each: (each[0].time, each[0].number)))
+    return _file(incident, sorted(frames, key=lambda pair: (pair[0].time, pair[0].number)))
 
 
 def _named(incident: Explanation) -> dict[str, dict[int, list[str]]]:
@@ -211,6 +211,6 @@ def _file(incident: Explanation, frames: list[tuple[Frame, list[str]]]) -> bytes
     for frame, shown in frames:
         number = interfaces[frame.link_type, frame.interface, frame.source]
         place = f"packet {escaped(frame.source)}#{frame.number}"
-        comments = [f"{escaped(each)}, {place}" for each in shown]
+        comments = [f"{escaped(text)}, {place}" for text in shown]
         blocks.append(packet(frame, number, comments))
     return b"".join(blocks)

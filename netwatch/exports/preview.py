@@ -190,7 +190,7 @@ class Preview:
             NameReport(result, name, self._interest(name).hit, lookups, handshakes, clients, reason)
             for (result, name, reason), (lookups, handshakes, clients) in sums.items()
         ]
-        names.sort(key=lambda each: (RESULTS.index(each.result), -each.devices, each.name))
+        names.sort(key=lambda report: (RESULTS.index(report.result), -report.devices, report.name))
         return PreviewReport(
             tuple(names),
             len(devices["stopped"] | devices["missed"]),

@@ -106,12 +106,12 @@ def _exceptions(rule: Rule, spared: Sequence[Rule]) -> list[Rule]:
     if rule.kind != "suffix":
         return []
     found, used = [], 0
-    for each in spared:
-        if each.name.endswith(f".{rule.name}"):
-            used += len(_exception(each, " nocase;")) + 2
+    for other in spared:
+        if other.name.endswith(f".{rule.name}"):
+            used += len(_exception(other, " nocase;")) + 2
             if used > MAX_EXCEPTIONS:
                 break
-            found.append(each)
+            found.append(other)
     return found
 
 

@@ -167,7 +167,7 @@ def _export(kind: str, exported: str) -> Mapping[str, Any]:
 
 
 def _published(sensor: str) -> list[str]:
-    keys = [each for key in published_keys(sensor) for each in (key, f"{key}.>")]
+    keys = [name for key in published_keys(sensor) for name in (key, f"{key}.>")]
     return [bucket_subject(PUBLISHED_BUCKET, key) for key in keys]
 
 
@@ -176,7 +176,7 @@ def _services(sensor: str) -> list[str]:
     return [
         *(subject(sensor, kind) for kind in (*STREAM_KINDS, "clock")),
         bucket_subject(HEALTH_BUCKET, sensor),
-        *(f"$JS.API.DIRECT.GET.KV_{PUBLISHED_BUCKET}.{each}" for each in _published(sensor)),
+        *(f"$JS.API.DIRECT.GET.KV_{PUBLISHED_BUCKET}.{key}" for key in _published(sensor)),
     ]
 
 

@@ -255,7 +255,7 @@ class Centre:
                 await self._facts[0].run(FactCommits.forget, before)
             except NetwatchError as error:
                 self._report(f"old epochs were not forgotten: {error}")
-            if not any(each.name == "maintenance" for each in threading.enumerate()):
+            if not any(thread.name == "maintenance" for thread in threading.enumerate()):
                 threading.Thread(
                     target=self._maintain_once, name="maintenance", daemon=True
                 ).start()

@@ -233,7 +233,7 @@ class Assembler:
 
     def waiting(self, sensor: str) -> tuple[int, int]:
         """The parts that wait of a sensor, and their bytes."""
-        parts = [each for of in self._waiting.get(sensor, {}).values() for each in of.values()]
+        parts = [part for of in self._waiting.get(sensor, {}).values() for part in of.values()]
         return len(parts), sum(len(part.payload) for part in parts)
 
     def add(self, envelope: Envelope) -> Envelope | None:

@@ -143,7 +143,7 @@ class FactCommits:
         sensors are ahead (ns), by which coverage is corrected. Raises `NetwatchError`."""
         self._offsets = offsets or {}
         self._prepared = None
-        epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
+        epochs = {(sent.sensor, epoch) for sent in envelopes if (epoch := epoch_of(sent))}
         with self._catalogue.database.reading() as connection:
             transaction = _Transaction(
                 stored_sequences(connection, sorted(epochs)), dict(self._hidden)
@@ -378,7 +378,7 @@ def _needs_capture(content: FactBatch | _Record) -> bool:
 def _corrected(record: _Record, offset: int) -> _Record:
     """A record of a sensor whose clock is so far ahead (ns), by the clock here."""
     first, last = (
-        None if each is None else max(0, each - offset) for each in (record.first, record.last)
+        None if time is None else max(0, time - offset) for time in (record.first, record.last)
     )
     return replace(record, first=first, last=last)
 

@@ -216,7 +216,7 @@ class Link:
             self._before = snapshot
             record["uptime_s"] = round(snapshot.now - snapshot.started)
             record["set_version"] = snapshot.updates.version
-        reasons = [each["message"] for each in record.get("troubles", ())]
+        reasons = [trouble["message"] for trouble in record.get("troubles", ())]
         cpu, memory = self._usage.take()
         rates = record.get("rates") or {}
         return {
@@ -237,7 +237,7 @@ class Link:
         while True:
             began, base = time.monotonic(), _drift()
             found = [await self._probe(client) for _ in range(_PROBES)]
-            answers = [each for each in found if each is not None]
+            answers = [answer for answer in found if answer is not None]
             if answers:
                 before, self._offset = self._offset, min(answers)[1]
                 if before is None or abs(self._offset - before) > JUMP:

@@ -107,7 +107,7 @@ def examine_files(
                 problems.found.extend(error.problems)
         if problems.found:
             where = str(shown)
-            raise ConfigError([_moved(each, f"{folder}", where) for each in problems.found])
+            raise ConfigError([_moved(problem, f"{folder}", where) for problem in problems.found])
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -172,14 +172,14 @@ class _Collection:
         if suffixes == _SIGNATURES and (place / "apps").is_dir():
             place, name = place / "apps", name / "apps"
         found = sorted(
-            each
-            for each in place.iterdir()
-            if each.name.endswith(suffixes) and not each.name.startswith(".")
+            path
+            for path in place.iterdir()
+            if path.name.endswith(suffixes) and not path.name.startswith(".")
         )
         if not found:
             self._refuse(line, f"expected files ({', '.join(suffixes)}) in {place}, found none")
-        for each in found:
-            self.add(each, line, str(name / each.name))
+        for path in found:
+            self.add(path, line, str(name / path.name))
 
     def add(self, path: Path, line: int, name: str) -> None:
         """Add a file under a name."""
@@ -280,15 +280,15 @@ class Publications:
                 found.append(Published(read_bundle(data, keys), data))
             except NetwatchError as error:
                 raise NetwatchError(f"{path}: {error}; publish it again") from None
-        return sorted(found, key=lambda each: (each.bundle.kind, each.bundle.manifest.version))
+        return sorted(found, key=lambda item: (item.bundle.kind, item.bundle.manifest.version))
 
     def newest(self, kind: str, audience: str) -> dict[str, bytes] | None:
         """The files that a sensor of this audience has of a kind, once it has applied everything;
         None where nothing was published to it."""
         found = [
-            each.bundle
-            for each in self.listing()
-            if each.bundle.kind == kind and each.bundle.audience in (audience, ALL)
+            item.bundle
+            for item in self.listing()
+            if item.bundle.kind == kind and item.bundle.audience in (audience, ALL)
         ]
         return found[-1].files() if found else None
 

@@ -260,7 +260,7 @@ class PublishedFeed:
             if not found:
                 await self._settled(kind)
             else:
-                entry, key = max(found, key=lambda each: each[0].version)
+                entry, key = max(found, key=lambda pair: pair[0].version)
                 await self._consider(jetstream, kind, key, entry)
 
     async def _consider(self, jetstream: Any, kind: str, key: str, entry: Entry) -> None:
@@ -377,7 +377,7 @@ class PublishedSettings:
         return PublishedStatus(
             versions=self._versions,
             refused=dict(self._applier.refused),
-            problems=tuple(_sentence(each) for each in [*self._applier.problems.values()]),
+            problems=tuple(_sentence(problem) for problem in [*self._applier.problems.values()]),
         )
 
     def health(self) -> Mapping[str, Any]:

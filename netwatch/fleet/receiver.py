@@ -201,7 +201,7 @@ class Puller:
 
     async def _counted(self, found: Sequence[Any]) -> list[Any]:
         """Those of them that are messages; the next ones are asked for."""
-        messages = [each for each in found if not self._is_status(each)]
+        messages = [message for message in found if not self._is_status(message)]
         self._owed -= len(messages)
         if messages and self._owed <= 0:
             await self._ask()

@@ -317,10 +317,10 @@ class SilenceKeeper:
         self._versions: dict[str, str] = {}
         self._enrolled: set[str] = set()
         known = {}
-        for each in roster.known():
-            self._versions[each.name] = str(each.status.get("version") or "")[:_VERSION_LENGTH]
-            stopped = each.status.get("state") == "stopped"
-            known[each.name] = Known(each.heard, each.silent_since, stopped)
+        for sensor in roster.known():
+            self._versions[sensor.name] = str(sensor.status.get("version") or "")[:_VERSION_LENGTH]
+            stopped = sensor.status.get("state") == "stopped"
+            known[sensor.name] = Known(sensor.heard, sensor.silent_since, stopped)
         self._silences.restore(known)
         self._publish_states()
 

@@ -151,14 +151,14 @@ def _check_parts(record: Mapping[str, Any]) -> None:
             _words(log, ("format",))
     if record["exemption"] is not None:
         _words(record["exemption"], _EXEMPTION)
-    for each in record.get("contradictions", ()):
-        if each["type"] not in CONTRADICTION_TYPES:
-            raise ValueError(f"contradiction {str(each['type'])[:40]!r}")
-        _words(each, ("text",))
-        if not each["text"]:
+    for contradiction in record.get("contradictions", ()):
+        if contradiction["type"] not in CONTRADICTION_TYPES:
+            raise ValueError(f"contradiction {str(contradiction['type'])[:40]!r}")
+        _words(contradiction, ("text",))
+        if not contradiction["text"]:
             raise ValueError("a contradiction without a text")
-        _numbers(each, ("count",))
-        for item in each["evidence"]:
+        _numbers(contradiction, ("count",))
+        for item in contradiction["evidence"]:
             _words(item, ("type", "name", "source"))
             epoch_ns(item["time"])
             _numbers(item, ("packet",))
@@ -237,8 +237,8 @@ class SensorNumbers:
             missing = [*self._find(connection, named)]
         if missing:
             with self._database.writing(numbers=True) as connection:
-                for each in [*self._find(connection, missing)]:
-                    self._add(connection, *each)
+                for new in [*self._find(connection, missing)]:
+                    self._add(connection, *new)
 
     def run(self, sensor: str, run: RunKey) -> int:
         """The number of a run of a sensor."""

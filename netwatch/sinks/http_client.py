@@ -69,7 +69,7 @@ class HttpOptions:
         if self.tls and is_clear:
             fields.add_problem("tls", "'tls' needs an 'url' that starts with https")
         # A proxy forwards such a request, which it can read.
-        hosts = [urlsplit(each).hostname or "" for each in (url, self.proxy) if each]
+        hosts = [urlsplit(address).hostname or "" for address in (url, self.proxy) if address]
         credential = credential if is_clear else ""
         warning = cleartext_warning(fields, self.insecure, credential, hosts, "use https")
         return replace(self, url=url, warning=warning)
@@ -145,7 +145,7 @@ class HttpClient:
 
         options, tls = self._options, self._options.tls or TlsOptions()
         is_secure, is_proxy_secure = (
-            each.startswith("https:") for each in (options.url, options.proxy)
+            address.startswith("https:") for address in (options.url, options.proxy)
         )
         made = PoolOptions(
             tls.context() if is_secure else None,

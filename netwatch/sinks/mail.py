@@ -263,9 +263,9 @@ class MailSink:
         """Send one message to the recipients of the alerts. Raises as `in_session` does."""
         configured = self._options.recipients
         wanted = alerts[0].recipients or configured
-        refused = {each: "is no longer configured" for each in wanted if each not in configured}
+        refused = {name: "is no longer configured" for name in wanted if name not in configured}
         deferred: dict[str, str] = {}
-        recipients = [each for each in wanted if each in configured]
+        recipients = [name for name in wanted if name in configured]
         for recipient, (code, text) in self._send_to(alerts, recipients).items():
             reasons = refused if _is_permanent(code) else deferred
             reasons[recipient] = reply_text(code, text)

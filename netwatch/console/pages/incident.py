@@ -116,7 +116,7 @@ def _cut(view: View, incident: Explanation) -> Answer:
                 " to read."
             )
         ) from None
-    captures = [{"file": each.path, "sha256": each.sha256} for each in files.values()]
+    captures = [{"file": file.path, "sha256": file.sha256} for file in files.values()]
     name = f"{incident.id}-packets.pcapng"
     return Download(
         name,

@@ -220,7 +220,7 @@ def listed(view: View, row: IncidentRow) -> Listed:
         kind.get("value") or "",
         record.get("outcome") or "unknown", record["status"],
         view.console.zone_of(record["ban"]["id"]), record.get("joined_by") or "", row.sensors,
-        tuple(dict.fromkeys(each["sensor"] for each in record.get("seen_by", ()))),
+        tuple(dict.fromkeys(seen["sensor"] for seen in record.get("seen_by", ()))),
         **{count: record["counts"][count] for count in COUNTS},
     )  # fmt: skip
 

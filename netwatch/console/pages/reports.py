@@ -91,7 +91,7 @@ def as_json(view: View) -> Answer:
 def _download(view: View, kind: str, media_type: str) -> Download:
     first, last = days_of(view)
     ban = view.query.text("ban")
-    if ban and ban not in {each.id for each in view.console.config.policy.bans}:
+    if ban and ban not in {known.id for known in view.console.config.policy.bans}:
         raise bad_request(view.say("There is no such ban."))
     wanted = Wanted(first, last, (ban,) if ban else ())
     name = f"netwatch-{first}-{last}{f'-{ban}' if ban else ''}.{kind}"
@@ -254,9 +254,7 @@ def show_blind_spots(view: View) -> Answer:
     catalogue = view.console.catalogue
     judged = judged_coverage(catalogue, begin, end)
     found = network_flows(judged, (begin, end))
-    networks = [
-        NetworkCoverage(each.network, each.flows, each.named, each.unnamed) for each in found
-    ]
+    networks = [NetworkCoverage(row.network, row.flows, row.named, row.unnamed) for row in found]
     with catalogue.database.reading(QUERY_SECONDS) as connection:
         outside, beyond = outside_flows(connection, begin, end)
     values = {
@@ -281,14 +279,14 @@ def _spots(view: View, found: list[NetworkFlows]) -> list[BlindSpot]:
     reasons, cures = labels.reasons(used), labels.cures(used)
     spots = [
         BlindSpot(
-            each.network,
+            network.network,
             reasons.get(reason, reason),
             flows,
-            flows / each.flows,
+            flows / network.flows,
             cures.get(reason, ""),
         )
-        for each in found
-        for reason, flows in each.unnamed.items()
+        for network in found
+        for reason, flows in network.unnamed.items()
     ]
     return sorted(spots, key=lambda spot: -spot.flows)
 
