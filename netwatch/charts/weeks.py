@@ -227,7 +227,7 @@ def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> di
             "to": iso(last + timedelta(days=1)),
             "text": _no_capture(first, last, language),
         }
-        for first, last in _runs([day for week in values.weeks for day in week.missing])
+        for first, last in day_spans([day for week in values.weeks for day in week.missing])
     ]
     return {
         "data": data(rows),
@@ -236,7 +236,7 @@ def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> di
     }
 
 
-def _runs(days: Sequence[date]) -> list[tuple[date, date]]:
+def day_spans(days: Sequence[date]) -> list[tuple[date, date]]:
     """The first and last of days that follow each other."""
     found: list[tuple[date, date]] = []
     for day in sorted(days):
@@ -362,7 +362,7 @@ def _table(values: WeeklyIncidents, language: Language) -> Table:
         if is_blank:
             notes.append(language.say("no capture"))
         else:
-            notes += [_no_capture(first, last, language) for first, last in _runs(week.missing)]
+            notes += [_no_capture(first, last, language) for first, last in day_spans(week.missing)]
         counts = ["" if is_blank else language.number(week.counts.get(key, 0)) for key in used]
         rows.append((language.day(week.monday), *counts, "; ".join(notes)))
     headers = (

@@ -12,7 +12,6 @@ machine.
 """
 
 import importlib.util
-import ipaddress
 import logging
 import pickle
 import platform
@@ -27,6 +26,7 @@ from netwatch.cluster.ledger import code_version
 from netwatch.config import Config
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
+from netwatch.sinks.options import is_loopback
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -161,7 +161,7 @@ def check_address(address: str) -> None:
         port = None
     if parts.scheme not in ("tls", "tcp") or not parts.hostname or not port:
         raise _usage(f"--cluster {address}: {expected}")
-    if parts.scheme == "tcp" and not _is_loopback(parts.hostname):
+    if parts.scheme == "tcp" and not is_loopback(parts.hostname):
         raise _usage(
             f"--cluster {address}: anyone who reaches a scheduler without TLS can run code on all"
             f" workers; {expected}"
@@ -280,13 +280,6 @@ def count_workers(client: "Client", address: str) -> int:
 
 def _identity() -> tuple[str, int, str]:
     return code_version(), pickle.HIGHEST_PROTOCOL, platform.python_version()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _usage(text: str) -> ConfigError:

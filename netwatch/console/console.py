@@ -208,14 +208,6 @@ class PersonFilter:
     roles: Set[str]
 
 
-def _device(text: str) -> str:
-    return f"device {text}"
-
-
-def _account(text: str) -> str:
-    return f"account {text}"
-
-
 def _subject(text: str) -> str:
     """Whom rows of the audit are about, without the incident or the list."""
     kind, _, name = text.partition(" ")
@@ -223,8 +215,8 @@ def _subject(text: str) -> str:
     return text.partition(", ")[0] if is_person else ""
 
 
-DEVICE = PersonFilter("device", _device, frozenset({"analyst", "dpo"}))
-ACCOUNT = PersonFilter("account", _account, frozenset({"dpo"}))
+DEVICE = PersonFilter("device", "device {}".format, frozenset({"analyst", "dpo"}))
+ACCOUNT = PersonFilter("account", "account {}".format, frozenset({"dpo"}))
 SUBJECT = PersonFilter("subject", _subject, frozenset({"dpo"}))
 
 PERSON_FILTERS = {person.name: person for person in (DEVICE, ACCOUNT, SUBJECT)}

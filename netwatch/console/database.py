@@ -25,8 +25,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
 from sqlalchemy import Connection, delete, func, insert, inspect, select, text, update
-from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from netwatch.console import tables
 from netwatch.console.audit import Audit
@@ -35,7 +33,7 @@ from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import FileKind, OtherVersionError
 from netwatch.report.values import AuditHead, Report
-from netwatch.store.database import Database, file_engine, open_database
+from netwatch.store.database import Database, create_statements, file_engine, open_database
 from netwatch.store.erasing import vacuum
 from netwatch.store.options import StoreOptions
 from netwatch.store.person import ALWAYS
@@ -56,16 +54,9 @@ INTERVAL = 900.0
 """Seconds after which a head that has changed is written again."""
 
 
-def _create_statements() -> str:
-    dialect = sqlite_dialect.dialect()
-    statements: list[str] = []
-    for table in tables.metadata.sorted_tables:
-        statements.append(str(CreateTable(table).compile(dialect=dialect)))
-        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
-    return ";".join(statements)
-
-
-KIND = FileKind("console", 0x4E57636F, tables.SCHEMA_VERSION, _create_statements())  # "NWco"
+KIND = FileKind(
+    "console", 0x4E57636F, tables.SCHEMA_VERSION, create_statements(tables.metadata)
+)  # "NWco"
 """How the SQLite file of a console is recognised, and its tables."""
 
 
@@ -279,7 +270,7 @@ def _erase_filters(connection: "Connection", person: "Person") -> int:
     found = [
         row
         for row in connection.execute(select(tables.saved_filter)).all()
-        if person.is_mentioned([row.name, *_values(row.query)], *ALWAYS)
+        if person.is_mentioned([row.name, *(value for _, value in parse_qsl(row.query))], *ALWAYS)
     ]
     for row in found:
         connection.execute(
@@ -298,11 +289,6 @@ def _erase_sign_ins(connection: "Connection", person: "Person") -> None:
     for row in connection.execute(select(column.token, column.detail)).all():
         if person.is_mentioned([row.detail, unquote(row.detail)], *ALWAYS):
             connection.execute(delete(tables.pending).where(column.token == row.token))
-
-
-def _values(query: str) -> list[str]:
-    """The values of the address of a page, decoded."""
-    return [value for _, value in parse_qsl(query)]
 
 
 def with_audit(report: Report, store: StoreOptions) -> Report:

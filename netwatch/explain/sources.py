@@ -205,7 +205,9 @@ def from_evidence(path: str, wanted: str, config: Config) -> Found:
     ids = list(records)
     found = chosen(ids, wanted or of_file or (ids[0] if len(ids) == 1 else ""), path)
     places = packet_places(data)
-    record = _with_places(records[found], path, places)
+    # The packets are named as where they were copied from.
+    evidence = [_placed(item, path, places) for item in records[found]["evidence"]]
+    record = {**records[found], "evidence": evidence}
     sha256 = hashlib.sha256(data).hexdigest()
     file = CaptureFile(path, len(data), sha256)
     notes = [
@@ -233,11 +235,6 @@ def _judged(path: str, config: Config, sensor: Sensor) -> dict[str, AlertRecord]
     if statistics.unread:
         raise NetwatchError(f"{path}: expected an evidence capture, as scan --evidence writes it")
     return {alert.id: json.loads(json.dumps(alert_record(alert))) for alert in alerts}
-
-
-def _with_places(record: AlertRecord, path: str, places: list[Place | None]) -> AlertRecord:
-    """The record with the packets named as where they were copied from."""
-    return {**record, "evidence": [_placed(item, path, places) for item in record["evidence"]]}
 
 
 def _placed(item: Mapping[str, Any], path: str, places: list[Place | None]) -> Mapping[str, Any]:

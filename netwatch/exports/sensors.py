@@ -254,16 +254,12 @@ def _rule(
         "status": "stable",
         "description": "\n".join(heading(export, SIGMA)),
         "author": ban.authority if ban else "netwatch",
-        "date": _day_sigma(export),
+        "date": export.time.strftime("%Y-%m-%d"),
         "logsource": logsource,
         "detection": {**selections, **spared, "condition": condition},
         "falsepositives": ["Pages that embed a part of the app"],
         "level": ban.severity if ban else "medium",
     }
-
-
-def _day_sigma(export: Export) -> str:
-    return export.time.strftime("%Y-%m-%d")
 
 
 def _selections(

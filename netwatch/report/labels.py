@@ -5,11 +5,12 @@ For each ban the first page has the answer, the trend, the days that are missing
 in a sentence each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from netwatch.charts.coverage import reason_words
+from netwatch.charts.weeks import day_spans
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report import words
@@ -266,7 +267,7 @@ def _missing(ban: BanReport, used: Language) -> str:
     days = [date.fromisoformat(day) for week in ban.weeks for day in week.missing]
     if not days:
         return used.say("None: there was a capture on each day.")
-    spans = _spans(days)
+    spans = day_spans(days)
     listed = [_span(first, last, used) for first, last in spans[:MAX_SPANS]]
     if len(spans) > MAX_SPANS:
         listed.append(used.say("and others"))
@@ -276,16 +277,6 @@ def _missing(ban: BanReport, used: Language) -> str:
         len(days),
         days="; ".join(listed),
     )
-
-
-def _spans(days: Iterable[date]) -> list[tuple[date, date]]:
-    found: list[tuple[date, date]] = []
-    for day in days:
-        if found and day - found[-1][1] == timedelta(days=1):
-            found[-1] = found[-1][0], day
-        else:
-            found.append((day, day))
-    return found
 
 
 def _span(first: date, last: date, used: Language) -> str:
