@@ -21,7 +21,7 @@ MAX_SPANS = 4
 
 
 def answers(language: Language) -> dict[str, str]:
-    """The answers."""
+    """What the answers to "was the ban kept?" are called."""
     return {
         "kept": language.say("Kept"),
         "not-kept": language.say("Not kept"),
@@ -47,7 +47,7 @@ def answers_explained(language: Language) -> dict[str, str]:
 
 
 def verdicts(language: Language) -> dict[str, str]:
-    """The verdicts."""
+    """What the verdicts on an incident are called."""
     return {
         "violation": language.say("violation"),
         "advisory": language.say("advised against"),
@@ -56,7 +56,7 @@ def verdicts(language: Language) -> dict[str, str]:
 
 
 def confidences(language: Language) -> dict[str, str]:
-    """The confidences."""
+    """What is said of how sure an incident is."""
     return {
         "confirmed": language.say("confirmed"),
         "probable": language.say("probable"),

@@ -91,7 +91,7 @@ def stored_members(connection: Connection, keys: Collection[Key]) -> dict[Key, M
 
 
 def members_of_cases(connection: Connection, cases: Collection[str]) -> dict[Key, Member]:
-    """All members of cases."""
+    """The members that cases have as they are stored, by key."""
     found = _states(connection, among(connection, tables.fleet_case_incident.c.case, cases))
     return {key: state.member(key[0]) for key, state in found.items()}
 
