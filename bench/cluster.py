@@ -250,7 +250,7 @@ def _select(storage: Any, folds: int, partition: int) -> None:
 
 
 def _report(storage: Any) -> int:
-    from netwatch.cluster.reports import Chunk, Report
+    from netwatch.cluster.tasks import Chunk, Report
     from netwatch.incidents.spill import PARTITIONS
 
     config = _configuration()

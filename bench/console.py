@@ -48,7 +48,7 @@ from netwatch.config import load
 from netwatch.config.console_section import ROLES
 from netwatch.console.accounts import Accounts
 from netwatch.console.database import open_console
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 USERS = 8
@@ -171,7 +171,7 @@ class Bench:
 
 def measured(store: Path, work: Path, clicks: int, *, attack: bool = False) -> dict[str, Any]:
     """What a console on a store does."""
-    with Catalogue.open(StoreOptions(str(store))) as catalogue:
+    with open_catalogue(StoreOptions(str(store))) as catalogue:
         known = addresses(catalogue, [ban.id for ban in load(str(CONFIG)).policy.bans])
         facts = sum(each.rows for each in catalogue.files("observation"))
         with catalogue.database.reading() as connection:

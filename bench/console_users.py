@@ -183,7 +183,7 @@ def _family(pid: int) -> list[int]:
     found = [pid]
     for text in _texts(f"/proc/{pid}/task", "children"):
         for child in map(int, text.split()):
-            if b"report_worker" not in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"period_reports" not in Path(f"/proc/{child}/cmdline").read_bytes():
                 found += _family(child)
     return found
 

@@ -31,7 +31,7 @@ from netwatch.core.yaml_reader import parse_yaml
 from netwatch.delivery.configuration import read_outputs
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
-from netwatch.sinks.sample_alert import sample_alert
+from netwatch.sinks.templates import sample_alert
 
 CHUNK = 100
 """Alerts put in one call. A live capture puts one, which `single` measures."""

@@ -29,10 +29,10 @@ from support.fleet_attack import attack
 from support.fleet_centre import CentreProcess, sensor_records
 from support.fleet_messages import message
 
+from netwatch.fleet.access import HEALTH_BUCKET, MAX_PAYLOAD, STREAM, bucket_subject, subject
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.connection import Connection
 from netwatch.fleet.receiver import FOLDER, RefusedMessages
-from netwatch.fleet.subjects import HEALTH_BUCKET, MAX_PAYLOAD, STREAM, bucket_subject, subject
 
 EVIL, GOOD = "evil-1", "good-1"
 PROGRESS = 10_000

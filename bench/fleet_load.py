@@ -29,15 +29,15 @@ from compare import Options
 from support.fleet_centre import CentreProcess, sensor_records
 
 from netwatch import __version__
+from netwatch.fleet.access import subject
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.connection import Connection
 from netwatch.fleet.envelope import Envelope, cut
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.server import PROGRAM
-from netwatch.fleet.subjects import subject
 from netwatch.formats.values import rfc3339
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import chunk_schema
+from netwatch.store.run_rows import ClientAddress
 
 UNDER_WAY = 4
 """Messages of a kind that a sensor offers while they are not committed."""

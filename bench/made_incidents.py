@@ -18,7 +18,8 @@ from typing import Any
 from shared import ROOT
 
 from netwatch.core.alert import AlertRecord
-from netwatch.store.catalogue import Catalogue, SourceFile
+from netwatch.store.catalogue import SourceFile
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import VersionHashes
 
@@ -47,7 +48,7 @@ def templates() -> tuple[list[AlertRecord], dict[str, Any]]:
 def fill(options: StoreOptions, incidents: int, devices: int) -> None:
     """Create a store with incidents and a year of coverage."""
     alerts, coverage = templates()
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         versions = alerts[0].get("versions") or {}
         version = catalogue.version_id(VersionHashes("bench", "0" * 64, "0" * 64, str(versions)))
         run = catalogue.begin_run("live", "bench", version)

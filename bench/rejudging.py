@@ -30,12 +30,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from netwatch.store.catalogue import Catalogue, FileRow, SourceFile
-from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.catalogue import FileRow, SourceFile
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import schema, write_file
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.run_rows import VersionHashes
+from netwatch.store.run_rows import ClientAddress, VersionHashes
 from netwatch.store.tables import BUCKETS
 
 DEVICES, NAMES, DAYS = 5_000, 200_000, 10
@@ -113,7 +113,7 @@ def make(options: StoreOptions, rows: int, first: int = FIRST) -> None:
     """A store with so many observations, and a flow for every fifth of them; `first` is the
     begin of a day (ns)."""
     Path(options.path).mkdir(parents=True, mode=0o700)
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         version = catalogue.version_id(VersionHashes("0", "0", "0", "0"))
         run = catalogue.begin_run("scan", "made", version)
         capture = catalogue.begin_capture(run, 0, [SourceFile("made.pcap", 1, "")])

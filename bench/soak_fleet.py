@@ -23,10 +23,10 @@ from support.postgres_server import PostgresServer, binaries, new_database
 
 from netwatch.config import load
 from netwatch.config.fleet_section import FleetOptions
+from netwatch.fleet.access import HEALTH_BUCKET, MAX_PAYLOAD, bucket_subject, subject
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import Connection, write_credentials
-from netwatch.fleet.subjects import HEALTH_BUCKET, MAX_PAYLOAD, bucket_subject, subject
 from netwatch.store.options import StoreOptions
 
 EVIL = "evil-1"

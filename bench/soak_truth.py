@@ -20,7 +20,7 @@ from soak_traffic import Contact
 
 from netwatch.config import load
 from netwatch.coverage.judged import QUARTER
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 
 SECOND = 10**9
 TOLERANCE = 3 * SECOND
@@ -92,7 +92,7 @@ class Stored:
         self.flows = self._ask(
             f"SELECT client_ip, client_port, first_ns, start_seen, capture FROM flow {where}",
         )
-        with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+        with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
 
             def rows(statement: str) -> list[Any]:
                 return [*connection.exec_driver_sql(statement.replace("SENSOR", f"'{sensor}'"))]

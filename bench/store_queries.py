@@ -25,9 +25,10 @@ import duckdb
 import page
 
 from netwatch.store import sandbox
-from netwatch.store.catalogue import Catalogue, FileRow, SourceFile
-from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.catalogue import FileRow, SourceFile
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import BUCKETS
 
 DAY = "2026-01-05"
@@ -94,7 +95,7 @@ QUESTIONS: dict[str, tuple[str, str]] = {
 def make(folder: Path, rows: int) -> tuple[StoreOptions, int, int]:
     """A store with so many rows; its options, the bytes of its files, and a client's number."""
     options = StoreOptions(str(folder / "store"))
-    with Catalogue.open(options, create=True) as catalogue, duckdb.connect() as maker:
+    with open_catalogue(options, create=True) as catalogue, duckdb.connect() as maker:
         addresses = [f"10.0.{i // 256}.{i % 256}" for i in range(CLIENTS)]
         clients = [ClientAddress(each, None, "hq") for each in addresses]
         numbers = catalogue.client_numbers(clients, "bench")
@@ -170,7 +171,7 @@ def measure(folder: Path, rows: int, rounds: int) -> tuple[list[list[str]], str]
     """The rows of the table, and the sentence below it."""
     options, size, client = make(folder, rows)
     cells = []
-    with Catalogue.open(options) as catalogue, sqlite3.connect(folder / "rows.sqlite") as database:
+    with open_catalogue(options) as catalogue, sqlite3.connect(folder / "rows.sqlite") as database:
         for what, (of_store, of_sqlite) in QUESTIONS.items():
 
             def ask_store(query: str = of_store) -> int:

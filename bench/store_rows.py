@@ -94,11 +94,11 @@ def _make(rows: int, work: Path) -> None:
 
 
 def _open(work: Path) -> tuple[Any, Any]:
-    from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.options import StoreOptions
 
-    return FactFiles(str(work)), Catalogue.open(StoreOptions(str(work)), create=True)
+    return FactFiles(str(work)), open_catalogue(StoreOptions(str(work)), create=True)
 
 
 def _landing(work: Path) -> int:

@@ -7,7 +7,8 @@ this one.
 """
 
 from netwatch.api.naming import Match, Observations, match, names
-from netwatch.api.records import (
+from netwatch.api.scanning import ScanResult, Summary, scan
+from netwatch.api.values import (
     Coverage,
     DeviceCoverage,
     Dns,
@@ -18,7 +19,6 @@ from netwatch.api.records import (
     Packets,
     Quic,
 )
-from netwatch.api.scanning import ScanResult, Summary, scan
 from netwatch.core.alert import (
     Answer,
     CandidateSet,

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 import orjson
 
-from netwatch.api.options import AnyPath, Period, read_options, readable_errors
-from netwatch.api.records import Observation
 from netwatch.api.scanning import Summary, summary_of
+from netwatch.api.values import AnyPath, Observation, Period, read_options, readable_errors
 from netwatch.core.errors import NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.observation_batch import ObservationBatch
@@ -30,7 +29,7 @@ from dataclasses import dataclass
 from typing import overload
 
 from netwatch import config as configuration
-from netwatch.api.options import host_name, load_apart, source_list
+from netwatch.api.values import host_name, load_apart, source_list
 from netwatch.config.layers import Replacements
 from netwatch.core.verdict import Confidence, Role
 from netwatch.formats.alert_record import App
@@ -271,7 +270,7 @@ def match(
     records = MatchRecords(catalog)
     if isinstance(name, (str, bytes)) or not isinstance(name, Iterable):
         return _match(records, host_name(name))
-    return (_match(records, host_name(each)) for each in name)
+    return (_match(records, host_name(host)) for host in name)
 
 
 def _match(records: MatchRecords, name: str) -> Match:

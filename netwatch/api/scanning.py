@@ -14,15 +14,15 @@ from types import TracebackType
 from typing import Self
 
 from netwatch import config as configuration
-from netwatch.api.options import (
+from netwatch.api.values import (
     AnyPath,
+    Coverage,
     Period,
     load_apart,
     read_options,
     readable_errors,
     source_list,
 )
-from netwatch.api.records import Coverage
 from netwatch.config.layers import Replacements
 from netwatch.core.alert import Alert
 from netwatch.core.errors import NetwatchError

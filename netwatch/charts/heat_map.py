@@ -10,13 +10,13 @@ from functools import cache
 from typing import Any
 
 from netwatch.charts import picture
-from netwatch.charts.coverage import escaped_name
 from netwatch.charts.picture import (
     Picture,
     Size,
     Table,
     data,
     day_axis,
+    escaped_name,
     iso,
     shown,
     specification,
@@ -49,7 +49,7 @@ class DeviceWeeks:
 
 def heat_map(values: Sequence[DeviceWeeks], first: date, last: date, language: Language) -> Picture:
     """The picture of devices by weeks, from the Monday `first` to the Monday `last`."""
-    ranked = sorted(values, key=lambda each: (-len(each.weeks), -each.incidents, each.device))
+    ranked = sorted(values, key=lambda row: (-len(row.weeks), -row.incidents, row.device))
     drawn = ranked[:MAX_DEVICES]
     rows = _cells(drawn, language)
     return Picture(
@@ -81,7 +81,7 @@ def _specification(
 ) -> Any:
     first, last = span[0], span[1] + _WEEK
     weeks = (last - first).days // 7
-    names = [shown(each.device, 24) for each in values]
+    names = [shown(row.device, 24) for row in values]
     y = {
         "field": "device",
         "type": "nominal",
@@ -166,9 +166,9 @@ def _cells(values: Sequence[DeviceWeeks], language: Language) -> list[dict[str, 
         return text, {"count": count, "class": words[place]}
 
     rows = []
-    for each in values:
-        short, name = shown(each.device, 24), shown(each.device)
-        for monday, count in sorted(each.weeks.items()):
+    for row in values:
+        short, name = shown(row.device, 24), shown(row.device)
+        for monday, count in sorted(row.weeks.items()):
             label, days = week(monday)
             text, counted = number(count)
             rows.append({"device": short, **days, **counted, "text": f"{name}, {label}: {text}"})
@@ -176,7 +176,7 @@ def _cells(values: Sequence[DeviceWeeks], language: Language) -> list[dict[str, 
 
 
 def _summary(values: Sequence[DeviceWeeks], language: Language) -> str:
-    repeated = sum(len(each.weeks) > 1 for each in values)
+    repeated = sum(len(row.weeks) > 1 for row in values)
     text = language.say(
         "Devices with incidents: %(all)s, of which in more than one week: %(repeated)s.",
         all=language.number(len(values)),
@@ -193,13 +193,13 @@ def _summary(values: Sequence[DeviceWeeks], language: Language) -> str:
 def _table(values: Sequence[DeviceWeeks], language: Language) -> Table:
     rows = tuple(
         (
-            escaped_name(each.device),
-            language.number(each.incidents),
-            language.number(len(each.weeks)),
-            language.day(min(each.weeks)) if each.weeks else "",
-            language.day(max(each.weeks)) if each.weeks else "",
+            escaped_name(row.device),
+            language.number(row.incidents),
+            language.number(len(row.weeks)),
+            language.day(min(row.weeks)) if row.weeks else "",
+            language.day(max(row.weeks)) if row.weeks else "",
         )
-        for each in values
+        for row in values
     )
     headers = (
         language.say("Device"),

@@ -208,6 +208,11 @@ def shown(text: str, limit: int = MAX_TEXT) -> str:
     return safe if len(safe) <= limit else f"{safe[: limit - 1]}…"
 
 
+def escaped_name(text: str) -> str:
+    """A name of a sender as it stands in a table: whole."""
+    return shown(text, 1 << 16)
+
+
 def specification(
     size: Size, height: int, layers: Sequence[Mapping[str, Any]], **more: Any
 ) -> Specification:

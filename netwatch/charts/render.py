@@ -9,12 +9,19 @@ rendering, because the renderer knows English only.
 
 Marks get titles for the pointer, the picture an accessible name; style attributes, scripts and
 labels in English are removed, and ids differ from those of other pictures on the page.
+
+The worker is ``python -m netwatch.charts.render``. It reads requests from standard input, one a
+line of JSON: the specification with its locales; and answers on standard output with a line of
+JSON: ``svg``, or ``error``. The library starts a JavaScript engine, which takes seconds once, and
+holds the lock of the interpreter while it renders. So it has a process of its own, which ends when
+its input does.
 """
 
 import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import select
 import subprocess
@@ -49,7 +56,13 @@ CACHED = 256
 MAX_SVG_BYTES = 8 << 20
 """Bytes of an answer of the worker."""
 
-_WORKER = [sys.executable, "-P", "-m", "netwatch.charts.worker"]
+_WORKER = [sys.executable, "-P", "-m", "netwatch.charts.render"]
+
+VERSION = "6.4"
+"""The version of Vega-Lite."""
+
+NO_ADDRESS = ["netwatch:"]
+"""What a specification may load data from: a scheme that nothing has."""
 
 
 def number_locale(language: Language) -> Mapping[str, Any]:
@@ -135,7 +148,7 @@ def _clean(element: Element, name: str) -> None:
 
 def _hatch(root: Element, name: str) -> None:
     """Hatch the marks that have the colour for that: the renderer has no patterns."""
-    marks = [each for each in root.iter() if each.get("fill") == HATCH]
+    marks = [mark for mark in root.iter() if mark.get("fill") == HATCH]
     if not marks:
         return
     for mark in marks:
@@ -277,3 +290,34 @@ def _request(specification: Any, used: Language) -> str:
         "times": time_locale(used),
     }
     return json.dumps(request, sort_keys=True)
+
+
+def _render(request: Mapping[str, Any]) -> str:
+    """The SVG of a request. Raises `ValueError` for a specification that is none."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(
+        request["specification"],
+        vl_version=VERSION,
+        allowed_base_urls=NO_ADDRESS,
+        format_locale=request["numbers"],
+        time_format_locale=request["times"],
+    )
+
+
+def main() -> None:
+    """Answer requests until there are none."""
+    # Whatever the library prints must not get among the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        try:
+            answer = {"svg": _render(json.loads(line))}
+        except (ValueError, KeyError, TypeError) as error:
+            answer = {"error": str(error)}
+        answers.write(f"{json.dumps(answer)}\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

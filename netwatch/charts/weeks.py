@@ -123,7 +123,7 @@ def category_words(language: Language) -> dict[str, str]:
 
 def used_categories(counts: Mapping[str, int]) -> list[str]:
     """The categories that a table with these counts in all has."""
-    return [each for each in CATEGORIES if each in ALWAYS or counts.get(each)]
+    return [key for key in CATEGORIES if key in ALWAYS or counts.get(key)]
 
 
 def _event_words(language: Language) -> dict[Event, str]:
@@ -227,7 +227,7 @@ def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> di
             "to": iso(last + timedelta(days=1)),
             "text": _no_capture(first, last, language),
         }
-        for first, last in _runs([day for week in values.weeks for day in week.missing])
+        for first, last in day_spans([day for week in values.weeks for day in week.missing])
     ]
     return {
         "data": data(rows),
@@ -236,7 +236,7 @@ def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> di
     }
 
 
-def _runs(days: Sequence[date]) -> list[tuple[date, date]]:
+def day_spans(days: Sequence[date]) -> list[tuple[date, date]]:
     """The first and last of days that follow each other."""
     found: list[tuple[date, date]] = []
     for day in sorted(days):
@@ -266,10 +266,10 @@ def _marked(values: WeeklyIncidents, language: Language) -> list[tuple[BanDay, s
     """The days to mark with their labels, those of exemptions only where there is room."""
     words = _event_words(language)
     counts = Counter(values.days)
-    ranked = sorted(counts, key=lambda each: (each.event.startswith("exemption"), each.day))
+    ranked = sorted(counts, key=lambda mark: (mark.event.startswith("exemption"), mark.day))
     return [
-        (each, words[each.event] if counts[each] == 1 else f"{words[each.event]} ({counts[each]})")
-        for each in sorted(ranked[:MAX_MARKS], key=lambda each: each.day)
+        (mark, words[mark.event] if counts[mark] == 1 else f"{words[mark.event]} ({counts[mark]})")
+        for mark in sorted(ranked[:MAX_MARKS], key=lambda each: each.day)
     ]
 
 
@@ -336,7 +336,7 @@ def _rule(
 
 def _summary(values: WeeklyIncidents, language: Language) -> str:
     words, totals = category_words(language), _totals(values)
-    listed = [f"{words[each]} {language.number(totals[each])}" for each in used_categories(totals)]
+    listed = [f"{words[key]} {language.number(totals[key])}" for key in used_categories(totals)]
     text = f"{'; '.join(listed)}."
     blank = sum(len(week.missing) for week in values.weeks)
     if blank:
@@ -362,12 +362,12 @@ def _table(values: WeeklyIncidents, language: Language) -> Table:
         if is_blank:
             notes.append(language.say("no capture"))
         else:
-            notes += [_no_capture(first, last, language) for first, last in _runs(week.missing)]
-        counts = ["" if is_blank else language.number(week.counts.get(each, 0)) for each in used]
+            notes += [_no_capture(first, last, language) for first, last in day_spans(week.missing)]
+        counts = ["" if is_blank else language.number(week.counts.get(key, 0)) for key in used]
         rows.append((language.day(week.monday), *counts, "; ".join(notes)))
     headers = (
         language.say("Week from"),
-        *(words[each] for each in used),
+        *(words[key] for key in used),
         language.say("Note"),
     )
     return Table(headers, tuple(rows), frozenset(range(1, len(used) + 1)))

@@ -71,7 +71,7 @@ def is_archive(args: argparse.Namespace) -> bool:
     if STDIN in args.paths:
         raise _usage("standard input cannot be kept in a ledger: name files")
     if args.cluster is not None:
-        from netwatch.cluster.dask_cluster import LOCAL, check_address
+        from netwatch.cluster.workers import LOCAL, check_address
 
         check_address(args.cluster)
         if args.cluster != LOCAL and args.ledger is None:

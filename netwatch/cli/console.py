@@ -105,19 +105,19 @@ def add_serve(
 
 def serve_console(args: argparse.Namespace) -> int:
     """Run ``netwatch serve`` and return the exit status."""
-    from netwatch.console.extra import require_extra
+    from netwatch.console import require_extra
 
     require_extra("netwatch serve")
     from netwatch.config.console_section import wide_addresses
     from netwatch.console.console import Console
-    from netwatch.console.erasing import HeadLog, log_writer
+    from netwatch.console.database import HeadLog, log_writer
     from netwatch.console.server import check_exposure, serve
 
     report = _reporter(args.log_format)
     config = load(args.config, with_secrets=True)
     options = _options(args, config)
     if options.oidc is not None:
-        from netwatch.console.extra import require_oidc
+        from netwatch.console import require_oidc
 
         require_oidc("netwatch serve")
     store = chosen_store(args, config.store)
@@ -215,7 +215,7 @@ def _add_password_options(parser: argparse.ArgumentParser) -> None:
 def opened(args: argparse.Namespace, command: str) -> Iterator[tuple["Accounts", "Audit"]]:
     """The accounts and the audit of the console of a store. Raises `ConfigError` and
     `NetwatchError`."""
-    from netwatch.console.extra import require_extra
+    from netwatch.console import require_extra
 
     require_extra(f"netwatch {command}")
     from netwatch import config

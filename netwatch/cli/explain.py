@@ -16,8 +16,8 @@ from netwatch.cli.store import chosen_store
 from netwatch.config import Config, load
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.explain.page import as_record, page
-from netwatch.explain.sources import Found, from_alerts
-from netwatch.explain.steps import Explanation, explanation
+from netwatch.explain.sources import Found, explanation, from_alerts
+from netwatch.explain.steps import Explanation
 from netwatch.explain.subject import CATALOGUES, notice_of, subject_page, with_words, zone_of_ban
 from netwatch.explain.wording import exemptions_asked
 from netwatch.language.language import language
@@ -173,7 +173,7 @@ def _found(args: argparse.Namespace, config: Config) -> Found:
             raise NetwatchError(f"{args.alerts}: {error.strerror}") from None
     is_path = not given and Path(args.id).is_file()
     if args.capture is not None or is_path:
-        from netwatch.explain.evidence_source import from_evidence
+        from netwatch.explain.sources import from_evidence
 
         path, wanted = (args.id, "") if is_path else (args.capture, args.id)
         return from_evidence(path, wanted, config)

@@ -13,9 +13,14 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.exports.export_format import Export, ExportFormat, ServerAddress
-from netwatch.exports.preview import NameReport, Preview, PreviewReport
+from netwatch.exports.preview import (
+    NameReport,
+    Preview,
+    PreviewReport,
+    ServerAddresses,
+    networks_of,
+)
 from netwatch.exports.selection import Selection
-from netwatch.exports.server_addresses import ServerAddresses, networks_of
 
 MAX_ROWS_SHOWN = 50
 """Names of one result that the table of a preview shows."""
@@ -115,14 +120,14 @@ class Traffic:
         from netwatch.store.options import StoreOptions, plain_path, require_extra
 
         require_extra("netwatch signatures export")
-        from netwatch.store.catalogue import Catalogue
+        from netwatch.store.opening import open_catalogue
         from netwatch.store.queries import observations
         from netwatch.store.statements import Filter
 
         configured = self._config.store
         if configured is None or plain_path(path) != configured.path:
             configured = StoreOptions(plain_path(path))
-        with Catalogue.open(configured) as catalogue:
+        with open_catalogue(configured) as catalogue:
             yield from observations(catalogue, configured, Filter())
 
 

@@ -70,8 +70,8 @@ def add(
 
 def _enrol(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet enrol``; the exit status."""
+    from netwatch.fleet.access import open_signing_key
     from netwatch.fleet.connection import write_credentials
-    from netwatch.fleet.keys import open_signing_key
 
     config = centre_config(args.config)
     folder = centre_folder(config)
@@ -126,14 +126,14 @@ async def _run(centre: Any) -> None:
 
 def _status(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet status``; the exit status."""
-    from netwatch.store.catalogue import Catalogue
     from netwatch.store.fleet_sensors import roster
+    from netwatch.store.opening import open_catalogue
 
     config = centre_config(args.config)
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"
         raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
-    with Catalogue.open(config.store) as catalogue:
+    with open_catalogue(config.store) as catalogue:
         sensors = roster(catalogue)
     now = time.time_ns()
     records = [_record(sensor, now) for sensor in sensors]

@@ -98,7 +98,7 @@ def add(group: Group) -> None:
 
 def publish(args: argparse.Namespace) -> int:
     """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
-    from netwatch.fleet.subjects import published_keys
+    from netwatch.fleet.access import published_keys
     from netwatch.updates.update import require_tuf
 
     if bool(args.paths) == args.list:
@@ -218,7 +218,7 @@ def _print_published(args: argparse.Namespace, published: "Published") -> None:
 
 
 def _print_list(args: argparse.Namespace, publications: "Publications") -> None:
-    from netwatch.fleet.subjects import audience_text
+    from netwatch.fleet.access import audience_text
     from netwatch.updates.set_format import time_text
 
     now = datetime.now(UTC)
@@ -286,7 +286,7 @@ def add_trust(group: Group) -> None:
 def centre_config(path: str | None) -> Config:
     """The configuration, which has to be that of a centre. Raises `ConfigError`."""
     from netwatch.config import load
-    from netwatch.fleet.sensor import require_extra
+    from netwatch.fleet import require_extra
 
     require_extra("netwatch fleet")
     config = load(path)
@@ -347,15 +347,15 @@ def _revoke(args: argparse.Namespace) -> int:
 
 def _remove_facts(config: Config, sensor: str, *, is_enrolled: bool) -> "SensorRemoved":
     from netwatch.cli.store_privacy import user_name
-    from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
     from netwatch.store.fact_tables import FactRemoval
     from netwatch.store.fleet_sensors import has_sensor, remove_sensor
+    from netwatch.store.opening import open_catalogue
 
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"
         raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
-    with Catalogue.open(config.store) as catalogue:
+    with open_catalogue(config.store) as catalogue:
         facts = FactRemoval(catalogue, FactFiles(config.store.path))
         if not is_enrolled and not has_sensor(facts, sensor):
             raise NetwatchError(f"no sensor {sensor[:80]!r} is enrolled, and the store has none")

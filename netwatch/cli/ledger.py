@@ -172,8 +172,8 @@ def _workers(args: argparse.Namespace, config: Config) -> "Workers":
         from netwatch.cluster.workers import Processes, ThisProcess
 
         return ThisProcess(config) if args.jobs == 1 else Processes(config, args.jobs)
-    from netwatch.cluster.dask_cluster import TlsFiles
     from netwatch.cluster.dask_workers import DaskWorkers
+    from netwatch.cluster.workers import TlsFiles
 
     tls = TlsFiles(args.cluster_ca, args.cluster_cert, args.cluster_key)
     workers = DaskWorkers(config, args.cluster, args.jobs, tls)

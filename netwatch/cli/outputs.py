@@ -22,10 +22,9 @@ from netwatch.core.text import quantity
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.delivery import dead_letters
 from netwatch.delivery.delivery import Delivery, Undelivered
-from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.outbox_file import FILE
-from netwatch.delivery.output import OutboxOptions, Output, OutputStatus
+from netwatch.delivery.outbox import OutboxDatabase, OutputStatus
+from netwatch.delivery.outbox_file import FILE, DeliveryLock
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.formats import jsonl
 from netwatch.formats.values import rfc3339
 
@@ -76,12 +75,11 @@ def _selected(
 ) -> tuple[list[Output], OutboxOptions]:
     """The outputs named on the command line, or all, and with them the centre of a sensor. Raises
     `ConfigError` and `NetwatchError`."""
-    from netwatch import config
-    from netwatch.fleet import sensor
+    from netwatch import config, fleet
 
     outputs, outbox_options = config.load_outputs(args.config)
     if with_centre:
-        outputs = sensor.with_centre(outputs, config.load_fleet(args.config), args.config or "")
+        outputs = fleet.with_centre(outputs, config.load_fleet(args.config), args.config or "")
     names = [output.name for output in outputs]
     for name in args.names:
         if name not in names:
@@ -199,7 +197,7 @@ def _test(args: argparse.Namespace) -> int:
 
     from netwatch import __version__
     from netwatch.delivery import attempt
-    from netwatch.sinks.sample_alert import sample_alert
+    from netwatch.sinks.templates import sample_alert
 
     # A centre would keep the test as an incident; 'netwatch doctor' asks whether it answers.
     outputs, _ = _selected(args, with_centre=False)

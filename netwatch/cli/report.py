@@ -185,18 +185,18 @@ def _collected(args: argparse.Namespace) -> "Report":
     require_extra(_COMMAND)
     from netwatch.report.collect import Wanted, collect
     from netwatch.report.values import Thresholds
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
 
     thresholds = Thresholds()
     if args.max_unnamed is not None:
         thresholds = Thresholds(unnamed=args.max_unnamed)
     wanted = Wanted(args.first, args.last, tuple(args.ban), args.devices, thresholds)
     store = chosen_store(args, config.store)
-    with below(store.path), Catalogue.open(store) as catalogue:
+    with below(store.path), open_catalogue(store) as catalogue:
         if args.devices:
             catalogue.add_journal(_user(), "identify", _journal(wanted))
         made = collect(catalogue, config, wanted)
-    from netwatch.console.erasing import with_audit
+    from netwatch.console.database import with_audit
 
     return with_audit(made, store)
 
@@ -274,21 +274,21 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _sign(key: Path, outputs: Sequence[Path]) -> None:
-    from netwatch.report.signing import SUFFIX, sign
+    from netwatch.report.files import SUFFIX, sign
 
     signature = outputs[0].with_suffix(SUFFIX)
     print_message(f"{signature}: signed by the key {sign(key, outputs, signature)}")
 
 
 def _new_key(path: Path) -> int:
-    from netwatch.report.signing import write_new_key
+    from netwatch.report.files import write_new_key
 
     print_line(f"{path}: a new key; {path}.pub is its public key, {write_new_key(path)}")
     return 0
 
 
 def _verify(path: Path, key: Path | None) -> int:
-    from netwatch.report.signing import SUFFIX, verify
+    from netwatch.report.files import SUFFIX, verify
 
     signature = path if path.suffix == SUFFIX else path.with_suffix(SUFFIX)
     found = verify(signature, key)

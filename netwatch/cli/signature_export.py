@@ -17,7 +17,7 @@ from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import Ban, Role
-from netwatch.exports.registry import EXPORTS
+from netwatch.exports.export_format import EXPORTS
 
 if TYPE_CHECKING:
     from netwatch.config import Config

@@ -25,7 +25,7 @@ from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
     from netwatch.config import Config
-    from netwatch.console.erasing import ErasedFromConsole
+    from netwatch.console.database import ErasedFromConsole
     from netwatch.store.catalogue import Catalogue
     from netwatch.store.erasing import Erased, StoreErasure
     from netwatch.store.fact_tables import FactRemoval
@@ -152,7 +152,7 @@ def _facts(catalogue: "Catalogue", path: str) -> "FactRemoval":
 
 def _prune(args: argparse.Namespace) -> int:
     from netwatch import config as configuration
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.pruning import Pruning
 
     options = store_options(args)
@@ -161,7 +161,7 @@ def _prune(args: argparse.Namespace) -> int:
         raise ConfigError([Problem("netwatch store prune", 0, 0, "the configuration has no"
                                    " 'retention', so everything is kept for ever")])  # fmt: skip
     now = args.now if args.now is not None else time.time()
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         pruning = Pruning(_facts(catalogue, options.path), retention, now)
         pruned = pruning.prune(user_name(), dry_run=args.dry_run)
     if args.format == "jsonl":
@@ -195,10 +195,9 @@ def _fields(value: "Pruned | Erased") -> dict[str, Any]:
 
 def _erase(args: argparse.Namespace) -> int:
     from netwatch import config as configuration
-    from netwatch.store.catalogue import Catalogue
     from netwatch.store.erasing import StoreErasure, refuse_reason
+    from netwatch.store.opening import UseLock, open_catalogue
     from netwatch.store.resolving import Resolver
-    from netwatch.store.use_lock import UseLock
 
     if not args.device.strip():
         raise ConfigError([Problem("netwatch store erase", 0, 0, "--device: expected a text, found"
@@ -206,7 +205,7 @@ def _erase(args: argparse.Namespace) -> int:
     options = store_options(args)
     config = configuration.load(args.config)
     sealing = config.privacy.sealing if config.privacy is not None else None
-    with Catalogue.open(options) as catalogue, UseLock(options, exclusive=True):
+    with open_catalogue(options) as catalogue, UseLock(options, exclusive=True):
         facts = _facts(catalogue, options.path)
         networks = [scope.network.name for scope in config.networks.scopes]
         resolved = Resolver(facts, config.devices.entries, networks, sealing).resolve(args.device)
@@ -254,7 +253,7 @@ def _erase_outside(
 ) -> tuple[int, list[str]]:
     """Erase what is not in the store: open incidents of live, and alerts in the outbox. How many,
     and sentences on what could not be erased."""
-    from netwatch.delivery.erasing import erase_alerts
+    from netwatch.delivery.recovery import erase_alerts
     from netwatch.live.state_file import erase_open_incidents, state_path
     from netwatch.store.person import ALWAYS
 
@@ -281,7 +280,7 @@ def _erase_console(
     options: "StoreOptions", person: "Person", left: list[str]
 ) -> "ErasedFromConsole":
     """Erase what the console keeps. What could not be erased is added to `left`."""
-    from netwatch.console.erasing import ErasedFromConsole, erase_from_console
+    from netwatch.console.database import ErasedFromConsole, erase_from_console
 
     try:
         erased = erase_from_console(options, person, user_name())
@@ -368,9 +367,8 @@ _OF_ANYBODY = ("purposes", "temporary")
 
 def _identify(args: argparse.Namespace) -> int:
     from netwatch import config as configuration
-    from netwatch.store.catalogue import Catalogue
-    from netwatch.store.identifying import identify, write_journal
-    from netwatch.store.resolving import stored_clients
+    from netwatch.store.opening import open_catalogue
+    from netwatch.store.person import identify, stored_clients, write_journal
 
     options = store_options(args)
     config = configuration.load(args.config)
@@ -380,7 +378,7 @@ def _identify(args: argparse.Namespace) -> int:
     if not args.reason.strip():
         raise ConfigError([Problem("netwatch store identify", 0, 0, "--reason: expected a text,"
                                    " found nothing")])  # fmt: skip
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         write_journal(catalogue, user_name(), args.pseudonym, args.reason)
         clients = stored_clients(catalogue, config.privacy.sealing)
         found = identify(
@@ -408,7 +406,7 @@ def _identify(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    from netwatch.privacy.options import write_new_key
+    from netwatch.privacy import write_new_key
 
     key = write_new_key(Path(args.file))
     print_line(f"{args.file}: a new key; its pseudonyms begin with p{key.id}-")

@@ -100,11 +100,11 @@ def query(args: argparse.Namespace) -> int:
     _check(args)
     options = store_options(args)
     from netwatch import config as configuration
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
 
     config = configuration.load(args.config)
     wanted = _filter(args, config)
-    with below(options.path), Catalogue.open(options) as catalogue:
+    with below(options.path), open_catalogue(options) as catalogue:
         _refuse_unknown(catalogue, config, wanted)
         _WRITERS[args.records](args, catalogue, options, config, wanted)
     return 0
@@ -237,7 +237,7 @@ def _write_cases(
     config: "Config",
     wanted: "Filter",
 ) -> None:
-    from netwatch.store.case_pages import cases
+    from netwatch.store.cases import cases
 
     if args.format != "csv":
         _write_alerts(args, cases(catalogue, wanted))

@@ -69,10 +69,10 @@ def _seconds(text: str) -> float:
 def sql(args: argparse.Namespace) -> int:
     """Run ``netwatch store sql``; the exit status."""
     from netwatch.cli import terminal
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
 
     options = store_options(args)
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         words = [word.lower() for word in args.query]
         if words == ["tables"]:
             with terminal.output(args.output) as stream:

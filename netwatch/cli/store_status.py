@@ -54,11 +54,11 @@ def add_verify(group: Group) -> None:
 def _status(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch import config as configuration
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.status import status
 
     config = configuration.load(args.config)
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         found, hours = status(catalogue), _hours(catalogue, config)
     if args.format == "jsonl":
         print_record({**_record(found, options), "hours": hours})
@@ -184,11 +184,11 @@ def _unfinished(found: "StoreStatus") -> str:
 def _verify(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch.core.text import quantity
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.status import check, status
 
     wrong = strays = 0
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         for flaw in check(catalogue, options):
             if flaw.found == "stray":
                 strays += 1
@@ -216,11 +216,11 @@ def add_compact(group: Group) -> None:
 def _compact(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch.store import landing
-    from netwatch.store.catalogue import Catalogue
     from netwatch.store.fact_files import FactFiles
+    from netwatch.store.opening import open_catalogue
 
     files = FactFiles(options.path)
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         done = landing.compact(files, catalogue)
         swept = landing.sweep(files, catalogue)
     if args.format == "jsonl":

@@ -23,10 +23,10 @@ from typing import Any, Self, TypeVar
 from netwatch.capture.files import CaptureFile
 from netwatch.cluster import tasks
 from netwatch.cluster.ledger import Ledger, Unit, Unread, code_version, judged_by, plan
-from netwatch.cluster.reports import Chunk, Report
 from netwatch.cluster.result_file import Written, read_head
 from netwatch.cluster.signatures import LedgerKey, Signatures
 from netwatch.cluster.storage import open_storage
+from netwatch.cluster.tasks import Chunk, Report
 from netwatch.cluster.workers import Failed, Function, Lost, Workers
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
@@ -127,7 +127,7 @@ class Archive:
     ) -> ScanResult:
         """Judge all captures and logs. Raises `NetwatchError` and `ConfigError`."""
         planned = list(plan(captures, logs, self._ledger.digest))
-        units = [each for each in planned if isinstance(each, Unit)]
+        units = [unit for unit in planned if isinstance(unit, Unit)]
         self._ledger.write_plan(units)
         there, signed = self._ledger.results(), self._signatures.read()
         self.counts.units = len(units)
@@ -142,7 +142,7 @@ class Archive:
                 self.counts.size_done += unit.size
         self.progress(self.counts)
         self._judge([unit for unit in units if unit.id not in parts], parts)
-        ordered = [parts[each.id] if isinstance(each, Unit) else each for each in planned]
+        ordered = [parts[unit.id] if isinstance(unit, Unit) else unit for unit in planned]
         by_name = {self._ledger.result(unit): unit for unit in units}
         folds, entries = self._fold(ordered, by_name)
         for written in folds:
@@ -229,7 +229,7 @@ class Archive:
             folds, entries = self._run_folds(work, by_name)
             current = [folds[task.name] for task in work]
             level, fan_in = level + 1, FAN_IN
-        return [each for each in current if isinstance(each, Written)], entries
+        return [part for part in current if isinstance(part, Written)], entries
 
     def _run_folds(
         self, work: Sequence[tasks.FoldTask], by_name: dict[str, Unit]
@@ -302,7 +302,7 @@ class Archive:
             chunks.extend((name, chunk) for chunk in done.chunks)
 
         for task, done in self._each(
-            tasks.select, [replace(each, crowded=places) for each in work]
+            tasks.select, [replace(task, crowded=places) for task in work]
         ):
             take(task.name, done)
             if done.sums is not None:

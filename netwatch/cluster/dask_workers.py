@@ -24,8 +24,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
-from netwatch.cluster.dask_cluster import TlsFiles, count_workers, open_cluster
-from netwatch.cluster.workers import Failed, Function, Lost, R, T, attempt
+from netwatch.cluster.workers import (
+    Failed,
+    Function,
+    Lost,
+    R,
+    T,
+    TlsFiles,
+    attempt,
+    count_workers,
+    open_cluster,
+)
 from netwatch.config import Config
 from netwatch.core.errors import NetwatchError
 

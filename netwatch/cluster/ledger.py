@@ -29,7 +29,7 @@ from netwatch.capture.files import CaptureFile, file_info
 from netwatch.capture.locations import FileInfo
 from netwatch.cluster.storage import MissingError, Storage, Stored, write
 from netwatch.config import Config
-from netwatch.core.errors import CaptureError
+from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
 from netwatch.engine.capture_files import LogUnit
 
@@ -84,6 +84,15 @@ def code_version() -> str:
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
+def check_version(expected: str) -> None:
+    """Raise `NetwatchError` in a worker whose netwatch is not that of the run."""
+    if expected != code_version():
+        raise NetwatchError(
+            f"a worker has netwatch {code_version()}, this process {expected}: install the same"
+            " version everywhere"
+        )
+
+
 def judged_by(config: Config, keep_frames: bool) -> str:
     """A digest of all that a unit's result depends on beside its files."""
     privacy = config.privacy
@@ -124,8 +133,8 @@ def _planned(
     unit: Sequence[CaptureFile], log: LogUnit | None, digest: str
 ) -> Iterator[Unit | Unread]:
     found = [_identified(file) for file in unit]
-    yield from (each for each in found if isinstance(each, Unread))
-    files = tuple(each for each in found if isinstance(each, UnitFile))
+    yield from (unit for unit in found if isinstance(unit, Unread))
+    files = tuple(unit for unit in found if isinstance(unit, UnitFile))
     # A log is judged as a whole or not at all: what goes on over files belongs together.
     if files and (log is None or len(files) == len(unit)):
         yield _unit(files, log, digest)
@@ -133,10 +142,10 @@ def _planned(
 
 def changed(unit: Unit) -> str | None:
     """A sentence where a file of a unit is not what it was when the run was planned."""
-    for each in unit.files:
-        now = file_info(CaptureFile(each.file.path, url=each.file.url))
-        if now != each.info:
-            return f"{each.file.path}: has changed since the run began; scan it again"
+    for part in unit.files:
+        now = file_info(CaptureFile(part.file.path, url=part.file.url))
+        if now != part.info:
+            return f"{part.file.path}: has changed since the run began; scan it again"
     return None
 
 
@@ -151,8 +160,8 @@ def _identified(file: CaptureFile) -> UnitFile | Unread:
 
 def _unit(files: tuple[UnitFile, ...], log: LogUnit | None, digest: str) -> Unit:
     # The path as written is in the records, the key says where it is.
-    content = [[each.file.path, each.info.key, each.info.etag, each.info.size] for each in files]
-    named = [each.file.named_by_user for each in files]
+    content = [[part.file.path, part.info.key, part.info.etag, part.info.size] for part in files]
+    named = [part.file.named_by_user for part in files]
     identified = [digest, content, named]
     if log is not None:
         options = log.options
@@ -160,7 +169,7 @@ def _unit(files: tuple[UnitFile, ...], log: LogUnit | None, digest: str) -> Unit
         identified.append([log.log.formats, options.year, zone, log.counts_flows])
     identity = hashlib.sha256(dumps(identified)).hexdigest()[:DIGITS]
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    size = sum(each.info.size or 0 for each in files)
+    size = sum(part.info.size or 0 for part in files)
     return Unit(identity, files[0].file.path + more, files, size, log)
 
 
@@ -183,7 +192,7 @@ class Ledger:
     def results(self) -> set[str]:
         """The ids of the units that have a result, which may turn out to be damaged."""
         folder = f"results/{self.digest}/"
-        return {each.name.rpartition("/")[2] for each in self.storage.objects(folder)}
+        return {item.name.rpartition("/")[2] for item in self.storage.objects(folder)}
 
     def write_plan(self, units: Sequence[Unit]) -> None:
         """Keep the units of a run."""
@@ -212,7 +221,7 @@ class Ledger:
     def _known_failures(self) -> set[str]:
         if self._failures is None:
             found = self.storage.objects(f"failures/{self.digest}/")
-            names = {each.name.rpartition("/")[2] for each in found}
+            names = {item.name.rpartition("/")[2] for item in found}
             self._failures = {name.removesuffix(".json") for name in names}
         return self._failures
 
@@ -326,18 +335,18 @@ def unneeded(storage: Storage, days: int) -> list[Stored]:
 
 def _look(storage: Storage) -> _Found:
     found = _Found()
-    for each in storage.objects(""):
-        folder = each.name.partition("/")[0]
-        if folder == "results" and each.name.count("/") == 2:
-            found.results[each.name] = each
+    for item in storage.objects(""):
+        folder = item.name.partition("/")[0]
+        if folder == "results" and item.name.count("/") == 2:
+            found.results[item.name] = item
         elif folder == "failures":
-            found.failures[each.name] = each
+            found.failures[item.name] = item
         elif folder == "runs":
-            found.runs.append(each)
+            found.runs.append(item)
         elif folder == "signatures":
-            found.signatures.append(each)
-        elif folder != "plans" or not (plan := _read_plan(storage, each.name)):
-            found.foreign.append(each)
+            found.signatures.append(item)
+        elif folder != "plans" or not (plan := _read_plan(storage, item.name)):
+            found.foreign.append(item)
         else:
             found.plans.append(plan)
     found.plans.sort(key=lambda plan: (-read(int, plan[1]["began"]), plan[0]))
@@ -388,7 +397,7 @@ def _plan_status(
         capture_bytes=sum(row[2] for row in rows),
         missing_bytes=sum(row[2] for row in missing),
         result_bytes=_octets(found.results[results[row[0]]] for row in done),
-        failures=tuple(filter(None, (_read_failure(storage, each) for each in failures))),
+        failures=tuple(filter(None, (_read_failure(storage, failure) for failure in failures))),
     )
 
 
@@ -401,4 +410,4 @@ def _read_failure(storage: Storage, name: str) -> Failure | None:
 
 
 def _octets(objects: Iterable[Stored]) -> int:
-    return sum(each.size for each in objects)
+    return sum(item.size for item in objects)

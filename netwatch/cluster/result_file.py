@@ -29,7 +29,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.typed_json import MISMATCHES, dumps, field_names, loads, read, reader
 from netwatch.core.verdict import DeviceClass
 from netwatch.coverage.counts import Coverage
-from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.incidents.incident import Incident
 from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
 from netwatch.incidents.senders import SenderTable

@@ -25,7 +25,7 @@ from netwatch.cluster.storage import MissingError, write
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
 from netwatch.core.user_yaml import read_trusted_file
-from netwatch.privacy.options import MIN_KEY_BYTES, mode_problem, write_new_key
+from netwatch.privacy import MIN_KEY_BYTES, mode_problem, write_new_key
 
 SCHEMA = "netwatch.signatures/1"
 

@@ -4,22 +4,33 @@ Each task reads from the ledger and writes to it, and returns next to nothing, s
 scheduler nor the process that began the run holds results. A task that is done twice writes the
 same object twice. What it returns has the digest of its object, so that nobody who can write to the
 ledger passes off another one: each task is told the digests of what it reads.
+
+What is reported of an archive is incidents in the order of their alerts, from many objects. Each
+consists of *chunks*, zstd frames of lines like those of a result (`netwatch.cluster.result_file`):
+``["reported", [ban, ...], state]`` is an incident with the bans under which it is reported. Each
+chunk is sorted by the first contact and fits into memory. The chunks of all reports are merged when
+their alerts are asked for, with one incident of each in memory.
 """
 
 import heapq
+import shutil
 import sys
-from collections import Counter
+import tempfile
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from netwatch.cluster.ledger import Unit, Unread, changed, code_version
-from netwatch.cluster.reports import Chunk, write_report
+from netwatch.cluster.ledger import Unit, Unread, changed, check_version
 from netwatch.cluster.result_file import (
+    WRONG,
     Entry,
+    HashedStream,
     Head,
+    LineWriter,
     ResultError,
     Written,
+    lines,
     read_entries,
     read_head,
     sealed,
@@ -28,19 +39,138 @@ from netwatch.cluster.result_file import (
 )
 from netwatch.cluster.storage import MissingError, Storage
 from netwatch.config import Config
-from netwatch.core.errors import CaptureError, NetwatchError
+from netwatch.core.alert import Alert, Sensor
+from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.typed_json import loads, read
 from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline
-from netwatch.incidents.aggregate import Incidents
+from netwatch.incidents.aggregate import Incidents, alert_order
+from netwatch.incidents.alert_parts import GeoLookup
+from netwatch.incidents.incident import Incident
+from netwatch.incidents.incident_state import SharedValues, incident_state, restored_incident
 from netwatch.incidents.scan import ScanIncidents, entry_order
 from netwatch.incidents.senders import merged
 from netwatch.incidents.spill import PARTITIONS, reported
 from netwatch.incidents.unproven import Place, UnprovenSums, began_at, unproven_places
 
+CHUNK_INCIDENTS = 4096
+"""Incidents of a chunk, which are sorted in memory."""
 
-class VersionError(NetwatchError):
-    """A worker has another netwatch than the process that began the run."""
+CHUNK_BYTES = 64 << 20
+"""Bytes of packets in a chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A place in the object of a report, and the SHA-256 of what is there."""
+
+    start: int
+    end: int
+    digest: str
+
+
+Reported = tuple[tuple[str, ...], Entry]
+"""An incident to report: the bans under which it is one, and the incident with a key of it."""
+
+
+def write_report(storage: Storage, name: str, found: Iterable[Reported]) -> tuple[Chunk, ...]:
+    """Write incidents, in whatever order, as the object `name`. Raises
+    `netwatch.cluster.storage.StorageError`."""
+    chunks: list[Chunk] = []
+    with tempfile.TemporaryFile(prefix="netwatch-") as body:
+        for entries in _chunks(found):
+            start, hashed = body.tell(), HashedStream(body)
+            writer = LineWriter(hashed)
+            shared = SharedValues(lambda kind, value, to=writer: to.line([kind, value]))  # type: ignore[misc]
+            for bans, (_, incident) in entries:
+                writer.line(["reported", bans, incident_state(incident, shared)])
+            writer.close()
+            chunks.append(Chunk(start, body.tell(), hashed.digest))
+        body.seek(0)
+        with storage.writing(name) as stream:
+            shutil.copyfileobj(body, stream)
+    return tuple(chunks)
+
+
+class Report:
+    """The alerts of reports, in order. They can be read more than once, while the objects exist;
+    `quiet_gap` is in ns."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        reports: Sequence[tuple[str, Chunk]],
+        quiet_gap: int,
+        geo: GeoLookup | None,
+        sensor: Sensor,
+    ) -> None:
+        self._storage = storage
+        self._reports = reports
+        self._quiet_gap = quiet_gap
+        self._geo = geo
+        self._sensor = sensor
+
+    def __iter__(self) -> Iterator[Alert]:
+        # Before the first alert: what is altered meanwhile is still noticed, but only at its end.
+        for name, chunk in self._reports:
+            self._verify(name, chunk)
+        streams = [self._read(name, chunk) for name, chunk in self._reports]
+        ordered = heapq.merge(*streams, key=_first)
+        for _, together in groupby(ordered, key=_first):
+            alerts: list[Alert] = []
+            for bans, incident in together:
+                rulings = [incident.first_contact.decision.ruling_of(ban) for ban in bans]
+                alerts += incident.alerts(rulings, self._geo, self._sensor)
+            yield from sorted(alerts, key=alert_order)
+
+    def _verify(self, name: str, chunk: Chunk) -> None:
+        """Raise `ResultError` where a chunk is not what was written."""
+        try:
+            deque(lines(self._storage, name, chunk.start, chunk.end, chunk.digest), maxlen=0)
+        except WRONG as error:
+            raise ResultError(self._storage, name, f"is damaged ({error})") from None
+
+    def _read(self, name: str, chunk: Chunk) -> Iterator[tuple[tuple[str, ...], Incident]]:
+        shared = SharedValues()
+        try:
+            for line in lines(self._storage, name, chunk.start, chunk.end, chunk.digest):
+                kind, *rest = loads(line)
+                if kind == "reported":
+                    bans, state = rest
+                    incident = restored_incident(state, self._quiet_gap, shared)
+                    yield read(tuple[str, ...], bans), incident
+                else:
+                    shared.add(kind, *rest)
+        except WRONG as error:
+            raise ResultError(self._storage, name, f"is damaged ({error})") from None
+
+
+def _chunks(found: Iterable[Reported]) -> Iterator[list[Reported]]:
+    """Incidents that fit into memory at a time, sorted by their first contact. A chunk is valid
+    until the next one is asked for."""
+    chunk: list[Reported] = []
+    octets = 0
+    for incident in found:
+        chunk.append(incident)
+        octets += sum(len(frame.data) for frame in incident[1][1].frames.distinct())
+        if len(chunk) >= CHUNK_INCIDENTS or octets >= CHUNK_BYTES:
+            chunk.sort(key=_first_of)
+            yield chunk
+            # Whoever was given it still has it, and two would be in memory.
+            chunk.clear()
+            octets = 0
+    if chunk:
+        chunk.sort(key=_first_of)
+        yield chunk
+
+
+def _first_of(incident: Reported) -> int:
+    return incident[1][1].first
+
+
+def _first(incident: tuple[tuple[str, ...], Incident]) -> int:
+    return incident[1].first
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +246,13 @@ class ReportDone:
 
 def judge(config: Config, task: UnitTask) -> UnitDone:
     """Judge a unit, unless a worker of this run has done so before it died."""
-    _check_version(task.version)
+    check_version(task.version)
     there = sealed(task.storage, task.kept, task.key)
     if there is not None:
         return UnitDone(there, is_kept=True)
     statistics, coverage, unit = RunStatistics(), Coverage(), task.unit
     with ScanIncidents(config.quiet_gap) as incidents:
-        files = unit.log or [each.file for each in unit.files]
+        files = unit.log or [unit_file.file for unit_file in unit.files]
         pipeline.scan(
             files, config, statistics, incidents, coverage=coverage, keep_frames=task.keep_frames
         )
@@ -153,7 +283,7 @@ def judge(config: Config, task: UnitTask) -> UnitDone:
 
 def fold(config: Config, task: FoldTask) -> FoldDone:
     """Fold results into one."""
-    _check_version(task.version)
+    check_version(task.version)
     heads: list[Head] = []
     statistics, coverage = RunStatistics(), Coverage()
     damaged: list[str] = []
@@ -191,7 +321,7 @@ def fold(config: Config, task: FoldTask) -> FoldDone:
 
 def count_unproven(config: Config, task: ReportTask) -> Counter[Place]:
     """How many unproven devices there are in which places, in some partitions."""
-    _check_version(task.version)
+    check_version(task.version)
     heads = [read_head(task.storage, name) for name in task.folds]
     found: Counter[Place] = Counter()
     for partition in task.partitions:
@@ -202,7 +332,7 @@ def count_unproven(config: Config, task: ReportTask) -> Counter[Place]:
 
 def select(config: Config, task: ReportTask) -> ReportDone:
     """Write what is reported of some partitions, each of whose devices is in memory alone."""
-    _check_version(task.version)
+    check_version(task.version)
     heads = [read_head(task.storage, name) for name in task.folds]
     sums = UnprovenSums(config.quiet_gap)
 
@@ -247,7 +377,8 @@ def report_entries(
                         done.limits[f"incident-{name}"] += contacts * len(rulings)
                     done.by_verdict.update(ruling.kind for ruling in chosen)
                     if chosen:
-                        yield tuple(each.ban.id for each in chosen), (next(iter(keys)), incident)
+                        bans = tuple(ruling.ban.id for ruling in chosen)
+                        yield bans, (next(iter(keys)), incident)
 
     done.chunks = tuple(write_report(task.storage, task.name, to_report()))
     return done
@@ -286,11 +417,3 @@ def _devices(
     subjects = _subjects(storage, heads, partition, quiet_gap)
     for _, group in groupby(subjects, key=lambda entries: entries[0][0][0]):
         yield [entry for entries in group for entry in entries]
-
-
-def _check_version(expected: str) -> None:
-    if expected != code_version():
-        raise VersionError(
-            f"a worker has netwatch {code_version()}, this process {expected}: install the same"
-            " version everywhere"
-        )

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from netwatch.config.data_sections import DataProtection
     from netwatch.config.fleet_section import FleetOptions
     from netwatch.config.layers import Published
-    from netwatch.privacy.options import Privacy
+    from netwatch.privacy import Privacy
     from netwatch.refresh.options import RefreshOptions
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.updates.set_format import Installed

@@ -15,7 +15,7 @@ from netwatch.core.file_keys import Key, Kind, key, read_section
 from netwatch.core.file_keys import key as declare
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import TEXT, words_of
-from netwatch.privacy.options import CLASSES, Keyring, Privacy, PseudonymKey, mode_problem
+from netwatch.privacy import CLASSES, Keyring, Privacy, PseudonymKey, mode_problem
 from netwatch.sinks.secrets import SECRET, parse_secret
 from netwatch.store.options import Retention, StoreOptions, plain_path
 

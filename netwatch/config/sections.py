@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
     from netwatch.config.data_sections import DataProtection
     from netwatch.config.fleet_section import FleetOptions
-    from netwatch.privacy.options import Privacy
+    from netwatch.privacy import Privacy
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
 

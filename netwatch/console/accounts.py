@@ -16,7 +16,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -275,7 +275,7 @@ class ForeignNames:
 
     def of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """The names of accounts, the newest last; accounts without a name are left out."""
-        wanted = {each for each in accounts if each.startswith("oidc:")}
+        wanted = {account for account in accounts if account.startswith("oidc:")}
         if not wanted:
             return {}
         columns = tables.foreign_name.c
@@ -310,3 +310,10 @@ def _shown(account: str, names: tuple[str, ...]) -> str:
     if not names:
         return account
     return f"{account} ({escaped(' → '.join(names[-MAX_SHOWN:]))})"
+
+
+def role_of(groups: Iterable[str], roles: object) -> str:
+    """The role of the first group in the order of the configuration; empty if there is none."""
+    found = set(groups)
+    assert isinstance(roles, dict)
+    return next((role for group, role in roles.items() if group in found), "")

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from netwatch.console.console import Console
-from netwatch.console.people import (
+from netwatch.console.console import (
+    Console,
     Cookies,
     admitted,
     client_address,
@@ -19,7 +19,7 @@ from netwatch.console.people import (
     proxy_identity,
 )
 from netwatch.console.rendering import address_of, render, texts_of
-from netwatch.console.routes import ROUTES, Route, first_page, may
+from netwatch.console.routes import ROUTES, Route, first_page, may, menu_of, persons_at
 from netwatch.console.sessions import form_token
 from netwatch.console.tables import storable
 from netwatch.console.view import (
@@ -95,7 +95,7 @@ class Dispatcher:
         status = HTTPStatus(refused.status)
         values = {"status": status.value, "reason": refused.reason, "wait": refused.retry_after}
         headers = {"Retry-After": str(refused.retry_after)} if refused.retry_after else {}
-        content = render("error", view, values).encode()
+        content = render("error", view, {"menu": menu_of(view), **values}).encode()
         return Sent(status.value, HTML, content, headers)
 
     def _answer(self, path: str | None, asked: Asked) -> Sent:
@@ -181,6 +181,7 @@ class Dispatcher:
             pending=asked.cookies.get(self._cookies.pending, ""),
             origin=options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
             raw_query=query,
+            persons_at=persons_at,
         )
 
     def _to_sign_in(self, view: View, asked: Asked) -> Sent:
@@ -206,7 +207,7 @@ class Dispatcher:
     def _audit(self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]) -> None:
         """Write down what is about to be shown, under each person that it is about. An address that
         is only put in order shows nothing."""
-        is_filtered = any(view.query.text(each.name) for each in route.people)
+        is_filtered = any(view.query.text(person.name) for person in route.people)
         subject = answer.subject
         if isinstance(answer, Redirect) and not subject:
             return
@@ -250,7 +251,8 @@ class Dispatcher:
             cookies += (self._cookies.header(self._cookies.form, token),)
         if (code := dict(view.query.pairs).get("lang")) in LANGUAGES and code is not None:
             cookies += (self._cookies.header(self._cookies.language, code, lasts=True),)
-        content = render(page.template, view, page.values).encode()
+        values = {"menu": menu_of(view), **page.values}
+        content = render(page.template, view, values).encode()
         return Sent(page.status, HTML, content, page.headers, cookies)
 
     def _set(self, cookies: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from netwatch.formats.flow_rows import flow_record
 from netwatch.formats.line_writer import observation_record
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.entry_table import Entry
-from netwatch.privacy.options import pseudonym
+from netwatch.privacy import pseudonym
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import is_centre
+from netwatch.store.cases import is_centre
 from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import FACT_TABLES
@@ -107,7 +107,7 @@ def _is_meant(entry: Entry, word: str) -> bool:
 
 def _ids(console: Console, device: str, entries: Sequence[Entry]) -> tuple[str, ...]:
     """What incidents and coverage may call the device: ids and pseudonyms."""
-    found = {device: None, **dict.fromkeys(each.id for each in entries)}
+    found = {device: None, **dict.fromkeys(entry.id for entry in entries)}
     words = [*found]
     for entry in entries:
         words += [*map(ip_text, entry.ips), *map(mac_text, entry.macs)]
@@ -158,7 +158,7 @@ def _facts(console: Console, clients: Sequence[int], timeout: float) -> Iterator
         )
         seconds = kept
         if retention and classes.get(place.network) in PERSONAL:
-            times = [each for each in (kept, retention.personal) if each is not None]
+            times = [time for time in (kept, retention.personal) if time is not None]
             seconds = min(times, default=None)
         try:
             spans = console.device_facts.spans(numbers, timeout)
@@ -199,13 +199,13 @@ def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[H
 
 def _names_device(ids: Sequence[str]) -> Any:
     """The condition that a record of coverage has one of these devices."""
-    texts = (f'"id":{json.dumps(each, ensure_ascii=False)}' for each in ids)
+    texts = (f'"id":{json.dumps(name, ensure_ascii=False)}' for name in ids)
     return or_(*(tables.coverage.c.record.contains(text, autoescape=True) for text in texts))
 
 
 def subjects_of(ids: Sequence[str]) -> frozenset[str]:
     """What the audit calls a device with these ids."""
-    return frozenset(f"{kind} {each}" for each in ids for kind in ("device", "pseudonym"))
+    return frozenset(f"{kind} {name}" for name in ids for kind in ("device", "pseudonym"))
 
 
 def looks_at(console: Console, ids: Sequence[str]) -> tuple[Look, ...]:

@@ -13,7 +13,6 @@ Everything is bounded in time and size, and redirections are not followed.
 """
 
 import hashlib
-import ipaddress
 import json
 import secrets
 import threading
@@ -34,11 +33,11 @@ from sqlalchemy import delete, func, insert, select
 
 from netwatch.config.console_section import OidcOptions
 from netwatch.console import tables
-from netwatch.console.accounts import account_of
-from netwatch.console.people import role_of
+from netwatch.console.accounts import account_of, role_of
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.exchange import PROVIDER, Exchange
 from netwatch.core.tls_sockets import PoolOptions, client_context, open_pool
+from netwatch.sinks.options import is_loopback
 from netwatch.store.database import Database
 
 MAX_ANSWER = 1 << 20
@@ -139,12 +138,9 @@ class ProviderClient:
 def _check_address(url: str) -> None:
     """Raise `ConfigError` for an address of a provider without TLS that is not on loopback."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and is_loopback(parts.hostname or "")
+    ):
         message = "expected an address with https: anyone able to change the answers could sign in"
         raise ConfigError([Problem(url, 0, 0, message)])
 

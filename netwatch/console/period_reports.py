@@ -1,46 +1,63 @@
-"""Reports on a period for pages: collected beside the pages, kept for a while; the days of an
-address.
+"""Reports on a period for pages: collected beside the pages, and kept for a while.
 
 To collect a report reads every incident of its period. A page that shows parts of one gets the last
-one at once, and while nothing in the store changes no newer one is collected. The first report of
-a period is waited for, but not for long: then a page says that it is being made, and is loaded
-again. Small reports are collected in a thread, large ones in a process of their own
-(`netwatch.console.report_worker`).
+one at once, and while nothing in the store changes no newer one is collected. The first report of a
+period is waited for, but not for long: then a page says that it is being made, and is loaded again.
+
+Small reports are collected in a thread. To collect one of many incidents takes seconds of computing
+and much memory, and Python computes in one thread at a time: in the process of the console every
+page would wait. So a large one has a process of its own, ``python -m
+netwatch.console.period_reports``, which yields to the console and gives its memory back when it
+ends. It reads a `Request` from standard input, and answers on standard output: a `Report` without
+its list of incidents (both pickled, by the same program), or the bytes of a file.
+
+A report is a file to download: HTML, PDF/UA or JSON.
 """
 
+import os
 import pickle
+import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLongError
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import func, select
 
-from netwatch.console.report_worker import Request, report_file, without_incidents
-from netwatch.console.view import Page, View, bad_request
+from netwatch.charts.render import Renderer
+from netwatch.config import Config
+from netwatch.console.database import with_audit
+from netwatch.console.view import View
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import UTC_ZONE, day_at
-from netwatch.core.verdict import Ban
+from netwatch.core.private_files import PrivateFolder, below
+from netwatch.core.system.kernel import yield_to_others
+from netwatch.core.text import escaped
+from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted, collect, common_timezone
+from netwatch.report.files import report_json, write_pdf
+from netwatch.report.tables import files
 from netwatch.report.values import Report
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.incident_rows import DAY
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
-if TYPE_CHECKING:
-    from netwatch.config import Config
+MEMORY_LIMIT = 4 << 30
+"""Bytes of memory that a report may take."""
+
+NICE = 10
+"""How much the process yields to that of the console."""
 
 KEPT_SECONDS = 60.0
 """How long a report is shown again without a look at whether the store has changed."""
@@ -56,9 +73,6 @@ KEPT = 16
 WAIT_SECONDS = 0.2
 """How long a page waits for the first report of a period, before it says that it is being made."""
 
-AGAIN_SECONDS = 3
-"""After how long a page that says so is loaded again."""
-
 SMALL = 5000
 """Incidents of a report, and of the period before it, that are collected in a thread."""
 
@@ -68,11 +82,79 @@ TIME_LIMIT = 540.0
 DAYS = 30
 """Days of a page whose address has none, up to the day of the last capture."""
 
-MAX_DAYS = 3660
-"""Days that a report may have."""
-
-_WORKER = [sys.executable, "-P", "-m", "netwatch.console.report_worker"]
+_WORKER = [sys.executable, "-P", "-m", "netwatch.console.period_reports"]
 _PIECE = 1 << 16
+
+
+def report_file(
+    report: Report, kind: str, code: str, renderer: Renderer, note: Callable[[str], None]
+) -> bytes:
+    """A report as ``html``, ``pdf`` or ``json``, in the language of a code. Of pictures that cannot
+    be rendered only the table is there, and `note` takes the reason. Raises `NetwatchError`."""
+    if kind == "json":
+        return report_json(report).encode()
+    made = report_page.page(report, report_page.report_language(code), renderer, note)
+    html = report_page.html(made)
+    if kind == "html":
+        return html.encode()
+    with PrivateFolder() as folder:
+        path = folder / "report.pdf"
+        write_pdf(html, files(made.all_grids), path)
+        return path.read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for: a report on a store; `kind` is that of a file, empty for the report
+    itself, and `language` the code of its language."""
+
+    store: StoreOptions
+    config: Config
+    wanted: Wanted
+    kind: str = ""
+    language: str = "en"
+
+
+def without_incidents(report: Report) -> Report:
+    """A report without its list of incidents, which pages do not show and which is most of it."""
+    return replace(report, bans=tuple(replace(ban, incidents=()) for ban in report.bans))
+
+
+def _answer_to(request: Request) -> bytes:
+    """The answer to a request. Raises `NetwatchError`."""
+    with below(request.store.path):
+        with open_catalogue(request.store) as catalogue:
+            report = collect(catalogue, request.config, request.wanted)
+        if not request.kind:
+            return pickle.dumps(without_incidents(report))
+        report = with_audit(report, request.store)
+        with Renderer() as renderer:
+            return report_file(report, request.kind, request.language, renderer, _say)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{escaped(text)}\n")
+
+
+def main() -> int:
+    """Answer one request; exit status 1 where that is not possible, with the reason as the last
+    line of standard error."""
+    yield_to_others(NICE)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    request: Request = pickle.load(sys.stdin.buffer)
+    try:
+        content = _answer_to(request)
+    except NetwatchError as error:
+        _say(" ".join(str(error).split()))
+        return 1
+    except MemoryError:
+        _say(f"the report needs more than {MEMORY_LIMIT >> 30} GB of memory")
+        return 1
+    with answers:
+        answers.write(content)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +171,7 @@ class _Kept:
 class PeriodReports:
     """Collects reports, one for pages at a time, for any number of threads."""
 
-    def __init__(self, catalogue: Catalogue, store: StoreOptions, config: "Config") -> None:
+    def __init__(self, catalogue: Catalogue, store: StoreOptions, config: Config) -> None:
         self._catalogue = catalogue
         self._store = store
         self._config = config
@@ -271,54 +353,8 @@ def _answer(process: subprocess.Popen[bytes], request: bytes) -> Iterator[bytes]
 def _incidents(wanted: Wanted) -> IncidentFilter:
     """The incidents that are read for a report: those of its days, and of as many days before."""
     days = (wanted.last - wanted.first).days + 1
-    first = _midnight(wanted.first) - days * DAY
-    return IncidentFilter(since=max(0, first), until=_midnight(wanted.last) + DAY)
-
-
-def being_made(view: View, wanted: Wanted) -> Page:
-    """The page that stands for one whose report is not ready. Browsers load it again by
-    themselves, also without script."""
-    found = IncidentFilter(since=_midnight(wanted.first), until=_midnight(wanted.last) + DAY)
-    incidents = None
-    # Where even the count takes long, the page does without it.
-    with suppress(QueryTimeoutError):
-        counts = incident_counts(view.console.catalogue, found, ["verdict"], timeout=WAIT_SECONDS)
-        incidents = sum(counts.values())
-    values = {
-        "first": wanted.first,
-        "last": wanted.last,
-        "incidents": incidents,
-        "again": AGAIN_SECONDS,
-        "pairs": view.query.kept(("from", "to")),
-    }
-    return Page("being_made", values, status=202, headers={"Refresh": str(AGAIN_SECONDS)})
-
-
-def days_of(view: View, bans: Sequence[Ban] | None = None) -> tuple[date, date]:
-    """The first and last day of the address, or the days up to the last capture, in the time zone
-    of the report on these bans, of all where it is None. Raises `Refused` for days that cannot be
-    read."""
-    zone = common_timezone(view.console.config.policy.bans if bans is None else bans)
-    last = _day(view, "to") or last_day(view.console.catalogue, view.console.now(), zone)
-    first = _day(view, "from") or last - timedelta(days=DAYS - 1)
-    if first > last or (last - first).days > MAX_DAYS:
-        raise bad_request(
-            view.say("The first day must not be after the last, nor 10 years before.")
-        )
-    return first, last
-
-
-def _day(view: View, name: str) -> date | None:
-    text = view.query.text(name)
-    if not text:
-        return None
-    try:
-        found = date.fromisoformat(text[:10])
-        if not 1971 <= found.year <= 2260:
-            raise ValueError(text)
-    except ValueError:
-        raise bad_request(view.say("“%(name)s” is not a day like 2023-03-20.", name=name)) from None
-    return found
+    first = midnight(wanted.first) - days * DAY
+    return IncidentFilter(since=max(0, first), until=midnight(wanted.last) + DAY)
 
 
 def last_day(catalogue: Catalogue, now: int, zone: str) -> date:
@@ -335,5 +371,10 @@ def last_day(catalogue: Catalogue, now: int, zone: str) -> date:
     return day_at(now if last is None else int(last), zone)
 
 
-def _midnight(day: date) -> int:
+def midnight(day: date) -> int:
+    """The begin of a day in UTC, in ns since the epoch."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000_000
+
+
+if __name__ == "__main__":
+    sys.exit(main())

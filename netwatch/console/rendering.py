@@ -198,21 +198,13 @@ def _static(name: str) -> str:
 
 
 def render(template: str, view: View, values: Mapping[str, Any]) -> str:
-    """A page as HTML."""
+    """A page as HTML; `values` have the ``menu``, too."""
     return _environment().get_template(f"{template}.html").render({**_frame(view), **values})
 
 
 def _frame(view: View) -> dict[str, Any]:
-    """What every template has: texts, words, times, forms, and the menu."""
-    from netwatch.console.routes import ROUTES, may
-
+    """What every template has: texts, words, times and forms."""
     say, csrf = view.language.say, form_token(view.token)
-    menu: dict[str, list[dict[str, Any]]] = {}
-    for route in ROUTES:
-        if route.menu and view.identity and may(route, view.role):
-            is_here = view.place == route.path or view.place.startswith(f"{route.path}/")
-            entry = {"path": route.path, "text": say(route.menu), "is_here": is_here}
-            menu.setdefault(say(route.group), []).append(entry)
     return {
         "say": say,
         "say_count": view.language.say_count,
@@ -231,7 +223,6 @@ def _frame(view: View) -> dict[str, Any]:
         "identity": view.identity,
         "purpose": view.purpose,
         "place": view.place,
-        "menu": menu,
         "csrf": csrf,
         "csrf_field": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(csrf),
         "address_of": address_of,

@@ -17,7 +17,7 @@ and ``content``, and one row here per path and method:
   (``"device ws-021"``). Then the console asks why this person is looked at, before the page is
   made, and remembers the answer for this person and session for an hour. It is in the audit.
 - `people`: the values of its address that filter by a person, of those in
-  `netwatch.console.people`. The console asks for the purpose as it does for a path, and the audit
+  `netwatch.console.console`. The console asks for the purpose as it does for a path, and the audit
   has the filtered page under this person, whether or not `audited` calls it something. A page that
   does not say that it has such a filter never sees its value.
 - `menu` and `group`: its text in the menu, and the heading that it is under.
@@ -31,24 +31,26 @@ A ``POST`` needs no check of its own against forgery: the server has compared th
 the macros of ``_macros.html`` (``moment``, ``badge``, ``field``…) and no inline style or script.
 """
 
-from collections.abc import Callable, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.routing import compile_path
 
 from netwatch.config.console_section import ROLES
+from netwatch.console.console import ACCOUNT, DEVICE, SUBJECT, PersonFilter, admitted, persons
 from netwatch.console.pages import (
     account,
-    cases,
     device,
     incident,
     incidents,
-    lists,
     oversight,
-    person,
     reports,
     sensors,
 )
-from netwatch.console.people import ACCOUNT, DEVICE, SUBJECT, PersonFilter
-from netwatch.console.view import Answer, View
+from netwatch.console.tables import storable
+from netwatch.console.view import Answer, Values, View, parse_pairs
 from netwatch.language.sentences import mark
 
 SIGNED_IN = frozenset(ROLES)
@@ -116,18 +118,21 @@ ROUTES: tuple[Route, ...] = (
         audited="export", purpose=incident.person,
     ),
     Route(
-        "/cases", "GET", cases.show, {"analyst", "auditor"}, people=(DEVICE,),
+        "/cases", "GET", incidents.show_cases, {"analyst", "auditor"}, people=(DEVICE,),
         menu=mark("Cases"), group=PEOPLE,
     ),
     Route(
-        "/cases.csv", "GET", cases.CASES.csv, {"analyst", "auditor"},
+        "/cases.csv", "GET", incidents.CASES.csv, {"analyst", "auditor"},
         audited="export", people=(DEVICE,),
     ),
     Route(
-        "/cases.jsonl", "GET", cases.CASES.lines, {"analyst"},
+        "/cases.jsonl", "GET", incidents.CASES.lines, {"analyst"},
         audited="export", people=(DEVICE,),
     ),
-    Route("/cases/{id}", "GET", cases.one, {"analyst"}, audited="case", purpose=cases.person),
+    Route(
+        "/cases/{id}", "GET", incidents.show_case, {"analyst"},
+        audited="case", purpose=incidents.person_of_case,
+    ),
     Route(
         "/devices", "GET", device.show_devices, {"analyst"}, purpose=device.everybody,
         people=(DEVICE,), menu=mark("Devices"), group=PEOPLE,
@@ -171,24 +176,24 @@ ROUTES: tuple[Route, ...] = (
         audited="export",
     ),
     Route(
-        "/lists", "GET", lists.show, {"admin", "analyst"},
+        "/lists", "GET", reports.show_lists, {"admin", "analyst"},
         menu=mark("Lists for firewalls"), group=RULES,
     ),
-    Route("/lists/{ban}/{file}", "GET", lists.text, None),
+    Route("/lists/{ban}/{file}", "GET", reports.list_text, None),
     Route(
         "/configuration", "GET", oversight.show_configuration, {"admin", "dpo"},
         menu=mark("Configuration"), group=RULES,
     ),
     # Oversight
     Route(
-        "/person", "GET", person.show, {"dpo"}, audited="person", people=(DEVICE,),
+        "/person", "GET", oversight.show_person, {"dpo"}, audited="person", people=(DEVICE,),
         menu=mark("One person"), group=OVERSIGHT,
     ),
     Route(
-        "/person.json", "GET", person.export, {"dpo"},
+        "/person.json", "GET", oversight.export_person, {"dpo"},
         audited="export", people=(DEVICE,),
     ),
-    Route("/person/identify", "POST", person.who, {"dpo"}, audited="identify"),
+    Route("/person/identify", "POST", oversight.identify_pseudonym, {"dpo"}, audited="identify"),
     Route(
         "/retention", "GET", oversight.show_retention, {"dpo", "admin"},
         menu=mark("Retention"), group=OVERSIGHT,
@@ -221,3 +226,30 @@ def first_page(role: str) -> str:
 def may(route: Route, role: str) -> bool:
     """Whether a role may see what a route leads to."""
     return route.roles is None or role in route.roles
+
+
+def menu_of(view: View) -> Mapping[str, list[dict[str, Any]]]:
+    """The menu of a page: the pages that its role may see, by the translated heading."""
+    menu: dict[str, list[dict[str, Any]]] = {}
+    for route in ROUTES:
+        if route.menu and view.identity and may(route, view.role):
+            is_here = view.place == route.path or view.place.startswith(f"{route.path}/")
+            entry = {"path": route.path, "text": view.say(route.menu), "is_here": is_here}
+            menu.setdefault(view.say(route.group), []).append(entry)
+    return menu
+
+
+def persons_at(view: View, place: str) -> tuple[str, ...]:
+    """Whom the page at a place of this console is about; nobody where it asks for no purpose, or
+    the role may not see it. Raises `Refused` where it is of nothing there is."""
+    path, _, query = place.partition("?")
+    for route in ROUTES:
+        if route.method != "GET" or not may(route, view.role):
+            continue
+        match = compile_path(route.path)[0].match(unquote(path))
+        if match is not None:
+            parts = {name: storable(value) for name, value in match.groupdict().items()}
+            values = Values(parse_pairs(query), view.language)
+            there = replace(view, place=path, path=parts, query=values)
+            return persons(route, admitted(route, there))
+    return ()

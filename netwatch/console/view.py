@@ -3,25 +3,21 @@ request that it is from, apart from the server that received it, and what it giv
 with its values, a download, events, another place, or a refusal.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
-
-from netwatch.language.language import Language
-
-if TYPE_CHECKING:
-    from netwatch.console.console import Console
-from collections.abc import Callable, Iterator
-from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
 from netwatch.console.tables import storable
 from netwatch.core.errors import NetwatchError
+from netwatch.language.language import Language
+
+if TYPE_CHECKING:
+    from netwatch.console.console import Console
 
 MAX_VALUE = 300
 """Characters of one value in an address or a form; passwords and purposes are shorter as well."""
@@ -108,7 +104,8 @@ class View:
     it that the route names. `purpose` is why the person of the page is looked at. `token`
     is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
     sign-in at a provider. `origin` is the address of the console, `raw_query` the values behind
-    ``?`` at their whole length."""
+    ``?`` at their whole length. `persons_at` says whom the page at another place of the console is
+    about."""
 
     console: "Console"
     identity: Identity | None
@@ -124,6 +121,7 @@ class View:
     pending: str = ""
     origin: str = ""
     raw_query: tuple[tuple[str, str], ...] = ()
+    persons_at: Callable[["View", str], tuple[str, ...]] = lambda _view, _place: ()
 
     @property
     def who(self) -> Identity:

@@ -14,7 +14,7 @@ from typing import Protocol
 from netwatch.core.flow import FlowClient
 from netwatch.core.statistics import is_unknown_ether_type, limit_ether_types
 from netwatch.core.verdict import DeviceClass, Network
-from netwatch.coverage.visibility import VISIBILITIES, Visibility
+from netwatch.coverage.flow_visibility import VISIBILITIES, Visibility
 
 SCHEMA = "netwatch.coverage/1"
 """The schema of the coverage record, with its version."""
@@ -97,7 +97,7 @@ class FlowCounts:
         total: Counter[Visibility] = Counter()
         for part in parts:
             total.update(part.counts)
-        return cls({each: total[each] for each in VISIBILITIES if total[each]})
+        return cls({why: total[why] for why in VISIBILITIES if total[why]})
 
 
 @dataclass(frozen=True, slots=True)

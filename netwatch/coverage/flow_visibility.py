@@ -1,10 +1,19 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The visibility of a flow that has ended, from the integers that the flow table has of it.
+"""Whether the name of a flow could be read, and if not, the one reason why.
 
-In order of precedence: a bypass recognised by its name, the port of DNS over TLS and QUIC, a
-name, what the port and the address say of a flow without a name, the reason why no name was seen.
-A flow record has no name whatever was sent, so it has a reason of its own.
+While a capture is read, each message says what it tells of the name of its flow (a `NameStatus`).
+Once the flow has ended, that status, the ports, the server's address and the payload that was
+carried, integers of the flow table, give exactly one `Visibility`. In order of precedence: a bypass
+recognised by its name, the port of DNS over TLS and QUIC, a name, what the port and the address say
+of a flow without a name, the reason why no name was seen. A flow record has no name whatever was
+sent, so it has a reason of its own.
 """
+
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
+
+from netwatch.core.flow import NAME_STATUSES, NameStatus
+from netwatch.core.message import LOOKUPS, Message
 
 try:
     import cython
@@ -12,38 +21,55 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 from netwatch.core.buffers import Octets, Words
-from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
-from netwatch.coverage.visibility import (
-    DOH_PORTS,
-    ENCRYPTED_DNS_PORT,
-    FLOW_RECORD_LOGS,
-    VISIBILITIES,
-    VPN_PORTS,
-    WELL_KNOWN_PORTS,
-    Visibility,
+from netwatch.core.flow import BYPASS_CATEGORIES, Flow
+
+Visibility = Literal[
+    "named",
+    "ech",
+    "no-sni",
+    "encrypted-dns",
+    "vpn",
+    "relay",
+    "tor",
+    "truncated",
+    "hello-incomplete",
+    "one-direction",
+    "begun-before-capture",
+    "no-data",
+    "no-hello",
+    "flow-record",
+]
+"""``named``, or the reason why the name of a flow could not be read."""
+
+VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
+"""All of them, in the order in which reports list them."""
+
+FLOW_RECORD_LOGS = frozenset(
+    {"ipfix", "nfcapd", "nfdump", "pmacct", "aws-vpc", "azure-flows", "google-vpc"}
 )
+"""The formats of logs whose records are flows without a name, whatever the flows had."""
+
+ENCRYPTED_DNS_PORT = 853
+"""DNS over TLS (RFC 7858 section 3.1) and over QUIC (RFC 9250 section 4.1.1)."""
+
+DOH_PORTS = frozenset({443, 5443, 8443})
+"""Ports on which a known resolver answers DNS over HTTPS (RFC 8484)."""
+
+WELL_KNOWN_PORTS = 1024
+"""The first port that a client may choose for itself (RFC 6335 section 6)."""
+
+VPN_PORTS = frozenset({("udp", 51820), ("udp", 500), ("udp", 4500), ("udp", 1194), ("tcp", 1194)})
+"""WireGuard, IPsec (RFC 7296 section 2, RFC 3948) and OpenVPN, by transport and port."""
+
+_STATUS_NUMBERS: Mapping[str, int] = {
+    name_status: number for number, name_status in enumerate(NAME_STATUSES)
+}
 
 _UDP_VPN = cython.declare(cython.int, 1)
 _TCP_VPN = cython.declare(cython.int, 2)
 _DOH = cython.declare(cython.int, 4)
 _ENCRYPTED_DNS = cython.declare(cython.int, 8)
 _WELL_KNOWN = cython.declare(cython.int, 16)
-
-
-def _port_bits() -> bytes:
-    """For each port what it says of a flow, as the bits above."""
-    bits = bytearray(65536)
-    for transport, port in VPN_PORTS:
-        bits[port] |= _UDP_VPN if transport == "udp" else _TCP_VPN
-    for port in DOH_PORTS:
-        bits[port] |= _DOH
-    for port in range(WELL_KNOWN_PORTS):
-        bits[port] |= _WELL_KNOWN
-    bits[ENCRYPTED_DNS_PORT] |= _ENCRYPTED_DNS
-    return bytes(bits)
-
-
-_PORTS = _port_bits()
 
 # Numbers of name statuses and of visibilities.
 _NONE = cython.declare(cython.longlong, NAME_STATUSES.index("none"))
@@ -63,6 +89,52 @@ _NO_DATA = cython.declare(cython.int, VISIBILITIES.index("no-data"))
 _NO_HELLO = cython.declare(cython.int, VISIBILITIES.index("no-hello"))
 _FLOW_RECORD = cython.declare(cython.int, VISIBILITIES.index("flow-record"))
 _DNS_PORT = cython.declare(cython.longlong, 53)
+
+NOT_COUNTED = 255
+"""What `visibilities` gives for a flow on a port of DNS, which is a lookup and no flow."""
+
+
+def message_name_status(
+    message: Message, bypass_category: Callable[[str], NameStatus | None]
+) -> int:
+    """What a message tells of the name of its flow, as an index into `NAME_STATUSES`.
+
+    `bypass_category` gives the category in `BYPASS_CATEGORIES` that a name belongs to, else None. A
+    DNS lookup tells where another flow may go, and a certificate which names its server could
+    serve, so neither makes its own flow a bypass.
+    """
+    status = "none"
+    for shown in message.names:
+        status = "named"
+        if shown.evidence not in LOOKUPS and not shown.client_is_destination:
+            category = bypass_category(shown.name)
+            if category is not None:
+                return _STATUS_NUMBERS[category]
+    tls = message.tls
+    if tls is not None and tls.ech == "outer":
+        status = "ech"
+    elif status == "none":
+        # Only the hello of a client has a fingerprint, and only if it is complete.
+        is_complete_hello = tls is not None and tls.compute_ja4 is not None
+        status = "no-sni" if is_complete_hello or message.quic is not None else "none"
+    return _STATUS_NUMBERS[status]
+
+
+def _port_bits() -> bytes:
+    """For each port what it says of a flow, as the bits above."""
+    bits = bytearray(65536)
+    for transport, port in VPN_PORTS:
+        bits[port] |= _UDP_VPN if transport == "udp" else _TCP_VPN
+    for port in DOH_PORTS:
+        bits[port] |= _DOH
+    for port in range(WELL_KNOWN_PORTS):
+        bits[port] |= _WELL_KNOWN
+    bits[ENCRYPTED_DNS_PORT] |= _ENCRYPTED_DNS
+    return bytes(bits)
+
+
+_PORTS = _port_bits()
+
 
 assert NAME_STATUSES[_BYPASS:] == BYPASS_CATEGORIES == VISIBILITIES[_DNS : _DNS + 4]
 
@@ -89,10 +161,6 @@ def visibility_of(flow: Flow, category: NameStatus) -> Visibility:
         if flow.log in FLOW_RECORD_LOGS:
             found = _FLOW_RECORD
     return VISIBILITIES[found]
-
-
-NOT_COUNTED = 255
-"""What `visibilities` gives for a flow on a port of DNS, which is a lookup and no flow."""
 
 
 def visibilities(

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from netwatch.core.flow import BYPASS_CATEGORIES
-from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.coverage.flow_visibility import VISIBILITIES
 
 _NAMED = VISIBILITIES.index("named")
 _NO_DATA = VISIBILITIES.index("no-data")
@@ -171,11 +171,11 @@ class JudgedCoverage:
     def captured(self, network: str, *, by_anyone: bool = False) -> int:
         """The quarters in which sources of sensors that see a network had packets; with
         `by_anyone`, any source where no sensor ever saw it."""
-        return bits_or(each.quarters for each in self._listening(network, by_anyone))
+        return bits_or(source.quarters for source in self._listening(network, by_anyone))
 
     def lost(self, network: str, *, by_anyone: bool = False) -> int:
         """The quarters in which sources of sensors that see a network had more than is stored."""
-        return bits_or(each.lost for each in self._listening(network, by_anyone))
+        return bits_or(source.lost for source in self._listening(network, by_anyone))
 
     @cached_property
     def lost_at_all(self) -> int:
@@ -195,13 +195,13 @@ class JudgedCoverage:
         `wanted`, while it had this class."""
         captured: dict[str, int] = {}
         judged: dict[str, int] = {}
-        for each in self._listening(network, by_anyone):
-            captured[each.content] = captured.get(each.content, 0) | each.quarters
-            known = each.quarters & self._judged(each, wanted)
-            for seen in each.networks.get(network, ()):
+        for heard in self._listening(network, by_anyone):
+            captured[heard.content] = captured.get(heard.content, 0) | heard.quarters
+            known = heard.quarters & self._judged(heard, wanted)
+            for seen in heard.networks.get(network, ()):
                 if seen.device_class != device_class:
                     known &= ~widened(seen.hours, QUARTERS)
-            judged[each.content] = judged.get(each.content, 0) | known
+            judged[heard.content] = judged.get(heard.content, 0) | known
         missing = bits_or(quarters & ~judged[content] for content, quarters in captured.items())
         return bits_or(captured.values()) & ~missing
 
@@ -210,9 +210,12 @@ class JudgedCoverage:
         start, last = self.first * HOUR, self.hours * QUARTERS
         end = start + last * QUARTER
         spans = sorted(
-            (start if each.since is None else each.since, end if each.until is None else each.until)
-            for each in source.judged
-            if wanted(each.judge)
+            (
+                start if judged.since is None else judged.since,
+                end if judged.until is None else judged.until,
+            )
+            for judged in source.judged
+            if wanted(judged.judge)
         )
         found, reached = 0, start
         begun: int | None = None
@@ -246,7 +249,7 @@ class JudgedCoverage:
         parts = [self.hours_of(*span) for span in spans]
         wanted = bits_or(mask(*part) for part in parts)
         found: dict[int, Counter[int]] = {}
-        newest = {each.content: each for each in self.sources if network in each.networks}
+        newest = {source.content: source for source in self.sources if network in source.networks}
         for source in newest.values():
             for seen in source.networks[network]:
                 if device_class not in (None, seen.device_class):

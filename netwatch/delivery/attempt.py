@@ -19,8 +19,8 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.deferred import DeferredAlert, deduplication_key
-from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.output import Output, QueuedAlert
+from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert
+from netwatch.delivery.output import Output
 from netwatch.sinks.base import (
     BatchRefusedError,
     Delivered,
@@ -32,7 +32,7 @@ from netwatch.sinks.base import (
     Sink,
     UnavailableError,
 )
-from netwatch.sinks.redaction import redact
+from netwatch.sinks.secrets import redact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,22 +143,22 @@ def _render(
     another version, is refused, so that it does not block the others."""
     alerts: list[OutgoingAlert] = []
     refused: dict[int, tuple[AlertRecord, str]] = {}
-    for each in queued:
+    for alert in queued:
         try:
-            text = output.render(each.record)
+            text = output.render(alert.record)
         except Exception as error:  # Whatever fails, the record becomes a dead letter with why.
             reason = f"cannot be written as {output.format}: {type(error).__name__}: {error}"
-            refused[each.number] = each.record, clean(reason)
+            refused[alert.number] = alert.record, clean(reason)
             continue
         alerts.append(
             OutgoingAlert(
-                number=each.number,
-                key=each.key,
-                record=each.record,
+                number=alert.number,
+                key=alert.key,
+                record=alert.record,
                 text=text,
                 is_json=output.is_json,
                 render_within=output.render_within,
-                recipients=each.recipients,
+                recipients=alert.recipients,
             )
         )
     return alerts, refused
@@ -256,13 +256,15 @@ class Deferral:
         """Send alerts to their recipients. A batch that is refused as a whole is split."""
         readable = [alert for alert in batch if not alert.reason]
         letters = [
-            DeadLetter(f"cannot be read from the outbox: {each.reason}", unreadable=each.text)
-            for each in batch
-            if each.reason
+            DeadLetter(f"cannot be read from the outbox: {alert.reason}", unreadable=alert.text)
+            for alert in batch
+            if alert.reason
         ]
         queued = [
-            QueuedAlert(each.number, each.key, each.waited, each.record, recipients=each.recipients)
-            for each in readable
+            QueuedAlert(
+                alert.number, alert.key, alert.waited, alert.record, recipients=alert.recipients
+            )
+            for alert in readable
         ]
         result = attempt(self._output, sink, queued) if queued else AttemptResult()
         if result.split_batch:
@@ -273,13 +275,13 @@ class Deferral:
             recipients = result.refused_for.get(number) or batch[0].recipients
             letters.append(DeadLetter(reason, record, recipients=recipients))
         dead = self._write_dead_letters(letters) if letters else 0
-        finished = {each.number for each in batch if each.reason}
+        finished = {alert.number for alert in batch if alert.reason}
         finished |= (result.delivered | result.refused.keys()) - result.deferred.keys()
         outbox.settle_deferred(
             self._output.name,
             finished,
             list(result.deferred.items()),
-            sent=[each.key for each in readable if each.number in result.delivered],
+            sent=[alert.key for alert in readable if alert.number in result.delivered],
             retried=int(bool(result.reason or result.deferred)),
             dead=dead,
             dropped=len(letters) - dead,

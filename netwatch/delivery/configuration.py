@@ -6,13 +6,15 @@ paths count from the folder `base`. Whatever is not valid is noted with file and
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from netwatch.core.file_keys import Section, key, read_keys, sections
+from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import Fields
-from netwatch.core.value_kinds import TEXT, choice
-from netwatch.delivery.output import DigestKeys, Output
+from netwatch.core.value_kinds import DURATION, TEXT, TIMEZONE, choice, parsed
+from netwatch.delivery.output import Output, QuietHours
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks.base import SEVERITIES, VERDICTS
 from netwatch.sinks.registry import SINKS, SinkType
@@ -20,7 +22,10 @@ from netwatch.sinks.registry import SINKS, SinkType
 MAX_OUTPUTS = 64
 """Outputs of one configuration. Each has a thread."""
 
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+_FORMAT = {"description": "the format of the alerts", "shown": "the type's"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,6 @@ class OutputKeys:
     )
 
 
-_FORMAT = {"description": "the format of the alerts", "shown": "the type's"}
-
-
 @dataclass(frozen=True, slots=True)
 class FormatKeys:
     """The keys of outputs that send alerts in a format."""
@@ -59,6 +61,39 @@ class JsonFormatKeys:
     """The same, where the line of an alert is a JSON object."""
 
     format: str = key(choice(name for name in RENDERERS if FORMATS[name].json), **_FORMAT)
+
+
+def _minutes(text: str) -> tuple[int, int] | None:
+    found = _HOURS.fullmatch(text)
+    if found is None:
+        return None
+    start, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
+    if start == end:
+        raise ValueError("expected hours that end later than they begin, or on the next day")
+    return start, end
+
+
+@dataclass(frozen=True, slots=True)
+class DigestKeys:
+    """The additional keys of outputs that send digests. `every` is in s, 0 for that of the type."""
+
+    every: float = key(
+        replace(DURATION, empty=0.0),
+        "how long alerts are collected, from the first one, before they are sent",
+        shown="the type's",
+    )
+    hours: tuple[int, int] | None = key(
+        parsed("hours", _minutes, "hours like 22:00-07:00", pattern=_HOURS.pattern, numbers=False),
+        "alerts are collected from the first time of the day to the second: `22:00-07:00`. An"
+        " output of its own with `min_severity: critical` and without quiet hours can wake people",
+        name="quiet_hours",
+    )
+    timezone: str = key(TIMEZONE, "the time zone of the quiet hours", UTC_ZONE)
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """When nothing is sent; None if there are no such hours."""
+        return QuietHours(*self.hours, ZoneInfo(self.timezone)) if self.hours else None
 
 
 def _keys_of_form(sink: SinkType) -> type[FormatKeys | JsonFormatKeys | DigestKeys]:

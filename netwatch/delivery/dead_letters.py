@@ -55,13 +55,13 @@ def append(outbox_folder: Path, output: str, letters: Sequence[DeadLetter], now:
     with _locked(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND) as descriptor:
         size = size_before = os.fstat(descriptor).st_size
         lines = []
-        for each in letters:
-            letter: dict[str, object] = {"time": time, "output": output, "reason": each.reason}
-            letter["alert"] = each.record
-            if each.record is None:
-                letter["unreadable"] = each.unreadable
-            if each.recipients:
-                letter["recipients"] = each.recipients
+        for dead in letters:
+            letter: dict[str, object] = {"time": time, "output": output, "reason": dead.reason}
+            letter["alert"] = dead.record
+            if dead.record is None:
+                letter["unreadable"] = dead.unreadable
+            if dead.recipients:
+                letter["recipients"] = dead.recipients
             line = json.dumps(letter, separators=(",", ":")).encode() + b"\n"
             if size + len(line) > MAX_DEAD_BYTES:
                 break

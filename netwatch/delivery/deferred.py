@@ -1,10 +1,11 @@
-"""Alerts that a receiver accepted for some of its recipients, and that wait for the others.
+"""Alerts that leave the queue of an outbox before all have them: deferred, because a receiver
+accepted them for some of its recipients; evicted, because the outbox is full; and expired.
 
 Mail has several recipients, and the server answers for each. An alert that some of them cannot get
 now leaves the queue of its output, so that later alerts do not wait, and is stored here with the
-recipients that are still to get it, until they have it, until it is too old, or until it is evicted
-because the outbox is full. Functions of this module work on the connection of `outbox`, and raise
-`sqlite3.Error`.
+recipients that are still to get it, until they have it. Every output that still had to send an
+alert that is evicted or expires counts it as dropped. Functions of this module work on the
+connection of `outbox`, and raise `sqlite3.Error`.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from netwatch.core.alert import AlertRecord
-from netwatch.core.owned_database import DamagedFileError
+from netwatch.core.owned_database import DamagedFileError, transaction
 
 TABLES = """
 CREATE TABLE deferred (
@@ -32,6 +33,14 @@ CREATE INDEX deferred_by_age ON deferred (stored)
 indexes are for what is asked every second, however many alerts wait."""
 
 _EVICTED_AT_ONCE = 50
+
+_STEPS = 50
+
+# An alert for one output only was replayed by a person, so no filter applies to it.
+PENDING = """alert.seq > output.cursor AND (alert.output = output.name OR (
+    alert.output IS NULL AND alert.verdict >= output.verdict
+    AND alert.severity >= output.severity))"""
+"""The condition in SQL that an output still has to send an alert of its queue."""
 
 
 def encode(record: AlertRecord) -> str:
@@ -151,7 +160,9 @@ def settle(
     restricted: Sequence[tuple[int, tuple[str, ...]]],
 ) -> None:
     """Delete the alerts that are done, and set the recipients of others that still wait."""
-    database.executemany("DELETE FROM deferred WHERE number = ?", [(each,) for each in finished])
+    database.executemany(
+        "DELETE FROM deferred WHERE number = ?", [(number,) for number in finished]
+    )
     database.executemany(
         "UPDATE deferred SET recipients = ? WHERE number = ?",
         [(json.dumps(recipients), number) for number, recipients in restricted],
@@ -183,3 +194,68 @@ def _drop(database: sqlite3.Connection, condition: str, value: float) -> int:
         (value,),
     )
     return database.execute(f"DELETE FROM deferred WHERE {condition}", (value,)).rowcount
+
+
+def evict(database: sqlite3.Connection) -> int | None:
+    """Delete some of the oldest alerts, in a transaction of the caller. Returns how many of these
+    an output still had to send; None if there is none left."""
+    first, last = _number_range(database)
+    oldest_deferred = oldest(database)
+    if first is None or last is None:
+        return None if oldest_deferred is None else evict_oldest(database)
+    stored = database.execute("SELECT stored FROM alert WHERE seq = ?", (first,)).fetchone()[0]
+    if oldest_deferred is not None and oldest_deferred <= stored:
+        return evict_oldest(database)
+    return _delete_up_to(database, first + (last - first) // _STEPS)
+
+
+def clean_up(database: sqlite3.Connection, stored_before: float) -> int:
+    """Delete the alerts that all outputs have passed and those that were stored before this time.
+    Returns how many of the latter an output still had to send."""
+    expired_for_some = 0
+    oldest_deferred = oldest(database)
+    if oldest_deferred is not None and oldest_deferred < stored_before:
+        with transaction(database):
+            expired_for_some = expire(database, stored_before)
+    return expired_for_some + _clean_up_queue(database, stored_before)
+
+
+def _clean_up_queue(database: sqlite3.Connection, stored_before: float) -> int:
+    passed = database.execute("SELECT min(cursor) FROM output WHERE configured").fetchone()[0]
+    first, newest = _number_range(database)
+    if first is None or newest is None:
+        return 0
+    if not isinstance(passed, int | None):
+        raise DamagedFileError("the cursor of an output is no number")
+    # Alerts expire in their order: a single wrong time must not take others with it.
+    first_to_keep = database.execute(
+        "SELECT seq FROM alert WHERE stored >= ? ORDER BY seq LIMIT 1", (stored_before,)
+    ).fetchone()
+    expired = newest if first_to_keep is None else first_to_keep[0] - 1
+    last = max(passed or 0, expired)
+    if last < first:
+        return 0
+    with transaction(database):
+        return _delete_up_to(database, last)
+
+
+def _number_range(database: sqlite3.Connection) -> tuple[int | None, int | None]:
+    first, last = database.execute("SELECT min(seq), max(seq) FROM alert").fetchone()
+    return first, last
+
+
+def _delete_up_to(database: sqlite3.Connection, number: int) -> int:
+    """Delete all alerts up to `number`. Returns how many of these an output still had to send; it
+    counts them as dropped."""
+    pending = database.execute(
+        "SELECT count(DISTINCT alert.seq) FROM alert, output WHERE alert.seq <= ?"
+        f" AND output.configured AND {PENDING}",
+        (number,),
+    ).fetchone()[0]
+    database.execute(
+        "UPDATE output SET dropped = dropped + (SELECT count(*) FROM alert WHERE"
+        f" alert.seq <= :number AND {PENDING}), cursor = max(cursor, :number)",
+        {"number": number},
+    )
+    database.execute("DELETE FROM alert WHERE seq <= ?", (number,))
+    return int(pending)

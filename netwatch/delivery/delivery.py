@@ -16,10 +16,16 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system.kernel import steady_seconds
 from netwatch.core.text import quantity
-from netwatch.delivery.alert_buffer import AlertBuffer, BufferedAlert
-from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.output import OutboxOptions, Output, OutputStatus
-from netwatch.delivery.shared_outbox import Connection, NoOutboxError, SharedOutbox
+from netwatch.delivery.outbox import OutputStatus
+from netwatch.delivery.outbox_file import DeliveryLock
+from netwatch.delivery.output import OutboxOptions, Output
+from netwatch.delivery.shared_outbox import (
+    AlertBuffer,
+    BufferedAlert,
+    Connection,
+    NoOutboxError,
+    SharedOutbox,
+)
 from netwatch.delivery.worker import DeliveryWorker, RetryTiming
 
 _WRITE_BATCH = 500

@@ -14,27 +14,75 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar, cast
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import DamagedFileError, quick_check, transaction
-from netwatch.delivery import deferred, eviction, outbox_file
-from netwatch.delivery.deferred import DeferredAlert, decode, deduplication_key, encode
-from netwatch.delivery.eviction import PENDING
-from netwatch.delivery.lock import lock_use
-from netwatch.delivery.outbox_file import FILE, AgeClock, open_database, prepare_folder
-from netwatch.delivery.output import (
-    OutboxOptions,
-    Output,
-    OutputStatus,
-    QueuedAlert,
-    UnreadableAlert,
-)
+from netwatch.delivery import deferred, outbox_file
+from netwatch.delivery.deferred import PENDING, DeferredAlert, decode, deduplication_key, encode
+from netwatch.delivery.outbox_file import FILE, AgeClock, lock_use, open_database, prepare_folder
+from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.sinks.base import severity_rank, verdict_rank
 
 MAX_BATCH_BYTES = 4 << 20
 """Bytes of alerts that `OutboxDatabase.next_batch` returns at once."""
+
+STATES = ("idle", "retrying", "paused", "stopped")
+"""The state of an output: its last attempt succeeded, it will be retried automatically, somebody
+has to correct something first, or nothing delivers its alerts now."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedAlert:
+    """An alert in the outbox. `number` increases with every alert, `key` identifies duplicates, and
+    `waited` is how long ago the alert was stored, in s. With `is_repeat`, the output has delivered
+    it before, and must not send it again. `recipients` are those that are to get it, empty for all
+    of the output."""
+
+    number: int
+    key: str
+    waited: float
+    record: AlertRecord
+    is_repeat: bool = False
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableAlert:
+    """What is stored in place of an alert's record, and why it is none."""
+
+    number: int
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStatus:
+    """An output as the outbox knows it: how many alerts are queued, when the oldest of these was
+    stored (s since the epoch), and how many alerts were delivered, attempts failed, alerts became
+    dead letters, and alerts were dropped because they were too old, too many or lost in a damaged
+    outbox. `repeated` of the delivered ones had been delivered before, and so many repeats were
+    `skipped`. `state` is one of `STATES`, `reason` explains it, and `last_sent` is when the
+    receiver last accepted an alert."""
+
+    name: str
+    type: str
+    format: str
+    configured: bool
+    queued: int
+    oldest: float | None
+    sent: int
+    retried: int
+    dead: int
+    dropped: int
+    repeated: int
+    skipped: int
+    state: str
+    reason: str
+    last_sent: float | None
+
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -164,7 +212,7 @@ class OutboxDatabase:
             self._clock.save()
             while (
                 self.used_bytes() > self._max_bytes
-                and (count := eviction.evict(self._db)) is not None
+                and (count := deferred.evict(self._db)) is not None
             ):
                 evicted += count
         return evicted
@@ -176,8 +224,8 @@ class OutboxDatabase:
         """Store alerts for some recipients of an output."""
         now = self._clock.now()
         with transaction(self._db):
-            each = [deferred.Deferral(record, now, recipients) for record in records]
-            deferred.add(self._db, output, each)
+            deferrals = [deferred.Deferral(record, now, recipients) for record in records]
+            deferred.add(self._db, output, deferrals)
 
     @_exclusive
     def deferred_batches(self, output: str, limit: int) -> list[list[DeferredAlert]]:
@@ -221,7 +269,7 @@ class OutboxDatabase:
         """Delete the alerts that all outputs have passed and those that have waited longer than
         `max_age`, in s. Returns how many of the latter an output still had to send."""
         self._clock.save()
-        return eviction.clean_up(self._db, self._clock.now() - max_age)
+        return deferred.clean_up(self._db, self._clock.now() - max_age)
 
     @_exclusive
     def next_batch(self, output: str, limit: int) -> list[QueuedAlert | UnreadableAlert]:

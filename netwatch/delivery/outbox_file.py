@@ -1,8 +1,12 @@
-"""The file of the outbox: its folder, its tables, connections to it, which alerts each output has
-delivered, and how long others have waited.
+"""The files of the outbox: its folder; the locks, by which one process at a time delivers from it;
+and the database, with what each output has delivered, and how long other alerts have waited.
 
-It is an SQLite database in WAL mode, see `netwatch.core.owned_database`. Every connection is opened
-here; `outbox` works with them.
+The database is one of SQLite in WAL mode, see `netwatch.core.owned_database`. Every connection is
+opened here; `outbox` works with them.
+
+Other processes may add alerts to the outbox. One of them takes over when the delivering process
+ends, however it ends, because the kernel then releases its lock. To replace a damaged outbox, the
+delivering process waits until nobody has it open.
 
 Of what was delivered the outbox stores a digest of the output's name and the alert's key, so that
 ``scan --deliver --once`` leaves it out. The key depends on all that an alert says, so an incident
@@ -16,15 +20,19 @@ from the wall clock only. So an age may be too low, but never too high.
 """
 
 import hashlib
+import os
 import secrets
 import sqlite3
 import stat
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import DamagedFileError, FileKind
+from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
 from netwatch.core.system.kernel import steady_seconds
 from netwatch.delivery import deferred
 
@@ -76,8 +84,7 @@ CREATE TABLE clock (
 );"""
     + deferred.TABLES,
 )
-"""How the file is recognised, and its tables. ``stored`` and ``clock`` are explained in
-`netwatch.delivery.outbox_file`, ``delivered`` in `netwatch.delivery.outbox_file`."""
+"""How the file is recognised, and its tables, which the docstring of the module explains."""
 
 _MAX_WAL_BYTES = 4 << 20
 _CHECKPOINT_PAGES = 250
@@ -91,6 +98,12 @@ _SHARE = 8
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _UNKNOWN_BOOT = f"unknown, process {secrets.token_hex(8)}"
 _SAVE_INTERVAL = 60.0
+
+LOCK_FILE = "lock"
+"""The name of the lock file in the folder of the outbox."""
+
+USE_FILE = "lock.use"
+"""The name of the file that everybody locks, shared, who has the outbox open."""
 
 
 def prepare_folder(folder: Path) -> None:
@@ -232,3 +245,93 @@ class AgeClock:
             (self._boot, steady_seconds(), now),
         )
         self._saved = now
+
+
+def lock_use(folder: Path) -> int:
+    """Note that the outbox in `folder` is open. Returns a descriptor, to be closed afterwards.
+    Raises `NetwatchError` while the outbox is being replaced."""
+    return _lock_now(folder, "it is being replaced")
+
+
+@contextmanager
+def unused(folder: Path) -> Iterator[None]:
+    """A context within which nobody has the outbox in `folder` open. Raises `NetwatchError` if
+    somebody has."""
+    descriptor = _lock_now(folder, "it is open in another process", exclusive=True)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_now(folder: Path, taken: str, *, exclusive: bool = False) -> int:
+    path = folder / USE_FILE
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        try:
+            lock(descriptor, exclusive=exclusive)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    except BlockingIOError:
+        raise NetwatchError(f"the outbox in {folder} cannot be opened: {taken}") from None
+    except OSError as error:
+        raise NetwatchError(f"{path} cannot be locked: {error.strerror}") from None
+    return descriptor
+
+
+class DeliveryLock:
+    """The exclusive right to deliver from the outbox in `folder`, shared by all threads of a
+    process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK_FILE
+        self._descriptor: int | None = None
+        self._mutex = threading.Lock()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process has the lock."""
+        return self._descriptor is not None
+
+    def acquire(self) -> bool:
+        """Take the lock unless another process has it; whether this process has it now. Raises
+        OSError."""
+        with self._mutex:
+            if self._descriptor is not None:
+                return True
+            flags = os.O_CREAT | os.O_RDWR | O_CLOEXEC | O_NOFOLLOW
+            descriptor = os.open(self._path, flags, 0o600)
+            try:
+                lock(descriptor, exclusive=True)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+            return True
+
+    def is_free(self) -> bool:
+        """Whether no process has the lock. Raises OSError."""
+        if self._descriptor is not None:
+            return False
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        except FileNotFoundError:
+            return True
+        try:
+            lock(descriptor, exclusive=False)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def release(self) -> None:
+        """Release the lock if this process has it."""
+        with self._mutex:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None

@@ -23,12 +23,12 @@ from netwatch.core.text import quantity
 from netwatch.delivery import dead_letters
 from netwatch.delivery.attempt import AttemptResult, Deferral, attempt
 from netwatch.delivery.dead_letters import DeadLetter
-from netwatch.delivery.lock import DeliveryLock
-from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.output import Output, QueuedAlert, UnreadableAlert
+from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert, UnreadableAlert
+from netwatch.delivery.outbox_file import DeliveryLock
+from netwatch.delivery.output import Output
 from netwatch.delivery.shared_outbox import Connection, NoOutboxError
 from netwatch.sinks.base import Sink
-from netwatch.sinks.redaction import redact
+from netwatch.sinks.secrets import redact
 
 MAX_RETRY_AFTER = 3600.0
 """The longest time that a receiver may ask to wait, in s."""
@@ -251,8 +251,8 @@ class DeliveryWorker(threading.Thread):
         if unreadable or repeats:
             counts = _Counts(skipped=len(repeats))
             letters = [
-                DeadLetter(f"cannot be read from the outbox: {each.reason}", unreadable=each.text)
-                for each in unreadable
+                DeadLetter(f"cannot be read from the outbox: {alert.reason}", unreadable=alert.text)
+                for alert in unreadable
             ]
             self._write_dead_letters(letters, counts)
             self._done.update(repeats, (alert.number for alert in unreadable))

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from netwatch.core.flow import NAME_STATUSES, Flow, FlowClient
 from netwatch.core.message import Message, Packet
-from netwatch.coverage.visibility import Visibility
+from netwatch.coverage.flow_visibility import Visibility
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.division import Division
 

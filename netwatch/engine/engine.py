@@ -13,7 +13,7 @@ from netwatch.core.observation_columns import (
 )
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.coverage.counts import Coverage, FlowCounter
-from netwatch.coverage.visibility import Visibility
+from netwatch.coverage.flow_visibility import Visibility
 from netwatch.dissect.consumer import DissectorOptions
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.division import Division

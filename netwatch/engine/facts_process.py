@@ -7,7 +7,7 @@ sent to, so that whoever sends them finds the next writer at the same address.
 
 A store describes clients by their address and MAC, or sealed, under a pseudonym. Alerts call a
 device by a pseudonym where its class says so: that of the inventory, else that of its network
-(`netwatch.privacy.options.Privacy.device`). The same class decides here, but a client of the store
+(`netwatch.privacy.Privacy.device`). The same class decides here, but a client of the store
 has no time. It is sealed where it may ever be a device of such a class: what is sealed in vain can
 be read with the key, what is stored in clear cannot be taken back.
 """
@@ -41,10 +41,9 @@ from netwatch.engine.record_facts import EventRecorder, Recorder
 from netwatch.inventory.devices import possible_classes
 from netwatch.rules.bans import ban_contents
 from netwatch.store import messages, service, writer
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.messages import ClientKey, Described
 from netwatch.store.options import StoreOptions
-from netwatch.store.run_rows import VersionHashes
+from netwatch.store.run_rows import ClientAddress, VersionHashes
 from netwatch.store.writer import RunDescription, Writer
 
 WRITER = "netwatch store writer"

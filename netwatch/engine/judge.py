@@ -26,7 +26,7 @@ from netwatch.core.verdict import (
     Network,
     Outcome,
 )
-from netwatch.coverage.visibility import message_name_status
+from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.engine.contradicted import Contradicted
 from netwatch.incidents.confidence import limited, seen_alone
 from netwatch.inventory.devices import unknown_device

@@ -32,14 +32,13 @@ from netwatch.engine.facts_process import (
     run_description,
 )
 from netwatch.store import landing, messages
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.hour_rows import LossCounter
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
 from netwatch.store.unheard import close_of_ended_runs
-from netwatch.store.use_lock import UseLock
 from netwatch.store.writer import RunDescription, Writer
 
 END_TIMEOUT = 20.0
@@ -350,7 +349,7 @@ def _make_writer(options: StoreOptions, run: RunDescription, request: Start) -> 
 def maintain(options: StoreOptions) -> None:
     """Compact and prune a store, and sweep what killed processes left."""
     files = FactFiles(options.path)
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         landing.compact(files, catalogue)
         landing.sweep(files, catalogue)
         with UseLock(options) as lock:

@@ -22,7 +22,7 @@ from netwatch.core.flow import Flow
 from netwatch.core.message import LEARNING_SOURCES, Message, Observation, Packet
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.visibility import message_name_status
+from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import FLOW_WORDS
@@ -33,7 +33,6 @@ from netwatch.engine.replay import ClaimEvent, Event, EventBatch
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
 from netwatch.store.hour_rows import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
-from netwatch.store.observation_rows import observation_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -221,6 +220,8 @@ class Recorder(_Sender):
 
     def _record(self, batches: Iterable[ObservationBatch]) -> None:
         """Take batches of observations, each before the next is asked for."""
+        from netwatch.store.observation_rows import observation_columns  # it needs pyarrow
+
         for batch in batches:
             places, rows, others = list[tuple[int, int]](), 0, 0
             for before, count in [*self._marks, (_rows_of(batch), 0)]:
@@ -378,6 +379,8 @@ class EventRecorder(_Sender):
 
     def _send_observations(self) -> None:
         import pyarrow as pa
+
+        from netwatch.store.observation_rows import observation_columns
 
         clients = Clients()
         numbers = pa.array(self._numbers, pa.int64())

@@ -303,7 +303,7 @@ def _versions(incident: Explanation) -> Iterator[str]:
 
 
 def _not_proved(incident: Explanation) -> Iterator[str]:
-    yield from points(wording.sentence(each, wording.NOT_PROVED) for each in not_proved(incident))
+    yield from points(wording.sentence(code, wording.NOT_PROVED) for code in not_proved(incident))
 
 
 def _refutations(incident: Explanation) -> Iterator[str]:
@@ -319,7 +319,7 @@ def as_record(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> 
     alert = values.pop("record")
     return {
         **values,
-        "not_proved": [_statement(each, wording.NOT_PROVED) for each in not_proved(incident)],
+        "not_proved": [_statement(code, wording.NOT_PROVED) for code in not_proved(incident)],
         "refutations": [
             _statement(refutation, wording.REFUTATIONS) for refutation in refutations(incident)
         ],

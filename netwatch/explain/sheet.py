@@ -115,8 +115,8 @@ def contradictions(language: Language) -> Iterator[tuple[str, str]]:
             " machine may have added one of them."
         ),
     )
-    for each in ("sensor-network", "sensor-device"):
+    for kind in ("sensor-network", "sensor-device"):
         yield (
-            each,
+            kind,
             say("The device that recorded this may not have been connected to this network."),
         )

@@ -1,17 +1,15 @@
 """The steps from packet to clause, as values: what a page of an incident is rendered from.
 
-They are taken from the record of the alert. Records that older versions wrote lack some fields; a
-value that is not known is None, or an empty text or tuple. Times are texts of RFC 3339 in UTC as in
-the record, days are ``YYYY-MM-DD``.
+They are taken from the record of the alert (`netwatch.explain.sources.explanation`). A value that
+is not known is None, or an empty text or tuple. Times are texts of RFC 3339 in UTC as in the
+record, days are ``YYYY-MM-DD``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from netwatch.core.alert import AlertRecord, number_of
+from netwatch.core.alert import AlertRecord
 from netwatch.core.message import HANDSHAKES, LOOKUPS
-from netwatch.formats.values import endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,173 +276,3 @@ class Explanation:
     def ja4(self) -> tuple[str, ...]:
         """The JA4 fingerprints of the client, each once."""
         return tuple(dict.fromkeys(contact.ja4 for contact in self.contacts if contact.ja4))
-
-
-def explanation(
-    record: AlertRecord,
-    files: Mapping[str, CaptureFile] | None = None,
-    exemptions: Iterable[Exemption] | None = None,
-) -> Explanation:
-    """The values of the record of an alert. `files` are the capture files by source."""
-    of_kind = record.get("kind") or {}
-    app, sensor = record["app"], record["sensor"]
-    given = record.get("exemption")
-    return Explanation(
-        record["id"],
-        record["status"],
-        record["verdict"],
-        record["severity"],
-        record["confidence"],
-        tuple(record.get("confidence_reasons") or ()),
-        tuple(
-            Contradiction(contradiction["type"], contradiction["text"])
-            for contradiction in _contradictions(record)
-        ),
-        tuple(
-            CandidateSet(tuple(each["names"]), each["count"], each["why"])
-            for each in record.get("candidates") or ()
-        ),
-        record["first_seen"],
-        record["last_seen"],
-        app["name"],
-        app["id"],
-        app["vendor"],
-        _ban(record["ban"]),
-        _exemption(given) if given else None,
-        None if exemptions is None else tuple(exemptions),
-        _device(record),
-        _network(record["network"]),
-        of_kind.get("value") or "",
-        tuple(of_kind.get("reasons") or ()),
-        record.get("outcome") or "unknown",
-        tuple(record.get("blocked_by") or ()),
-        tuple(_contact(each, files or {}) for each in record["evidence"]),
-        tuple(_destination(each) for each in record["destinations"]),
-        _traffic(record),
-        tuple(record["community_ids"]),
-        _versions(record),
-        sensor["name"],
-        record.get("evidence_file"),
-        record.get("left_out") or {},
-        record,
-    )
-
-
-def _contradictions(record: AlertRecord) -> Sequence[Mapping[str, Any]]:
-    found: Sequence[Mapping[str, Any]] = record.get("contradictions") or ()
-    return found
-
-
-def rule_of(piece: Mapping[str, Any]) -> Rule:
-    """The rule of a piece of evidence; in older records it is a text."""
-    rule, role = piece["rule"], piece["role"]
-    if isinstance(rule, str):
-        return Rule(rule, role)
-    return Rule(rule["text"], role, rule["file"], rule["line"], tuple(rule["sources"]))
-
-
-def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Contact:
-    source, tls, log = piece["source"], piece.get("tls") or {}, piece.get("log")
-    seen = piece.get("seen")
-    return Contact(
-        Packet(source, number_of(piece), piece["time"], files.get(source)),
-        piece["type"],
-        piece["name"],
-        piece.get("raw"),
-        tuple(piece.get("chain") or ()),
-        _answer(piece.get("answer")),
-        rule_of(piece),
-        bool(piece.get("app_only")),
-        piece["count"],
-        tls.get("ja4"),
-        LogLine(log["format"], log["line"], tuple(log.get("lacks") or ())) if log else None,
-        Seen(seen["server"], seen["directions"], seen["checksum"]) if seen else None,
-    )
-
-
-def _answer(answer: Mapping[str, Any] | None) -> Answer | None:
-    if answer is None:
-        return None
-    return Answer(answer["address"], answer["ttl"], answer.get("rcode"))
-
-
-def _device(record: AlertRecord) -> Device:
-    device, binding = record["device"], record.get("binding")
-    return Device(
-        device["id"],
-        device["ip"] or "",
-        device["mac"],
-        device["hostname"],
-        device["owner"],
-        device["class"],
-        _binding(binding) if binding and binding["source"] != "address" else None,
-        device.get("reason"),
-        bool(device.get("randomised_mac")),
-    )
-
-
-def _binding(binding: Mapping[str, Any]) -> Binding:
-    return Binding(
-        binding["source"],
-        binding["from"],
-        binding["until"],
-        binding.get("file"),
-        binding.get("line"),
-    )
-
-
-def _network(network: Mapping[str, Any]) -> Network:
-    return Network(network["name"], network["class"], network["authority"], network["vlan"])
-
-
-def _ban(ban: Mapping[str, Any]) -> Ban:
-    decided = Period(ban["from"], ban["until"], ban.get("basis") or "")
-    periods = tuple(
-        Period(each["from"], each["until"], each["basis"], each["kind"] == "advice")
-        for each in ban.get("periods") or ()
-    )
-    return Ban(ban["id"], ban["authority"], ban["legal_basis"], decided, ban["review"], periods)
-
-
-def _exemption(exemption: Mapping[str, Any]) -> Exemption:
-    return Exemption(
-        exemption["device"],
-        tuple(exemption["apps"]),
-        exemption["from"],
-        exemption["until"],
-        exemption["reason"],
-        exemption["approved_by"],
-        "",
-    )
-
-
-def _destination(server: Mapping[str, Any]) -> str:
-    known = [f"AS{server['asn']}" if server["asn"] else "", server["as_org"], server["country"]]
-    more = ", ".join(text for text in known if text)
-    return endpoint(server["ip"], server["port"]) + (f" ({more})" if more else "")
-
-
-def _traffic(record: AlertRecord) -> Traffic:
-    counts = record["counts"]
-    return Traffic(
-        counts["lookups"],
-        counts["handshakes"],
-        counts["flows"],
-        counts["bytes_out"],
-        counts["bytes_in"],
-        counts.get("outcomes") or {},
-        record.get("duration"),
-    )
-
-
-def _versions(record: AlertRecord) -> Mapping[str, str]:
-    sensor = record["sensor"]
-    versions = record.get("versions") or {
-        "netwatch": sensor["version"],
-        "signatures": sensor.get("signatures"),
-        "configuration": sensor.get("policy"),
-    }
-    made = {key: str(value) for key, value in versions.items() if value and key != "set"}
-    if installed := versions.get("set"):
-        made["set"] = f"{installed['version']} ({installed['hash']})"
-    return made

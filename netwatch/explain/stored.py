@@ -27,7 +27,7 @@ from netwatch.explain.sources import Found, chosen
 from netwatch.explain.steps import CaptureFile, Explanation
 from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.views import shown_incidents
 
@@ -51,7 +51,7 @@ def from_store(options: StoreOptions, wanted: str) -> Found:
     is taken. Raises `ConfigError` where there is none, and `NetwatchError` where the store cannot
     be read."""
     incident = tables.incident.c
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         shown = shown_incidents()
         ids = shown.with_only_columns(incident.id).order_by(None).distinct().limit(MAX_IDS)
         fitting = ids.where(incident.id.startswith(wanted, autoescape=True))
@@ -119,7 +119,7 @@ def cut_packets(incident: Explanation) -> bytes:
             raise NetwatchError(f"{file.path}: was changed while it was read")
     if not frames:
         raise NetwatchError("the captures do not have the packets that the evidence names")
-    return _file(incident, sorted(frames, key=lambda each: (each[0].time, each[0].number)))
+    return _file(incident, sorted(frames, key=lambda pair: (pair[0].time, pair[0].number)))
 
 
 def _named(incident: Explanation) -> dict[str, dict[int, list[str]]]:
@@ -211,6 +211,6 @@ def _file(incident: Explanation, frames: list[tuple[Frame, list[str]]]) -> bytes
     for frame, shown in frames:
         number = interfaces[frame.link_type, frame.interface, frame.source]
         place = f"packet {escaped(frame.source)}#{frame.number}"
-        comments = [f"{escaped(each)}, {place}" for each in shown]
+        comments = [f"{escaped(text)}, {place}" for text in shown]
         blocks.append(packet(frame, number, comments))
     return b"".join(blocks)

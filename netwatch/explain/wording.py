@@ -238,7 +238,7 @@ def strongest(incident: Explanation) -> Contact:
     others, else the first lookup of such a name."""
     return min(
         incident.contacts,
-        key=lambda each: (not each.is_handshake, not each.app_only, each.packet.time),
+        key=lambda contact: (not contact.is_handshake, not contact.app_only, contact.packet.time),
     )
 
 
@@ -314,7 +314,7 @@ def _refutations(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]
     yield "period", {"ban": incident.ban.id, "time": incident.first_seen}
     if incident.exemption is None:
         yield "exemption", {"device": device.id, "ban": incident.ban.id}
-    addresses = [each for each in incident.blocked_by if parse_ip(each) is not None]
+    addresses = [blocker for blocker in incident.blocked_by if parse_ip(blocker) is not None]
     if incident.outcome == "blocked" and addresses:
         yield "sinkhole", {"addresses": ", ".join(addresses)}
 

@@ -1,5 +1,6 @@
-"""What a format of exports is, what its writer gets, what a file says of itself, and what it
-blocks.
+"""The formats of exports: what each is, what its writer gets, what a file says of itself, and what
+it blocks. A new one is an `ExportFormat` that writes and reads it, and a row of `EXPORTS`, from
+which the command, the console, the documentation and the tests take them.
 
 Each format has a reader of its own output. It knows nothing of signatures, so that the preview
 tells what the file does and not what it was meant to do.
@@ -9,12 +10,14 @@ the same in every format that has comments. They depend on nothing but the ban, 
 release and the moment that is given, so that the same input gives the same file.
 """
 
+import functools
 import hashlib
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Literal
 
 from netwatch.core.message import Evidence
@@ -258,7 +261,7 @@ def losses(export: Export, form: ExportFormat) -> list[str]:
         return lines
     spared = form.spared(export)
     passing = {(rule.kind, rule.name) for rule in spared}
-    stopped = tuple(each for each in selection.others if (each.kind, each.name) not in passing)
+    stopped = tuple(rule for rule in selection.others if (rule.kind, rule.name) not in passing)
     for rules, words in ((stopped, "also stopped, names of"), (spared, "let pass, names of")):
         if rules:
             lines.append(f"{words} {quantity(len(rules), 'rule')} below these: {_by_role(rules)}")
@@ -270,7 +273,7 @@ def _by_role(rules: Sequence[Rule]) -> str:
     found: dict[str, list[Rule]] = {}
     for rule in rules:
         found.setdefault(f"{rule.app.id} ({rule.role})", []).append(rule)
-    return "; ".join(f"{word} {len(each)}, as {each[0].text}" for word, each in found.items())
+    return "; ".join(f"{word} {len(own)}, as {own[0].text}" for word, own in found.items())
 
 
 def named(rules: Sequence[Rule]) -> str:
@@ -293,3 +296,51 @@ def comments(export: Export, form: ExportFormat, *more: str) -> list[str]:
 def joined(lines: Iterable[str]) -> str:
     """Lines as a text."""
     return "".join(f"{line}\n" for line in lines)
+
+
+class _Formats(Mapping[str, ExportFormat]):
+    """Formats by their word. A module is imported when its format is asked for, because most
+    commands need the words alone."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = places
+
+    def __getitem__(self, name: str) -> ExportFormat:
+        module, _, attribute = self._places[name].partition(":")
+        found: ExportFormat = getattr(import_module(f"netwatch.exports.{module}"), attribute)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+EXPORTS: Mapping[str, ExportFormat] = _Formats(
+    {
+        "rpz": "resolvers:RPZ",
+        "hosts": "resolvers:HOSTS",
+        "dnsmasq": "resolvers:DNSMASQ",
+        "unbound": "resolvers:UNBOUND",
+        "adguard": "resolvers:ADGUARD",
+        "nftables": "firewalls:NFTABLES",
+        "suricata": "sensors:SURICATA",
+        "zeek-intel": "sensors:ZEEK_INTEL",
+        "sigma": "sensors:SIGMA",
+        "squid": "firewalls:SQUID",
+        "edl": "firewalls:EDL",
+        "fortigate": "firewalls:FORTIGATE",
+        "stix": "platforms:STIX",
+        "misp": "platforms:MISP",
+        "defender-csv": "platforms:DEFENDER",
+    }
+)
+"""The formats by the words of ``--as``."""
+
+
+@functools.cache
+def feeds() -> Mapping[str, ExportFormat]:
+    """The lists that firewalls fetch from the console, by the name of their file. They have no
+    comments, so that they change when a name does, and not with each day."""
+    return {export.feed: export for export in EXPORTS.values() if export.feed}

@@ -87,7 +87,7 @@ def _element(network: IPv4Network | IPv6Network) -> str:
 
 
 def _read_nftables(text: str) -> Blocklist:
-    networks = [ip_network(each) for each in _ELEMENT.findall(text)]
+    networks = [ip_network(network) for network in _ELEMENT.findall(text)]
     spans = [
         (network.network_address.packed, network.broadcast_address.packed) for network in networks
     ]
@@ -99,7 +99,7 @@ NFTABLES = ExportFormat(
     _write_nftables,
     _read_nftables,
     {"host": "none", "suffix": "none", "glob": "none"},
-    frozenset(each for each in get_args(Evidence) if each in HANDSHAKES),
+    frozenset(evidence for evidence in get_args(Evidence) if evidence in HANDSHAKES),
     "addresses change within days, and others may have them: use names wherever you can",
     comment="#",
     needs_addresses=True,
@@ -171,8 +171,8 @@ def _write_squid(export: Export, rules: tuple[Rule, ...]) -> str:
     lines = comments(export, SQUID, *_USE)
     stopped, entries = _lists(name, rules)
     spared, exceptions = _lists(f"{name}_others", SQUID.spared(export))
-    denied = (" ".join((each, *(f"!{other}" for other in spared))) for each in stopped)
-    return joined([*lines, *entries, *exceptions, *(f"http_access deny {each}" for each in denied)])
+    denied = (" ".join((name, *(f"!{other}" for other in spared))) for name in stopped)
+    return joined([*lines, *entries, *exceptions, *(f"http_access deny {name}" for name in denied)])
 
 
 def _lists(name: str, rules: tuple[Rule, ...]) -> tuple[list[str], list[str]]:

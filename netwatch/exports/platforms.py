@@ -77,7 +77,7 @@ def _write_stix(export: Export, rules: tuple[Rule, ...]) -> str:
     note = _object(export, "note", "heading")
     note["created_by_ref"] = author["id"]
     note["content"] = "\n".join(heading(export, STIX))
-    note["object_refs"] = [each["id"] for each in objects]
+    note["object_refs"] = [part["id"] for part in objects]
     objects.append(note)
     bundle_id = f"bundle--{uuid5(NAMESPACE, f'bundle {export.title} {export.selection.digest}')}"
     bundle = {"type": "bundle", "id": bundle_id, "objects": objects}
@@ -136,8 +136,8 @@ def _read_stix(text: str) -> Blocklist:
     exact: list[str] = []
     below: list[str] = []
     patterns: dict[str, None] = {}
-    for each in json.loads(text)["objects"]:
-        for operator, value in _COMPARISON.findall(each.get("pattern", "")):
+    for part in json.loads(text)["objects"]:
+        for operator, value in _COMPARISON.findall(part.get("pattern", "")):
             if operator == "=":
                 exact.append(value)
             elif operator == "LIKE":

@@ -118,7 +118,7 @@ def _read_rpz(text: str) -> Blocklist:
 
     def owners(action: str, *, below: bool) -> list[str]:
         found = (row[0].lower() for row in rows if row[1:] == ["CNAME", action])
-        return [each.removeprefix("*.") for each in found if each.startswith("*.") == below]
+        return [name.removeprefix("*.") for name in found if name.startswith("*.") == below]
 
     spared = blocklist(owners(_PASS, below=False), owners(_PASS, below=True))
     stopped = owners(_STOP, below=False), owners(_STOP, below=True)

@@ -56,7 +56,7 @@ def select(
 ) -> Selection:
     """The rules of apps, by their ids. Apps without a signature in the catalogue have none."""
     signatures = [catalog.signatures[app] for app in sorted(apps) if app in catalog.signatures]
-    rules = [rule for each in signatures for rule in each.rules if rule.role in roles]
+    rules = [rule for signature in signatures for rule in signature.rules if rule.role in roles]
     whole = {rule.name for rule in rules if rule.kind == "suffix"}
     kept = (rule for rule in rules if not _is_below(rule, whole))
     names = {rule.name for rule in rules if rule.kind != "glob"}
@@ -104,10 +104,10 @@ def _spareable(others: Sequence[Rule], rules: Sequence[Rule]) -> Iterator[Rule]:
             parents.append(parents[-1][dot + 1 :])
         domains.update(parents)
         containing.update(
-            (each.kind, each.name)
+            (glob.kind, glob.name)
             for parent in parents
-            for each in globs.get(parent, ())
-            if glob_matches(each.name, name)
+            for glob in globs.get(parent, ())
+            if glob_matches(glob.name, name)
         )
     names = {rule.name for rule in rules}
     for rule in others:

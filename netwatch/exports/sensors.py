@@ -106,12 +106,12 @@ def _exceptions(rule: Rule, spared: Sequence[Rule]) -> list[Rule]:
     if rule.kind != "suffix":
         return []
     found, used = [], 0
-    for each in spared:
-        if each.name.endswith(f".{rule.name}"):
-            used += len(_exception(each, " nocase;")) + 2
+    for other in spared:
+        if other.name.endswith(f".{rule.name}"):
+            used += len(_exception(other, " nocase;")) + 2
             if used > MAX_EXCEPTIONS:
                 break
-            found.append(each)
+            found.append(other)
     return found
 
 
@@ -254,16 +254,12 @@ def _rule(
         "status": "stable",
         "description": "\n".join(heading(export, SIGMA)),
         "author": ban.authority if ban else "netwatch",
-        "date": _day_sigma(export),
+        "date": export.time.strftime("%Y-%m-%d"),
         "logsource": logsource,
         "detection": {**selections, **spared, "condition": condition},
         "falsepositives": ["Pages that embed a part of the app"],
         "level": ban.severity if ban else "medium",
     }
-
-
-def _day_sigma(export: Export) -> str:
-    return export.time.strftime("%Y-%m-%d")
 
 
 def _selections(

@@ -17,9 +17,9 @@ from netwatch import __version__
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.delivery.output import Output
+from netwatch.fleet.access import inbox, subject
 from netwatch.fleet.connection import Peer, read_credentials
 from netwatch.fleet.envelope import PART_BYTES, Envelope, EnvelopeError, cut
-from netwatch.fleet.subjects import inbox, subject
 from netwatch.sinks.base import (
     Delivered,
     MisconfiguredError,

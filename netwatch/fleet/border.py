@@ -1,20 +1,42 @@
-"""What a value of a sensor may be: the limits at the border of a centre, and the checks of them.
+"""What a sensor may say: the limits at the border of a centre, the checks of values, and of which
+networks and devices it may speak.
 
 A sensor may be broken or taken over, so nothing that it says is used before it has passed here.
 Numbers are so small that the sum of as many as a store can have rows still fits into 63 bits, times
 are not in the future, texts are texts that any database keeps. What does not fit raises
-`EnvelopeError`.
+`BorderError`.
+
+A sensor that was taken over can also claim to have seen a device of any network, or of any
+inventory. What it says of one that is not its own, as the centre is configured, is kept and shown
+as a contradiction, with the least confidence; it is a case of its own
+(`netwatch.store.case_members`), so it changes nothing that other sensors have said. What it says of
+its own joins no case of another network, or of another device of an inventory, either, whatever
+flow, device or address it claims to have seen. Its clients and its coverage count for no other
+network. Facts name no device of an inventory: who a client is, the centre finds out by its own.
 """
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from netwatch.config.fleet_section import SensorLimit
+from netwatch.core.alert import number_of
 from netwatch.core.errors import NetwatchError
+from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.coverage import read_report
+from netwatch.store.case_members import (
+    DEVICES,
+    NETWORKS,
+    OUTSIDE_DEVICE,
+    OUTSIDE_NETWORK,
+    device_of_inventory,
+    is_among,
+)
 from netwatch.store.fleet_sensors import AppliedState, PublishedKind
+from netwatch.store.run_rows import ClientAddress
 
 MAX_FLOWS = 10_000_000_000
 """Flows of a network in an hour, or rows that a capture lost: 9 * 10^8 such numbers can be summed.
@@ -46,6 +68,13 @@ MAX_NETWORKS = 4096
 """Networks of a record of coverage."""
 
 _MAX_REASONS = 64
+
+_PLACE = ("time", "type", "name", "source")
+
+_MAX_NAMED = 16
+
+LEAST = min(CONFIDENCE_RANK, key=CONFIDENCE_RANK.__getitem__)
+"""The confidence of what a sensor says of a network or a device that is not its own."""
 
 
 class BorderError(NetwatchError):
@@ -116,9 +145,9 @@ def require_plain(value: Any, values: int = 10_000) -> None:
                 if not math.isfinite(found):
                     raise BorderError("expected a number that is finite")
             case list():
-                stack += [(each, depth + 1) for each in found]
+                stack += [(inner, depth + 1) for inner in found]
             case dict():
-                stack += [(each, depth + 1) for pair in found.items() for each in pair]
+                stack += [(inner, depth + 1) for pair in found.items() for inner in pair]
             case _:
                 raise BorderError("expected JSON")
 
@@ -132,7 +161,7 @@ def naming(name: str) -> Iterator[None]:
         raise BorderError(f"{name}: {error}") from None
 
 
-def field(record: Mapping[str, Any], name: str, check: Callable[..., Any], *limits: Any) -> Any:
+def value_of(record: Mapping[str, Any], name: str, check: Callable[..., Any], *limits: Any) -> Any:
     """The value of a field as `check` gives it. Raises `BorderError`, which names the field."""
     with naming(name):
         return check(record.get(name), *limits)
@@ -167,9 +196,9 @@ def read_applied(body: Any) -> tuple[PublishedKind, str, AppliedState, str]:
     with naming("version"):
         version = text(version, 64)
     return (
-        field(body, "kind", word, ("set", "configuration")),
+        value_of(body, "kind", word, ("set", "configuration")),
         version,
-        field(body, "state", word, ("applied", "rejected")),
+        value_of(body, "state", word, ("applied", "rejected")),
         text(body.get("reason", ""), MAX_SENTENCE, empty=True),
     )
 
@@ -185,8 +214,8 @@ def read_coverage(record: Any) -> dict[str, Any]:
             raise BorderError(f"expected at most {MAX_NETWORKS:,} networks")
         for share in networks:
             _share(share)
-            field(share, "name", text)
-            field(share, "class", text)
+            value_of(share, "name", text)
+            value_of(share, "class", text)
         if len({network["name"] for network in networks}) < len(networks):
             raise BorderError("expected each network once")
         _share(record.get("outside"))
@@ -201,10 +230,117 @@ def _share(share: Any) -> None:
     """Check the flows of a network."""
     if not isinstance(share, dict):
         raise BorderError("expected the flows of a network")
-    field(share, "named", number)
+    value_of(share, "named", number)
     unnamed = share.get("unnamed")
     if not isinstance(unnamed, dict) or len(unnamed) > _MAX_REASONS:
         raise BorderError(f"unnamed: expected at most {_MAX_REASONS} reasons")
     for reason, flows in unnamed.items():
         text(reason)
         number(flows)
+
+
+@dataclass(slots=True)
+class Outside:
+    """The networks and devices of which a sensor spoke that are not its own; None is no network."""
+
+    networks: set[str | None] = field(default_factory=set)
+    devices: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.networks or self.devices)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorLimits:
+    """The limits of those sensors that have some, by name."""
+
+    allowed: Mapping[str, SensorLimit]
+
+    def allows(self, sensor: str, network: str | None) -> bool:
+        """Whether a sensor may speak of a network."""
+        limit = self.allowed.get(sensor)
+        return limit is None or limit.networks is None or network in limit.networks
+
+    def marked(
+        self, sensor: str, record: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], Outside] | None:
+        """The record of an alert with the limits of its sensor, and with the contradictions if it
+        speaks of what is outside, and that; None if the sensor may speak of all."""
+        limit = self.allowed.get(sensor)
+        if limit is None or limit == SensorLimit():
+            return None
+        outside = Outside()
+        said_by = dict(record["sensor"])
+        found = []
+        if limit.networks is not None:
+            said_by[NETWORKS] = sorted(limit.networks)
+            network = record["network"]["name"]
+            if network not in limit.networks:
+                outside.networks.add(network)
+                about = f"the network {network}" if network else "no network"
+                found.append(_contradiction(OUTSIDE_NETWORK, about, said_by, NETWORKS, record))
+        if limit.devices is not None:
+            said_by[DEVICES] = [*limit.devices]
+            device = device_of_inventory(record)
+            if device is not None and not is_among(device, limit.devices):
+                outside.devices.add(device)
+                about = f"the device {device}" if device else "a device without an id"
+                found.append(_contradiction(OUTSIDE_DEVICE, about, said_by, DEVICES, record))
+        if not found:
+            return {**record, "sensor": said_by}, outside
+        known = record.get("contradictions") or []
+        return {
+            **record,
+            "sensor": said_by,
+            "confidence": LEAST,
+            "contradictions": [*found, *known],
+        }, outside
+
+    def clients(
+        self, sensor: str, clients: Sequence[ClientAddress]
+    ) -> tuple[Sequence[ClientAddress], set[str]]:
+        """Clients as they count, and the networks that are not the sensor's own."""
+        outside = {
+            client.network
+            for client in clients
+            if client.network is not None and not self.allows(sensor, client.network)
+        }
+        if not outside:
+            return clients, outside
+        return [
+            replace(client, network=None, network_class=None)
+            if client.network in outside
+            else client
+            for client in clients
+        ], outside
+
+    def coverage(self, sensor: str, record: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
+        """A record of coverage with the networks that count, and those that do not."""
+        outside = {
+            network["name"]
+            for network in record["networks"]
+            if not self.allows(sensor, network["name"])
+        }
+        kept = [network for network in record["networks"] if network["name"] not in outside]
+        return {**record, "networks": kept}, outside
+
+
+def _contradiction(
+    kind: str, about: str, said_by: Mapping[str, Any], limit: str, record: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What speaks against a record that is `about` what its sensor may not speak of; `limit` is the
+    key of what it may."""
+    own = said_by[limit]
+    names = ", ".join(own[:_MAX_NAMED]) or "none"
+    more = ", …" if len(own) > _MAX_NAMED else ""
+    first = record["evidence"][0]
+    return {
+        "type": kind,
+        "text": f"The sensor {said_by['name']} speaks of {about}; its own: {names}{more}.",
+        "count": max(1, sum(item["count"] for item in record["evidence"])),
+        "evidence": [{**{name: first[name] for name in _PLACE}, "packet": number_of(first)}],
+    }
+
+
+UNLIMITED = SensorLimits({})
+"""Each sensor may speak of everything."""

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from netwatch import __version__
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.subjects import audience_text, is_audience, published_keys
+from netwatch.fleet.access import audience_text, is_audience, published_keys
 from netwatch.updates.set_format import (
     MAX_ARCHIVE_BYTES,
     MAX_MANIFEST_BYTES,

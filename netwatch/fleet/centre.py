@@ -20,6 +20,14 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.delivery.delivery import Delivery
 from netwatch.engine.judge import HidingApps
 from netwatch.engine.live_facts import maintain
+from netwatch.fleet.access import (
+    HEALTH_BUCKET,
+    bucket_subject,
+    is_own_reply,
+    sender_of,
+    subject,
+)
+from netwatch.fleet.border import SensorLimits
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.centre_status import CentreMetrics, CentreStatus
 from netwatch.fleet.commit_process import (
@@ -35,17 +43,9 @@ from netwatch.fleet.publications import open_publications
 from netwatch.fleet.publisher import Publisher
 from netwatch.fleet.receiver import FOLDER, Pace, Receiver, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper, SilenceKeeper
-from netwatch.fleet.sensor_limits import SensorLimits
 from netwatch.fleet.server import NatsServer, centre_peer, prepare
-from netwatch.fleet.subjects import (
-    HEALTH_BUCKET,
-    bucket_subject,
-    is_own_reply,
-    sender_of,
-    subject,
-)
+from netwatch.store.opening import UseLock
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
 from netwatch.watch.endpoint import Endpoint
 
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -255,7 +255,7 @@ class Centre:
                 await self._facts[0].run(FactCommits.forget, before)
             except NetwatchError as error:
                 self._report(f"old epochs were not forgotten: {error}")
-            if not any(each.name == "maintenance" for each in threading.enumerate()):
+            if not any(thread.name == "maintenance" for thread in threading.enumerate()):
                 threading.Thread(
                     target=self._maintain_once, name="maintenance", daemon=True
                 ).start()

@@ -18,10 +18,17 @@ from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import EXPECTED, is_sensor_name
 from netwatch.core.user_yaml import read_user_file
-from netwatch.fleet import keys
+from netwatch.fleet.access import (
+    MAX_PAYLOAD,
+    Pair,
+    accounts_of,
+    new_authority,
+    new_seed,
+    new_server,
+    public_key,
+    serves,
+)
 from netwatch.fleet.connection import SensorCredentials, write_private
-from netwatch.fleet.keys import new_seed, public_key
-from netwatch.fleet.subjects import MAX_PAYLOAD, accounts_of
 from netwatch.store.flow_rows import KEY_BYTES, new_key
 
 LOG_BYTES = 10 << 20
@@ -79,19 +86,19 @@ class CentreFolder:
         authority = self._authority()
         path = self.path / "server.pem"
         hosts = [self._host, *(host for host in _LOOPBACK if host != self._host)]
-        if path.exists() and keys.serves(_read(path), hosts):
+        if path.exists() and serves(_read(path), hosts):
             return
-        pair = keys.new_server(authority, hosts)
+        pair = new_server(authority, hosts)
         for name, text in (("server.pem", pair.certificate), ("server.key", pair.key)):
             with contextlib.suppress(FileNotFoundError):
                 (self.path / name).unlink()
             write_private(self.path / name, text)
 
-    def _authority(self) -> keys.Pair:
+    def _authority(self) -> Pair:
         """The authority of this centre, both parts in one file, since one needs the other."""
         text = self._text_of("ca.pem", _authority_text)
         certificate, marker, key = text.partition("-----BEGIN PRIVATE KEY-----")
-        return keys.Pair(certificate, marker + key)
+        return Pair(certificate, marker + key)
 
     def _text_of(self, name: str, make: Callable[[], str]) -> str:
         """The content of a file that is made where there is none; by another process at the same
@@ -253,7 +260,7 @@ def _sensor(path: Path) -> EnrolledSensor:
 
 
 def _authority_text() -> str:
-    pair = keys.new_authority()
+    pair = new_authority()
     return pair.certificate + pair.key
 
 

@@ -27,15 +27,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.kernel import usable_cpus
 from netwatch.core.system.workers import ENDINGS, DiedError, WorkerProcess, serve
-from netwatch.fleet.border import CLOCK_SLACK, BorderError, text
+from netwatch.fleet.border import CLOCK_SLACK, UNLIMITED, BorderError, Outside, SensorLimits, text
 from netwatch.fleet.envelope import Envelope, EnvelopeError
-from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
+from netwatch.fleet.sensor_records import BadAlertError, read_record, stored_alert
 from netwatch.formats.values import epoch_ns
 from netwatch.store.cases import SensorAlert, keep_alerts
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import BadAlertError, read_record, stored_alert
-from netwatch.store.use_lock import UseLock
 
 MAX_PROCESSES = 4
 """Processes that commit alerts, and processes that commit facts."""
@@ -188,7 +186,7 @@ class AlertCommits:
         beside_others: bool = False,
     ) -> None:
         self._limits = limits
-        self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue = open_catalogue(options, create=True)
         self._catalogue.database.expect_many_rows()
         self._lock = UseLock(options)
         self._gap = gap

@@ -25,7 +25,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import EXPECTED, is_sensor_name
 from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields, Problems
-from netwatch.fleet.keys import public_key
+from netwatch.fleet.access import public_key
 from netwatch.rules.documents import read_document
 from netwatch.sinks.nats import secure_client
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from netwatch.core.errors import NetwatchError
+from netwatch.fleet.access import subject
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.commit_process import (
     MAX_REASON,
@@ -26,7 +27,6 @@ from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_commits import Committed, FactCommits
 from netwatch.fleet.receiver import Puller, Receiver, Turns
 from netwatch.fleet.roster_keeper import RosterKeeper
-from netwatch.fleet.subjects import subject
 
 ALERT_MESSAGES, ALERT_BYTES = 64, 8 << 20
 """Messages with alerts, and their bytes, that are committed together. In memory they are some six

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 import orjson
 
+from netwatch.fleet.access import MAX_PAYLOAD
 from netwatch.fleet.border import BorderError, text
-from netwatch.fleet.subjects import MAX_PAYLOAD
 
 SCHEMA: Final = "netwatch.fleet/1"
 """The version of the envelope that this netwatch writes."""
@@ -233,7 +233,7 @@ class Assembler:
 
     def waiting(self, sensor: str) -> tuple[int, int]:
         """The parts that wait of a sensor, and their bytes."""
-        parts = [each for of in self._waiting.get(sensor, {}).values() for each in of.values()]
+        parts = [part for of in self._waiting.get(sensor, {}).values() for part in of.values()]
         return len(parts), sum(len(part.payload) for part in parts)
 
     def add(self, envelope: Envelope) -> Envelope | None:

@@ -29,20 +29,20 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from netwatch.core.addresses import parse_ip, parse_mac
+from netwatch.core.system.kernel import with_limited_memory
 from netwatch.fleet.border import (
     MAX_POSITION,
     MAX_SENTENCE,
     BorderError,
-    field,
     moment,
     naming,
     number,
     text,
+    value_of,
 )
 from netwatch.fleet.envelope import EnvelopeError
-from netwatch.fleet.resources import with_limited_memory
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined, writer_options
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
@@ -184,10 +184,10 @@ def read_run(record: Any, now: int) -> RunKey:
                 raise BorderError("versions: expected four")
             versions = tuple(map(text, versions))
         return RunKey(
-            started=field(record, "started", moment, now),
-            command=field(record, "command", text),
+            started=value_of(record, "started", moment, now),
+            command=value_of(record, "command", text),
             versions=versions,
-            position=field(record, "position", number, MAX_POSITION),
+            position=value_of(record, "position", number, MAX_POSITION),
             contents=_contents(record.get("contents", {})),
         )
 

@@ -21,10 +21,19 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.border import MAX_POSITION, BorderError, number, read_coverage, span, text
+from netwatch.fleet.border import (
+    MAX_POSITION,
+    UNLIMITED,
+    BorderError,
+    Outside,
+    SensorLimits,
+    number,
+    read_coverage,
+    span,
+    text,
+)
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
-from netwatch.fleet.sensor_limits import UNLIMITED, Outside, SensorLimits
 from netwatch.fleet.sensor_records import SensorNumbers, read_losses
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import (
@@ -50,9 +59,9 @@ from netwatch.store.hour_rows import (
     store_losses,
 )
 from netwatch.store.landing import Landing, numbered
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import upsert
-from netwatch.store.use_lock import UseLock
 
 GROUP_BYTES = 64 << 20
 """Bytes of rows in memory after which they are written to files."""
@@ -116,7 +125,7 @@ class FactCommits:
         self._hides = hides
         self._hidden: Hidden = {}
         self._offsets: Mapping[str, int] = {}
-        self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue = open_catalogue(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
         self._numbers = SensorNumbers(self._catalogue)
@@ -134,7 +143,7 @@ class FactCommits:
         sensors are ahead (ns), by which coverage is corrected. Raises `NetwatchError`."""
         self._offsets = offsets or {}
         self._prepared = None
-        epochs = {(each.sensor, epoch) for each in envelopes if (epoch := epoch_of(each))}
+        epochs = {(sent.sensor, epoch) for sent in envelopes if (epoch := epoch_of(sent))}
         with self._catalogue.database.reading() as connection:
             transaction = _Transaction(
                 stored_sequences(connection, sorted(epochs)), dict(self._hidden)
@@ -369,7 +378,7 @@ def _needs_capture(content: FactBatch | _Record) -> bool:
 def _corrected(record: _Record, offset: int) -> _Record:
     """A record of a sensor whose clock is so far ahead (ns), by the clock here."""
     first, last = (
-        None if each is None else max(0, each - offset) for each in (record.first, record.last)
+        None if time is None else max(0, time - offset) for time in (record.first, record.last)
     )
     return replace(record, first=first, last=last)
 

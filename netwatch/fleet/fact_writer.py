@@ -19,12 +19,12 @@ from netwatch.engine.live_facts import Destination, maintain
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.spool import RunNote, SpoolWriter
 from netwatch.store import messages
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
 from netwatch.store.hour_rows import LossCounter, Losses, LossKind
 from netwatch.store.messages import ClientKey
+from netwatch.store.opening import UseLock
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.writer import LOCATED, Locate, RunDescription, Seal, Writer, sealed_claims
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class FactWriter:
     @property
     def waiting(self) -> int:
         """Rows that are not written yet."""
-        waiting = sum(each.rows for each in self._waiting.values())
+        waiting = sum(chunk.rows for chunk in self._waiting.values())
         return max(waiting, self._store.waiting if self._store is not None else 0)
 
     def take(self, message: object) -> None:
@@ -229,7 +229,7 @@ class FactWriter:
         self._note.positions.add(chunk.position)
         key = (chunk.table, chunk.position)
         waiting = self._waiting.setdefault(key, _Waiting(time.monotonic()))
-        numbers = [waiting.places.setdefault(each, len(waiting.places)) for each in clients]
+        numbers = [waiting.places.setdefault(client, len(waiting.places)) for client in clients]
         layout = chunk_schema(chunk.table)
         with pa.ipc.open_stream(chunk.stream) as reader:
             for batch in reader:

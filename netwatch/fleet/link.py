@@ -7,19 +7,20 @@ they have the outbox and the worker of an output (`netwatch.fleet.alert_sink`).
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from netwatch.config import Config
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.fleet.access import HEALTH_BUCKET, bucket_subject, subject
 from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.connection import Connection, RefusedError, run_together
-from netwatch.fleet.resources import Usage
 from netwatch.fleet.spool import FactSender, Spool, read_news
-from netwatch.fleet.subjects import HEALTH_BUCKET, bucket_subject, subject
 from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import FleetStatus, Snapshot
 
@@ -215,7 +216,7 @@ class Link:
             self._before = snapshot
             record["uptime_s"] = round(snapshot.now - snapshot.started)
             record["set_version"] = snapshot.updates.version
-        reasons = [each["message"] for each in record.get("troubles", ())]
+        reasons = [trouble["message"] for trouble in record.get("troubles", ())]
         cpu, memory = self._usage.take()
         rates = record.get("rates") or {}
         return {
@@ -236,7 +237,7 @@ class Link:
         while True:
             began, base = time.monotonic(), _drift()
             found = [await self._probe(client) for _ in range(_PROBES)]
-            answers = [each for each in found if each is not None]
+            answers = [answer for answer in found if answer is not None]
             if answers:
                 before, self._offset = self._offset, min(answers)[1]
                 if before is None or abs(self._offset - before) > JUMP:
@@ -277,3 +278,36 @@ def _reason(group: BaseExceptionGroup[Exception]) -> str:
         return "; ".join(map(str, error.problems))
     text = str(error) or type(error).__name__
     return text if isinstance(error, NetwatchError) else f"{type(error).__name__}: {text}"
+
+
+class Usage:
+    """Measures this process and those that it started."""
+
+    def __init__(self) -> None:
+        self._ticks = os.sysconf("SC_CLK_TCK")
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._last = (time.monotonic(), 0.0)
+
+    def take(self) -> tuple[float, int]:
+        """The share of one core since the last call (2.0: two cores were busy), and the bytes of
+        memory that the processes have now; what they share counts several times."""
+        seconds, memory = 0.0, 0
+        for pid in _with_children(os.getpid()):
+            with suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                seconds += (int(fields[11]) + int(fields[12])) / self._ticks
+                memory += int(fields[21]) * self._page
+        now = time.monotonic()
+        before, used = self._last
+        self._last = (now, seconds)
+        share = (seconds - used) / (now - before) if used and now > before else 0.0
+        return round(max(0.0, share), 3), memory
+
+
+def _with_children(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        with suppress(OSError, ValueError):
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found

@@ -36,9 +36,15 @@ from netwatch.config.layers import published_fields
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import PrivateFolder
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence, read_user_file
+from netwatch.fleet.access import (
+    ALL,
+    SigningKey,
+    audience_text,
+    is_audience,
+    open_signing_key,
+    read_public_key,
+)
 from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, Bundle, read_bundle, write_bundle
-from netwatch.fleet.keys import SigningKey, open_signing_key, read_public_key
-from netwatch.fleet.subjects import ALL, audience_text, is_audience
 from netwatch.rules.documents import read_document
 from netwatch.rules.load import BUILTIN
 from netwatch.updates.set_format import (
@@ -103,7 +109,7 @@ def examine_files(
                 problems.found.extend(error.problems)
         if problems.found:
             where = str(shown)
-            raise ConfigError([_moved(each, f"{folder}", where) for each in problems.found])
+            raise ConfigError([_moved(problem, f"{folder}", where) for problem in problems.found])
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -168,14 +174,14 @@ class _Collection:
         if suffixes == _SIGNATURES and (place / "apps").is_dir():
             place, name = place / "apps", name / "apps"
         found = sorted(
-            each
-            for each in place.iterdir()
-            if each.name.endswith(suffixes) and not each.name.startswith(".")
+            path
+            for path in place.iterdir()
+            if path.name.endswith(suffixes) and not path.name.startswith(".")
         )
         if not found:
             self._refuse(line, f"expected files ({', '.join(suffixes)}) in {place}, found none")
-        for each in found:
-            self.add(each, line, str(name / each.name))
+        for path in found:
+            self.add(path, line, str(name / path.name))
 
     def add(self, path: Path, line: int, name: str) -> None:
         """Add a file under a name."""
@@ -276,15 +282,15 @@ class Publications:
                 found.append(Published(read_bundle(data, keys), data))
             except NetwatchError as error:
                 raise NetwatchError(f"{path}: {error}; publish it again") from None
-        return sorted(found, key=lambda each: (each.bundle.kind, each.bundle.manifest.version))
+        return sorted(found, key=lambda item: (item.bundle.kind, item.bundle.manifest.version))
 
     def newest(self, kind: str, audience: str) -> dict[str, bytes] | None:
         """The files that a sensor of this audience has of a kind, once it has applied everything;
         None where nothing was published to it."""
         found = [
-            each.bundle
-            for each in self.listing()
-            if each.bundle.kind == kind and each.bundle.audience in (audience, ALL)
+            item.bundle
+            for item in self.listing()
+            if item.bundle.kind == kind and item.bundle.audience in (audience, ALL)
         ]
         return found[-1].files() if found else None
 

@@ -35,12 +35,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from netwatch import __version__
 from netwatch.config import Config, examine_configuration, examine_set
 from netwatch.core.errors import NetwatchError, Problem
+from netwatch.fleet.access import (
+    PUBLISHED_BUCKET,
+    bucket_subject,
+    published_keys,
+    read_public_key,
+    subject,
+)
 from netwatch.fleet.bundle import Bundle, BundleError, Refusal, read_bundle, require_usable
 from netwatch.fleet.connection import Connection, read_credentials
 from netwatch.fleet.envelope import Envelope
-from netwatch.fleet.keys import read_public_key
 from netwatch.fleet.publisher import Entry, read_index, read_value
-from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject, published_keys, subject
 from netwatch.updates.set_format import SHAPES, Installed, SetError
 from netwatch.updates.store import State, published_store
 from netwatch.updates.update import check_set, problem_lines
@@ -254,7 +259,7 @@ class PublishedFeed:
             if not found:
                 await self._settled(kind)
             else:
-                entry, key = max(found, key=lambda each: each[0].version)
+                entry, key = max(found, key=lambda pair: pair[0].version)
                 await self._consider(jetstream, kind, key, entry)
 
     async def _consider(self, jetstream: Any, kind: str, key: str, entry: Entry) -> None:
@@ -371,7 +376,7 @@ class PublishedSettings:
         return PublishedStatus(
             versions=self._versions,
             refused=dict(self._applier.refused),
-            problems=tuple(_sentence(each) for each in [*self._applier.problems.values()]),
+            problems=tuple(_sentence(problem) for problem in [*self._applier.problems.values()]),
         )
 
     def health(self) -> Mapping[str, Any]:

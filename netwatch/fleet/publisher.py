@@ -25,14 +25,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, BundleError
-from netwatch.fleet.publications import Publications, Published
-from netwatch.fleet.subjects import (
+from netwatch.fleet.access import (
     PUBLISHED_BUCKET,
     audience_text,
     bucket_subject,
     published_parts,
 )
+from netwatch.fleet.bundle import MAX_BUNDLE_BYTES, BundleError
+from netwatch.fleet.publications import Publications, Published
 from netwatch.updates.set_format import MAX_VERSION, SHAPES
 
 SCHEMA = "netwatch.published/1"
@@ -159,25 +159,25 @@ class Publisher:
         if not listing:
             return
         await _require_bucket(jetstream)
-        for audience in sorted({each.bundle.audience for each in listing}):
-            mine = [each for each in listing if each.bundle.audience == audience]
+        for audience in sorted({item.bundle.audience for item in listing}):
+            mine = [item for item in listing if item.bundle.audience == audience]
             await self._put_audience(jetstream, audience, mine)
 
     async def _put_audience(self, jetstream: Any, key: str, published: list[Published]) -> None:
-        entries = {each.bundle.kind: entry_of(each) for each in published}
+        entries = {item.bundle.kind: entry_of(item) for item in published}
         index = write_index(entries)
         if await read_value(jetstream, key) == index:
             return
-        for each in published:
-            entry = entries[each.bundle.kind]
+        for item in published:
+            entry = entries[item.bundle.kind]
             for number, part in enumerate(entry.parts(key)):
-                data = each.data[number * PART_BYTES : (number + 1) * PART_BYTES]
+                data = item.data[number * PART_BYTES : (number + 1) * PART_BYTES]
                 await jetstream.publish(bucket_subject(PUBLISHED_BUCKET, part), data)
         await jetstream.publish(bucket_subject(PUBLISHED_BUCKET, key), index)
         self.published += len(published)
         named = ", ".join(
-            f"{each.bundle.kind} {each.bundle.manifest.version} ({each.bundle.hash})"
-            for each in published
+            f"{item.bundle.kind} {item.bundle.manifest.version} ({item.bundle.hash})"
+            for item in published
         )
         self._report(f"on the server for {audience_text(key)}: {named}")
         await self._remove_old(jetstream, key, entries)

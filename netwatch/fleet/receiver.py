@@ -33,13 +33,12 @@ from typing import Any
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import is_sensor_name
-from netwatch.fleet.border import MAX_SENTENCE, BorderError
+from netwatch.fleet.access import STREAM, sender_of
+from netwatch.fleet.border import MAX_SENTENCE, BorderError, Outside
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.connection import write_private
 from netwatch.fleet.envelope import Assembler, Envelope, Key, decode, key_of
 from netwatch.fleet.roster_keeper import RosterKeeper
-from netwatch.fleet.sensor_limits import Outside
-from netwatch.fleet.subjects import STREAM, sender_of
 
 FOLDER = "refused"
 """The folder in that of a centre."""
@@ -202,7 +201,7 @@ class Puller:
 
     async def _counted(self, found: Sequence[Any]) -> list[Any]:
         """Those of them that are messages; the next ones are asked for."""
-        messages = [each for each in found if not self._is_status(each)]
+        messages = [message for message in found if not self._is_status(message)]
         self._owed -= len(messages)
         if messages and self._owed <= 0:
             await self._ask()

@@ -30,6 +30,7 @@ from netwatch.fleet.envelope import Envelope
 from netwatch.formats.silence import silence_record
 from netwatch.store import fleet_sensors
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import OUTSIDE, note_heard, note_outside
 from netwatch.store.unheard import close_of_restarted_sensors, close_of_silent_sensors
@@ -162,7 +163,7 @@ class RosterKeeper:
 
     def __init__(self, options: StoreOptions, status: CentreStatus) -> None:
         self._status = status
-        self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue = open_catalogue(options, create=True)
         self._executor = ThreadPoolExecutor(1, "roster")
         self._heard: dict[str, tuple[int, Mapping[str, Any], int | None]] = {}
         self._refused: dict[str, tuple[int, str]] = {}
@@ -316,10 +317,10 @@ class SilenceKeeper:
         self._versions: dict[str, str] = {}
         self._enrolled: set[str] = set()
         known = {}
-        for each in roster.known():
-            self._versions[each.name] = str(each.status.get("version") or "")[:_VERSION_LENGTH]
-            stopped = each.status.get("state") == "stopped"
-            known[each.name] = Known(each.heard, each.silent_since, stopped)
+        for sensor in roster.known():
+            self._versions[sensor.name] = str(sensor.status.get("version") or "")[:_VERSION_LENGTH]
+            stopped = sensor.status.get("state") == "stopped"
+            known[sensor.name] = Known(sensor.heard, sensor.silent_since, stopped)
         self._silences.restore(known)
         self._publish_states()
 

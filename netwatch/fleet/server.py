@@ -18,9 +18,7 @@ from typing import Any
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
 from netwatch.core.errors import NetwatchError
 from netwatch.core.system.kernel import end_with_parent
-from netwatch.fleet.centre_folder import CentreFolder
-from netwatch.fleet.connection import Connection, Peer
-from netwatch.fleet.subjects import (
+from netwatch.fleet.access import (
     HEALTH_BUCKET,
     MAX_PAYLOAD,
     PUBLISHED_BUCKET,
@@ -28,6 +26,8 @@ from netwatch.fleet.subjects import (
     STREAM,
     STREAM_KINDS,
 )
+from netwatch.fleet.centre_folder import CentreFolder
+from netwatch.fleet.connection import Connection, Peer
 
 HEALTH_SECONDS = 60.0
 """How long a bucket has the last sign of life of a sensor."""

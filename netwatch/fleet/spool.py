@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 import asyncio
 
 from netwatch import __version__
+from netwatch.fleet.access import subject
 from netwatch.fleet.envelope import Envelope, cut
-from netwatch.fleet.subjects import subject
 
 MAX_FILE_BYTES = CONTENT_BYTES["facts"]
 """Bytes of a file in the spool."""
@@ -188,7 +188,7 @@ def before(files: Iterable[SpoolFile], file: SpoolFile) -> int:
     """The sequence of the file that precedes one in its epoch and still waits; 0 where none does.
     The centre takes a file only when it has that one."""
     return max(
-        (each.sequence for each in files if each.epoch == file.epoch and each < file), default=0
+        (other.sequence for other in files if other.epoch == file.epoch and other < file), default=0
     )
 
 

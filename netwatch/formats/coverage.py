@@ -6,7 +6,7 @@ from typing import Any
 
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import SCHEMA, CoverageReport, FlowCounts, NetworkReport
-from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.coverage.flow_visibility import VISIBILITIES
 
 COLUMNS = ("network", "device", "flows", "named", "share", "not named, by reason")
 """The columns of a row of `report_rows`."""

@@ -298,7 +298,7 @@ def _word(text: str, used: Language) -> str:
 
 def _sentences(text: str, used: Language) -> str:
     """Sentences within a sentence; one that is not found stays as it is."""
-    return "; ".join(_translation(each, used.code) or each for each in text.split("; "))
+    return "; ".join(_translation(part, used.code) or part for part in text.split("; "))
 
 
 def _sentence(text: str, used: Language) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netwatch.config import Config
 from netwatch.core.text import quantity
 from netwatch.delivery.delivery import Delivery
-from netwatch.fleet.sensor import is_sensor, outputs_of
+from netwatch.fleet import is_sensor, outputs_of
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.aggregator import Aggregator, Parts
 from netwatch.live.config_update import Reloader, UpdateChecker

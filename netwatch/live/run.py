@@ -34,8 +34,8 @@ from netwatch.core.private_files import below
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import CoverageReport
 from netwatch.delivery.output import Output
-from netwatch.fleet.sensor import is_sensor, outputs_of
-from netwatch.fleet.sensor import require_extra as require_fleet
+from netwatch.fleet import is_sensor, outputs_of
+from netwatch.fleet import require_extra as require_fleet
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.live.config_update import prepare
@@ -67,7 +67,7 @@ MODULES = (
     "netwatch.formats.jsonl",
     "netwatch.inventory.inventory_file",
     "netwatch.inventory.lease_files",
-    "netwatch.privacy.options",
+    "netwatch.privacy",
     "netwatch.protocols.certificate",
     "netwatch.rules.shared_zones",
     "netwatch.updates.options",

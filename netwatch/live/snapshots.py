@@ -12,7 +12,7 @@ from typing import Protocol
 from netwatch import __version__
 from netwatch.core.alert import Alert
 from netwatch.core.statistics import RunStatistics, limit_ether_types
-from netwatch.delivery.output import OutputStatus
+from netwatch.delivery.outbox import OutputStatus
 from netwatch.dissect.loop.loop import COMPILED
 from netwatch.incidents.aggregate import INCIDENT_LIMIT
 from netwatch.live.aggregator import Aggregator

@@ -29,7 +29,7 @@ from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
-from netwatch.coverage.visibility import FLOW_RECORD_LOGS
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
 from netwatch.logs.recognise import Recognised, fits, recognise

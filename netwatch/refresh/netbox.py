@@ -27,7 +27,7 @@ from netwatch.inventory.registered import MAX_REGISTERED, Registered
 from netwatch.refresh.options import NetboxSource
 from netwatch.sinks.base import MisconfiguredError, UnavailableError
 from netwatch.sinks.http_client import HttpClient, Response
-from netwatch.sinks.redaction import redact
+from netwatch.sinks.secrets import redact
 
 T = TypeVar("T")
 

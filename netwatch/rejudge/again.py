@@ -20,7 +20,7 @@ from netwatch.engine.replay import Replay
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
 from netwatch.incidents.scan import ScanIncidents
-from netwatch.privacy.options import key_id_of
+from netwatch.privacy import key_id_of
 from netwatch.rejudge.differences import (
     FROM_FACTS,
     LEARNED,
@@ -32,9 +32,9 @@ from netwatch.rejudge.differences import (
 from netwatch.rejudge.facts import StoredFacts
 from netwatch.rejudge.stored_runs import Recording, StoredRun, stored_incidents, stored_runs
 from netwatch.rules.policy import Policy
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.hour_counting import fill_hours
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 INCIDENTS = 8000
@@ -171,7 +171,7 @@ class Again:
         self.not_judged: list[str] = []
         self.elsewhere: list[str] = []
         with contextlib.ExitStack() as opened:
-            self._catalogue = opened.enter_context(Catalogue.open(options))
+            self._catalogue = opened.enter_context(open_catalogue(options))
             if record:
                 fill_hours(self._catalogue, FactFiles(options.path), HidingApps(config))
             self.recording = Recording(self._catalogue, config, since, until) if record else None

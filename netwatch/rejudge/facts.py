@@ -30,8 +30,8 @@ from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.rejudge.stored_runs import CompleteSpan, StoredRun, complete_spans, read_clients
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.claims import decode_claim
+from netwatch.store.observation_rows import COLUMNS, StoredClient, observation_batch
 from netwatch.store.options import StoreOptions
-from netwatch.store.stored_observations import COLUMNS, StoredClient, observation_batch
 from netwatch.store.tables import FLOW
 from netwatch.store.views import FACT_TABLES, Views
 

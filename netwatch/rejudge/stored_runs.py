@@ -29,12 +29,12 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.hour_rows import add_judged
 from netwatch.store.incident_rows import remove_incidents, store_incidents
+from netwatch.store.observation_rows import StoredClient, stored_client
 from netwatch.store.run_rows import VersionHashes, version_with
-from netwatch.store.stored_observations import StoredClient, stored_client
 from netwatch.store.views import FACT_TABLES
 
 if TYPE_CHECKING:
-    from netwatch.privacy.options import Sealing
+    from netwatch.privacy import Sealing
 
 ROWS = 100
 """Incidents that are fetched at a time; a record has some 10 kB."""

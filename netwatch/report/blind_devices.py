@@ -4,7 +4,7 @@ could not be read, and how many contacts with the apps of a ban such flows could
 Each record has the flows of each device, so that a long period of a large network has very many. So
 much of them is read as takes seconds, evenly over the period, and the report says of how many.
 
-The bound is the one of `netwatch.coverage.hidden_bound`, from these flows and from the incidents of
+The bound is the one of `netwatch.coverage.missing`, from these flows and from the incidents of
 the ban.
 """
 
@@ -18,7 +18,7 @@ from sqlalchemy import func, select, tuple_
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.verdict import Ban
-from netwatch.coverage.hidden_bound import LEVEL, DeviceFlows, NoBound, hidden_bound
+from netwatch.coverage.missing import LEVEL, DeviceFlows, NoBound, hidden_bound
 from netwatch.report.counting import Naming
 from netwatch.report.covering import concerns
 from netwatch.report.reading import Incident, Span

@@ -20,7 +20,7 @@ from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban, BanTexts
 from netwatch.coverage.judged import QUARTERS, bits_or, runs
 from netwatch.formats.values import rfc3339
-from netwatch.privacy.options import PseudonymKey, key_id_of, pseudonym
+from netwatch.privacy import PseudonymKey, key_id_of, pseudonym
 from netwatch.report import counting, covering, reading
 from netwatch.report.answer import Violation, Visible, answer
 from netwatch.report.blind_devices import blind_devices, bound_of, counted_devices

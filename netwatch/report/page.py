@@ -12,8 +12,13 @@ from datetime import date
 from pathlib import Path
 
 from netwatch.charts import FOLDER as CHARTS
-from netwatch.charts.before_after import NetworkChange, Seen, before_after
-from netwatch.charts.coverage import NetworkCoverage, coverage_picture
+from netwatch.charts.coverage import (
+    NetworkChange,
+    NetworkCoverage,
+    Seen,
+    before_after,
+    coverage_picture,
+)
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.picture import Picture, Size, dark_rules
 from netwatch.charts.render import Renderer
@@ -23,7 +28,7 @@ from netwatch.core.installing import install_command
 from netwatch.core.text import escaped
 from netwatch.language.language import Language, language
 from netwatch.report import labels, tables, words
-from netwatch.report.first_page import Summary, summary
+from netwatch.report.labels import Summary, summary
 from netwatch.report.tables import Grid
 from netwatch.report.values import BanReport, Coverage, Report
 

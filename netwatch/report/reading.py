@@ -28,7 +28,7 @@ from netwatch.core.verdict import Ban, BanPeriod
 from netwatch.inventory.networks import BUILT_IN
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import fleet_sensors
-from netwatch.store.case_pages import has_cases
+from netwatch.store.cases import has_cases
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.erasing import is_erasure
 from netwatch.store.views import shown_incidents, streamed

@@ -1,4 +1,4 @@
-"""The contract between delivery and the sinks.
+"""The contract between delivery and the sinks: what a sink gets, and what it says of it.
 
 A sink delivers alerts to one receiver. It knows the receiver's protocol and nothing else: it has no
 queue, does not retry and starts no thread; all of that is done by `netwatch.delivery.worker`, which
@@ -18,7 +18,7 @@ delivered:
 - `BatchRefusedError`: the receiver will never accept these alerts in one batch. The batch is split
   until the alert at fault is found.
 
-The order of verdicts and severities, by which outputs filter and digests sort alerts, is here too.
+Alerts rank by verdict and severity: delivery filters by that, and sinks for people sort by it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

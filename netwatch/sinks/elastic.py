@@ -111,7 +111,7 @@ class ElasticSink:
                 # Some receivers omit the items if all of them succeeded.
                 return [Delivered("no errors")] * len(alerts)
             raise UnavailableError(f"{len(results)} results for a bulk of {len(alerts)} alerts")
-        return [_outcome(*each) for each in zip(statuses, results, strict=True)]
+        return [_outcome(*pair) for pair in zip(statuses, results, strict=True)]
 
     def _post(self, body: bytes) -> Response:
         headers = {"Content-Type": "application/x-ndjson", **self._authentication_headers()}

@@ -22,8 +22,14 @@ from netwatch.core.tls_sockets import client_context, describe_error
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import DURATION
 from netwatch.sinks.base import BatchRefusedError, MisconfiguredError, UnavailableError
-from netwatch.sinks.options import url_of
-from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions, cleartext_warning, insecure_key
+from netwatch.sinks.options import (
+    TLS,
+    TLS_MEANING,
+    TlsOptions,
+    cleartext_warning,
+    insecure_key,
+    url_of,
+)
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -63,7 +69,7 @@ class HttpOptions:
         if self.tls and is_clear:
             fields.add_problem("tls", "'tls' needs an 'url' that starts with https")
         # A proxy forwards such a request, which it can read.
-        hosts = [urlsplit(each).hostname or "" for each in (url, self.proxy) if each]
+        hosts = [urlsplit(address).hostname or "" for address in (url, self.proxy) if address]
         credential = credential if is_clear else ""
         warning = cleartext_warning(fields, self.insecure, credential, hosts, "use https")
         return replace(self, url=url, warning=warning)
@@ -139,7 +145,7 @@ class HttpClient:
 
         options, tls = self._options, self._options.tls or TlsOptions()
         is_secure, is_proxy_secure = (
-            each.startswith("https:") for each in (options.url, options.proxy)
+            address.startswith("https:") for address in (options.url, options.proxy)
         )
         made = PoolOptions(
             tls.context() if is_secure else None,

@@ -27,9 +27,15 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
-from netwatch.sinks.options import only_secrets, parse_host_port
+from netwatch.sinks.options import (
+    TLS_FILES,
+    TlsFiles,
+    cleartext_warning,
+    insecure_key,
+    only_secrets,
+    parse_host_port,
+)
 from netwatch.sinks.secrets import SECRET, Secret
-from netwatch.sinks.tls import TLS_FILES, TlsFiles, cleartext_warning, insecure_key
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 """The SASL mechanisms that librdkafka supports without further libraries."""

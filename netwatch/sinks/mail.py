@@ -39,10 +39,17 @@ from netwatch.sinks.base import (
     Retry,
     UnavailableError,
 )
-from netwatch.sinks.options import Credentials, check_credentials, host_port, only_secrets
+from netwatch.sinks.options import (
+    TLS,
+    TLS_MEANING,
+    Credentials,
+    TlsOptions,
+    check_credentials,
+    host_port,
+    only_secrets,
+)
 from netwatch.sinks.secrets import Secret
 from netwatch.sinks.templates import digest_line, digest_order, digest_title
-from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions
 
 _T = TypeVar("_T")
 
@@ -256,9 +263,9 @@ class MailSink:
         """Send one message to the recipients of the alerts. Raises as `in_session` does."""
         configured = self._options.recipients
         wanted = alerts[0].recipients or configured
-        refused = {each: "is no longer configured" for each in wanted if each not in configured}
+        refused = {name: "is no longer configured" for name in wanted if name not in configured}
         deferred: dict[str, str] = {}
-        recipients = [each for each in wanted if each in configured]
+        recipients = [name for name in wanted if name in configured]
         for recipient, (code, text) in self._send_to(alerts, recipients).items():
             reasons = refused if _is_permanent(code) else deferred
             reasons[recipient] = reply_text(code, text)

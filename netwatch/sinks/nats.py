@@ -36,14 +36,18 @@ from netwatch.sinks.base import (
 )
 from netwatch.sinks.options import (
     FILE,
+    TLS,
+    TLS_MEANING,
     Credentials,
+    TlsOptions,
     check_credentials,
+    cleartext_warning,
     first_present,
+    insecure_key,
     only_secrets,
     url_of,
 )
 from netwatch.sinks.secrets import SECRET, Secret
-from netwatch.sinks.tls import TLS, TLS_MEANING, TlsOptions, cleartext_warning, insecure_key
 
 
 class Loop(asyncio.SelectorEventLoop):

@@ -29,14 +29,13 @@ from netwatch.sinks.base import (
     OutgoingAlert,
     UnavailableError,
 )
-from netwatch.sinks.redaction import redact
-from netwatch.sinks.sample_alert import sample_alert
-from netwatch.sinks.secrets import SECRET, Secret
+from netwatch.sinks.secrets import SECRET, Secret, redact
 from netwatch.sinks.templates import (
     MessageTemplate,
     digest_order,
     digest_title,
     plain,
+    sample_alert,
     template_file,
 )
 

@@ -1,34 +1,49 @@
-"""Templates of Jinja2 that an administrator writes for notifications and webhooks.
+"""An alert as text for people: the lines of a digest, and templates of Jinja2 that an administrator
+writes for notifications and webhooks. Both are tried with the record of a test alert.
 
 A template is rendered in the sandbox of Jinja2: it reaches the values that it is given and nothing
 else. Names of an alert come from packets, so what they contain must not become markup or address
 people: the filter `plain` replaces every character that chat services read as markup, a mention or
 a link by a look-alike. Notifications apply it to all values; a webhook's template, which mostly
 makes JSON (`tojson`), says where.
-
-The lines for people that mail and notifications have in common are here too.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwatch.core.alert import AlertRecord, note
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import Key, Kind
 from netwatch.core.installing import install_command
 from netwatch.core.user_yaml import Fields, read_trusted_file
 from netwatch.core.value_kinds import TEXT
+from netwatch.sinks.base import severity_rank, verdict_rank
 
 if TYPE_CHECKING:
     from jinja2 import Template
-from collections import Counter
-from collections.abc import Iterable
-
-from netwatch.core.alert import AlertRecord, note
-from netwatch.sinks.base import severity_rank, verdict_rank
 
 _MAX_NAMES = 3
+
+MAX_TEMPLATE = 65_536
+"""Bytes of a template."""
+
+MAX_RENDERED = 1 << 20
+"""Characters of what a template makes; a longer text is refused."""
+
+# Full-width forms, and quotation marks for backticks: they look alike and mean nothing.
+_LOOK_ALIKES = str.maketrans(
+    {
+        **{character: chr(ord(character) + 0xFEE0) for character in "@<>*_~|[]#&\\{}"},
+        "`": "\u2019",
+    }
+)
+
+MARK = "netwatch-test"
+"""The id of app, ban and device in a test alert."""
 
 
 def digest_title(records: Iterable[AlertRecord]) -> str:
@@ -86,21 +101,6 @@ def digest_line(record: AlertRecord) -> str:
 def printable(text: str) -> str:
     """Text in which characters that could break the line or hide others are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-MAX_TEMPLATE = 65_536
-"""Bytes of a template."""
-
-MAX_RENDERED = 1 << 20
-"""Characters of what a template makes; a longer text is refused."""
-
-# Full-width forms, and quotation marks for backticks: they look alike and mean nothing.
-_LOOK_ALIKES = str.maketrans(
-    {
-        **{character: chr(ord(character) + 0xFEE0) for character in "@<>*_~|[]#&\\{}"},
-        "`": "\u2019",
-    }
-)
 
 
 def plain(value: Any) -> str:
@@ -175,3 +175,77 @@ def _compiled(text: str, escapes: bool) -> "Template":
     except TemplateError as error:
         line = getattr(error, "lineno", 0)
         raise NetwatchError(f"is no template: line {line}: {error}") from None
+
+
+def sample_alert(now: float, sensor: str, version: str) -> dict[str, Any]:
+    """The record of a test alert with every field, at the time `now` in s since the epoch."""
+    time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    explanation = "test of an output, no incident"
+    return {
+        "schema": "netwatch.alert/1",
+        "id": f"test-{int(now * 1000):x}",
+        "status": "closed",
+        "verdict": "exempt",
+        "severity": "low",
+        "confidence": "possible",
+        "kind": {"value": "lookup", "reasons": [explanation]},
+        "outcome": "unknown",
+        "blocked_by": [],
+        "confidence_reasons": [],
+        "contradictions": [],
+        "candidates": [],
+        "first_seen": time,
+        "last_seen": time,
+        "duration": 0.0,
+        "app": {"id": MARK, "name": "netwatch test", "vendor": MARK},
+        "ban": {
+            "id": MARK,
+            "authority": explanation,
+            "legal_basis": "",
+            "from": None,
+            "until": None,
+            "review": None,
+            "basis": "",
+        },
+        "exemption": None,
+        "device": {
+            "id": MARK,
+            "ip": "192.0.2.1",
+            "mac": None,
+            "hostname": None,
+            "owner": None,
+            "class": "service",
+        },
+        "network": {"name": MARK, "class": "service", "authority": "", "vlan": None},
+        "destinations": [
+            {"ip": "198.51.100.1", "port": 443, "asn": None, "as_org": None, "country": None}
+        ],
+        "names": ["test.example"],
+        "evidence": [
+            {
+                "time": time,
+                "type": "tls-sni",
+                "name": "test.example",
+                "rule": {"text": explanation, "file": "", "line": 0, "sources": []},
+                "role": "exclusive",
+                "source": MARK,
+                "packet": 1,
+                "count": 1,
+                "app_only": False,
+                "raw": "test.example",
+                "chain": [],
+                "answer": None,
+                "tls": None,
+            }
+        ],
+        "counts": {
+            "lookups": 0,
+            "handshakes": 1,
+            "flows": 0,
+            "bytes_out": 0,
+            "bytes_in": 0,
+            "outcomes": {"reached": 0, "attempted": 0, "blocked": 0, "unknown": 1},
+        },
+        "community_ids": [],
+        "sensor": {"name": sensor, "version": version},
+    }

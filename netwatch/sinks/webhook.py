@@ -34,9 +34,8 @@ from netwatch.sinks.options import (
     first_present,
     only_secrets,
 )
-from netwatch.sinks.sample_alert import sample_alert
 from netwatch.sinks.secrets import SECRET, Secret, parse_secret
-from netwatch.sinks.templates import MessageTemplate, template_file
+from netwatch.sinks.templates import MessageTemplate, sample_alert, template_file
 
 CONTENT_TYPE = "application/json"
 """The default content type of what a template makes."""

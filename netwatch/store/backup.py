@@ -26,8 +26,8 @@ from netwatch.core.private_files import give_to_owner
 from netwatch.core.system.files import O_CLOEXEC
 from netwatch.store.database import FILE, server_url
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.opening import UseLock
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
 
 ATTEMPTS = 20
 """How often the catalogue is copied again because compaction replaced files meanwhile."""

@@ -44,7 +44,7 @@ from netwatch.core.alert import UNHEARD, AlertRecord
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import epoch_ns
 from netwatch.inventory.networks import BUILT_IN
-from netwatch.privacy.options import key_id_of
+from netwatch.privacy import key_id_of
 
 INVENTORY = "inventory"
 """The source of the binding of a device that an inventory names."""

@@ -266,3 +266,27 @@ def _seen_by(member: Member, members: Sequence[Member]) -> dict[str, Any]:
         "community_ids": len(member.community_ids),
         "shared_community_ids": len(member.community_ids & others),
     }
+
+
+def case_values(case: Case, gap: int) -> dict[str, Any]:
+    """The row of a case in the catalogue."""
+    record = case.record
+    return {
+        "id": case.id,
+        "status": record["status"],
+        "verdict": record["verdict"],
+        "confidence": record["confidence"],
+        "kind": record["kind"]["value"],
+        "outcome": record["outcome"],
+        "app": record["app"]["id"],
+        "ban": record["ban"]["id"],
+        "device": record["device"]["id"] or "",
+        "network": record["network"]["name"] or "",
+        "joined_by": case.joined_by or "",
+        "sensors": case.sensors,
+        "incidents": len(case.members),
+        "first_seen": case.first_seen,
+        "last_seen": case.last_seen,
+        "gap": gap,
+        "record": case_line(case),
+    }

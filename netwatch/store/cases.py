@@ -1,4 +1,5 @@
-"""Cases: the incidents of all sensors, those that are the same contact seen by several as one.
+"""Cases: the incidents of all sensors, those that are the same contact seen by several as one; how
+they are stored, and how they are read, a page at a time, by id and by filter.
 
 What belongs together is decided by `netwatch.store.case_members`, and written with the incidents in
 one transaction by `netwatch.store.case_rows`, so that any order of arrival, and any repetition,
@@ -9,27 +10,38 @@ those of sensors of its own. Incidents can only be one case where they have a wo
 transaction locks the words of all incidents that it looks at before it decides, and looks again
 with what it had not locked. A lock is an advisory one of the database, until the end of the
 transaction.
+
+A page begins behind the last row of the one before it, as those of incidents do
+(`netwatch.store.incident_pages`).
 """
 
+import json
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, Row, func, insert, or_, select, text, tuple_
 
 from netwatch.core.alert import AlertRecord
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_members import Key, Member
-from netwatch.store.case_neighbours import Neighbours, StoredState, stored_states
-from netwatch.store.case_rows import stored_words, write_members
+from netwatch.store.case_rows import (
+    Neighbours,
+    StoredState,
+    stored_states,
+    stored_words,
+    write_members,
+)
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
-from netwatch.store.incident_rows import write_incidents
+from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
+from netwatch.store.incident_rows import SORTS, write_incidents
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
-from netwatch.store.statements import chunks
+from netwatch.store.statements import Filter, chunks, is_device, name_matches
+from netwatch.store.views import streamed
 
 MAX_LOCKS = 2000
 """Words that one transaction locks. The server has room for some 6,400 locks of all transactions,
@@ -44,6 +56,12 @@ MAX_OFFSET = 366 * 86_400 * 10**9
 """How far a clock may be off (ns) to be corrected as far."""
 
 _version = lru_cache(256)(VersionHashes)
+
+FILTERED = (*SORTS, "device", "joined_by")
+"""The columns that a filter has words of."""
+
+_NAMES = ("id", "first_seen", "last_seen", "record", "sensors")
+_COLUMNS = tuple(tables.fleet_case.c[name] for name in _NAMES)
 
 
 class WordLocks:
@@ -71,7 +89,7 @@ class WordLocks:
 
 @dataclass(frozen=True, slots=True)
 class SensorAlert:
-    """An alert of a sensor: its record, which `netwatch.store.sensor_alerts` has let pass, and that
+    """An alert of a sensor: its record, which `netwatch.fleet.sensor_records` let pass, and that
     record as its line of JSON, without the end. `clock_offset` is how far the sensor's clock was
     ahead of the one here (ns); it counts as `MAX_OFFSET` where it is greater."""
 
@@ -135,7 +153,8 @@ def _store(
     if not changed:
         return 0
     counts = write_incidents(
-        connection, ((each.run, each.record, each.line) for each in changed if each.run is not None)
+        connection,
+        ((member.run, member.record, member.line) for member in changed if member.run is not None),
     )
     write_members(connection, near, words)
     counts.write(connection)
@@ -150,10 +169,10 @@ def _changed(connection: Connection, offered: Mapping[Key, Member]) -> list[Memb
         for key, member in offered.items()
         if (newest := _newest(key[0], stored.get(key), member)) is not None
     ]
-    runs = sensor_runs(connection, {_source(each) for each in changed if each.run is None})
+    runs = sensor_runs(connection, {_source(member) for member in changed if member.run is None})
     return [
-        each if each.run is not None else each.placed(runs[_source(each)], each.case)
-        for each in changed
+        member if member.run is not None else member.placed(runs[_source(member)], member.case)
+        for member in changed
     ]
 
 
@@ -235,4 +254,142 @@ def _hashes(record: Mapping[str, Any]) -> VersionHashes:
         said("signatures") or "",
         said("bans") or "",
         said("configuration") or "",
+    )
+
+
+def case_page(
+    catalogue: Catalogue,
+    wanted: IncidentFilter,
+    after: Cursor | None = None,
+    *,
+    size: int = PAGE,
+    timeout: float | None = None,
+) -> IncidentPage:
+    """A page of cases, the newest first. Raises `NetwatchError`, and `QueryTimeoutError` after
+    `timeout` s."""
+    case, member = tables.fleet_case.c, tables.fleet_case_incident.c
+    statement = select(*_COLUMNS)
+    if wanted.since is not None:
+        statement = statement.where(case.first_seen >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(case.first_seen < wanted.until)
+    for name in FILTERED:
+        if words := getattr(wanted, name):
+            statement = statement.where(case[name].in_(sorted(words)))
+    if wanted.seen > 1:
+        statement = statement.where(case.sensors >= wanted.seen)
+    if wanted.sensor:
+        seen = select(member.case).where(
+            member.case == case.id, member.sensor.in_(sorted(wanted.sensor))
+        )
+        statement = statement.where(seen.exists())
+    if after is not None:
+        place = tuple_(after.first_seen, after.id)
+        statement = statement.where(tuple_(case.first_seen, case.id) < place)
+    statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(size + 1)
+    with catalogue.database.reading(timeout) as connection:
+        rows = [_row(row) for row in connection.execute(statement)]
+    return IncidentPage.of(rows, size)
+
+
+def _row(row: Row[Any]) -> IncidentRow:
+    return IncidentRow(row.id, row.first_seen, row.last_seen, row.record, sensors=row.sensors)
+
+
+def case_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
+    """The case with an id. The id that it had before an earlier incident came, and the ids of its
+    incidents, lead to it as well. Raises `NetwatchError`."""
+    case, member = tables.fleet_case.c, tables.fleet_case_incident.c
+    with catalogue.database.reading() as connection:
+        row = connection.execute(select(*_COLUMNS).where(case.id == identity)).first()
+        if row is None:
+            names = or_(member.begins == identity, member.incident == identity)
+            of_member = select(member.case).where(names).order_by(member.first_seen).limit(1)
+            found = connection.execute(of_member).scalar()
+            if found is not None:
+                row = connection.execute(select(*_COLUMNS).where(case.id == found)).first()
+    return None if row is None else _row(row)
+
+
+def cases_of_incident(catalogue: Catalogue, incident: str) -> list[str]:
+    """The ids of the cases that an incident is in: one for each sensor that has it, at most."""
+    member = tables.fleet_case_incident.c
+    statement = select(member.case).where(member.incident == incident).distinct()
+    with catalogue.database.reading() as connection:
+        return sorted(connection.execute(statement).scalars())
+
+
+def open_cases(catalogue: Catalogue, *, timeout: float | None = None) -> Mapping[str, int]:
+    """How many cases are not closed, by verdict."""
+    case = tables.fleet_case.c
+    statement = (
+        select(case.verdict, func.count())
+        .where(case.status.in_(("open", "update")))
+        .group_by(case.verdict)
+    )
+    with catalogue.database.reading(timeout) as connection:
+        return {verdict: int(count) for verdict, count in connection.execute(statement)}
+
+
+def case_counts(
+    catalogue: Catalogue, *, timeout: float | None = None
+) -> Mapping[tuple[str, str], int]:
+    """How many cases there are, by ban and verdict. It reads an index of all cases. Raises
+    `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    case = tables.fleet_case.c
+    statement = select(case.ban, case.verdict, func.count()).group_by(case.ban, case.verdict)
+    with catalogue.database.reading(timeout) as connection:
+        return {(ban, verdict): int(count) for ban, verdict, count in connection.execute(statement)}
+
+
+def has_cases(catalogue: Catalogue) -> bool:
+    """Whether a store has any case."""
+    with catalogue.database.reading() as connection:
+        return connection.execute(select(tables.fleet_case.c.id).limit(1)).first() is not None
+
+
+def is_centre(catalogue: Catalogue) -> bool:
+    """Whether a store is that of a centre: it has a case, or a sensor that was enrolled."""
+    enrolled = select(tables.fleet_sensor.c.name).where(tables.fleet_sensor.c.enrolled.is_not(None))
+    with catalogue.database.reading() as connection:
+        return any(
+            connection.execute(statement.limit(1)).first() is not None
+            for statement in (select(tables.fleet_case.c.id), enrolled)
+        )
+
+
+def cases(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
+    """The records of cases by filter, each as its line of JSON, in the order of time."""
+    case = tables.fleet_case.c
+    statement = select(case.record)
+    if wanted.since is not None:
+        statement = statement.where(case.last_seen >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(case.first_seen < wanted.until)
+    for column, words in (
+        (case.app, wanted.apps),
+        (case.ban, wanted.bans),
+        (case.network, wanted.networks),
+        (case.verdict, wanted.verdicts),
+    ):
+        if words:
+            statement = statement.where(column.in_(sorted(words)))
+    found = 0
+    for (line,) in streamed(catalogue, statement.order_by(case.first_seen, case.id)):
+        if (wanted.device or wanted.names) and not _matches(json.loads(line), wanted):
+            continue
+        yield line
+        found += 1
+        if found == wanted.limit:
+            return
+
+
+def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
+    if wanted.device and not (
+        is_device(wanted.device, record["device"])
+        or any(seen["device"] == wanted.device for seen in record["seen_by"])
+    ):
+        return False
+    return not wanted.names or any(
+        name_matches(pattern, name) for pattern in wanted.names for name in record["names"]
     )

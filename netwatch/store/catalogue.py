@@ -21,14 +21,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.coverage.judged import HourCounts
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue_clients import (
-    ClientAddress,
-    ClientKey,
-    add_clients,
-    find_clients,
-)
-from netwatch.store.database import Database, open_database
-from netwatch.store.fact_files import FactFiles
+from netwatch.store.database import Database
 from netwatch.store.hour_rows import (
     Losses,
     add_hours,
@@ -38,13 +31,17 @@ from netwatch.store.hour_rows import (
     store_losses,
 )
 from netwatch.store.incident_rows import store_incidents
-from netwatch.store.options import StoreOptions
-from netwatch.store.run_rows import VersionHashes, note_heard, supersede, version_with
+from netwatch.store.run_rows import (
+    ClientAddress,
+    ClientKey,
+    VersionHashes,
+    add_clients,
+    find_clients,
+    note_heard,
+    supersede,
+    version_with,
+)
 from netwatch.store.statements import chunks
-from netwatch.store.tables import NAMED_SINCE
-
-HOURS_SINCE = 6
-"""The version of the tables that has hours; they are counted from the facts of an older store."""
 
 REMEMBERED = 262_144
 """Clients whose number is remembered."""
@@ -89,33 +86,6 @@ class Catalogue:
         self.database = database
         self._numbers: dict[tuple[str, ClientKey], int] = {}
         self._last_entry: int | None = None
-
-    @classmethod
-    def open(cls, options: StoreOptions, *, create: bool = False) -> Self:
-        """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError`
-        for a place that is not for a catalogue, and `NetwatchError` where there is none or it
-        cannot be opened. Every method raises `NetwatchError` where the database fails."""
-        catalogue = cls(open_database(options, create=create))
-        if catalogue.has_older_files():
-            from netwatch.store.renaming import rename_flows
-
-            try:
-                rename_flows(catalogue, options)
-            except BaseException:
-                catalogue.close()
-                raise
-        migrated_from = catalogue.database.migrated_from
-        if migrated_from is not None and migrated_from < HOURS_SINCE:
-            from netwatch.store.hour_counting import fill_hours
-
-            fill_hours(catalogue, FactFiles(options.path))
-        return catalogue
-
-    def has_older_files(self) -> bool:
-        """Whether files of facts may be of an older netwatch, whose flows have to be renamed."""
-        with self.database.reading() as connection:
-            found = connection.execute(select(tables.store.c.format)).scalar_one()
-        return int(found) < NAMED_SINCE
 
     def close(self) -> None:
         """Close the connections."""

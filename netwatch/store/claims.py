@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.message import AddressClaim, Packet
-from netwatch.privacy.options import is_sealed
+from netwatch.privacy import is_sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netwatch.privacy.options import SealedError, Sealing
+from netwatch.privacy import SealedError, Sealing
 from netwatch.store.fact_tables import FactRemoval
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Engine,
+    MetaData,
     create_engine,
     event,
     insert,
@@ -67,17 +68,19 @@ _ADVISORY_LOCK = 0x6E77_7374  # "nwst"
 _WRITES = {"netwatch_writes": True}
 
 
-def _create_statements() -> str:
-    """The statements that create the tables in SQLite, separated by semicolons."""
+def create_statements(metadata: MetaData) -> str:
+    """The statements that create tables in SQLite, separated by semicolons."""
     dialect = sqlite_dialect.dialect()
     statements: list[str] = []
-    for table in tables.metadata.sorted_tables:
+    for table in metadata.sorted_tables:
         statements.append(str(CreateTable(table).compile(dialect=dialect)))
         statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
     return ";".join(statements)
 
 
-KIND = FileKind("catalogue", 0x4E577374, tables.SCHEMA_VERSION, _create_statements())  # "NWst"
+KIND = FileKind(
+    "catalogue", 0x4E577374, tables.SCHEMA_VERSION, create_statements(tables.metadata)
+)  # "NWst"
 """How the SQLite file of a catalogue is recognised, and its tables."""
 
 

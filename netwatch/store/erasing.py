@@ -37,7 +37,7 @@ from netwatch.store.statements import chunks
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
-    from netwatch.privacy.options import Sealing
+    from netwatch.privacy import Sealing
 
 _PERSONAL_TABLES = (
     tables.client,

@@ -10,7 +10,7 @@ AES, by a key that is random for each capture and is in the memory of its record
 one flow have the same number, which is all that is needed to join them; nothing else follows from
 it, neither of a flow nor of two. What a sensor sent gets its numbers from its centre, by a key of
 the centre, whatever the sensor made of them. The numbers of files of an older netwatch are replaced
-when the store is brought up to date (`netwatch.store.renaming`).
+when the store is brought up to date (`netwatch.store.opening`).
 """
 
 from array import array

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LOOKUPS
-from netwatch.coverage.flow_visibility import NOT_COUNTED, visibilities
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, NOT_COUNTED, visibilities
 from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
-from netwatch.coverage.visibility import FLOW_RECORD_LOGS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +29,7 @@ from sqlalchemy import select
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import read_file
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
@@ -266,8 +266,6 @@ def fill_hours(catalogue: Catalogue, files: FactFiles, hides: Hides | None = Non
         return 0
     captures, networks = _captures(catalogue, wanted), _networks(catalogue)
     counters = {run: HourCounter(hides) for run in wanted}
-    from netwatch.store.fact_tables import read_file
-
     # Names come first: they say of which flows the name hides another.
     for table in FACTS:
         for file in catalogue.files(table):

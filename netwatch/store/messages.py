@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netwatch.formats.values import json_line
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.hour_counting import Hides
 from netwatch.store.hour_rows import Losses
-from netwatch.store.run_rows import VersionHashes
+from netwatch.store.run_rows import ClientAddress, VersionHashes
 
 if TYPE_CHECKING:
     import pyarrow as pa

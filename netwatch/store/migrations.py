@@ -98,7 +98,7 @@ def _add_named(connection: Connection) -> None:
 
 def _rename_flows(connection: Connection) -> None:
     """Version 9: flows have names that say nothing of their ends. The files of facts are written
-    anew after this step (`netwatch.store.renaming`), by a key that is there until that is done."""
+    anew after this step (`netwatch.store.opening`), by a key that is there until that is done."""
     kind = tables.store.c.flow_key.type.compile(connection.dialect)
     connection.execute(text(f"ALTER TABLE store ADD COLUMN flow_key {kind}"))
 

@@ -1,20 +1,36 @@
-"""The person that is to be erased: by what she is known, and where that is mentioned.
+"""A person that a store has something of: by what she is known, where that is mentioned, and of
+whom a pseudonym is.
 
 Some words are hers alone: ids, MAC addresses, host names, pseudonyms. An address may have been hers
 for a time only, so a mention of it counts at these times. Words are found as whole words in any
 text, whatever it is in: a host name as a label of a name, an address in a list or reversed in the
 name of a PTR query (RFC 1035 section 3.5, RFC 3596 section 2.5), a MAC address in each of its
 spellings.
+
+A pseudonym is taken back by the key that made it. It is a hash, so all devices that it may be of
+are tried: those of the inventory, the clients of the store, and all addresses of the configured
+networks. Each time is noted in the journal before anything is said.
 """
 
 import ipaddress
+import json
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from netwatch.core.addresses import parse_ip, parse_mac
+from sqlalchemy import insert, select
+
+from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.core.alert import EVIDENCE_KEYS
+from netwatch.core.errors import NetwatchError
+from netwatch.inventory.entry_table import Entry
+from netwatch.inventory.networks import Scope
+from netwatch.privacy import Keyring, SealedError, Sealing, key_id_of, pseudonym
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +43,12 @@ _PLACES = frozenset({"source", *EVIDENCE_KEYS})
 does not make what is in it hers."""
 
 ALWAYS: Span = (-(1 << 63), (1 << 63) - 1)
+
+MAX_TRIED = 1 << 20
+"""Addresses of a network that are tried; of a larger one, only those that are stored are."""
+
+NOBODYS = frozenset({"0.0.0.0", "::"})
+"""What devices have as their address until they get one."""
 
 
 class Person:
@@ -47,7 +69,7 @@ class Person:
         self.words = frozenset(words)
         self.addresses = {ip: joined(spans) for ip, spans in (addresses or {}).items()}
         self.numbers = frozenset(numbers)
-        self.shared = {each: joined(spans) for each, spans in (shared or {}).items()}
+        self.shared = {number: joined(spans) for number, spans in (shared or {}).items()}
 
     @cached_property
     def always(self) -> str:
@@ -75,7 +97,7 @@ class Person:
             if any(first <= until and since <= last for first, last in spans)
         ]
         compiled = [re.compile(pattern) for pattern in patterns]
-        return any(each.search(text) for text in _texts(value) for each in compiled)
+        return any(pattern.search(text) for text in _texts(value) for pattern in compiled)
 
     def rows(self, table: "pa.Table", time: str) -> "pa.Array":
         """Which rows of facts are hers, or mention her, as booleans. The column `time` has their
@@ -146,7 +168,7 @@ def _address(text: str) -> str:
 def _escaped(text: str) -> str:
     """A text as a regular expression. RE2 knows no escape of letters and of characters beyond
     ASCII."""
-    return "".join(f"\\{each}" if each.isascii() and not each.isalnum() else each for each in text)
+    return "".join(f"\\{c}" if c.isascii() and not c.isalnum() else c for c in text)
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -193,3 +215,138 @@ def _mentions(column: "pa.ChunkedArray", pattern: str) -> "pa.Array":
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     found = compute.match_substring_regex(encoded.dictionary.cast(pa.string()), pattern)
     return compute.fill_null(found.take(encoded.indices), False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClient:
+    """A client. `ip` and `mac` are None for one that is sealed and that no key reads, `sensor` for
+    one that several sensors may have seen."""
+
+    number: int
+    sensor: str | None
+    ip: str | None
+    mac: str | None
+    network: str | None
+    network_class: str | None
+    pseudonym: str | None
+
+
+def stored_clients(catalogue: Catalogue, sealing: Sealing | None) -> Iterator[StoredClient]:
+    """All clients. Raises `NetwatchError`."""
+    with catalogue.database.reading() as connection:
+        rows = connection.execute(select(tables.client)).all()
+    for row in rows:
+        ip, mac = row.ip, row.mac
+        if row.sealed is not None and sealing is not None:
+            try:
+                identity = sealing.unseal_client(bytes(row.sealed))
+            except SealedError:
+                pass
+            else:
+                ip, mac = identity.ip, identity.mac
+        yield StoredClient(
+            row.number, row.sensor, ip, mac, row.network, row._mapping["class"], row.pseudonym
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a pseudonym is of: the name of the network, what the pseudonym was made of (an id, a MAC
+    or an address), and what is known beside it. Where several `sensors` know it, each may speak of
+    another device, if their sites call their networks alike."""
+
+    network: str
+    identity: str
+    ips: tuple[str, ...] = ()
+    macs: tuple[str, ...] = ()
+    hostname: str | None = None
+    owner: str | None = None
+    sensors: tuple[str, ...] = ()
+
+
+def write_journal(catalogue: Catalogue, user: str, text: str, reason: str) -> None:
+    """Note that somebody asks of whom a pseudonym is. Raises `NetwatchError`."""
+    detail = json.dumps({"pseudonym": text, "reason": reason}, ensure_ascii=False)
+    with catalogue.database.writing() as connection:
+        connection.execute(
+            insert(tables.journal).values(
+                time=time.time_ns(), user=user, action="identify", detail=detail
+            )
+        )
+
+
+def identify(
+    text: str,
+    keys: Keyring,
+    entries: Iterable[Entry],
+    clients: Iterable[StoredClient],
+    scopes: Iterable[Scope],
+) -> Identity | None:
+    """Who a pseudonym is of; None where that is not found. Raises `NetwatchError` for a text that
+    is none, and for one of a key that is not at hand."""
+    key_id = key_id_of(text)
+    if key_id is None:
+        raise NetwatchError(f"'{text}' is not a pseudonym, like p3f9a-k7q2m5xw4n6b3c2d")
+    key = keys.named(key_id)
+    if key is None:
+        raise NetwatchError(
+            f"{text} was made by the key {key_id}, which is not in the configuration (privacy:"
+            " key, previous)"
+        )
+    devices, known, places = list(entries), list(clients), list(scopes)
+    networks = {scope.network.name for scope in places}
+    networks |= {client.network or "" for client in known}
+    for network, identity in _candidates(devices, known, places, networks):
+        if pseudonym(key, network, identity) == text:
+            return _described(network, identity, devices, known)
+    return None
+
+
+def _candidates(
+    entries: list[Entry], clients: list[StoredClient], scopes: list[Scope], networks: set[str]
+) -> Iterator[tuple[str, str]]:
+    """Whatever the pseudonym may be of: network and identity."""
+    for entry in entries:
+        found = [entry.id, *map(ip_text, entry.ips)]
+        found += map(mac_text, entry.macs)
+        yield from ((network, name) for network in sorted(networks) for name in found)
+    for client in clients:
+        for identity in (client.ip, client.mac):
+            if identity is not None:
+                yield from ((network, identity) for network in sorted(networks))
+    for scope in scopes:
+        for span in scope.ranges:
+            if span.num_addresses <= MAX_TRIED:
+                yield from ((scope.network.name, str(address)) for address in span)
+
+
+def _described(
+    network: str, identity: str, entries: list[Entry], clients: list[StoredClient]
+) -> Identity:
+    """What is known of a device by its id, MAC or address."""
+    ips, macs, sensors = set[str](), set[str](), set[str]()
+    hostname = owner = None
+    for entry in entries:
+        own = {entry.id, *map(ip_text, entry.ips)}
+        own |= set(map(mac_text, entry.macs))
+        if identity in own:
+            ips |= set(map(ip_text, entry.ips))
+            macs |= set(map(mac_text, entry.macs))
+            hostname, owner = hostname or entry.hostname, owner or entry.owner
+    own_macs = frozenset(macs)
+    for client in clients:
+        # The same address in another network is of somebody else.
+        is_there = client.ip == identity and (client.network or "") == network
+        if client.ip and (is_there or client.mac == identity or client.mac in own_macs):
+            ips |= {client.ip} - NOBODYS
+            macs |= {client.mac} if client.mac else set()
+            sensors |= {client.sensor} if client.sensor else set()
+    return Identity(
+        network,
+        identity,
+        tuple(sorted(ips)),
+        tuple(sorted(macs)),
+        hostname,
+        owner,
+        tuple(sorted(sensors)),
+    )

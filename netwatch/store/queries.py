@@ -22,6 +22,12 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.observation_rows import (
+    COLUMNS,
+    StoredClient,
+    observation_batch,
+    stored_client,
+)
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import (
     Filter,
@@ -29,12 +35,6 @@ from netwatch.store.statements import (
     is_device,
     name_condition,
     name_matches,
-)
-from netwatch.store.stored_observations import (
-    COLUMNS,
-    StoredClient,
-    observation_batch,
-    stored_client,
 )
 from netwatch.store.views import FilesError, Views, shown_incidents, streamed
 

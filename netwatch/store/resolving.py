@@ -11,59 +11,19 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.inventory.entry_table import Entry
-from netwatch.privacy.options import key_id_of, pseudonym
+from netwatch.privacy import Sealing, key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.claims import StoredClaim, stored_claims
 from netwatch.store.fact_tables import FactRemoval
-from netwatch.store.person import ALWAYS, Person, Span
-
-if TYPE_CHECKING:
-    from netwatch.privacy.options import Sealing
-from netwatch.privacy.options import SealedError, Sealing
-from netwatch.store.catalogue import Catalogue
-
-NOBODYS = frozenset({"0.0.0.0", "::"})
-"""What devices have as their address until they get one."""
+from netwatch.store.person import ALWAYS, NOBODYS, Person, Span, stored_clients
 
 _ROUNDS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class StoredClient:
-    """A client. `ip` and `mac` are None for one that is sealed and that no key reads, `sensor` for
-    one that several sensors may have seen."""
-
-    number: int
-    sensor: str | None
-    ip: str | None
-    mac: str | None
-    network: str | None
-    network_class: str | None
-    pseudonym: str | None
-
-
-def stored_clients(catalogue: Catalogue, sealing: Sealing | None) -> Iterator[StoredClient]:
-    """All clients. Raises `NetwatchError`."""
-    with catalogue.database.reading() as connection:
-        rows = connection.execute(select(tables.client)).all()
-    for row in rows:
-        ip, mac = row.ip, row.mac
-        if row.sealed is not None and sealing is not None:
-            try:
-                identity = sealing.unseal_client(bytes(row.sealed))
-            except SealedError:
-                pass
-            else:
-                ip, mac = identity.ip, identity.mac
-        yield StoredClient(
-            row.number, row.sensor, ip, mac, row.network, row._mapping["class"], row.pseudonym
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +45,7 @@ class Resolver:
         facts: FactRemoval,
         entries: Iterable[Entry] = (),
         networks: Iterable[str] = (),
-        sealing: "Sealing | None" = None,
+        sealing: Sealing | None = None,
     ) -> None:
         self._facts = facts
         self._entries = list(entries)

@@ -30,6 +30,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.system import kernel
 from netwatch.core.system.workers import WorkerProcess
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.views import TABLES, FilesError, Views, quoted
 
@@ -97,7 +98,7 @@ def _fail(to: Connection, kind: str, text: str) -> None:
 
 def _results(request: Request) -> Iterator[bytes]:
     used = _check(request.query)
-    with Catalogue.open(request.options) as catalogue:
+    with open_catalogue(request.options) as catalogue:
         views = _views(catalogue, request.options, used)
     connection = views.connection
     allowed = ", ".join(map(quoted, views.paths))

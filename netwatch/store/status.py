@@ -30,6 +30,7 @@ from netwatch.store.fact_tables import FORMAT_KEY, TIME_COLUMN
 from netwatch.store.hour_rows import loss_totals, saturated
 from netwatch.store.landing import BUCKET_ROWS
 from netwatch.store.migrations import WHAT
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import BUCKETS, FACTS, FORMAT_VERSION, columns_of
 
@@ -399,7 +400,7 @@ def needed_upgrade(options: StoreOptions) -> Upgrade | None:
 
 def upgrade(options: StoreOptions) -> None:
     """Bring a catalogue to the present version. Raises as `needed_upgrade` does."""
-    Catalogue.open(options).close()
+    open_catalogue(options).close()
 
 
 def _size(connection: Connection, database: Database, options: StoreOptions) -> int:

@@ -18,12 +18,11 @@ from netwatch.core.alert import UNHEARD, AlertRecord
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_members import Member
-from netwatch.store.case_neighbours import Neighbours
-from netwatch.store.case_rows import stored_words, write_members
+from netwatch.store.case_rows import Neighbours, stored_words, write_members
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_rows import store_incidents, write_incidents
+from netwatch.store.opening import UseLock
 from netwatch.store.statements import chunks
-from netwatch.store.use_lock import UseLock
 
 AT_A_TIME = 500
 """Incidents that are closed in one transaction."""

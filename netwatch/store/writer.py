@@ -19,8 +19,7 @@ from netwatch.capture.locations import is_url
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
 from netwatch.store import landing, messages
-from netwatch.store.catalogue import Catalogue, SourceFile, has_run
-from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.catalogue import SourceFile, has_run
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import TIME_COLUMN
 from netwatch.store.hour_counting import Hides, HourCounter
@@ -35,17 +34,18 @@ from netwatch.store.hour_rows import (
 )
 from netwatch.store.landing import Landing, numbered
 from netwatch.store.messages import ClientKey
-from netwatch.store.options import StoreOptions
-from netwatch.store.run_rows import VersionHashes
-from netwatch.store.use_lock import (
+from netwatch.store.opening import (
     UseLock,
     forget_run,
     mark_killed,
     note_run,
     note_written,
     open_captures,
+    open_catalogue,
     written_span,
 )
+from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress, VersionHashes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,7 +113,7 @@ class Writer:
         *,
         resumed: int | None = None,
     ) -> None:
-        self._catalogue = Catalogue.open(options, create=True)
+        self._catalogue = open_catalogue(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
         self._landing = Landing(self._files, self._catalogue)

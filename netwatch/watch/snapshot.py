@@ -196,7 +196,7 @@ class Snapshot:
     `clock_steps` counts how often the clock of the packets was set, `state_failures` how
     often the state file could not be written. `without_verdict` counts contacts to which no
     ban applies, by the reason. `flows` counts ended flows by their reading
-    (`netwatch.coverage.visibility`). `incidents` counts the reported incidents by verdict,
+    (`netwatch.coverage.flow_visibility`). `incidents` counts the reported incidents by verdict,
     `judged` those of them that have ended by kind and outcome, `open_incidents` those that are
     open now. `records_problem` says why records cannot
     be written now, empty where they can; `reload_error` has the mistakes of the configuration

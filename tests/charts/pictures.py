@@ -2,8 +2,13 @@
 
 from datetime import date, timedelta
 
-from netwatch.charts.before_after import NetworkChange, Seen, before_after
-from netwatch.charts.coverage import NetworkCoverage, coverage_picture
+from netwatch.charts.coverage import (
+    NetworkChange,
+    NetworkCoverage,
+    Seen,
+    before_after,
+    coverage_picture,
+)
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.picture import Picture
 from netwatch.charts.weeks import BanDay, Week, WeeklyIncidents, weeks_picture

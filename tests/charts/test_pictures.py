@@ -9,12 +9,19 @@ from charts.pictures import HOSTILE, MONDAY, all_pictures, weekly
 
 from netwatch.charts import FOLDER
 from netwatch.charts import picture as theme
-from netwatch.charts.before_after import NetworkChange, Seen, before_after
-from netwatch.charts.coverage import GROUPS, NetworkCoverage, coverage_picture, reason_words
+from netwatch.charts.coverage import (
+    GROUPS,
+    NetworkChange,
+    NetworkCoverage,
+    Seen,
+    before_after,
+    coverage_picture,
+    reason_words,
+)
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.render import number_locale, time_locale
 from netwatch.charts.weeks import MAX_MARKS, BanDay, Week, WeeklyIncidents, weeks_picture
-from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.language.language import LANGUAGES, language
 
 ENGLISH = language("en", FOLDER)

@@ -6,7 +6,7 @@ import pytest
 from support.ports import free_port
 
 from netwatch.cli import main
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 Captured = pytest.CaptureFixture[str]
@@ -19,7 +19,7 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, capsys: Captured
         "version: 1\nstore: {path: store}\n"
         f"fleet: {{centre: 'nats://127.0.0.1:{port}', server: {{folder: fleet}}}}\n"
     )
-    with Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path / "store")), create=True) as catalogue:
         catalogue.set_sensor_status(
             "brussels-1", {"health": "ok", "outside": ["brussels-1 speaks of hq"]}
         )

@@ -11,7 +11,7 @@ from netwatch.config import load
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.receiver import MAX_FILES, PER_MINUTE, RefusedMessages
 from netwatch.store.cases import keep_alerts
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 
 pytest.importorskip("nkeys")
 pytest.importorskip("nats")
@@ -29,7 +29,7 @@ def site(tmp_path):
     folder = CentreFolder(config.fleet)
     folder.prepare()
     folder.enrol("ghent-1")
-    with Catalogue.open(config.store, create=True) as catalogue:
+    with open_catalogue(config.store, create=True) as catalogue:
         keep_alerts(catalogue, [fleet_alert("ghent-1", 0)], GAP)
 
     def run(*words):

@@ -11,8 +11,8 @@ from support.receivers import Http
 from netwatch.cli import main
 from netwatch.config import load_outputs
 from netwatch.delivery import attempt, dead_letters
-from netwatch.delivery.lock import DeliveryLock
 from netwatch.delivery.outbox import OutboxDatabase
+from netwatch.delivery.outbox_file import DeliveryLock
 
 CAPTURE = str(ROOT / "pcaps" / "office-day.pcap")
 ALERTS = 9
@@ -123,7 +123,7 @@ def test_command_sends_a_marked_alert_and_prints_the_answer(site, http, capsys):
 
 def test_sample_alert_can_be_rendered_in_every_format(site):
     from netwatch.formats.registry import RENDERERS
-    from netwatch.sinks.sample_alert import sample_alert
+    from netwatch.sinks.templates import sample_alert
 
     alert = sample_alert(1_700_000_000.5, "s", "0")
     assert set(alert) == set(record(1))

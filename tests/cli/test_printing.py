@@ -222,12 +222,12 @@ def test_only_one_module_prints() -> None:
         "netwatch/cli/printing.py print",
         "netwatch/cli/printing.py print",
         "netwatch/cli/schema.py sys.stdout.write",  # a text of our own
-        "netwatch/console/report_worker.py sys.stderr.write",  # it escapes what it writes
+        "netwatch/console/period_reports.py sys.stderr.write",  # it escapes what it writes
         "netwatch/rejudge/newly_accused.py sys.stdout.write",  # to the process that started it
         "netwatch/rejudge/newly_accused.py sys.stderr.write",  # it escapes what it writes
         "netwatch/report/files.py print",  # to the process that started it
         "netwatch/store/database.py sys.stderr.write",  # it escapes what it writes
-        "netwatch/store/renaming.py sys.stderr.write",  # it escapes what it writes
+        "netwatch/store/opening.py sys.stderr.write",  # it escapes what it writes
     ]
 
 

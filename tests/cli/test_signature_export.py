@@ -9,7 +9,7 @@ from support.exported import CONFIGURATION, write_example
 from support.paths import PCAPS
 
 from netwatch.cli import main
-from netwatch.exports.registry import EXPORTS
+from netwatch.exports.export_format import EXPORTS
 
 DAY = ["--date", "2026-11-27"]
 SAMPLES = ["-c", str(PCAPS / "netwatch.yaml")]

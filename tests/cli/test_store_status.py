@@ -9,8 +9,8 @@ import pytest
 from support.fleet_alerts import fleet_alert
 
 from netwatch.cli import main, store_status
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_tables import SCHEMA_VERSION
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 Run = Callable[..., tuple[int, str]]
@@ -20,7 +20,7 @@ Run = Callable[..., tuple[int, str]]
 def store(tmp_path: Path) -> Path:
     """A store of version 6 with an incident."""
     folder = tmp_path / "store"
-    with Catalogue.open(StoreOptions(str(folder)), create=True) as catalogue:
+    with open_catalogue(StoreOptions(str(folder)), create=True) as catalogue:
         alert = fleet_alert("ghent", 0)
         catalogue.add_incidents(catalogue.begin_run("scan", "ghent"), [(alert.record, alert.line)])
     with closing(sqlite3.connect(folder / "catalogue.sqlite")) as database:

@@ -36,7 +36,7 @@ from netwatch.engine.capture_files import LogUnit
 from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.spill import PARTITIONS
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.privacy.options import write_new_key
+from netwatch.privacy import write_new_key
 
 Captured = pytest.CaptureFixture[str]
 Scan = Callable[..., tuple[int, str, str]]
@@ -256,7 +256,7 @@ def test_any_fan_in_and_number_of_tasks_give_the_same(
     plain = scan(folder)
     monkeypatch.setattr(archive, "FAN_IN", 2)
     monkeypatch.setattr(archive, "REPORT_INCIDENTS", 1)
-    monkeypatch.setattr("netwatch.cluster.reports.CHUNK_INCIDENTS", 2)
+    monkeypatch.setattr("netwatch.cluster.tasks.CHUNK_INCIDENTS", 2)
     assert scan(folder, "--ledger", tmp_path / "done")[:2] == plain[:2]
 
 

@@ -16,10 +16,10 @@ from support.consoles import Visitor
 
 from netwatch.console import tables
 from netwatch.console.audit import GENESIS, MAX_TEXT, Audit, entry_record, row_hash
-from netwatch.console.audit_sealing import AuditSealing, Content
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
 from netwatch.console.sessions import PURPOSE_SECONDS, Sessions
+from netwatch.console.tables import AuditSealing, Content
 from netwatch.core.errors import NetwatchError
 from netwatch.store.database import Database
 from netwatch.store.options import StoreOptions

@@ -18,6 +18,7 @@ from netwatch.console.routes import ROUTES
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, heard
+from netwatch.store.opening import open_catalogue
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def console(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     store = copied(sample_store, tmp_path_factory.mktemp("browsed"))
-    with Catalogue.open(store) as catalogue:
+    with open_catalogue(store) as catalogue:
         fill_fleet(catalogue, time.time_ns())
         fill_with_long_names(catalogue, time.time_ns())
     with served("--store-path", store.path) as running:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from store.test_catalogue_clients import BEGAN, HOME, IP, OFFICE, Centre, hello
+from store.test_run_rows import BEGAN, HOME, IP, OFFICE, Centre, hello
 from support.consoles import Visitor
 from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 

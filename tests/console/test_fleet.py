@@ -15,13 +15,12 @@ from support.fleets import STATUS, fill_fleet
 from netwatch.console import lists
 from netwatch.console.console import Console
 from netwatch.console.pages import reports
-from netwatch.console.pages.cases import CASE_COLUMNS
-from netwatch.store.case_pages import case_page
-from netwatch.store.cases import keep_alerts
+from netwatch.console.pages.incidents import CASE_COLUMNS
+from netwatch.fleet.sensor_records import read_record
+from netwatch.store.cases import case_page, keep_alerts
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.fleet_sensors import applied, enrolled, heard
 from netwatch.store.incident_pages import IncidentFilter
-from netwatch.store.sensor_alerts import read_record
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from support.documents import DOCS
 
 from netwatch.config.console_section import ROLES
 from netwatch.console.routes import ROUTES
-from netwatch.exports.registry import feeds
+from netwatch.exports.export_format import feeds
 
 GUIDE = (DOCS / "guides" / "console.md").read_text(encoding="utf-8")
 SEEN = dict(re.findall(r"^\| `(/[\w/-]+)` \|.*\| ([^|]+) \|$", GUIDE, re.MULTILINE))

@@ -15,7 +15,7 @@ from netwatch.config import Config
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.console import Console
 from netwatch.explain import stored
-from netwatch.explain.evidence_source import packet_places
+from netwatch.explain.sources import packet_places
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.options import StoreOptions
 

@@ -130,7 +130,7 @@ def test_a_page_whose_incidents_take_long_to_count_does_without_their_number(
 
     auditor = visit("auditor")
     monkeypatch.setattr(period_reports, "WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(period_reports, "incident_counts", cut)
+    monkeypatch.setattr(reports, "incident_counts", cut)
     waiting = auditor.client.get(f"{BAN}?from=2023-03-06&to=2023-04-02")
     collecting.goes_on.set()
     assert waiting.status_code == 202

@@ -19,7 +19,7 @@ from netwatch.core.flow import FlowClient
 from netwatch.core.typed_json import MISMATCHES, dumps, loads
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import CACHE_LIMIT, Coverage, FlowCounter, FlowCounts, Location
-from netwatch.coverage.visibility import VISIBILITIES, Visibility
+from netwatch.coverage.flow_visibility import VISIBILITIES, Visibility
 
 CountedFlow = tuple[Network | None, str, Visibility]
 

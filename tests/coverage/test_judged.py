@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.coverage.judged import (
     BLOCK,
     QUARTERS,
@@ -21,7 +22,6 @@ from netwatch.coverage.judged import (
     unpack_flows,
     widened,
 )
-from netwatch.coverage.visibility import VISIBILITIES
 
 HOURS = st.dictionaries(
     st.integers(0, 4 * BLOCK),

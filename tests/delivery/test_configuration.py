@@ -8,9 +8,8 @@ from support.made_alerts import output, outputs
 
 from netwatch.config import load, load_outputs
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.sinks.redaction import redact
 from netwatch.sinks.registry import SINKS
-from netwatch.sinks.secrets import Secret
+from netwatch.sinks.secrets import Secret, redact
 
 VALID = """\
 outputs:

@@ -18,9 +18,8 @@ from netwatch.core.owned_database import PAGE_SIZE, DamagedFileError
 from netwatch.delivery import dead_letters
 from netwatch.delivery.dead_letters import DeadLetter
 from netwatch.delivery.delivery import Delivery
-from netwatch.delivery.lock import USE_FILE
 from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.outbox_file import FILE
+from netwatch.delivery.outbox_file import FILE, USE_FILE
 from netwatch.delivery.output import OutboxOptions
 from netwatch.delivery.worker import RetryTiming
 
@@ -95,7 +94,7 @@ def test_alerts_are_buffered_in_memory_while_the_outbox_cannot_be_written(
 
 
 def test_buffer_in_memory_is_limited_and_losses_are_counted(http, deliver, tmp_path, monkeypatch):
-    monkeypatch.setattr("netwatch.delivery.alert_buffer.MAX_UNWRITTEN", 10)
+    monkeypatch.setattr("netwatch.delivery.shared_outbox.MAX_UNWRITTEN", 10)
     delivery = deliver(webhook(http, tmp_path))
 
     def full(*_, **__):
@@ -461,7 +460,7 @@ def test_links_in_the_folder_are_not_followed(name, http, deliver, tmp_path):
 
 
 def test_alerts_lost_in_memory_are_counted_for_their_outputs(http, deliver, tmp_path, monkeypatch):
-    monkeypatch.setattr("netwatch.delivery.alert_buffer.MAX_UNWRITTEN", 10)
+    monkeypatch.setattr("netwatch.delivery.shared_outbox.MAX_UNWRITTEN", 10)
     outputs = [
         webhook(http, tmp_path),
         webhook(http, tmp_path, name="two", min_verdict="violation"),

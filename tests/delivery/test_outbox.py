@@ -12,12 +12,11 @@ from support.made_alerts import number_of, output, record, records
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import ForeignFileError, OtherVersionError
-from netwatch.delivery import eviction, outbox_file, recovery
+from netwatch.delivery import deferred, outbox_file, recovery
 from netwatch.delivery.deferred import deduplication_key
-from netwatch.delivery.lock import USE_FILE
-from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.outbox_file import FILE, folder_warning
-from netwatch.delivery.output import OutboxOptions, UnreadableAlert
+from netwatch.delivery.outbox import OutboxDatabase, UnreadableAlert
+from netwatch.delivery.outbox_file import FILE, USE_FILE, folder_warning
+from netwatch.delivery.output import OutboxOptions
 
 DAY = 86_400.0
 
@@ -102,7 +101,7 @@ def test_cursor_moves_past_filtered_alerts(outbox_db, tmp_path):
     assert outbox_db.next_batch("one", 9) == []
     outbox_db.clean_up(1e9)
     assert outbox_db.status()[0].queued == 0
-    assert eviction._number_range(outbox_db._db) == (None, None)
+    assert deferred._number_range(outbox_db._db) == (None, None)
 
 
 def test_new_output_receives_alerts_from_now_on(outbox_db, tmp_path):

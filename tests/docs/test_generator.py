@@ -17,7 +17,7 @@ from support.paths import ROOT
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import Evidence
 from netwatch.core.statistics import ANOMALIES
-from netwatch.coverage.visibility import VISIBILITIES
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.dissect.quic.versions import VERSIONS
 from netwatch.formats import registry
 from netwatch.formats.registry import FORMATS

@@ -13,7 +13,7 @@ from netwatch.cli import main as netwatch
 from netwatch.config import load as load_config
 from netwatch.core.user_yaml import Problems
 from netwatch.core.yaml_reader import parse_yaml
-from netwatch.privacy.options import write_new_key
+from netwatch.privacy import write_new_key
 from netwatch.rules.signature import read_signature
 
 GETTING_STARTED = DOCS / "getting-started.md"

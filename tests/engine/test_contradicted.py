@@ -21,7 +21,7 @@ from support.situations.forgery import (
 from support.situations.situation import Situation
 
 import netwatch
-from netwatch.privacy.options import write_new_key
+from netwatch.privacy import write_new_key
 
 USUAL = """version: 1
 networks:

@@ -21,7 +21,7 @@ from netwatch.engine.log_events import LogEvents
 from netwatch.engine.log_scan import LogJudge
 from netwatch.engine.replay import Event, EventBatch
 from netwatch.explain.page import page
-from netwatch.explain.steps import explanation
+from netwatch.explain.sources import explanation
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents

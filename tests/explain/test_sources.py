@@ -5,8 +5,7 @@ import json
 import pytest
 
 from netwatch.core.errors import ConfigError, NetwatchError
-from netwatch.explain.evidence_source import incident_id, packet_places
-from netwatch.explain.sources import chosen, from_alerts, read_alerts
+from netwatch.explain.sources import chosen, from_alerts, incident_id, packet_places, read_alerts
 
 IDS = ["6a10b1daae3f5b238e691360caf39bae", "6a77b1daae3f5b238e691360caf39bae", "e26d92a7"]
 

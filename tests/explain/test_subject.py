@@ -16,7 +16,8 @@ from support.paths import PCAPS, ROOT
 from netwatch.config import load
 from netwatch.core.alert import AlertRecord
 from netwatch.explain.sheet import WIDTH, contradictions
-from netwatch.explain.steps import Explanation, explanation
+from netwatch.explain.sources import explanation
+from netwatch.explain.steps import Explanation
 from netwatch.explain.subject import CATALOGUES, LINES, Notice, subject_page
 from netwatch.explain.wording import NOT_PROVED, REFUTATIONS
 from netwatch.formats.jsonl import alert_record

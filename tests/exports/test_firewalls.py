@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.exported import example, shipped
 
-from netwatch.exports.registry import feeds
+from netwatch.exports.export_format import feeds
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from support.programs import Process, needs, require_programs, search_path
 from support.waiting import TIMEOUT
 
 from netwatch.core.addresses import parse_ip
-from netwatch.exports.export_format import ServerAddress
-from netwatch.exports.registry import EXPORTS
+from netwatch.exports.export_format import EXPORTS, ServerAddress
 
 ADDRESSES = tuple(
     ServerAddress(text, "seen of video.example")

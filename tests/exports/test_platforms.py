@@ -22,9 +22,8 @@ from stix2patterns.validator import run_validator
 from support.exported import TIME, example, shipped
 
 from netwatch.core.verdict import BanPeriod
-from netwatch.exports.export_format import Export
+from netwatch.exports.export_format import EXPORTS, Export
 from netwatch.exports.platforms import COLUMNS
-from netwatch.exports.registry import EXPORTS
 
 GOLDEN = Path(__file__).parent / "golden"
 BANS = ("be-fed-tiktok-2023", "us-va-tiktok-2022")

@@ -12,8 +12,7 @@ from support.exported import example, shipped
 from support.ports import free_port
 from support.programs import Process, require_programs, running, search_path
 
-from netwatch.exports.export_format import Export
-from netwatch.exports.registry import EXPORTS
+from netwatch.exports.export_format import EXPORTS, Export
 
 BAN = "be-fed-tiktok-2023"
 NXDOMAIN = 3

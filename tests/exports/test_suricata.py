@@ -21,8 +21,7 @@ from netwatch.config import load
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
-from netwatch.exports.export_format import Export
-from netwatch.exports.registry import EXPORTS
+from netwatch.exports.export_format import EXPORTS, Export
 from netwatch.exports.selection import Selection, select
 from netwatch.formats.line_writer import observation_record
 from netwatch.rules.signature import Rule

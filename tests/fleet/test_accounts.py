@@ -14,10 +14,7 @@ from support.fleet_server import fleet_server
 from support.programs import require_programs
 
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
-from netwatch.fleet.centre_folder import ACCOUNTS, CentreFolder
-from netwatch.fleet.receiver import Puller
-from netwatch.fleet.server import MAX_PENDING, prepare
-from netwatch.fleet.subjects import (
+from netwatch.fleet.access import (
     ALL,
     HEALTH_BUCKET,
     PUBLISHED_BUCKET,
@@ -26,6 +23,9 @@ from netwatch.fleet.subjects import (
     is_own_reply,
     subject,
 )
+from netwatch.fleet.centre_folder import ACCOUNTS, CentreFolder
+from netwatch.fleet.receiver import Puller
+from netwatch.fleet.server import MAX_PENDING, prepare
 
 pytest.importorskip("nats")
 

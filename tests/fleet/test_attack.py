@@ -18,19 +18,19 @@ from support.waiting import wait_until
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
 from netwatch.fleet import consumers
-from netwatch.fleet.alert_sink import centre_output
-from netwatch.fleet.commit_process import KilledError
-from netwatch.fleet.consumers import Consumers
-from netwatch.fleet.envelope import MAX_WAITING
-from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.receiver import FOLDER, RefusedMessages
-from netwatch.fleet.subjects import (
+from netwatch.fleet.access import (
     HEALTH_BUCKET,
     MAX_PAYLOAD,
     STREAM,
     bucket_subject,
     subject,
 )
+from netwatch.fleet.alert_sink import centre_output
+from netwatch.fleet.commit_process import KilledError
+from netwatch.fleet.consumers import Consumers
+from netwatch.fleet.envelope import MAX_WAITING
+from netwatch.fleet.fact_commits import FactCommits
+from netwatch.fleet.receiver import FOLDER, RefusedMessages
 
 pytest.importorskip("nats")
 pytest.importorskip("nkeys")

@@ -17,18 +17,18 @@ from pyarrow import parquet
 from support.fleet_messages import capture_end, coverage, coverage_record, facts, message, rows
 from support.paths import ROOT
 
+from netwatch.core.system.kernel import with_limited_memory
 from netwatch.fleet.border import BorderError, read_applied, read_health
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import EnvelopeError, decode
 from netwatch.fleet.fact_batch import MAX_ROWS, unpack
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.resources import with_limited_memory
 from netwatch.fleet.roster_keeper import RosterKeeper
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import roster
 from netwatch.store.flow_rows import new_key
 from netwatch.store.hour_rows import outside_flows
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.status import status
 
@@ -100,7 +100,7 @@ def test_a_record_of_coverage_that_cannot_be_stored_is_refused_once(commits, rec
 )  # fmt: skip
 def test_an_end_of_a_capture_that_cannot_be_stored_is_refused_once(commits, options, changes):
     assert list(outcome(commits, capture_end(**changes), capture_end(2, last=5))) == [1]
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         assert [each.last for each in connection.execute(tables.capture.select())] == [5]
 
 
@@ -206,7 +206,7 @@ def test_memory_beyond_the_limit_is_not_given():
 
 FILLED = """
 import resource
-from netwatch.fleet.resources import with_limited_memory
+from netwatch.core.system.kernel import with_limited_memory
 
 def fill(size):
     held = []
@@ -265,7 +265,7 @@ def test_of_two_limits_at_once_none_stays():
 def test_stored_numbers_near_the_limit_do_not_break_sums(options, commits):
     """Older releases took them."""
     outcome(commits, coverage(), capture_end(2))
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         with catalogue.database.writing() as connection:
             connection.execute(
                 tables.coverage_network.update().values(network="", flows=(1 << 63) - 1)

@@ -23,16 +23,16 @@ from netwatch.core.errors import NetwatchError
 from netwatch.delivery.delivery import Delivery
 from netwatch.delivery.output import OutboxOptions
 from netwatch.fleet import alert_sink, link
+from netwatch.fleet.access import STREAM, subject
 from netwatch.fleet.alert_sink import centre_output
 from netwatch.fleet.connection import write_credentials
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.link import Link
 from netwatch.fleet.spool import FactSender, Spool, SpoolWriter, read_news
-from netwatch.fleet.subjects import STREAM, subject
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.fleet_sensors import roster
+from netwatch.store.run_rows import ClientAddress
 
 NotFoundError = pytest.importorskip("nats.js.errors").NotFoundError
 pytest.importorskip("nkeys")

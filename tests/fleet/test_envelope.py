@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from netwatch.core.text import is_sensor_name
 from netwatch.fleet import envelope as envelopes
+from netwatch.fleet.access import MAX_PAYLOAD
 from netwatch.fleet.envelope import (
     ASSEMBLY_BYTES,
     MAX_HEADER,
@@ -19,7 +20,6 @@ from netwatch.fleet.envelope import (
     cut,
     decode,
 )
-from netwatch.fleet.subjects import MAX_PAYLOAD
 
 ALERTS = Envelope(
     sensor="brussels-1", kind="alerts", sequence=7, sent=1_700_000_000_000_000_000,

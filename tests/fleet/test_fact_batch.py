@@ -14,12 +14,12 @@ from support.made_facts import DAY, made_batches
 from netwatch.fleet.envelope import EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack, unpack
 from netwatch.store import fact_tables
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import chunk_schema, schema
 from netwatch.store.landing import Landing, numbered
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 
 RUN = RunKey(started=1, command="live", versions=("1", "s", "b", "c"), position=0)
 NOW = DAY + 86_400 * 10**9
@@ -83,7 +83,7 @@ def test_large_batches_keep_their_dictionaries_in_one_file(
 ) -> None:
     monkeypatch.setattr(fact_tables, "LARGE_CHUNK", 500)
     files = FactFiles(str(tmp_path))
-    with Catalogue.open(StoreOptions(str(tmp_path)), create=True) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path)), create=True) as catalogue:
         landing = Landing(files, catalogue)
         expected: list[dict[str, Any]] = []
         for rows in (600, 40, 700, 50):

@@ -15,12 +15,12 @@ from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.formats.coverage import report_record
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.flow_rows import new_key
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.landing import Landing
+from netwatch.store.opening import open_catalogue
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.status import status
 
 pa = pytest.importorskip("pyarrow")
@@ -97,7 +97,7 @@ def commit(commits, envelopes):
 
 
 def stored(options):
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         return sum(row.rows for row in catalogue.files("observation"))
 
 
@@ -148,7 +148,7 @@ def test_sensors_are_committed_side_by_side(options, commits):
         thread.join()
     assert problems == []
     assert stored(options) == 12 * ROWS
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         counts = "SELECT (SELECT count(*) FROM run), (SELECT count(*) FROM capture),"
         counts += " (SELECT count(*) FROM client), (SELECT count(*) FROM version)"
         assert tuple(connection.exec_driver_sql(counts).one()) == (6, 6, 2, 1)
@@ -159,7 +159,7 @@ def test_a_centre_knows_when_a_network_was_seen_and_by_what_it_was_judged(option
     one, _ = commits
     commit(one, [facts("ghent-1", 1)])
     commit(one, [facts("ghent-1", 2)])
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         found = judged_coverage(catalogue)
     assert found.networks() == ["hq"]
     (source,) = found.sources
@@ -190,7 +190,7 @@ def test_what_a_sensor_has_lost_is_known_at_the_centre(options, commits, of_all,
     """Its capture is not whole, whichever comes first, and its hours are known."""
     one, _ = commits
     commit(one, [facts("ghent-1", 1)])
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         bits = judged_coverage(catalogue).captured_at_all
         quarter = judged_coverage(catalogue).first * QUARTERS + (bits & -bits).bit_length() - 1
     lost = {"losses": {"skipped": {str(quarter): 7}}, "all": of_all, "adds": False}
@@ -200,7 +200,7 @@ def test_what_a_sensor_has_lost_is_known_at_the_centre(options, commits, of_all,
     more = {"losses": {"killed": {str(quarter): 1}}, "all": of_all, "adds": True}
     for sequence in (4, 5):
         commit(one, [said("loss", sequence, **more)])
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         assert status(catalogue).losses == {"skipped": 7, "killed": 2}
         assert status(catalogue).partial_captures == 1
         assert judged_coverage(catalogue).lost("hq") == bits & -bits
@@ -236,7 +236,7 @@ def test_coverage_is_corrected_by_the_clock_of_the_sensor(options, commits):
     ]  # fmt: skip
     one.prepare(messages, {"ghent-1": HOUR})
     assert one.finish().refused == []
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         found = judged_coverage(catalogue)
         with catalogue.database.reading() as connection:
             times = connection.exec_driver_sql("SELECT first, last FROM coverage").one()
@@ -263,7 +263,7 @@ def test_a_flow_to_an_app_that_hides_names_has_no_readable_name_at_a_centre(opti
     commits.prepare([flow])
     commit(commits, [flow])
     commits.close()
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         found = judged_coverage(catalogue).flows("hq", 10**18, 10**18 + 1)
     assert by_name(found["service"]) == {"encrypted-dns": 1}
 
@@ -272,7 +272,7 @@ def test_a_sensor_that_was_told_other_bans_is_judged_by_these_from_then_on(optio
     one, _ = commits
     commit(one, [facts("ghent-1", 1)])
     commit(one, [facts("ghent-1", 2, bans="later", contents={"city": "what it says"})])
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         (source,) = judged_coverage(catalogue).sources
     before, after = source.judged
     assert (before.judge.bans, before.judge.contents) == ("b", {})

@@ -7,7 +7,7 @@ from support.fleet_bundles import Centre
 from support.killed_update import survives
 
 from netwatch.core.errors import NetwatchError
-from netwatch.fleet.keys import open_signing_key, read_public_key
+from netwatch.fleet.access import open_signing_key, read_public_key
 
 
 def test_versions_count_for_a_kind_over_all_audiences(centre: Centre) -> None:

@@ -25,8 +25,8 @@ from support.fleet_server import FleetServer, fleet_server, until
 from support.killed_update import survives
 
 from netwatch.core.errors import Problem
+from netwatch.fleet.access import PUBLISHED_BUCKET, bucket_subject, read_public_key
 from netwatch.fleet.bundle import BundleError, read_bundle
-from netwatch.fleet.keys import read_public_key
 from netwatch.fleet.publications import Published
 from netwatch.fleet.published_feed import Applied, Applier, PublishedFeed
 from netwatch.fleet.publisher import (
@@ -38,7 +38,6 @@ from netwatch.fleet.publisher import (
     read_value,
     write_index,
 )
-from netwatch.fleet.subjects import PUBLISHED_BUCKET, bucket_subject
 from netwatch.updates.store import published_store
 
 KV = f"KV_{PUBLISHED_BUCKET}"

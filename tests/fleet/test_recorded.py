@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from netwatch.fleet.access import read_public_key
 from netwatch.fleet.bundle import BundleError, read_bundle
 from netwatch.fleet.envelope import UnknownSchemaError, decode
-from netwatch.fleet.keys import read_public_key
 from netwatch.fleet.publisher import read_index
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -20,8 +20,8 @@ from netwatch.fleet.roster_keeper import (
     SilenceKeeper,
     Silences,
 )
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import roster, silences
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 pytest.importorskip("nats")
@@ -245,7 +245,7 @@ class Centre:
 
     def stored(self) -> tuple[int | None, list[tuple[int, int | None]]]:
         """Since when the sensor is silent, and its silences."""
-        with Catalogue.open(self.options) as catalogue:
+        with open_catalogue(self.options) as catalogue:
             (row,) = [each for each in roster(catalogue) if each.name == "ghent-1"]
             found = silences(catalogue, 0, time.time_ns() + 1, "ghent-1")
         return row.silent_since, [(each.since, each.until) for each in found]

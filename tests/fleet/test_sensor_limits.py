@@ -10,15 +10,15 @@ from support.fleet_local import LocalCentre
 from support.fleet_messages import coverage, coverage_record, facts, message
 
 from netwatch.config.fleet_section import SensorLimit
+from netwatch.fleet.border import Outside, SensorLimits
 from netwatch.fleet.centre_status import CENTRE_METRICS, CentreStatus
 from netwatch.fleet.commit_process import AlertCommits
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.fleet.sensor_limits import Outside, SensorLimits
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.flow_rows import new_key
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 from netwatch.watch.endpoint import _health
 
 NETWORKS = SensorLimits({"evil-1": SensorLimit(networks=frozenset({"guest"}))})
@@ -46,7 +46,7 @@ def commit(options, *alerts, limits=NETWORKS):
 
 
 def cases(options):
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         rows = connection.execute(tables.fleet_case.select()).all()
     return {tuple(each["sensor"] for each in record["seen_by"]): record
             for record in (json.loads(row.record) for row in rows)}  # fmt: skip
@@ -125,7 +125,7 @@ def test_what_it_says_of_others_is_not_mixed_with_what_it_may_say(options):
     commit(options, fleet_alert("evil-1", 0, network="guest", flows=("1:x",)))
     commit(options, director("evil-1", network="hq"))
     assert len(cases(options)[("evil-1",)]) > 0
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         rows = connection.execute(tables.fleet_case.select()).all()
     assert sorted(row.confidence for row in rows) == ["confirmed", "possible"]
 
@@ -154,7 +154,7 @@ def test_clients_and_coverage_of_other_networks_count_for_none(options):
     finally:
         commits.close()
     assert (result.refused, result.outside) == ([], {"evil-1": Outside({"hq"})})
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
 
         def of(table):
             joined = table.join(tables.run, tables.run.c.id == table.c.run)

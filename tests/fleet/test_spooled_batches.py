@@ -11,7 +11,7 @@ from netwatch.fleet.fact_batch import unpack
 from netwatch.fleet.fact_writer import FactWriter
 from netwatch.fleet.spool import Spool
 from netwatch.store import messages
-from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.writer import RunDescription
 
 

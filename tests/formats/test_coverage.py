@@ -8,7 +8,7 @@ from support.made_records import ALERT, HOSTILE
 
 from netwatch.core.verdict import Network
 from netwatch.coverage.counts import Coverage, CoverageReport
-from netwatch.coverage.visibility import Visibility
+from netwatch.coverage.flow_visibility import Visibility
 from netwatch.formats import coverage
 from netwatch.formats.registry import FORMATS
 

@@ -9,7 +9,7 @@ from support.contacts import GAP, SENSOR, contact
 from netwatch.core.alert import Alert
 from netwatch.core.flow import LogInfo
 from netwatch.core.verdict import Contact
-from netwatch.explain.steps import explanation
+from netwatch.explain.sources import explanation
 from netwatch.formats import jsonl
 from netwatch.incidents import origin_counts
 from netwatch.incidents.aggregate import Incidents

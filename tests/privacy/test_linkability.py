@@ -31,7 +31,7 @@ from netwatch.console.accounts import Accounts
 from netwatch.console.audit import Audit, entry_record
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
-from netwatch.privacy.options import PseudonymKey, pseudonym
+from netwatch.privacy import PseudonymKey, pseudonym
 from netwatch.store.options import StoreOptions
 from netwatch.store.views import TABLES
 from netwatch.verify.evidence_file import read_evidence_file

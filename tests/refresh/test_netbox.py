@@ -21,8 +21,8 @@ from netwatch.inventory.registered import ClassRule, Registered
 from netwatch.refresh import netbox as client
 from netwatch.refresh.netbox import read_netbox
 from netwatch.refresh.options import NetboxHttp, NetboxSource
+from netwatch.sinks.options import TlsOptions
 from netwatch.sinks.secrets import Secret
-from netwatch.sinks.tls import TlsOptions
 
 RULES = (
     ClassRule("personal", (("tag", ("byod",)),)),

@@ -11,11 +11,11 @@ from support.office import CONFIG, DURING, FAR, PERSONAL, SERVICE, capture, conf
 
 from netwatch.cli import main
 from netwatch.rejudge.stored_runs import CompleteSpan, StoredCapture, StoredRun, complete_parts
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.hour_counting import fill_hours, runs_without_hours
 from netwatch.store.hour_rows import remove_hours
 from netwatch.store.judged_coverage import judged_coverage
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 Run = Callable[..., str]
@@ -108,7 +108,7 @@ def test_what_does_not_say_how_the_past_is_judged_is_refused(
 
 def test_hours_are_counted_from_facts_where_they_are_lost(run: Run, store: str) -> None:
     options = StoreOptions(store)
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         known = judged_coverage(catalogue)
         with catalogue.database.writing() as connection:
             remove_hours(connection, 1)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from netwatch.config import Config, load
+from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
-from netwatch.coverage.visibility import VISIBILITIES
 from netwatch.rules.bans import ban_contents
 from netwatch.store.catalogue import Catalogue, SourceFile
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import VersionHashes
 
@@ -203,5 +204,5 @@ def make_office(folder: Path, configuration: str = CONFIGURATION) -> Office:
     path = folder / "netwatch.yaml"
     path.write_text(configuration)
     config = load(str(path))
-    catalogue = Catalogue.open(StoreOptions(str(folder / "store")), create=True)
+    catalogue = open_catalogue(StoreOptions(str(folder / "store")), create=True)
     return Office(folder, config, catalogue, config.bans_version)

@@ -20,7 +20,7 @@ from netwatch.language.language import LANGUAGES
 from netwatch.report import tables
 from netwatch.report.answer import NOTES, REASONS, WEIGHTS
 from netwatch.report.collect import Wanted, collect
-from netwatch.report.first_page import summary
+from netwatch.report.labels import summary
 from netwatch.report.page import FOLDER, Page, html, page, report_language
 from netwatch.report.values import Reason, Report
 from netwatch.report.words import reason

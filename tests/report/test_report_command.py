@@ -159,11 +159,11 @@ def test_naming_devices_is_written_to_the_journal(
     output = tmp_path / "report.json"
     assert run(copy, *DAYS, "--devices", "-o", str(output)) == 0
     assert "ws-021" in output.read_text()
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.options import StoreOptions
 
     with (
-        Catalogue.open(StoreOptions(copy)) as catalogue,
+        open_catalogue(StoreOptions(copy)) as catalogue,
         catalogue.database.reading() as connection,
     ):
         rows = connection.exec_driver_sql("SELECT action, detail FROM journal").all()

@@ -22,9 +22,8 @@ from support.receivers import Listener
 from netwatch.cli import main
 from netwatch.core.errors import ConfigError
 from netwatch.delivery.attempt import attempt, send
-from netwatch.delivery.output import QueuedAlert
-from netwatch.sinks.redaction import redact
-from netwatch.sinks.secrets import Secret
+from netwatch.delivery.outbox import QueuedAlert
+from netwatch.sinks.secrets import Secret, redact
 
 SECRET = 's3cr3t "quoted" \\ & lång'
 PLAIN = "s3cr3t-of-letters-alone"

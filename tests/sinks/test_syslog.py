@@ -16,7 +16,7 @@ from support.waiting import wait_until
 from netwatch.formats.alert_summary import render_within
 from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.sinks.base import OutgoingAlert
-from netwatch.sinks.syslog_message import MARK, encode_within, frame, header
+from netwatch.sinks.syslog import MARK, encode_within, frame, header
 
 # RFC 5424 section 6: PRI VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID SD
 HEADER = re.compile(

@@ -16,8 +16,8 @@ from support.postgres_server import new_catalogue
 from support.store_servers import new_bucket
 
 from netwatch import config as netwatch_config
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.device_facts import DeviceFactReader
+from netwatch.store.opening import open_catalogue
 from netwatch.store.queries import records_of_incidents
 from netwatch.store.statements import Filter, device_clients
 
@@ -404,7 +404,7 @@ def test_status_and_verify(store: AskedStore, named: list[str]) -> None:
 def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str) -> None:
     options = netwatch_config.load(store.config).store
     assert options is not None
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         records = records_of_incidents(catalogue)
         clients = device_clients(catalogue, Filter(device=device), records)
         assert bool(clients) == (device != "nobody")

@@ -12,18 +12,20 @@ from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 from netwatch.cli import main
 from netwatch.formats.csv import CASE_COLUMNS
 from netwatch.formats.registry import FORMATS
-from netwatch.store.case_pages import (
+from netwatch.store.cases import (
+    SensorAlert,
     case_counts,
     case_page,
     case_row,
     cases_of_incident,
     is_centre,
+    keep_alerts,
     open_cases,
 )
-from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import enrolled
 from netwatch.store.incident_pages import IncidentFilter
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import column_titles
 
@@ -37,7 +39,7 @@ def options(catalogue_options: StoreOptions) -> StoreOptions:
 
 @pytest.fixture
 def catalogue(options: StoreOptions) -> Iterator[Catalogue]:
-    with Catalogue.open(options, create=True) as opened:
+    with open_catalogue(options, create=True) as opened:
         yield opened
 
 

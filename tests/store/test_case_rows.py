@@ -12,12 +12,13 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_rows import SPAN
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    with Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True) as opened:
+    with open_catalogue(StoreOptions(str(tmp_path / "store")), create=True) as opened:
         yield opened
 
 

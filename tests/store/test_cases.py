@@ -18,19 +18,20 @@ from netwatch.store.case_record import make_case
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_rows import remove_incidents
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
 @pytest.fixture
 def catalogue(catalogue_options: StoreOptions) -> Iterator[Catalogue]:
-    with Catalogue.open(catalogue_options, create=True) as opened:
+    with open_catalogue(catalogue_options, create=True) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     place = tmp_path_factory.mktemp("cases") / "store"
-    with Catalogue.open(StoreOptions(str(place)), create=True) as opened:
+    with open_catalogue(StoreOptions(str(place)), create=True) as opened:
         yield opened
 
 
@@ -260,7 +261,7 @@ def test_too_many_of_one_device_are_cases_of_their_own(
     shared: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clear(shared)
-    monkeypatch.setattr("netwatch.store.case_neighbours.MEMBER_LIMIT", 4)
+    monkeypatch.setattr("netwatch.store.case_rows.MEMBER_LIMIT", 4)
     alerts = [fleet_alert("forger", number * SECOND) for number in range(9)]
     found = kept(shared, *alerts)
     assert sum(len(each["seen_by"]) for each in found) == 9

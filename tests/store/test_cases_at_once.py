@@ -14,6 +14,7 @@ from support.postgres_server import new_database
 from netwatch.store import cases
 from netwatch.store.cases import SensorAlert, WordLocks, keep_alerts
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 SENSORS = ("brussels", "ghent", "liege", "mons")
@@ -65,7 +66,7 @@ def state(options: StoreOptions) -> list[list[tuple[Any, ...]]]:
         " ORDER BY run.sensor, incident.id",
         "SELECT id, sum(shown) FROM incident GROUP BY id ORDER BY id",
     )
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         return [[tuple(row) for row in connection.exec_driver_sql(each)] for each in statements]
 
 
@@ -76,7 +77,7 @@ def store_at_once(options: StoreOptions, alerts: dict[str, list[SensorAlert]], s
 
     def work(mine: Sequence[SensorAlert]) -> None:
         try:
-            with Catalogue.open(options, create=True) as catalogue:
+            with open_catalogue(options, create=True) as catalogue:
                 begin.wait()
                 for at in range(0, len(mine), size):
                     keep_alerts(catalogue, mine[at : at + size], GAP, beside_others=True)
@@ -84,7 +85,7 @@ def store_at_once(options: StoreOptions, alerts: dict[str, list[SensorAlert]], s
             problems.append(error)
             begin.abort()
 
-    Catalogue.open(options, create=True).close()
+    open_catalogue(options, create=True).close()
     threads = [threading.Thread(target=work, args=(mine,)) for mine in alerts.values()]
     for thread in threads:
         thread.start()
@@ -100,7 +101,7 @@ def test_cases_are_those_of_one_process(
     alerts = made(seed, 25)
     store_at_once(options, alerts, size)
     alone = StoreOptions(str(tmp_path / "alone"))
-    with Catalogue.open(alone, create=True) as catalogue:
+    with open_catalogue(alone, create=True) as catalogue:
         keep_alerts(catalogue, [each for mine in alerts.values() for each in mine], GAP)
     assert state(options) == state(alone)
 
@@ -112,7 +113,7 @@ def test_more_words_than_are_locked_are_stored_alone(
     alerts = made(7, 10)
     store_at_once(options, alerts, 4)
     alone = StoreOptions(str(tmp_path / "alone"))
-    with Catalogue.open(alone, create=True) as catalogue:
+    with open_catalogue(alone, create=True) as catalogue:
         keep_alerts(catalogue, [each for mine in alerts.values() for each in mine], GAP)
     assert state(options) == state(alone)
 
@@ -145,7 +146,7 @@ def test_a_deadlock_is_noticed_and_the_alerts_are_stored(
         assert keep_alerts(catalogue, [alert], GAP, beside_others=True) == 1
 
     alerts = {name: fleet_alert(name, 0) for name in words}
-    with Catalogue.open(options, create=True) as one, Catalogue.open(options) as other:
+    with open_catalogue(options, create=True) as one, open_catalogue(options) as other:
         cases._add_runs(one, [*alerts.values()])
         monkeypatch.setattr(WordLocks, "take", crossed)
         threads = [

@@ -17,11 +17,11 @@ from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fleet_sensors import heard, roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.run_rows import VersionHashes
+from netwatch.store.run_rows import ClientAddress, VersionHashes
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -72,16 +72,16 @@ def runs(catalogue: Catalogue) -> list[int]:
 
 def test_opens_only_what_was_created(options: StoreOptions) -> None:
     with pytest.raises(NetwatchError, match="has no store"):
-        Catalogue.open(options)
-    Catalogue.open(options, create=True).close()
-    with Catalogue.open(options) as catalogue:
+        open_catalogue(options)
+    open_catalogue(options, create=True).close()
+    with open_catalogue(options) as catalogue:
         assert catalogue.files("observation") == []
 
 
 def test_is_for_its_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True).close()
+        open_catalogue(StoreOptions(str(tmp_path / "store")), create=True).close()
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "store").stat().st_mode) == 0o700
@@ -93,7 +93,7 @@ def test_leaves_files_of_others_as_they_are(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "catalogue.sqlite"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match="left as it is"):
-        Catalogue.open(StoreOptions(str(tmp_path)), create=True)
+        open_catalogue(StoreOptions(str(tmp_path)), create=True)
     assert path.read_bytes() == content
 
 
@@ -103,7 +103,7 @@ def test_leaves_a_database_of_others_as_it_is(postgres_url: str, tmp_path: Path)
     with psycopg.connect(postgres_url) as server:
         server.execute("CREATE TABLE invoices (id int)")
     with pytest.raises(ConfigError, match="left as it is"):
-        Catalogue.open(StoreOptions(str(tmp_path), postgres_url), create=True)
+        open_catalogue(StoreOptions(str(tmp_path), postgres_url), create=True)
     with psycopg.connect(postgres_url) as server:
         found = server.execute(
             "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
@@ -121,18 +121,18 @@ def test_leaves_a_database_of_others_as_it_is(postgres_url: str, tmp_path: Path)
 )
 def test_refuses_other_places(path: str, catalogue: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
-        Catalogue.open(StoreOptions(path, catalogue), create=True)
+        open_catalogue(StoreOptions(path, catalogue), create=True)
 
 
 def test_does_not_show_the_password() -> None:
     with pytest.raises(NetwatchError) as caught:
-        Catalogue.open(StoreOptions("x", "postgresql://u:secret@127.0.0.1:1/db"), create=True)
+        open_catalogue(StoreOptions("x", "postgresql://u:secret@127.0.0.1:1/db"), create=True)
     assert "secret" not in str(caught.value)
 
 
 def test_several_create_it_at_once(options: StoreOptions) -> None:
     def create(_: int) -> str:
-        with Catalogue.open(options, create=True) as catalogue, catalogue.database.reading() as c:
+        with open_catalogue(options, create=True) as catalogue, catalogue.database.reading() as c:
             return str(c.execute(select(tables.store.c.id)).scalar_one())
 
     with ThreadPoolExecutor(6) as pool:
@@ -147,24 +147,24 @@ def test_numbers_of_clients_are_random_stable_and_unique(options: StoreOptions) 
         ClientAddress("10.0.0.1", "02:00:00:00:00:01"),
         ClientAddress(None, None, pseudonym="p"),
     ]
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         numbers = catalogue.client_numbers(clients, "sensor")
         assert len({*numbers}) == len(clients)
         assert min(numbers) > 0
         assert max(numbers) > 1 << 24
         assert sorted(numbers) != numbers
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         assert catalogue.client_numbers(clients, "sensor") == numbers
         assert catalogue.client_numbers(clients[::-1], "sensor") == numbers[::-1]
 
 
 def test_several_writers_give_a_client_one_number(options: StoreOptions) -> None:
-    Catalogue.open(options, create=True).close()
+    open_catalogue(options, create=True).close()
     clients = [ClientAddress(f"10.0.0.{i}", None) for i in range(200)]
 
     def number(start: int) -> dict[str | None, int]:
         rotated = clients[start:] + clients[:start]
-        with Catalogue.open(options) as catalogue:
+        with open_catalogue(options) as catalogue:
             return {
                 each.ip: catalogue.client_numbers([each], "sensor")[0] for each in rotated
             }  # one transaction each
@@ -176,7 +176,7 @@ def test_several_writers_give_a_client_one_number(options: StoreOptions) -> None
 
 
 def test_versions_are_known_by_their_hashes(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         first = catalogue.version_id(VersionHashes("1", "a", "b", "c"))
         assert catalogue.version_id(VersionHashes("1", "a", "b", "d")) != first
         assert catalogue.version_id(VersionHashes("1", "a", "b", "c")) == first
@@ -186,7 +186,7 @@ def test_finds_files_by_time_and_bucket(options: StoreOptions) -> None:
     early = file_row("a", first=10, last=20)
     late = file_row("b", first=21, last=30, day="2023-03-21")
     bucket = file_row("c", first=10, last=20, bucket=3)
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         catalogue.register_files([late, bucket, early])
         assert catalogue.files("observation") == [early, bucket, late]
         assert catalogue.files("flow") == []
@@ -198,7 +198,7 @@ def test_finds_files_by_time_and_bucket(options: StoreOptions) -> None:
 
 
 def test_replaces_files_once(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         catalogue.register_files([file_row("a"), file_row("b")])
         catalogue.replace_files([file_row("c")], ["a", "b"])
         with pytest.raises(StaleFilesError):
@@ -207,7 +207,7 @@ def test_replaces_files_once(options: StoreOptions) -> None:
 
 
 def test_the_next_state_of_an_incident_replaces_it(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         run = catalogue.begin_run("live", "sensor")
         catalogue.add_incidents(run, [(alert("a", status="open"), "1"), (alert("b"), "2")])
         catalogue.add_incidents(run, [(alert("a"), "3")])
@@ -222,7 +222,7 @@ def test_the_next_state_of_an_incident_replaces_it(options: StoreOptions) -> Non
 
 
 def test_a_run_that_stores_captures_again_replaces_the_one_before(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         first = store_run(catalogue, ["x", "y"])
         catalogue.add_incidents(first, [(alert("a"), "old")])
         catalogue.add_evidence(first, "a", SourceFile("a.pcap", 1, ""))
@@ -257,7 +257,7 @@ def test_a_run_that_stores_captures_again_replaces_the_one_before(options: Store
 def test_which_runs_are_replaced(
     options: StoreOptions, before: dict[str, Any], after: dict[str, Any], kept: bool
 ) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         first = store_run(catalogue, **before)
         catalogue.end_run(first)
         catalogue.end_run(store_run(catalogue, **after))
@@ -265,7 +265,7 @@ def test_which_runs_are_replaced(
 
 
 def test_names_of_what_was_scanned_add_nothing(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         first = store_run(catalogue, ["x", "y"])
         catalogue.end_run(first)
         catalogue.end_run(store_run(catalogue, ["y"], command="names"))
@@ -274,7 +274,7 @@ def test_names_of_what_was_scanned_add_nothing(options: StoreOptions) -> None:
 
 def test_a_number_is_never_used_again(options: StoreOptions) -> None:
     # Rows of a capture that is gone stay in files until the next compaction.
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         catalogue.end_run(store_run(catalogue, ["x"]))
         catalogue.end_run(store_run(catalogue, ["x"], command="names"))
         assert catalogue.capture_numbers() == [1]
@@ -283,7 +283,7 @@ def test_a_number_is_never_used_again(options: StoreOptions) -> None:
 
 
 def test_each_content_is_shown_once(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         catalogue.end_run(store_run(catalogue, ["x", "y", ""]))
         catalogue.end_run(store_run(catalogue, ["x", "", "z"]))
         store_run(catalogue, ["z"], state="partial")
@@ -291,7 +291,7 @@ def test_each_content_is_shown_once(options: StoreOptions) -> None:
 
 
 def test_a_run_that_was_replaced_stores_nothing_more(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         slow = store_run(catalogue, ["x"])
         catalogue.end_run(store_run(catalogue, ["x"]))
         catalogue.add_incidents(slow, [(alert("a"), "late")])
@@ -304,7 +304,7 @@ def test_a_run_that_was_replaced_stores_nothing_more(options: StoreOptions) -> N
 
 
 def test_journal(options: StoreOptions) -> None:
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         catalogue.add_journal("root", "erase", {"rows": 3})
         with catalogue.database.reading() as connection:
             row = connection.execute(select(tables.journal)).one()
@@ -314,7 +314,7 @@ def test_journal(options: StoreOptions) -> None:
 def make_older(options: StoreOptions, version: int = 1) -> None:
     """A catalogue of an older version with an incident that two runs found, and a record of
     coverage; those of version 2 and later have the status of a sensor."""
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         for content in ("a", "b"):
             run = store_run(catalogue, [content])
             catalogue.add_incidents(run, [(alert("one"), "{}")])
@@ -383,7 +383,7 @@ def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
     make_older(options, version)
 
     for _ in range(2):
-        with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+        with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
             schema = connection.execute(select(tables.store.c.schema)).scalar_one()
             assert schema == tables.SCHEMA_VERSION
             sensors = [(each.name, each.heard, each.status) for each in roster(catalogue)]
@@ -404,12 +404,12 @@ def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
 
 def test_a_version_without_a_way_to_it_is_refused(options: StoreOptions) -> None:
     make_older(options)
-    with Catalogue.open(options) as catalogue, catalogue.database.writing() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.writing() as connection:
         connection.execute(text("UPDATE store SET schema = 0"))
         if not options.catalogue:
             connection.exec_driver_sql("PRAGMA user_version = 0")
     with pytest.raises(ConfigError, match="an unknown version"):
-        Catalogue.open(options)
+        open_catalogue(options)
 
 
 def test_a_migration_that_fails_has_not_happened(
@@ -424,14 +424,14 @@ def test_a_migration_that_fails_has_not_happened(
 
     monkeypatch.setattr(migrations, "STEPS", {**steps, 1: fail})
     with pytest.raises(ConfigError):
-        Catalogue.open(options)
+        open_catalogue(options)
     monkeypatch.setattr(migrations, "STEPS", steps)
-    Catalogue.open(options).close()
+    open_catalogue(options).close()
 
 
 def test_refuses_newer_ones(options: StoreOptions) -> None:
     with (
-        Catalogue.open(options, create=True) as catalogue,
+        open_catalogue(options, create=True) as catalogue,
         catalogue.database.writing() as connection,
     ):
         newer = tables.SCHEMA_VERSION + 1
@@ -439,12 +439,12 @@ def test_refuses_newer_ones(options: StoreOptions) -> None:
         if not options.catalogue:
             connection.exec_driver_sql(f"PRAGMA user_version = {newer}")
     with pytest.raises(ConfigError, match=rf"newer netwatch \(schema {newer}"):
-        Catalogue.open(options, create=True)
+        open_catalogue(options, create=True)
 
 
 def test_what_was_deleted_is_not_in_the_file(tmp_path: Path) -> None:
     options = StoreOptions(str(tmp_path / "store"))
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         catalogue.client_numbers([ClientAddress("203.0.113.77", "02:00:00:00:be:ef")], "sensor")
         with catalogue.database.writing() as connection:
             connection.execute(tables.client.delete())

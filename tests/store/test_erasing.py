@@ -34,10 +34,10 @@ from netwatch.console.database import open_console
 from netwatch.console.lists import SavedFilter, SavedFilters
 from netwatch.report import reading
 from netwatch.store import erasing, fact_tables
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database
 from netwatch.store.erasing import is_erasure
 from netwatch.store.fact_files import FactFiles
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 PLACES = ("store", "spool", "proof", "live.sqlite")
@@ -207,7 +207,7 @@ def test_a_key_that_somebody_else_removed_is_noticed(folder: Path) -> None:
 def test_whom_somebody_asked_for_goes_from_the_journal(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Catalogue.open(StoreOptions(str(folder / "store"))) as catalogue:
+    with open_catalogue(StoreOptions(str(folder / "store"))) as catalogue:
         catalogue.add_journal("root", "identify", {"pseudonym": "p1", "reason": f"of {OWNER}"})
         catalogue.add_journal("root", "identify", {"pseudonym": "p2", "reason": "case 12"})
     assert erase(ID, "--format", "jsonl") == 0
@@ -300,7 +300,7 @@ def test_only_an_erasure_of_somebody_is_journalled_and_counted(folder: Path) -> 
     options = StoreOptions(str(folder / "store"))
 
     def counted() -> int:
-        with Catalogue.open(options) as catalogue:
+        with open_catalogue(options) as catalogue:
             return reading.deletions(catalogue, 0, None)[0]
 
     for name in ("Nobody", "10.99.0.1", IP_, IP_, "Nobody"):

@@ -28,8 +28,8 @@ from netwatch.console import tables as console_tables
 from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.catalogue_tables import metadata
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
@@ -46,13 +46,13 @@ def look(options: StoreOptions) -> None:
             connection.execute(insert(console_tables.purpose).values(stated))
     finally:
         database.close()
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         catalogue.add_journal("root", "identify", {"pseudonym": "p1", "reason": f"of {OWNER}"})
 
 
 def said(options: StoreOptions) -> Iterator[str]:
     """All texts of a store: rows of the catalogue, bytes and rows of files."""
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         for table in metadata.sorted_tables:
             for row in connection.execute(table.select()):
                 yield " ".join(map(str, row))
@@ -107,7 +107,7 @@ def test_nothing_is_left_in_any_kind_of_store(
     assert main(["store", "query", "incidents", "--format", "jsonl"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {record["device"]["ip"] for record in records} == {OTHER_IP}
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         case, word = tables.fleet_case.c, tables.fleet_case_word.c
         assert connection.execute(select(case.device, case.sensors)).all() == [(OTHER_IP, 2)]
         named = connection.execute(select(word.sensor, word.incident).distinct()).all()
@@ -130,7 +130,7 @@ def test_no_file_of_postgresql_has_what_was_erased(
 
     def relations() -> list[str]:
         """The files of the tables that name people, as the server has them on its disk."""
-        with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+        with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
             connection.execute(text("SELECT 1"))
             data = connection.execute(text("SHOW data_directory")).scalar_one()
             every = (*metadata.sorted_tables, *console_tables.metadata.sorted_tables)
@@ -140,7 +140,7 @@ def test_no_file_of_postgresql_has_what_was_erased(
         return [os.path.join(data, path) for path in found]  # noqa: PTH118 - a place of the server
 
     def raw() -> bytes:
-        with Catalogue.open(options) as catalogue:
+        with open_catalogue(options) as catalogue:
             connection = catalogue.database.engine.connect()
             with connection.execution_options(isolation_level="AUTOCOMMIT") as server:
                 server.execute(text("CHECKPOINT"))

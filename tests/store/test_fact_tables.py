@@ -6,16 +6,16 @@ from pyarrow import compute, parquet
 from support.made_facts import made_batches
 
 from netwatch.store import fact_tables
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.landing import Landing
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
 def test_a_name_of_removed_rows_is_in_no_dictionary(tmp_path: Path) -> None:
     files = FactFiles(str(tmp_path))
-    with Catalogue.open(StoreOptions(str(tmp_path)), create=True) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path)), create=True) as catalogue:
         landing = Landing(files, catalogue)
         for batch in made_batches(2000, devices=20, names=100):
             landing.add("observation", batch)

@@ -35,12 +35,13 @@ from netwatch.store.fleet_sensors import (
     silent,
 )
 from netwatch.store.flow_rows import new_key
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
 @pytest.fixture
 def catalogue(catalogue_options: StoreOptions) -> Iterator[Catalogue]:
-    with Catalogue.open(catalogue_options, create=True) as opened:
+    with open_catalogue(catalogue_options, create=True) as opened:
         yield opened
 
 
@@ -162,7 +163,7 @@ def report(options, sensor, run=SAME_RUN, others=()):
         commits.prepare(messages)
         assert not commits.finish().refused
     commits.close()
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         for number, each in enumerate(names):
             enrolled(catalogue, each, 5)
             heard(catalogue, each, 9, {"version": "1"}, 3)
@@ -180,7 +181,7 @@ def alerts(sensor, **values):
 
 def state(options):
     """All that a store has, but for its journal and for which rows are in which file."""
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         removal = FactRemoval(catalogue, FactFiles(options.path))
         rows = [row for file in removal.all_files() for row in removal.read(file).to_pylist()]
         with catalogue.database.reading() as connection:
@@ -193,7 +194,7 @@ def state(options):
 
 
 def remove(options, sensor=EVIL):
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         facts = FactRemoval(catalogue, FactFiles(options.path))
         removed = remove_sensor(facts, sensor, "somebody")
         assert not has_sensor(facts, sensor)
@@ -205,7 +206,7 @@ def remove(options, sensor=EVIL):
 
 
 def keep(options, found):
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         keep_alerts(catalogue, found, GAP)
 
 
@@ -250,6 +251,6 @@ def test_a_case_that_the_sensor_began_is_that_of_the_others(options, tmp_path):
 
 
 def test_a_sensor_that_never_was_changes_nothing(options, honest):
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         assert not has_sensor(FactRemoval(catalogue, FactFiles(options.path)), "nobody-1")
     assert CLIENT.ip in repr(honest)

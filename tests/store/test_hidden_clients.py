@@ -12,9 +12,10 @@ from support.paths import PCAPS
 from netwatch.capture.files import find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
-from netwatch.store.catalogue import Catalogue, SourceFile
-from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store.catalogue import SourceFile
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 
 PSEUDONYM = "p3f9a-k7q2m5xw4n6b3c2d"
 
@@ -25,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> AskedStore:
     options = StoreOptions(str(folder / "kept"))
     config = folder / "netwatch.yaml"
     config.write_text(f"version: 1\nstore: {{path: {json.dumps(options.path)}}}\n")
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         run_ = catalogue.begin_run("names", "sensor")
         capture = catalogue.begin_capture(run_, 0, [SourceFile("a", 1, "")], "content")
         (client,) = catalogue.client_numbers(

@@ -17,12 +17,12 @@ from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import Recorder
 from netwatch.store import messages
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.hour_rows import LossCounter, shifted
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.messages import ClientKey
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.status import status
 from netwatch.store.writer import RunDescription, Writer
 
@@ -83,7 +83,7 @@ def test_packets_that_are_skipped_make_a_capture_partial(
     writer.end(statistics.recorded_rows)
     writer.close()
     assert kept(tmp_path) == ("partial", 0)
-    with Catalogue.open(StoreOptions(str(tmp_path))) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path))) as catalogue:
         assert status(catalogue).losses == {"skipped": 7}
         coverage = judged_coverage(catalogue)
         assert coverage.lost_at_all.bit_count() == 1

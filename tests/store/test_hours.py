@@ -7,10 +7,10 @@ from support.paths import PCAPS
 
 from netwatch.cli import main
 from netwatch.coverage.judged import BLOCK, QUARTERS, HourCounts, by_name, narrowed, runs
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.judged_coverage import judged_coverage
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
 from netwatch.store.run_rows import VersionHashes
@@ -29,7 +29,7 @@ def test_the_flows_of_hours_are_those_of_the_coverage(tmp_path: Path) -> None:
     expected = {
         each["name"]: {"named": each["named"], **each["unnamed"]} for each in report["networks"]
     }
-    with Catalogue.open(StoreOptions(str(tmp_path / "store"))) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path / "store"))) as catalogue:
         found = judged_coverage(catalogue)
     flows = {
         name: by_name(counts)
@@ -48,7 +48,7 @@ def test_the_flows_of_hours_are_those_of_the_coverage(tmp_path: Path) -> None:
 def test_a_live_run_is_judged_by_what_it_was_told(tmp_path: Path) -> None:
     """Its configuration is read anew while it runs."""
     first, second = VersionHashes("1", "s", "b", "c"), VersionHashes("1", "s", "d", "e")
-    with Catalogue.open(StoreOptions(str(tmp_path)), create=True) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path)), create=True) as catalogue:
         run = catalogue.begin_run("live", "gate", catalogue.version_id(first, {"x": "old"}))
         for _ in range(2):  # one that is told again is the same as once
             catalogue.judged_from(run, second, {"x": "new"}, 5_000)
@@ -60,7 +60,7 @@ def test_a_live_run_is_judged_by_what_it_was_told(tmp_path: Path) -> None:
 
 def test_hours_are_kept_as_long_as_incidents(tmp_path: Path) -> None:
     options = StoreOptions(str(tmp_path))
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         run = catalogue.begin_run("live", "gate")
         counts = HourCounts({BLOCK * QUARTERS - 1, BLOCK * QUARTERS})
         counts.see(("hq", "service"), BLOCK - 1)

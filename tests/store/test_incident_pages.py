@@ -25,6 +25,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 WORDS = {
@@ -67,7 +68,7 @@ def add(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> int:
 
 @pytest.fixture
 def catalogue(catalogue_options: StoreOptions) -> Any:
-    with Catalogue.open(catalogue_options, create=True) as opened:
+    with open_catalogue(catalogue_options, create=True) as opened:
         yield opened
 
 

@@ -17,6 +17,7 @@ from netwatch.store import fact_files, landing
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 ROWS = 600
@@ -79,7 +80,7 @@ def _steps(folder: Path, work: Callable[[], None]) -> list[int]:
 
 def _open(store: Path) -> tuple[FactFiles, Catalogue]:
     options = StoreOptions(str(store))
-    return FactFiles(str(store)), Catalogue.open(options, create=True)
+    return FactFiles(str(store)), open_catalogue(options, create=True)
 
 
 def _prepared(store: Path) -> None:

@@ -13,6 +13,7 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import read_file, schema, write_file
 from netwatch.store.landing import Landing
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 ROWS = 1600
@@ -24,7 +25,7 @@ class Store:
 
     def __init__(self, options: StoreOptions) -> None:
         self.files = FactFiles(options.path)
-        self.catalogue = Catalogue.open(options, create=True)
+        self.catalogue = open_catalogue(options, create=True)
         self.run = self.catalogue.begin_run("scan", "test")
         assert self.catalogue.begin_capture(self.run, 0, []) == 1
 

@@ -26,7 +26,7 @@ def test_a_stored_log_gives_the_same_again(tmp_path: Path, monkeypatch: pytest.M
     from netwatch.engine.facts_process import FactsProcess
     from netwatch.formats.flow_rows import flow_record
     from netwatch.rejudge.again import Again
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.queries import flows, observations
 
     monkeypatch.setitem(LOG_FORMATS, fake_log.NAME, fake_log.FORMAT)
@@ -58,13 +58,13 @@ def test_a_stored_log_gives_the_same_again(tmp_path: Path, monkeypatch: pytest.M
     written, stored = io.StringIO(), io.StringIO()
     for stream, batches in (
         (written, jobs.names([], RunStatistics(), logs=[unit])),
-        (stored, observations(Catalogue.open(options), options, Filter())),
+        (stored, observations(open_catalogue(options), options, Filter())),
     ):
         writer = FORMATS["jsonl"].writer(stream)
         for batch in batches:
             writer.observations(batch)
     assert stored.getvalue() == written.getvalue()
     assert written.getvalue().count("\n") >= 30
-    found = [flow_record(row) for row in flows(Catalogue.open(options), options, Filter())]
+    found = [flow_record(row) for row in flows(open_catalogue(options), options, Filter())]
     assert len(found) >= 5
     assert all(each["log"]["format"] == "fake-json" and "packet" not in each for each in found)

@@ -29,10 +29,10 @@ def test_status_shows_it(
     site = tmp_path / "etc" / "netwatch.yaml"
     site.write_text("version: 1\nstore: {path: ../var/store}\n")
     assert config.load_store(str(site)).path == f"{tmp_path}/var/store"  # type: ignore[union-attr]
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.options import StoreOptions
 
-    Catalogue.open(StoreOptions(f"{tmp_path}/var/store"), create=True).close()
+    open_catalogue(StoreOptions(f"{tmp_path}/var/store"), create=True).close()
     assert main(["store", "status", "-c", str(site)]) == 0
     assert capsys.readouterr().out.startswith(f"store {tmp_path}/var/store (")
     monkeypatch.chdir(tmp_path / "etc")

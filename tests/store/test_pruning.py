@@ -14,12 +14,12 @@ from support.made_store import EMPTY, write_rows
 from support.paths import ROOT
 
 from netwatch.cli import main
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import RETIRED, FactRemoval
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruned, Pruning
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import FACTS
 
 DAY = 86_400
@@ -40,7 +40,7 @@ def row(table: str, client: int, age: int) -> dict[str, object]:
 @pytest.fixture
 def facts(tmp_path: Path) -> FactRemoval:
     options = StoreOptions(str(tmp_path / "store"))
-    catalogue = Catalogue.open(options, create=True)
+    catalogue = open_catalogue(options, create=True)
     classes = ("service", "personal", "guest")
     addresses = [ClientAddress(f"10.0.0.{n}", None, kind, kind) for n, kind in enumerate(classes)]
     numbers = catalogue.client_numbers(addresses, "sensor")

@@ -12,13 +12,13 @@ from support.made_store import EMPTY, write_rows
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.inventory.entry_table import Entry
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FactRemoval
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.person import ALWAYS, Person, joined
 from netwatch.store.resolving import Resolved, Resolver
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import FACTS
 
 HERS, HIS, ROUTER = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:fe"
@@ -36,7 +36,7 @@ class Made:
 
     def __init__(self, folder: Path) -> None:
         self.options = StoreOptions(str(folder / "store"))
-        self.catalogue = Catalogue.open(self.options, create=True)
+        self.catalogue = open_catalogue(self.options, create=True)
         self.facts = FactRemoval(self.catalogue, FactFiles(self.options.path))
 
     def client(self, ip: str, mac: str | None) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from netwatch.cli import main
 from netwatch.store import sandbox
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
@@ -17,7 +17,7 @@ from netwatch.store.options import StoreOptions
 def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store without rows."""
     folder = str(tmp_path_factory.mktemp("made") / "store")
-    Catalogue.open(StoreOptions(folder), create=True).close()
+    open_catalogue(StoreOptions(folder), create=True).close()
     return folder
 
 

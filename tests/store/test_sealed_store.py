@@ -12,7 +12,7 @@ from pyarrow import parquet
 from support.erasable import HOST, ID, IP_, MAC, OTHER_IP, OWNER, mentions, write_files
 
 from netwatch.cli import main
-from netwatch.privacy.options import PseudonymKey, pseudonym, write_new_key
+from netwatch.privacy import PseudonymKey, pseudonym, write_new_key
 
 PRIVACY = "privacy: {pseudonyms: [personal], key: {file: a.key}}\n"
 

@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import among, chunks, pairs_among
 
@@ -15,7 +16,7 @@ TEXTS = ["plain", "it's", '"quoted"', "back\\slash", "{a,b}", "NULL", "ä\u202e"
 
 @pytest.fixture
 def catalogue(catalogue_options: StoreOptions) -> Iterator[Catalogue]:
-    with Catalogue.open(catalogue_options, create=True) as opened:
+    with open_catalogue(catalogue_options, create=True) as opened:
         yield opened
 
 

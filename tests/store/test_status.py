@@ -9,6 +9,7 @@ from support.asked_stores import AskedStore, filled_store
 from support.paths import PCAPS
 
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
@@ -59,7 +60,7 @@ def test_a_bit_that_flipped(store: AskedStore, file: Path) -> None:
 
 
 def test_rows_that_the_catalogue_does_not_expect(store: AskedStore) -> None:
-    with Catalogue.open(StoreOptions(store.path)) as catalogue:
+    with open_catalogue(StoreOptions(store.path)) as catalogue:
         with catalogue.database.writing() as connection:
             connection.exec_driver_sql("UPDATE file SET rows = rows + 1 WHERE \"table\" = 'flow'")
             connection.exec_driver_sql("UPDATE file SET first = 1 WHERE \"table\" = 'observation'")
@@ -70,7 +71,7 @@ def test_rows_that_the_catalogue_does_not_expect(store: AskedStore) -> None:
 
 def test_a_client_that_is_not_known(store: AskedStore) -> None:
     with (
-        Catalogue.open(StoreOptions(store.path)) as catalogue,
+        open_catalogue(StoreOptions(store.path)) as catalogue,
         catalogue.database.writing() as connection,
     ):
         connection.exec_driver_sql(

@@ -7,7 +7,7 @@ import pytest
 from support.asked_stores import run
 from support.paths import PCAPS
 
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
@@ -16,7 +16,7 @@ def mode_of(path: Path) -> int:
 
 
 def opened(folder: Path) -> None:
-    Catalogue.open(StoreOptions(str(folder)), create=True).close()
+    open_catalogue(StoreOptions(str(folder)), create=True).close()
 
 
 @pytest.mark.parametrize("has_store", [False, True])

@@ -14,20 +14,20 @@ from sqlalchemy import select
 from support.fleet_alerts import DAY, GAP, MINUTE, SECOND, fleet_alert
 from support.fleet_local import LocalCentre
 
+from netwatch.fleet.sensor_records import read_record
 from netwatch.formats.csv import ALERT_COLUMNS, alert_row
 from netwatch.formats.values import rfc3339
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import SensorAlert, keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import heard, removed, silent
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record
 from netwatch.store.unheard import (
     close_of_ended_runs,
     close_of_restarted_sensors,
     close_of_silent_sensors,
 )
-from netwatch.store.use_lock import UseLock
 
 SEEN = DAY + 10 * MINUTE
 """When a sensor was last heard."""
@@ -40,7 +40,7 @@ def options(catalogue_options: StoreOptions) -> StoreOptions:
 
 @pytest.fixture
 def catalogue(options: StoreOptions) -> Iterator[Catalogue]:
-    with Catalogue.open(options, create=True) as opened:
+    with open_catalogue(options, create=True) as opened:
         yield opened
 
 
@@ -224,7 +224,7 @@ def test_a_centre_closes_them(
 ) -> None:
     centre = LocalCentre(tmp_path, "ghent")
     try:
-        with Catalogue.open(StoreOptions(str(tmp_path / "store"))) as catalogue:
+        with open_catalogue(StoreOptions(str(tmp_path / "store"))) as catalogue:
             keep(catalogue, alert("open"))
             change(catalogue)
             centre.roster.close_unheard(3600 * 10**9)

@@ -15,13 +15,12 @@ from support.waiting import wait_until
 from netwatch.cli import main
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import PrivateFolder, below
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
 
 
 def test_runs_share_it_and_an_erasure_does_not(options: StoreOptions) -> None:
-    Catalogue.open(options, create=True).close()
+    open_catalogue(options, create=True).close()
     first, second = UseLock(options), UseLock(options)
     with pytest.raises(NetwatchError, match=r"stop live .* erase again"):
         UseLock(options, exclusive=True)
@@ -42,7 +41,7 @@ def test_a_process_that_is_killed_has_it_no_more(tmp_path: Path) -> None:
     program = f"""
 import time
 from netwatch.store.options import StoreOptions
-from netwatch.store.use_lock import UseLock
+from netwatch.store.opening import UseLock
 lock = UseLock(StoreOptions({str(tmp_path)!r}))
 print("locked", flush=True)
 time.sleep(60)
@@ -65,7 +64,7 @@ def test_nothing_is_stored_while_somebody_is_erased(
     monkeypatch.chdir(tmp_path)
     assert main(["scan", "-q", "--store", "day.pcap"]) == 0
     options = StoreOptions("store")
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         files = catalogue.files("observation")
     capsys.readouterr()
     with UseLock(options, exclusive=True):
@@ -76,7 +75,7 @@ def test_nothing_is_stored_while_somebody_is_erased(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "stop live (or wait for scan and names to end), erase again" in captured.err
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         assert catalogue.files("observation") == files
     left = leave_temporary(tmp_path / "store")
     with below("store"), PrivateFolder() as used:

@@ -10,7 +10,7 @@ import signal
 import time
 from pathlib import Path
 
-from netwatch.cluster import dask_cluster, tasks
+from netwatch.cluster import tasks, workers
 from netwatch.config import Config
 
 _judge = tasks.judge
@@ -32,4 +32,4 @@ def dask_setup(_worker: object) -> None:
     """Called by Dask in each worker."""
     tasks.judge = judge
     if version := os.environ.get("NETWATCH_TEST_VERSION"):
-        dask_cluster.code_version = lambda: version
+        workers.code_version = lambda: version

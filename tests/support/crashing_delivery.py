@@ -17,10 +17,10 @@ from typing import Any
 from support.made_alerts import QUICK, output, record
 from support.waiting import TIMEOUT
 
-from netwatch.delivery import dead_letters, eviction
+from netwatch.delivery import dead_letters, deferred
 from netwatch.delivery.delivery import Delivery
-from netwatch.delivery.outbox import OutboxDatabase
-from netwatch.delivery.output import OutboxOptions, QueuedAlert
+from netwatch.delivery.outbox import OutboxDatabase, QueuedAlert
+from netwatch.delivery.output import OutboxOptions
 
 STEPS: dict[str, tuple[Any, str, bool]] = {
     "before put": (OutboxDatabase, "put", False),
@@ -31,8 +31,8 @@ STEPS: dict[str, tuple[Any, str, bool]] = {
     "after dead letter": (dead_letters, "append", True),
     "before cursor": (OutboxDatabase, "record_attempt", False),
     "after cursor": (OutboxDatabase, "record_attempt", True),
-    "before clean-up": (eviction, "_delete_up_to", False),
-    "after clean-up": (eviction, "_delete_up_to", True),
+    "before clean-up": (deferred, "_delete_up_to", False),
+    "after clean-up": (deferred, "_delete_up_to", True),
 }
 """Where to die: the owner of a function (None: the class of the sink), its name, and whether to die
 after it instead of before."""

@@ -21,12 +21,12 @@ from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.verdict import Device
 from netwatch.delivery import dead_letters
 from netwatch.delivery.dead_letters import DeadLetter
+from netwatch.fleet.sensor_records import read_record
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.state_file import StateFile, StateSaver
 from netwatch.store.cases import keep_alerts
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record
 
 IP_, MAC, HOST, OWNER, ID = "10.30.0.77", "02:00:00:30:00:77", "janes-phone", "Jane Doe", "byod-77"
 OTHER_IP, OTHER_MAC = "10.30.0.90", "02:00:00:30:00:90"
@@ -123,7 +123,7 @@ def write_dead_letters(folder: Path, record: dict[str, object]) -> None:
 def write_cases(options: StoreOptions, alerts: Path) -> None:
     """Cases of alerts (a file of JSON lines): each was seen by two sensors."""
     lines = [each for each in alerts.read_text().splitlines() if "netwatch.alert" in each]
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         for sensor in ("one", "two"):
             keep_alerts(catalogue, [read_record(sensor, json.loads(each)) for each in lines], GAP)
 

@@ -10,7 +10,7 @@ from netwatch.capture.block import Block
 from netwatch.core.flow import Flow
 from netwatch.core.message import Message, Observation
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.visibility import message_name_status
+from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.flows.records import to_flow

@@ -7,7 +7,7 @@ from pathlib import Path
 from support.sets import signatures
 
 from netwatch.core.errors import Problem
-from netwatch.fleet.keys import open_signing_key, read_public_key
+from netwatch.fleet.access import open_signing_key, read_public_key
 from netwatch.fleet.publications import Publications, Published
 from netwatch.fleet.published_feed import Applier
 from netwatch.updates.update import check_set, read_examined

@@ -23,6 +23,7 @@ from netwatch.fleet.alert_sink import sensor_peer
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import Connection, write_credentials
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 
@@ -127,7 +128,7 @@ class CentreProcess:
     @contextmanager
     def catalogue(self) -> Iterator[Catalogue]:
         """The catalogue of the centre's store."""
-        with Catalogue.open(self.store) as opened:
+        with open_catalogue(self.store) as opened:
             yield opened
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from support.fleet_alerts import GAP
 
+from netwatch.fleet.access import subject
 from netwatch.fleet.border import BorderError, read_health
 from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.commit_process import AlertCommits
 from netwatch.fleet.fact_commits import FactCommits
 from netwatch.fleet.receiver import Receiver, RefusedMessages
 from netwatch.fleet.roster_keeper import RosterKeeper
-from netwatch.fleet.subjects import subject
 from netwatch.store.flow_rows import new_key
 from netwatch.store.options import StoreOptions
 

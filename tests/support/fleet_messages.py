@@ -8,8 +8,8 @@ import pyarrow as pa
 from netwatch import __version__
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import chunk_schema
+from netwatch.store.run_rows import ClientAddress
 
 RUN = RunKey(started=7, command="live", versions=("1", "s", "b", "c"), position=0)
 CLIENT = ClientAddress("10.1.0.1", None, "hq", "service")

@@ -13,9 +13,9 @@ from support.programs import Process, require_programs
 from support.waiting import TIMEOUT
 
 from netwatch.config.fleet_section import FleetOptions, ServerOptions
+from netwatch.fleet.access import inbox
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import Connection, Peer
-from netwatch.fleet.subjects import inbox
 
 
 class FleetServer:

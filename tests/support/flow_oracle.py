@@ -10,7 +10,7 @@ from typing import Any
 
 from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient
 from netwatch.coverage.counts import Coverage, Directory
-from netwatch.coverage.visibility import DOH_PORTS, ENCRYPTED_DNS_PORT, VPN_PORTS, Visibility
+from netwatch.coverage.flow_visibility import DOH_PORTS, ENCRYPTED_DNS_PORT, VPN_PORTS, Visibility
 from netwatch.dissect.flows.records import to_flow
 from netwatch.dissect.flows.table import FlowTable
 from netwatch.dissect.loop.layout import FLAG_REPORT_END, FLOW_FLAGS, FLOW_WORDS

@@ -8,7 +8,7 @@ from pathlib import Path
 from support.made_alerts import output, records
 
 from netwatch.delivery.attempt import attempt
-from netwatch.delivery.output import QueuedAlert
+from netwatch.delivery.outbox import QueuedAlert
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 one = output(folder, type="file", path="alerts.jsonl")

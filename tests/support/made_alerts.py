@@ -12,7 +12,7 @@ from netwatch.delivery.configuration import read_outputs
 from netwatch.delivery.output import Output
 from netwatch.delivery.worker import RetryTiming
 from netwatch.formats.values import json_line
-from netwatch.sinks.sample_alert import sample_alert
+from netwatch.sinks.templates import sample_alert
 
 HOSTILE = [
     "plain.example",

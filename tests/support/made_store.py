@@ -19,8 +19,8 @@ from netwatch.core.message import Observation
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine import pipeline
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import BUCKETS, FACTS
 
 KINDS = {

@@ -22,7 +22,7 @@ from netwatch.core.flow import Flow
 from netwatch.core.message import LEARNING_SOURCES, LOOKUPS, Message, Packet
 from netwatch.core.observation_columns import WORD_FLOW
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.visibility import message_name_status
+from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.engine import jobs, pipeline

@@ -1,8 +1,7 @@
 """The formats of exports."""
 
 from docs_generator.markdown import table
-from netwatch.exports.export_format import ExportFormat
-from netwatch.exports.registry import EXPORTS
+from netwatch.exports.export_format import EXPORTS, ExportFormat
 
 _FITS = {
     "exact": "yes",

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from docs_generator.markdown import code, duration, table
 from netwatch.core.file_keys import Key, sections
-from netwatch.delivery.configuration import FormatKeys, OutputKeys
-from netwatch.delivery.output import DigestKeys
+from netwatch.delivery.configuration import DigestKeys, FormatKeys, OutputKeys
+from netwatch.sinks.options import TlsOptions
 from netwatch.sinks.registry import SINKS
-from netwatch.sinks.tls import TlsOptions
 
 SHARED = ("every", "several", "tls")
 """Names of groups of keys that are no type's own: of every type, of several, below ``tls``."""

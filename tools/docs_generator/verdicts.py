@@ -5,7 +5,7 @@ from typing import get_args
 from docs_generator.markdown import code, table
 from netwatch.core.message import Evidence
 from netwatch.core.verdict import App, Match, Role
-from netwatch.coverage.visibility import (
+from netwatch.coverage.flow_visibility import (
     DOH_PORTS,
     ENCRYPTED_DNS_PORT,
     VISIBILITIES,

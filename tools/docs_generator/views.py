@@ -3,7 +3,7 @@
 import tempfile
 
 from docs_generator.markdown import code, table
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.tables import TABLE_TITLES
 from netwatch.store.views import Views
@@ -15,7 +15,7 @@ def tables_block(_: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         options = StoreOptions(f"{folder}/store")
         with (
-            Catalogue.open(options, create=True) as catalogue,
+            open_catalogue(options, create=True) as catalogue,
             Views(catalogue, options, names) as views,
         ):
             columns = {name: _columns(views, name) for name in names}

@@ -27,14 +27,15 @@ from sample_console.__main__ import CONFIGURATION, ROOT, fill, netwatch
 from sqlalchemy import select
 
 from netwatch import __version__
+from netwatch.fleet.sensor_records import read_record
 from netwatch.formats.values import epoch_ns, rfc3339
 from netwatch.incidents.alert_parts import incident_id
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import read_record
 from netwatch.watch.health import Thresholds, status_record
 from netwatch.watch.snapshot import OutputQueue, Snapshot
 
@@ -64,7 +65,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             analyst = signed_in(browser, address, "analyst", passwords)
             auditor = signed_in(browser, address, "auditor", passwords)
-            catalogue = Catalogue.open(StoreOptions(str(sample / "store")))
+            catalogue = open_catalogue(StoreOptions(str(sample / "store")))
             catalogue.set_sensor_status("gate", status(1))
             analyst.goto(f"{address}/now")
             keep(analyst, folder / "now.png")

@@ -118,7 +118,7 @@ def check_outputs(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.config import load_fleet, load_outputs
     from netwatch.core.errors import ConfigError
     from netwatch.delivery import attempt
-    from netwatch.fleet.sensor import with_centre
+    from netwatch.fleet import with_centre
 
     try:
         outputs, outbox = load_outputs(args.config)

@@ -39,7 +39,7 @@ _SHOWN = 5
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """What makes this a sensor, if the configuration does."""
     from netwatch.config import load_fleet
-    from netwatch.fleet.sensor import require_extra
+    from netwatch.fleet import require_extra
 
     try:
         options = load_fleet(args.config)
@@ -105,7 +105,7 @@ async def _clock_offset(options: "FleetOptions") -> float:
     """How far the clock here is ahead of that of the centre, in s. Raises `NetwatchError`."""
     import nats.errors
 
-    from netwatch.fleet.subjects import subject
+    from netwatch.fleet.access import subject
 
     connection = await _connected(options)
     try:
@@ -203,7 +203,7 @@ def _published(folder: Path) -> Iterator[Finding]:
 def check_centre(args: argparse.Namespace) -> Iterator[Finding]:
     """What makes this a centre, if the configuration does."""
     from netwatch.config import load_fleet, load_store
-    from netwatch.fleet.sensor import require_extra
+    from netwatch.fleet import require_extra
 
     try:
         options, store = load_fleet(args.config), load_store(args.config)

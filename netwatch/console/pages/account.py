@@ -6,7 +6,6 @@ see.
 from dataclasses import replace
 
 from netwatch.console.accounts import MAX_NAME, MIN_PASSWORD, AccountError
-from netwatch.console.people import persons_at
 from netwatch.console.view import Answer, Page, Redirect, Refused, View, not_found
 
 MIN_PURPOSE = 5
@@ -101,7 +100,7 @@ def state_purpose(view: View) -> Answer:
             least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
         )}  # fmt: skip
         return Page("purpose", values, status=422)
-    for subject in persons_at(view, target):
+    for subject in view.persons_at(view, target):
         # Before it counts: what cannot be written down is no purpose.
         view.console.audit.add(
             "purpose", account=view.who.account, role=view.role, subject=subject, purpose=purpose,

@@ -144,7 +144,7 @@ def _picture(
         if row.device in shared:
             (one,), *_ = weeks_of(view, [row.device], since, until, network=row.network)
             values.append(DeviceWeeks(f"{row.device} ({row.network})", one.weeks))
-    drawn = [each for each in values if each.weeks]
+    drawn = [row for row in values if row.weeks]
     return figure(view, heat_map(drawn, first, max(first, end), view.language))
 
 

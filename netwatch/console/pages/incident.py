@@ -17,13 +17,14 @@ from netwatch.console.view import Answer, Download, Page, View, not_found
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
 from netwatch.explain.sheet import labelled
-from netwatch.explain.steps import Explanation, explanation
+from netwatch.explain.sources import explanation
+from netwatch.explain.steps import Explanation
 from netwatch.explain.stored import capture_files, cut_packets, original_captures
 from netwatch.explain.subject import CATALOGUES, notice_of, period_text, subject_sheet, with_words
 from netwatch.explain.wording import exemptions_asked, not_proved, refutations
 from netwatch.language.language import LANGUAGES, language
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import cases_of_incident
+from netwatch.store.cases import cases_of_incident
 from netwatch.store.incident_pages import incident_row
 from netwatch.store.pruning import is_evidence_capture
 
@@ -115,7 +116,7 @@ def _cut(view: View, incident: Explanation) -> Answer:
                 " to read."
             )
         ) from None
-    captures = [{"file": each.path, "sha256": each.sha256} for each in files.values()]
+    captures = [{"file": file.path, "sha256": file.sha256} for file in files.values()]
     name = f"{incident.id}-packets.pcapng"
     return Download(
         name,

@@ -1,4 +1,6 @@
-"""The list of incidents: filters in the address, fifty a page, and the filtered list as a file.
+"""The lists of incidents and of cases, which are incidents as all sensors of a fleet saw them:
+filters in the address, fifty a page, and the filtered list as a file; and one case: who saw what,
+when, and what speaks for it that it is one.
 
 A filter of a list can be given a name, and forgotten.
 """
@@ -6,9 +8,10 @@ A filter of a list can be given a name, and forgotten.
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -25,8 +28,10 @@ from netwatch.console.lists import (
     time_inputs,
 )
 from netwatch.console.rendering import address_of
-from netwatch.console.view import Answer, Page, Redirect, View, bad_request, parse_pairs
+from netwatch.console.view import Answer, Page, Redirect, View, bad_request, not_found, parse_pairs
 from netwatch.formats.alert_record import ContactCounts
+from netwatch.formats.values import epoch_ns
+from netwatch.store.cases import case_page, case_row, is_centre
 from netwatch.store.incident_pages import (
     PAGE,
     Cursor,
@@ -66,6 +71,16 @@ COUNTS = tuple(field.name for field in fields(ContactCounts))
 """The counts of an incident that lists have."""
 
 _SHOWN_SENSORS = 2
+
+PROOFS = ("community_id", "time")
+"""What speaks for it that the incidents of a case are one."""
+
+CASE_FILTERS = ("from", "to", *WORDS, *NAMES, "sensor", "joined")
+"""The values of an address that filter the list."""
+
+CASE_COLUMNS = (*COLUMNS, "joined_by", "sensors", "seen_by", *COUNTS)
+"""The columns of the CSV file: those of incidents, how many sensors saw it and which, and counts
+that are not added up where sensors saw the same flows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +220,7 @@ def listed(view: View, row: IncidentRow) -> Listed:
         kind.get("value") or "",
         record.get("outcome") or "unknown", record["status"],
         view.console.zone_of(record["ban"]["id"]), record.get("joined_by") or "", row.sensors,
-        tuple(dict.fromkeys(each["sensor"] for each in record.get("seen_by", ()))),
+        tuple(dict.fromkeys(seen["sensor"] for seen in record.get("seen_by", ()))),
         **{count: record["counts"][count] for count in COUNTS},
     )  # fmt: skip
 
@@ -246,3 +261,71 @@ def _page_and_name(view: View) -> tuple[str, str]:
             view.say("The name of a filter has up to %(most)s characters.", most=number)
         )
     return page, name
+
+
+def show_cases(view: View) -> Answer:
+    """One page of the list, the newest cases first."""
+    choices = {**WORDS, "joined": PROOFS}
+    return CASES.show(view, choices=choices, is_centre=is_centre(view.console.catalogue))
+
+
+def show_case(view: View) -> Answer:
+    """One case. The id of one of its incidents, or one that it had before, leads to it as well."""
+    row = _case_at(view)
+    record = json.loads(row.record)
+    subject = f"{_device_of_case(row)}, case {row.id}"
+    if row.id != view.path["id"]:
+        return Redirect(f"/cases/{row.id}", subject=subject)
+    sightings = [_sighting(seen) for seen in record["seen_by"]]
+    moments = [(seen["first"], seen, True) for seen in sightings]
+    moments += [(seen["last"], seen, False) for seen in sightings if seen["last"] > seen["first"]]
+    values = {
+        "case": record,
+        "sightings": sightings,
+        "devices_differ": len({(seen["device"], seen["network"]) for seen in sightings}) > 1,
+        "timeline": sorted(moments, key=lambda at: (at[0], not at[2], at[1]["sensor"])),
+        "differ": len({seen["verdict"] for seen in sightings}) > 1,
+        "zone": view.console.zone_of(record["ban"]["id"]),
+    }
+    return Page("case", values, subject)
+
+
+def person_of_case(view: View) -> str:
+    """Whom the page on the case that the address names is about. Raises `Refused` where there is
+    none."""
+    return _device_of_case(_case_at(view))
+
+
+def _case_at(view: View) -> IncidentRow:
+    row = case_row(view.console.catalogue, view.path["id"])
+    if row is None:
+        raise not_found(view.say("There is no such case."))
+    return row
+
+
+def _device_of_case(row: IncidentRow) -> str:
+    """The device of a case, in the words of the audit."""
+    device = json.loads(row.record)["device"]
+    return f"device {device['id'] or device['ip']}"
+
+
+def _wanted_cases(view: View) -> IncidentFilter:
+    query, sets = view.query, words_of(view, (*NAMES, "sensor"))
+    if word := query.word("joined", PROOFS):
+        sets["joined_by"] = frozenset({word})
+    since, until = query.moment("from"), query.moment("to")
+    if since is not None and until is not None and until < since:
+        raise bad_request(view.say("The end of the time is before its begin."))
+    return IncidentFilter(since=since, until=until, seen=1, **sets)
+
+
+CASES = Listing("cases", CASE_FILTERS, CASE_COLUMNS, _wanted_cases, case_page)
+"""The list of cases."""
+
+
+def _sighting(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What one sensor saw of a case; `first` and `last` (ns) are by the clock of the centre."""
+    offset = round(seen["clock_offset"] * 1_000_000_000)
+    first, last = (epoch_ns(seen[name]) - offset for name in ("first_seen", "last_seen"))
+    names = {name: seen[name] or "" for name in ("device", "network")}
+    return {**seen, **names, "first": first, "last": last}

@@ -1,25 +1,32 @@
-"""What the report of a period says: of each ban whether it was kept; the registered exemptions:
-used, unused, and contacts after their end; in which networks how many flows had no readable name,
-why, and what would cure it; and the reports for the authority, each as a page, a PDF or JSON.
+"""What is said of bans: what the report of a period says, of each ban whether it was kept; the
+registered exemptions: used, unused, and contacts after their end; in which networks how many flows
+had no readable name, why, and what would cure it; the reports for the authority, each as a page, a
+PDF or JSON; and the lists of names that firewalls fetch, one for each ban and product, at a stable
+address.
 """
 
+import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 
+from netwatch import __version__
 from netwatch.charts.coverage import NetworkCoverage, coverage_picture
+from netwatch.console.console import DEVICE
 from netwatch.console.pages.incidents import QUERY_SECONDS
-from netwatch.console.people import DEVICE
-from netwatch.console.period_reports import being_made, days_of
+from netwatch.console.period_reports import DAYS, WAIT_SECONDS, last_day, midnight
 from netwatch.console.rendering import figure, periods_of
 from netwatch.console.view import Answer, Download, Page, View, bad_request, not_found
 from netwatch.core.errors import ConfigError
 from netwatch.core.period import day_at
 from netwatch.core.verdict import Ban, BanTexts
+from netwatch.exports import selection
+from netwatch.exports.export_format import Export, feeds
 from netwatch.report import labels
 from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted, common_timezone
@@ -31,7 +38,7 @@ from netwatch.report.tables import exemptions
 from netwatch.rules.bans import words_in
 from netwatch.rules.policy import open_review
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import case_counts, is_centre
+from netwatch.store.cases import case_counts, is_centre
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.fleet_sensors import silences
 from netwatch.store.hour_rows import outside_flows
@@ -41,6 +48,12 @@ from netwatch.store.judged_coverage import judged_coverage
 
 MAX_MONTHS = 24
 """Months that are listed, the last ones."""
+
+AGAIN_SECONDS = 3
+"""After how long a page that says so is loaded again."""
+
+MAX_DAYS = 3660
+"""Days that a report may have."""
 
 _COUNT_SECONDS = 2.0
 
@@ -78,7 +91,7 @@ def as_json(view: View) -> Answer:
 def _download(view: View, kind: str, media_type: str) -> Download:
     first, last = days_of(view)
     ban = view.query.text("ban")
-    if ban and ban not in {each.id for each in view.console.config.policy.bans}:
+    if ban and ban not in {known.id for known in view.console.config.policy.bans}:
         raise bad_request(view.say("There is no such ban."))
     wanted = Wanted(first, last, (ban,) if ban else ())
     name = f"netwatch-{first}-{last}{f'-{ban}' if ban else ''}.{kind}"
@@ -241,9 +254,7 @@ def show_blind_spots(view: View) -> Answer:
     catalogue = view.console.catalogue
     judged = judged_coverage(catalogue, begin, end)
     found = network_flows(judged, (begin, end))
-    networks = [
-        NetworkCoverage(each.network, each.flows, each.named, each.unnamed) for each in found
-    ]
+    networks = [NetworkCoverage(row.network, row.flows, row.named, row.unnamed) for row in found]
     with catalogue.database.reading(QUERY_SECONDS) as connection:
         outside, beyond = outside_flows(connection, begin, end)
     values = {
@@ -268,13 +279,113 @@ def _spots(view: View, found: list[NetworkFlows]) -> list[BlindSpot]:
     reasons, cures = labels.reasons(used), labels.cures(used)
     spots = [
         BlindSpot(
-            each.network,
+            network.network,
             reasons.get(reason, reason),
             flows,
-            flows / each.flows,
+            flows / network.flows,
             cures.get(reason, ""),
         )
-        for each in found
-        for reason, flows in each.unnamed.items()
+        for network in found
+        for reason, flows in network.unnamed.items()
     ]
     return sorted(spots, key=lambda spot: -spot.flows)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A list: the product that reads it, its address, its names, and the rules it has no form
+    for."""
+
+    product: str
+    address: str
+    entries: int
+    left_out: tuple[str, ...]
+
+
+def show_lists(view: View) -> Answer:
+    """All lists, with their addresses."""
+    offered = {
+        ban.id: [
+            Offered(
+                form.product,
+                f"/lists/{ban.id}/{name}.txt",
+                form.text(export).count("\n"),
+                tuple(rule.text for rule in form.rules(export.selection, "none")),
+            )
+            for export in [_export(view, ban)]
+            for name, form in feeds().items()
+        ]
+        for ban in view.console.config.policy.bans
+    }
+    version = view.console.config.catalog.version
+    return Page("lists", {"offered": offered, "version": version, "url": view.console.options.url})
+
+
+def list_text(view: View) -> Answer:
+    """One list. It has an entity tag (RFC 9110 section 8.8.3), so that a firewall that asks every
+    few minutes takes it only when it has changed."""
+    name = view.path["file"].removesuffix(".txt")
+    ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["ban"]), None)
+    if ban is None or name not in feeds() or view.path["file"] != f"{name}.txt":
+        raise not_found(view.say("There is no such list."))
+    content = feeds()[name].text(_export(view, ban)).encode()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return Download(
+        view.path["file"],
+        "text/plain; charset=utf-8",
+        iter([content]),
+        headers={"ETag": tag, "Content-Disposition": "inline"},
+    )
+
+
+def _export(view: View, ban: Ban) -> Export:
+    catalog = view.console.config.catalog
+    # The lists have no comments, so they do not say when they were made.
+    rules = selection.select(catalog, ban.apps)
+    return Export(rules, ban, datetime.now(UTC), __version__, catalog.version)
+
+
+def being_made(view: View, wanted: Wanted) -> Page:
+    """The page that stands for one whose report is not ready. Browsers load it again by
+    themselves, also without script."""
+    found = IncidentFilter(since=midnight(wanted.first), until=midnight(wanted.last) + DAY)
+    incidents = None
+    # Where even the count takes long, the page does without it.
+    with suppress(QueryTimeoutError):
+        counts = incident_counts(view.console.catalogue, found, ["verdict"], timeout=WAIT_SECONDS)
+        incidents = sum(counts.values())
+    values = {
+        "first": wanted.first,
+        "last": wanted.last,
+        "incidents": incidents,
+        "again": AGAIN_SECONDS,
+        "pairs": view.query.kept(("from", "to")),
+    }
+    return Page("being_made", values, status=202, headers={"Refresh": str(AGAIN_SECONDS)})
+
+
+def days_of(view: View, bans: Sequence[Ban] | None = None) -> tuple[date, date]:
+    """The first and last day of the address, or the days up to the last capture, in the time zone
+    of the report on these bans, of all where it is None. Raises `Refused` for days that cannot be
+    read."""
+    zone = common_timezone(view.console.config.policy.bans if bans is None else bans)
+    last = _day(view, "to") or last_day(view.console.catalogue, view.console.now(), zone)
+    first = _day(view, "from") or last - timedelta(days=DAYS - 1)
+    if first > last or (last - first).days > MAX_DAYS:
+        raise bad_request(
+            view.say("The first day must not be after the last, nor 10 years before.")
+        )
+    return first, last
+
+
+def _day(view: View, name: str) -> date | None:
+    text = view.query.text(name)
+    if not text:
+        return None
+    try:
+        found = date.fromisoformat(text[:10])
+        if not 1971 <= found.year <= 2260:
+            raise ValueError(text)
+    except ValueError:
+        raise bad_request(view.say("“%(name)s” is not a day like 2023-03-20.", name=name)) from None
+    return found

@@ -17,7 +17,7 @@ from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.reports import days_until_review
 from netwatch.console.view import Answer, Events, Page, View, bad_request, not_found
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.case_pages import case_page, is_centre, open_cases
+from netwatch.store.cases import case_page, is_centre, open_cases
 from netwatch.store.fleet_sensors import Applied, FleetSensor, PublishedKind, roster, silences
 from netwatch.store.incident_pages import PAGE, IncidentFilter, incident_counts, incident_page
 from netwatch.store.incident_rows import DAY, VERDICTS
@@ -89,7 +89,7 @@ class ShownSensor:
     @property
     def is_rejecting(self) -> bool:
         """Whether it rejected the last version of something."""
-        return any(each.rejected for each in self.published)
+        return any(applied.rejected for applied in self.published)
 
     @property
     def is_clock_off(self) -> bool:
@@ -111,7 +111,7 @@ def show(view: View) -> Answer:
     if after and not after.isascii():
         raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
     ordered = sorted(wanted, key=cursor)
-    rest = [each for each in ordered if not after or cursor(each) > after]
+    rest = [sensor for sensor in ordered if not after or cursor(sensor) > after]
     pairs = view.query.kept(("state", "name"))
     rows = rest[:PAGE]
     values = {
@@ -132,7 +132,7 @@ def show(view: View) -> Answer:
 def one(view: View) -> Answer:
     """One sensor: all that is known of it, and the cases that it saw last."""
     name = view.path["name"]
-    sensor = next((each for each in shown_sensors(view) if each.name == name), None)
+    sensor = next((sensor for sensor in shown_sensors(view) if sensor.name == name), None)
     if sensor is None:
         raise not_found(view.say("There is no such sensor."))
     catalogue, now = view.console.catalogue, view.console.now()
@@ -141,7 +141,7 @@ def one(view: View) -> Answer:
     cases = case_page(catalogue, wanted, size=_CASES, timeout=QUERY_SECONDS)
     values = {
         "sensor": sensor,
-        "silences": [(each, ((each.until or now) - each.since) / 1e9) for each in quiet],
+        "silences": [(gap, ((gap.until or now) - gap.since) / 1e9) for gap in quiet],
         "rows": [listed(view, row) for row in cases.rows],
         "sees_devices": view.role == "analyst",
         "sees_cases": view.role in ("analyst", "auditor"),
@@ -153,7 +153,7 @@ def shown_sensors(view: View) -> list[ShownSensor]:
     """All sensors by name."""
     now = view.console.now()
     found = roster(view.console.catalogue, timeout=QUERY_SECONDS)
-    return [_shown(each, now) for each in found]
+    return [_shown(sensor, now) for sensor in found]
 
 
 def cursor(sensor: ShownSensor) -> str:
@@ -236,7 +236,7 @@ def _rates(status: Mapping[str, Any]) -> Mapping[str, float] | None:
 def _mappings(status: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """A list of mappings in a status, which a sensor may have sent in another form."""
     values = status.get(name)
-    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+    return [item for item in values if isinstance(item, dict)] if isinstance(values, list) else []
 
 
 def _number(values: Mapping[str, Any], name: str) -> float | None:
@@ -308,7 +308,7 @@ def _store_state(console: Console) -> str:
         ).all()
         said = connection.execute(select(sensor.name, sensor.heard).order_by(sensor.name)).all()
     now = console.now()
-    silent = [each.heard is None or now - each.heard > SILENT for each in said]
+    silent = [sensor.heard is None or now - sensor.heard > SILENT for sensor in said]
     shown = repr((sorted(open_now.items()), newest, said, silent))
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
 

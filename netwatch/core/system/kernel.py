@@ -14,11 +14,16 @@ import os
 import select
 import struct
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import socket
+
+T = TypeVar("T")
 
 if sys.platform != "win32":
 
@@ -167,3 +172,55 @@ def _data() -> int | None:
     except (OSError, StopIteration):
         return None
     return int(kilobytes) << 10
+
+
+_RESERVE = 1 << 20
+"""Bytes that are given back before the limit is lifted: an error that says that memory is out holds
+the frames of the work, and with them its memory."""
+
+_limiting = threading.Lock()
+"""The limit belongs to the process: of two that change it, one would restore what the other set."""
+
+
+def with_limited_memory(size: int, work: Callable[[], T]) -> T:
+    """What the work returns, which reads what others sent: that can be small and unpack to
+    gigabytes in a library that does not ask before. The process takes at most `size` more bytes of
+    address space meanwhile; `MemoryError` is raised where it asks for more. Other threads should be
+    idle, and one such work is done at a time. On systems without such a limit there is none."""
+    if sys.platform == "win32":
+        return work()
+    import resource
+
+    with _limiting:
+        taken = _address_space()
+        soft, hard = before = resource.getrlimit(resource.RLIMIT_AS)
+        if taken is None or resource.RLIM_INFINITY != soft < taken + size:
+            return work()
+        reserve = mmap.mmap(-1, _RESERVE)
+        resource.setrlimit(resource.RLIMIT_AS, (taken + size + _RESERVE, hard))
+        return _lift_after(work, reserve.close, resource.setrlimit, resource.RLIMIT_AS, before)
+
+
+def _lift_after(
+    work: Callable[[], T],
+    free: Callable[[], None],
+    set_limit: Callable[[int, tuple[int, int]], None],
+    kind: int,
+    limits: tuple[int, int],
+) -> T:
+    """Everything that `finally` needs is made before, and the function is short, since CPython
+    takes memory to enter a handler beyond its first 256 instructions."""
+    try:
+        return work()
+    finally:
+        free()
+        set_limit(kind, limits)
+
+
+def _address_space() -> int | None:
+    """The bytes of this process's address space; None where the system does not tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[0]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -26,7 +26,7 @@ from netwatch.core.flow import (
     FlowClient,
     Sent,
 )
-from netwatch.coverage.visibility import VISIBILITIES, Visibility
+from netwatch.coverage.flow_visibility import VISIBILITIES, Visibility
 from netwatch.dissect.flows.accounting import FlowAccounting
 from netwatch.dissect.flows.flow_counts import FlowCounts
 from netwatch.dissect.flows.table import FlowTable

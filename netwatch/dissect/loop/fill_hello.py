@@ -2,8 +2,8 @@
 """Rows of the observation batch for ClientHellos of TLS and QUIC that deviate in nothing.
 
 A row is the same that a message of such a hello makes (`netwatch.protocols.tls`). What a hello
-tells of its flow is what `netwatch.coverage.visibility.message_name_status` says of it where no
-name is that of a bypass. Where the consumer knows such names it has to be asked, so all hellos of
+tells of its flow is what `netwatch.coverage.flow_visibility.message_name_status` says of it where
+no name is of a bypass. Where the consumer knows such names it has to be asked, so all hellos of
 interest go to the parsers.
 """
 

@@ -159,9 +159,9 @@ def test_an_address_of_another_machine(tmp_path: Path) -> None:
 
 
 def test_a_console_that_runs(tmp_path: Path) -> None:
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
 
-    Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True).close()
+    open_catalogue(StoreOptions(str(tmp_path / "store")), create=True).close()
     add_account(tmp_path)
     with served("--store-path", str(tmp_path / "store")) as running:
         port = running.address.rpartition(":")[2]

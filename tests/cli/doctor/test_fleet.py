@@ -16,12 +16,12 @@ from support.programs import require_programs
 from netwatch.cli.doctor import fleet
 from netwatch.config import load
 from netwatch.core.installing import install_command
-from netwatch.fleet import centre_folder, keys
+from netwatch.fleet import access, centre_folder
 from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import write_credentials
 from netwatch.fleet.spool import SpoolWriter
-from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import applied, enrolled, heard
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 pytest.importorskip("nats")
@@ -114,7 +114,7 @@ def test_a_centre_that_does_not_answer(tmp_path: Path, stopped: str) -> None:
 
 @pytest.mark.parametrize("days", [-1, 5])
 def test_an_authority_that_ends(tmp_path: Path, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "AUTHORITY_DAYS", days)
+    monkeypatch.setattr(access, "AUTHORITY_DAYS", days)
     (tmp_path / "netwatch.yaml").write_text(f"version: 1\n{as_centre(free_port())}")
     options = load(str(tmp_path / "netwatch.yaml")).fleet
     assert options is not None
@@ -207,7 +207,7 @@ def test_a_disk_without_room_for_the_stream(
 
 def test_sensors_that_are_silent_or_reject(tmp_path: Path, stopped: str) -> None:
     now = round(datetime.now(UTC).timestamp() * 1e9)
-    with Catalogue.open(StoreOptions(str(tmp_path / "store")), create=True) as catalogue:
+    with open_catalogue(StoreOptions(str(tmp_path / "store")), create=True) as catalogue:
         for name in ("ghent-1", "liege-1", "namur-1"):
             enrolled(catalogue, name, now)
         heard(catalogue, "ghent-1", now, {"state": "running"})

@@ -19,7 +19,8 @@ from netwatch.cli.doctor import finding as places
 from netwatch.cli.doctor import store
 from netwatch.core.installing import install_command
 from netwatch.store import catalogue_tables
-from netwatch.store.catalogue import Catalogue, FileRow
+from netwatch.store.catalogue import FileRow
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 HERE = "store: {path: store}\nretention: {observations: 30d, personal: 7d}\n"
@@ -30,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the names of a capture."""
     folder = tmp_path_factory.mktemp("made") / "store"
     options = StoreOptions(str(folder))
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         store_names(catalogue, options, [PCAPS / "dns-over-tcp.pcap"])
     return folder
 
@@ -128,7 +129,7 @@ def test_files_that_nobody_compacts(folder: Path) -> None:
         FileRow(f"observation/{n}.parquet", "observation", "2023-03-20", None, 1, 9, 0, 1, old, "x")
         for n in range(3)
     ]
-    with Catalogue.open(StoreOptions(str(folder / "store"))) as catalogue:
+    with open_catalogue(StoreOptions(str(folder / "store"))) as catalogue:
         catalogue.register_files(rows)
     finding = of(findings(store.check, folder, HERE), "landing")
     assert (finding.level, finding.todo) == ("warn", ("netwatch store compact",))
@@ -231,7 +232,7 @@ def test_postgresql_and_s3(tmp_path: Path, postgres_url: str, s3_url: str) -> No
     found = findings(store.check, tmp_path, text)
     assert brief(found) == ["ok store", "warn retention", "warn catalogue"]
     options = StoreOptions(s3_url, postgres_url)
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         store_names(catalogue, options, [PCAPS / "dns-over-tcp.pcap"])
     found = findings(store.check, tmp_path, text)
     assert brief(found) == ["ok store", "warn retention", "ok catalogue", "ok landing"]

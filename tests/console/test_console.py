@@ -11,9 +11,8 @@ from sqlalchemy import delete
 from support.consoles import Visitor
 
 from netwatch.config.console_section import ROLES
-from netwatch.console import dispatch, pages, people, tables
-from netwatch.console.console import Console
-from netwatch.console.people import PERSON_FILTERS
+from netwatch.console import dispatch, pages, tables
+from netwatch.console.console import PERSON_FILTERS, Console, admitted
 from netwatch.console.routes import ROUTES, Route
 from netwatch.console.view import Refused, View
 
@@ -52,7 +51,7 @@ def test_no_page_is_filtered_by_a_person_without_purpose_and_audit(
     seen: list[View] = []
 
     def admit(route: Route, view: View) -> View:
-        seen.append(people.admitted(route, view))
+        seen.append(admitted(route, view))
         if not route.people and NOBODY in str(view.raw_query):
             raise Refused(418)  # what a page may see is known, and to make it takes its time
         return seen[-1]

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from netwatch.cluster.dask_cluster import LOCAL, TlsFiles, open_cluster
+from netwatch.cluster.workers import LOCAL, TlsFiles, open_cluster
 from netwatch.core.errors import NetwatchError
 
 
@@ -28,7 +28,7 @@ def test_a_worker_that_is_killed_while_it_starts(monkeypatch: pytest.MonkeyPatch
 
 
 def test_dask_is_silent_about_a_scheduler_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netwatch.cluster.dask_cluster.CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr("netwatch.cluster.workers.CONNECT_TIMEOUT", 0.1)
     logger = logging.getLogger("distributed.client")
     before = logger.level
     try:

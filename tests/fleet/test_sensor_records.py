@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.fleet_alerts import GAP, fleet_alert
 
+from netwatch.fleet.sensor_records import BadAlertError, check_alert, read_record
 from netwatch.formats.registry import RENDERERS
 from netwatch.store.cases import keep_alerts
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.sensor_alerts import BadAlertError, check_alert, read_record
 
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     place = tmp_path_factory.mktemp("alerts") / "store"
-    with Catalogue.open(StoreOptions(str(place)), create=True) as opened:
+    with open_catalogue(StoreOptions(str(place)), create=True) as opened:
         yield opened
 
 

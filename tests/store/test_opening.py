@@ -14,15 +14,14 @@ from sqlalchemy import select, text
 from support.made_store import EMPTY, write_rows
 
 from netwatch.core.errors import NetwatchError
-from netwatch.privacy.options import Keyring, PseudonymKey, Sealing
+from netwatch.privacy import Keyring, PseudonymKey, Sealing
 from netwatch.store import catalogue_tables as tables
-from netwatch.store import renaming
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
+from netwatch.store import opening
 from netwatch.store.fact_tables import FactRemoval
+from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import FACTS, FORMAT_VERSION
-from netwatch.store.use_lock import UseLock
 
 SEALING = Sealing(Keyring(PseudonymKey.of("k" * 32)))
 CHANCE = random.Random(7)
@@ -45,7 +44,7 @@ def row(table: str, **values: Any) -> dict[str, Any]:
 def make_old(options: StoreOptions) -> None:
     """A store of version 8: two captures with flows by their hashes, a log's record without one,
     and claims, in landing files and in those of buckets."""
-    with Catalogue.open(options, create=True) as catalogue:
+    with open_catalogue(options, create=True) as catalogue:
         run = catalogue.begin_run("scan", "gate")
         captures = [catalogue.begin_capture(run, position, []) for position in (0, 1)]
         catalogue.client_numbers([ClientAddress(f"10.0.0.{each}", None) for each in (7, 8)], "gate")
@@ -122,7 +121,7 @@ def check_renamed(options: StoreOptions) -> None:
     # Nobody can find the old numbers again.
     numbers = {number for group in found.values() for _, number in group}
     assert numbers.isdisjoint(HASHES)
-    with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         store = connection.execute(select(tables.store)).one()
         assert (store.schema, store.format, store.flow_key) == (
             tables.SCHEMA_VERSION,
@@ -137,14 +136,14 @@ def test_all_files_are_written_anew(
     make_old(options)
     assert {number for group in flows(options).values() for _, number in group} == {*HASHES, -4}
     key = bytes(range(100, 116))
-    monkeypatch.setattr(renaming, "new_key", lambda: key)
-    Catalogue.open(options).close()
+    monkeypatch.setattr(opening, "new_key", lambda: key)
+    open_catalogue(options).close()
     check_renamed(options)
     assert "are replaced in 8 files" in capsys.readouterr().err
     content = b"".join(each.read_bytes() for each in Path(options.path).glob("catalogue.sqlite*"))
     assert key not in content
     before = {*Path(options.path).rglob("*.parquet")}
-    Catalogue.open(options).close()
+    open_catalogue(options).close()
     assert {*Path(options.path).rglob("*.parquet")} == before
 
 
@@ -165,17 +164,17 @@ def test_whoever_is_killed_goes_on(
     with monkeypatch.context() as context:
         context.setattr(FactRemoval, "replace", die)
         with pytest.raises(KeyboardInterrupt):
-            Catalogue.open(options)
-    Catalogue.open(options).close()
+            open_catalogue(options)
+    open_catalogue(options).close()
     check_renamed(options)
 
 
 def test_nothing_is_done_while_an_older_one_writes(options: StoreOptions) -> None:
     make_old(options)
     with UseLock(options), pytest.raises(NetwatchError, match="stop live, scan and the centre"):
-        Catalogue.open(options)
+        open_catalogue(options)
     assert {number for group in flows(options).values() for _, number in group} == {*HASHES, -4}
-    Catalogue.open(options).close()
+    open_catalogue(options).close()
     check_renamed(options)
 
 
@@ -190,11 +189,11 @@ def test_another_process_waits(options: StoreOptions, monkeypatch: pytest.Monkey
         return replace(*arguments)
 
     monkeypatch.setattr(FactRemoval, "replace", wait)
-    monkeypatch.setattr(renaming, "_POLL", 0.01)
-    first = threading.Thread(target=lambda: Catalogue.open(options).close())
+    monkeypatch.setattr(opening, "_POLL", 0.01)
+    first = threading.Thread(target=lambda: open_catalogue(options).close())
     first.start()
     assert begun.wait(60)
-    second = threading.Thread(target=lambda: Catalogue.open(options).close())
+    second = threading.Thread(target=lambda: open_catalogue(options).close())
     second.start()
     go_on.set()
     first.join(60)
@@ -211,7 +210,7 @@ def test_a_damaged_file_and_one_that_is_missing_are_named(
     damaged, missing, *_ = sorted(Path(options.path).rglob("flow/**/*.parquet"))
     damaged.write_bytes(damaged.read_bytes()[:200])
     missing.unlink()
-    Catalogue.open(options).close()
+    open_catalogue(options).close()
     said = capsys.readouterr().err
     assert f"{damaged.relative_to(options.path).as_posix()} is damaged" in said
     assert f"{missing.relative_to(options.path).as_posix()} is missing" in said

@@ -20,8 +20,8 @@ from netwatch.core.errors import ConfigError
 from netwatch.core.exchange import exchange
 from netwatch.core.tls_sockets import describe_error
 from netwatch.delivery import attempt
-from netwatch.sinks.redaction import redact
-from netwatch.sinks.tls import TlsOptions, is_loopback
+from netwatch.sinks.options import TlsOptions, is_loopback
+from netwatch.sinks.secrets import redact
 
 
 @pytest.mark.parametrize(

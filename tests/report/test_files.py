@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netwatch.core.errors import NetwatchError
-from netwatch.report.signing import sign, verify, write_new_key
+from netwatch.report.files import sign, verify, write_new_key
 
 NO_KEY = base64.b64encode(bytes(32)).decode()
 

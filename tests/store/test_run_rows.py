@@ -19,15 +19,14 @@ from netwatch import __version__
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
-from netwatch.privacy.options import Keyring, PseudonymKey, Sealing
+from netwatch.privacy import Keyring, PseudonymKey, Sealing
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.catalogue_clients import ClientAddress
 from netwatch.store.fact_tables import chunk_schema
 from netwatch.store.flow_rows import new_key
-from netwatch.store.identifying import Identity, identify
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
-from netwatch.store.resolving import stored_clients
+from netwatch.store.person import Identity, identify, stored_clients
+from netwatch.store.run_rows import ClientAddress
 from netwatch.store.tables import FACTS
 
 IP = "10.0.0.5"
@@ -117,7 +116,7 @@ class Centre:
     def rows(self) -> list[tuple[Any, ...]]:
         """Sensor, network and address of each client."""
         column = tables.client.c
-        with Catalogue.open(self.options) as catalogue, catalogue.database.reading() as connection:
+        with open_catalogue(self.options) as catalogue, catalogue.database.reading() as connection:
             rows = connection.execute(select(column.sensor, column.network, column.ip)).all()
         return [tuple(row) for row in rows]
 
@@ -278,7 +277,7 @@ def test_a_pseudonym_is_taken_back_to_the_device_of_its_network(options: StoreOp
     made.take("ghent-1", [there["office"]], [hello("www.example.org", 1)])
     made.take("liege-1", [there["homes"]], [hello("www.tiktok.com", 2)])
     made.close()
-    with Catalogue.open(options) as catalogue:
+    with open_catalogue(options) as catalogue:
         clients = list(stored_clients(catalogue, SEALING))
     found = identify(there["homes"].pseudonym or "", SEALING.keys, (), clients, ())
     assert found == Identity("homes", IP, (IP,), (MACS[1],), sensors=("liege-1",))
@@ -318,7 +317,7 @@ def test_a_store_of_one_sensor_is_judged_by_other_networks(
 def make_older(made: Centre) -> None:
     """Make of a store one of version 4."""
     with (
-        Catalogue.open(made.options) as catalogue,
+        open_catalogue(made.options) as catalogue,
         catalogue.database.writing() as connection,
     ):
         connection.execute(text("DROP INDEX client_address"))
@@ -344,7 +343,7 @@ def test_older_clients_get_the_sensor_that_wrote_all(options: StoreOptions) -> N
 
 def test_older_clients_of_several_sensors_are_in_no_network(centre: Centre, tmp_path: Path) -> None:
     with (
-        Catalogue.open(centre.options) as catalogue,
+        open_catalogue(centre.options) as catalogue,
         catalogue.database.writing() as connection,
     ):
         # As version 4 stored them: one client, in the network of whoever came first.

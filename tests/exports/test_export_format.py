@@ -8,8 +8,14 @@ import pytest
 from support.exported import CONFIGURATION, example, made, shipped, write_example
 
 from netwatch.config import load
-from netwatch.exports.export_format import Export, ExportFormat, ServerAddress, losses
-from netwatch.exports.registry import EXPORTS, feeds
+from netwatch.exports.export_format import (
+    EXPORTS,
+    Export,
+    ExportFormat,
+    ServerAddress,
+    feeds,
+    losses,
+)
 from netwatch.exports.sensors import FIRST_SID, LAST_SID
 from netwatch.rules.signature import Rule
 

@@ -10,7 +10,7 @@ from support.made_flows import flow
 
 from netwatch.core.flow import BYPASS_CATEGORIES, NAME_STATUSES, Flow, NameStatus
 from netwatch.core.message import Evidence, Message, QuicInfo, ShownName, TlsInfo
-from netwatch.coverage.visibility import (
+from netwatch.coverage.flow_visibility import (
     VISIBILITIES,
     message_name_status,
 )

@@ -1,5 +1,9 @@
-"""The keys of a fleet: of users of its server, of the authority that its server is verified with,
-and the key that signs what a centre publishes.
+"""Who may do what in a fleet: the subjects, streams and buckets of its server, who may use which,
+and the keys by which sensors and the centre are known.
+
+A sensor publishes below its own name and reads what is addressed to it or to all. The server
+enforces that (`accounts_of`), so a sensor that pretends to be another is refused there, and the
+centre can take the name in a subject as that of the sender.
 
 Users of a NATS server have nkeys: a seed that stays with the user, and its public key. The server
 knows the public key alone and has the user sign a challenge, so nothing that the server or its
@@ -7,18 +11,18 @@ configuration has lets anybody else in.
 
 If the administrator has no certificates, the centre has an authority of its own. Sensors verify the
 server with its certificate, which is in their credentials. So the certificate of the server can be
-made anew at any time.
+made again at any time.
 
-The private key is a file in the folder of keys of the centre, as a publisher of sets has them
-(`netwatch.updates.repository`). The public key, 64 hexadecimal digits, is ``publisher`` in the file
-that a sensor is enrolled with.
+The private key that signs what a centre publishes is a file in the folder of keys of the centre, as
+a publisher of sets has them (`netwatch.updates.repository`). The public key, 64 hexadecimal digits,
+is ``publisher`` in the file that a sensor is enrolled with.
 """
 
 import hashlib
 import ipaddress
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +35,35 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.text import is_sensor_name
+
+CENTRE = "NETWATCH"
+"""The account of the centre on the server, with its streams and buckets."""
+
+ROOT = "netwatch.v1"
+"""What all subjects of the fleet begin with."""
+
+STREAM = "NETWATCH"
+"""The stream of what the centre has to commit."""
+
+HEALTH_BUCKET = "netwatch-health"
+"""The bucket with the last sign of life of each sensor, under its name."""
+
+PUBLISHED_BUCKET = "netwatch-published"
+"""The bucket with what is published to sensors: which versions there are under `ALL` or
+``sensor.<name>``, and below these the parts of each."""
+
+ALL = "all"
+"""The key of what is published to all sensors."""
+
+STREAM_KINDS = ("alerts", "facts", "coverage", "applied")
+"""Kinds of messages that the stream keeps until the centre has committed them."""
+
+MAX_PAYLOAD = 1 << 20
+"""Bytes of a message that the server accepts."""
+
+MAPPED = "_R_."
+"""What the subject of an answer begins with that the server carries into a sensor's account."""
 
 AUTHORITY_DAYS = 20 * 365
 """Days that the authority is valid."""
@@ -47,6 +80,109 @@ ROLE = "fleet"
 """The beginning of the name of the key's file."""
 
 _PUBLIC = re.compile(r"[0-9a-f]{64}")
+
+
+def subject(sensor: str, kind: str) -> str:
+    """The subject of a kind of messages of a sensor, or to it (``committed``); ``*`` for any."""
+    return f"{ROOT}.{sensor}.{kind}"
+
+
+def sender_of(subject: str) -> tuple[str, str]:
+    """The sensor and the kind that a subject names. Raises `ValueError` for any other."""
+    parts = subject.split(".")
+    if len(parts) != 4 or ".".join(parts[:2]) != ROOT or not is_sensor_name(parts[2]):
+        raise ValueError(f"{subject!r} is no subject of a sensor")
+    return parts[2], parts[3]
+
+
+def bucket_subject(bucket: str, key: str) -> str:
+    """The subject to which a value of a bucket is published."""
+    return f"$KV.{bucket}.{key}"
+
+
+def published_keys(sensor: str) -> tuple[str, str]:
+    """The keys of `PUBLISHED_BUCKET` that a sensor reads."""
+    return ALL, f"sensor.{sensor}"
+
+
+def is_audience(text: str) -> bool:
+    """Whether a text is a key of `published_keys`, of any sensor."""
+    return text == ALL or (text.startswith("sensor.") and is_sensor_name(text[len("sensor.") :]))
+
+
+def audience_text(key: str) -> str:
+    """A key of `published_keys` as people name it."""
+    return "all sensors" if key == ALL else key.replace("sensor.", "sensor ", 1)
+
+
+def published_parts(key: str, sha256: str, count: int) -> list[str]:
+    """The keys below one of `published_keys` with the parts of a content, which has this hash."""
+    return [f"{key}.{sha256[:32]}.{number}" for number in range(count)]
+
+
+def inbox(sensor: str) -> str:
+    """What the subjects of answers to a sensor begin with."""
+    return f"_INBOX.{sensor}"
+
+
+def is_own_reply(sensor: str, reply: str) -> bool:
+    """Whether an answer that goes to this subject reaches its sensor and nobody else."""
+    return reply.startswith((MAPPED, f"{inbox(sensor)}."))
+
+
+def accounts_of(centre: str, sensors: Mapping[str, str]) -> Mapping[str, Any]:
+    """The accounts of the centre, whose public key is `centre`, and of each sensor by its own, as
+    nats-server's configuration has them.
+
+    Each sensor is alone in an account of its name. What it may send is a service of the centre's
+    account that it imports, so an answer to it, whoever gives it, the server's own acknowledgements
+    too, goes back into the account of the sensor, whatever subject it asked for.
+    """
+    exports = [_export("service", service) for service in _services("*")]
+    exports += [_export("stream", stream) for stream in _streams("*")]
+    accounts: dict[str, Any] = {
+        CENTRE: {"jetstream": "enabled", "users": [{"nkey": centre}], "exports": exports}
+    }
+    for sensor, user in sensors.items():
+        services, streams = _services(sensor), _streams(sensor)
+        permissions = {
+            "publish": {"allow": services},
+            "subscribe": {"allow": [*streams, f"{inbox(sensor)}.>"]},
+        }
+        accounts[sensor] = {
+            "users": [{"nkey": user, "permissions": permissions}],
+            "imports": [
+                *({"service": {"account": CENTRE, "subject": service}} for service in services),
+                *({"stream": {"account": CENTRE, "subject": stream}} for stream in streams),
+            ],
+        }
+    return accounts
+
+
+def _export(kind: str, exported: str) -> Mapping[str, Any]:
+    """What the centre's account lets others import: with a name in it only the account of that."""
+    tokens = exported.split(".")
+    place = {"account_token_position": tokens.index("*") + 1} if "*" in tokens else {}
+    return {kind: exported, **place}
+
+
+def _published(sensor: str) -> list[str]:
+    keys = [name for key in published_keys(sensor) for name in (key, f"{key}.>")]
+    return [bucket_subject(PUBLISHED_BUCKET, key) for key in keys]
+
+
+def _services(sensor: str) -> list[str]:
+    """To what a sensor publishes."""
+    return [
+        *(subject(sensor, kind) for kind in (*STREAM_KINDS, "clock")),
+        bucket_subject(HEALTH_BUCKET, sensor),
+        *(f"$JS.API.DIRECT.GET.KV_{PUBLISHED_BUCKET}.{key}" for key in _published(sensor)),
+    ]
+
+
+def _streams(sensor: str) -> list[str]:
+    """What a sensor reads."""
+    return [subject(sensor, "committed"), *_published(sensor)]
 
 
 def new_seed() -> str:

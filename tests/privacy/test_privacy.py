@@ -19,7 +19,7 @@ from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.verdict import Ban as BanRule
 from netwatch.core.verdict import BanPeriod, Decision, Device, Exemption, Network, Ruling
 from netwatch.formats.registry import FORMATS
-from netwatch.privacy.options import (
+from netwatch.privacy import (
     MAGIC,
     ClientIdentity,
     Keyring,

@@ -1,12 +1,20 @@
-"""Who is writing to a store: keeps erasing and writing apart, and marks runs whose process was
-killed.
+"""Opens a store: its catalogue, brought up to date, and the lock of those who write to it.
 
-Who writes to a store shares a lock, an erasure has it alone. A run has rows in memory, and a live
-capture also open incidents; both name people, and are written later. An erasure beside them would
-find nothing of what they write afterwards, so that it cannot say that nothing is left. Without a
-process the lock is free, whatever it died of. The lock is one of flock(2) on a file in the folder
-of a store with SQLite, and an advisory lock of the database where the catalogue is in PostgreSQL,
-whose writers may be on several machines.
+Hours are counted where an older netwatch has not, and flows get names that say nothing of their
+ends. In files before format `NAMED_SINCE` a flow has a fast hash of its ends, from which they can
+be found. Each such file is rewritten with names in place of these numbers
+(`netwatch.store.flow_rows`), claims without them. Rows of one flow are in several files, so all
+files get their names by one key. It is in the catalogue until the last file is done, because a
+process that is killed before is followed by one that goes on with it, and is then deleted: nobody
+can find the old numbers again. Nobody writes to the store meanwhile: other processes of this
+netwatch wait, and where an older one writes, nothing is done and its user is asked to stop it.
+
+Processes that write to a store share a lock, an erasure has it alone. A run has rows in memory, and
+a live capture also open incidents; both name people, and are written later. An erasure beside them
+would find nothing of what they write afterwards, so that it cannot say that nothing is left.
+Without a process the lock is free, whatever it died of. The lock is one of flock(2) on a file in
+the folder of a store with SQLite, and an advisory lock of the database where the catalogue is in
+PostgreSQL, whose writers may be on several machines.
 
 A run is noted while it writes, and if its process was killed, it is marked by the next one that
 opens the store. Facts and coverage are written every few seconds. What a process had in memory when
@@ -16,8 +24,10 @@ flows that go on are in memory.
 """
 
 import os
+import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,18 +39,37 @@ from sqlalchemy.pool import NullPool
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import give_to_owner, restrict
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
+from netwatch.core.text import escaped, quantity
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue
-from netwatch.store.database import Database, server_url
+from netwatch.store.catalogue import Catalogue, FileRow
+from netwatch.store.claims import without_flows
+from netwatch.store.database import Database, open_database, server_url
+from netwatch.store.erasing import vacuum
+from netwatch.store.fact_files import FactFiles
+from netwatch.store.fact_tables import FORMAT_KEY, FactRemoval, rows_in
+from netwatch.store.flow_rows import FlowNames, new_key
+from netwatch.store.hour_counting import fill_hours
 from netwatch.store.hour_rows import UNSEEN, LossCounter, add_losses
 from netwatch.store.options import StoreOptions
+from netwatch.store.tables import FORMAT_VERSION, NAMED_SINCE
+
+HOURS_SINCE = 6
+"""The version of the tables that has hours; they are counted from the facts of an older store."""
+
+WAIT = 3600.0
+"""How long to wait for another process that does the same, in s."""
+
+_BEGINS = 1.0
+"""How long another process may take, from its lock to its key and from its last file to the end of
+the lock, in s."""
+
+_POLL = 0.2
 
 NAME = "use.lock"
 """The file of the lock, in the folder of a store."""
 
 _ADVISORY_LOCK = 0x6E657477_65726173
 """The number of the lock in PostgreSQL: netweras."""
-
 
 _RUN_LOCKS = 0x6E657477
 """The first number of the locks of runs in PostgreSQL: netw. The second one is that of the run."""
@@ -50,6 +79,135 @@ _IN_USE = (
     " reach: stop live (or wait for scan and names to end), erase again, and start it"
 )
 _ERASING = "a person is being erased from the store: start again when that has ended"
+
+
+def open_catalogue(options: StoreOptions, *, create: bool = False) -> Catalogue:
+    """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError` for a
+    place that is not for a catalogue, and `NetwatchError` where there is none or it cannot be
+    opened, and where files of an older netwatch cannot be rewritten now."""
+    catalogue = Catalogue(open_database(options, create=create))
+    try:
+        if _has_older_files(catalogue):
+            rename_flows(catalogue, options)
+        migrated_from = catalogue.database.migrated_from
+        if migrated_from is not None and migrated_from < HOURS_SINCE:
+            fill_hours(catalogue, FactFiles(options.path))
+    except BaseException:
+        catalogue.close()
+        raise
+    return catalogue
+
+
+def _has_older_files(catalogue: Catalogue) -> bool:
+    """Whether files of facts may be of an older netwatch, whose flows have to be renamed."""
+    with catalogue.database.reading() as connection:
+        found = connection.execute(select(tables.store.c.format)).scalar_one()
+    return int(found) < NAMED_SINCE
+
+
+def rename_flows(catalogue: Catalogue, options: StoreOptions) -> int:
+    """Rename the flows in all files of an older format; how many files were written anew. Raises
+    `NetwatchError` where a file cannot be read or written now, and where somebody else writes to
+    the store; the next call goes on."""
+    with _alone(catalogue, options) as is_needed:
+        if not is_needed:
+            return 0
+        facts = FactRemoval(catalogue, FactFiles(options.path))
+        facts.remove_retired()
+        names, written = FlowNames(_key(catalogue)), 0
+        looked_at = set[str]()
+        while files := [file for file in facts.all_files() if file.path not in looked_at]:
+            if not looked_at:
+                _say(f"{options.path}: numbers of flows, from which the ends of a flow could be"
+                     f" found, are replaced in {quantity(len(files), 'file')}")  # fmt: skip
+            for file in files:
+                looked_at.add(file.path)
+                written += _rename(facts, file, names)
+        _finish(catalogue)
+        if problem := vacuum(catalogue.database.engine, (tables.store,)):
+            _say(problem)
+    return written
+
+
+@contextmanager
+def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
+    """Have the store alone; whether there is still something to do."""
+    now = time.monotonic()
+    until, begins = now + WAIT, now + _BEGINS
+    while _has_older_files(catalogue):
+        try:
+            lock = UseLock(options, exclusive=True)
+        except InUseError:
+            now = time.monotonic()
+            if _stored_key(catalogue) is not None:
+                # Whoever renames has a key; who only writes has none.
+                begins = min(now + _BEGINS, until)
+            if now > begins:
+                raise NetwatchError(
+                    f"{options.path} was written by an older netwatch, its files have to be"
+                    " rewritten, and another process is writing to it: stop live, scan and the"
+                    " centre, and"
+                    " start again"
+                ) from None
+            time.sleep(_POLL)
+            continue
+        with lock:
+            yield _has_older_files(catalogue)
+            return
+    yield False
+
+
+def _stored_key(catalogue: Catalogue) -> bytes | None:
+    with catalogue.database.reading() as connection:
+        key: bytes | None = connection.execute(select(tables.store.c.flow_key)).scalar_one()
+    return key
+
+
+def _key(catalogue: Catalogue) -> bytes:
+    """The key of the names, which is made where nobody has begun."""
+    key = _stored_key(catalogue)
+    if key is None:
+        key = new_key()
+        with catalogue.database.writing() as connection:
+            connection.execute(update(tables.store).values(flow_key=key))
+    return key
+
+
+def _rename(facts: FactRemoval, file: FileRow, names: FlowNames) -> bool:
+    """Write a file anew, if it is of an older format."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with facts.files.open(file.path) as stream:
+            content = pa.py_buffer(stream.read())
+    except NetwatchError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        _say(f"{file.path} is missing: netwatch store verify")
+        return False
+    try:
+        version = parquet.read_schema(pa.BufferReader(content)).metadata[FORMAT_KEY.encode()]
+        if int(version) >= NAMED_SINCE:
+            return False
+        rows = rows_in(pa.BufferReader(content), file)
+    except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
+        _say(f"{file.path} is damaged, and stays as it is: {error}: netwatch store verify")
+        return False
+    rows = without_flows(rows) if file.table == "claim" else names.renamed(rows)
+    return facts.replace(file, rows)
+
+
+def _finish(catalogue: Catalogue) -> None:
+    """All files are of the present format: forget the key."""
+    with catalogue.database.writing() as connection:
+        connection.execute(update(tables.store).values(format=FORMAT_VERSION, flow_key=None))
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"netwatch: {escaped(text)}\n")
 
 
 class InUseError(NetwatchError):

@@ -13,7 +13,7 @@ from support.asked_stores import run
 from support.consoles import Visitor
 
 from netwatch.console.console import Console
-from netwatch.console.erasing import HeadLog, log_writer, read_head
+from netwatch.console.database import HeadLog, log_writer, read_head
 from netwatch.report.values import AuditHead
 
 DAYS = "from=2023-03-20&to=2023-03-21"
