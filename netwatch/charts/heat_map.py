@@ -184,7 +184,7 @@ def _summary(values: Sequence[DeviceWeeks], language: Language) -> str:
     )
     if len(values) > MAX_DEVICES:
         text += " " + language.say(
-            "The picture has the first %(count)s, the table all.",
+            "The picture shows the first %(count)s, the table shows all.",
             count=language.number(MAX_DEVICES),
         )
     return text

@@ -123,7 +123,8 @@ class Dispatcher:
             answer = route.endpoint(view)
         except QueryTimeoutError:
             raise Refused(503, view.say(
-                "The query took too long and was cut. Ask for a shorter period or for fewer things."
+                "The query took too long and was stopped. Ask for a shorter period, or"
+" filter more."
             )) from None  # fmt: skip
         self._audit(view, route, answer, purposes)
         return self._send(view, answer, asked.headers.get("if-none-match", ""))

@@ -98,7 +98,9 @@ def cursor_of(view: View) -> Cursor | None:
     moment, dot, identity = text.partition(".")
     is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
     if not dot or not identity or not is_number or int(moment) >= 1 << 63:
-        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
+        raise bad_request(
+            view.say("This place in the list cannot be read: begin at the first page.")
+        )
     return Cursor(int(moment), identity)
 
 

@@ -309,8 +309,8 @@ TEXTS: Mapping[str, str] = {
         "exemption of '%(device)s': no device of the inventory has this id, so it never applies"
     ),
     "note-no-set": mark(
-        "no set is installed in %(folder)s yet: builtin stands for the files that netwatch ships;"
-        " netwatch signatures update installs one"
+        "no set is installed in %(folder)s yet, so builtin means the files"
+        " that netwatch ships; netwatch signatures update installs one"
     ),
     "note-set-expired": mark(
         "set %(version)s has expired at %(moment)s: it stays in use, but its publisher does not"
@@ -321,9 +321,9 @@ TEXTS: Mapping[str, str] = {
         " days (%(problem)s); netwatch signatures update --yes installs it"
     ),
     "note-undecided": mark(
-        "%(count)s rules of the installed set take names that most devices contact, or that are"
-        " private, without a reason, the first at %(place)s: netwatch signatures update installs a"
-        " newer set"
+        "%(count)s rules of the installed set match, without a stated reason,"
+        " names that most devices contact or that are private, the first at"
+        " %(place)s: netwatch signatures update installs a newer set"
     ),
     "note-set-expires": mark("set %(version)s expires soon, at %(moment)s"),
     "did-you-mean": mark("%(reason)s; did you mean '%(similar)s'?"),

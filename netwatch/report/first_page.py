@@ -38,8 +38,8 @@ def summary(report: Report, ban: BanReport, used: Language) -> Summary:
         ),
         (used.say("Answer"), _answer(ban, used)),
         (used.say("Trend"), _trend(report, ban, used)),
-        (used.say("Days that are missing"), _missing(ban, used)),
-        (used.say("What was done"), _measures(ban, used)),
+        (used.say("Missing days"), _missing(ban, used)),
+        (used.say("Measures taken"), _measures(ban, used)),
     ]
     return Summary(
         escaped(ban.id),
@@ -55,14 +55,14 @@ def _answer(ban: BanReport, used: Language) -> str:
         return used.say("The ban was not in force on any of these days.")
     if answer.word == "kept":
         return used.say_count(
-            "The ban was kept on the %(count)s day on which it was in force.",
-            "The ban was kept on the %(count)s days on which it was in force.",
+            "The ban was complied with on the %(count)s day on which it was in force.",
+            "The ban was complied with on the %(count)s days on which it was in force.",
             answer.days_in_force,
         )
     first = words.reason(answer.reasons[0], used)
     if answer.word == "not-kept":
-        return used.say("The ban was not kept. %(reason)s", reason=first)
-    return used.say("It cannot be said whether the ban was kept. %(reason)s", reason=first)
+        return used.say("The ban was violated. %(reason)s", reason=first)
+    return used.say("The result is inconclusive. %(reason)s", reason=first)
 
 
 def _trend(report: Report, ban: BanReport, used: Language) -> str:
@@ -70,21 +70,21 @@ def _trend(report: Report, ban: BanReport, used: Language) -> str:
     these differ, because fewer hours show fewer contacts."""
     change = ban.change
     if not change.hours_before or change.before is None:
-        return used.say("Nothing was captured in the period before, so there is no trend.")
+        return used.say("Nothing was captured in the previous period, so there is no trend.")
     if change.after is None:
         return used.say("Nothing was captured in this period, so there is no trend.")
     before, after = change.before.proved, change.after.proved
     values = {"before": used.number(before), "after": used.number(after)}
     if after == before:
-        text = used.say("As many proved violations as in the period before: %(after)s.", **values)
+        text = used.say("As many proved violations as in the previous period: %(after)s.", **values)
     elif after < before:
         text = used.say(
-            "Fewer proved violations than in the period before: %(after)s instead of %(before)s.",
+            "Fewer proved violations than in the previous period: %(after)s instead of %(before)s.",
             **values,
         )
     else:
         text = used.say(
-            "More proved violations than in the period before: %(after)s instead of %(before)s.",
+            "More proved violations than in the previous period: %(after)s instead of %(before)s.",
             **values,
         )
     if abs(change.hours_after - change.hours_before) > 0.1 * change.hours_before:
@@ -99,7 +99,7 @@ def _trend(report: Report, ban: BanReport, used: Language) -> str:
 def _missing(ban: BanReport, used: Language) -> str:
     days = [date.fromisoformat(day) for week in ban.weeks for day in week.missing]
     if not days:
-        return used.say("None: there was a capture on each day.")
+        return used.say("None: there was a capture every day.")
     spans = _spans(days)
     listed = [_span(first, last, used) for first, last in spans[:MAX_SPANS]]
     if len(spans) > MAX_SPANS:

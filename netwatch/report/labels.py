@@ -7,9 +7,9 @@ from netwatch.language.language import Language
 def answers(language: Language) -> dict[str, str]:
     """The answers."""
     return {
-        "kept": language.say("Kept"),
-        "not-kept": language.say("Not kept"),
-        "cannot-be-said": language.say("Cannot be said"),
+        "kept": language.say("Complied with"),
+        "not-kept": language.say("Violated"),
+        "cannot-be-said": language.say("Inconclusive"),
         "not-in-force": language.say("Not in force"),
     }
 
@@ -18,13 +18,15 @@ def answers_explained(language: Language) -> dict[str, str]:
     """What the answers mean."""
     return {
         "kept": language.say(
-            "No violation was seen, and everything that has to be visible for that was visible."
+            "No violation was seen, and everything that must be visible to"
+            " conclude that was visible."
         ),
         "not-kept": language.say(
-            "At least one device that the ban is about reached the app in spite of it."
+            "At least one device in the ban's scope reached the app despite the ban."
         ),
         "cannot-be-said": language.say(
-            "No violation is proved, but what was seen, or could not be seen, leaves it open."
+            "No violation is proved, but evidence that proves nothing by itself,"
+            " or gaps in what could be seen, leave the question open."
         ),
         "not-in-force": language.say("The ban forbade nothing on any day of this report."),
     }
@@ -82,7 +84,7 @@ def servers(language: Language) -> dict[str, str]:
     """What was seen of the servers of incidents."""
     return {
         "acknowledged": language.say("acknowledged by the server"),
-        "not-acknowledged": language.say("the server was seen, and acknowledged nothing of it"),
+        "not-acknowledged": language.say("the server was seen, but acknowledged none of it"),
         "client-only": language.say("only what the client sent was seen"),
         "": language.say("not known"),
     }
@@ -128,7 +130,7 @@ def exemption_states(language: Language) -> dict[str, str]:
         "used": language.say("used"),
         "unused": language.say("unused"),
         "used-after-expiry": language.say("contacts after its end"),
-        "not-registered": language.say("used, but not in the register any more"),
+        "not-registered": language.say("used, but no longer in the register"),
     }
 
 
@@ -140,7 +142,7 @@ def reasons(language: Language) -> dict[str, str]:
 def cures(language: Language) -> dict[str, str]:
     """What would make flows readable, by the reason why they were not."""
     resolver = language.say(
-        "Take the logs of your own resolver as a source, and let devices use no other one."
+        "Add your own resolver's logs as a source, and make devices use only that resolver."
     )
     endpoint = language.say(
         "Decide in the rules for devices whether VPN and relay services may be used; capture behind"
@@ -157,12 +159,12 @@ def cures(language: Language) -> dict[str, str]:
         "relay": endpoint,
         "tor": endpoint,
         "no-sni": language.say(
-            "Nothing on the wire: lookups in the logs of the resolver say which name was meant."
+            "Nothing on the wire helps: lookups in the resolver's logs show which name was meant."
         ),
         "no-hello": language.say("Check what these protocols are; a name is not part of them."),
         "truncated": whole,
         "hello-incomplete": loss,
         "begun-before-capture": language.say("Let the capture run without interruption."),
         "one-direction": language.say("Mirror both directions of the line to the sensor."),
-        "no-data": language.say("Nothing: no content was transferred."),
+        "no-data": language.say("None: no content was transferred."),
     }

@@ -179,7 +179,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
     by_device = report.coverage.by_device
     return Page(
         language=used.code,
-        title=used.say("Were the bans kept?"),
+        title=used.say("Were the bans complied with?"),
         subtitle=used.say(
             "Report on %(first)s to %(last)s",
             first=words.day(report.first, used),
@@ -384,9 +384,9 @@ def _headings(used: Language) -> dict[str, str]:
     return {
         "answer": used.say("The answer in detail"),
         "reasons": used.say("Reasons"),
-        "notes": used.say("Beside that"),
+        "notes": used.say("Also"),
         "coverage": used.say("What could not be seen"),
-        "annexes": used.say("Annexes: what this rests on"),
+        "annexes": used.say("Annexes: the data behind this report"),
         "method": used.say("Method"),
         "limits": used.say("Limits"),
         "none": used.say("The configuration has no ban."),

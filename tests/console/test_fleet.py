@@ -93,7 +93,7 @@ def test_one_sensor(fleet: Console, visit: Callable[[str], Visitor]) -> None:
         assert expected in text, expected
     # When it applied a version is beside that version, and not beside the one that it rejected.
     parts = ("<code>11</code>", "<time", "rejected", "<code>12</code>", "<time", "signature of a")
-    place = text.index(">What it applies<")
+    place = text.index(">Versions in use<")
     for part in parts:
         place = text.index(part, place)
     text = visit("admin").get("/sensors/namur").text

@@ -101,8 +101,8 @@ def _cut(view: View, incident: Explanation) -> Answer:
     if not files:
         raise not_found(
             view.say(
-                "There is no evidence capture of this incident, and the captures that were read are"
-                " not where they were."
+                "There is no evidence capture of this incident, and the captures that"
+                " it was read from were moved or deleted."
             )
         )
     try:
