@@ -256,11 +256,15 @@ def _jobs(text: str) -> int:
     from netwatch.engine.jobs import MOST_WORKERS
 
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_WORKERS}")
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 1 to {MOST_WORKERS}, found {text!r}"
+        )
     return int(text)
 
 
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from 0 to 86400, found {text!r}"
+        )
     return int(text)

@@ -400,5 +400,7 @@ def _wrong(text: str) -> ConfigError:
 
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from 1 to 3600, found {text!r}"
+        )
     return int(text)

@@ -71,7 +71,9 @@ def add(
 
 def _days(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 36_500:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 to 36500")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of days from 0 to 36500, found {text!r}"
+        )
     return int(text)
 
 

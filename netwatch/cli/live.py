@@ -184,7 +184,9 @@ def _listen_address(text: str) -> tuple[str, int]:
 def _number(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+            raise argparse.ArgumentTypeError(
+                f"expected a number from {least} to {most}, found {text!r}"
+            )
         return int(text)
 
     return number

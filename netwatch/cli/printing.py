@@ -8,6 +8,7 @@ the secrets of URLs are taken out of it.
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -94,6 +95,14 @@ def print_message(text: str) -> None:
     """Print one line on standard error. Nothing fails where that was closed."""
     with contextlib.suppress(OSError):
         print(_shown(text), file=sys.stderr)
+
+
+def print_error(text: str) -> None:
+    """Print an error on standard error, in the form of all: ``netwatch: PLACE: what is wrong; what
+    to do``. The place is a file with its line, an option or a command, if there is one."""
+    if command := re.match(r"netwatch (?=[a-z]+(?: [a-z]+)*: )|netwatch: ", text):
+        text = text[command.end() :]
+    print_message(f"netwatch: {text}")
 
 
 def ask(prompt: str) -> str:

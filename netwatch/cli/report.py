@@ -99,7 +99,9 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a day like 2023-03-01") from None
+        raise argparse.ArgumentTypeError(
+            f"expected a day like 2023-03-01, found '{text}'"
+        ) from None
 
 
 def _percent(text: str) -> float:
@@ -108,7 +110,7 @@ def _percent(text: str) -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found <= 100:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a percentage from 0 to 100")
+        raise argparse.ArgumentTypeError(f"expected a percentage from 0 to 100, found '{text}'")
     return found / 100
 
 

@@ -130,7 +130,9 @@ def _end_of_day(text: str) -> float:
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a day like 2024-03-01") from None
+        raise argparse.ArgumentTypeError(
+            f"expected a day like 2024-03-01, found '{text}'"
+        ) from None
     return (day + timedelta(days=1)).timestamp()
 
 

@@ -223,7 +223,7 @@ def add_audit(
 
 def _row_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to 1,000,000")
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 1,000,000, found '{text}'")
     return int(text)
 
 

@@ -31,19 +31,21 @@ class LogOptions:
 
 
 def format_of(text: str) -> str:
-    """The name of a format of logs as it is. Raises ValueError, which lists all, where there is no
+    """The name of a format of logs as it is. Raises ValueError, which lists all, if there is no
     such format."""
+    from netwatch.core.user_yaml import did_you_mean
     from netwatch.logs.registry import LOG_FORMATS
 
     if text not in LOG_FORMATS:
-        raise ValueError(f"the formats of logs are: {', '.join(sorted(LOG_FORMATS))}")
+        hint = did_you_mean(text, LOG_FORMATS)
+        raise ValueError(f"expected one of {', '.join(sorted(LOG_FORMATS))}, found {text!r}{hint}")
     return text
 
 
 def year_of(text: str) -> int:
     """The year in a text. Raises ValueError where it is none of those allowed."""
     if not text.isascii() or not text.isdigit() or not FIRST_YEAR <= int(text) <= LAST_YEAR:
-        raise ValueError(f"{text!r} is not a year from {FIRST_YEAR} to {LAST_YEAR}")
+        raise ValueError(f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, found {text!r}")
     return int(text)
 
 
@@ -62,8 +64,7 @@ def zone_of(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
-            f"{text!r} is no time zone; expected a name like Europe/Brussels, or an offset like"
-            " +01:00"
+            f"expected a time zone like Europe/Brussels or an offset like +01:00, found {text!r}"
         ) from None
 
 

@@ -317,7 +317,7 @@ def test_sql_reads_the_tables(store: AskedStore, named: list[str]) -> None:
 def test_sql_opens_no_file(store: AskedStore, query: str) -> None:
     ran = store.ask("sql", query.format(place=store.path))
     assert (ran.status, ran.output) == (2, "")
-    assert ran.errors == "netwatch store sql: only the tables of the store can be read, no files\n"
+    assert ran.errors == "netwatch: store sql: only the tables of the store can be read, no files\n"
 
 
 @IN_A_FOLDER
