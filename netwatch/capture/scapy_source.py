@@ -146,7 +146,7 @@ class Libpcap:
     def __init__(self, name: str, promiscuous: bool) -> None:
         if name not in links.interface_names():
             existing = ", ".join(links.interface_names()) or "none"
-            raise CaptureError(f"{name}: no such interface, expected one of: {existing}")
+            raise CaptureError(f"{name}: no such interface; expected one of {existing}")
         self.name = name
         self._socket = _open(name, promiscuous)
         number = self._socket.pcap_fd.datalink()

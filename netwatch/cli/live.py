@@ -268,7 +268,7 @@ def _sources(args: argparse.Namespace, source: str) -> tuple[str, ...]:
     if args.paths or args.log_format or args.year or args.timezone:
         args.mistake("PATH, --as, --year and --timezone need --source logs")
     if not args.interface:
-        args.mistake("-i is required: the interfaces to capture on")
+        args.mistake("expected -i IFACE, the interfaces to capture on")
     return tuple(args.interface)
 
 

@@ -89,7 +89,7 @@ def _selected(
             message = f"expected an output of the configuration, found '{name}'{known}"
             raise ConfigError([Problem("netwatch outputs", 0, 0, message)])
     if not outputs:
-        raise NetwatchError("the configuration has no outputs")
+        raise NetwatchError("the configuration has no outputs; add some under 'outputs'")
     selected = [output for output in outputs if not args.names or output.name in args.names]
     return selected, outbox_options
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.cli.group import Group
-from netwatch.cli.printing import print_line, print_message
+from netwatch.cli.printing import print_error, print_line, print_message
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.listed_name import NameList
 from netwatch.core.system.files import O_CLOEXEC
@@ -115,7 +115,7 @@ def describe_list(listing: NameList, patterns: int) -> None:
 def print_problems(problems: Iterable[Problem]) -> None:
     """Print mistakes on standard error."""
     for problem in problems:
-        print_message(str(problem))
+        print_error(str(problem))
 
 
 def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:

@@ -160,8 +160,8 @@ def _prune(args: argparse.Namespace) -> int:
     options = store_options(args)
     retention = configuration.load(args.config).retention
     if retention is None:
-        raise ConfigError([Problem("netwatch store prune", 0, 0, "the configuration has no"
-                                   " 'retention', so everything is kept for ever")])  # fmt: skip
+        missing = "the configuration has no 'retention', so nothing is ever deleted; add it"
+        raise ConfigError([Problem("netwatch store prune", 0, 0, missing)])
     now = args.now if args.now is not None else time.time()
     with Catalogue.open(options) as catalogue:
         pruning = Pruning(_facts(catalogue, options.path), retention, now)
@@ -377,8 +377,8 @@ def _identify(args: argparse.Namespace) -> int:
     options = store_options(args)
     config = configuration.load(args.config)
     if config.privacy is None:
-        raise ConfigError([Problem("netwatch store identify", 0, 0, "the configuration has no"
-                                   " 'privacy' with the key of the pseudonym")])  # fmt: skip
+        missing = "the configuration has no 'privacy' with the key of the pseudonym; add it"
+        raise ConfigError([Problem("netwatch store identify", 0, 0, missing)])
     if not args.reason.strip():
         raise ConfigError([Problem("netwatch store identify", 0, 0, "--reason: expected a text,"
                                    " found nothing")])  # fmt: skip

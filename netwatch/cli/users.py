@@ -160,7 +160,7 @@ def _list_accounts(args: argparse.Namespace) -> int:
         rows = [(each.name, each.role, _time(each.created)) for each in found]
         print_columns([("NAME", "ROLE", "CREATED"), *rows])
     else:
-        print_message("netwatch: no account exists: netwatch users add NAME --role ROLE")
+        print_message("netwatch: no account exists; 'netwatch users add NAME --role ROLE' adds one")
     return 0
 
 

@@ -71,12 +71,12 @@ def _open_file(folder: Path) -> Database:
         kind = _kind_at(path)
         condition = owned_database.identify(path, kind)
         if condition == "damaged":
-            raise NetwatchError(f"{path} is damaged")
+            raise NetwatchError(f"{path}: is damaged")
         if condition == "missing":
             owned_database.create(path, KIND, _fill)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise NetwatchError(f"{path} cannot be opened: {reason}") from None
+        raise NetwatchError(f"{path}: cannot be opened: {reason}") from None
     database = Database(file_engine(path), str(path), _WHAT)
     if kind.version != KIND.version:
         with database.writing() as connection:
@@ -214,5 +214,5 @@ def _file(folder: Path) -> Database | None:
             raise
         condition = "own"  # The table of accounts is the same in all versions.
     if condition == "damaged":
-        raise NetwatchError(f"{path} is damaged")
+        raise NetwatchError(f"{path}: is damaged")
     return None if condition == "missing" else Database(file_engine(path), str(path))

@@ -323,7 +323,7 @@ def set_aside(path: Path, name: str = "") -> Path:
             move(path, aside)
             return aside
     raise NetwatchError(
-        f"{path} is damaged, and {MAX_SET_ASIDE} damaged files are next to it already: remove them"
+        f"{path}: is damaged, and {MAX_SET_ASIDE} damaged files are next to it already; remove them"
     )
 
 

@@ -50,7 +50,7 @@ def _lock_now(folder: Path, taken: str, *, exclusive: bool = False) -> int:
     except BlockingIOError:
         raise NetwatchError(f"the outbox in {folder} cannot be opened: {taken}") from None
     except OSError as error:
-        raise NetwatchError(f"{path} cannot be locked: {error.strerror}") from None
+        raise NetwatchError(f"{path}: cannot be locked: {error.strerror}") from None
     return descriptor
 
 

@@ -74,7 +74,7 @@ class OutboxDatabase:
             prepare_folder(options.folder)
         elif not (options.folder / FILE).exists():
             raise NetwatchError(
-                f"{options.folder} has no outbox: nothing was delivered from there yet"
+                f"{options.folder}: has no outbox; nothing was delivered from there yet"
             )
         self._use_lock = lock_use(options.folder)
         try:

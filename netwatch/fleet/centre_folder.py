@@ -69,7 +69,7 @@ class CentreFolder:
             for folder in (self.path, self.path / "sensors"):
                 folder.mkdir(0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise NetwatchError(f"{self.path} cannot be created: {error.strerror}") from None
+            raise NetwatchError(f"{self.path}: cannot be created: {error.strerror}") from None
         self._text_of("centre.seed", new_seed)
         self._text_of(FLOW_KEY, lambda: new_key().hex())
         if not self._server.join and not self._server.certificate and self._has_tls:

@@ -88,7 +88,7 @@ def write_private(path: Path, content: str | bytes) -> None:
     except FileExistsError:
         raise NetwatchError(f"{path} exists, and is not overwritten") from None
     except OSError as error:
-        raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+        raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def read_credentials(path: Path, sensor: str = "") -> SensorCredentials:

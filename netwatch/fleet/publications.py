@@ -305,8 +305,8 @@ class Publications:
                 versions = {str(name): int(number) for name, number in content.items()}
             except (ValueError, TypeError, AttributeError, NetwatchError) as error:
                 raise NetwatchError(
-                    f"{path} is damaged ({error}): expected the highest version of each kind, as in"
-                    ' {"set": 7}; netwatch fleet status shows what sensors have applied'
+                    f"{path}: is damaged ({error}); expected the highest version of each kind, as"
+                    ' in {"set": 7}; netwatch fleet status shows what sensors have applied'
                 ) from None
         version = versions.get(kind, 0) + 1
         if not 0 < version <= MAX_VERSION:
@@ -332,7 +332,7 @@ class Publications:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+            raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -341,7 +341,7 @@ class Publications:
             self.folder.mkdir(0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise NetwatchError(f"{self.folder} cannot be made: {error.strerror}") from None
+            raise NetwatchError(f"{self.folder}: cannot be made: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

@@ -256,7 +256,7 @@ def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
     if condition == "missing":
         return 0
     if condition == "damaged":
-        raise NetwatchError(f"the state file {path} is damaged: delete it")
+        raise NetwatchError(f"{path}: the state file is damaged; delete it")
     try:
         with closing(owned_database.connect(path, _ERASING_TIMEOUT)) as database:
             database.execute("PRAGMA secure_delete = ON")
@@ -276,7 +276,7 @@ def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
             ) from None
         raise NetwatchError(f"the state file {path}: {error}") from None
     except ValueError as error:
-        raise NetwatchError(f"the state file {path} cannot be read: {error}") from None
+        raise NetwatchError(f"{path}: the state file cannot be read: {error}") from None
     return len(hers)
 
 

@@ -109,7 +109,7 @@ class Target:
             new.replace(path)
             sync_folder(path.parent)
         except OSError as error:
-            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+            raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
         finally:
             with contextlib.suppress(OSError):
                 new.unlink()

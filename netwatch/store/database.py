@@ -219,15 +219,17 @@ def _open_file(folder: Path, *, create: bool, migrate: bool) -> Database:
         kind = _kind_at(path)
         condition = owned_database.identify(path, kind)
         if condition == "damaged":
-            raise NetwatchError(f"{path} is damaged")
+            raise NetwatchError(f"{path}: is damaged; 'netwatch restore' brings a backup back")
         if condition == "missing":
             if not create:
-                raise NetwatchError(f"{folder} has no store: 'scan --store' creates one")
+                raise NetwatchError(
+                    f"{folder}: there is no store; 'netwatch scan --store' creates one"
+                )
             owned_database.create(path, KIND, _fill)
             give_to_owner(path, folder)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise NetwatchError(f"the catalogue {path} cannot be opened: {reason}") from None
+        raise NetwatchError(f"{path}: the catalogue cannot be opened: {reason}") from None
     database = Database(file_engine(path), place)
     if kind.version != KIND.version and migrate:
         _migrate(database)
@@ -369,7 +371,7 @@ def _prepare_server(database: Database, path: str, *, create: bool, migrate: boo
             connection.execute(insert(tables.store).values(_store_row()))
             return
         else:
-            raise NetwatchError(f"{path} has no store: 'scan --store' creates one")
+            raise NetwatchError(f"{path}: there is no store; 'netwatch scan --store' creates one")
     if not migrate:
         migrations.refuse_unknown(schema, database.place)
     elif schema != tables.SCHEMA_VERSION:

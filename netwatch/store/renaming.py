@@ -79,10 +79,9 @@ def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
                 begins = min(now + _BEGINS, until)
             if now > begins:
                 raise NetwatchError(
-                    f"{options.path} was written by an older netwatch, its files have to be"
-                    " rewritten, and another process is writing to it: stop live, scan and the"
-                    " centre, and"
-                    " start again"
+                    f"{options.path}: was written by an older netwatch, its files have to be"
+                    " rewritten, and another process is writing to it; stop live, scan and the"
+                    " centre, and start again"
                 ) from None
             time.sleep(_POLL)
             continue
@@ -127,7 +126,7 @@ def _rename(facts: FactRemoval, file: FileRow, names: FlowNames) -> bool:
             return False
         rows = rows_in(pa.BufferReader(content), file)
     except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
-        _say(f"{file.path} is damaged, and stays as it is: {error}: netwatch store verify")
+        _say(f"{file.path}: is damaged, and stays as it is: {error}: netwatch store verify")
         return False
     rows = without_flows(rows) if file.table == "claim" else names.renamed(rows)
     return facts.replace(file, rows)

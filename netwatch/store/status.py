@@ -320,9 +320,9 @@ def _file(folder: Path) -> Database:
     except OtherVersionError as error:
         raise _other(error.version, str(path)) from None
     if condition == "damaged":
-        raise NetwatchError(f"{path} is damaged")
+        raise NetwatchError(f"{path}: is damaged; 'netwatch restore' brings a backup back")
     if condition == "missing":
-        raise NoStoreError(f"{folder} has no store: 'scan --store' creates one")
+        raise NoStoreError(f"{folder}: there is no store; 'netwatch scan --store' creates one")
     return Database(file_engine(path), str(path))
 
 
@@ -339,7 +339,7 @@ def _server(options: StoreOptions, timeout: float) -> Database:
     with database.reading(timeout) as connection:
         names = set(inspect(connection).get_table_names())
         if not names:
-            raise NoStoreError(f"{place} has no store: 'scan --store' creates one")
+            raise NoStoreError(f"{place}: there is no store; 'netwatch scan --store' creates one")
         if not {"store", "capture", "client", "file"} <= names:
             raise ConfigError([Problem(place, 0, 0, "has tables of another program")])
         schema = connection.execute(select(tables.store.c.schema)).scalar_one()
@@ -355,9 +355,8 @@ def _other(schema: int, place: str) -> NetwatchError:
     except ConfigError as error:
         return error
     return OlderSchemaError(
-        f"{place} was written by an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION}):"
-        " run"
-        " 'netwatch store upgrade', or the next command that opens the store brings it up to date"
+        f"{place}: was written by an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION});"
+        " run 'netwatch store upgrade', or the next command that opens the store upgrades it"
     )
 
 

@@ -182,7 +182,7 @@ class FolderFetcher(SourceFetcher):
             raise DownloadHTTPError(f"there is no file {path}", _NOT_FOUND) from None
         self._opened(file)
         if not path.is_file():
-            raise DownloadError(f"{path} is no file")
+            raise DownloadError(f"{path}: is no file")
         return _pieces(file)
 
 
@@ -215,7 +215,7 @@ class ArchiveFetcher(SourceFetcher):
                 if member.isreg():
                     self._members[str(PurePosixPath(member.name))] = member
         except (tarfile.TarError, OSError) as error:
-            raise SetError(f"{path} is damaged: {error}") from None
+            raise SetError(f"{path}: is damaged: {error}") from None
 
     def close(self) -> None:
         """Close the archive."""

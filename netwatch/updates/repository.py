@@ -93,7 +93,7 @@ class KeyFolder:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise SetError(f"{path} cannot be written: {error.strerror}") from None
+            raise SetError(f"{path}: cannot be written: {error.strerror}") from None
         return signer
 
     def signer(self, role: str, key_ids: Collection[str]) -> CryptoSigner:
@@ -252,7 +252,7 @@ class Repository:
         try:
             return read_manifest(path.read_bytes())
         except OSError as error:
-            raise SetError(f"{path} cannot be read: {error.strerror}") from None
+            raise SetError(f"{path}: cannot be read: {error.strerror}") from None
 
     def _sign_all(
         self,
@@ -308,7 +308,7 @@ class Repository:
         try:
             metadata: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
         except (OSError, DeserializationError, RepositoryError) as error:
-            raise SetError(f"{path} cannot be read: {error}") from None
+            raise SetError(f"{path}: cannot be read: {error}") from None
         if not isinstance(metadata.signed, kind):
             raise SetError(f"{path}: expected {kind.__name__}, found another role")
         return metadata
@@ -339,7 +339,7 @@ class Repository:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise SetError(f"{path} cannot be written: {error.strerror}") from None
+            raise SetError(f"{path}: cannot be written: {error.strerror}") from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -348,7 +348,7 @@ class Repository:
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise SetError(f"{self.folder} cannot be made: {error.strerror}") from None
+            raise SetError(f"{self.folder}: cannot be made: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

@@ -255,14 +255,14 @@ class SetStore:
                 self._require_safe(self.folder / name, for_writing=True)
         except OSError as error:
             place = error.filename or self.folder
-            raise SetError(f"{place} cannot be made: {error.strerror}") from None
+            raise SetError(f"{place}: cannot be made: {error.strerror}") from None
 
     def _require_safe(self, folder: Path, *, for_writing: bool) -> None:
         """Raise `SetError` unless `folder` is one that nobody else can write to."""
         try:
             status = folder.lstat()
         except OSError as error:
-            raise SetError(f"{folder} cannot be read: {error.strerror}") from None
+            raise SetError(f"{folder}: cannot be read: {error.strerror}") from None
         if not stat.S_ISDIR(status.st_mode):
             kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "something else"
             raise SetError(f"{folder}: expected a folder, found {kind}")
@@ -312,7 +312,7 @@ class SetStore:
         except NetwatchError as error:
             raise SetError(f"{self.state_file} {error}") from None
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise SetError(f"{self.state_file} is damaged ({error}); {_REPAIR}") from None
+            raise SetError(f"{self.state_file}: is damaged ({error}); {_REPAIR}") from None
 
     def _write_state(self, state: State) -> None:
         content = {
@@ -351,7 +351,7 @@ class SetStore:
             present = [path for path in folder.rglob("*") if path != folder / MANIFEST]
             for below in present:
                 if below.is_symlink():
-                    raise SetError(f"{below.name} is a symbolic link")
+                    raise SetError(f"{below.name}: is a symbolic link")
             found = {
                 name: Content.of(_read(folder / name, expected.length))
                 for name, expected in manifest.files.items()

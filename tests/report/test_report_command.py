@@ -195,4 +195,4 @@ def test_a_store_that_is_not_there_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(str(tmp_path / "none"), *DAYS) == 1
-    assert "has no store" in capsys.readouterr().err
+    assert "there is no store" in capsys.readouterr().err

@@ -303,6 +303,7 @@ def test_match_names_lines_of_standard_input_that_are_too_long(
     assert [len(record["name"]) for record in records(out)] == [7, 4_096, 7]
     assert code == 2
     assert err.splitlines() == [
-        f"netwatch: standard input:{line}: expected a name of at most 4,096 bytes, found a longer line"
+        f"netwatch: standard input:{line}: expected a name of at most 4,096 bytes,"
+        " found a longer line"
         for line in (2, 4, 5)
     ]
