@@ -71,9 +71,13 @@ class UseLock:
                 is_ours = self._lock_database(options.catalogue, exclusive)
             else:
                 is_ours = self._lock_folder(self._folder, exclusive)
+        except FileNotFoundError:
+            self.close()
+            missing = f"{options.shown}: there is no store; 'netwatch scan --store' creates one"
+            raise NetwatchError(missing) from None
         except (OSError, SQLAlchemyError) as error:
             self.close()
-            raise NetwatchError(f"the store {options.shown} cannot be locked: {error}") from None
+            raise NetwatchError(f"{options.shown}: the store cannot be locked: {error}") from None
         if not is_ours:
             self.close()
             raise InUseError(_IN_USE if exclusive else _ERASING)

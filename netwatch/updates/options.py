@@ -85,7 +85,7 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
     if found.url and (expected := url_problem(found.url)):
         section.add_mismatch("url", expected)
     if found.root is not None and not found.root.is_file():
-        section.add_problem("root", f"'root': there is no file {found.root}")
+        section.add_problem("root", f"'root': there is no file {found.root}; check the path")
     if section.has("every"):
         if found.every < MIN_INTERVAL and len(fields.problems.found) == before:
             section.add_mismatch("every", "a time of at least 1m, like 30m, 12h or 1d")
