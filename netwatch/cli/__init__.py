@@ -64,7 +64,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "inventory": Command(
-        "netwatch.cli.inventory:add", "update the inventory from where devices are listed"
+        "netwatch.cli.inventory:add", "update the inventory from other registers of devices"
     ),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "stored results of captures: status, queries, SQL"),

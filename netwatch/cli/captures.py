@@ -43,7 +43,7 @@ _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap --evidence proof/  also the packets that prove each incident
   zstd -dc big.pcap.zst | netwatch scan -      a pipe (compressed files are read directly, too)
   netwatch scan office.pcap --store            keep what was seen: query it, judge it again
-  netwatch scan captures/ --ledger done/       go on where a run ended, then read what is new
+  netwatch scan captures/ --ledger done/       resume a run, then read what is new
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 
 {EXIT_STATUS}"""

@@ -31,8 +31,8 @@ _EPILOG = """examples:
   netwatch signatures export --as rpz --ban our-rule --preview yesterday.pcap
   netwatch signatures export --as nftables --ban our-rule --addresses yesterday.pcap
 
-The same rules, ban and day give the same file. The day is --date, or else the
-environment variable SOURCE_DATE_EPOCH, or else today.
+The same rules, ban and day give the same file. The day is --date, otherwise the environment
+variable SOURCE_DATE_EPOCH, otherwise today.
 
 exit status: 0 done; 1 traffic could not be read, or a file not written; 2 usage or configuration
 error
@@ -76,7 +76,7 @@ def add(group: Group) -> None:
     parser.add_argument(
         "--spare-others",
         action="store_true",
-        help="let names of other roles and apps pass that are below a domain of the file, where the"
+        help="let names of other roles and apps below a domain of the file pass, if the"
         " format supports it",
     )
     parser.add_argument(

@@ -237,5 +237,5 @@ def _write_new(path: str, text: str) -> None:
 
 
 def _exists(path: str) -> ConfigError:
-    message = "exists, and is not overwritten: expected a path where there is no file"
+    message = "exists already and is not overwritten; give another path"
     return ConfigError([Problem(path, 0, 0, message)])

@@ -237,8 +237,8 @@ def _erase(args: argparse.Namespace) -> int:
 def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
     """Ask once, on a terminal. Raises `ConfigError` where there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError([Problem("netwatch store erase", 0, 0, "cannot ask where there is no"
-                                   " terminal: expected --yes")])  # fmt: skip
+        missing = "cannot ask without a terminal: expected --yes"
+        raise ConfigError([Problem("netwatch store erase", 0, 0, missing)])
     counts = erasure.count()
     for note in resolved.notes:
         print_message(note)

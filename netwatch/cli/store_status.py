@@ -282,7 +282,7 @@ def _upgrade(args: argparse.Namespace) -> int:
 def _is_confirmed() -> bool:
     """Ask once, on a terminal. Raises `ConfigError` where there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError([Problem("netwatch store upgrade", 0, 0, "cannot ask where there is no"
-                                   " terminal: 'netwatch store upgrade --yes'")])  # fmt: skip
+        missing = "cannot ask without a terminal; run 'netwatch store upgrade --yes'"
+        raise ConfigError([Problem("netwatch store upgrade", 0, 0, missing)])
     print_message("Upgrade? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

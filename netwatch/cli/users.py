@@ -177,7 +177,7 @@ def _password(args: argparse.Namespace) -> str:
     if args.password_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        message = "expected --password-stdin where standard input is no terminal"
+        message = "expected --password-stdin, because standard input is not a terminal"
         raise ConfigError([Problem("netwatch users", 0, 0, message)])
     first = getpass.getpass(f"Password for {args.name}: ")
     if first != getpass.getpass("The same again: "):

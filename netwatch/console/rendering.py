@@ -99,7 +99,7 @@ def words(language: Language) -> Mapping[str, str]:
         "medium": say("medium"),
         "low": say("low"),
         "community_id": say("shared flows"),
-        "time": say("device and time alone"),
+        "time": say("device and time only"),
         "healthy": say("healthy"),
         "unhealthy": say("UNHEALTHY"),
         "silent": say("silent"),

@@ -335,7 +335,7 @@ def _sensors_note(record: AlertRecord) -> str:
         return ""
     proof = {
         "community_id": ", proven by flows that they share",
-        "time": ", for which device and time alone speak",
+        "time": ", for which only device and time speak",
     }
     return f"seen by {', '.join(sensors)}{proof.get(record['joined_by'], '')}"
 

@@ -112,7 +112,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(("time",), "time", WORD_TIME, "time of the packet"),
     Column(("evidence",), "evidence", WORD_EVIDENCE, "how the name was seen"),
     Column(("name",), "text", WORD_NAME, "the name"),
-    Column(("raw",), "text", WORD_RAW, "the name as it is in the packet, where that differs"),
+    Column(("raw",), "text", WORD_RAW, "the name as it is in the packet, if that differs"),
     Column(("client", "ip"), "address", WORD_CLIENT_IP, "address of the side that asked"),
     Column(("client", "port"), "optional number", WORD_CLIENT_PORT, "its port"),
     Column(("client", "mac"), "mac", WORD_CLIENT_MAC, "its MAC address in this frame"),
@@ -152,10 +152,12 @@ COLUMNS: tuple[Column, ...] = (
     Column(("tls", "ech"), "text", WORD_TLS_ECH, "`outer`, `grease` or `present`"),
     Column(("tls", "ech_config_id"), "text", WORD_TLS_ECH_CONFIG_ID, "config_id of ECH"),
     Column(("quic", "version"), "text", WORD_QUIC_VERSION, "version of QUIC"),
-    Column(("log", "format"), "text", WORD_LOG_FORMAT, "format of the log, in place of a packet"),
+    Column(("log", "format"), "text", WORD_LOG_FORMAT, "format of the log, instead of a packet"),
     Column(("log", "line"), "positive number", WORD_LOG_LINE, "number of its record in it, from 1"),
-    Column(("log", "lacks"), "texts", WORD_LOG_LACKS, "what the log does not say"),
-    Column(("log", "outcome"), "text", WORD_LOG_OUTCOME, "what it says that came of the contact"),
+    Column(("log", "lacks"), "texts", WORD_LOG_LACKS, "what the log does not record"),
+    Column(
+        ("log", "outcome"), "text", WORD_LOG_OUTCOME, "the outcome that it reports for the contact"
+    ),
     Column(("log", "blocked_by"), "text", WORD_LOG_BLOCKED_BY, "its word for what was denied"),
 )
 """The record of an observation, in the order of its keys."""

@@ -105,7 +105,7 @@ def cut_packets(incident: Explanation) -> bytes:
     deadline = time.monotonic() + MAX_SECONDS
     named, files = _named(incident), original_captures(incident)
     if not files:
-        raise NetwatchError("the captures that were read are not where they were")
+        raise NetwatchError("the captures that it was read from were moved or deleted")
     frames: list[tuple[Frame, list[str]]] = []
     for source, file in files.items():
         try:

@@ -56,10 +56,10 @@ NOT_PROVED: Mapping[str, str] = {
         " program can say any name."
     ),
     "clock": mark(
-        "The exact time by itself. Times are those of the clock of the capture (sensor {sensor})."
+        "The exact time by itself. Times come from the capture's clock (sensor {sensor})."
     ),
     "log-clock": mark(
-        "The exact time by itself. Times are those of the machine that wrote {source}."
+        "The exact time by itself. Times come from the clock of the machine that wrote {source}."
     ),
     "log-truth": mark(
         "That {source} is true. netwatch read what another program ({format})"

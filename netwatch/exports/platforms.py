@@ -249,7 +249,7 @@ DEFENDER = ExportFormat(
     _read_defender,
     {"host": "wider", "suffix": "exact", "glob": "none"},
     frozenset({"tls-sni", "http-host"}),
-    f"the portal imports {PORTAL_LIMIT} rows from a file: export apps one by one where there are"
+    f"the portal imports {PORTAL_LIMIT} rows from a file: export apps one by one if there are"
     " more; only devices with Defender are covered",
     max_rows=PORTAL_LIMIT,
 )

@@ -62,8 +62,8 @@ class SensorCredentials:
 def write_credentials(path: Path, credentials: SensorCredentials) -> None:
     """Write a new file. Raises `NetwatchError` where it exists or cannot be written."""
     lines = [
-        f"# The credentials of the sensor {credentials.sensor}. Whoever has this file can report",
-        "# in its name: keep it readable for the user of netwatch alone.",
+        f"# The credentials of the sensor {credentials.sensor}. Anyone with this file can report",
+        "# in its name: only the user of netwatch may be able to read it.",
         f"# 'netwatch fleet revoke {credentials.sensor}' at the centre makes it void.",
         f"schema: {SCHEMA}",
         f"sensor: {credentials.sensor}",

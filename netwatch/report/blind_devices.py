@@ -54,7 +54,7 @@ REASONS = (
 """The codes of reasons for which there is no bound."""
 
 ASSUMPTION = (
-    "Each device hides the names of its contacts with these apps as often as those of its other"
+    "Each device hides the names of its contacts with these apps as often as the names of its other"
     " flows."
 )
 

@@ -242,14 +242,16 @@ def bound(ban: BanReport, language: Language) -> str:
     """How many contacts could be hidden, or why that cannot be said; empty where nobody asked."""
     if ban.bound is not None:
         return language.say_count(
-            "The captures that these days are a part of have %(named)s flows with a readable name"
-            " and %(unread)s without one. If each device hides the names of its contacts with these"
-            " apps as often as those of its other flows, at most %(count)s contact is hidden (with"
-            " a certainty of %(level)s).",
-            "The captures that these days are a part of have %(named)s flows with a readable name"
-            " and %(unread)s without one. If each device hides the names of its contacts with these"
-            " apps as often as those of its other flows, at most %(count)s contacts are hidden"
-            " (with a certainty of %(level)s).",
+            "The captures that include these days have %(named)s flows with a"
+            " readable name and %(unread)s without one. If each device hides the"
+            " names of its contacts with these apps as often as the names of its"
+            " other flows, at most %(count)s contact is hidden (with a certainty of"
+            " %(level)s).",
+            "The captures that include these days have %(named)s flows with a"
+            " readable name and %(unread)s without one. If each device hides the"
+            " names of its contacts with these apps as often as the names of its"
+            " other flows, at most %(count)s contacts are hidden (with a certainty"
+            " of %(level)s).",
             ban.bound.contacts,
             named=language.number(ban.bound.named),
             unread=language.number(ban.bound.unread),

@@ -321,8 +321,8 @@ def _migrate(database: Database) -> None:
             connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
     if schema < tables.SCHEMA_VERSION and sys.stderr is not None:
         text = (
-            f"netwatch: {database.place} was of an older netwatch and is up to date now: schema"
-            f" {schema} became {tables.SCHEMA_VERSION} ('netwatch store upgrade' asks before)"
+            f"netwatch: {database.place} was written by an older netwatch and is up to date now:"
+            f" schema {schema} became {tables.SCHEMA_VERSION} ('netwatch store upgrade' asks first)"
         )
         sys.stderr.write(f"{escaped(text)}\n")
 

@@ -138,7 +138,7 @@ def refuse_unknown(schema: int, place: str) -> None:
                                    f" this one reads up to {tables.SCHEMA_VERSION}):"
                                    " update netwatch")])  # fmt: skip
     if any(version not in STEPS for version in range(schema, tables.SCHEMA_VERSION)):
-        raise ConfigError([Problem(place, 0, 0, f"is of an unknown version (schema"
+        raise ConfigError([Problem(place, 0, 0, f"has an unknown version (schema"
                                    f" {schema}, expected {tables.SCHEMA_VERSION})")])  # fmt: skip
 
 

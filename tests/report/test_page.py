@@ -257,8 +257,7 @@ def test_the_first_page_says_all_that_a_minister_asks(federal: Report) -> None:
         "Period": "1 September 2023 to 30 September 2023",
         "Trend": "More proved violations than in the previous period: 1 instead of 0. But the hours"
         " with a capture differ: 720 before, 458 now.",
-        "Missing days": "10 days without a capture: 21 September 2023 to"
-        " 30 September 2023.",
+        "Missing days": "10 days without a capture: 21 September 2023 to 30 September 2023.",
         "Measures taken": "11 September 2023: a contact was blocked for the first time;"
         " 14 September 2023: the ban was extended; 1 incident was blocked.",
     }

@@ -168,7 +168,7 @@ def test_grades_are_shown_with_their_reasons(
     assert found["grade_reasons"] == [
         "the domain is this app's own (role exclusive): confirmed",
         "pages or other apps call the domain too (embed_reachable): at most probable",
-        "nobody confirmed whose the domain is (verified: false): at most probable",
+        "the owner of the domain is not confirmed (verified: false): at most probable",
     ]
     assert found["why"] == (
         "the name is below clips.example.edgesuite.net:"

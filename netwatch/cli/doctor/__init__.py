@@ -18,7 +18,7 @@ _EXAMPLES = """examples:
   netwatch doctor /var/log/unbound.log    can this log be read, and what is it
 
 exit status:
-  0  no problem was found; lines that begin with warn are for somebody to look at
+  0  no problem was found; lines that begin with warn are worth a look
   1  there are problems (the lines that begin with bad)
 """
 

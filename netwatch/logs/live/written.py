@@ -52,7 +52,7 @@ to: queries that wait for their answers, addresses of devices, flows. They are n
 
 _EVENT_LOG = (
     "is a Windows event log, which is only scanned: Windows keeps new events back for a while, and"
-    " begins the file again where it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
+    " starts the file again when it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
     " the same events as JSON, which is followed"
 )
 _UNKNOWN_SO_FAR = "no format is recognised in what it has so far; --as names one"
