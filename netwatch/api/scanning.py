@@ -198,7 +198,7 @@ def scan(
     counted in how many flows no name could be read.
 
     A file that cannot be read is no error: `Summary.unread` names it. Raises `netwatch.ConfigError`
-    where the configuration or an argument is wrong, and `netwatch.Error` where netwatch cannot go
+    if the configuration or an argument is wrong, and `netwatch.Error` where netwatch cannot go
     on.
     """
     with readable_errors(), contextlib.ExitStack() as files:

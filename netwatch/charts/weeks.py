@@ -220,7 +220,7 @@ def _bars(values: WeeklyIncidents, language: Language) -> list[dict[str, Any]]:
 
 
 def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> dict[str, Any]:
-    """The hatched days without a capture; those beside each other are one mark."""
+    """The hatched days without a capture; those next to each other are one mark."""
     rows = [
         {
             "from": iso(first),

@@ -273,7 +273,7 @@ def _written(
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
-    """The folder of evidence captures. Raises `NetwatchError` where it cannot be used, which
+    """The folder of evidence captures. Raises `NetwatchError` if it cannot be used, which
     is better known before the first capture is read."""
     if not args.evidence:
         return None

@@ -128,7 +128,7 @@ def publish(args: argparse.Namespace) -> int:
 
 def _is_held_back(args: argparse.Namespace, config: "Config", files: Mapping[str, bytes]) -> bool:
     """Whether a set would have accused many devices that the store of the centre knows, which is
-    said. Raises `SetError` where the store cannot be asked."""
+    said. Raises `SetError` if the store cannot be asked."""
     from netwatch.core.private_files import PrivateFolder
     from netwatch.updates.options import ASK_ABOVE
     from netwatch.updates.update import DAYS, weigh

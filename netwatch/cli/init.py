@@ -290,7 +290,7 @@ class _Interview:
 
 
 def look(source: str, seconds: int) -> SiteSurvey:
-    """What captures, or an interface for so long, show of a site. Raises `NetwatchError` where
+    """What captures, or an interface for so long, show of a site. Raises `NetwatchError` if
     nothing can be read."""
     survey = SiteSurvey()
     if not Path(source).exists() and _is_interface(source):

@@ -113,7 +113,7 @@ def ask(prompt: str) -> str:
 
 
 def replace_closed_streams() -> None:
-    """Open the null device in place of standard input, output and error where they were closed, so
+    """Open the null device instead of standard input, output and error where they were closed, so
     that no file or socket gets their descriptors. What is printed on standard error is discarded
     then. `sys.stdout` stays None, because records must not be discarded without a word."""
     for descriptor in range(3):

@@ -1,4 +1,5 @@
-"""``netwatch report``: was a ban kept? The period report as HTML, PDF and JSON, signed on wish."""
+"""``netwatch report``: was a ban complied with? The period report as HTML, PDF and JSON, signed on
+wish."""
 
 import argparse
 import getpass

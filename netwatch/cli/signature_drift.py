@@ -1,4 +1,4 @@
-"""``netwatch signatures drift``: the catalogue beside public lists.
+"""``netwatch signatures drift``: the catalogue next to public lists.
 
 Differences go to standard output, what was read of each list to standard error.
 """

@@ -2,7 +2,7 @@
 
 The file goes to standard output or to ``-o FILE``. What a format cannot say, and what it stops of
 others, goes to standard error. With ``--preview`` the report on traffic that was seen goes to
-standard output in place of the file.
+standard output instead of the file.
 """
 
 import argparse
@@ -183,7 +183,7 @@ def _signatures(config: "Config") -> str:
 
 
 def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
-    """The ban of ``--ban``, first of those of the configuration; without it none where apps are
+    """The ban of ``--ban``, first of those of the configuration; without it none if apps are
     named, else the only one of the configuration."""
     configured = {ban.id: ban for ban in config.policy.bans}
     if args.ban is None:

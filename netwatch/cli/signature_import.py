@@ -79,7 +79,7 @@ def source_tag(given: str | None, path: str) -> str:
 
 def read_given(path: str, list_format: str | None, bounds: Bounds = COMPARED) -> NameList:
     """The list in a file, or on standard input for ``-``, within `bounds`. Raises
-    `ConfigError` where it cannot be read."""
+    `ConfigError` if it cannot be read."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
         message = "a URL is not fetched: expected a file that was downloaded from it"
         raise ConfigError([Problem(path, 0, 0, message)])

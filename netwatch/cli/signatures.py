@@ -219,7 +219,7 @@ def _match_lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:
-    """The names of the command line, with those of standard input in place of ``-``. Lines that are
+    """The names of the command line, with those of standard input instead of ``-``. Lines that are
     too long are noted."""
     for word in words:
         if word == "-":

@@ -235,7 +235,7 @@ def _erase(args: argparse.Namespace) -> int:
 
 
 def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
-    """Ask once, on a terminal. Raises `ConfigError` where there is none."""
+    """Ask once, on a terminal. Raises `ConfigError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         missing = "cannot ask without a terminal: expected --yes"
         raise ConfigError([Problem("netwatch store erase", 0, 0, missing)])

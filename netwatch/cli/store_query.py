@@ -199,7 +199,7 @@ def _entries(config: "Config", word: str) -> list[Any]:
 
 
 def _refuse_unknown(catalogue: "Catalogue", config: "Config", wanted: "Filter") -> None:
-    """Raise `ConfigError` where a filter names what neither configuration nor store knows."""
+    """Raise `ConfigError` if a filter names what neither configuration nor store knows."""
     from netwatch.config.known_words import configured_words
     from netwatch.core.user_yaml import Problems, did_you_mean
     from netwatch.store import queries

@@ -280,7 +280,7 @@ def _upgrade(args: argparse.Namespace) -> int:
 
 
 def _is_confirmed() -> bool:
-    """Ask once, on a terminal. Raises `ConfigError` where there is none."""
+    """Ask once, on a terminal. Raises `ConfigError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         missing = "cannot ask without a terminal; run 'netwatch store upgrade --yes'"
         raise ConfigError([Problem("netwatch store upgrade", 0, 0, missing)])

@@ -345,7 +345,7 @@ def _look(storage: Storage) -> _Found:
 
 
 def _read_plan(storage: Storage, name: str) -> tuple[str, dict[str, object], list[Row]] | None:
-    """A plan; None where it is damaged."""
+    """A plan; None if it is damaged."""
     try:
         content = loads(storage.read(name))
         if content["schema"] != PLAN_SCHEMA:

@@ -60,7 +60,7 @@ class UnitTask:
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """The result of a unit, None where there is none for the reason `error`; whether it `is_kept`
+    """The result of a unit, None if there is none for the reason `error`; whether it `is_kept`
     for later runs."""
 
     written: Written | None

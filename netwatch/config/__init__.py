@@ -97,7 +97,7 @@ class Config:
     and exemptions. `updates` is None unless the configuration has ``updates``, `store` unless it
     has ``store``. `privacy` is None unless devices have pseudonyms, `retention` unless it is said
     how long a store keeps what. `data_protection` is whom a person concerned may ask, `console`
-    the web console, and `fleet` the fleet that this machine belongs to, None where they are not
+    the web console, and `fleet` the fleet that this machine belongs to, None if they are not
     configured. `published` is what its centre has published to this sensor, None for no sensor of a
     fleet. More unknown clients than `client_limit` are summed up (`netwatch.incidents.unproven`).
     """
@@ -133,7 +133,7 @@ class Config:
 
     @property
     def installed(self) -> "Installed | None":
-        """The installed set that ``builtin`` stands for; None where it stands for the files that
+        """The installed set that ``builtin`` stands for; None if it stands for the files that
         netwatch ships."""
         if self.published is not None and self.published.installed_set is not None:
             return self.published.installed_set
@@ -192,7 +192,7 @@ def load(
     `with_secrets`, a secret that cannot be read now is one, as it is for delivery, and so is a
     missing file of the console. `candidate` is
     the folder of a set that takes the place of the installed one, `candidate_configuration` that of
-    a configuration in place of the published one; `replacements` take the place of sections of the
+    a configuration instead of the published one; `replacements` take the place of sections of the
     file."""
     fields = _open(path)
     base = Path(fields.file).parent
@@ -391,7 +391,7 @@ def load_console(path: str | None = None) -> "ConsoleOptions | None":
 
 def _open(path: str | None) -> Fields:
     """The top level of the configuration; that of the defaults has the version alone. Raises
-    `ConfigError` where the file cannot be read."""
+    `ConfigError` if the file cannot be read."""
     problems = Problems()
     searched = SEARCH_PATHS[:1] if sys.platform == "win32" else SEARCH_PATHS
     found = path or next((place for place in searched if Path(place).exists()), None)

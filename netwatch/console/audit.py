@@ -3,14 +3,14 @@
 Each row has a number without gaps and the SHA-256 over the hash of the row before it and its own
 content as canonical JSON (sorted keys, no spaces, UTF-8). So a row that was changed, removed or
 put in between breaks the chain. Whoever can write to the database can cut rows off at the end, or
-make the whole chain anew; only a hash that was noted elsewhere shows that. So the head, the number
+make the whole chain again; only a hash that was noted elsewhere shows that. So the head, the number
 and hash of the last row, is in every report and in the log of the system
 (`netwatch.console.erasing`). Triggers of the database refuse changes; the chain finds those made
 around them. Keys that are left without their rows show that rows were cut off, too: the row that is
 added next says which (the action `cut-off`), since it takes the number of one of them.
 
 What a row says of people is not in the table as it is, since rows stay for ever and people can be
-erased. `netwatch.console.audit_sealing` puts a pseudonym in place of the subject, and encrypts it
+erased. `netwatch.console.audit_sealing` puts a pseudonym instead of the subject, and encrypts it
 with purpose and detail by a key of the row. The hash is over what was sealed and a salt, so that it
 can be verified as long as the key is there and tells nothing afterwards. A row without its key
 still says who did what and when. It is sound if a later row says that it was erased.
@@ -101,7 +101,7 @@ class Audit:
         address: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> str:
-        """Add a row; its hash. Raises `NetwatchError` where it cannot be written."""
+        """Add a row; its hash. Raises `NetwatchError` if it cannot be written."""
         row = tables.audit.c
         with self._database.writing(numbers=True) as connection:
             last = connection.execute(

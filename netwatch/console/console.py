@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 class Console:
     """A console over a store, for one process; it is a context that closes it. Raises `ConfigError`
-    and `NetwatchError` where the store cannot be opened. `now` is in ns; `report` says what went
+    and `NetwatchError` if the store cannot be opened. `now` is in ns; `report` says what went
     wrong, which browsers are not told."""
 
     def __init__(

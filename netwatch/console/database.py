@@ -52,7 +52,7 @@ def open_console(options: StoreOptions) -> Database:
 
 
 def has_console(options: StoreOptions) -> bool:
-    """Whether a store has the database of a console. Raises `NetwatchError` where that cannot be
+    """Whether a store has the database of a console. Raises `NetwatchError` if that cannot be
     found out."""
     if not options.catalogue and "://" not in options.path:
         return (Path(options.path) / FILE).exists()

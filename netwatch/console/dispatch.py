@@ -71,7 +71,7 @@ class Dispatcher:
         self._routes = {(route.path, route.method): route for route in ROUTES}
 
     def answer(self, path: str | None, asked: Asked) -> Sent:
-        """The answer to a request for the routes with this path, None where there are none."""
+        """The answer to a request for the routes with this path, None if there are none."""
         try:
             return self._answer(path, asked)
         except Refused as refused:

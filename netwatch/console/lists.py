@@ -50,7 +50,7 @@ class RowPage(Protocol[R_co]):
 
 def tidied(view: View, names: Sequence[str]) -> Redirect | None:
     """The address of a list as it can be passed on: without the empty values that a form sends, and
-    with times in UTC. None where it is tidy already."""
+    with times in UTC. None if it is tidy already."""
     pairs = []
     for name, value in view.query.pairs:
         moment = view.query.moment(name) if name in TIMES and value.strip() else None

@@ -1,4 +1,4 @@
-"""Reports on a period for pages: collected beside the pages, kept for a while; the days of an
+"""Reports on a period for pages: collected alongside the pages, kept for a while; the days of an
 address.
 
 To collect a report reads every incident of its period. A page that shows parts of one gets the last

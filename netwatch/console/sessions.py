@@ -89,7 +89,7 @@ class Sessions:
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session of a token, which counts as used; None where it has ended."""
+        """The session of a token, which counts as used; None if it has ended."""
         key, now = _key(token), self._now()
         columns = tables.session.c
         with self._database.reading() as connection:
@@ -134,7 +134,7 @@ class Sessions:
         return [Session(*row) for row in rows]
 
     def purpose(self, key: str, subject: str) -> str:
-        """Why a person is looked at in a session; empty where no purpose is valid."""
+        """Why a person is looked at in a session; empty if no purpose is valid."""
         columns = tables.purpose.c
         mine = (columns.session == key) & (columns.subject == _key(subject))
         with self._database.reading() as connection:

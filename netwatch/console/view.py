@@ -247,7 +247,7 @@ Answer = Page | Download | Redirect | Events
 
 class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours
     """A request that is answered with an error page; `reason` is a translated sentence, empty
-    where the status says it all."""
+    if the status says it all."""
 
     def __init__(self, status: int, reason: str = "", retry_after: int = 0) -> None:
         super().__init__(f"{status} {reason}")

@@ -24,7 +24,7 @@ app has the category as its name status."""
 
 Sent = str
 """What one side of a flow was seen to send: ``payload``; a ``refusal`` (TCP RST, or an ICMP error
-in its name) before any payload; one of `DENIALS` in place of an answer; ``headers``, which are
+in its name) before any payload; one of `DENIALS` instead of an answer; ``headers``, which are
 packets without payload, such as a SYN-ACK, or without an answer, such as a Retry of QUIC; or
 ``nothing`` that the flow table looks at. Acknowledgements without data are not looked at."""
 
@@ -48,7 +48,7 @@ DENIALS: tuple[Sent, ...] = (
     *(f"tls-alert {_ALERTS.get(number, number)}" for number in range(256)),
     *(f"HTTP {status}" for status in (403, 407, 451, 511)),
 )
-"""What denies a client what it asked for, behind an empty text: fatal alerts of TLS in place of a
+"""What denies a client what it asked for, behind an empty text: fatal alerts of TLS instead of a
 ServerHello, and responses of HTTP. Of those to several requests the last one counts, and only
 where all of them were denials."""
 
@@ -62,7 +62,7 @@ much may still arrive behind a reset that a middlebox has sent in the name of th
 
 
 CONTESTED = -1
-"""In place of what a server has acknowledged: its client was seen to send other bytes, or a hello
+"""Instead of what a server has acknowledged: its client was seen to send other bytes, or a hello
 with another name, at the same place, and nobody can tell which of them the server took."""
 
 
@@ -103,7 +103,7 @@ class Flow:
     is the number of the flow in observations. A flow from a log has its format in `log`, and the
     number of its record in `packet`. `frames` are the frames of the first packet, if frames are
     stored. `client_acknowledged` is the place in what the client has sent that the server has
-    acknowledged (`netwatch.core.seen`), None where it has acknowledged nothing; `client_checksums`
+    acknowledged (`netwatch.core.seen`), None if it has acknowledged nothing; `client_checksums`
     says what the checksums of its packets are. The same is known of the server.
     """
 

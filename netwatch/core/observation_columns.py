@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from netwatch.core.message import Evidence
 
-# Words of a row. Texts are ids in the dictionary of the batch, 0 where there is none. Lists are
+# Words of a row. Texts are ids in the dictionary of the batch, 0 if there is none. Lists are
 # a start in the `lists` of the batch, shifted by `LIST_SHIFT`, and a number of entries.
 WORD_TIME = 0  # ns since the epoch
 WORD_TIME_DIGITS = 1  # significant digits after the second
@@ -19,8 +19,8 @@ WORD_EVIDENCE = 2  # index in EVIDENCE
 WORD_NAME = 3  # text
 WORD_CLIENT_IP = 4  # text: the packed address, 4 or 16 bytes
 WORD_CLIENT_PORT = 5  # -1 where a log does not say
-WORD_CLIENT_MAC = 6  # the address with bit 48 set; 0 where there is none
-WORD_SERVER_IP = 7  # 0 where a log does not say
+WORD_CLIENT_MAC = 6  # the address with bit 48 set; 0 if there is none
+WORD_SERVER_IP = 7  # 0 if a log does not say
 WORD_SERVER_PORT = 8  # -1 where a log does not say
 WORD_TRANSPORT = 9  # IP protocol: 6 or 17
 WORD_VLAN = 10  # VLAN id; -1 where there is none
@@ -38,7 +38,7 @@ WORD_TLS_ALPN = 21  # list of texts
 WORD_TLS_JA4 = 22  # text
 WORD_TLS_ECH = 23  # text
 WORD_QUIC_VERSION = 24  # text
-WORD_RAW = 25  # text: the name as it is in the packet; 0 where it is the same
+WORD_RAW = 25  # text: the name as it is in the packet; 0 if it is the same
 WORD_DNS_ASKED = 26  # text: the name asked for, in the row of an alias
 WORD_CLIENT_HOST = 27  # text: the host name of a client of which a log knows no address
 WORD_LOG_LINE = 28  # number of the record in its log, from 1; 0 in a capture

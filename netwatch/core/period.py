@@ -130,7 +130,7 @@ class ExpectedUse:
 
 
 def parse_expected(text: str) -> ExpectedUse | None:
-    """The times that a text says; None where it says none."""
+    """The times that a text says; None if it says none."""
     if text == "never":
         return ExpectedUse(())
     if text == "always":

@@ -53,7 +53,7 @@ _VISIBILITY_BITS = 8
 @dataclass(frozen=True, slots=True)
 class Judge:
     """A version that judged: netwatch and the hashes of signatures and bans, as alerts name them,
-    and the hash of what each ban said (`netwatch.rules.ban_contents`), which is empty where an
+    and the hash of what each ban said (`netwatch.rules.ban_contents`), which is empty if an
     older netwatch stored it."""
 
     netwatch: str

@@ -185,7 +185,7 @@ class QueuedAlert:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableAlert:
-    """What is stored in place of an alert's record, and why it is none."""
+    """What is stored instead of an alert's record, and why it is none."""
 
     number: int
     text: str

@@ -1,5 +1,5 @@
 """Capture files in, blocks of packets out: what belongs together, and what cannot be read; and a
-log as a unit of a run beside captures.
+log as a unit of a run alongside captures.
 
 A unit of a run is a capture of one file or more, or a log. The formats of logs are imported only
 where an option names one, or a file may be a log.
@@ -74,7 +74,7 @@ def group_files(
 
 
 def _first_packet_time(file: CaptureFile) -> int:
-    """The time of the first packet in ns since the epoch; 0 where there is none."""
+    """The time of the first packet in ns since the epoch; 0 if there is none."""
     if file.error is None and file.path != STDIN:
         with contextlib.suppress(CaptureError):
             for block in open_source(file).blocks():

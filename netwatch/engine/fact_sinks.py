@@ -31,7 +31,7 @@ class FactSink(Protocol):
     """Takes the messages of a recorder."""
 
     def send(self, message: object) -> bool:
-        """Take a message; False where it is lost."""
+        """Take a message; False if it is lost."""
         ...
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class WriterConnection:
         return self._connection is not None
 
     def send(self, message: object) -> bool:
-        """Send a message; False where the writer has ended."""
+        """Send a message; False if the writer has ended."""
         if self._connection is None:
             return False
         try:
@@ -89,7 +89,7 @@ class QueuedSink:
         self._thread.start()
 
     def send(self, message: object) -> bool:
-        """Queue a message; False where it is lost."""
+        """Queue a message; False if it is lost."""
         rows = message.rows if isinstance(message, Chunk) else 0
         if not self._is_open or (rows and self._put - self._taken + rows > QUEUED_ROWS):
             return False

@@ -109,7 +109,7 @@ class Recording:
 
 class FactsProcess:
     """The writer of a store for one run, in a process of its own. It is a context: at its end the
-    writer is stopped. Raises `ConfigError` and `NetwatchError` where the store cannot be opened.
+    writer is stopped. Raises `ConfigError` and `NetwatchError` if the store cannot be opened.
 
     `report` takes a sentence as soon as the writer fails; `failed` is true from then on.
     """
@@ -177,7 +177,7 @@ class FactsProcess:
             self._take(self._receive())
 
     def end(self, recorded: int) -> messages.Ended | None:
-        """End the run, of which so many rows were recorded; None where the writer has failed, which
+        """End the run, of which so many rows were recorded; None if the writer has failed, which
         was reported."""
         self.send(messages.End())
         while not self.failed:
@@ -197,7 +197,7 @@ class FactsProcess:
         return None
 
     def _receive(self) -> object:
-        """The next message of the writer; None where it has died."""
+        """The next message of the writer; None if it has died."""
         try:
             return self._process.receive()
         except DiedError:

@@ -69,7 +69,7 @@ def detail_of(observation: Observation) -> ContactDetail:
 
 def alias_path(observation: Observation) -> tuple[str, ...]:
     """The aliases from the name that was asked for to that of an observation, both included; empty
-    where they are the same."""
+    if they are the same."""
     asked, name, dns = observation.asked, observation.name, observation.dns
     if not asked or asked == name or dns is None:
         return ()
@@ -102,7 +102,7 @@ class Judge:
     """Judges observations by the configuration of one run.
 
     The rule of a name is cached, because names repeat. `learned` are the devices that were learned
-    from the capture, None where the configuration does not ask for it. `shared_contacts` counts
+    from the capture, None if the configuration does not ask for it. `shared_contacts` counts
     contacts whose device is not known, because there are several behind its address, by the reason.
     """
 
@@ -148,7 +148,7 @@ class Judge:
 
     def app_of_answer(self, observation: Observation) -> tuple[str, str] | None:
         """The id of the app that a DNS answer is for, and the name that a rule matched: the
-        name asked for or one of its aliases. None where no rule matches any of them."""
+        name asked for or one of its aliases. None if no rule matches any of them."""
         aliases = observation.dns.chain if observation.dns else ()
         for name in (observation.name, *aliases):
             match = self.match(name)
@@ -171,7 +171,7 @@ class Judge:
         )
 
     def contacted(self, name: str) -> Match | None:
-        """The rule that makes the observation of a name a contact. None where no rule matches it,
+        """The rule that makes the observation of a name a contact. None if no rule matches it,
         and where it is a bypass that no ban mentions: a blind spot, which the coverage counts."""
         match = self.match(name)
         if match is None:
@@ -213,7 +213,7 @@ class Judge:
             self._shared.note_request((network.name, server), time)
 
     def shared_at(self, ip: bytes, vlan: int | None, time: int, ja4: str = "") -> str:
-        """Why a client is not one device at a time (ns), as a sentence; empty where nothing speaks
+        """Why a client is not one device at a time (ns), as a sentence; empty if nothing speaks
         against it. `ja4` is that of its contact at that time."""
         if not ja4 and not self._shared.has_any:
             return ""

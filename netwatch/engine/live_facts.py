@@ -84,10 +84,10 @@ def store_destination(options: StoreOptions, config: Config) -> Destination:
 class LiveFacts:
     """The writer of a live capture's facts. It is a context: at its end the writer is stopped.
     No thread may run when it is made; from then on one thread at a time may call it. Raises
-    `ConfigError` and `NetwatchError` where the destination cannot be opened at first.
+    `ConfigError` and `NetwatchError` if the destination cannot be opened at first.
 
     `report` takes a sentence when the store cannot be written to, and when it can be again;
-    `problem` says why it cannot be now. `restarts` counts writers that were started anew. `clock`
+    `problem` says why it cannot be now. `restarts` counts writers that were restarted. `clock`
     is the time of packets (ns), by which it is noted when something was lost.
     """
 
@@ -235,7 +235,7 @@ class LiveFacts:
             self._take(self._receive())
 
     def _receive(self) -> object:
-        """The next message of the writer; None where it has died."""
+        """The next message of the writer; None if it has died."""
         assert self._control is not None
         try:
             return self._control.recv()

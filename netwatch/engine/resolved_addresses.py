@@ -211,7 +211,7 @@ class ResolvedAddresses:
     ) -> Observation | None:
         """The name that a flow without one goes to, by its server's address.
 
-        None where no answer was in use when the flow began, or where the client had the address
+        None if no answer was in use when the flow began, or where the client had the address
         for another app or name as well. `is_same_device` says whether the client of the flow
         is the device that got an answer.
         """
@@ -348,7 +348,7 @@ class EchCandidates:
         self, hello: Observation, is_same_device: Callable[[Observation, int], bool]
     ) -> dict[str, Observation | None]:
         """The names that an outer hello can have, in order, each with the answer that led to it;
-        none where nothing is known of its key. The name that it shows is among them, without an
+        none if nothing is known of its key. The name that it shows is among them, without an
         answer, where the client may have visited it: the hello is GREASE then.
         `is_same_device` says whether the client of an answer still has its address at a time."""
         tls, time = hello.tls, hello.time

@@ -48,7 +48,7 @@ Named = Mapping[int, list[str]]
 
 def from_store(options: StoreOptions, wanted: str) -> Found:
     """The incident of a store whose id begins like this. Of one that several runs found, the newest
-    is taken. Raises `ConfigError` where there is none, and `NetwatchError` where the store cannot
+    is taken. Raises `ConfigError` if there is none, and `NetwatchError` where the store cannot
     be read."""
     incident = tables.incident.c
     with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:
@@ -84,7 +84,7 @@ def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:
 
 def original_captures(incident: Explanation) -> Mapping[str, CaptureFile]:
     """The captures with packets of an incident that are where they were and have the size that they
-    had, by source; empty where one is missing, or they are too large. Their hash is compared when
+    had, by source; empty if one is missing, or they are too large. Their hash is compared when
     packets are cut out."""
     found: dict[str, CaptureFile] = {}
     for source in _named(incident):
@@ -100,7 +100,7 @@ def original_captures(incident: Explanation) -> Mapping[str, CaptureFile]:
 
 def cut_packets(incident: Explanation) -> bytes:
     """The packets that the evidence of an incident names, as a pcapng file, each with what it shows
-    as its comment. Raises `NetwatchError` where a capture is not the one that was read, or cannot
+    as its comment. Raises `NetwatchError` if a capture is not the one that was read, or cannot
     be read in time."""
     deadline = time.monotonic() + MAX_SECONDS
     named, files = _named(incident), original_captures(incident)

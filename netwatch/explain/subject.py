@@ -44,7 +44,7 @@ _BLANK = "." * 40
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What the organisation tells persons concerned. Empty texts are blanks to fill in; `kept` and
-    `packets_kept` are in s, None where there is no limit to be told."""
+    `packets_kept` are in s, None if there is no limit to be told."""
 
     controller: str = ""
     contact: str = ""

@@ -117,7 +117,7 @@ def _indicator(
 
 
 def _earliest(export: Export, end: datetime | None) -> datetime:
-    """In place of an open begin, which STIX does not have: the moment of the export, or where the
+    """Instead of an open begin, which STIX does not have: the moment of the export, or where the
     period ended before it, the begin of that day."""
     if end is None or export.time < end:
         return export.time

@@ -106,7 +106,7 @@ class Bundle:
         )
 
     def files(self) -> dict[str, bytes]:
-        """The files in it. Raises `BundleError` where they are not those that were signed."""
+        """The files in it. Raises `BundleError` if they are not those that were signed."""
         try:
             return unpack(self.archive, self.manifest)
         except SetError as error:

@@ -143,7 +143,7 @@ class CentreFolder:
     # Sensors
 
     def enrol(self, name: str, publisher: str = "") -> SensorCredentials:
-        """Let a sensor in; what it has to know. Raises `NetwatchError` where it is enrolled."""
+        """Let a sensor in; what it has to know. Raises `NetwatchError` if it is enrolled."""
         if not is_sensor_name(name):
             raise NetwatchError(f"{name!r} cannot name a sensor: expected {EXPECTED}")
         seed = new_seed()
@@ -160,7 +160,7 @@ class CentreFolder:
         )
 
     def revoke(self, name: str) -> None:
-        """Make the credentials of a sensor void. Raises `NetwatchError` where it has none."""
+        """Make the credentials of a sensor void. Raises `NetwatchError` if it has none."""
         path = self.path / "sensors" / f"{name}.json"
         if not self.is_enrolled(name):
             raise NetwatchError(f"no sensor {name!r} is enrolled in {self.path}")

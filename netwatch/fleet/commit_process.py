@@ -177,7 +177,7 @@ class AlertsCommitted:
 class AlertCommits:
     """Stores alerts. `gap` is the quiet gap of incidents in ns; `limits` are what sensors may
     speak of; `beside_others` says that other processes store those of other sensors. For one thread
-    at a time. Raises `ConfigError` and `NetwatchError` where the store cannot be opened."""
+    at a time. Raises `ConfigError` and `NetwatchError` if the store cannot be opened."""
 
     def __init__(
         self,
@@ -289,7 +289,7 @@ class AlertCommits:
 
 def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
     """The alerts of a message with their keys; nothing of one that has none. Raises
-    `EnvelopeError` where the content is none."""
+    `EnvelopeError` if the content is none."""
     body = envelope.value()
     entries = body.get("alerts") if isinstance(body, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_ALERTS:

@@ -58,7 +58,7 @@ class EnvelopeError(BorderError):
 
 class UnknownSchemaError(EnvelopeError):
     """A message has an envelope of another major version. `schema` names it, `version` is that of
-    the netwatch that wrote it, empty where it does not say so."""
+    the netwatch that wrote it, empty if it does not say so."""
 
     def __init__(self, schema: str, version: str) -> None:
         super().__init__(f"the envelope has the schema {schema}, this netwatch reads {SCHEMA}")
@@ -88,7 +88,7 @@ class Envelope:
     schema: str = SCHEMA
 
     def encode(self) -> bytes:
-        """The message. Raises `EnvelopeError` where the envelope alone is too large."""
+        """The message. Raises `EnvelopeError` if the envelope alone is too large."""
         header = {name: getattr(self, name) for name in _HEADER_FIELDS}
         header["content"] = "bytes" if self.body is None else "json"
         line = _json({**self.fields, **header})
@@ -101,7 +101,7 @@ class Envelope:
         return self.payload if self.body is None else _json(self.body)
 
     def value(self) -> Any:
-        """The content as a JSON value. Raises `EnvelopeError` where it is none."""
+        """The content as a JSON value. Raises `EnvelopeError` if it is none."""
         return _value(self.payload) if self.body is None else self.body
 
 
@@ -116,7 +116,7 @@ def _json(value: Any) -> bytes:
 
 def cut(envelope: Envelope) -> list[bytes]:
     """The messages in which an envelope is sent: one, or as many parts as its content needs.
-    Raises `EnvelopeError` where it needs more than `MAX_PARTS`."""
+    Raises `EnvelopeError` if it needs more than `MAX_PARTS`."""
     content = envelope.content()
     if len(content) <= PART_BYTES:
         return [envelope.encode()]
@@ -179,7 +179,7 @@ def _value(content: bytes) -> Any:
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
-        # It is strict: a name with an unpaired surrogate must not cost the alerts beside it.
+        # It is strict: a name with an unpaired surrogate must not cost the alerts next to it.
         try:
             value = json.loads(content)
         except (ValueError, RecursionError):
@@ -237,7 +237,7 @@ class Assembler:
         return len(parts), sum(len(part.payload) for part in parts)
 
     def add(self, envelope: Envelope) -> Envelope | None:
-        """The whole envelope, once all its parts are there. Raises `EnvelopeError` where the parts
+        """The whole envelope, once all its parts are there. Raises `EnvelopeError` if the parts
         do not fit together or the whole is not valid."""
         if envelope.parts == 1:
             return envelope

@@ -278,7 +278,7 @@ class Publications:
 
     def newest(self, kind: str, audience: str) -> dict[str, bytes] | None:
         """The files that a sensor of this audience has of a kind, once it has applied everything;
-        None where nothing was published to it."""
+        None if nothing was published to it."""
         found = [
             each.bundle
             for each in self.listing()

@@ -202,7 +202,7 @@ def entry_of(published: Published) -> Entry:
 
 
 async def read_value(jetstream: Any, key: str) -> bytes | None:
-    """The value under a key of the bucket; None where there is none, or no bucket."""
+    """The value under a key of the bucket; None if there is none, or no bucket."""
     import nats.errors
     import nats.js.errors
 

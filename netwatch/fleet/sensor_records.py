@@ -111,7 +111,7 @@ class SensorNumbers:
 
 
 def read_losses(found: Any) -> Losses:
-    """What is lost, by kind and quarter. Raises `BorderError` where it cannot be stored."""
+    """What is lost, by kind and quarter. Raises `BorderError` if it cannot be stored."""
     try:
         if not isinstance(found, dict) or not {*found} <= {*KINDS}:
             raise TypeError(found)

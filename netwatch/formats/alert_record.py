@@ -76,7 +76,7 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BanPeriod:
-    """One of several periods of a ban: first and last day, None where there is no limit."""
+    """One of several periods of a ban: first and last day, None if there is no limit."""
 
     from_: Day
     until: Day
@@ -159,7 +159,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """The record of a log that shows a name, in place of a packet."""
+    """The record of a log that shows a name, instead of a packet."""
 
     format: str
     line: Positive
@@ -219,7 +219,7 @@ class Seen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The first observation of a name by one kind of evidence, and how often it was observed. A
-    piece that comes from a log has `log` in place of `packet`."""
+    piece that comes from a log has `log` instead of `packet`."""
 
     time: Time
     type: EvidenceType

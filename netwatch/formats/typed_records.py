@@ -50,8 +50,8 @@ class Mark(Enum):
 
 
 class Says:
-    """A part of a schema: what it has of ``$ref``, ``const`` or ``type`` is in place of what the
-    type of Python says, everything else is added to it."""
+    """A part of a schema: what it has of ``$ref``, ``const`` or ``type`` replaces what the type
+    of Python says, everything else is added to it."""
 
     def __init__(self, **schema: Any) -> None:
         self.schema: Mapping[str, Any] = schema
@@ -130,7 +130,7 @@ def _plan(cls: Any) -> tuple[tuple[str, str, Convert | None, bool], ...]:
 
 
 def _converter(hint: Any) -> Convert | None:
-    """What makes a value of this type of one of JSON; None where that is the same."""
+    """What makes a value of this type of one of JSON; None if that is the same."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         (inner,) = [argument for argument in arguments if argument is not type(None)]

@@ -183,7 +183,7 @@ class ActivityTable:
     ) -> None:
         """Count contacts from the first of these times to the second, which is in the same minute,
         or instead the volume of their flows (sent, received, received as in use), whose last packet
-        was at the third. This runs for each contact, so it calls nothing where the entry exists."""
+        was at the third. This runs for each contact, so it calls nothing if the entry exists."""
         time, last, until = times
         key = time // MINUTE, kind
         entry = self.entries.get(key)

@@ -1,5 +1,5 @@
 """A folder with one evidence capture for each incident: the packets that prove it. The records of
-logs that do are in a text file beside it (`netwatch.incidents.evidence_pcapng`).
+logs that do are in a text file next to it (`netwatch.incidents.evidence_pcapng`).
 
 A file is written when its incident is first reported, and again with each update, always as a
 whole: under a temporary name that is then renamed, so that a reader never finds half a file. Each
@@ -47,9 +47,9 @@ class EvidenceFolder:
 
     `warn` takes sentences about problems. With `resuming`, packets are appended to the file of an
     incident that an earlier process wrote; without it, such a file is replaced. Raises
-    `NetwatchError` where the folder cannot be used. `files` and `octets` count the files and bytes
+    `NetwatchError` if the folder cannot be used. `files` and `octets` count the files and bytes
     written, `left_out` counts by reason what a limit or an error kept out. `problem` says why
-    captures cannot be written now, empty where they can.
+    captures cannot be written now, empty if they can.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class EvidenceFolder:
             self._unwritten[name] = data
 
     def _try_to_write(self, name: str, data: bytes) -> bool:
-        """Write a whole file; False where that is impossible now, which is reported once."""
+        """Write a whole file; False if that is impossible now, which is reported once."""
         path = self._folder / name
         try:
             _replace(path, data)

@@ -312,7 +312,7 @@ class Incident:
 
     @property
     def confidence(self) -> Confidence | None:
-        """The confidence of all contacts together; None where no contact has one."""
+        """The confidence of all contacts together; None if no contact has one."""
         return self.grounds.value
 
     def is_reportable(self, ban: str) -> bool:

@@ -291,7 +291,7 @@ class OriginCounts:
             totals.add_progress(kind, progress)
 
     def partial_of(self, bans: frozenset[str]) -> Totals | None:
-        """What became of contacts under these bans only; None where the limit is reached."""
+        """What became of contacts under these bans only; None if the limit is reached."""
         totals = self.partial.get(bans)
         if totals is None and len(self.partial) < PARTIAL_LIMIT:
             totals = self.partial[bans] = Totals()

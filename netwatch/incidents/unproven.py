@@ -73,7 +73,7 @@ def began_at(entry: Contact | Incident) -> Place:
 
 def unproven_places(entries: Iterable[Contact | Incident]) -> frozenset[Place]:
     """Where one device, whose contacts and incidents of a run these are, began an incident without
-    being proven. Empty where the inventory has it, or any of them proves that it is there."""
+    being proven. Empty if the inventory has it, or any of them proves that it is there."""
     places = set()
     for entry in entries:
         contact = entry if isinstance(entry, Contact) else entry.first_contact

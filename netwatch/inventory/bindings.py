@@ -261,7 +261,7 @@ class BindingEvidence:
         self.dropped = 0
 
     def store(self, subject: AddressBinding | Host, frames: Frames) -> None:
-        """Store the packets that show a binding or a host name, in place of earlier ones."""
+        """Store the packets that show a binding or a host name, instead of earlier ones."""
         self._remove(subject)
         if not frames:
             return
@@ -324,11 +324,11 @@ class BindingTables:
         return len(self._addresses)
 
     def find_address(self, network: str, ip: bytes) -> Address | None:
-        """The entry of an address, None where there is none."""
+        """The entry of an address, None if there is none."""
         return self._addresses.get((network, ip))
 
     def find_host(self, network: str, mac: bytes) -> Host | None:
-        """The entry of a host, None where there is none."""
+        """The entry of a host, None if there is none."""
         return self._hosts.get((network, mac))
 
     def use_address(self, network: str, ip: bytes, time: int) -> Address:

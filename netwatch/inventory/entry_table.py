@@ -130,7 +130,7 @@ class EntryTable:
         return self._files
 
     def file_of(self, row: int) -> str:
-        """The file that has an entry; empty where that was not said."""
+        """The file that has an entry; empty if that was not said."""
         place = bisect_right(self._file_starts, row)
         return self._files[place - 1] if place else ""
 

@@ -16,7 +16,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.user_yaml import require_regular_file
 
 Location = tuple[int | None, str | None, str | None]
-"""AS number, AS organisation and ISO 3166-1 country code; None where unknown."""
+"""AS number, AS organisation and ISO 3166-1 country code; None if unknown."""
 
 CACHE_LIMIT = 16_384
 """Addresses in the cache; when it is full, it is cleared."""

@@ -1,7 +1,7 @@
 """The inventory file: a CSV table of devices that the organisation maintains; or a folder of dated
 ones.
 
-In a folder, ``devices-2023-03-01.csv`` and later files beside it are each valid from the beginning
+In a folder, ``devices-2023-03-01.csv`` and later files next to it are each valid from the beginning
 of their day until that of the next file with the same name before the date; the last one stays
 valid. Before the first one nothing is known.
 """

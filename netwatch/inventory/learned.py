@@ -286,7 +286,7 @@ class LearnedBindings:
     def binding_at(
         self, ip: bytes, mac: bytes | None, vlan: int | None, time: int, *, in_order: bool = True
     ) -> Binding | None:
-        """Which device has an address at a time; None where that is not known. `mac` is that of
+        """Which device has an address at a time; None if that is not known. `mac` is that of
         the frame of a contact, `in_order` says that no later contact was judged before it."""
         network = self._network_of(ip, vlan)
         if network is None:

@@ -219,7 +219,7 @@ class ClassRule:
 
 
 def class_by(rules: Sequence[ClassRule], attributes: Attributes) -> DeviceClass | None:
-    """The class by the first rule that fits; None where none does, for the class of its network."""
+    """The class by the first rule that fits; None if none does, for the class of its network."""
     return next((rule.device_class for rule in rules if rule.fits(attributes)), None)
 
 

@@ -30,7 +30,7 @@ class RowIndex:
         self._allocate(max(_MIN_SLOTS, 1 << (2 * rows).bit_length()))
 
     def _allocate(self, slots: int) -> None:
-        # A slot is 0 where it is empty, else the row + 1, and below it the checksum of the key.
+        # A slot is 0 if it is empty, else the row + 1, and below it the checksum of the key.
         self._slots = array("Q", bytes(8 * slots))
         self._mask = slots - 1
         self._spare = slots // 2

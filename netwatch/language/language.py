@@ -201,7 +201,7 @@ def translated(text: str, code: str) -> Translated:
 
 @lru_cache(maxsize=2048)
 def _translation(text: str, code: str) -> str | None:
-    """The translation, None where this is no sentence of the table."""
+    """The translation, None if this is no sentence of the table."""
     if len(text) > MAX_SENTENCE:
         return None
     for original, pattern in _patterns():

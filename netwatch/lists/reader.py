@@ -93,7 +93,7 @@ _PLAIN = "plain"
 
 
 def recognise_format(text: str) -> str | None:
-    """The id of the format of a list, None where no line is of any of them."""
+    """The id of the format of a list, None if no line is of any of them."""
     counts = dict.fromkeys(LIST_FORMATS, 0)
     for _, line in islice(split_lines(text), MAX_LINES_TRIED):
         # White space before a record is a part of a zone file, and indents a list of YAML.

@@ -221,7 +221,7 @@ class OpenIncidents:
                 self._report(entry, "update" if entry.id else "open")
 
     def restore(self, entry: OpenIncident) -> bool:
-        """Add an incident that was open when an earlier run ended; False where there are too
+        """Add an incident that was open when an earlier run ended; False if there are too
         many incidents."""
         self._make_room(entry.key)
         if not self._insert(entry):

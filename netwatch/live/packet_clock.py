@@ -72,7 +72,7 @@ class PacketClock:
         self.steps = 0
 
     def update(self, packet_time: int, at: int) -> bool:
-        """Take the time of a packet that arrived at `at`; True where it shows a step."""
+        """Take the time of a packet that arrived at `at`; True if it shows a step."""
         phase = packet_time - at
         if self._time is None:
             self._wall = self._read_wall_offset()
@@ -108,7 +108,7 @@ class PacketClock:
             self._pending = 0
 
     def _step(self, phase: int) -> int:
-        """The step that a packet shows, in ns; 0 where it shows none."""
+        """The step that a packet shows, in ns; 0 if it shows none."""
         ahead = phase - self._phase
         if ahead > STEP_TOLERANCE:
             if self._pending > STEP_TOLERANCE:

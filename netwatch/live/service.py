@@ -36,7 +36,7 @@ LOG_INTERVAL = 10.0
 
 class ServiceManager:
     """The service manager that `environ` names, if any. `watchdog_interval` is the time in
-    seconds between two watchdog notifications; None where it wants none."""
+    seconds between two watchdog notifications; None if it wants none."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")

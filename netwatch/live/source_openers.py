@@ -108,7 +108,7 @@ def source_openers(
 
 
 def _duplicate_stdin() -> int | None:
-    """A duplicate of standard input that workers inherit; None where it is closed."""
+    """A duplicate of standard input that workers inherit; None if it is closed."""
     try:
         return os.dup(sys.stdin.fileno()) if sys.stdin is not None else None
     except (OSError, ValueError):

@@ -199,7 +199,7 @@ class StateFile:
         earlier: Mapping[int, str] | None = None,
     ) -> bool:
         """Write changed incidents and how far logs were read (None removes a log), and delete ended
-        incidents, in one transaction; False where that failed. `earlier` are incidents in encoded
+        incidents, in one transaction; False if that failed. `earlier` are incidents in encoded
         form that were evicted before the others changed or ended."""
         rows = [(entry.number, encode(entry)) for entry in changed]
         ended = [(number,) for number in numbers_to_delete]
@@ -251,7 +251,7 @@ def _may_pass(error: OSError | sqlite3.Error) -> bool:
 
 def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
     """Erase the incidents whose text mentions a person; how many. Nothing happens where there is no
-    state file. Raises `NetwatchError` where a capture is using it, and for another file."""
+    state file. Raises `NetwatchError` if a capture is using it, and for another file."""
     condition = owned_database.identify(path, KIND)
     if condition == "missing":
         return 0
@@ -297,7 +297,7 @@ def _readable(state: Any) -> Any:
 
 
 class StateSaver:
-    """Saves `incidents` to `state_file`; does nothing where that is None. With `of_logs` they are
+    """Saves `incidents` to `state_file`; does nothing if that is None. With `of_logs` they are
     saved together with how far logs were read, which `note` takes."""
 
     def __init__(

@@ -107,7 +107,7 @@ def _fortigate_lookup(values: Values) -> Shown | None:
 
 
 def _fortigate_dns(values: Values) -> DnsInfo:
-    """What a lookup asked, and its answer. FortiOS says nothing where there was no error."""
+    """What a lookup asked, and its answer. FortiOS says nothing if there was no error."""
     kind = text(values.get("qtype"))
     if values.get("eventtype", values.get("subtype")) != "dns-response":
         return DnsInfo(kind)

@@ -48,7 +48,7 @@ UNITS = {10: SECOND, 13: 1_000_000, 16: 1_000, 19: 1}
 
 
 class Ends(NamedTuple):
-    """The fields with the two ends of a contact, empty where a product has none: the device's own
+    """The fields with the two ends of a contact, empty if a product has none: the device's own
     address and its port, the server's, the address after translation, the host name and the MAC
     address of the device. `client` may be several fields with a blank between them, of which the
     first valid address counts. `tcp` says whether the contact was over TCP."""
@@ -70,7 +70,7 @@ class Kind:
 
     Of the fields in `action`, the first that the product's `denied` matches blocked the contact; a
     `status` of HTTP says that the server was reached. `flow` are the fields that together identify
-    a flow, the session last. `shows` gives what a record shows, None where that is nothing. A kind
+    a flow, the session last. `shows` gives what a record shows, None if that is nothing. A kind
     with `dns` is a lookup, one without `shows` a flow: `lasted` are fields with its duration, each
     with the nanoseconds of its unit, of which the first that is not 0 counts.
     """
@@ -241,7 +241,7 @@ def _side(ends: Ends, values: Values) -> Sides:
 
 
 def _flow_of(kind: Kind, values: Values) -> str:
-    """The identifier of the flow, empty where there is no session."""
+    """The identifier of the flow, empty if there is no session."""
     fields = kind.flow.split()
     if not fields or not values.get(fields[-1]):
         return ""

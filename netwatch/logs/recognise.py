@@ -153,7 +153,7 @@ NEITHER = Recognised()
 
 def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
     """What a file is; if it is a log, one of the format `named`, if given. Lines in a folder that
-    netwatch wrote as evidence are none. Raises `CaptureError` where it cannot be read."""
+    netwatch wrote as evidence are none. Raises `CaptureError` if it cannot be read."""
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)

@@ -114,7 +114,7 @@ def _limit_steps(database: sqlite3.Connection) -> list[int]:
 
 @contextmanager
 def open_while_written(path: str) -> Iterator[sqlite3.Connection]:
-    """A database that a program has open, for one look at it. Raises `BusyError` where what was
+    """A database that a program has open, for one look at it. Raises `BusyError` if what was
     read does not count, and `DatabaseError`."""
     before = states(path)
     has_log = before[1] is not None
@@ -177,7 +177,7 @@ def _is_committed(path: str) -> bool:
 
 def with_write_ahead_log(path: Path, folder: Path) -> Path:
     """A copy in `folder` of a database and its write-ahead log, which both stay as they are. Raises
-    `DatabaseError` where they change all the time, and `OSError`."""
+    `DatabaseError` if they change all the time, and `OSError`."""
     log = Path(f"{path}-wal")
     copy = folder / "log.db"
     for _ in range(COPIES):

@@ -86,7 +86,7 @@ _SECOND = 1_000_000_000
 @dataclass(frozen=True, slots=True)
 class Refreshed:
     """What a refresh did: the changes, sentences on what was left out of the sources, and the file
-    that was written, None where nothing was to be written."""
+    that was written, None if nothing was to be written."""
 
     changes: Changes
     left_out: tuple[str, ...]

@@ -67,7 +67,7 @@ class OneDay:
 
 
 def _on(ban: Ban, day: date) -> Ban | None:
-    """The ban with the period of this day alone, without an end; None where there is none."""
+    """The ban with the period of this day alone, without an end; None if there is none."""
     for period in ban.periods:
         if (period.start or day) <= day <= (period.end or day):
             return replace(ban, periods=(BanPeriod(None, None, period.basis, period.advice),))

@@ -55,7 +55,7 @@ FROM_FACTS = frozenset(
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A difference between the record of an incident `before` and `after`; the other one is None
-    where it is new or withdrawn. `fields` are those that differ where it changed."""
+    if it is new or withdrawn. `fields` are those that differ where it changed."""
 
     change: Change
     before: AlertRecord | None

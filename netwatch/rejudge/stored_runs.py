@@ -38,7 +38,7 @@ _TIMES = {"observation": "time", "flow": "last", "claim": "time"}
 @dataclass(frozen=True, slots=True)
 class StoredCapture:
     """A capture by its number. It is `complete` if all that was seen of it was stored, and `first`
-    and `last` are the times of its packets (ns), None where it has none."""
+    and `last` are the times of its packets (ns), None if it has none."""
 
     number: int
     complete: bool

@@ -54,7 +54,7 @@ def _coverage_picture(values: Coverage, language: Language) -> Picture:
 
 
 def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
-    """Devices by weeks; None where no device had an incident."""
+    """Devices by weeks; None if no device had an incident."""
     if not ban.devices:
         return None
     rows = [
@@ -69,7 +69,7 @@ def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
 
 
 def _change_picture(report: Report, ban: BanReport, language: Language) -> Picture | None:
-    """The period before and that of the report, by network; None where there is none."""
+    """The period before and that of the report, by network; None if there is none."""
     rows = [
         NetworkChange(
             name, Seen(each.before, each.named_before), Seen(each.after, each.named_after)
@@ -161,7 +161,7 @@ class Page:
 
 
 def require_templates(command: str) -> None:
-    """Raise `ConfigError` where the template engine is not installed."""
+    """Raise `ConfigError` if the template engine is not installed."""
     if importlib.util.find_spec("jinja2") is None:
         message = f"a report as a page needs an extra: {install_command('report')}"
         raise ConfigError([Problem(command, 0, 0, message)])

@@ -239,7 +239,7 @@ def unnamed(answer: Answer, language: Language) -> str:
 
 
 def bound(ban: BanReport, language: Language) -> str:
-    """How many contacts could be hidden, or why that cannot be said; empty where nobody asked."""
+    """How many contacts could be hidden, or why that cannot be said; empty if nobody asked."""
     if ban.bound is not None:
         return language.say_count(
             "The captures that include these days have %(named)s flows with a"

@@ -74,7 +74,7 @@ def _probe(listed: ListedName) -> str:
 
 
 def _why_not(catalog: Catalog, listed: ListedName, app: App) -> str | None:
-    """Why a listed name is not in the draft, None where it is; empty where we have it already."""
+    """Why a listed name is not in the draft, None where it is; empty if we have it already."""
     if listed.kind == "pattern":
         return "a pattern, which names no domain"
     if listed.kind == "glob":

@@ -57,7 +57,7 @@ def shipped() -> Path:
 @cache
 def _shipped() -> Path:
     """A folder of the installed package; in a checkout, which an interpreter may find first that is
-    started there, it is beside the package."""
+    started there, it is next to the package."""
     package = Path(__file__).parents[1]
     installed = package / "signatures"
     return installed if installed.is_dir() else package.parent / "signatures"

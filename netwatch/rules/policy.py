@@ -205,7 +205,7 @@ def ban_state(ban: Ban, time: int) -> State:
 
 
 def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | None) -> str:
-    """Which condition for all bans applies, as a sentence; empty where none does."""
+    """Which condition for all bans applies, as a sentence; empty if none does."""
     if evidence == "ip-asn":
         return "an address in the app's network by itself proves no contact with the app"
     if network is None:
@@ -216,7 +216,7 @@ def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | N
 
 
 def _why_not_applicable(ban: Ban, question: Question) -> str:
-    """Why a ban has no verdict, as the end of a sentence; empty where it has one."""
+    """Why a ban has no verdict, as the end of a sentence; empty if it has one."""
     device_class, network = question.device.device_class, question.network
     if question.match.app.id not in ban.apps | ban.bypass:
         return f"does not cover {question.match.app.name}"

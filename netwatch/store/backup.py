@@ -146,7 +146,7 @@ def _run(program: str, url: URL, *words: str) -> None:
 
 def _copy_file(files: FactFiles, listed: ListedFile, folder: Path) -> list[str]:
     """Copy a file, unless an earlier attempt did; what is wrong with it. Raises
-    `FileNotFoundError` where it is gone."""
+    `FileNotFoundError` if it is gone."""
     target = folder / listed.path
     if target.exists():
         return []

@@ -2,7 +2,7 @@
 which of them are one case.
 
 Whatever changes an incident, looks for all that could be one case with it
-(`netwatch.store.case_neighbours`); then it is decided anew what is one
+(`netwatch.store.case_neighbours`); then it is decided again what is one
 (`netwatch.store.case_members`). Only rows that are different are written. So the work for an alert
 depends on the incidents of its device at the time, not on the size of the store.
 
@@ -123,7 +123,7 @@ def write_members(connection: Connection, near: Neighbours, known: Words) -> Non
 
 
 def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]]) -> None:
-    """Take incidents, each by its run and id, out of their cases, and decide anew what the others
+    """Take incidents, each by its run and id, out of their cases, and decide again what the others
     are. Does nothing in a store without cases."""
     if connection.execute(select(tables.fleet_case_incident.c.sensor).limit(1)).first() is None:
         return

@@ -178,7 +178,7 @@ _KINDS: dict[int | str | None, type[NetwatchError]] = {
 
 
 def _code(error: SQLAlchemyError) -> int | str | None:
-    """What the database says of an error, by number or by SQLSTATE; None where it is not its."""
+    """What the database says of an error, by number or by SQLSTATE; None if it is not its."""
     if not isinstance(error, DBAPIError):
         return None
     code: int | str | None = getattr(

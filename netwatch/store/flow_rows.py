@@ -67,7 +67,7 @@ class FlowNames:
         self._encryptor = Cipher(AES(key), ECB()).encryptor()
 
     def renamed(self, rows: Rows, capture: int | None = None) -> Rows:
-        """Rows with names in place of the numbers of flows. Flows of several captures are told
+        """Rows with names instead of the numbers of flows. Flows of several captures are told
         apart: `capture` is that of all rows, else the rows have a column for it. Rows of a table
         without flows are returned as they are."""
         import pyarrow as pa

@@ -238,7 +238,7 @@ LossKind = Literal["skipped", "rows", "records", "killed", "late"]
 """`skipped` are packets that were judged and not recorded, because the capture was behind; `rows`
 are those of facts that did not fit into a queue, or could not be written; `records` are states of
 incidents and records of coverage that could not be written; `killed` are rows that a process had in
-memory when it was killed, 0 where nobody knows how many; `late` are rows that were not written when
+memory when it was killed, 0 if nobody knows how many; `late` are rows that were not written when
 the time for the end of the run was over."""
 
 KINDS: tuple[LossKind, ...] = get_args(LossKind)

@@ -6,7 +6,7 @@ have to be open at a time, and a row is written soon.
 
 **What is merged.** Landing files of a table and day that together have `BUCKET_ROWS` rows are
 divided into buckets. Fewer are merged into one landing file, so that many small runs do not leave
-many small files. A new file of a bucket takes in those beside it that are at most twice as large,
+many small files. A new file of a bucket takes in those next to it that are at most twice as large,
 up to `FILE_ROWS` rows; so a row is written again only as often as its file can double. No more than
 `FILE_ROWS` rows, and those of the file that exceeds it, are in memory at a time.
 
@@ -168,7 +168,7 @@ def numbered(
     batch: "pa.RecordBatch", table: str, capture: int, numbers: Sequence[int]
 ) -> "pa.RecordBatch":
     """A batch of a chunk as the files have it: with the number of its capture, and with the numbers
-    of clients in place of the places that they have in the chunk."""
+    of clients instead of the places that they have in the chunk."""
     import pyarrow as pa
 
     layout = schema(table)

@@ -98,7 +98,7 @@ def _add_named(connection: Connection) -> None:
 
 def _rename_flows(connection: Connection) -> None:
     """Version 9: flows have names that say nothing of their ends. The files of facts are written
-    anew after this step (`netwatch.store.renaming`), by a key that is there until that is done."""
+    again after this step (`netwatch.store.renaming`), by a key that is there until that is done."""
     kind = tables.store.c.flow_key.type.compile(connection.dialect)
     connection.execute(text(f"ALTER TABLE store ADD COLUMN flow_key {kind}"))
 
@@ -144,7 +144,7 @@ def refuse_unknown(schema: int, place: str) -> None:
 
 def migrate(connection: Connection, schema: int, place: str) -> None:
     """Bring the tables from version `schema` to the present one, inside the transaction of
-    `connection`. Raises `ConfigError` where there is no way."""
+    `connection`. Raises `ConfigError` if there is no way."""
     refuse_unknown(schema, place)
     for version in range(schema, tables.SCHEMA_VERSION):
         STEPS[version](connection)

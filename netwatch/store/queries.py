@@ -42,7 +42,7 @@ ROWS = 4096
 """Rows that are read at once."""
 
 NOBODY = b"unknown"
-"""In place of the address of a client that the catalogue has forgotten."""
+"""Instead of the address of a client that the catalogue has forgotten."""
 
 _DAY = 86_400_000_000_000
 
@@ -255,7 +255,7 @@ def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:
 
 
 def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:
-    """The numbers of the clients that are the device that is asked for; None where none is."""
+    """The numbers of the clients that are the device that is asked for; None if none is."""
     if wanted.clients is not None:
         return [*wanted.clients]
     if not wanted.device:

@@ -258,7 +258,7 @@ def _clients(catalogue: "Catalogue", word: str, known: Set[_Known]) -> list[int]
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where clients are: a network by its name, empty outside of all or where it is not known, and
-    the sensor that saw them, empty where that may be several."""
+    the sensor that saw them, empty if that may be several."""
 
     network: str
     sensor: str

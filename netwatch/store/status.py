@@ -170,7 +170,7 @@ class Flaw:
 
 def check(catalogue: Catalogue, options: StoreOptions) -> Iterator[Flaw]:
     """All that is wrong with the files of a store. Files that are replaced meanwhile are looked up
-    again. Raises `NetwatchError` where the store cannot be read at all."""
+    again. Raises `NetwatchError` if the store cannot be read at all."""
     files = FactFiles(options.path)
     client = tables.client.c.number
     with catalogue.database.reading() as connection:
@@ -218,7 +218,7 @@ def _check_file(files: FactFiles, row: FileRow, clients: pa.Array) -> Flaw | Non
 
 
 def _difference(found: parquet.ParquetFile, rows: pa.Table, row: FileRow, clients: pa.Array) -> str:
-    """How a file differs from its row in the catalogue, in words; empty where it does not."""
+    """How a file differs from its row in the catalogue, in words; empty if it does not."""
     metadata = found.schema_arrow.metadata or {}
     version = metadata.get(FORMAT_KEY.encode(), b"").decode()
     if version not in map(str, range(1, FORMAT_VERSION + 1)):
@@ -259,7 +259,7 @@ class OlderSchemaError(NetwatchError):
 @dataclass(frozen=True, slots=True)
 class Examination:
     """What is in a store. `waiting` files are for compaction to merge, the `oldest` since then;
-    `written` is the time of the newest file of all. Times are ns, None where there is no such file.
+    `written` is the time of the newest file of all. Times are ns, None if there is no such file.
     `bytes_by_day` has the bytes of the newest days (``YYYY-MM-DD``)."""
 
     status: StoreStatus
@@ -373,7 +373,7 @@ class Upgrade:
 
 
 def needed_upgrade(options: StoreOptions) -> Upgrade | None:
-    """What an upgrade would do; None where the catalogue has the present version. Raises
+    """What an upgrade would do; None if the catalogue has the present version. Raises
     `ConfigError` for a newer one, and `NetwatchError` where there is none."""
     database = open_database(options, create=False, migrate=False)
     try:

@@ -76,7 +76,7 @@ def default_folder() -> Path:
 
 
 def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
-    """The mapping ``updates``; None where it is absent or has mistakes, which are noted."""
+    """The mapping ``updates``; None if it is absent or has mistakes, which are noted."""
     section = fields.nested("updates", "updates")
     if section is None:
         return None
@@ -97,7 +97,7 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
 
 
 def url_problem(url: str) -> str:
-    """What is expected in place of a URL that no repository can have; empty where it can.
+    """What is expected instead of a URL that no repository can have; empty if it can.
 
     Signatures protect a set on the way, but HTTP without TLS tells everybody on it which set is
     in use, so it is accepted on this machine only.

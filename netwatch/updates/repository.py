@@ -106,7 +106,7 @@ class KeyFolder:
         raise SetError(f"{self.folder}: expected the key {wanted}, which the root names")
 
     def only(self, role: str) -> CryptoSigner | None:
-        """The key of a role of which there is never more than one; None where there is none."""
+        """The key of a role of which there is never more than one; None if there is none."""
         files = self._files(role)
         if len(files) > 1:
             names = ", ".join(path.name for path in files)
@@ -166,7 +166,7 @@ class Repository:
         self, files: Mapping[str, bytes], life: timedelta, timestamp_life: timedelta, release: str
     ) -> Manifest:
         """Add the next set. It is valid for `life`; the timestamp for `timestamp_life`, after
-        which it has to be signed anew. `release` is the least netwatch that can read the set."""
+        which it has to be signed again. `release` is the least netwatch that can read the set."""
         root = self.root()
         signers = {role: self._signer(root, role) for role in ROLES[1:]}
         with self._locked():
@@ -192,7 +192,7 @@ class Repository:
         return manifest
 
     def refresh(self, timestamp_life: timedelta) -> datetime:
-        """Sign the timestamp anew, for which its key alone is needed. Returns its expiry."""
+        """Sign the timestamp again, for which its key alone is needed. Returns its expiry."""
         signer = self._signer(self.root(), "timestamp")
         with self._locked():
             old = self._timestamp()
@@ -206,7 +206,7 @@ class Repository:
     def rotate(self, roles: Sequence[str], timestamp_life: timedelta) -> Path:
         """Replace the keys of these roles by new ones, in a new root, whose path is returned. The
         old and the new root key sign it, so that subscribers follow; the current set is signed
-        anew with what is in force now."""
+        again with what is in force now."""
         old = self.root()
         old_signer = self._signer(old, "root")
         current = {
@@ -243,7 +243,7 @@ class Repository:
         return self._now > self.root().signed.expires - ROOT_WARNING
 
     def last_manifest(self) -> Manifest | None:
-        """The manifest of the newest set; None where none was published."""
+        """The manifest of the newest set; None if none was published."""
         targets = self._newest_targets()
         if targets is None:
             return None

@@ -143,7 +143,7 @@ class SetStore:
         self.state_file = folder / STATE
 
     def read_state(self) -> State:
-        """What is installed; an empty state where nothing is. Raises `SetError` where the folder
+        """What is installed; an empty state where nothing is. Raises `SetError` if the folder
         is not safe or not ours."""
         if not self._exists():
             return State()
@@ -152,7 +152,7 @@ class SetStore:
         return self._read_state()
 
     def open_current(self) -> tuple[Installed, Path] | None:
-        """The set in use and its folder, all of whose files were verified; None where there is
+        """The set in use and its folder, all of whose files were verified; None if there is
         none. Raises `SetError`."""
         current = self.read_state().current
         return None if current is None else (current, self._open(current))
@@ -223,7 +223,7 @@ class SetStore:
             self._write_state(replace(state, held=held))
 
     def rollback(self, state: State) -> Installed:
-        """Return to the previous set. Only within `lock`. Raises `SetError` where there is none."""
+        """Return to the previous set. Only within `lock`. Raises `SetError` if there is none."""
         previous, current = state.previous, state.current
         if previous is None or current is None:
             raise SetError(f"{self.folder}: expected a previous set, found none")

@@ -127,7 +127,7 @@ def family(
 class Endpoint:
     """Serves metrics and health until it is closed.
 
-    Raises `NetwatchError` where it cannot listen on the address of `options`. `port` is the
+    Raises `NetwatchError` if it cannot listen on the address of `options`. `port` is the
     port that it listens on, which the system has chosen where the option is 0.
     """
 

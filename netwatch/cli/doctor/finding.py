@@ -151,7 +151,7 @@ def writable(subject: str, folder: Path, files: Sequence[str] = ()) -> Finding:
 
 
 def _service_user() -> int | None:
-    """The user id of the service; None where there is no such user, or the system has no users."""
+    """The user id of the service; None if there is no such user, or the system has no users."""
     try:
         import pwd
 

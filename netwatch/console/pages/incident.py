@@ -71,7 +71,7 @@ def show(view: View) -> Answer:
 
 
 def _packets_from(view: View, incident: Explanation) -> str:
-    """Where the packets of an incident can be taken from: ``evidence`` or ``captures``; empty where
+    """Where the packets of an incident can be taken from: ``evidence`` or ``captures``; empty if
     there are none."""
     if packets_file(view, incident) is not None:
         return "evidence"
@@ -133,7 +133,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def stored_incident(view: View) -> Explanation:
-    """The incident that the address names. Raises `Refused` where there is none."""
+    """The incident that the address names. Raises `Refused` if there is none."""
     catalogue = view.console.catalogue
     row = incident_row(catalogue, view.path["id"])
     if row is None:
@@ -149,7 +149,7 @@ def stored_incident(view: View) -> Explanation:
 
 
 def person(view: View) -> str:
-    """Whom the pages on the incident that the address names are about. Raises `Refused` where there
+    """Whom the pages on the incident that the address names are about. Raises `Refused` if there
     is none."""
     row = incident_row(view.console.catalogue, view.path["id"])
     if row is None:

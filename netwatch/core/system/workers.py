@@ -159,7 +159,7 @@ class WorkerProcess:
         return status
 
     def send(self, message: object) -> None:
-        """Send a message. Raises `OSError` where the process has ended."""
+        """Send a message. Raises `OSError` if the process has ended."""
         self.connection.send(message)
 
     def receive(self) -> Any:
@@ -180,7 +180,7 @@ class WorkerProcess:
         return self.receive()
 
     def join(self, seconds: float | None = None) -> int | None:
-        """Wait until the process has ended, at most so long; its exit status, None where it runs
+        """Wait until the process has ended, at most so long; its exit status, None if it runs
         on."""
         self._process.join(seconds)
         return self.status

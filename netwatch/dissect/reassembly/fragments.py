@@ -185,7 +185,7 @@ class Defragmenter:
 
     def _add(self, fragments: _Fragments, offset: int, payload: bytes) -> bool:
         """Add a fragment; of two at one offset the longer is used, with the bytes that came
-        first, and other bytes are kept as well. False where the datagram has too many
+        first, and other bytes are kept as well. False if the datagram has too many
         fragments."""
         known = fragments.by_offset.get(offset)
         if known is not None and payload[: len(known)] != known[: len(payload)]:

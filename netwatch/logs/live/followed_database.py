@@ -103,7 +103,7 @@ class FollowedDatabase(FollowedFile):
         self.go_to(Position(self.inode, 0, 0, ""))
 
     def read(self) -> Chunk | None:
-        """The next rows; None where there are none now."""
+        """The next rows; None if there are none now."""
         if not self._waiting:
             self._fetch()
         if not self._waiting:
@@ -191,7 +191,7 @@ class FollowedDatabase(FollowedFile):
         return rows, others
 
     def _look(self, database: Connection, key: int) -> tuple[str, int]:
-        """The mark of the row with a key, empty where there is none, and the highest key that a row
+        """The mark of the row with a key, empty if there is none, and the highest key that a row
         ever had."""
         table = _table(ordinary_tables(database))
         row = database.execute(f'SELECT timestamp FROM main."{table}" WHERE id = ?', (key,))

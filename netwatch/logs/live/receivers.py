@@ -143,7 +143,7 @@ def _unix(address: ReceiverAddress) -> socket.socket:
 
 
 def _remove_stale(address: ReceiverAddress) -> None:
-    """Remove the socket that an earlier run has left. Raises `NetwatchError` where somebody listens
+    """Remove the socket that an earlier run has left. Raises `NetwatchError` if somebody listens
     there, or where it is something else."""
     try:
         status = os.lstat(address.path)
@@ -192,7 +192,7 @@ class _Connection:
 
 
 class Receivers:
-    """Listens at `addresses`. Raises `NetwatchError` where that is not possible.
+    """Listens at `addresses`. Raises `NetwatchError` if that is not possible.
 
     `events` counts what went wrong, by name. `dropped` datagrams were dropped by the kernel.
     """

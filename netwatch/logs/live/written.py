@@ -221,7 +221,7 @@ class WrittenLog:
         return items
 
     def read(self, wall: int) -> list[LogItem] | None:
-        """What the next records say; None where there are none now."""
+        """What the next records say; None if there are none now."""
         if self.is_left_out:
             self.log.skip()
             return None
