@@ -209,7 +209,7 @@ def names(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match(Record):
     """What the signatures say of a name, as the record of ``netwatch signatures match`` has it. It
-    is true where a rule matches; everything but `name` and `why` is None or empty if none does.
+    is true if a rule matches; everything but `name` and `why` is None or empty if none does.
 
     `name` is in its normal spelling, `why` says why the rule matches, or why none does. `grade` is
     the confidence that the rule gives to a name in a handshake, with its reasons.

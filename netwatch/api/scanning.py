@@ -117,7 +117,7 @@ class ScanResult:
     `summary` says what was read and what was not. `coverage` is None unless it was asked for.
     `notes` are sentences on the configuration that a user may not expect.
 
-    Where there are more incidents than fit into memory, they are in temporary files until the
+    If there are more incidents than fit into memory, they are in temporary files until the
     result is closed (it is a context) or forgotten.
     """
 

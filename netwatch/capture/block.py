@@ -37,7 +37,7 @@ class Block:
     """`count` packets in `data`; `records` has at least ``count * FIELDS`` integers.
 
     `first` is the number of its first packet in the source, from 1. `position` is the number of
-    bytes of the source that were read so far (compressed bytes, if it is compressed). Where several
+    bytes of the source that were read so far (compressed bytes, if it is compressed). If several
     workers read one capture, `owners` has two bytes for each packet that say whose it is
     (`netwatch.dissect.loop.division`).
     """

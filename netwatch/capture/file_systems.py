@@ -58,7 +58,7 @@ BUCKETS = (*S3, *GOOGLE, *AZURE, "oss")
 """Schemes of URLs that begin with a bucket, which Azure calls a container."""
 
 REPEATING = (*GOOGLE, *AZURE)
-"""Schemes whose libraries make a request again where that may help, with pauses of half a minute
+"""Schemes whose libraries make a request again if that may help, with pauses of half a minute
 together: what they raise is final."""
 
 TIMEOUT = 30
@@ -205,7 +205,7 @@ def _set_up_azure(url: str, system: Any, shown: str) -> None:
     if hasattr(system.credential, "get_token") and not hasattr(system, "netwatch_has_token"):
         from fsspec.asyn import sync
 
-        # Where there is no identity, each request would be repeated in vain.
+        # If there is no identity, each request would be repeated in vain.
         sync(system.loop, system.credential.get_token, _AZURE_SCOPE)
         system.netwatch_has_token = True
 

@@ -46,7 +46,7 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True)
 class FoundUrl:
-    """A capture that a URL leads to. `is_named` is false where it was found below a folder."""
+    """A capture that a URL leads to. `is_named` is false if it was found below a folder."""
 
     url: str
     info: FileInfo | None

@@ -1,6 +1,6 @@
 """The picture of devices by weeks: which had incidents once, and which again and again.
 
-Each cell has its number next to its colour, where there is room for it.
+Each cell has its number next to its colour, if there is room for it.
 """
 
 from collections.abc import Mapping, Sequence

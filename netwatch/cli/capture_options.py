@@ -1,7 +1,7 @@
 """The options of ``netwatch scan`` and ``netwatch names``: of all captures, of archives
 (``--ledger`` and ``--cluster``), and of logs, which ``netwatch live`` has too.
 
-The table of log formats is imported only where an option names one.
+The table of log formats is imported only if an option names one.
 """
 
 import argparse

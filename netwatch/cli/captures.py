@@ -238,7 +238,7 @@ def _found_in_archive(
     coverage: "Coverage | None",
     store: "RunStore | None",
 ) -> "Iterator[tuple[ScanResult, UnitCounts]]":
-    """The same with a ledger or a cluster, where there is no store."""
+    """The same with a ledger or a cluster, if there is no store."""
     from netwatch.cli import ledger
 
     with ledger.scan(args, captures, logs, config, statistics, coverage) as found:

@@ -218,7 +218,7 @@ class _Interview:
 
     def answers(self) -> Answers:
         """All answers. Raises `ConfigError` for an option that is wrong, or an answer that nobody
-        can be asked for again, and `EOFError` where there is none."""
+        can be asked for again, and `EOFError` if there is none."""
         args = self._args
         if self._asks and self._is_terminal:
             print_message("Five questions; Enter accepts the answer in brackets. Ctrl-D ends.")

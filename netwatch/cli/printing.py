@@ -38,7 +38,7 @@ def _shown(text: str) -> str:
 class Lines:
     """Prints many lines of a result, in batches: a call for each line takes longer than to find
     out what is in it. On a terminal each line is printed at once. It is a context, at whose end
-    the lines that are left are printed, also where the user interrupts it."""
+    the lines that are left are printed, also if the user interrupts it."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -92,7 +92,7 @@ def print_record(record: Mapping[str, Any]) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print one line on standard error. Nothing fails where that was closed."""
+    """Print one line on standard error. Nothing fails if that was closed."""
     with contextlib.suppress(OSError):
         print(_shown(text), file=sys.stderr)
 

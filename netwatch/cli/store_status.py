@@ -157,7 +157,7 @@ def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
 
 
 def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
-    """What else the store does not have, where there is anything."""
+    """What else the store does not have, if there is anything."""
     lines = []
     for kind, name in (
         ("skipped", "skipped packets"),

@@ -143,7 +143,7 @@ class _NamedFile(io.FileIO):
         self._failed = False
 
     def write(self, data: "ReadableBuffer") -> int:
-        """Write bytes. Raises `NetwatchError`, and `BrokenPipeError` where the reader has gone."""
+        """Write bytes. Raises `NetwatchError`, and `BrokenPipeError` if the reader has gone."""
         if self._failed:
             return len(memoryview(data))
         try:

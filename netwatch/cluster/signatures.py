@@ -143,7 +143,7 @@ class Signatures:
             self.write(run)
 
     def write(self, run: str) -> None:
-        """Write what was added since the last call; all as one object where there are many."""
+        """Write what was added since the last call; all as one object if there are many."""
         if not self._waiting:
             return
         self._all |= self._waiting

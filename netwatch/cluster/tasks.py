@@ -80,7 +80,7 @@ class FoldTask:
 
 @dataclass(frozen=True, slots=True)
 class FoldDone:
-    """The fold, and how many incidents it has. Where a result is `damaged`, there is no fold; these
+    """The fold, and how many incidents it has. If a result is `damaged`, there is no fold; these
     are the names of such results."""
 
     written: Written | None = None

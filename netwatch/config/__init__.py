@@ -163,7 +163,7 @@ class Config:
 
 def _without_collection(read: Callable[P, T]) -> Callable[P, T]:
     """Suspends the garbage collector while `read` runs. Of the values that it makes none is
-    garbage, and to find that out takes a third of its time where there are very many."""
+    garbage, and to find that out takes a third of its time if there are very many."""
 
     @functools.wraps(read)
     def suspended(*args: P.args, **kwargs: P.kwargs) -> T:

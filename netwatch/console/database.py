@@ -1,4 +1,4 @@
-"""Opens the database of the console, creates it where there is none, and brings an older one up to
+"""Opens the database of the console, creates it if there is none, and brings an older one up to
 date; or looks at its accounts without changing anything.
 """
 
@@ -44,8 +44,8 @@ KIND = FileKind("console", 0x4E57636F, tables.SCHEMA_VERSION, _create_statements
 
 
 def open_console(options: StoreOptions) -> Database:
-    """The database of the console of a store, which is created where there is none. Raises
-    `ConfigError` for a place that is not for one, and `NetwatchError` where it cannot be opened."""
+    """The database of the console of a store, which is created if there is none. Raises
+    `ConfigError` for a place that is not for one, and `NetwatchError` if it cannot be opened."""
     if options.catalogue or "://" in options.path:
         return _open_server(options)
     return _open_file(Path(options.path))

@@ -44,7 +44,7 @@ _LOOKS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class HeldKind:
-    """A kind of data on the device, in a `network` as a `sensor` saw it where that is known. There
+    """A kind of data on the device, in a `network` as a `sensor` saw it if that is known. There
     are so many `rows`, None if they could not be counted in time, from `first` to `last` (ns),
     None if they have no time. With the rule ``time`` they are kept for `seconds`, None without
     end."""

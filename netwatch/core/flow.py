@@ -50,7 +50,7 @@ DENIALS: tuple[Sent, ...] = (
 )
 """What denies a client what it asked for, behind an empty text: fatal alerts of TLS instead of a
 ServerHello, and responses of HTTP. Of those to several requests the last one counts, and only
-where all of them were denials."""
+if all of them were denials."""
 
 Checksums = Literal["right", "unknown", "wrong"]
 """What the checksums of one side of a flow are, as far as they were looked at beside those of

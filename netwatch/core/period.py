@@ -102,7 +102,7 @@ def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:
     if day is None:
         return None
     # Where clocks skip midnight, fold=0 applies the offset before the change, which gives the very
-    # moment at which the day starts. Where midnight occurs twice, fold=0 is the first.
+    # moment at which the day starts. If midnight occurs twice, fold=0 is the first.
     start = datetime(day.year, day.month, day.day, tzinfo=zone)
     return (start - _EPOCH) // _MICROSECOND * 1000
 

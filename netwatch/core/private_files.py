@@ -392,7 +392,7 @@ def give_to_owner(new: int | Path, folder: Path) -> None:
 
 def set_permissions(descriptor: int, replaced: Path) -> None:
     """Give a new file the permissions of the file `replaced` that it will replace, with its owner
-    and group as far as this process may; `MODE` where there is no such file."""
+    and group as far as this process may; `MODE` if there is no such file."""
     try:
         status = replaced.stat()
     except OSError:

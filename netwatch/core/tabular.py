@@ -136,7 +136,7 @@ class ResultTable:
             self._write()
 
     def end(self) -> None:
-        """Write what is left, and the header where there is no row."""
+        """Write what is left, and the header if there is no row."""
         self._write()
         self._stream.flush()
 

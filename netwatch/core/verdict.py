@@ -300,9 +300,9 @@ BEGINNING, FOREVER = -(1 << 63), (1 << 63) - 1
 class Decision:
     """What the bans say of contacts between which they see no difference.
 
-    `rulings` are those of the bans that apply, one a ban, in the order of the bans. Where none
+    `rulings` are those of the bans that apply, one a ban, in the order of the bans. If none
     applies, `clause` says why. The decision holds for contacts from `since` up to, but without,
-    `until` (ns). `key` tells rulings apart by ban and kind: the id of the ban and the kind where
+    `until` (ns). `key` tells rulings apart by ban and kind: the id of the ban and the kind if
     there is one ruling, else a hash of all.
     """
 
@@ -398,7 +398,7 @@ class Contact:
     code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how
     it was seen, as far as its observation tells; its flow tells more. `contradictions` speak
     against it; what it is without them is its `confidence`. `sender` is the MAC in its frame, None
-    if there is none. Where the packet does not say which of several names it is for,
+    if there is none. If the packet does not say which of several names it is for,
     `candidates` has all of them. `limits` are sentences that say why its confidence is no higher,
     beside what a log lacks.
     """

@@ -121,7 +121,7 @@ def look(
 
 def _with_pauses(quarters: int, pauses: int) -> int:
     """These quarters with the pauses next to them. A time without a packet that is too short for a
-    gap counts as what is next to it: it is not judged where that was not."""
+    gap counts as what is next to it: it is not judged if that was not."""
     found, before = quarters, 0
     while found != before:
         before = found

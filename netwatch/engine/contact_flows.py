@@ -19,7 +19,7 @@ SIGHTING_LIMIT = 64
 
 UDP_WINDOW = 14_720
 """Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
-section 7.2). Where it sends more, the server has answered outside of the capture."""
+section 7.2). If it sends more, the server has answered outside of the capture."""
 
 
 _DENIALS = frozenset(DENIALS[1:])

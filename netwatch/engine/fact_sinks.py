@@ -40,7 +40,7 @@ class FactSink(Protocol):
 
 
 class WriterConnection:
-    """A connection to the writer of the store at the address of its socket. Where the writer is
+    """A connection to the writer of the store at the address of its socket. If the writer is
     behind, `send` waits; where it has ended, what is sent is lost."""
 
     def __init__(self, address: str) -> None:
@@ -75,7 +75,7 @@ class WriterConnection:
 
 class QueuedSink:
     """A sink that never waits: a thread sends what is in a bounded queue to the writer at an
-    address. Where the writer dies, it goes on with the next one there; what does not fit into the
+    address. If the writer dies, it goes on with the next one there; what does not fit into the
     queue meanwhile is lost, and so is what follows once nobody listens there any more."""
 
     def __init__(self, address: str) -> None:

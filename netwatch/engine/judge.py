@@ -124,7 +124,7 @@ class Judge:
         self._banned = _banned_apps(config)
 
     def match(self, name: str) -> Match | None:
-        """The rule that matches a name, also where a search suffix of the site follows it."""
+        """The rule that matches a name, also if a search suffix of the site follows it."""
         try:
             return self._matches[name]
         except KeyError:
@@ -234,7 +234,7 @@ class Judge:
     def client_of(
         self, observation: Observation, binding: Binding | None, shared: str = ""
     ) -> Client:
-        """The client of an observation with this `binding`. Where there are several devices behind
+        """The client of an observation with this `binding`. If there are several devices behind
         its address for the reason `shared`, it is that of the inventory, or unknown."""
         ip, mac = observation.client_ip, observation.client_mac
         network = self._config.networks.find(ip, observation.vlan)
@@ -287,7 +287,7 @@ class Judge:
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:
-        """Note that a contact at a time, of this client, is reported under its address, where that
+        """Note that a contact at a time, of this client, is reported under its address, if that
         is so: a device that is learned later keeps that id."""
         if self._learned is not None and contact.device.id == contact.device.ip:
             seen = contact.observation
@@ -303,7 +303,7 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
     """The outcome of a contact as far as its observation shows it.
 
     An answer is ``blocked``, or ``attempted`` if it has an address that the device could go to, or
-    ``unknown`` if it decides nothing: no data of the type asked for, or a failure. Where a search
+    ``unknown`` if it decides nothing: no data of the type asked for, or a failure. If a search
     suffix follows the name, no such domain is what the resolver answers without any filter. What a
     log says of a request comes first, and of a lookup that it was denied; but a sinkhole that has
     answered a handshake is no server of the app.

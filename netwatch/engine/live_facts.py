@@ -201,7 +201,7 @@ class LiveFacts:
         self._losses.add("records", self._clock(), count)
 
     def end(self, recorded: int) -> None:
-        """End the run, of which so many rows were recorded. Where there is no writer, one more is
+        """End the run, of which so many rows were recorded. If there is no writer, one more is
         started for this."""
         if self._control is None and self._retry_at < math.inf:
             self._restart()

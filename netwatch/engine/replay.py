@@ -211,7 +211,7 @@ class Replay:
             self._hidden[shown.flow_id] = max(number, self._hidden.get(shown.flow_id, 0))
 
     def with_name_status(self, flow: Flow, *, is_last: bool = True) -> Flow:
-        """The flow with the greatest name status that its messages give it. It is forgotten where
+        """The flow with the greatest name status that its messages give it. It is forgotten if
         that is asked for the last time."""
         number = self._hidden.get(flow.flow_id, 0)
         if is_last:

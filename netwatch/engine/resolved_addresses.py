@@ -46,7 +46,7 @@ ECH_LIMIT = 65536
 least recent is evicted first."""
 
 MAX_NAMES = 64
-"""Names that are remembered of one client and configuration. Where there are more, none is a
+"""Names that are remembered of one client and configuration. If there are more, none is a
 candidate."""
 
 ECH_ANSWERS = 16
@@ -122,8 +122,8 @@ class ResolvedAddresses:
     def add(self, answer: Observation, matched: tuple[str, str] | None) -> None:
         """Remember the addresses of a DNS answer.
 
-        `matched` is the id of the app that it is for and the name that a rule matched. Where it
-        is None, no rule matches; such an answer matters only where it has an address that was
+        `matched` is the id of the app that it is for and the name that a rule matched. If it
+        is None, no rule matches; such an answer matters only if it has an address that was
         resolved for an app before.
         """
         app, name = matched or (None, answer.name)

@@ -56,7 +56,7 @@ def read_alerts(lines: Iterable[str], place: str) -> dict[str, AlertRecord]:
 
 def chosen(ids: Sequence[str], wanted: str, place: str) -> str:
     """The id that `wanted` is the beginning of. Raises `ConfigError` if there is none, with near
-    ones, and where there are several."""
+    ones, and if there are several."""
     fitting = [each for each in ids if each.startswith(wanted)] if wanted else []
     if len(fitting) == 1:
         return fitting[0]

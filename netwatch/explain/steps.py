@@ -78,7 +78,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Contact:
     """The first packet that shows a name by one kind of evidence, and how often that was seen.
-    Where `log` is given, it is no packet but a line of a log, and `packet` has its file and number.
+    If `log` is given, it is no packet but a line of a log, and `packet` has its file and number.
 
     `raw` is the name as it is in the packet, None if the packet has no name; `chain` are the
     aliases from the name asked for to the one that matches. `seen` is None in older records.
@@ -172,7 +172,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """The ban, with the period that decided, and all of them where there are several."""
+    """The ban, with the period that decided, and all of them if there are several."""
 
     id: str
     authority: str

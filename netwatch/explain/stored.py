@@ -1,7 +1,7 @@
 """Incidents of a store: their records, the files that their packets are in, and these packets, cut
 out of the captures that were read.
 
-Where no evidence capture was written, the captures may still be where they were. A packet is taken
+If no evidence capture was written, the captures may still be where they were. A packet is taken
 from one only if the whole file has the SHA-256 that the store noted when it was read: the number of
 a packet says nothing in another file, and a path in a record must not open any other file.
 """
@@ -48,7 +48,7 @@ Named = Mapping[int, list[str]]
 
 def from_store(options: StoreOptions, wanted: str) -> Found:
     """The incident of a store whose id begins like this. Of one that several runs found, the newest
-    is taken. Raises `ConfigError` if there is none, and `NetwatchError` where the store cannot
+    is taken. Raises `ConfigError` if there is none, and `NetwatchError` if the store cannot
     be read."""
     incident = tables.incident.c
     with Catalogue.open(options) as catalogue, catalogue.database.reading() as connection:

@@ -53,7 +53,7 @@ _MISFITS: tuple[tuple[Fit, str], ...] = (
 class Blocklist:
     """Entries of an export: names that are matched alone (`exact`), domains below which all names
     are matched (`below`, without the domain itself), patterns, and networks of addresses as first
-    and last packed address. `spared` are entries that let a name pass: with `longest` only where no
+    and last packed address. `spared` are entries that let a name pass: with `longest` only if no
     longer entry stops it, else always."""
 
     exact: frozenset[str] = frozenset()

@@ -15,7 +15,7 @@ from ban and name (RFC 9562 section 5.5), so that an import updates the event.
 
 Microsoft Defender for Endpoint: indicators as the CSV file that its portal imports.
 
-A ``DomainName`` is blocked with all names below it, also where the rule is a single host. The ban's
+A ``DomainName`` is blocked with all names below it, also if the rule is a single host. The ban's
 last day is ``ExpirationTime``. The portal takes `PORTAL_LIMIT` rows in a file.
 """
 

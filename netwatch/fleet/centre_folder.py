@@ -94,7 +94,7 @@ class CentreFolder:
         return keys.Pair(certificate, marker + key)
 
     def _text_of(self, name: str, make: Callable[[], str]) -> str:
-        """The content of a file that is made where there is none; by another process at the same
+        """The content of a file that is made if there is none; by another process at the same
         time is fine."""
         path = self.path / name
         if not path.exists():

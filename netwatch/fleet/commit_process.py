@@ -75,7 +75,7 @@ class CommitProcess(Generic[C]):
         self, method: Callable[Concatenate[C, P], T], *arguments: P.args, **keywords: P.kwargs
     ) -> T:
         """What a method gives there. Calls are run one after the other. Raises what opening and
-        the method raise, and `KilledError` where the process was killed meanwhile."""
+        the method raise, and `KilledError` if the process was killed meanwhile."""
         call = method, arguments, keywords
         loop = asyncio.get_running_loop()
         result: T = await loop.run_in_executor(self._turns, self._answer, call)

@@ -70,7 +70,7 @@ class UnknownSchemaError(EnvelopeError):
 class Envelope:
     """A message. `sequence` counts the messages of a kind, `sent` is the sensor's clock in ns since
     the epoch, `version` that of its netwatch. `id` is the same whenever the same content is sent.
-    The content is `body`, a JSON value, or where that is None `payload`, which may be JSON that was
+    The content is `body`, a JSON value, or if that is None `payload`, which may be JSON that was
     not read yet (`value`). `fields` are further fields of the first line that belong to the kind.
     `part` counts from 1 up to `parts`."""
 

@@ -293,7 +293,7 @@ class _Transaction:
         self._files += files
 
     def run(self, catalogue: Catalogue) -> None:
-        """Write everything. Raises `NetwatchError`, also where another process has stored something
+        """Write everything. Raises `NetwatchError`, also if another process has stored something
         of these sensors since it was read what is stored: one of a centre that was killed, whose
         last transaction had begun."""
         with catalogue.database.writing() as connection:

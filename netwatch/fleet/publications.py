@@ -9,7 +9,7 @@ what was published, as it is kept on disk: the truth that the server only carrie
 
 A version counts for a kind, over all audiences: a sensor uses the newest bundle that is for it, by
 name or with all others. The version is on disk before the bundle is signed, so none is given twice,
-also where the publisher is killed in between. A server that lost its stream is given the files
+also if the publisher is killed in between. A server that lost its stream is given the files
 again.
 
 A configuration is a netwatch.yaml with keys that can be published, and the files that it names:
@@ -213,7 +213,7 @@ class Published:
 
 
 def open_publications(centre: Path) -> "Publications":
-    """What was published by the centre with this folder. Its key is made where there is none.
+    """What was published by the centre with this folder. Its key is made if there is none.
     Raises `NetwatchError`."""
     return Publications(centre / "published", open_signing_key(centre / "keys"))
 

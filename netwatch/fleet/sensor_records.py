@@ -67,7 +67,7 @@ class SensorNumbers:
         return self._captures[sensor, run]
 
     def judge(self, sensor: str, run: RunKey, at: int) -> None:
-        """Note by which versions a run is judged from a time (ns) on, where that has changed."""
+        """Note by which versions a run is judged from a time (ns) on, if that has changed."""
         number = self._runs[sensor, run]
         if run.versions is None or self._judges.get(number) == run.versions:
             return

@@ -86,7 +86,7 @@ class SpoolFile(NamedTuple):
 
 
 class SpoolWriter:
-    """Adds files to the spool in `folder`, which is made where there is none. Raises
+    """Adds files to the spool in `folder`, which is made if there is none. Raises
     `NetwatchError` if that is not possible."""
 
     def __init__(self, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Records for people: aligned lines of observations and a table of alerts.
 
 Records are written as they arrive. Colours are used on a terminal only, unless NO_COLOR is set.
-Where the output is not a terminal, the table of alerts is 120 columns wide. Text that is too wide
+If the output is not a terminal, the table of alerts is 120 columns wide. Text that is too wide
 is wrapped or shifts the rest to the right; it is never cut.
 """
 

@@ -157,7 +157,7 @@ class ActivityTable:
         return (self.entries[key] for key in sorted(self.entries) if key[1] == kind)
 
     def total(self, kind: int) -> Activity:
-        """All activity of a class; without contacts where there was none."""
+        """All activity of a class; without contacts if there was none."""
         return self.totals.get(kind) or Activity(0, 0, 0)
 
     @property

@@ -173,7 +173,7 @@ class Incidents:
         return incidents[low:high]
 
     def remove(self, key: SharedKey, incident: Incident) -> None:
-        """Remove an incident; `KeyError` where there is none with this key."""
+        """Remove an incident; `KeyError` if there is none with this key."""
         remaining = [other for other in self._incidents[key] if other is not incident]
         self.count -= len(self._incidents[key]) - len(remaining)
         if remaining:

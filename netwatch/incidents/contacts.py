@@ -192,7 +192,7 @@ def overall(flows: Mapping[Tally, int], counts: Mapping[Outcome, int]) -> Outcom
     """The outcome of an incident, by what flows were counted as, and by the outcomes of all its
     contacts (as `settled` gives them).
 
-    A usable answer to a lookup says only that the device could go on. Where it did, what its
+    A usable answer to a lookup says only that the device could go on. If it did, what its
     connections came to decides: if all of them were reset, the block worked.
     """
     of_flows = strongest(settled(flows, ())) if flows else "unknown"

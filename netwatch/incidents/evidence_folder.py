@@ -93,7 +93,7 @@ class EvidenceFolder:
 
     def write(self, alert: Alert) -> Alert:
         """Write the packets of an alert, and the records of logs. Returns the alert without them,
-        and with the paths of their files as ``evidence_file`` and ``evidence_lines`` where there
+        and with the paths of their files as ``evidence_file`` and ``evidence_lines`` if there
         are some."""
         stem = self._stems.get(alert.id) or file_stem(alert)
         chosen, left_out = choose(alert, self._limits)

@@ -1,7 +1,7 @@
 """Which packets of an incident are written, in which order, and with which comments.
 
 Contacts are chosen in order of importance, beginning with the one that begins the incident, and
-only where all packets of a contact fit into the limits: half a ClientHello proves nothing. Their
+only if all packets of a contact fit into the limits: half a ClientHello proves nothing. Their
 packets are then put back into capture order: by number within a source, by time between sources.
 """
 

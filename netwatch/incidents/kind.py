@@ -314,7 +314,7 @@ def _installed(activity: ActivityTable, asked: int) -> Iterator[str]:
 
 
 def _intervals(starts: Sequence[int], what: str) -> Iterator[str]:
-    """How regular bursts are, where there are enough of them."""
+    """How regular bursts are, if there are enough of them."""
     if not are_enough(starts):
         return
     mean, variation = spread(starts)

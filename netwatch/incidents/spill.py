@@ -34,7 +34,7 @@ from netwatch.incidents.incident import Incident
 
 SharedKey = tuple[str, ...]
 """What all contacts of a shared incident have in common: device id, app id, and the key of their
-`Decision`. Where one ban decides, it is the key of the incident under this ban."""
+`Decision`. If one ban decides, it is the key of the incident under this ban."""
 
 PARTITIONS = 64
 """Partitions of incidents."""

@@ -2,7 +2,7 @@
 
 Whoever can send packets can send them from any address: a lookup over UDP, or a hello without an
 answer, says that somebody sent it, not who. As long as few unknown clients do so, each has its own
-incident. Where more than a limit begin one in a network within an hour, none of them has: their
+incident. If more than a limit begin one in a network within an hour, none of them has: their
 contacts go into the incidents of one device, ``unproven:NETWORK``, one for each app and ban. A
 client that the inventory knows, and one with a handshake that its server took part in, always keeps
 its own.

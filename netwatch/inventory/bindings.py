@@ -332,11 +332,11 @@ class BindingTables:
         return self._hosts.get((network, mac))
 
     def use_address(self, network: str, ip: bytes, time: int) -> Address:
-        """The entry of an address, created where there is none, and marked as used at a time."""
+        """The entry of an address, created if there is none, and marked as used at a time."""
         return self._use(self._addresses, (network, ip), time, lambda: Address(ip))
 
     def use_host(self, network: str, mac: bytes, time: int) -> Host:
-        """The entry of a host, created where there is none, and marked as used at a time."""
+        """The entry of a host, created if there is none, and marked as used at a time."""
         return self._use(self._hosts, (network, mac), time, lambda: Host(mac_id(mac)))
 
     def is_router(self, mac: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Which device a client is, according to the inventory and to what was learned from the wire.
 
 A MAC address takes precedence over an IP address, since addresses are lent. But behind a router
-every frame has the MAC of the router, so an entry found by IP address counts even where the MAC
+every frame has the MAC of the router, so an entry found by IP address counts even if the MAC
 differs, as long as no other entry has that MAC. Where MAC and IP address belong to two entries, the
 device is `unknown`, and a ban on service devices does not apply to it.
 

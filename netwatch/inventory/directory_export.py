@@ -83,7 +83,7 @@ def recognise(text: str) -> bool:
 
 
 def read_entries(text: str) -> Iterator[DirectoryEntry]:
-    """The entries of a file. Raises `LdifError`, also where the last line has no end: the file was
+    """The entries of a file. Raises `LdifError`, also if the last line has no end: the file was
     cut, or is still being written."""
     if text and not text.endswith("\n"):
         last = text.count("\n") + 1

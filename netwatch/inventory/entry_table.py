@@ -139,7 +139,7 @@ class EntryTable:
         return self._load(row)[6]
 
     def period_of(self, row: int) -> tuple[int, int]:
-        """Since when and until when (ns) an entry is valid; `BEGINNING` and `FOREVER` where there
+        """Since when and until when (ns) an entry is valid; `BEGINNING` and `FOREVER` if there
         is no limit."""
         return self._since[row], self._until[row]
 

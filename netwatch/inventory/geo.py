@@ -1,6 +1,6 @@
 """The autonomous system and the country of an address, from MaxMind-format databases.
 
-The databases are read with geoip2, which is imported only where a database is configured. They are
+The databases are read with geoip2, which is imported only if a database is configured. They are
 opened when the configuration is checked, so that a missing or damaged file, or one of the wrong
 type, is reported before the first packet. Damage inside a file shows only at the records that it
 affects, which are counted.

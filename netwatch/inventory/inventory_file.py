@@ -56,7 +56,7 @@ def read_inventory(
     timezone: str = UTC_ZONE,
 ) -> EntryTable:
     """The rows of a CSV file with a header, in UTF-8 or UTF-16; mistakes are noted. `headers` are
-    what columns are called in the file, where that is not their own name; the days of `from` and
+    what columns are called in the file, if that is not their own name; the days of `from` and
     `until` are those of `timezone` (IANA name)."""
     table = EntryTable()
     text = read_text(path, problems)

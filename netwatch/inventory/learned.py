@@ -2,7 +2,7 @@
 
 Messages of DHCP, mDNS, ARP and neighbor discovery claim addresses. A
 claim counts from its packet on, until it expires or another device has the address. Nothing is
-guessed: where two devices have one IP or MAC address at the same time, the answer is that they
+guessed: if two devices have one IP or MAC address at the same time, the answer is that they
 cannot be told apart.
 
 A contact is reported under the identity that its device has at that moment. A device whose contacts

@@ -29,7 +29,7 @@ _HARDWARE_AT = {b"\0\1": 8, b"\0\3": 4}  # DUID-LLT and DUID-LL (RFC 8415 sectio
 
 class Declaration(NamedTuple):
     """What a lease file says of an address: it was leased to `mac` from `since` up to, but
-    without, `until`. The client called itself `hostname`. Where `mac` is None, nobody has the
+    without, `until`. The client called itself `hostname`. If `mac` is None, nobody has the
     address from `since` on. `line` is where it is written."""
 
     ip: bytes

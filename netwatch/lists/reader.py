@@ -128,7 +128,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9!_][A-Za-z0-9!_.-]{0,127}\Z")
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How large a list may be: in `bytes` with all files that it includes, and in `names`. A list
-    with more names is refused, or where that is None, its further names are counted."""
+    with more names is refused, or if that is None, its further names are counted."""
 
     bytes: int = MAX_LIST_BYTES
     names: int | None = None

@@ -1,6 +1,6 @@
 """Packet time that advances while no packets arrive.
 
-An open incident has to end after a time without contacts, also where no packet arrives any
+An open incident has to end after a time without contacts, also if no packet arrives any
 more; from the last packet on, packet time then advances with the monotonic clock of the
 system. The wall clock is not used for this, because it can be set. Such a step changes packet
 time, and must not age anything.

@@ -1,7 +1,7 @@
 """A live capture as a service: its signals (signal(7)), what it tells its manager (sd_notify(3)),
 and what it says while it ends.
 
-Each notification is one datagram to the socket that ``NOTIFY_SOCKET`` names. Where that is not set,
+Each notification is one datagram to the socket that ``NOTIFY_SOCKET`` names. If that is not set,
 the process was not started by a service manager, and nothing is sent.
 
 To end takes as long as there is progress: 100,000 open incidents have to be closed, a slow disk has

@@ -7,7 +7,7 @@ it, where it cannot be written the failure is counted, and either is reported as
 incidents of a person are erased from it while no capture runs: one that does has the file locked
 and its incidents in memory.
 
-It is kept up to date with the open incidents, and with how far logs were read. Where logs are read,
+It is kept up to date with the open incidents, and with how far logs were read. If logs are read,
 a record counts as read when what came of it is saved: both are written in one transaction. So a run
 that was killed is continued with the first record that the saved incidents do not know, and none is
 counted twice.
@@ -55,7 +55,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _ERASING_TIMEOUT = 5.0
 
 SAVE_LIMIT = 1000
-"""Changed incidents that are saved at a time, in addition to those just reported. Where logs are
+"""Changed incidents that are saved at a time, in addition to those just reported. If logs are
 read, all are."""
 
 EVICTED_LIMIT = 100_000
@@ -75,7 +75,7 @@ class StateFile:
 
     `failures` counts how often the file could not be written, `replacements` how often a damaged
     file was replaced by a new one. Raises `ForeignFileError` for a file that is none of netwatch,
-    and `NetwatchError` where another process uses the file, or where it cannot be created, unless
+    and `NetwatchError` if another process uses the file, or where it cannot be created, unless
     that may pass, as a full disk.
     """
 
@@ -250,7 +250,7 @@ def _may_pass(error: OSError | sqlite3.Error) -> bool:
 
 
 def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
-    """Erase the incidents whose text mentions a person; how many. Nothing happens where there is no
+    """Erase the incidents whose text mentions a person; how many. Nothing happens if there is no
     state file. Raises `NetwatchError` if a capture is using it, and for another file."""
     condition = owned_database.identify(path, KIND)
     if condition == "missing":

@@ -164,7 +164,7 @@ class LogReader:
         return isinstance(entry, LogFlow) and interest.all_flows and not self._format.flows
 
     def _judge_file(self, path: str) -> None:
-        """Count what could not be read of a file, and name it where that is too much."""
+        """Count what could not be read of a file, and name it if that is too much."""
         for reason, count in self._unread.items():
             self._statistics.unread_records[path, reason] += count
         total = self._unread.total()
@@ -194,7 +194,7 @@ class LogReader:
 
     def _assumed(self) -> tuple[Lack, ...]:
         """What the log lacks so that its times rest on an assumption: those of its records, and
-        those of what carried them only where a record has none of its own."""
+        those of what carried them only if a record has none of its own."""
         used = [self._times, self._carried_times] if self._takes_carried_time else [self._times]
         found: list[Lack] = []
         if any(each.assumed_year for each in used):

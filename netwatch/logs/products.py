@@ -95,7 +95,7 @@ class Product:
     """A row of the table. `time` is the field with the time (RFC 3339, or a number of which the
     digits show the unit), or what reads it. `lines` reads a line, given the header that an earlier
     one was, which it may replace. `denied` is searched for in decisions. Lines are of this product
-    if one of `looks` is in them, JSON objects if `is_object` says so, where that is given. The
+    if one of `looks` is in them, JSON objects if `is_object` says so, if that is given. The
     other fields are those of `netwatch.logs.registry.LogFormat`."""
 
     title: str

@@ -1,6 +1,6 @@
 """The rows of tables of an SQLite database that somebody else has written.
 
-The file is opened read-only and as one that nobody changes. Where it has a write-ahead log, as the
+The file is opened read-only and as one that nobody changes. If it has a write-ahead log, as the
 database of a running Pi-hole has, both are copied first: what is in the log is not in the file yet,
 and SQLite would have to write beside it. Nothing in the file is trusted: only ordinary tables are
 read and no view, which could call functions, and each row may take a limited time and size.

@@ -2,7 +2,7 @@
 
 Nothing here asks the clock: the year and the zone are those that the user gave, else they are
 assumed from the time of the file, and `LocalTimes` remembers that something was assumed so that it
-can be said. The table of formats is imported only where a word names one.
+can be said. The table of formats is imported only if a word names one.
 """
 
 import re

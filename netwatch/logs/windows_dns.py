@@ -6,7 +6,7 @@ RCODE]``, type and name, which has its labels with their lengths (``(3)www(6)tik
 lines of details that may follow are left out. Queries that were received and responses that were
 sent are those of clients; the other two are between this server and others.
 
-Dates are those of the locale of the server, in local time. Where a day could be a month, the order
+Dates are those of the locale of the server, in local time. If a day could be a month, the order
 is that of a date in this log which decides it, else the one that is not later than the file, else
 the month first where the time has AM or PM.
 """

@@ -59,7 +59,7 @@ _KINDS: dict[str, AddressClaimKind] = {
 
 
 def dns(row: Row) -> Iterator[LogName]:
-    """A lookup: the query and its answer are one record, which is an answer where there was one."""
+    """A lookup: the query and its answer are one record, which is an answer if there was one."""
     client, server = row.sides()
     if server.port == _NETBIOS or row.number("opcode"):
         return  # names of NetBIOS are no host names, and an update of a zone is no lookup

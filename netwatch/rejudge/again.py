@@ -203,7 +203,7 @@ class Again:
             yield from alerts
 
     def differences(self) -> Iterator[ReasonedDifference]:
-        """What is different, run by run, in the order of time. Where several runs have the same
+        """What is different, run by run, in the order of time. If several runs have the same
         difference, it comes once."""
         gone = self._facts.incomplete_captures()
         spans = self._facts.complete_spans() if self.recording is not None else {}

@@ -66,7 +66,7 @@ class Difference:
 def compared(before: Iterable[AlertRecord], after: Iterable[AlertRecord]) -> Iterator[Difference]:
     """The differences between the incidents of one run, in the order of time.
 
-    Both sides are read once and at the same pace: where both are in the same order, as those of
+    Both sides are read once and at the same pace: if both are in the same order, as those of
     `scan` are, no more than what differs is in memory, and that compressed.
     """
     found: list[_Found] = []
@@ -160,7 +160,7 @@ def _unpacked(packed: bytes) -> AlertRecord:
 
 
 def differing(before: AlertRecord, after: AlertRecord) -> tuple[str, ...]:
-    """The fields in which two records differ, by their names. Where another version of netwatch
+    """The fields in which two records differ, by their names. If another version of netwatch
     wrote one of them, what only one of them has does not count."""
     versions = [(record.get("versions") or {}).get("netwatch") for record in (before, after)]
     strictly = versions[0] == versions[1]

@@ -81,7 +81,7 @@ def _counted(accused: Accused) -> dict[str, object]:
 
 
 def main() -> int:
-    """Answer on standard output as JSON; exit status 1 where that is not possible, with the reason
+    """Answer on standard output as JSON; exit status 1 if that is not possible, with the reason
     as the last line of standard error."""
     path, folder, days, most = sys.argv[1:]
     yield_to_others(NICE)

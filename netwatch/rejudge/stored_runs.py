@@ -1,8 +1,8 @@
 """Which runs a store has, with their captures, the incidents that they gave, who the numbers of
-clients stand for (also where their addresses are sealed), and for which time the facts of a capture
+clients stand for (also if their addresses are sealed), and for which time the facts of a capture
 are complete, so that to judge them again is to judge all that was seen.
 
-The events of a capture are numbered without a gap. Where numbers are missing, rows were lost, or
+The events of a capture are numbered without a gap. If numbers are missing, rows were lost, or
 deleted because of their age or with a device. What comes after the last gap is complete; of a
 capture that goes on, or whose end was not stored, what comes before its end.
 """

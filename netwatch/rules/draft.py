@@ -3,7 +3,7 @@
 A list says that names go together, and not whose they are. So every rule of a draft is exclusive
 with ``verified: false``, which caps what it proves, and a name that cannot belong to one app is
 left out with its reason. A list's host stays a host: that everything below a domain belongs to the
-app is written only where the list says so.
+app is written only if the list says so.
 """
 
 import datetime

@@ -46,7 +46,7 @@ the domain, and ``possible`` in every other case; where the grade is ``possible`
 
 One sender alone can make frames of a client, or of a server. So ``confirmed`` is only given where
 the server took part in the conversation: it answered, or acknowledged what the client had sent; in
-a log, its program served the client. Where that was not seen, or where the checksum of the packet
+a log, its program served the client. If that was not seen, or where the checksum of the packet
 with the name is wrong, it is ``probable`` (`as_seen`).
 
 A certificate names everything that its server could serve, not what the device asked for, so it
@@ -128,7 +128,7 @@ class Policy:
         device: Device,
         network: Network | None,
     ) -> Decision:
-        """What the bans say of a contact at `time` (ns). Where none applies, `clause` says why.
+        """What the bans say of a contact at `time` (ns). If none applies, `clause` says why.
 
         `network` is the client's network, None outside of the configured ones. What is decided is
         stored, and holds until a day on which a ban or an exemption begins or ends.
@@ -158,7 +158,7 @@ class Policy:
         network: Network | None,
     ) -> list[Verdict]:
         """The answer of every ban to a contact at `time` (ns), in order: its verdict, or one
-        without `kind` whose `clause` says why it has none. Where a condition for all bans applies,
+        without `kind` whose `clause` says why it has none. If a condition for all bans applies,
         the only verdict has no ban."""
         sure = confidence(evidence, match)
         reason = _why_no_ban_applies(evidence, device, network)

@@ -187,7 +187,7 @@ def _drop_others(folder: Path, listed: set[str]) -> None:
 
 
 def restore_store(folder: Path, options: StoreOptions) -> None:
-    """Bring a copy of `copy_store` to the place of a store, where there is none yet. The catalogue
+    """Bring a copy of `copy_store` to the place of a store, if there is none yet. The catalogue
     comes last: what is half restored is no store. Raises `NetwatchError`."""
     is_dump = (folder / DUMP).exists()
     if is_dump != bool(options.catalogue):

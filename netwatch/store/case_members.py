@@ -124,7 +124,7 @@ class Member:
         case: str = "",
     ) -> "Member":
         """The member that a record is; `span` are the times (ns) that all its states span, those of
-        the record where there is no other state."""
+        the record if there is no other state."""
         first, last = span or (epoch_ns(record["first_seen"]), epoch_ns(record["last_seen"]))
         flows = frozenset(record["community_ids"])
         words = frozenset(_words(record, flows))

@@ -93,7 +93,7 @@ class Catalogue:
     @classmethod
     def open(cls, options: StoreOptions, *, create: bool = False) -> Self:
         """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError`
-        for a place that is not for a catalogue, and `NetwatchError` where there is none or it
+        for a place that is not for a catalogue, and `NetwatchError` if there is none or it
         cannot be opened. Every method raises `NetwatchError` where the database fails."""
         catalogue = cls(open_database(options, create=create))
         if catalogue.has_older_files():

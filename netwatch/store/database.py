@@ -2,7 +2,7 @@
 
 The SQLite file is one that netwatch owns (`netwatch.core.owned_database`): a file of another
 program at its place is left as it is. In PostgreSQL the tables are created in an empty schema;
-where there are tables of something else, nothing is created. Several processes may create and use
+if there are tables of something else, nothing is created. Several processes may create and use
 the same catalogue at once: writers of SQLite wait for each other, those of PostgreSQL where they
 hand out numbers (an advisory lock).
 """
@@ -198,7 +198,7 @@ def _reason(error: BaseException) -> str:
 def open_database(options: StoreOptions, *, create: bool, migrate: bool = True) -> Database:
     """Open the database of a catalogue, create it if `create` is set, and migrate it if it is
     older, unless `migrate` is False. Raises `ConfigError` for a place that is not for a catalogue
-    or a version that cannot be read, and `NetwatchError` where there is none or it cannot be
+    or a version that cannot be read, and `NetwatchError` if there is none or it cannot be
     opened."""
     if options.catalogue:
         return _open_server(options.catalogue, options.path, create=create, migrate=migrate)

@@ -3,7 +3,7 @@
 Who they are is deleted last. If it is killed before that, erase them again: everything that
 is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_tables`),
 and what one step has done, the next call finds done. The journal gets its entry in the transaction
-that deletes the clients; it says how much was erased, and never of whom. Where there was nothing,
+that deletes the clients; it says how much was erased, and never of whom. If there was nothing,
 it gets none: reports count its entries as persons who were erased.
 
 SQLite overwrites what it deletes (``secure_delete``); afterwards the file is rewritten (VACUUM)

@@ -214,7 +214,7 @@ class _Slots:
         return self._compute.not_equal(self.bits(self.about, 255), _TCP)
 
     def vlan(self) -> "pa.Array":
-        """The VLAN ids, null where there is none."""
+        """The VLAN ids, null if there is none."""
         import pyarrow as pa
 
         absent = pa.scalar(None, pa.int64())

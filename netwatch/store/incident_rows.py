@@ -110,7 +110,7 @@ def write_incidents(
 
 
 def remove_incidents(connection: Connection, where: Any) -> int:
-    """Delete the incidents for which `where` holds; how many. Where another run found the same
+    """Delete the incidents for which `where` holds; how many. If another run found the same
     incident, its row is shown now."""
     incidents = tables.incident
     removed = connection.execute(

@@ -55,7 +55,7 @@ def _add_index(connection: Connection) -> None:
 
 def _tell_sensors_apart(connection: Connection) -> None:
     """Version 5: a client is what one sensor saw. Of a store that one sensor wrote it is known
-    which one. Where several did, a client may be devices of several of them, in the network of the
+    which one. If several did, a client may be devices of several of them, in the network of the
     first that came: which sensor saw a fact is known from its run, but not in which network its
     client was. The network of one with a pseudonym is sealed with it."""
     client = tables.client

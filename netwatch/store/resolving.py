@@ -3,7 +3,7 @@
 What is known of devices is in the inventory, in the catalogue's clients and incidents, and in
 address claims; clients and claims that are sealed are used as far as a key reads them. Each may
 tell more: the inventory the MAC of an id, a claim the address that a MAC had, and when. They are
-asked again until nothing new is found. An address leads to a device only where one source says so,
+asked again until nothing new is found. An address leads to a device only if one source says so,
 since addresses change hands; the MAC of a router, which is in the frames of many, leads nowhere.
 """
 

@@ -3,12 +3,12 @@ captures.
 
 Sockets bound what is under way. For captures that end (`RunService`) whoever reads one waits where
 the writer is behind, and nothing is lost; what cannot be written is said at once, and the writer
-ends. Where a process that reads a capture dies, the capture is `partial`; where the writer dies,
+ends. If a process that reads a capture dies, the capture is `partial`; where the writer dies,
 captures stay `open`, and the other side knows how many rows were stored.
 
 For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
 up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every quarter of an hour it
-compacts the files in a thread. Where it dies, another one goes on with the run
+compacts the files in a thread. If it dies, another one goes on with the run
 (`netwatch.engine.live_facts`). If the process that started it is killed, it takes what the workers
 send at their end, which is all flows that went on.
 """
@@ -139,7 +139,7 @@ class _Service:
     def _receive(self, timeout: float | None) -> list[Any] | None:
         """The messages that have arrived, at most one of each connection; None at the end.
 
-        Those that read captures have all connected before the end is asked for. Where the process
+        Those that read captures have all connected before the end is asked for. If the process
         that started this one is gone, nobody is waited for.
         """
         is_last = self._is_ending and (self._is_abandoned or not self._readers)

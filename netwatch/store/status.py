@@ -374,7 +374,7 @@ class Upgrade:
 
 def needed_upgrade(options: StoreOptions) -> Upgrade | None:
     """What an upgrade would do; None if the catalogue has the present version. Raises
-    `ConfigError` for a newer one, and `NetwatchError` where there is none."""
+    `ConfigError` for a newer one, and `NetwatchError` if there is none."""
     database = open_database(options, create=False, migrate=False)
     try:
         with database.reading() as connection:

@@ -78,7 +78,7 @@ class RunDescription:
 
 @dataclass(slots=True)
 class _Capture:
-    """A capture that is being stored. Where it `is_resumed`, the writer that began it has died;
+    """A capture that is being stored. If it `is_resumed`, the writer that began it has died;
     `lost_rows` are those that nobody else counts."""
 
     number: int

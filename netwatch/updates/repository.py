@@ -9,7 +9,7 @@
     targets/HASH.set.json       manifests and archives, named after their hashes
 
 Everything is written under a new name, and `timestamp.json` at last: subscribers see the old state
-as a whole or the new one, also where the publisher is killed in between or uploads in this order.
+as a whole or the new one, also if the publisher is killed in between or uploads in this order.
 
 There is one file for each private key, never overwritten. It is called after its role and the
 beginning of its key id (``targets-0a1b2c3d.pem``), so that an old key can stay beside a new one.

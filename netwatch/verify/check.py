@@ -38,7 +38,7 @@ _MAX_FOUND = 8
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a reader says of a piece: its result, and what it found where that is not `shown`.
+    """What a reader says of a piece: its result, and what it found if that is not `shown`.
     `frames` are the packets in which it found the message."""
 
     result: Result
@@ -239,7 +239,7 @@ def _hello_names(reader: Reader, hello: bytes) -> Iterable[bytes]:
 
 
 def _http(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
-    """HTTP/1, and HTTP/2 in clear where that is not it."""
+    """HTTP/1, and HTTP/2 in clear if that is not it."""
     answered = _http_1(piece, flows, datagram)
     if answered.result == "shown":
         return answered

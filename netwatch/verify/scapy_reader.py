@@ -162,7 +162,7 @@ class ScapyReader:
 
     def certificate_names(self, message: bytes) -> Sequence[bytes]:
         """The host names of the first certificate: subject alternative names, and the common name
-        where there are none."""
+        if there are none."""
         chain = _TLS_CERTIFICATE(message).certs
         if not chain:
             return ()

@@ -62,7 +62,7 @@ class Connections:
         self.closed = 0
 
     def add(self, connection: socket.socket) -> None:
-        """Add a connection. Where there are too many, the oldest is closed."""
+        """Add a connection. If there are too many, the oldest is closed."""
         with self._lock:
             if len(self._begun) >= self._limit:
                 self._close(next(iter(self._begun)))

@@ -205,7 +205,7 @@ class Snapshot:
     the most recently reported incidents, newest first; `apps` and `devices` those with most
     contacts. Of logs, `records` counts the records that were read, `unread_records` those that
     could not be read, by the reason, and `log_events` what happened to files and to connections
-    that bring records, by name. `log_lag` is the age of the last record that was read where there
+    that bring records, by name. `log_lag` is the age of the last record that was read if there
     are more to read, in s, else 0; None if no logs are read. `logs_unreadable` has the logs that
     cannot be read now, and why.
     """

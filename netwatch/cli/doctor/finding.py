@@ -90,7 +90,7 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
         raise NetwatchError(f"no answer within {seconds:g} s") from None
     if error is not None:
         raise error
-    return answer  # type: ignore[return-value]  # None only where T is
+    return answer  # type: ignore[return-value]  # None only if T is
 
 
 SERVICE_USER = "netwatch"

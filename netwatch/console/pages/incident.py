@@ -79,7 +79,7 @@ def _packets_from(view: View, incident: Explanation) -> str:
 
 
 def packets(view: View) -> Answer:
-    """The packets that prove an incident, as the evidence capture has them; where there is none,
+    """The packets that prove an incident, as the evidence capture has them; if there is none,
     those that the evidence names, cut out of the captures that were read."""
     incident = stored_incident(view)
     path = packets_file(view, incident)

@@ -58,7 +58,7 @@ def sync_folder(folder: Path) -> None:
 def lock(descriptor: int, *, exclusive: bool, wait: bool = False) -> None:
     """Lock an open file, alone (`exclusive`) or shared with others who share it, until it is
     closed. Raises `BlockingIOError` if somebody has it otherwise, unless told to `wait`, and
-    `OSError` where it cannot be locked.
+    `OSError` if it cannot be locked.
 
     The lock is that of flock(2). On Windows it is one of the first byte, always exclusive, and to
     wait takes ten seconds at most (`msvcrt.locking`).
@@ -79,7 +79,7 @@ def lock(descriptor: int, *, exclusive: bool, wait: bool = False) -> None:
 
 
 class OpenFolder:
-    """The folder at `path`, until it is closed; it is a context. Raises `OSError`, also where a
+    """The folder at `path`, until it is closed; it is a context. Raises `OSError`, also if a
     symbolic link is there. All methods do so."""
 
     def __init__(self, path: Path) -> None:

@@ -107,9 +107,9 @@ ROW_SOURCE_PORT = 5
 ROW_DESTINATION_PORT = 6
 ROW_ADDRESSES = 7  # offset of the source address; the destination's is behind it
 ROW_ADDRESS_SIZE = 8  # bytes of one address
-ROW_SOURCE_MAC = 9  # offset; -1 where there is none
-ROW_DESTINATION_MAC = 10  # offset; -1 where there is none
-ROW_VLAN = 11  # VLAN id; -1 where there is none
+ROW_SOURCE_MAC = 9  # offset; -1 if there is none
+ROW_DESTINATION_MAC = 10  # offset; -1 if there is none
+ROW_VLAN = 11  # VLAN id; -1 if there is none
 # TCP sequence number of the payload; of a fragment its offset, with bit 16 set where more follow:
 ROW_SEQUENCE = 12
 ROW_FLOW = 13  # flow key and generation; of a fragment its identification

@@ -208,7 +208,7 @@ class FollowedDatabase(FollowedFile):
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        """The database, for one look. Raises `BusyError`, and `OSError` where it cannot be read."""
+        """The database, for one look. Raises `BusyError`, and `OSError` if it cannot be read."""
         try:
             with open_while_written(self.path) as database:
                 yield database

@@ -44,8 +44,8 @@ _WITHIN = re.compile(rf"(?P<stem>.+?)[-_.]{_NUMBERS}(?P<extension>\.[A-Za-z]+)")
 
 class Position(NamedTuple):
     """A file was read to `offset`, behind its record with the number `line`. `mark` is the hash of
-    the `MARK_SIZE` bytes before that (all bytes where there are fewer). With `skipping` it is amid
-    a line that is too long, the rest of which is no record. At offset 0, where there are no such
+    the `MARK_SIZE` bytes before that (all bytes if there are fewer). With `skipping` it is amid
+    a line that is too long, the rest of which is no record. At offset 0, if there are no such
     bytes, `mark` is the time in ns at which the file was looked at, if that is known."""
 
     inode: int

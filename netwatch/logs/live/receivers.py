@@ -42,7 +42,7 @@ BEGIN_SECONDS = 60.0
 
 IDLE_SECONDS = 4 * 3600.0
 """Seconds that a connection may then be idle. A sender notices an end only with a record that it
-loses, so this is long; connections that are idle give way earlier where there are too many."""
+loses, so this is long; connections that are idle give way earlier if there are too many."""
 
 EVICTION_IDLE = 60.0
 """Seconds that a connection has to be idle to give way to another one."""

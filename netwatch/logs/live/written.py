@@ -62,7 +62,7 @@ _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d
 
 class RecordReading:
     """Reads records of the format `name` from `source`. Counts go to `statistics`; `notes` are
-    sentences, which the caller may remove. `times` read what carries the records, too, where that
+    sentences, which the caller may remove. `times` read what carries the records, too, if that
     is taken off elsewhere.
 
     A year that times lack is no assumption here: the records are written now. A zone is one.
