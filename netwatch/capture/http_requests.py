@@ -4,7 +4,7 @@ Redirections are followed a few times, to HTTP alone, never from HTTPS to HTTP, 
 server on the internet to an address of this machine or of a private network; the user and the
 password of a URL go to its own server and no other. Nothing is decompressed here: what a server
 compresses on its own is recognised like every compressed capture. Bodies are read piece by piece by
-whoever asked, who knows how much is wanted.
+the caller, which knows how much it needs.
 """
 
 import os

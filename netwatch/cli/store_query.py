@@ -356,7 +356,7 @@ def _write_coverage(
                 stream.write("{} to {}\n".format(*_period(first, last)))
                 report = read_report(json.loads(text))
                 if not is_whole:
-                    # These are of no network.
+                    # These belong to no network.
                     report = replace(report, outside=FlowCounts({}), missed={}, unreadable={},
                                      without_verdict={})  # fmt: skip
                 FORMATS["table"].writer(stream).coverage(report, True)

@@ -251,8 +251,8 @@ class PlanStatus:
 @dataclass(frozen=True, slots=True)
 class LedgerStatus:
     """What a ledger has. `plans` are in order, the newest first; `orphaned` results are named by
-    no plan, `leftovers` are objects of runs that were killed, `foreign` ones are of nothing that
-    netwatch knows."""
+    no plan, `leftovers` are objects of runs that were killed, netwatch does not know what `foreign`
+    ones are."""
 
     plans: tuple[PlanStatus, ...]
     results: int

@@ -2,7 +2,7 @@
 
 All have the same contract. A task that raises, or whose worker dies, ends nothing but itself: it
 comes back as `Failed` or `Lost`. Of tasks that were under way when a worker died nobody knows which
-one was to blame, so several may be lost; whoever asks tries each again, alone.
+one was to blame, so several may be lost; the caller tries each again, one by one.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -99,7 +99,7 @@ def _kind_at(path: Path) -> FileKind:
 
 
 def _upgrade(connection: Connection) -> None:
-    """From version 1: purposes are of persons, and wrong passwords are kept. Sessions end, whose
+    """From version 1: purposes belong to persons, and wrong passwords are kept. Sessions end, whose
     rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
     and accounts of a provider have names. Their sessions end, which were begun under a name."""
     found = inspect(connection)

@@ -138,7 +138,7 @@ class Dispatcher:
         return route
 
     def _signed_in(self, asked: Asked) -> tuple[Identity | None, str]:
-        """Who has signed in, and the token of the session or, before that, of the form."""
+        """The signed-in user, and the token of the session or, before that, of the form."""
         token = asked.cookies.get(self._cookies.session, "")
         identity = identify(self._console, token, asked) if token else None
         return identity, token if identity else asked.cookies.get(self._cookies.form, "")

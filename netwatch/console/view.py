@@ -133,7 +133,7 @@ class View:
 
     @property
     def role(self) -> str:
-        """The role of who has signed in, empty if nobody has."""
+        """The role of the signed-in user, empty if there is none."""
         return self.identity.role if self.identity else ""
 
     def say(self, text: str, /, **values: str) -> str:

@@ -80,8 +80,8 @@ def key(
     required: str = "",
 ) -> Any:
     """A field of a dataclass that is a key of a file, called like the field unless `name` is given.
-    `default` is as in a file; `shown` is what the reference says in its place, `words` what it says
-    instead of the words of the kind."""
+    `default` is as in a file; `shown` is what the reference shows in its place, `words` what it
+    shows instead of the words of the kind."""
     kind = replace(kind, words=words) if words else kind
     words_of_default = str(default).lower() if isinstance(default, bool) else default
     usual = "none" if default is None else f"`{words_of_default}`"

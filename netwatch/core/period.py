@@ -119,7 +119,7 @@ class UseSpan:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedUse:
-    """The times in which a network is used, on the clock of whoever asks; none for one that is
+    """The times in which a network is used, on the caller's clock; none for one that is
     never used."""
 
     spans: tuple[UseSpan, ...]

@@ -1,6 +1,6 @@
 """How many flows had a readable name, by network and device, and the report of it.
 
-Whoever reads that a device contacted nothing forbidden has to know how much of its traffic
+Readers who see that a device contacted nothing forbidden need to know how much of its traffic
 nobody could read. Each flow has exactly one `Visibility`, so the counts add up to the flows
 seen. They are the same in whatever order flows ended and however many processes counted them.
 """

@@ -138,7 +138,7 @@ def replay(
 
 def rewrite(path: Path, keep: Callable[[bytes], bool]) -> int:
     """Write a file of dead letters again with the lines that `keep` keeps. Returns how many went.
-    Whoever appends waits, and then appends to the new file. Raises OSError."""
+    A writer that appends waits, and then appends to the new file. Raises OSError."""
     with _locked(path, os.O_RDWR):
         lines = path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if keep(line)]

@@ -326,7 +326,7 @@ class OutboxDatabase:
     @_exclusive
     def truncate_wal(self) -> None:
         """Release the space of the write-ahead log when the disk is full, as far as possible."""
-        # Where it fails, the next attempt releases it, and whoever cannot write says so.
+        # Where it fails, the next attempt releases it, and a writer that cannot write reports it.
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -86,7 +86,7 @@ def _may_be_anybody(ip: bytes) -> bool:
 @dataclass(frozen=True, slots=True)
 class Recording:
     """Where the facts of a run go: the address of the socket of its writer. It can be sent to other
-    processes. If it `is_live`, whoever records never waits for the writer."""
+    processes. If it `is_live`, the recorder never waits for the writer."""
 
     address: str
     is_live: bool = False

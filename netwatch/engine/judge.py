@@ -2,8 +2,8 @@
 what the packet of a contact shows beside the name.
 
 The latter is taken from the observation alone, so that it is the same whether the observation comes
-from a packet or from the store. Whoever counts stored flows (`netwatch.store.hour_counting.Hides`)
-asks here which apps hide names.
+from a packet or from the store. The code that counts stored flows
+(`netwatch.store.hour_counting.Hides`) asks here which apps hide names.
 """
 
 from collections import Counter

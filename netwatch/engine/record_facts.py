@@ -117,7 +117,7 @@ class Recorder:
         if block.count:
             self._note_times(block)
         if self._flows_are_due:
-            # A name comes before the end of its flow, and whoever counts flows has to know it.
+            # A name comes before the end of its flow, and the counter of flows has to know it.
             self._record(self._observer.waiting())
             self._send_all()
         self._record(self._observer.batches(block, source, BATCH_ROWS))

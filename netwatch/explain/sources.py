@@ -78,7 +78,7 @@ def from_alerts(lines: Iterable[str], place: str, wanted: str) -> Found:
 def _near(ids: Sequence[str], wanted: str) -> str:
     if not ids:
         return ": it has no incidents"
-    # Whoever types an id mistypes a digit of its beginning.
+    # People who type an id mistype a digit near its start.
     beginnings = {each[: max(len(wanted), 4)]: each for each in sorted(ids)}
     near = difflib.get_close_matches(wanted, beginnings, MAX_NEAR, 0.5)
     if not near:

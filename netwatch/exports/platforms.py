@@ -9,9 +9,9 @@ in a newer file; section 2.9 of the specification recommends random ones and doe
 
 MISP: one event with an attribute for each name, as the REST API and the web pages import it.
 
-A domain with all below it is of type ``domain``, a single name ``hostname``. There is no wildcard:
-what is exported from MISP to a sensor decides whether a domain has those below it. The ids follow
-from ban and name (RFC 9562 section 5.5), so that an import updates the event.
+A domain with all below it has the type ``domain``, a single name ``hostname``. There is no
+wildcard: what is exported from MISP to a sensor decides whether a domain has those below it. The
+ids follow from ban and name (RFC 9562 section 5.5), so that an import updates the event.
 
 Microsoft Defender for Endpoint: indicators as the CSV file that its portal imports.
 

@@ -228,7 +228,7 @@ class AlertCommits:
 
     def _read(self, sensor: str, record: Any, offset: int, now: int) -> SensorAlert:
         """The alert in a record that came at `now` (ns). Raises `BadAlertError` for what is none,
-        or is of another sensor."""
+        or comes from another sensor."""
         said = record.get("sensor") if isinstance(record, dict) else None
         if not isinstance(said, dict) or said.get("name") != sensor:
             raise BadAlertError(f"an alert that is not one of the sensor {sensor}")

@@ -4,7 +4,7 @@ for it: where the centre is, who it is, and how it proves that.
 The centre makes it (``netwatch fleet enrol NAME``), the administrator carries it to the sensor. It
 is a YAML file, so that a person can see what is in it, and readable for its owner alone.
 
-It ends when it breaks: whoever has it starts again, with everything that belongs to a connection.
+It ends when it breaks: its owner starts again, with everything that belongs to a connection.
 The library's own reconnection would keep a state that may be out of date, and buffer what is
 published meanwhile.
 """

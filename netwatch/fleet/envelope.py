@@ -123,7 +123,7 @@ def cut(envelope: Envelope) -> list[bytes]:
     pieces = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
     if len(pieces) > MAX_PARTS or len(content) > CONTENT_BYTES.get(envelope.kind, PART_BYTES):
         raise EnvelopeError(f"a content of {len(content)} bytes, which is too large to be sent")
-    # Parts of JSON are no JSON; whoever joins them reads it.
+    # Parts of JSON are no JSON; the code that joins them reads it.
     fields = dict(envelope.fields) if envelope.body is None else {**envelope.fields, "joined": 1}
     return [
         replace(

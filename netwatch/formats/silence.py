@@ -1,6 +1,6 @@
 """The record of a sensor that is silent, and its form for each receiver.
 
-It goes out by the same outputs as alerts: whoever receives violations has to know when they
+It goes out by the same outputs as alerts: receivers of violations have to know when they
 can no longer be seen. It is no alert, though, and says so in each format: no app, no ban, no
 device, only a sensor and a time. `netwatch.formats.registry` gives records of this schema to
 `render`.

@@ -6,9 +6,9 @@ ended at the latest. What is known then is a difference to what was counted befo
 be added in any order, and to an incident that was written to disk in the meantime.
 
 A log may say only in which second something was that packets show to the nanosecond. So that an
-incident has one id whoever saw it, the first contact is looked for among those that may have been
-the earliest one, and the most exact of these is taken: that of packets, then that with the most
-digits. This does not depend on the order in which contacts arrive.
+incident has the same id for every sensor, the first contact is looked for among those that may have
+been the earliest one, and the most exact of these is taken: that of packets, then that with the
+most digits. This does not depend on the order in which contacts arrive.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

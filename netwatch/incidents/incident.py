@@ -156,7 +156,7 @@ class Incident:
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
         # Handshakes sort first: their flows are those that other sensors report too. A device with
-        # a pseudonym has none, since whoever tries all addresses finds the one that it is a hash
+        # a pseudonym has none, since trying all addresses finds the one that it is a hash
         # of.
         has_id = not contact.device.has_pseudonym and bool(observation.server_ip)
         ports = client_ports(contact) if has_id else ()

@@ -13,9 +13,9 @@ differences for these bans.
 A query says nothing of its outcome: its answer does, which may be in another file, come twice, or
 be missing. If queries are not captured, the answer alone shows that somebody asked. So queries
 and answers are counted by the name asked for, and the larger number is that of the questions: a
-query and its answer are one, and so are all aliases in an answer. A name has one outcome: whoever
-asked for A and AAAA and got an address of a filter and no data has been blocked. Of more names than
-the limit, those that sort first are counted each by itself, the others as one.
+query and its answer are one, and so are all aliases in an answer. A name has one outcome: a
+client that asked for A and AAAA and got an address of a filter and no data has been blocked. Of
+more names than the limit, those that sort first are counted each by itself, the others as one.
 """
 
 import hashlib

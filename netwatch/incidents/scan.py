@@ -254,7 +254,7 @@ class ScanIncidents:
 
 class _Held:
     """The incidents that are in memory. Those of one contact are that contact, `lone`, which takes
-    a tenth of the memory: whoever sends packets can begin any number of them."""
+    a tenth of the memory: any sender of packets can begin any number of them."""
 
     def __init__(self, options: dict[str, int]) -> None:
         self.incidents = Incidents(**options)

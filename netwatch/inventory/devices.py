@@ -347,6 +347,6 @@ def _is_router_of(entry: Entry, ip: bytes, mac: bytes | None) -> bool:
 
 
 def _is_certain(entry: Entry, ip: bytes, mac: bytes | None) -> bool:
-    """Whether an entry is of the client at any time: a MAC decides, else the address."""
+    """Whether an entry belongs to the client at any time: a MAC decides, otherwise the address."""
     is_dated = entry.since is not None or entry.until is not None
     return not is_dated and (entry.has_mac(mac) if entry.mac is not None else ip in entry.ips)

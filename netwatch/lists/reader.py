@@ -116,7 +116,7 @@ MAX_DRAFT_BYTES = 16 << 20
 """The same of a list of which a draft is made."""
 
 MAX_DRAFT_NAMES = 100_000
-"""Names of a list of which a draft is made. No app has so many: a list that has is of something
+"""Names of a list of which a draft is made. No app has so many: a list that has is about something
 else, and nobody would look through its draft."""
 
 MAX_INCLUDES = 1000
@@ -147,7 +147,7 @@ def read_list(
     """The list in the file `path`, or in `raw`, which then came from elsewhere and cannot include
     files. `format` is an id of `LIST_FORMATS`; without it, the content decides.
 
-    Raises `ConfigError` if the file cannot be read, is of no known format, or too large.
+    Raises `ConfigError` if the file cannot be read, has no known format, or too large.
     """
     return _Reading(path, raw, bounds).read(format)
 

@@ -194,7 +194,7 @@ class RecordOutput:
             self._target.flush()
             if self.buffered < left:
                 left, until = self.buffered, time.monotonic() + WAIT
-        # Who has waited in vain does not wait for the next record.
+        # After waiting in vain, it does not wait for the next record.
         self.may_wait = left < BUFFER_LIMIT
         return self.may_wait
 

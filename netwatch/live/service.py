@@ -6,8 +6,8 @@ the process was not started by a service manager, and nothing is sent.
 
 To end takes as long as there is progress: 100,000 open incidents have to be closed, a slow disk has
 to take what is queued. A service manager that was told of no progress for `EXTENSION` kills the
-capture, so whoever waits tells of it; whoever does not get on gives up before that, and counts what
-is lost.
+capture, so code that waits reports it; code that makes no progress gives up before that, and counts
+what is lost.
 """
 
 import contextlib

@@ -229,8 +229,8 @@ def _palo_alto_server_sent(values: Values) -> Sent:
 
 
 def _fortigate_is_flow(values: Values) -> bool:
-    """Whether a record is of a session that has ended. The ends of `logid` are those of reports on
-    sessions that last, whose end is reported with the total."""
+    """Whether a record belongs to a session that has ended. The ends of `logid` are those of
+    reports on sessions that last, whose end is reported with the total."""
     return (
         values.get("type") == "traffic"
         and values.get("subtype") in ("forward", "sniffer")

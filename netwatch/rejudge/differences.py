@@ -11,8 +11,8 @@ one that is new are taken for the same incident if one ban speaks of one app in 
 a piece of evidence in common.
 
 What is recorded is by which version which time was judged, where all facts of it are there, and
-the incidents that were found. An incident that would be withdrawn stays: whoever reads a report
-sees that it was found once, and by which bans.
+the incidents that were found. An incident that would be withdrawn stays: readers of a report
+see that it was found once, and by which bans.
 """
 
 import json

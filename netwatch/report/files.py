@@ -48,7 +48,7 @@ def record(report: Report) -> dict[str, Any]:
 
 
 def report_json(report: Report) -> str:
-    """The record as text that is ASCII only: names of senders can do no harm to whoever prints it.
+    """The record as text that is ASCII only: names of senders can do no harm when printed.
     The same report gives the same text."""
     return json.dumps(record(report), indent=1, ensure_ascii=True) + "\n"
 

@@ -351,7 +351,7 @@ def store_id(catalogue: Catalogue) -> str:
 def deletions(catalogue: Catalogue, since: int, retention: int | None) -> tuple[int, bool]:
     """How many erasures of persons there were after `since` (ns), and whether incidents after it
     were deleted by age, with the `retention` (s) of the configuration. Older versions of netwatch
-    noted an erasure of somebody of whom there was nothing as well; it does not count."""
+    noted an erasure of someone without data as well; it does not count."""
     columns = tables.journal.c
     statement = select(columns.time, columns.action, columns.detail).where(columns.time >= since)
     erased, pruned = 0, False

@@ -431,7 +431,7 @@ class Thresholds:
 @dataclass(frozen=True, slots=True)
 class AuditHead:
     """How many rows the audit of the console had when the report was made, and the hash of the last
-    of them. Whoever has the report can show that none of them was changed or removed since."""
+    of them. The holder of the report can show that none of them was changed or removed since."""
 
     rows: int
     hash: str

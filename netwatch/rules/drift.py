@@ -39,7 +39,7 @@ of its family (`unsourced`)."""
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference about an app: of a listed name, or of a rule. `file` and `line` are where
+    """One difference about an app: of a listed name, or of a rule. `file` and `line` say where
     that is written; `rule` is the rule that is concerned, None if there is none."""
 
     change: Change

@@ -11,7 +11,7 @@ For all bans together:
 1. The evidence is ``ip-asn`` alone: no verdict. An address in the network of a vendor does not
    prove a contact with its app.
 2. The client is in none of the configured networks: no verdict.
-3. The device is of class ``infrastructure`` and the evidence is a lookup: no verdict. A resolver
+3. The device has the class ``infrastructure`` and the evidence is a lookup: no verdict. A resolver
    asks for others.
 
 Then for each ban, in the order of the configuration and independently of the other bans:

@@ -145,7 +145,7 @@ class DeviceFactReader:
         return found
 
     def spans(self, clients: Sequence[int], timeout: float) -> dict[FactTable, FactSpan]:
-        """How many rows of each table are of clients, and since when. Raises
+        """How many rows of each table belong to clients, and since when. Raises
         `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
         shown = self._catalogue.shown_captures()
 

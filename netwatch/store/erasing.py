@@ -3,7 +3,7 @@
 Who they are is deleted last. If it is killed before that, erase them again: everything that
 is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_tables`),
 and what one step has done, the next call finds done. The journal gets its entry in the transaction
-that deletes the clients; it says how much was erased, and never of whom. If there was nothing,
+that deletes the clients; it says how much was erased, and never whose. If there was nothing,
 it gets none: reports count its entries as persons who were erased.
 
 SQLite overwrites what it deletes (``secure_delete``); afterwards the file is rewritten (VACUUM)
@@ -335,7 +335,7 @@ class StoreErasure:
         return len(incidents), clients
 
     def _has_rows(self, number: int) -> bool:
-        """Whether any fact is of a client."""
+        """Whether any fact belongs to a client."""
         from pyarrow import compute
 
         return any(

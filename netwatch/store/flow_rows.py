@@ -4,7 +4,7 @@ of flows in the store, which say nothing of their ends.
 A column is computed for all flows at once, from the words of their slots. What it says of each flow
 is what `netwatch.dissect.flows.records.to_flow` says.
 
-The packet loop finds a flow by a fast hash of its two ends. Whoever had that hash could try all
+The packet loop finds a flow by a fast hash of its two ends. Anyone with that hash could try all
 addresses, and would find who is behind a pseudonym. So rows have another number: the hash under
 AES, by a key that is random for each capture and is in the memory of its recorder alone. Rows of
 one flow have the same number, which is all that is needed to join them; nothing else follows from

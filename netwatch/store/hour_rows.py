@@ -3,8 +3,8 @@ what they were judged) and of coverage, with its sums by network and reason. Hou
 again are added to what is there.
 
 So it does with what the store does not have of a run: how much of what kind, and when it was seen.
-A loss is counted where it happens and stored with the capture, so that whoever reads the past knows
-of it: ``store status``, a report, ``rejudge``. Whoever counts sends totals, so that storing them
+A loss is counted where it happens and stored with the capture, so that readers of the past know
+of it: ``store status``, a report, ``rejudge``. Counters send totals, so that storing them
 twice is the same as once.
 """
 

@@ -4,7 +4,7 @@ netwatch wrote.
 A day of facts goes as a whole when its last moment is older than the retention. Of days that stay,
 the rows of clients in networks of the classes `PERSONAL` go where theirs is shorter; files are then
 rewritten. Rows of clients that the catalogue does not have, which an erasure that was killed
-leaves, go too. Whoever is killed in between prunes again: each step is complete by itself.
+leaves, go too. If it is killed in between, prune again: each step is complete by itself.
 
 Evidence captures, and the files of lines of logs next to them, are recognised by their name and
 their first block. A user's own captures are never deleted, whatever they are called and wherever

@@ -1,8 +1,8 @@
 """The life of the writer of a store: a process of its own that takes rows from those that read
 captures.
 
-Sockets bound what is under way. For captures that end (`RunService`) whoever reads one waits where
-the writer is behind, and nothing is lost; what cannot be written is said at once, and the writer
+Sockets bound what is under way. For captures that end (`RunService`) its reader waits if the
+writer is behind, and nothing is lost; what cannot be written is said at once, and the writer
 ends. If a process that reads a capture dies, the capture is `partial`; where the writer dies,
 captures stay `open`, and the other side knows how many rows were stored.
 
@@ -125,7 +125,7 @@ class _Service:
         self._counts = counts
         self._writer = writer
         self._readers: list[Connection] = []
-        # Whoever may ask for the end, or is gone when these are closed.
+        # Processes that may ask for the end, or are gone when these are closed.
         self._askers = [control]
         self._is_ending = False
         self._is_abandoned = False

@@ -252,8 +252,8 @@ class NoStoreError(NetwatchError):
 
 
 class OlderSchemaError(NetwatchError):
-    """The catalogue is of an older netwatch; the next command that opens it brings it up to
-    date."""
+    """The catalogue was written by an older netwatch; the next command that opens it brings it up
+    to date."""
 
 
 @dataclass(frozen=True, slots=True)

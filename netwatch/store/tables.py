@@ -1,7 +1,7 @@
 """The columns of the tables of facts: the one definition of what their Parquet files have, and what
 the tables and columns of ``store sql`` mean, for its help and the documentation.
 
-Rows refer to a capture and to clients by number; who has the number is in the catalogue alone, so
+Rows refer to a capture and to clients by number; the owner of a number is only in the catalogue, so
 that erasing a person means to delete the number's row there and to rewrite files. `sequence`
 numbers the events of a capture (rows of all three tables) in the order in which the engine met
 them: replayed in this order, they give the same incidents. Times are ns since the epoch.

@@ -4,14 +4,14 @@
 
     netwatch-sets       marks the folder as ours
     state.json          which set is in use, which one it replaced, the highest version so far
-    lock                locked by whoever installs (flock)
+    lock                locked during an installation (flock)
     metadata/           what TUF trusts, kept so that it cannot be rolled back
     sets/12-0a1b2c3d4e5f/   a set: set.json, apps/, bans/
     sets/incoming-…     one that is being written
 
 A set takes effect when `state.json` is renamed over the old one, after everything it names is on
-disk. Whoever is killed before leaves an `incoming` folder or a set that nothing names, which the
-next installation removes. The set that was replaced stays, so that `rollback` can return to it.
+disk. A process killed before that leaves an `incoming` folder or a set that nothing names, which
+the next installation removes. The set that was replaced stays, so that `rollback` can return to it.
 
 A set decides who is accused. So the folder must belong to the user who reads it or to root, nobody
 else may write to it, nothing in it may be a symbolic link, and a set is read only if each of its

@@ -459,7 +459,7 @@ def _connections(flows: Flows, shown_by: int, used: Iterable[int]) -> set[tuple[
 
 
 def _is_of(flows: Flows, frame: int, connections: set[tuple[_Connection, int]]) -> bool:
-    """Whether a packet is of one of these connections, in either direction, or refuses one."""
+    """Whether a packet belongs to one of these connections, in either direction, or refuses one."""
     datagram, refused = flows.by_frame.get(frame), flows.refused.get(frame)
     flow = refused if datagram is None else datagram.flow
     return flow is not None and _connection(flow) in connections

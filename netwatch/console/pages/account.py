@@ -157,7 +157,7 @@ def finish(view: View) -> Answer:
 
 
 def show(view: View) -> Answer:
-    """The account of who has signed in."""
+    """The account of the signed-in user."""
     return _page(view)
 
 

@@ -92,7 +92,7 @@ def show_devices(view: View) -> Answer:
 
 
 def everybody(_: View) -> str:
-    """The list is about all who have incidents: why it is looked at is asked for all together."""
+    """The list is about everyone with incidents: why it is looked at is asked for all together."""
     return "devices"
 
 
