@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     "demo": Command(
         "netwatch.cli.demo:add", "write sample captures into a new folder, and scan them"
     ),
-    "init": Command("netwatch.cli.init:add", "write a first configuration, by five questions"),
+    "init": Command("netwatch.cli.init:add", "write a first configuration from five questions"),
     "scan": Command(
         "netwatch.cli.captures:add_scan", "read captures and logs, and report violations of bans"
     ),
@@ -80,7 +80,7 @@ COMMANDS: Mapping[str, Command] = {
     "users": Command("netwatch.cli.users:add_users", "show and change the accounts of the console"),
     "audit": Command("netwatch.cli.users:add_audit", "show, verify and export who looked at what"),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
-    "doctor": Command("netwatch.cli.doctor:add", "check this machine and all that is configured"),
+    "doctor": Command("netwatch.cli.doctor:add", "check this machine and the configuration"),
     "completion": Command(
         "netwatch.cli.completion:add", "print the completions for bash, zsh or fish"
     ),
@@ -313,7 +313,7 @@ def build_parser(
     are `listed` are in the help, and their modules are not imported."""
     parser = CommandParser(
         prog="netwatch",
-        description="Detects in network traffic whether bans on apps are violated: who contacted"
+        description="Checks network traffic for violations of bans on apps: who contacted"
         " which app, when, and which traffic could not be read.",
         epilog=EXAMPLES,
         formatter_class=HelpFormatter,

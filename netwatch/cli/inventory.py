@@ -47,7 +47,7 @@ def add(
     parser.add_argument(
         "--force",
         action="store_true",
-        help="accept that fewer than half of the devices are left, or none",
+        help="accept a result with fewer than half of the devices, or none",
     )
 
 

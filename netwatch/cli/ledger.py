@@ -57,14 +57,15 @@ def add(
     )
     status = group.command("status", _status, "show what is done, missing and failed, by run")
     status.add_argument("ledger", metavar="URL", help="the folder or URL of the ledger")
-    prune = group.command("prune", _prune, "delete what no run of late needs", table=False)
+    prune = group.command("prune", _prune, "delete results that no recent run needs", table=False)
     prune.add_argument("ledger", metavar="URL", help="the folder or URL of the ledger")
     prune.add_argument(
         "--days",
         metavar="N",
         type=_days,
         default=PRUNE_DAYS,
-        help=f"keep what runs of the last N days named (default {PRUNE_DAYS}), and the last run",
+        help=f"keep results that runs of the last N days used (default {PRUNE_DAYS}), and those of"
+        " the last run",
     )
     prune.add_argument("--dry-run", action="store_true", help="only show what would be deleted")
 

@@ -83,7 +83,7 @@ def add(
         "--max-unnamed",
         metavar="PERCENT",
         type=_percent,
-        help="the greatest share of flows without a readable name with which a ban can count"
+        help="the largest share of flows without a readable name at which a ban can count"
         " as complied with (default 5)",
     )
     parser.add_argument("--sign", metavar="KEY", help="sign the files with this key")

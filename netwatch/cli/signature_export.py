@@ -71,7 +71,7 @@ def add(group: Group) -> None:
         type=_roles,
         default=("exclusive",),
         help="the roles of names, with commas: exclusive, vendor, embed, cdn (default exclusive);"
-        " others than exclusive stop more than the apps",
+        " roles other than exclusive block more than the apps",
     )
     parser.add_argument(
         "--spare-others",
@@ -86,7 +86,7 @@ def add(group: Group) -> None:
         help="write the file to FILE, which is replaced only when all is written",
     )
     parser.add_argument(
-        "--date", metavar="DAY", type=_day, help="the day that the file has, as YYYY-MM-DD"
+        "--date", metavar="DAY", type=_day, help="the date in the file, as YYYY-MM-DD"
     )
     parser.add_argument(
         "--preview",

@@ -62,7 +62,7 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
         dest="list_format",
         choices=tuple(LIST_FORMATS),
         metavar="FORMAT",
-        help=f"the format of the list, if not its content decides: {', '.join(LIST_FORMATS)}",
+        help=f"the format of the list (default: by its content): {', '.join(LIST_FORMATS)}",
     )
 
 

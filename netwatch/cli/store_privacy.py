@@ -56,7 +56,7 @@ to the store, nothing is erased.
 
 exit status:
   0  nothing of the person is left
-  1  no data was found for the device: check how it is spelt, and in which store you are; or
+  1  no data was found for the device: check its spelling, and the store; or
      something could not be erased now, and is named; or nothing was, because a run writes to the
      store
 """
@@ -116,7 +116,7 @@ def add_identify(group: Group) -> None:
     )
     add_store_option(parser)
     parser.add_argument("pseudonym", metavar="PSEUDONYM", help="a pseudonym of an alert")
-    parser.add_argument("--reason", metavar="TEXT", required=True, help="why it has to be known")
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why you need to know")
 
 
 def add_key(group: Group) -> None:

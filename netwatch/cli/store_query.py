@@ -51,12 +51,14 @@ def add_query(group: Group) -> None:
     """Add the subcommand."""
     from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 
-    help_ = "print the incidents, cases, observations, flows or coverage that are kept"
+    help_ = "print the incidents, cases, observations, flows or coverage of the store"
     parser = group.command("query", query, help_, _EPILOG, table=False)
     parser.add_argument("records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS))
     add_store_option(parser)
-    parser.add_argument("--since", metavar="TIME", help="what was seen from then on")
-    parser.add_argument("--until", metavar="TIME", help="what was seen before; a day is included")
+    parser.add_argument("--since", metavar="TIME", help="only what was seen since then")
+    parser.add_argument(
+        "--until", metavar="TIME", help="only what was seen before; a day is included"
+    )
     repeated = (
         ("app", "ID", "an app, vendor:… or category:…; of observations and flows those with"
                       " names that the configured signatures attribute to it"),

@@ -34,7 +34,7 @@ def add(
         help=COMMANDS["doctor"].summary,
         description="Checks whether this machine can capture, whether the configuration has"
         " mistakes, and whether each part that it names works: sets, store, console, fleet,"
-        " outputs. Nothing is changed, no alert is sent, and a server has seconds to answer.",
+        " outputs. Nothing is changed, no alert is sent, and servers get a few seconds to answer.",
         epilog=_EXAMPLES,
         parents=list(parents),
         formatter_class=HelpFormatter,
