@@ -85,7 +85,9 @@ def _status(args: argparse.Namespace) -> int:
     storage = open_storage(args.ledger)
     found = status(storage)
     if not (found.plans or found.results):
-        raise NetwatchError(f"{storage.shown}: there is no ledger; `scan --ledger` makes one")
+        raise NetwatchError(
+            f"{storage.shown}: there is no ledger; 'netwatch scan --ledger' creates one"
+        )
     if args.format == "jsonl":
         for plan in found.plans:
             print_record({"record": "plan"} | asdict(plan) | {"began": _time(plan.began)})
@@ -111,7 +113,7 @@ def _print(found: "LedgerStatus", shown: str) -> None:
     orphaned = f"{found.orphaned:,}, {quantity(found.orphaned_bytes, 'byte')}, named by no run"
     print_line(f"{'orphaned':<10} {orphaned}")
     left = f"{found.leftovers:,}, {quantity(found.leftover_bytes, 'byte')}"
-    print_line(f"{'runs':<10} {left}, of runs that go on or were killed")
+    print_line(f"{'runs':<10} {left}, of runs in progress or killed")
     if found.foreign:
         print_line(f"{'foreign':<10} {quantity(found.foreign, 'object')} that are no part of it")
     for plan in found.plans[:1]:

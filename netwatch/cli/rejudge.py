@@ -331,7 +331,7 @@ def _report_recording(again: "Again") -> None:
     if recording.partial:
         print_message(
             f"netwatch: {quantity(recording.partial, 'run')} recorded as judged only in part: not"
-            " all that was seen is in the store (a capture that goes on or was stored in part, an"
+            " all that was seen is in the store (a capture in progress or stored in part, an"
             " erased device, or retention)"
         )
     if again.unrecorded:

@@ -302,7 +302,7 @@ def _erase_temporary(options: "StoreOptions", left: list[str]) -> int:
     home = home_of(options.path)
     if home is not None:
         left += [
-            f"{path}: temporary files of a run that goes on may name the device; they are removed"
+            f"{path}: temporary files of a run in progress may name the device; they are removed"
             " when it ends"
             for path in in_use(home)
         ]

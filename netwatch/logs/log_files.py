@@ -171,7 +171,7 @@ class LogReader:
         if total * UNREAD_SHARE > self._read:
             reasons = ", ".join(f"{reason} {n:,}" for reason, n in self._unread.most_common())
             self._statistics.unread.append(
-                f"{path}: {total:,} of {quantity(self._read, 'record')} that were looked at could"
+                f"{path}: {total:,} of {quantity(self._read, 'examined record')} could"
                 f" not be read as {self._format.title} ({reasons}); --as names another format"
             )
 
@@ -180,7 +180,7 @@ class LogReader:
         like the format either, which the user has named then."""
         title = self._format.title
         for file, read in self._silent:
-            records = f"none of {quantity(read, 'record')} that were looked at"
+            records = f"none of {quantity(read, 'examined record')}"
             if not fits(file, self._name):
                 self._statistics.unread_records[file.path, "record-of-another-format"] += read
                 self._statistics.unread.append(
