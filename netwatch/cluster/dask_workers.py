@@ -217,8 +217,8 @@ class DaskWorkers:
 
     def _has_gone(self) -> NetwatchError:
         return NetwatchError(
-            f"the scheduler at {self._address} has gone; run the same command again, and it goes on"
-            " with what the ledger has"
+            f"the scheduler at {self._address} has gone; run the same command again, and it resumes"
+            " from the ledger"
         )
 
     def close(self) -> None:
