@@ -1,4 +1,4 @@
-"""netwatch: tells from packets whether a ban on an app was kept.
+"""netwatch: tells from packets whether a ban on an app was complied with.
 
 `scan`, `names` and `match` are the Python API, which docs/guides/python.md shows. They are imported
 when they are named, because the command line imports this package, too.

@@ -340,7 +340,10 @@ NETWORKS = "networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]\n"
             "metrics: {listen: ':1', hosts: ['probe.example.org:1']}",
             "netwatch.yaml:3: 'hosts': expected a host name without a port",
         ),
-        ("metrics: {listen: 9477}", "netwatch.yaml:3: 'listen': '9477' is not an address and port"),
+        (
+            "metrics: {listen: 9477}",
+            "netwatch.yaml:3: 'listen': expected an address and port like 127.0.0.1:9477",
+        ),
         (
             "metrics: {listen: ':1', silence: 5}",
             "netwatch.yaml:3: 'silence': expected a time",

@@ -43,7 +43,7 @@ class Observations(Iterator[Observation]):
     """The observations of captures and logs, in the order of files and packets, read while they are
     asked for, once, and in bounded memory.
 
-    It is an iterator of objects. `to_arrow` or `arrow_reader`, in place of iterating, give columns
+    It is an iterator of objects. `to_arrow` or `arrow_reader`, instead of iterating, give columns
     and make no object for each. It is also a context, and `close` ends the reading.
     """
 
@@ -68,7 +68,7 @@ class Observations(Iterator[Observation]):
 
     def to_arrow(self) -> "pyarrow.Table":
         """All observations as a table in memory, with the columns of ``netwatch names --format
-        parquet``. Raises `netwatch.Error` where the extra ``arrow`` is not installed, or where
+        parquet``. Raises `netwatch.Error` if the extra ``arrow`` is not installed, or where
         reading has begun."""
         self._ask_for_columns("to_arrow()")
         import pyarrow as pa
@@ -131,7 +131,7 @@ class Observations(Iterator[Observation]):
                 yield found if self._period.is_open else _within(found, self._period)
 
     def _ask_for_columns(self, asked: str) -> None:
-        """Raise `NetwatchError` where there can be no columns."""
+        """Raise `NetwatchError` if there can be no columns."""
         try:
             importlib.import_module("pyarrow")
         except ImportError:
@@ -185,7 +185,7 @@ def names(
     given.
 
     A file that cannot be read is no error: `Summary.unread` names it. Raises `netwatch.ConfigError`
-    where an argument is wrong, and, while reading, `netwatch.Error` where netwatch cannot go on.
+    if an argument is wrong, and, while reading, `netwatch.Error` where netwatch cannot go on.
     """
     with readable_errors():
         reading = read_options(
@@ -208,7 +208,7 @@ def names(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match(Record):
     """What the signatures say of a name, as the record of ``netwatch signatures match`` has it. It
-    is true where a rule matches; everything but `name` and `why` is None or empty where none does.
+    is true if a rule matches; everything but `name` and `why` is None or empty if none does.
 
     `name` is in its normal spelling, `why` says why the rule matches, or why none does. `grade` is
     the confidence that the rule gives to a name in a handshake, with its reasons.
@@ -261,7 +261,7 @@ def match(
 
     The signatures are those of `config`, a configuration that is searched for as by the command
     where none is named. `signatures` take their place: files, folders, or ``builtin``. Raises
-    `netwatch.ConfigError` where one of these is wrong.
+    `netwatch.ConfigError` if one of these is wrong.
     """
     with readable_errors():
         catalog = load_apart(

@@ -116,7 +116,7 @@ class ScanResult:
     `summary` says what was read and what was not. `coverage` is None unless it was asked for.
     `notes` are sentences on the configuration that a user may not expect.
 
-    Where there are more incidents than fit into memory, they are in temporary files until the
+    If there are more incidents than fit into memory, they are in temporary files until the
     result is closed (it is a context) or forgotten.
     """
 
@@ -197,7 +197,7 @@ def scan(
     counted in how many flows no name could be read.
 
     A file that cannot be read is no error: `Summary.unread` names it. Raises `netwatch.ConfigError`
-    where the configuration or an argument is wrong, and `netwatch.Error` where netwatch cannot go
+    if the configuration or an argument is wrong, and `netwatch.Error` where netwatch cannot go
     on.
     """
     with readable_errors(), contextlib.ExitStack() as files:

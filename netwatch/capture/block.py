@@ -49,7 +49,7 @@ class Block:
     """`count` packets in `data`; `records` has at least ``count * FIELDS`` integers.
 
     `first` is the number of its first packet in the source, from 1. `position` is the number of
-    bytes of the source that were read so far (compressed bytes, if it is compressed). Where several
+    bytes of the source that were read so far (compressed bytes, if it is compressed). If several
     workers read one capture, `owners` has two bytes for each packet that say whose it is
     (`netwatch.dissect.loop.division`).
     """
@@ -76,7 +76,7 @@ class Source(Protocol):
     are sentences about what could not be read, added while iterating: a truncated file yields all
     complete packets and a note. A capture that cannot be read at all raises `CaptureError` at the
     first block. `unread` is how many bytes of a damaged or truncated file were not read (see
-    `netwatch.capture.stream.Stream.left`), known at the end; None where all were. The end of the
+    `netwatch.capture.stream.Stream.left`), known at the end; None if all were. The end of the
     iteration closes the source; `close` is for a caller that never
     starts it, and may be called twice.
     """

@@ -58,7 +58,7 @@ BUCKETS = (*S3, *GOOGLE, *AZURE, "oss")
 """Schemes of URLs that begin with a bucket, which Azure calls a container."""
 
 REPEATING = (*GOOGLE, *AZURE)
-"""Schemes whose libraries make a request again where that may help, with pauses of half a minute
+"""Schemes whose libraries make a request again if that may help, with pauses of half a minute
 together: what they raise is final."""
 
 TIMEOUT = 30
@@ -87,7 +87,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _answer(error: BaseException) -> tuple[str, str]:
-    """The code of an error that a server answered with, empty where there is none, and its text.
+    """The code of an error that a server answered with, empty if there is none, and its text.
     That is an error of S3, or the number that HTTP has for it."""
     response = getattr(error.__cause__ or error, "response", None)
     if isinstance(response, dict):  # botocore
@@ -138,7 +138,7 @@ def authority_of(url: str) -> str:
 
 def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
     """The file system of a URL with the credentials of the environment, and the path in it. Raises
-    `ConfigError` where the URL is none that fsspec opens, names no bucket, another account of Azure
+    `ConfigError` if the URL is none that fsspec opens, names no bucket, another account of Azure
     than the credentials, or has credentials in it, and where a package is missing. What a library
     raises when it looks for credentials passes."""
     scheme, shown = scheme_of(url), shown_url(url)
@@ -149,7 +149,7 @@ def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
 
         if scheme in GOOGLE:
             options["requests_timeout"] = _google_timeout()
-        # What was listed may change before it is read, and is asked for anew.
+        # What was listed may change before it is read, and is asked for again.
         system, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
         if scheme in S3:
@@ -174,7 +174,7 @@ def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
 
 
 def _check_authority(url: str, shown: str) -> None:
-    """Raise `ConfigError` where the bucket is missing, or credentials stand before it."""
+    """Raise `ConfigError` if the bucket is missing, or credentials stand before it."""
     scheme, authority = scheme_of(url), authority_of(url)
     if scheme not in BUCKETS:
         return
@@ -190,7 +190,7 @@ def _check_authority(url: str, shown: str) -> None:
 
 
 def _set_up_azure(url: str, system: Any, shown: str) -> None:
-    """Prepare a file system of adlfs. Raises `ConfigError` where it would read another account than
+    """Prepare a file system of adlfs. Raises `ConfigError` if it would read another account than
     the URL names: a connection string of the environment is stronger than the URL."""
     client = system.service_client
     _, has_container, host = authority_of(url).rpartition("@")
@@ -205,7 +205,7 @@ def _set_up_azure(url: str, system: Any, shown: str) -> None:
     if hasattr(system.credential, "get_token") and not hasattr(system, "netwatch_has_token"):
         from fsspec.asyn import sync
 
-        # Where there is no identity, each request would be repeated in vain.
+        # If there is no identity, each request would be repeated in vain.
         sync(system.loop, system.credential.get_token, _AZURE_SCOPE)
         system.netwatch_has_token = True
 

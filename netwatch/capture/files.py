@@ -86,10 +86,10 @@ class CaptureFile:
 
     `path` is written as the user wrote it or its folder. `named_by_user` is false if the user
     named a folder that contains it. `error` is a sentence with the path, or None. `hint` says of a
-    file in a folder how it may be read, if it is no capture; empty where nobody knows.
+    file in a folder how it may be read, if it is no capture; empty if nobody knows.
 
     For a capture at a URL `path` is the URL without what may be secret in it, `url` the URL itself,
-    and `info` what identified its content when it was found, None where nobody was asked.
+    and `info` what identified its content when it was found, None if nobody was asked.
     """
 
     path: str
@@ -197,7 +197,7 @@ def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Sour
 @dataclass(frozen=True, slots=True)
 class Content:
     """The bytes of a file, decompressed where it is compressed, from its start on. `size` is that
-    of the file as it is stored, None if unknown; `compression` is empty where there is none."""
+    of the file as it is stored, None if unknown; `compression` is empty if there is none."""
 
     stream: Stream
     size: int | None

@@ -226,7 +226,7 @@ def _taken(answer: Answer, size: int) -> bytes:
 
 
 def _check_range(answer: Answer, wanted: Range) -> None:
-    """Raise `RemoteError` where an answer has not the range that was asked for."""
+    """Raise `RemoteError` if an answer has not the range that was asked for."""
     header = answer.headers.get("Content-Range", "")
     found = _CONTENT_RANGE.fullmatch(header)
     start = int(found[1]) if found else wanted.start
@@ -248,14 +248,14 @@ def _whole_size(answer: Answer) -> int | None:
 
 
 def _content(answer: Answer) -> str:
-    """What identifies the content of an answer; empty where the server does not say."""
+    """What identifies the content of an answer; empty if the server does not say."""
     return answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
 
 
 def find_urls(url: str) -> Iterator[FoundUrl]:
     """The captures that a URL leads to: itself, those below a folder (a path that ends in a slash),
     or those that match a glob. Hidden names are left out, as on a disk. A ``?`` begins the query of
-    a URL and is no part of a glob. Raises `CaptureError` where there is none or the server
+    a URL and is no part of a glob. Raises `CaptureError` if there is none or the server
     fails."""
     parts = urlsplit(url)
     path = unquote(parts.path)

@@ -4,7 +4,7 @@ Redirections are followed a few times, to HTTP alone, never from HTTPS to HTTP, 
 server on the internet to an address of this machine or of a private network; the user and the
 password of a URL go to its own server and no other. Nothing is decompressed here: what a server
 compresses on its own is recognised like every compressed capture. Bodies are read piece by piece by
-whoever asked, who knows how much is wanted.
+the caller, which knows how much it needs.
 """
 
 import os
@@ -105,7 +105,7 @@ def ask(url: str, headers: Mapping[str, str]) -> Answer:
 
 
 def body_of(answer: Answer) -> Iterator[bytes]:
-    """The body of an answer as it arrives. Raises `TransientError` where it ends too soon or
+    """The body of an answer as it arrives. Raises `TransientError` if it ends too soon or
     hardly comes at all; the connection is closed unless all of it was taken."""
     try:
         while True:
@@ -163,7 +163,7 @@ def _without_user(url: str) -> tuple[str, str]:
 
 
 def redirected(url: str, location: str) -> str:
-    """Where a redirection leads. Raises `RemoteError` where it must not be followed."""
+    """Where a redirection leads. Raises `RemoteError` if it must not be followed."""
     _, target = _without_user(urljoin(url, location))
     before, after = urlsplit(url).scheme, urlsplit(target).scheme
     if after not in _SCHEMES:
@@ -174,7 +174,7 @@ def redirected(url: str, location: str) -> str:
 
 
 def refuse_inside(before: str, after: str) -> None:
-    """Raise `RemoteError` where a redirection leads to this machine or a private network and comes
+    """Raise `RemoteError` if a redirection leads to this machine or a private network and comes
     from elsewhere: that server could have netwatch ask what it cannot reach itself."""
     hosts = urlsplit(before).hostname, urlsplit(after).hostname
     if hosts[0] != hosts[1] and _is_inside(hosts[1]) and not _is_inside(hosts[0]):

@@ -141,7 +141,7 @@ def require_state(query_socket: socket.socket, name: str) -> tuple[InterfaceStat
     state = query_state(query_socket, name)
     if state is None:
         existing = ", ".join(interface_names()) or "none"
-        raise CaptureError(f"{name}: no such interface, expected one of: {existing}")
+        raise CaptureError(f"{name}: no such interface; expected one of {existing}")
     link_type = state.link_type
     if link_type is None:
         raise CaptureError(

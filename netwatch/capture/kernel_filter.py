@@ -170,7 +170,7 @@ def _ipv4(do: _Assembler) -> None:
     do("lsh", 2)
     do("jge", 20, "", "keep")
     do("st", 2)
-    do("ldh[x]", 2)  # 0 where the card has not yet cut it into segments
+    do("ldh[x]", 2)  # 0 if the card has not yet cut it into segments
     do("st", 0)
     do("txa")
     do("st", 3)

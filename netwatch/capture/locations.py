@@ -36,8 +36,8 @@ _DRIVE = re.compile(r"[A-Za-z]:(?:/|\\|$)")
 @dataclass(frozen=True, slots=True)
 class FileInfo:
     """What identifies the content of a capture: `key`, its path or its URL without secrets;
-    `etag`, which changes when the content does, empty where nobody says; `size` in bytes, None
-    where it is not known before it is read."""
+    `etag`, which changes when the content does, empty if nobody says; `size` in bytes, None
+    if it is not known before it is read."""
 
     key: str
     etag: str
@@ -46,7 +46,7 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True)
 class FoundUrl:
-    """A capture that a URL leads to. `is_named` is false where it was found below a folder."""
+    """A capture that a URL leads to. `is_named` is false if it was found below a folder."""
 
     url: str
     info: FileInfo | None
@@ -59,7 +59,7 @@ class OpenFile(Protocol):
 
     @property
     def size(self) -> int | None:
-        """The size in bytes, None where the server does not say."""
+        """The size in bytes, None if the server does not say."""
         ...
 
     def readinto(self, buffer: memoryview) -> int:
@@ -77,7 +77,7 @@ def is_url(path: str) -> bool:
 
 
 def local_path(url: str) -> str | None:
-    """The path of a ``file://`` URL, None for other URLs. Raises `ConfigError` where it names
+    """The path of a ``file://`` URL, None for other URLs. Raises `ConfigError` if it names
     another machine."""
     if url[:7].lower() != "file://":
         return None
@@ -134,7 +134,7 @@ def is_hidden(name: str, folder: str) -> bool:
 
 
 def matcher(pattern: str) -> Callable[[str], bool | None]:
-    """A function that takes the name of a file and returns True where it matches, False where it
+    """A function that takes the name of a file and returns True if it matches, False if it
     is below a folder that matches, else None."""
     only_folders = pattern.endswith("/")
     parts = pattern.rstrip("/").split("/")

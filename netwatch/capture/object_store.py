@@ -109,7 +109,7 @@ class S3Object:
 
 
 def _taken(body: Any, size: int) -> bytes:
-    """The first `size` bytes of a body, fewer where it ends before. Raises `TransientError` where
+    """The first `size` bytes of a body, fewer where it ends before. Raises `TransientError` if
     there are none."""
     pieces: list[bytes] = []
     pace = Pace()
@@ -160,7 +160,7 @@ def _new_client(system: Any) -> Any:
 def find_urls(url: str) -> Iterator[FoundUrl]:
     """The captures that a URL leads to: itself, those below a folder (a prefix that ends where a
     name does), or those that match a glob. Hidden names are left out, as on a disk. Raises
-    `CaptureError` where there is none or the server fails, and `ConfigError` where a library for
+    `CaptureError` if there is none or the server fails, and `ConfigError` if a library for
     the scheme is missing or there is no such scheme."""
     store = _Store(url)
     root, is_folder = store.root, url.endswith("/")
@@ -219,7 +219,7 @@ class _Store:
             self.system.retries = 1
 
     def info(self, path: str) -> dict[str, Any] | None:
-        """What the store says of an object or folder, None where there is none. Raises
+        """What the store says of an object or folder, None if there is none. Raises
         `CaptureError`."""
         try:
             with raising(self._unreadable, but=(FileNotFoundError,)):
@@ -245,7 +245,7 @@ class _Store:
         if self.protocol == "memory":
             return f"memory://{name}"
         if self.protocol in BUCKETS and self.root.partition("/")[0] in self._authority.split("@"):
-            # The bucket is in the authority, but where that is an account of Azure alone.
+            # The bucket is in the authority, unless that is an account of Azure.
             name = name.partition("/")[2]
         return f"{self.protocol}://{self._authority}/{name.lstrip('/')}"
 
@@ -316,7 +316,7 @@ class _Unchanged:
         self._info = info
 
     def __call__(self) -> None:
-        """Raise `RemoteError` where it is another one."""
+        """Raise `RemoteError` if it is another one."""
         try:
             now = info_of_url(self._url)
         except CaptureError as error:

@@ -82,7 +82,7 @@ class Pace:
         self._bytes = 0
 
     def add(self, size: int) -> None:
-        """Count bytes that have arrived. Raises `TransientError` where they are too few by now."""
+        """Count bytes that have arrived. Raises `TransientError` if they are too few by now."""
         self._bytes += size
         seconds = time.monotonic() - self._begun
         if seconds > PACE_SECONDS and self._bytes < LEAST_PACE * seconds:
@@ -108,7 +108,7 @@ class Attempts:
 
     def pause(self, error: TransientError, failed: int) -> None:
         """Wait before the next attempt, after `failed` ones without any progress. Raises
-        `RemoteError` where there is none."""
+        `RemoteError` if there is none."""
         with self._lock:
             self._retries += 1
             retries = self._retries

@@ -136,7 +136,7 @@ class RingSource:
         """Close the file descriptors of this process only, after a fork.
 
         Otherwise the sockets would stay in their fanout group when the other process closes them,
-        and a fanout group cannot be joined again on an interface that was created anew.
+        and a fanout group cannot be joined again on an interface that was created again.
         """
         if not self._closed:
             self._closed = True

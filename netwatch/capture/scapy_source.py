@@ -47,7 +47,7 @@ MAX_BLOCK_SECONDS = 0.02
 
 
 class Received(NamedTuple):
-    """A packet, its time in s since the epoch (None where nobody says), and its original length."""
+    """A packet, its time in s since the epoch (None if nobody says), and its original length."""
 
     data: bytes
     time: float | None
@@ -68,7 +68,7 @@ class Listener(Protocol):
         ...
 
     def receive(self, snaplen: int) -> Received | None:
-        """A packet, None where none is there; only called where one may be. Raises `OSError`."""
+        """A packet, None if none is there; only called where one may be. Raises `OSError`."""
         ...
 
     def has_more(self) -> bool:
@@ -76,7 +76,7 @@ class Listener(Protocol):
         ...
 
     def newly_dropped(self) -> int | None:
-        """Packets that were dropped since this was asked; None where nobody counts them."""
+        """Packets that were dropped since this was asked; None if nobody counts them."""
         ...
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class Libpcap:
     def __init__(self, name: str, promiscuous: bool) -> None:
         if name not in links.interface_names():
             existing = ", ".join(links.interface_names()) or "none"
-            raise CaptureError(f"{name}: no such interface, expected one of: {existing}")
+            raise CaptureError(f"{name}: no such interface; expected one of {existing}")
         self.name = name
         self._socket = _open(name, promiscuous)
         number = self._socket.pcap_fd.datalink()

@@ -1,7 +1,7 @@
 """Bytes from a file or a pipe, buffered in memory of bounded size.
 
 A `Stream` yields bytes in order and can be peeked into, so that a format is recognised by its
-content even where seeking is impossible. A `StreamBuffer` is the part of a stream that is in
+content even if seeking is impossible. A `StreamBuffer` is the part of a stream that is in
 memory: records are found and read in place, and only an incomplete record at the end is moved.
 Memory does not depend on the size of the file.
 """
@@ -125,7 +125,7 @@ class StreamBuffer:
     """The part of a stream that is in memory: ``buffer[start:end]``.
 
     A caller moves `start` behind the bytes that it has processed. The buffer is never resized,
-    only replaced, so that views of it stay valid. It grows to at most `max_size` bytes. Where the
+    only replaced, so that views of it stay valid. It grows to at most `max_size` bytes. If the
     stream has windows, each piece that is read is in a window of its own.
     """
 

@@ -379,9 +379,9 @@ def _change_summary(
         known = [period.incidents for period in seen if period.incidents is not None]
         totals.append(language.number(sum(known)) if known else language.say("not captured"))
     return language.say(
-        "Incidents. %(before)s: %(first)s; %(after)s: %(second)s. A bar to the right of a point"
-        " ends at the number there would be if the flows that could not be read were like the"
-        " others.",
+        "Incidents. %(before)s: %(first)s; %(after)s: %(second)s. The bar to"
+        " the right of a point ends at the number that would result if"
+        " unreadable flows were like the others.",
         before=shown(names[0]),
         after=shown(names[1]),
         first=totals[0],

@@ -1,6 +1,6 @@
 """The picture of devices by weeks: which had incidents once, and which again and again.
 
-Each cell has its number beside its colour, where there is room for it.
+Each cell has its number next to its colour, if there is room for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -184,7 +184,7 @@ def _summary(values: Sequence[DeviceWeeks], language: Language) -> str:
     )
     if len(values) > MAX_DEVICES:
         text += " " + language.say(
-            "The picture has the first %(count)s, the table all.",
+            "The picture shows the first %(count)s, the table shows all.",
             count=language.number(MAX_DEVICES),
         )
     return text

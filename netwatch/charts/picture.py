@@ -106,7 +106,7 @@ DARK: Mapping[str, str] = {
     BEFORE_LINE: "#93a3b2",
     AFTER: "#6db3ea",
 }
-"""The dark colour in place of each light one."""
+"""The dark colour instead of each light one."""
 
 FONT_SIZE = 12
 """CSS pixels of all texts in a picture."""

@@ -207,7 +207,7 @@ class Renderer:
 
     def svg(self, picture: Picture, size: Size, used: Language, prefix: str = "") -> str:
         """A picture as SVG for a page; `prefix` tells it from others of the same name there. Raises
-        `NetwatchError` where it cannot be rendered."""
+        `NetwatchError` if it cannot be rendered."""
         request = _request(picture.specifications[size], used)
         name = f"{prefix}{picture.name}-{size}"
         return self._rendered(request, (name, picture.title, picture.summary))

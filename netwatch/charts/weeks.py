@@ -42,7 +42,7 @@ CATEGORIES = tuple(category for category, _, _ in _COLOURS)
 such that do not count."""
 
 ALWAYS = frozenset({"proved", "blocked", "embed", "lookup", "exempt"})
-"""The categories that tables have even where no incident is of them."""
+"""The categories that tables have even if no incident is of them."""
 
 MAX_MARKS = 12
 """Days that are marked; those of exemptions are left out first."""
@@ -220,7 +220,7 @@ def _bars(values: WeeklyIncidents, language: Language) -> list[dict[str, Any]]:
 
 
 def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> dict[str, Any]:
-    """The hatched days without a capture; those beside each other are one mark."""
+    """The hatched days without a capture; those next to each other are one mark."""
     rows = [
         {
             "from": iso(first),
@@ -263,7 +263,7 @@ def _no_capture(first: date, last: date, language: Language) -> str:
 
 
 def _marked(values: WeeklyIncidents, language: Language) -> list[tuple[BanDay, str]]:
-    """The days to mark with their labels, those of exemptions only where there is room."""
+    """The days to mark with their labels, those of exemptions only if there is room."""
     words = _event_words(language)
     counts = Counter(values.days)
     ranked = sorted(counts, key=lambda mark: (mark.event.startswith("exemption"), mark.day))

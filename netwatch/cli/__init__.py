@@ -12,7 +12,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from netwatch import __version__
 from netwatch.cli.printing import (
     escape_unencodable,
+    print_error,
     print_line,
     print_message,
     replace_closed_streams,
@@ -39,7 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     "demo": Command(
         "netwatch.cli.demo:add", "write sample captures into a new folder, and scan them"
     ),
-    "init": Command("netwatch.cli.init:add", "write a first configuration, by five questions"),
+    "init": Command("netwatch.cli.init:add", "write a first configuration from five questions"),
     "scan": Command(
         "netwatch.cli.captures:add_scan", "read captures and logs, and report violations of bans"
     ),
@@ -63,7 +64,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "policy": Command("netwatch.cli.policy:add", "check the configuration, explain verdicts"),
     "inventory": Command(
-        "netwatch.cli.inventory:add", "update the inventory from where devices are listed"
+        "netwatch.cli.inventory:add", "update the inventory from other registers of devices"
     ),
     "outputs": Command("netwatch.cli.outputs:add", "show, test and replay the delivery of alerts"),
     "store": Command("netwatch.cli.store:add", "stored results of captures: status, queries, SQL"),
@@ -83,7 +84,7 @@ COMMANDS: Mapping[str, Command] = {
         "netwatch.cli.console:add_audit", "show, verify and export who looked at what"
     ),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
-    "doctor": Command("netwatch.cli.doctor:add", "check this machine and all that is configured"),
+    "doctor": Command("netwatch.cli.doctor:add", "check this machine and the configuration"),
     "completion": Command(
         "netwatch.cli.completion:add", "print the completions for bash, zsh or fish"
     ),
@@ -175,33 +176,63 @@ def _terminal_width() -> int:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that reports an unknown argument with the usage of the command to which it was
-    given; argparse would print the usage of ``netwatch`` itself."""
+    """A parser that reports a mistake in one line, as all errors are, and names the command, option
+    or value that was probably meant."""
+
+    _arguments: Sequence[str] = ()
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse the arguments; the list of unknown ones is always empty."""
+        self._arguments = list(args or ())
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            self._refuse_unknown_option()
+            self.error(f"unexpected argument '{unknown[0]}'")
         return parsed, unknown
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Say which command was probably meant; argparse would list them all."""
-        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            from netwatch.core.user_yaml import did_you_mean
+    def _refuse_unknown_option(self) -> None:
+        """Report the first long option that this command does not have. A name may be cut short."""
+        known = self._option_string_actions
+        for word in self._arguments:
+            name, _, _ = word.partition("=")
+            if name == "--":
+                return
+            if name.startswith("--") and not any(each.startswith(name) for each in known):
+                self._fail(f"unknown option '{name}'", name, known)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Report a command or value that is none of the choices."""
+        if action.choices is None or value in action.choices:
+            return
+        if isinstance(action, argparse._SubParsersAction):
             # The parser of all commands knows only those that are wanted now.
             known = COMMANDS if self.prog == "netwatch" else action.choices
-            self.error(f"unknown command '{value}'{did_you_mean(value, known)}")
-        super()._check_value(action, value)
+            self._fail(f"unknown command '{value}'", str(value), known)
+        choices = [str(each) for each in action.choices]
+        name = "/".join(action.option_strings) or action.metavar or action.dest
+        self._fail(
+            f"{name}: expected one of {', '.join(choices)}, found '{value}'", str(value), choices
+        )
+
+    def _fail(self, message: str, word: str, known: Iterable[str]) -> NoReturn:
+        """Report a wrong word, with the known one that is most similar."""
+        from netwatch.core.user_yaml import did_you_mean
+
+        hint = did_you_mean(word, known)
+        self._exit(f"{message}{hint}" if hint else self._with_help(message))
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and exit with status 2."""
-        self.print_usage(sys.stderr)
-        print_message(f"{self.prog}: error: {message}")
-        print_message(f"Try '{self.prog} --help'.")
+        """Print the message, and exit with status 2."""
+        self._refuse_unknown_option()  # where argparse says first what is missing
+        self._exit(self._with_help(message.removeprefix("argument ")))
+
+    def _with_help(self, message: str) -> str:
+        return f"{message}; see '{self.prog} --help'"
+
+    def _exit(self, message: str) -> NoReturn:
+        print_error(message)
         self.exit(2)
 
 
@@ -240,10 +271,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except ConfigError as error:
         for problem in error.problems:
-            print_message(str(problem))
+            print_error(str(problem))
         return 2
     except NetwatchError as error:
-        print_message(f"netwatch: {error}")
+        print_error(str(error))
         return 1
     except BrokenPipeError:
         # The reader of the records has ended (`| head`), which is no error.
@@ -286,7 +317,7 @@ def build_parser(
     are `listed` are in the help, and their modules are not imported."""
     parser = CommandParser(
         prog="netwatch",
-        description="Detects in network traffic whether bans on apps are violated: who contacted"
+        description="Checks network traffic for violations of bans on apps: who contacted"
         " which app, when, and which traffic could not be read.",
         epilog=EXAMPLES,
         formatter_class=HelpFormatter,

@@ -96,7 +96,9 @@ def back_up(args: argparse.Namespace) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise NetwatchError(f"{folder} is not empty, and nothing in it is overwritten")
+            raise NetwatchError(
+                f"{folder}: is not empty, and nothing in it is overwritten; give another folder"
+            )
         folder.chmod(0o700)
         store = folder / STORE
         store.mkdir(mode=0o700)
@@ -130,7 +132,9 @@ def restore(args: argparse.Namespace) -> int:
     for each in others:
         place = Path(each.place)
         if place.exists() and _hash(place) != each.sha256:
-            raise NetwatchError(f"{place} is there already, and is another file")
+            raise NetwatchError(
+                f"{place}: is there already, and is another file; move it away first"
+            )
     # The configuration may say where the store is to be.
     for each in others:
         _bring_back(folder, each)
@@ -248,9 +252,11 @@ def _read_list(folder: Path) -> list[KeptFile]:
             for each in record["files"]
         ]
     except OSError as error:
-        raise NetwatchError(f"{folder} is no backup: {LIST}: {error.strerror}") from None
+        raise NetwatchError(
+            f"{folder}: expected a folder that netwatch backup wrote; {LIST}: {error.strerror}"
+        ) from None
     except (ValueError, KeyError, TypeError):
-        raise NetwatchError(f"{path} is not the list of a backup") from None
+        raise NetwatchError(f"{path}: is not the list of a backup") from None
     for each in kept:
         path_in = Path(each.kept)
         if path_in.is_absolute() or ".." in path_in.parts or each.mode & ~0o777:

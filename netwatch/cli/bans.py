@@ -73,7 +73,7 @@ def period_records(ban: Ban) -> list[dict[str, Any]]:
 
 def ban_record(ban: Ban, pack: Pack | None, configured: bool | None) -> dict[str, Any]:
     """All facts of a ban. The keys of its pack are None for a ban that is written out in a
-    configuration, and `configured` is None where no configuration was read."""
+    configuration, and `configured` is None if no configuration was read."""
     return {
         "id": ban.id,
         "authority": ban.authority,
@@ -151,7 +151,7 @@ def add(
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A ban with its pack; None for one that a configuration writes out. `configured` is None
-    where no configuration is given."""
+    if no configuration is given."""
 
     ban: Ban
     pack: Pack | None
@@ -252,7 +252,7 @@ def _wanted(row: _Row, app: str | None, jurisdiction: str | None) -> bool:
 
 
 def _unknown(args: argparse.Namespace, rows: Sequence[_Row]) -> str:
-    """What is wrong with the filter of a list without a ban; empty where there simply is none."""
+    """What is wrong with the filter of a list without a ban; empty if there simply is none."""
     code = (args.jurisdiction or "").upper()
     codes = {row.pack.jurisdiction.upper() for row in rows if row.pack}
     if code and not any(known == code or known.startswith(f"{code}-") for known in codes):

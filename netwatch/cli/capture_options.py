@@ -1,7 +1,7 @@
 """The options of ``netwatch scan`` and ``netwatch names``: of all captures, of archives
 (``--ledger`` and ``--cluster``), and of logs, which ``netwatch live`` has too.
 
-The table of log formats is imported only where an option names one.
+The table of log formats is imported only if an option names one.
 """
 
 import argparse
@@ -30,15 +30,15 @@ def add_archive_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ledger",
         metavar="URL",
-        help="keep the result of each capture in this folder or bucket (s3://…): a run that was"
-        " ended goes on, and later runs read only what is new or changed",
+        help="keep the result of each capture in this folder or bucket (s3://…): an"
+        " interrupted run resumes, and later runs read only what is new or changed",
     )
     group.add_argument(
         "--ledger-key",
         metavar="FILE",
         help="sign the results in the ledger with the key in this file, and trust earlier results"
         " signed with it (default: ledger.key in $STATE_DIRECTORY, or in netwatch below"
-        " $XDG_STATE_HOME or ~/.local/state; made if it is not there)",
+        " $XDG_STATE_HOME or ~/.local/state; created if missing)",
     )
     group.add_argument(
         "--cluster",
@@ -49,9 +49,7 @@ def add_archive_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cluster-ca", metavar="FILE", help="the authority of the certificates of the cluster"
     )
-    group.add_argument(
-        "--cluster-cert", metavar="FILE", help="the certificate that this process shows it"
-    )
+    group.add_argument("--cluster-cert", metavar="FILE", help="the certificate of this process")
     group.add_argument("--cluster-key", metavar="FILE", help="the key of this certificate")
 
 
@@ -90,22 +88,21 @@ def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool
         dest="log_format",
         metavar="FORMAT",
         type=_format,
-        help="read what is no capture as a log of this format, instead of recognising it"
+        help="read files that are no captures as logs of this format, instead of detecting it"
         " (dnsmasq, suricata-eve and others; a wrong name lists all)",
     )
     parser.add_argument(
         "--year",
         metavar="YEAR",
         type=_year,
-        help="the year of times in logs that have none (default: it follows from when the file was"
+        help="the year of log times without one (default: it follows from when the file was"
         " written)",
     )
     parser.add_argument(
         "--timezone",
         metavar="ZONE",
         type=_zone,
-        help="the time zone of times in logs that have none, as Europe/Brussels or +01:00 (default"
-        " UTC)",
+        help="the time zone of log times without one, as Europe/Brussels or +01:00 (default UTC)",
     )
     if not beside_captures:
         return
@@ -256,11 +253,15 @@ def _jobs(text: str) -> int:
     from netwatch.engine.jobs import MOST_WORKERS
 
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_WORKERS}")
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 1 to {MOST_WORKERS}, found {text!r}"
+        )
     return int(text)
 
 
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from 0 to 86400, found {text!r}"
+        )
     return int(text)

@@ -43,7 +43,7 @@ _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap --evidence proof/  also the packets that prove each incident
   zstd -dc big.pcap.zst | netwatch scan -      a pipe (compressed files are read directly, too)
   netwatch scan office.pcap --store            keep what was seen: query it, judge it again
-  netwatch scan captures/ --ledger done/       go on where a run ended, then read what is new
+  netwatch scan captures/ --ledger done/       resume a run, then read what is new
   netwatch scan office.pcap --fail-on violation || mail -s "TikTok" ciso@example.org
 
 {EXIT_STATUS}"""
@@ -238,7 +238,7 @@ def _found_in_archive(
     coverage: "Coverage | None",
     store: "RunStore | None",
 ) -> "Iterator[tuple[ScanResult, UnitCounts]]":
-    """The same with a ledger or a cluster, where there is no store."""
+    """The same with a ledger or a cluster, if there is no store."""
     from netwatch.cli import ledger
 
     with ledger.scan(args, captures, logs, config, statistics, coverage) as found:
@@ -273,7 +273,7 @@ def _written(
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
-    """The folder of evidence captures. Raises `NetwatchError` where it cannot be used, which
+    """The folder of evidence captures. Raises `NetwatchError` if it cannot be used, which
     is better known before the first capture is read."""
     if not args.evidence:
         return None

@@ -43,7 +43,7 @@ _COMPLETED: Mapping[str, Any] = {
     "IFACE": _INTERFACES,
     "USER": _USERS,
 }
-"""How an argument is completed, by its placeholder. Where that is a URL, a folder of the machine
+"""How an argument is completed, by its placeholder. If that is a URL, a folder of the machine
 is one too."""
 
 

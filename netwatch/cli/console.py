@@ -280,7 +280,7 @@ def _list_accounts(args: argparse.Namespace) -> int:
         rows = [(each.name, each.role, _time(each.created)) for each in found]
         print_columns([("NAME", "ROLE", "CREATED"), *rows])
     else:
-        print_message("netwatch: no account exists: netwatch users add NAME --role ROLE")
+        print_message("netwatch: no account exists; 'netwatch users add NAME --role ROLE' adds one")
     return 0
 
 
@@ -297,7 +297,7 @@ def _password(args: argparse.Namespace) -> str:
     if args.password_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        message = "expected --password-stdin where standard input is no terminal"
+        message = "expected --password-stdin, because standard input is not a terminal"
         raise ConfigError([Problem("netwatch users", 0, 0, message)])
     first = getpass.getpass(f"Password for {args.name}: ")
     if first != getpass.getpass("The same again: "):
@@ -343,7 +343,7 @@ def add_audit(
 
 def _row_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to 1,000,000")
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 1,000,000, found '{text}'")
     return int(text)
 
 

@@ -91,7 +91,7 @@ def copy_samples(folder: Path) -> None:
 
 
 def _shipped() -> Path:
-    """The folder of the samples: in a checkout it is beside the package."""
+    """The folder of the samples: in a checkout it is next to the package."""
     package = Path(__file__).parents[1]
     installed = package / "pcaps"
     return installed if installed.is_dir() else package.parent / "pcaps"

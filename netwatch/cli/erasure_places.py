@@ -86,7 +86,7 @@ PLACES = (
         "who resolved a pseudonym, and why",
         "catalogue",
         "erased",
-        "the person's pseudonyms and the reasons are removed; that somebody asked, and when, stays",
+        "the person's pseudonyms and the reasons are removed; that someone asked, and when, stays",
         ("journal",),
         ("journal",),
     ),

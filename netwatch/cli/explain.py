@@ -47,7 +47,7 @@ def subject_lines(incident: Explanation, config: Config, code: str) -> Iterator[
 def packet_lines(incident: Explanation, capture: str | None) -> Iterator[str]:
     """The packets that prove an incident: those of its evidence capture, which may be `capture`,
     else those that its evidence names in the captures that were scanned. Raises `NetwatchError`
-    where there are neither."""
+    if there are neither."""
     from netwatch.verify.evidence_file import claims_of, read_evidence_file
     from netwatch.verify.show import Named, capture_lines, evidence_lines
 

@@ -33,7 +33,7 @@ _TITLES = {
 
 
 class Traffic:
-    """Reads traffic as a configuration says. `is_incomplete` is true where some could not be
+    """Reads traffic as a configuration says. `is_incomplete` is true if some could not be
     read."""
 
     def __init__(self, config: Config) -> None:

@@ -35,9 +35,9 @@ A file is a configuration: it has only keys that can be published (networks, dev
 exemptions, signatures, search_suffixes, sinkholes, incidents, retention), and the files that it
 names are below its folder. A folder with apps/ and bans/ is a set. Both are examined first, as
 'policy check' and 'signatures lint' do. A set that would have accused more devices of the last 30
-days of the centre's store than 'updates: ask_above' says (default 20) is held back, and nothing is
-published. The running centre sends what was published; 'netwatch
-fleet status' shows which sensors have applied it, and why one has not.
+days of the centre's store than 'updates: ask_above' allows (default 20) is held back, and
+nothing is published. The running centre sends what was published; 'netwatch fleet status' shows
+which sensors have applied it, and why one has not.
 
 exit status: 0 done; 1 a set is held back, or a file could not be read or written; 2 usage or
 configuration error, or what was to be published has problems, each shown as file:line: problem
@@ -128,7 +128,7 @@ def publish(args: argparse.Namespace) -> int:
 
 def _is_held_back(args: argparse.Namespace, config: "Config", files: Mapping[str, bytes]) -> bool:
     """Whether a set would have accused many devices that the store of the centre knows, which is
-    said. Raises `SetError` where the store cannot be asked."""
+    said. Raises `SetError` if the store cannot be asked."""
     from netwatch.core.private_files import PrivateFolder
     from netwatch.updates.options import ASK_ABOVE
     from netwatch.updates.update import DAYS, weigh

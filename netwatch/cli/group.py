@@ -104,12 +104,14 @@ def days(text: str) -> timedelta:
     """A number of days, like ``90d``."""
     match = re.fullmatch(r"([1-9]\d{0,3})d", text)
     if not match or int(match[1]) > MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1d to {MAX_DAYS}d")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of days from 1d to {MAX_DAYS}d, found {text!r}"
+        )
     return timedelta(days=int(match[1]))
 
 
 def release(text: str) -> str:
     """A release of netwatch, like ``1.2.0``."""
     if not re.fullmatch(r"\d{1,6}\.\d{1,6}(\.\d{1,6})?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a release like 1.2.0")
+        raise argparse.ArgumentTypeError(f"expected a release like 1.2.0, found {text!r}")
     return text

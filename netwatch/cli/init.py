@@ -218,7 +218,7 @@ class _Interview:
 
     def answers(self) -> Answers:
         """All answers. Raises `ConfigError` for an option that is wrong, or an answer that nobody
-        can be asked for again, and `EOFError` where there is none."""
+        can be asked for again, and `EOFError` if there is none."""
         args = self._args
         if self._asks and self._is_terminal:
             print_message("Five questions; Enter accepts the answer in brackets. Ctrl-D ends.")
@@ -290,7 +290,7 @@ class _Interview:
 
 
 def look(source: str, seconds: int) -> SiteSurvey:
-    """What captures, or an interface for so long, show of a site. Raises `NetwatchError` where
+    """What captures, or an interface for so long, show of a site. Raises `NetwatchError` if
     nothing can be read."""
     survey = SiteSurvey()
     if not Path(source).exists() and _is_interface(source):
@@ -400,5 +400,7 @@ def _wrong(text: str) -> ConfigError:
 
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds from 1 to 3600, found {text!r}"
+        )
     return int(text)

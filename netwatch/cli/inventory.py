@@ -36,7 +36,7 @@ def add(
         groups,
         parents,
         "inventory",
-        help="update the inventory from where devices are listed",
+        help="update the inventory from other registers of devices",
         description="The inventory of devices, from NetBox, a directory or an asset register.",
         epilog=_EPILOG,
     )
@@ -47,7 +47,7 @@ def add(
     parser.add_argument(
         "--force",
         action="store_true",
-        help="accept that fewer than half of the devices are left, or none",
+        help="accept a result with fewer than half of the devices, or none",
     )
 
 
@@ -57,7 +57,7 @@ def _refresh(args: argparse.Namespace) -> int:
 
     options = config.load_refresh(args.config)
     if options is None:
-        message = "expected 'devices: sources', where the inventory is refreshed from; found none"
+        message = "expected 'devices: sources', from which the inventory is refreshed; found none"
         raise ConfigError([Problem(args.config or "the configuration", 0, 0, message)])
     result = refresh(options, time_ns(), force=args.force, dry_run=args.dry_run)
     if args.format == "jsonl":

@@ -57,21 +57,24 @@ def add(
     )
     status = group.command("status", _status, "show what is done, missing and failed, by run")
     status.add_argument("ledger", metavar="URL", help="the folder or URL of the ledger")
-    prune = group.command("prune", _prune, "delete what no run of late needs", table=False)
+    prune = group.command("prune", _prune, "delete results that no recent run needs", table=False)
     prune.add_argument("ledger", metavar="URL", help="the folder or URL of the ledger")
     prune.add_argument(
         "--days",
         metavar="N",
         type=_days,
         default=PRUNE_DAYS,
-        help=f"keep what runs of the last N days named (default {PRUNE_DAYS}), and the last run",
+        help=f"keep results that runs of the last N days used (default {PRUNE_DAYS}), and those of"
+        " the last run",
     )
     prune.add_argument("--dry-run", action="store_true", help="only show what would be deleted")
 
 
 def _days(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 36_500:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 to 36500")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of days from 0 to 36500, found {text!r}"
+        )
     return int(text)
 
 
@@ -82,7 +85,9 @@ def _status(args: argparse.Namespace) -> int:
     storage = open_storage(args.ledger)
     found = status(storage)
     if not (found.plans or found.results):
-        raise NetwatchError(f"{storage.shown}: there is no ledger; `scan --ledger` makes one")
+        raise NetwatchError(
+            f"{storage.shown}: there is no ledger; 'netwatch scan --ledger' creates one"
+        )
     if args.format == "jsonl":
         for plan in found.plans:
             print_record({"record": "plan"} | asdict(plan) | {"began": _time(plan.began)})
@@ -108,7 +113,7 @@ def _print(found: "LedgerStatus", shown: str) -> None:
     orphaned = f"{found.orphaned:,}, {quantity(found.orphaned_bytes, 'byte')}, named by no run"
     print_line(f"{'orphaned':<10} {orphaned}")
     left = f"{found.leftovers:,}, {quantity(found.leftover_bytes, 'byte')}"
-    print_line(f"{'runs':<10} {left}, of runs that go on or were killed")
+    print_line(f"{'runs':<10} {left}, of runs in progress or killed")
     if found.foreign:
         print_line(f"{'foreign':<10} {quantity(found.foreign, 'object')} that are no part of it")
     for plan in found.plans[:1]:

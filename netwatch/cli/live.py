@@ -187,7 +187,9 @@ def _listen_address(text: str) -> tuple[str, int]:
 def _number(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+            raise argparse.ArgumentTypeError(
+                f"expected a number from {least} to {most}, found {text!r}"
+            )
         return int(text)
 
     return number
@@ -269,7 +271,7 @@ def _sources(args: argparse.Namespace, source: str) -> tuple[str, ...]:
     if args.paths or args.log_format or args.year or args.timezone:
         args.mistake("PATH, --as, --year and --timezone need --source logs or flows")
     if not args.interface:
-        args.mistake("-i is required: the interfaces to capture on")
+        args.mistake("expected -i IFACE, the interfaces to capture on")
     return tuple(args.interface)
 
 

@@ -87,7 +87,7 @@ def _selected(
             message = f"expected an output of the configuration, found '{name}'{known}"
             raise ConfigError([Problem("netwatch outputs", 0, 0, message)])
     if not outputs:
-        raise NetwatchError("the configuration has no outputs")
+        raise NetwatchError("the configuration has no outputs; add some under 'outputs'")
     selected = [output for output in outputs if not args.names or output.name in args.names]
     return selected, outbox_options
 
@@ -261,11 +261,11 @@ def _replay_output(name: str, outbox: OutboxDatabase, options: OutboxOptions) ->
     if unreadable:
         path = dead_letters.path_of(options.folder, name).with_suffix(".unread")
         lines = quantity(unreadable, "line")
-        print_message(f"{name}: {lines} could not be read, see {path}")
+        print_message(f"netwatch: {name}: {lines} could not be read, see {path}")
 
 
 def _report_replayed(name: str, count: int) -> None:
-    print_message(f"{name}: {quantity(count, 'alert')} put into the outbox again")
+    print_message(f"netwatch: {name}: {quantity(count, 'alert')} put into the outbox again")
 
 
 _OPEN_TIMEOUT = 3.0

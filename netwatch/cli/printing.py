@@ -8,6 +8,7 @@ the secrets of URLs are taken out of it.
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -37,7 +38,7 @@ def _shown(text: str) -> str:
 class Lines:
     """Prints many lines of a result, in batches: a call for each line takes longer than to find
     out what is in it. On a terminal each line is printed at once. It is a context, at whose end
-    the lines that are left are printed, also where the user interrupts it."""
+    the lines that are left are printed, also if the user interrupts it."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -91,9 +92,17 @@ def print_record(record: Mapping[str, Any]) -> None:
 
 
 def print_message(text: str) -> None:
-    """Print one line on standard error. Nothing fails where that was closed."""
+    """Print one line on standard error. Nothing fails if that was closed."""
     with contextlib.suppress(OSError):
         print(_shown(text), file=sys.stderr)
+
+
+def print_error(text: str) -> None:
+    """Print an error on standard error, in the form of all: ``netwatch: PLACE: what is wrong; what
+    to do``. The place is a file with its line, an option or a command, if there is one."""
+    if command := re.match(r"netwatch (?=[a-z]+(?: [a-z]+)*: )|netwatch: ", text):
+        text = text[command.end() :]
+    print_message(f"netwatch: {text}")
 
 
 def ask(prompt: str) -> str:
@@ -104,7 +113,7 @@ def ask(prompt: str) -> str:
 
 
 def replace_closed_streams() -> None:
-    """Open the null device in place of standard input, output and error where they were closed, so
+    """Open the null device instead of standard input, output and error where they were closed, so
     that no file or socket gets their descriptors. What is printed on standard error is discarded
     then. `sys.stdout` stays None, because records must not be discarded without a word."""
     for descriptor in range(3):

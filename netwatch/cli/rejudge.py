@@ -148,12 +148,14 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2023-03-20") from None
+        raise argparse.ArgumentTypeError(
+            f"expected a day like 2023-03-20, found {text!r}"
+        ) from None
 
 
 def _jobs(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 256")
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to 256, found {text!r}")
     return int(text)
 
 
@@ -329,7 +331,7 @@ def _report_recording(again: "Again") -> None:
     if recording.partial:
         print_message(
             f"netwatch: {quantity(recording.partial, 'run')} recorded as judged only in part: not"
-            " all that was seen is in the store (a capture that goes on or was stored in part, an"
+            " all that was seen is in the store (a capture in progress or stored in part, an"
             " erased device, or retention)"
         )
     if again.unrecorded:

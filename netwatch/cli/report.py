@@ -1,4 +1,5 @@
-"""``netwatch report``: was a ban kept? The period report as HTML, PDF and JSON, signed on wish."""
+"""``netwatch report``: was a ban complied with? The period report as HTML, PDF and JSON, signed on
+wish."""
 
 import argparse
 import getpass
@@ -82,7 +83,7 @@ def add(
         "--max-unnamed",
         metavar="PERCENT",
         type=_percent,
-        help="the greatest share of flows without a readable name with which a ban can count"
+        help="the largest share of flows without a readable name at which a ban can count"
         " as complied with (default 5)",
     )
     parser.add_argument("--sign", metavar="KEY", help="sign the files with this key")
@@ -99,7 +100,9 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a day like 2023-03-01") from None
+        raise argparse.ArgumentTypeError(
+            f"expected a day like 2023-03-01, found '{text}'"
+        ) from None
 
 
 def _percent(text: str) -> float:
@@ -108,7 +111,7 @@ def _percent(text: str) -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found <= 100:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a percentage from 0 to 100")
+        raise argparse.ArgumentTypeError(f"expected a percentage from 0 to 100, found '{text}'")
     return found / 100
 
 

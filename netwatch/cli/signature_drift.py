@@ -1,4 +1,4 @@
-"""``netwatch signatures drift``: the catalogue beside public lists.
+"""``netwatch signatures drift``: the catalogue next to public lists.
 
 Differences go to standard output, what was read of each list to standard error.
 """
@@ -75,7 +75,9 @@ def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:
 
 def _limit(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of differences, 0 or more")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of differences, 0 or more, found {text!r}"
+        )
     return int(text)
 
 

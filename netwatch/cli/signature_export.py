@@ -2,7 +2,7 @@
 
 The file goes to standard output or to ``-o FILE``. What a format cannot say, and what it stops of
 others, goes to standard error. With ``--preview`` the report on traffic that was seen goes to
-standard output in place of the file.
+standard output instead of the file.
 """
 
 import argparse
@@ -31,8 +31,8 @@ _EPILOG = """examples:
   netwatch signatures export --as rpz --ban our-rule --preview yesterday.pcap
   netwatch signatures export --as nftables --ban our-rule --addresses yesterday.pcap
 
-The same rules, ban and day give the same file. The day is --date, or else the
-environment variable SOURCE_DATE_EPOCH, or else today.
+The same rules, ban and day give the same file. The day is --date, otherwise the environment
+variable SOURCE_DATE_EPOCH, otherwise today.
 
 exit status: 0 done; 1 traffic could not be read, or a file not written; 2 usage or configuration
 error
@@ -71,12 +71,12 @@ def add(group: Group) -> None:
         type=_roles,
         default=("exclusive",),
         help="the roles of names, with commas: exclusive, vendor, embed, cdn (default exclusive);"
-        " others than exclusive stop more than the apps",
+        " roles other than exclusive block more than the apps",
     )
     parser.add_argument(
         "--spare-others",
         action="store_true",
-        help="let names of other roles and apps pass that are below a domain of the file, where the"
+        help="let names of other roles and apps below a domain of the file pass, if the"
         " format supports it",
     )
     parser.add_argument(
@@ -86,7 +86,7 @@ def add(group: Group) -> None:
         help="write the file to FILE, which is replaced only when all is written",
     )
     parser.add_argument(
-        "--date", metavar="DAY", type=_day, help="the day that the file has, as YYYY-MM-DD"
+        "--date", metavar="DAY", type=_day, help="the date in the file, as YYYY-MM-DD"
     )
     parser.add_argument(
         "--preview",
@@ -183,7 +183,7 @@ def _signatures(config: "Config") -> str:
 
 
 def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
-    """The ban of ``--ban``, first of those of the configuration; without it none where apps are
+    """The ban of ``--ban``, first of those of the configuration; without it none if apps are
     named, else the only one of the configuration."""
     configured = {ban.id: ban for ban in config.policy.bans}
     if args.ban is None:

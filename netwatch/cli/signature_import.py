@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.cli.group import Group
-from netwatch.cli.printing import print_line, print_message
+from netwatch.cli.printing import print_error, print_line, print_message
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.names import NameList
 from netwatch.core.system.files import O_CLOEXEC
@@ -62,7 +62,7 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
         dest="list_format",
         choices=tuple(LIST_FORMATS),
         metavar="FORMAT",
-        help=f"the format of the list, if not its content decides: {', '.join(LIST_FORMATS)}",
+        help=f"the format of the list (default: by its content): {', '.join(LIST_FORMATS)}",
     )
 
 
@@ -79,7 +79,7 @@ def source_tag(given: str | None, path: str) -> str:
 
 def read_given(path: str, list_format: str | None, bounds: Bounds = COMPARED) -> NameList:
     """The list in a file, or on standard input for ``-``, within `bounds`. Raises
-    `ConfigError` where it cannot be read."""
+    `ConfigError` if it cannot be read."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
         message = "a URL is not fetched: expected a file that was downloaded from it"
         raise ConfigError([Problem(path, 0, 0, message)])
@@ -115,7 +115,7 @@ def describe_list(listing: NameList, patterns: int) -> None:
 def print_problems(problems: Iterable[Problem]) -> None:
     """Print mistakes on standard error."""
     for problem in problems:
-        print_message(str(problem))
+        print_error(str(problem))
 
 
 def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:
@@ -237,5 +237,5 @@ def _write_new(path: str, text: str) -> None:
 
 
 def _exists(path: str) -> ConfigError:
-    message = "exists, and is not overwritten: expected a path where there is no file"
+    message = "exists already and is not overwritten; give another path"
     return ConfigError([Problem(path, 0, 0, message)])

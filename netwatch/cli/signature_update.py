@@ -85,7 +85,7 @@ def add(group: Group) -> None:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="install also a set from which --rollback returned",
+        help="install even a set that was rolled back",
     )
     parser.add_argument(
         "--yes",

@@ -18,7 +18,14 @@ from netwatch.cli import (
     signature_update,
 )
 from netwatch.cli.group import Group
-from netwatch.cli.printing import Lines, print_columns, print_line, print_message, print_record
+from netwatch.cli.printing import (
+    Lines,
+    print_columns,
+    print_error,
+    print_line,
+    print_message,
+    print_record,
+)
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.core.text import quantity
@@ -190,7 +197,7 @@ def _match(args: argparse.Namespace) -> int:
                 for line in _match_lines(record):
                     lines.line(line)
     for problem in problems:
-        print_message(str(problem))
+        print_error(str(problem))
     return 2 if problems else 1 if unmatched else 0
 
 
@@ -212,7 +219,7 @@ def _match_lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:
-    """The names of the command line, with those of standard input in place of ``-``. Lines that are
+    """The names of the command line, with those of standard input instead of ``-``. Lines that are
     too long are noted."""
     for word in words:
         if word == "-":

@@ -56,7 +56,7 @@ to the store, nothing is erased.
 
 exit status:
   0  nothing of the person is left
-  1  no data was found for the device: check how it is spelt, and in which store you are; or
+  1  no data was found for the device: check its spelling, and the store; or
      something could not be erased now, and is named; or nothing was, because a run writes to the
      store
 """
@@ -116,7 +116,7 @@ def add_identify(group: Group) -> None:
     )
     add_store_option(parser)
     parser.add_argument("pseudonym", metavar="PSEUDONYM", help="a pseudonym of an alert")
-    parser.add_argument("--reason", metavar="TEXT", required=True, help="why it has to be known")
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why you need to know")
 
 
 def add_key(group: Group) -> None:
@@ -130,7 +130,9 @@ def _end_of_day(text: str) -> float:
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a day like 2024-03-01") from None
+        raise argparse.ArgumentTypeError(
+            f"expected a day like 2024-03-01, found '{text}'"
+        ) from None
     return (day + timedelta(days=1)).timestamp()
 
 
@@ -158,8 +160,8 @@ def _prune(args: argparse.Namespace) -> int:
     options = store_options(args)
     retention = configuration.load(args.config).retention
     if retention is None:
-        raise ConfigError([Problem("netwatch store prune", 0, 0, "the configuration has no"
-                                   " 'retention', so everything is kept for ever")])  # fmt: skip
+        missing = "the configuration has no 'retention', so nothing is ever deleted; add it"
+        raise ConfigError([Problem("netwatch store prune", 0, 0, missing)])
     now = args.now if args.now is not None else time.time()
     with open_catalogue(options) as catalogue:
         pruning = Pruning(_facts(catalogue, options.path), retention, now)
@@ -232,10 +234,10 @@ def _erase(args: argparse.Namespace) -> int:
 
 
 def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
-    """Ask once, on a terminal. Raises `ConfigError` where there is none."""
+    """Ask once, on a terminal. Raises `ConfigError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError([Problem("netwatch store erase", 0, 0, "cannot ask where there is no"
-                                   " terminal: expected --yes")])  # fmt: skip
+        missing = "cannot ask without a terminal: expected --yes"
+        raise ConfigError([Problem("netwatch store erase", 0, 0, missing)])
     counts = erasure.count()
     for note in resolved.notes:
         print_message(note)
@@ -299,7 +301,7 @@ def _erase_temporary(options: "StoreOptions", left: list[str]) -> int:
     home = home_of(options.path)
     if home is not None:
         left += [
-            f"{path}: temporary files of a run that goes on may name the device; they are removed"
+            f"{path}: temporary files of a run in progress may name the device; they are removed"
             " when it ends"
             for path in in_use(home)
         ]
@@ -373,8 +375,8 @@ def _identify(args: argparse.Namespace) -> int:
     options = store_options(args)
     config = configuration.load(args.config)
     if config.privacy is None:
-        raise ConfigError([Problem("netwatch store identify", 0, 0, "the configuration has no"
-                                   " 'privacy' with the key of the pseudonym")])  # fmt: skip
+        missing = "the configuration has no 'privacy' with the key of the pseudonym; add it"
+        raise ConfigError([Problem("netwatch store identify", 0, 0, missing)])
     if not args.reason.strip():
         raise ConfigError([Problem("netwatch store identify", 0, 0, "--reason: expected a text,"
                                    " found nothing")])  # fmt: skip

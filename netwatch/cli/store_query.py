@@ -51,12 +51,14 @@ def add_query(group: Group) -> None:
     """Add the subcommand."""
     from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 
-    help_ = "print the incidents, cases, observations, flows or coverage that are kept"
+    help_ = "print the incidents, cases, observations, flows or coverage of the store"
     parser = group.command("query", query, help_, _EPILOG, table=False)
     parser.add_argument("records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS))
     add_store_option(parser)
-    parser.add_argument("--since", metavar="TIME", help="what was seen from then on")
-    parser.add_argument("--until", metavar="TIME", help="what was seen before; a day is included")
+    parser.add_argument("--since", metavar="TIME", help="only what was seen since then")
+    parser.add_argument(
+        "--until", metavar="TIME", help="only what was seen before; a day is included"
+    )
     repeated = (
         ("app", "ID", "an app, vendor:… or category:…; of observations and flows those with"
                       " names that the configured signatures attribute to it"),
@@ -91,7 +93,7 @@ def add_query(group: Group) -> None:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) < 1 << 62:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, found {text!r}")
     return int(text)
 
 
@@ -199,7 +201,7 @@ def _entries(config: "Config", word: str) -> list[Any]:
 
 
 def _refuse_unknown(catalogue: "Catalogue", config: "Config", wanted: "Filter") -> None:
-    """Raise `ConfigError` where a filter names what neither configuration nor store knows."""
+    """Raise `ConfigError` if a filter names what neither configuration nor store knows."""
     from netwatch.core.user_yaml import Problems, did_you_mean
     from netwatch.store import queries
 
@@ -355,7 +357,7 @@ def _write_coverage(
                 stream.write("{} to {}\n".format(*_period(first, last)))
                 report = read_report(json.loads(text))
                 if not is_whole:
-                    # These are of no network.
+                    # These belong to no network.
                     report = replace(report, outside=FlowCounts({}), missed={}, unreadable={},
                                      without_verdict={})  # fmt: skip
                 FORMATS["table"].writer(stream).coverage(report, True)

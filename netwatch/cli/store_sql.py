@@ -62,7 +62,9 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0
     if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 86400")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds up to 86400, found {text!r}"
+        )
     return seconds
 
 

@@ -157,7 +157,7 @@ def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
 
 
 def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
-    """What else the store does not have, where there is anything."""
+    """What else the store does not have, if there is anything."""
     lines = []
     for kind, name in (
         ("skipped", "skipped packets"),
@@ -280,9 +280,9 @@ def _upgrade(args: argparse.Namespace) -> int:
 
 
 def _is_confirmed() -> bool:
-    """Ask once, on a terminal. Raises `ConfigError` where there is none."""
+    """Ask once, on a terminal. Raises `ConfigError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError([Problem("netwatch store upgrade", 0, 0, "cannot ask where there is no"
-                                   " terminal: 'netwatch store upgrade --yes'")])  # fmt: skip
+        missing = "cannot ask without a terminal; run 'netwatch store upgrade --yes'"
+        raise ConfigError([Problem("netwatch store upgrade", 0, 0, missing)])
     print_message("Upgrade? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

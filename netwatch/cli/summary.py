@@ -54,7 +54,7 @@ class IncidentCounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run of `seconds` read and found. Where a part is None, the run did not have it.
+    """What a run of `seconds` read and found. If a part is None, the run did not have it.
     `judged` are the incidents by kind and outcome, `restored` those by verdict that an earlier run
     had reported and left open, `units` those of an archive. With `of_logs` nothing but logs was to
     be read. `notes_shown` says that the notes on the configuration were shown before."""
@@ -224,7 +224,7 @@ def _kinds(judged: Mapping[Judgement, int]) -> str:
 
 def _coverage(report: CoverageReport) -> Iterator[str]:
     """The flows by whether their name could be read, then the packets that are not part of
-    any flow. Where many could not be read, the share of named flows says so."""
+    any flow. If many could not be read, the share of named flows says so."""
     total = report.total
     share = f"{total.percent} %"
     if report.unreadable_percent:

@@ -58,7 +58,7 @@ def warn_interpreted(args: argparse.Namespace) -> None:
 def output(path: str | None) -> Iterator[TextIO]:
     """Standard output, or the file `path`. An existing file is replaced only when the context
     ends without an error, and keeps its permissions; pipes and devices are written directly.
-    Raises `NetwatchError` where the file cannot be written."""
+    Raises `NetwatchError` if the file cannot be written."""
     if path is None:
         with _standard_output() as stream:
             yield stream
@@ -143,7 +143,7 @@ class _NamedFile(io.FileIO):
         self._failed = False
 
     def write(self, data: "ReadableBuffer") -> int:
-        """Write bytes. Raises `NetwatchError`, and `BrokenPipeError` where the reader has gone."""
+        """Write bytes. Raises `NetwatchError`, and `BrokenPipeError` if the reader has gone."""
         if self._failed:
             return len(memoryview(data))
         try:
@@ -160,7 +160,7 @@ class _NamedFile(io.FileIO):
 def progress(
     args: argparse.Namespace, captures: Sequence[Sequence[CaptureFile]]
 ) -> Iterator[Progress | None]:
-    """Shows a progress bar with bytes, packets, rate and time left. None where it is not shown:
+    """Shows a progress bar with bytes, packets, rate and time left. None if it is not shown:
     without a terminal, with ``--quiet``, and with several jobs."""
     if args.quiet or not sys.stderr.isatty() or args.jobs > 1:
         yield None
@@ -206,7 +206,7 @@ def _size(found: CaptureFile) -> int | None:
 @contextlib.contextmanager
 def observation_writer(args: argparse.Namespace, command: str) -> Iterator["ObservationWriter"]:
     """A writer to the output in the format that was asked for, for `command`. Raises
-    `ConfigError` where that needs an extra that is not installed, or is no text and goes to a
+    `ConfigError` if that needs an extra that is not installed, or is no text and goes to a
     terminal."""
     from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 

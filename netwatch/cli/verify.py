@@ -1,4 +1,4 @@
-"""``netwatch verify``: evidence captures read anew by scapy and dpkt."""
+"""``netwatch verify``: evidence captures read again by scapy and dpkt."""
 
 import argparse
 import json
@@ -126,7 +126,7 @@ def _files(paths: Sequence[str]) -> Iterator[Path]:
 
 
 def _finder(args: argparse.Namespace) -> _Find | None:
-    """How the alert of an incident is found by its id; None where captures are compared with
+    """How the alert of an incident is found by its id; None if captures are compared with
     themselves alone. Raises `ConfigError` and `NetwatchError`."""
     if args.alerts:
         return _alerts(args.alerts).get

@@ -108,7 +108,7 @@ class _Done(Generic[R]):
 
 class DaskWorkers:
     """The workers of the cluster at `address`; `count` is the number that is started for ``local``.
-    Raises `ConfigError` and `NetwatchError` where the cluster cannot be used."""
+    Raises `ConfigError` and `NetwatchError` if the cluster cannot be used."""
 
     def __init__(self, config: Config, address: str, count: int, tls: TlsFiles) -> None:
         self._address = address
@@ -125,7 +125,7 @@ class DaskWorkers:
 
     @property
     def dashboard(self) -> str | None:
-        """The address of Dask's dashboard; None where what it needs is not installed."""
+        """The address of Dask's dashboard; None if what it needs is not installed."""
         if importlib.util.find_spec("bokeh") is None:
             return None
         link: str = self._client.dashboard_link
@@ -176,7 +176,7 @@ class DaskWorkers:
                     yield task, Lost()
 
     def _configuration(self) -> "Future[Config]":
-        """The task that gives the configuration. It is made anew where it was blamed for the death
+        """The task that gives the configuration. It is made again where it was blamed for the death
         of workers: they died before they could say that it was done."""
         if self._config is None or self._config.status == "error":
             key = f"netwatch-configuration-{secrets.token_hex(6)}"
@@ -226,8 +226,8 @@ class DaskWorkers:
 
     def _has_gone(self) -> NetwatchError:
         return NetwatchError(
-            f"the scheduler at {self._address} has gone; run the same command again, and it goes on"
-            " with what the ledger has"
+            f"the scheduler at {self._address} has gone; run the same command again, and it resumes"
+            " from the ledger"
         )
 
     def close(self) -> None:

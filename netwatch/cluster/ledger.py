@@ -260,8 +260,8 @@ class PlanStatus:
 @dataclass(frozen=True, slots=True)
 class LedgerStatus:
     """What a ledger has. `plans` are in order, the newest first; `orphaned` results are named by
-    no plan, `leftovers` are objects of runs that were killed, `foreign` ones are of nothing that
-    netwatch knows."""
+    no plan, `leftovers` are objects of runs that were killed, netwatch does not know what `foreign`
+    ones are."""
 
     plans: tuple[PlanStatus, ...]
     results: int
@@ -354,7 +354,7 @@ def _look(storage: Storage) -> _Found:
 
 
 def _read_plan(storage: Storage, name: str) -> tuple[str, dict[str, object], list[Row]] | None:
-    """A plan; None where it is damaged."""
+    """A plan; None if it is damaged."""
     try:
         content = loads(storage.read(name))
         if content["schema"] != PLAN_SCHEMA:

@@ -273,7 +273,7 @@ class HashedStream:
 
 
 class LineWriter:
-    """Writes JSON lines as one zstd frame to a stream, and nothing where there is no line."""
+    """Writes JSON lines as one zstd frame to a stream, and nothing if there is no line."""
 
     def __init__(self, stream: HashedStream) -> None:
         self._stream: Any = stream  # Of a file, a compressor needs `write` alone.
@@ -332,7 +332,7 @@ def _blocks(storage: Storage, name: str, start: int, end: int, digest: str) -> I
 
 
 def _decompressed(blocks: Iterable[bytes], limit: int | None) -> Iterator[bytes]:
-    """The content of a frame, piece by piece. Raises `ValueError` where it is cut or longer than
+    """The content of a frame, piece by piece. Raises `ValueError` if it is cut or longer than
     `limit` bytes, and `zstandard.ZstdError`."""
     total = 0
     frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()

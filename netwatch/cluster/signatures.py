@@ -5,8 +5,8 @@ key of the run, came through. The process that began the run signs these digests
 the name of the object that has them) and writes them into the ledger:
 ``signatures/DIGEST/RUN-N.json``, a line with the signature and a JSON object of digests by the id
 of the unit. DIGEST stands for what judged them, as in the names of results. A later run takes those
-results whose signatures are of the same key. All others are judged again: who may write to the
-ledger, and who was a worker of an earlier run, can delay a run and cannot alter what it says.
+results whose signatures were made with the same key. All others are judged again: who may write to
+the ledger, and who was a worker of an earlier run, can delay a run and cannot alter what it says.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ class LedgerKey:
 
 
 def _make(place: Path) -> None:
-    """Make the key of a user who has none. Raises `NetwatchError` and `OSError`."""
+    """Make a key for a user without one. Raises `NetwatchError` and `OSError`."""
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         write_new_key(place)
@@ -143,7 +143,7 @@ class Signatures:
             self.write(run)
 
     def write(self, run: str) -> None:
-        """Write what was added since the last call; all as one object where there are many."""
+        """Write what was added since the last call; all as one object if there are many."""
         if not self._waiting:
             return
         self._all |= self._waiting

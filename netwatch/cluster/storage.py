@@ -51,7 +51,7 @@ class MissingError(StorageError):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object: its name, its size in bytes, and when it was written (s since the epoch, 0 where
+    """An object: its name, its size in bytes, and when it was written (s since the epoch, 0 if
     nobody says)."""
 
     name: str
@@ -83,7 +83,7 @@ class Storage(Protocol):
 
 
 def open_storage(url: str) -> Storage:
-    """The storage at a path or URL. Raises `ConfigError` where it is none."""
+    """The storage at a path or URL. Raises `ConfigError` if it is none."""
     if not is_url(url):
         return Folder(url)
     local = local_path(url)
@@ -170,7 +170,7 @@ class Bucket:
         self._url = url.rstrip("/")
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process opens it anew: connections and threads cannot be sent.
+        # Another process opens it again: connections and threads cannot be sent.
         return {"shown": self.shown, "_url": self._url}
 
     @cached_property

@@ -190,7 +190,7 @@ class UnitTask:
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """The result of a unit, None where there is none for the reason `error`; whether it `is_kept`
+    """The result of a unit, None if there is none for the reason `error`; whether it `is_kept`
     for later runs."""
 
     written: Written | None
@@ -210,7 +210,7 @@ class FoldTask:
 
 @dataclass(frozen=True, slots=True)
 class FoldDone:
-    """The fold, and how many incidents it has. Where a result is `damaged`, there is no fold; these
+    """The fold, and how many incidents it has. If a result is `damaged`, there is no fold; these
     are the names of such results."""
 
     written: Written | None = None

@@ -75,7 +75,7 @@ class Workers(Protocol):
     def run(
         self, function: Function[T, R], tasks: Iterable[T]
     ) -> Iterator[tuple[T, R | Lost | Failed]]:
-        """Each task with its outcome, in the order in which they end. Raises `NetwatchError` where
+        """Each task with its outcome, in the order in which they end. Raises `NetwatchError` if
         a task does, which ends the run."""
         ...
 

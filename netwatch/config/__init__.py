@@ -140,7 +140,7 @@ class Config:
 
     @property
     def installed(self) -> "Installed | None":
-        """The installed set that ``builtin`` stands for; None where it stands for the files that
+        """The installed set that ``builtin`` stands for; None if it stands for the files that
         netwatch ships."""
         if self.published is not None and self.published.installed_set is not None:
             return self.published.installed_set
@@ -179,7 +179,7 @@ class Config:
 
 def _without_collection(read: Callable[P, T]) -> Callable[P, T]:
     """Suspends the garbage collector while `read` runs. Of the values that it makes none is
-    garbage, and to find that out takes a third of its time where there are very many."""
+    garbage, and to find that out takes a third of its time if there are very many."""
 
     @functools.wraps(read)
     def suspended(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -396,7 +396,7 @@ def _read_alone(path: str | None, read: Callable[[Fields, Path], T]) -> T:
 
 def _open(path: str | None) -> Fields:
     """The top level of the configuration; that of the defaults has the version alone. Raises
-    `ConfigError` where the file cannot be read."""
+    `ConfigError` if the file cannot be read."""
     problems = Problems()
     searched = SEARCH_PATHS[:1] if sys.platform == "win32" else SEARCH_PATHS
     found = path or next((place for place in searched if Path(place).exists()), None)

@@ -116,8 +116,8 @@ _EXAMPLE_ROLES = "a mapping like {netwatch-analysts: analyst}"
 
 @dataclass(frozen=True, slots=True)
 class OidcOptions:
-    """A provider of OpenID Connect. `roles` maps values of the claim `role_claim` to roles; who has
-    none of them may not sign in. The account is that of issuer and ``sub``; `name_claim` is shown
+    """A provider of OpenID Connect. `roles` maps values of the claim `role_claim` to roles; users
+    without one may not sign in. The account is that of issuer and ``sub``; `name_claim` is shown
     beside it."""
 
     issuer: str = declare(
@@ -200,7 +200,7 @@ class ConsoleOptions:
     """The console. `tls` has no files without TLS. `url` is the address that browsers know it by,
     empty if it is the one it listens on. A session ends `idle` s after its last request and
     `absolute` s after its begin. `metrics` is the URL of the endpoint of a sensor, `language` and
-    `timezone` are those of who has chosen none."""
+    `timezone` are the defaults for accounts that chose none."""
 
     listen: tuple[str, int] = declare(
         parsed("text", parse_listen_address),

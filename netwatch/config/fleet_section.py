@@ -43,7 +43,7 @@ class SpoolOptions:
 class ServerOptions:
     """The server of the centre. It listens on `listen`, or, with the URL `join`, is one that runs
     already. `folder` has keys, credentials of sensors, and what the server stores. `certificate`
-    and `key` are None where the centre has an authority of its own; `ca` verifies them, None for
+    and `key` are None if the centre has an authority of its own; `ca` verifies them, None for
     those of the system. `credentials` is a credentials file of NATS for a server that is joined.
     The stream takes `max_bytes`, and keeps a message for `max_age` s. A sensor is silent that gave
     no sign of life for `silence` s."""

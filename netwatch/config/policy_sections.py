@@ -127,7 +127,7 @@ def _leases(found: DeviceKeys, section: Fields) -> LeaseTable:
 
 
 def read_refresh(fields: Fields, base: Path) -> "RefreshOptions | None":
-    """Where the inventory is refreshed from; None where it is not."""
+    """Where the inventory is refreshed from; None if it is not."""
     section = fields.nested("devices", "devices")
     if section is None:
         return None

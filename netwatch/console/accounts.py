@@ -146,14 +146,14 @@ class Accounts:
             )
 
     def role_of(self, name: str) -> str | None:
-        """The role of an account; None where there is none."""
+        """The role of an account; None if there is none."""
         with self._database.reading() as connection:
             return connection.execute(
                 select(tables.account.c.role).where(tables.account.c.name == name)
             ).scalar()
 
     def require(self, name: str) -> None:
-        """Raise `AccountError` where there is no such account."""
+        """Raise `AccountError` if there is no such account."""
         with self._database.reading() as connection:
             if (
                 connection.execute(

@@ -210,7 +210,7 @@ class Application:
         return Response(file.content, media_type=file.media_type, headers=headers)
 
     async def _answer(self, path: str | None, request: Request) -> Response:
-        """The answer to a request for a route with this `path`, None where there is no route."""
+        """The answer to a request for a route with this `path`, None if there is no route."""
         try:
             form = await _form(request)
         except Refused as refused:

@@ -2,9 +2,9 @@
 
 Each row has a number without gaps and the SHA-256 over the hash of the row before it and its own
 content as canonical JSON (sorted keys, no spaces, UTF-8). So a row that was changed, removed or
-put in between breaks the chain. Whoever can write to the database can cut rows off at the end, or
-make the whole chain anew; only a hash that was noted elsewhere shows that. So the head, the number
-and hash of the last row, is in every report and in the log of the system
+put in between breaks the chain. Anyone who can write to the database can cut rows off at the end,
+or make the whole chain again; only a hash that was noted elsewhere shows that. So the head, the
+number and hash of the last row, is in every report and in the log of the system
 (`netwatch.console.database`). Triggers of the database refuse changes; the chain finds those made
 around them. Keys that are left without their rows show that rows were cut off, too: the row that is
 added next says which (the action `cut-off`), since it takes the number of one of them.
@@ -100,7 +100,7 @@ class Audit:
         address: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> str:
-        """Add a row; its hash. Raises `NetwatchError` where it cannot be written."""
+        """Add a row; its hash. Raises `NetwatchError` if it cannot be written."""
         row = tables.audit.c
         with self._database.writing(numbers=True) as connection:
             last = connection.execute(

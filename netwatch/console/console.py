@@ -49,7 +49,7 @@ LANGUAGE_SECONDS = 365 * 86_400
 
 class Console:
     """A console over a store, for one process; it is a context that closes it. Raises `ConfigError`
-    and `NetwatchError` where the store cannot be opened. `now` is in ns; `report` says what went
+    and `NetwatchError` if the store cannot be opened. `now` is in ns; `report` says what went
     wrong, which browsers are not told."""
 
     def __init__(

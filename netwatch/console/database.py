@@ -61,15 +61,15 @@ KIND = FileKind(
 
 
 def open_console(options: StoreOptions) -> Database:
-    """The database of the console of a store, which is created where there is none. Raises
-    `ConfigError` for a place that is not for one, and `NetwatchError` where it cannot be opened."""
+    """The database of the console of a store, which is created if there is none. Raises
+    `ConfigError` for a place that is not for one, and `NetwatchError` if it cannot be opened."""
     if options.catalogue or "://" in options.path:
         return _open_server(options)
     return _open_file(Path(options.path))
 
 
 def has_console(options: StoreOptions) -> bool:
-    """Whether a store has the database of a console. Raises `NetwatchError` where that cannot be
+    """Whether a store has the database of a console. Raises `NetwatchError` if that cannot be
     found out."""
     if not options.catalogue and "://" not in options.path:
         return (Path(options.path) / FILE).exists()
@@ -88,12 +88,12 @@ def _open_file(folder: Path) -> Database:
         kind = _kind_at(path)
         condition = owned_database.identify(path, kind)
         if condition == "damaged":
-            raise NetwatchError(f"{path} is damaged")
+            raise NetwatchError(f"{path}: is damaged")
         if condition == "missing":
             owned_database.create(path, KIND, _fill)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise NetwatchError(f"{path} cannot be opened: {reason}") from None
+        raise NetwatchError(f"{path}: cannot be opened: {reason}") from None
     database = Database(file_engine(path), str(path), _WHAT)
     if kind.version != KIND.version:
         with database.writing() as connection:
@@ -116,7 +116,7 @@ def _kind_at(path: Path) -> FileKind:
 
 
 def _upgrade(connection: Connection) -> None:
-    """From version 1: purposes are of persons, and wrong passwords are kept. Sessions end, whose
+    """From version 1: purposes belong to persons, and wrong passwords are kept. Sessions end, whose
     rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
     and accounts of a provider have names. Their sessions end, which were begun under a name."""
     found = inspect(connection)
@@ -231,7 +231,7 @@ def _file(folder: Path) -> Database | None:
             raise
         condition = "own"  # The table of accounts is the same in all versions.
     if condition == "damaged":
-        raise NetwatchError(f"{path} is damaged")
+        raise NetwatchError(f"{path}: is damaged")
     return None if condition == "missing" else Database(file_engine(path), str(path))
 
 

@@ -71,7 +71,7 @@ class Dispatcher:
         self._routes = {(route.path, route.method): route for route in ROUTES}
 
     def answer(self, path: str | None, asked: Asked) -> Sent:
-        """The answer to a request for the routes with this path, None where there are none."""
+        """The answer to a request for the routes with this path, None if there are none."""
         try:
             return self._answer(path, asked)
         except Refused as refused:
@@ -123,7 +123,8 @@ class Dispatcher:
             answer = route.endpoint(view)
         except QueryTimeoutError:
             raise Refused(503, view.say(
-                "The query took too long and was cut. Ask for a shorter period or for fewer things."
+                "The query took too long and was stopped. Ask for a shorter period, or"
+" filter more."
             )) from None  # fmt: skip
         self._audit(view, route, answer, purposes)
         return self._send(view, answer, asked.headers.get("if-none-match", ""))
@@ -137,7 +138,7 @@ class Dispatcher:
         return route
 
     def _signed_in(self, asked: Asked) -> tuple[Identity | None, str]:
-        """Who has signed in, and the token of the session or, before that, of the form."""
+        """The signed-in user, and the token of the session or, before that, of the form."""
         token = asked.cookies.get(self._cookies.session, "")
         identity = identify(self._console, token, asked) if token else None
         return identity, token if identity else asked.cookies.get(self._cookies.form, "")

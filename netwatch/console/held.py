@@ -44,9 +44,9 @@ _LOOKS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class HeldKind:
-    """A kind of data on the device, in a `network` as a `sensor` saw it where that is known. There
-    are so many `rows`, None where they could not be counted in time, from `first` to `last` (ns),
-    None where they have no time. With the rule ``time`` they are kept for `seconds`, None without
+    """A kind of data on the device, in a `network` as a `sensor` saw it if that is known. There
+    are so many `rows`, None if they could not be counted in time, from `first` to `last` (ns),
+    None if they have no time. With the rule ``time`` they are kept for `seconds`, None without
     end."""
 
     code: Code

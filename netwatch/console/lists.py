@@ -49,7 +49,7 @@ class RowPage(Protocol[R_co]):
 
 def tidied(view: View, names: Sequence[str]) -> Redirect | None:
     """The address of a list as it can be passed on: without the empty values that a form sends, and
-    with times in UTC. None where it is tidy already."""
+    with times in UTC. None if it is tidy already."""
     pairs = []
     for name, value in view.query.pairs:
         moment = view.query.moment(name) if name in TIMES and value.strip() else None
@@ -97,7 +97,9 @@ def cursor_of(view: View) -> Cursor | None:
     moment, dot, identity = text.partition(".")
     is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
     if not dot or not identity or not is_number or int(moment) >= 1 << 63:
-        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
+        raise bad_request(
+            view.say("This place in the list cannot be read: begin at the first page.")
+        )
     return Cursor(int(moment), identity)
 
 

@@ -358,7 +358,7 @@ def _incidents(wanted: Wanted) -> IncidentFilter:
 
 
 def last_day(catalogue: Catalogue, now: int, zone: str) -> date:
-    """The day of the last capture in a time zone, of the last incident where there is none (in
+    """The day of the last capture in a time zone, of the last incident if there is none (in
     UTC), or today."""
     with catalogue.database.reading() as connection:
         # Older releases stored the times of a sensor whose clock was years ahead.

@@ -32,7 +32,7 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture as the macro ``figure`` takes it. `wide` and `narrow` are empty where the picture
+    """A picture as the macro ``figure`` takes it. `wide` and `narrow` are empty if the picture
     could not be rendered: the table has the same data."""
 
     name: str
@@ -99,7 +99,7 @@ def words(language: Language) -> Mapping[str, str]:
         "medium": say("medium"),
         "low": say("low"),
         "community_id": say("shared flows"),
-        "time": say("device and time alone"),
+        "time": say("device and time only"),
         "healthy": say("healthy"),
         "unhealthy": say("UNHEALTHY"),
         "silent": say("silent"),
@@ -186,7 +186,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        # Names from packets may hide or reorder the text beside them.
+        # Names from packets may hide or reorder the text next to them.
         finalize=lambda value: escaped(value) if type(value) is str else value,
     )
     environment.globals["static"] = _static

@@ -143,7 +143,7 @@ class _Server(uvicorn.Server):
 
 def serve(console: Console, announce: Callable[[str], None]) -> None:
     """Serve a console until SIGTERM or SIGINT. `announce` is given its address once it listens.
-    Raises `ConfigError` for a certificate that cannot be read, and `NetwatchError` where it cannot
+    Raises `ConfigError` for a certificate that cannot be read, and `NetwatchError` if it cannot
     listen."""
     options = console.options
     _check_certificate(options)

@@ -1,9 +1,9 @@
 """Sessions: who has signed in, until when, and for which purpose each person is looked at; and the
 limits on trying to sign in: by account, by address, and over all together.
 
-The browser has a random token in a cookie; the database has only its SHA-256, so that whoever reads
-the database cannot take a session over. A session ends some time after its last request, at the
-latest some time after its begin, when it is signed out, and when its account changes.
+The browser has a random token in a cookie; the database has only its SHA-256, so that reading the
+database is not enough to take over a session. A session ends some time after its last request, at
+the latest some time after its begin, when it is signed out, and when its account changes.
 
 Whether an account exists makes no difference. Wrong passwords are rows of the console's database,
 so that a restart, or a second process over the same database, forgets none. Of a row only keyed
@@ -89,7 +89,7 @@ class Sessions:
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session of a token, which counts as used; None where it has ended."""
+        """The session of a token, which counts as used; None if it has ended."""
         key, now = _key(token), self._now()
         columns = tables.session.c
         with self._database.reading() as connection:
@@ -134,7 +134,7 @@ class Sessions:
         return [Session(*row) for row in rows]
 
     def purpose(self, key: str, subject: str) -> str:
-        """Why a person is looked at in a session; empty where no purpose is valid."""
+        """Why a person is looked at in a session; empty if no purpose is valid."""
         columns = tables.purpose.c
         mine = (columns.session == key) & (columns.subject == _key(subject))
         with self._database.reading() as connection:
@@ -226,7 +226,7 @@ class Throttle:
         columns, now = tables.failure.c, self._now()
         values = {"time": now, "account": self._account(account), "address": self._hash(address)}
         with self._database.writing() as connection:
-            # A row of the future is of a clock that was wrong, and would limit for too long.
+            # A row from the future comes from a clock that was wrong, and would limit for too long.
             connection.execute(
                 delete(tables.failure).where(or_(columns.time < now - _KEPT, columns.time > now))
             )

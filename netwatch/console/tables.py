@@ -2,7 +2,7 @@
 saved filters; and what rows of the audit say of people, sealed.
 
 Times are ns since the epoch. They are in `console.sqlite` beside the catalogue of a local store,
-and in the database of the catalogue where that is PostgreSQL. The audit is append-only: triggers
+and in the database of the catalogue if that is PostgreSQL. The audit is append-only: triggers
 refuse every change of a row and its removal, so that not even a defect of the console does either.
 
 In a row of the audit there is a pseudonym in place of the subject, and subject, purpose, detail and

@@ -131,7 +131,7 @@ class View:
 
     @property
     def role(self) -> str:
-        """The role of who has signed in, empty if nobody has."""
+        """The role of the signed-in user, empty if there is none."""
         return self.identity.role if self.identity else ""
 
     def say(self, text: str, /, **values: str) -> str:
@@ -245,7 +245,7 @@ Answer = Page | Download | Redirect | Events
 
 class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours
     """A request that is answered with an error page; `reason` is a translated sentence, empty
-    where the status says it all."""
+    if the status says it all."""
 
     def __init__(self, status: int, reason: str = "", retry_after: int = 0) -> None:
         super().__init__(f"{status} {reason}")

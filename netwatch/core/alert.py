@@ -152,7 +152,7 @@ class Destination:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer of a resolver that a piece of evidence is, or that led to it: an address with its
-    time to live in seconds, None where it has none, and the response code."""
+    time to live in seconds, None if it has none, and the response code."""
 
     address: str | None
     ttl: Count | None
@@ -166,7 +166,7 @@ class EvidenceItem:
     `time` is in ns with `time_digits` significant digits after the second, `source` and `packet`
     identify the packet. `app_only` says that only the app itself asks for this name: no page
     and no other app does. `place` is where `rule` is written. `raw` is the name in the letters of
-    the packet, None where the packet has no name; `chain` are the aliases from the name asked for
+    the packet, None if the packet has no name; `chain` are the aliases from the name asked for
     to this one. `ja4` is the fingerprint of the client. A piece that comes from a log has its
     format and what it lacks in `log`, and the number of its record in `packet`. `seen` is how the
     piece was seen: it is the first of those of which most was seen.
@@ -269,7 +269,7 @@ class Sensor:
     `name` is the name of this host, or if it `is_named` one that its configuration gives it, which
     is then part of the ids of its incidents. `version` is that of netwatch. `signatures`, `bans`
     and `policy` are versions (content hashes) of the signatures, of the bans and exemptions, and of
-    the configuration as a whole. `installed_set` is None where the shipped signatures and bans are
+    the configuration as a whole. `installed_set` is None if the shipped signatures and bans are
     in use.
     """
 
@@ -343,7 +343,7 @@ def situation(record: AlertRecord) -> Situation:
 
 
 def kind_of(record: AlertRecord) -> str | None:
-    """The kind of an alert's record, None where it has none."""
+    """The kind of an alert's record, None if it has none."""
     kind: str | None = (record.get("kind") or {}).get("value")
     return kind
 
@@ -358,7 +358,7 @@ def verb(record: AlertRecord) -> str:
 
 
 def note(record: AlertRecord) -> str:
-    """What kind and outcome of an alert's record mean, as part of a sentence; empty where the verb
+    """What kind and outcome of an alert's record mean, as part of a sentence; empty if the verb
     says it already."""
     if record.get("outcome") == "blocked":
         app_only = any(item.get("app_only") for item in record["evidence"])
@@ -370,7 +370,7 @@ def note(record: AlertRecord) -> str:
 
 def table_note(record: AlertRecord) -> str:
     """What a reader of the table has to know of an alert's record beside the words of its kind and
-    its outcome; empty where they say everything."""
+    its outcome; empty if they say everything."""
     if record["outcome"] == "blocked":
         text = note(record)
     else:
@@ -385,7 +385,7 @@ def _sensors_note(record: AlertRecord) -> str:
         return ""
     proof = {
         "community_id": ", proven by flows that they share",
-        "time": ", for which device and time alone speak",
+        "time": ", for which only device and time speak",
     }
     return f"seen by {', '.join(sensors)}{proof.get(record['joined_by'], '')}"
 

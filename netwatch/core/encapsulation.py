@@ -343,7 +343,7 @@ UDP_TUNNELS: tuple[UdpTunnel, ...] = (
     UdpTunnel(5000, "remote capture of access points", "OmniPeek, Aruba", "remote_capture"),
     UdpTunnel(5555, "remote capture of access points", "OmniPeek, Aruba", "remote_capture"),
 )
-"""By port. Where both ports of a datagram are listed, the first of the two rows applies. Teredo
+"""By port. If both ports of a datagram are listed, the first of the two rows applies. Teredo
 between a client and a relay uses any ports and is recognized by its addresses."""
 
 TUNNEL_FUNCTIONS = tuple(dict.fromkeys(row.function for row in UDP_TUNNELS))

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False, repr=False)
 class Kind:
-    """A kind of values, in words and as a JSON Schema. `read` gives the value of a key; None where
+    """A kind of values, in words and as a JSON Schema. `read` gives the value of a key; None if
     it is absent or wrong, which is noted. `parse` gives the value of a default as it is written.
     A key without default has the value `empty`. `below` is the dataclass that declares the keys of
     mappings inside, and `place` where they are: in the value itself (empty), in each item of a list
@@ -44,7 +44,7 @@ class Kind:
 class Key:
     """A key: its name, the kind of its values, what it means in one line, and its default as the
     reference shows it. `required` says what is expected if it has to be written, and is empty
-    otherwise. `written` is the default as in a file, None where it cannot be written. Texts may
+    otherwise. `written` is the default as in a file, None if it cannot be written. Texts may
     contain Markdown code spans."""
 
     name: str
@@ -80,8 +80,8 @@ def key(
     required: str = "",
 ) -> Any:
     """A field of a dataclass that is a key of a file, called like the field unless `name` is given.
-    `default` is as in a file; `shown` is what the reference says in its place, `words` what it says
-    in place of the words of the kind."""
+    `default` is as in a file; `shown` is what the reference shows in its place, `words` what it
+    shows instead of the words of the kind."""
     kind = replace(kind, words=words) if words else kind
     words_of_default = str(default).lower() if isinstance(default, bool) else default
     usual = "none" if default is None else f"`{words_of_default}`"
@@ -163,7 +163,7 @@ def mappings(
     empty: Any = (),
 ) -> Kind:
     """A list of mappings with keys of their own, each of which messages call `subject`. `check` is
-    as of `nested`; items of which it gives None are left out. None where the key is absent."""
+    as of `nested`; items of which it gives None are left out. None if the key is absent."""
 
     def read(entry: Fields, declared: Key, base: Path) -> Any:
         if entry.value(declared.name, declared.required) is None:

@@ -40,7 +40,7 @@ app has the category as its name status."""
 
 Sent = str
 """What one side of a flow was seen to send: ``payload``; a ``refusal`` (TCP RST, or an ICMP error
-in its name) before any payload; one of `DENIALS` in place of an answer; ``headers``, which are
+in its name) before any payload; one of `DENIALS` instead of an answer; ``headers``, which are
 packets without payload, such as a SYN-ACK, or without an answer, such as a Retry of QUIC; or
 ``nothing`` that the flow table looks at. Acknowledgements without data are not looked at."""
 
@@ -64,9 +64,9 @@ DENIALS: tuple[Sent, ...] = (
     *(f"tls-alert {_ALERTS.get(number, number)}" for number in range(256)),
     *(f"HTTP {status}" for status in (403, 407, 451, 511)),
 )
-"""What denies a client what it asked for, behind an empty text: fatal alerts of TLS in place of a
+"""What denies a client what it asked for, behind an empty text: fatal alerts of TLS instead of a
 ServerHello, and responses of HTTP. Of those to several requests the last one counts, and only
-where all of them were denials."""
+if all of them were denials."""
 
 Checksums = Literal["right", "unknown", "wrong"]
 """What the checksums of one side of a flow are, as far as they were looked at beside those of
@@ -78,7 +78,7 @@ much may still arrive behind a reset that a middlebox has sent in the name of th
 
 
 CONTESTED = -1
-"""In place of what a server has acknowledged: its client was seen to send other bytes, or a hello
+"""Instead of what a server has acknowledged: its client was seen to send other bytes, or a hello
 with another name, at the same place, and nobody can tell which of them the server took."""
 
 Directions = Literal["both", "client", "server"]

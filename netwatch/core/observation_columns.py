@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from netwatch.core.message import Evidence
 
-# Words of a row. Texts are ids in the dictionary of the batch, 0 where there is none. Lists are
+# Words of a row. Texts are ids in the dictionary of the batch, 0 if there is none. Lists are
 # a start in the `lists` of the batch, shifted by `LIST_SHIFT`, and a number of entries.
 WORD_TIME = 0  # ns since the epoch
 WORD_TIME_DIGITS = 1  # significant digits after the second
@@ -19,30 +19,30 @@ WORD_EVIDENCE = 2  # index in EVIDENCE
 WORD_NAME = 3  # text
 WORD_CLIENT_IP = 4  # text: the packed address, 4 or 16 bytes
 WORD_CLIENT_PORT = 5  # -1 where a log does not say
-WORD_CLIENT_MAC = 6  # the address with bit 48 set; 0 where there is none
-WORD_SERVER_IP = 7  # 0 where a log does not say
+WORD_CLIENT_MAC = 6  # the address with bit 48 set; 0 if there is none
+WORD_SERVER_IP = 7  # 0 if a log does not say
 WORD_SERVER_PORT = 8  # -1 where a log does not say
 WORD_TRANSPORT = 9  # IP protocol: 6 or 17
-WORD_VLAN = 10  # VLAN id; -1 where there is none
+WORD_VLAN = 10  # VLAN id; -1 if there is none
 WORD_SOURCE = 11  # index in the `sources` of the batch
 WORD_PACKET = 12  # number of the packet, from 1; 0 in a log
 WORD_FLOW = 13  # the flow within one run, as `core.message.Packet.flow_id`
-WORD_DNS_TYPE = 14  # text; the message is a DNS message where there is one
+WORD_DNS_TYPE = 14  # text; the message is a DNS message if there is one
 WORD_DNS_RCODE = 15  # text
 WORD_DNS_ANSWERS = 16  # list of pairs: text (a packed address), TTL in seconds
 WORD_DNS_CHAIN = 17  # list of texts
 WORD_DNS_SERVICE_TARGETS = 18  # list of texts
 WORD_DNS_ECH = 19  # list of texts
-WORD_TLS_VERSION = 20  # text; the message is a hello where there is one
+WORD_TLS_VERSION = 20  # text; the message is a hello if there is one
 WORD_TLS_ALPN = 21  # list of texts
 WORD_TLS_JA4 = 22  # text
 WORD_TLS_ECH = 23  # text
 WORD_QUIC_VERSION = 24  # text
-WORD_RAW = 25  # text: the name as it is in the packet; 0 where it is the same
+WORD_RAW = 25  # text: the name as it is in the packet; 0 if it is the same
 WORD_DNS_ASKED = 26  # text: the name asked for, in the row of an alias
 WORD_CLIENT_HOST = 27  # text: the host name of a client of which a log knows no address
 WORD_LOG_LINE = 28  # number of the record in its log, from 1; 0 in a capture
-WORD_LOG_FORMAT = 29  # text; the row is of a log where there is one
+WORD_LOG_FORMAT = 29  # text; the row is of a log if there is one
 WORD_LOG_LACKS = 30  # list of texts
 WORD_LOG_OUTCOME = 31  # text
 WORD_LOG_BLOCKED_BY = 32  # text
@@ -86,7 +86,7 @@ Kind = Literal[
     "addresses",
     "community id",
 ]
-"""What a column has: ``text``, ``place`` and ``address`` are omitted where there is none,
+"""What a column has: ``text``, ``place`` and ``address`` are omitted if there is none,
 ``optional number`` where it is negative, ``positive number`` and ``mac`` where it is 0, and the
 lists ``texts`` and ``addresses`` where they are empty. ``community id`` follows from other columns
 and has no word: it is omitted where an address or a port is."""
@@ -112,7 +112,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(("time",), "time", WORD_TIME, "time of the packet"),
     Column(("evidence",), "evidence", WORD_EVIDENCE, "how the name was seen"),
     Column(("name",), "text", WORD_NAME, "the name"),
-    Column(("raw",), "text", WORD_RAW, "the name as it is in the packet, where that differs"),
+    Column(("raw",), "text", WORD_RAW, "the name as it is in the packet, if that differs"),
     Column(("client", "ip"), "address", WORD_CLIENT_IP, "address of the side that asked"),
     Column(("client", "port"), "optional number", WORD_CLIENT_PORT, "its port"),
     Column(("client", "mac"), "mac", WORD_CLIENT_MAC, "its MAC address in this frame"),
@@ -152,10 +152,12 @@ COLUMNS: tuple[Column, ...] = (
     Column(("tls", "ech"), "text", WORD_TLS_ECH, "`outer`, `grease` or `present`"),
     Column(("tls", "ech_config_id"), "text", WORD_TLS_ECH_CONFIG_ID, "config_id of ECH"),
     Column(("quic", "version"), "text", WORD_QUIC_VERSION, "version of QUIC"),
-    Column(("log", "format"), "text", WORD_LOG_FORMAT, "format of the log, in place of a packet"),
+    Column(("log", "format"), "text", WORD_LOG_FORMAT, "format of the log, instead of a packet"),
     Column(("log", "line"), "positive number", WORD_LOG_LINE, "number of its record in it, from 1"),
-    Column(("log", "lacks"), "texts", WORD_LOG_LACKS, "what the log does not say"),
-    Column(("log", "outcome"), "text", WORD_LOG_OUTCOME, "what it says that came of the contact"),
+    Column(("log", "lacks"), "texts", WORD_LOG_LACKS, "what the log does not record"),
+    Column(
+        ("log", "outcome"), "text", WORD_LOG_OUTCOME, "the outcome that it reports for the contact"
+    ),
     Column(("log", "blocked_by"), "text", WORD_LOG_BLOCKED_BY, "its word for what was denied"),
 )
 """The record of an observation, in the order of its keys."""

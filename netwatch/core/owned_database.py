@@ -34,7 +34,7 @@ PAGE_SIZE = 4096
 """Bytes of a page of every file."""
 
 MAX_SET_ASIDE = 16
-"""Damaged files beside each other that are kept; then none is set aside until some are removed."""
+"""Damaged files next to each other that are kept; then none is set aside until some are removed."""
 
 _MAGIC = b"SQLite format 3\0"
 _VERSION_AT, _APPLICATION_ID_AT = 60, 68
@@ -314,21 +314,21 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def set_aside(path: Path, name: str = "") -> Path:
-    """Rename a damaged file, and the files beside it, to ``NAME.damaged-N``; NAME is its own unless
-    another one is given. Returns its new path. Raises `NetwatchError` if there are `MAX_SET_ASIDE`
-    already, and `OSError`."""
+    """Rename a damaged file, and the files next to it, to ``NAME.damaged-N``; NAME is its own
+    unless another one is given. Returns its new path. Raises `NetwatchError` if there are
+    `MAX_SET_ASIDE` already, and `OSError`."""
     for number in range(1, MAX_SET_ASIDE + 1):
         aside = path.with_name(f"{name or path.name}.damaged-{number}")
         if not os.path.lexists(aside):
             move(path, aside)
             return aside
     raise NetwatchError(
-        f"{path} is damaged, and {MAX_SET_ASIDE} damaged files are next to it already: remove them"
+        f"{path}: is damaged, and {MAX_SET_ASIDE} damaged files are next to it already; remove them"
     )
 
 
 def move(path: Path, target: Path) -> None:
-    """Rename a file and then the files beside it, as far as they exist. It can be called again if
+    """Rename a file and then the files next to it, as far as they exist. It can be called again if
     it was interrupted. Raises `OSError`."""
     for suffix in ("", *_SUFFIXES):
         with suppress(FileNotFoundError):

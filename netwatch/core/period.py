@@ -102,7 +102,7 @@ def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:
     if day is None:
         return None
     # Where clocks skip midnight, fold=0 applies the offset before the change, which gives the very
-    # moment at which the day starts. Where midnight occurs twice, fold=0 is the first.
+    # moment at which the day starts. If midnight occurs twice, fold=0 is the first.
     start = datetime(day.year, day.month, day.day, tzinfo=zone)
     return (start - _EPOCH) // _MICROSECOND * 1000
 
@@ -119,7 +119,7 @@ class UseSpan:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedUse:
-    """The times in which a network is used, on the clock of whoever asks; none for one that is
+    """The times in which a network is used, on the caller's clock; none for one that is
     never used."""
 
     spans: tuple[UseSpan, ...]
@@ -130,7 +130,7 @@ class ExpectedUse:
 
 
 def parse_expected(text: str) -> ExpectedUse | None:
-    """The times that a text says; None where it says none."""
+    """The times that a text says; None if it says none."""
     if text == "never":
         return ExpectedUse(())
     if text == "always":

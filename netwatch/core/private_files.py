@@ -60,7 +60,7 @@ FOLDER_MODE = 0o750
 class PrivateFolder:
     """A new folder that only this user can read, until `remove`; it is a context that gives its
     path. With `is_short` it is never below a store, for sockets, whose paths are limited. Raises
-    `OSError` where there is no place for one."""
+    `OSError` if there is no place for one."""
 
     def __init__(self, *, is_short: bool = False) -> None:
         self.path, self._lock = _create_anywhere(None if is_short else _home)
@@ -97,7 +97,7 @@ def below(store: str | None) -> Iterator[None]:
 
 
 def home_of(store: str | None) -> Path | None:
-    """The folder of a store; None where it is at a URL."""
+    """The folder of a store; None if it is at a URL."""
     return Path(store) if store and "://" not in store else None
 
 
@@ -168,7 +168,7 @@ def _create(place: Path) -> tuple[Path, int]:
 
 
 def _locked(file: Path) -> int | None:
-    """The descriptor of the new file of a lock; None where its folder is gone, because it looked
+    """The descriptor of the new file of a lock; None if its folder is gone, because it looked
     like one that was left until the file was locked."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC
     try:
@@ -392,7 +392,7 @@ def give_to_owner(new: int | Path, folder: Path) -> None:
 
 def set_permissions(descriptor: int, replaced: Path) -> None:
     """Give a new file the permissions of the file `replaced` that it will replace, with its owner
-    and group as far as this process may; `MODE` where there is no such file."""
+    and group as far as this process may; `MODE` if there is no such file."""
     try:
         status = replaced.stat()
     except OSError:

@@ -120,7 +120,7 @@ class EchConfig(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The configuration that `text` gave. Raises `ValueError` where it is none."""
+        """The configuration that `text` gave. Raises `ValueError` if it is none."""
         public_name, config_id, key_id, ttl = text.rsplit("/", 3)
         return cls(public_name, int(config_id), key_id, int(ttl))
 

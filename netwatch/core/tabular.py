@@ -107,7 +107,7 @@ def aligned(rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> Ite
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal that a stream goes to; None where it goes elsewhere, and lines
+    """The columns of the terminal that a stream goes to; None if it goes elsewhere, and lines
     may be as long as they are."""
     if not stream.isatty():
         return None
@@ -136,7 +136,7 @@ class ResultTable:
             self._write()
 
     def end(self) -> None:
-        """Write what is left, and the header where there is no row."""
+        """Write what is left, and the header if there is no row."""
         self._write()
         self._stream.flush()
 

@@ -3,7 +3,7 @@ secret.
 
 File names, interface names, host names, values of a configuration and texts of exceptions can all
 contain characters that move the cursor, recolour the screen, begin a new line or reverse what is
-beside them. `escaped` makes them visible; every text that is shown to people goes through it.
+next to them. `escaped` makes them visible; every text that is shown to people goes through it.
 `without_secrets` takes out what may be secret in a URL, which no message, log or record shows.
 """
 

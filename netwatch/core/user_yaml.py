@@ -305,7 +305,7 @@ def read_user_file(
     """The content of a file or pipe; `limit` in bytes is `MAX_FILE_BYTES` unless given. `check`
     raises `NetwatchError` if the file is not to be read.
 
-    Raises `NetwatchError` if there is no such file, it is of another kind, larger, or a pipe that
+    Raises `NetwatchError` if there is no such file, it has another type, is larger, or a pipe that
     is not closed in time; its text continues a sentence: ``cannot be read: ...``.
     """
     limit = MAX_FILE_BYTES if limit is None else limit

@@ -173,8 +173,8 @@ def texts(
     *,
     items: dict[str, Any] | None = None,
 ) -> Kind:
-    """A list of texts, as a tuple; None where the key is absent. `item` gives the value of a text;
-    None where it is wrong, which it notes. `items` is the JSON Schema of a text."""
+    """A list of texts, as a tuple; None if the key is absent. `item` gives the value of a text;
+    None if it is wrong, which it notes. `items` is the JSON Schema of a text."""
 
     def read(entry: Fields, key: Key, _: Path) -> Any:
         found = entry.texts(key.name, key.required)

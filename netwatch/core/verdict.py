@@ -142,7 +142,7 @@ class Device:
     """The client of a contact.
 
     `id` is the id of the inventory, else the MAC if the address is known to belong to it, else
-    the address. `binding` says how and when the address belonged to it; None where that is not
+    the address. `binding` says how and when the address belonged to it; None if that is not
     known. `reason` says why it is this device, or why it is ``unknown``, as a sentence without
     addresses and names. With `randomised_mac` the MAC is locally administered, and in no row of the
     inventory: the device may have another one at another time. If it `has_pseudonym`, `id` and `ip`
@@ -162,7 +162,7 @@ class Device:
 
     @property
     def address(self) -> str | None:
-        """Its IP address; None where that is not to be shown."""
+        """Its IP address; None if that is not to be shown."""
         return None if self.has_pseudonym else self.ip or None
 
 
@@ -243,7 +243,7 @@ class Ban:
         ]
 
     def period_at(self, time: int) -> BanPeriod | None:
-        """The period that is in force at `time` (ns); None where none is."""
+        """The period that is in force at `time` (ns); None if none is."""
         for each in self.periods:
             if time in period(each.start, each.end, self.timezone):
                 return each
@@ -299,9 +299,9 @@ BEGINNING, FOREVER = -(1 << 63), (1 << 63) - 1
 class Decision:
     """What the bans say of contacts between which they see no difference.
 
-    `rulings` are those of the bans that apply, one a ban, in the order of the bans. Where none
+    `rulings` are those of the bans that apply, one a ban, in the order of the bans. If none
     applies, `clause` says why. The decision holds for contacts from `since` up to, but without,
-    `until` (ns). `key` tells rulings apart by ban and kind: the id of the ban and the kind where
+    `until` (ns). `key` tells rulings apart by ban and kind: the id of the ban and the kind if
     there is one ruling, else a hash of all.
     """
 
@@ -324,11 +324,11 @@ class Decision:
         return cls(made, clause, since, until, _key_of(made))
 
     def kind_of(self, ban: str) -> VerdictKind | None:
-        """The kind of the verdict of a ban, by its id; None where it has none."""
+        """The kind of the verdict of a ban, by its id; None if it has none."""
         return next((ruling.kind for ruling in self.rulings if ruling.ban.id == ban), None)
 
     def ruling_of(self, ban: str) -> Ruling:
-        """The ruling of a ban, by its id. Raises `StopIteration` where it has none."""
+        """The ruling of a ban, by its id. Raises `StopIteration` if it has none."""
         return next(ruling for ruling in self.rulings if ruling.ban.id == ban)
 
 
@@ -359,8 +359,8 @@ class Repeats:
 class ContactDetail:
     """What the packet of a contact shows beside the name.
 
-    `raw` is the name in the letters of the packet, empty where the packet has no name. `chain` are
-    the aliases from the name asked for to this one, both included; empty where it is the name asked
+    `raw` is the name in the letters of the packet, empty if the packet has no name. `chain` are
+    the aliases from the name asked for to this one, both included; empty if it is the name asked
     for. `answers` are the first addresses of the answer that the contact is, or that led to it,
     with their TTL in seconds, and `rcode` is its response code. `ja4` is the fingerprint of the
     client, `server` the address of the server of a handshake.
@@ -397,7 +397,7 @@ class Contact:
     code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how
     it was seen, as far as its observation tells; its flow tells more. `contradictions` speak
     against it; what it is without them is its `confidence`. `sender` is the MAC in its frame, None
-    where there is none. Where the packet does not say which of several names it is for,
+    if there is none. If the packet does not say which of several names it is for,
     `candidates` has all of them. `limits` are sentences that say why its confidence is no higher,
     beside what a log lacks.
     """

@@ -153,9 +153,9 @@ def read_word(written: str) -> Scalar:
 
 
 def take_rows(text: str) -> tuple[str, "array[int]", list[Row]]:
-    """The text with placeholders in place of rows, the lines (from 1) of the rows, and the rows.
+    """The text with placeholders instead of rows, the lines (from 1) of the rows, and the rows.
 
-    Only line feeds may break lines, since YAML counts further characters as line breaks; where
+    Only line feeds may break lines, since YAML counts further characters as line breaks; if
     there are others, nothing is taken.
     """
     lines = array("L")

@@ -1,6 +1,6 @@
 """How many flows had a readable name, by network and device, and the report of it.
 
-Whoever reads that a device contacted nothing forbidden has to know how much of its traffic
+Readers who see that a device contacted nothing forbidden need to know how much of its traffic
 nobody could read. Each flow has exactly one `Visibility`, so the counts add up to the flows
 seen. They are the same in whatever order flows ended and however many processes counted them.
 """
@@ -212,7 +212,7 @@ class Coverage:
         return later
 
     def _insert(self, key: tuple[str, str]) -> list[int] | None:
-        """The counts of a new device; None where the table is full of keys that sort first."""
+        """The counts of a new device; None if the table is full of keys that sort first."""
         if len(self._devices) >= self._limit:
             if not self._sorted_keys:
                 self._sorted_keys = sorted(self._devices)
@@ -297,13 +297,13 @@ class Directory(Protocol):
     """What is known of addresses: where a client is."""
 
     def locate(self, client: FlowClient, time: int | None) -> Location:
-        """The network and device of a client at a time, in ns since the epoch; None where they are
+        """The network and device of a client at a time, in ns since the epoch; None if they are
         permanent."""
         ...
 
     def missed(self, client: FlowClient) -> str:
         """For a client outside of all networks, which one it would be in with another VLAN tag, in
-        words; empty where there is none."""
+        words; empty if there is none."""
         ...
 
     def is_permanent(self, client: FlowClient) -> bool:
@@ -323,7 +323,7 @@ class FlowCounter:
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
     ) -> None:
         """Count flows of a client. `times` are those of their first packets, in ns since the epoch,
-        or none where the client's location is known to be permanent."""
+        or none if the client's location is known to be permanent."""
         if not times or self._directory.is_permanent(client):
             network, device = self._locate(client)
             self._coverage.add(network, device, visibility, flows)

@@ -159,8 +159,8 @@ def look(
 
 
 def _with_pauses(quarters: int, pauses: int) -> int:
-    """These quarters with the pauses beside them. A time without a packet that is too short for a
-    gap counts as what is beside it: it is not judged where that was not."""
+    """These quarters with the pauses next to them. A time without a packet that is too short for a
+    gap counts as what is next to it: it is not judged if that was not."""
     found, before = quarters, 0
     while found != before:
         before = found
@@ -214,8 +214,8 @@ def _silent(
 
 
 def _times_of_use(expected: ExpectedUse, days: Sequence[date], timezone: str) -> list[Span]:
-    """The times (ns) in which a network is used on days and on those beside them. An hour of UTC in
-    which one day follows another belongs to a time that goes on over midnight."""
+    """The times (ns) in which a network is used on days and on those next to them. An hour of UTC
+    in which one day follows another belongs to a time that goes on over midnight."""
     beside = {day + by * _DAY for day in days for by in (-1, 0, 1)}
     times = sorted(
         (_clock(day, since, timezone), _clock(day, until, timezone))

@@ -31,7 +31,7 @@ _REPLAY_BATCH = 500
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An alert that cannot be delivered, and why. Without a `record`, it is the text that was
-    stored in place of one. `recipients` are those that did not get it, empty if nobody did."""
+    stored instead of one. `recipients` are those that did not get it, empty if nobody did."""
 
     reason: str
     record: AlertRecord | None = None
@@ -137,8 +137,8 @@ def replay(
 
 
 def rewrite(path: Path, keep: Callable[[bytes], bool]) -> int:
-    """Write a file of dead letters anew with the lines that `keep` keeps. Returns how many went.
-    Whoever appends waits, and then appends to the new file. Raises OSError."""
+    """Write a file of dead letters again with the lines that `keep` keeps. Returns how many went.
+    A writer that appends waits, and then appends to the new file. Raises OSError."""
     with _locked(path, os.O_RDWR):
         lines = path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if keep(line)]

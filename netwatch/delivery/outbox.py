@@ -51,7 +51,7 @@ class QueuedAlert:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableAlert:
-    """What is stored in place of an alert's record, and why it is none."""
+    """What is stored instead of an alert's record, and why it is none."""
 
     number: int
     text: str
@@ -122,7 +122,7 @@ class OutboxDatabase:
             prepare_folder(options.folder)
         elif not (options.folder / FILE).exists():
             raise NetwatchError(
-                f"{options.folder} has no outbox: nothing was delivered from there yet"
+                f"{options.folder}: has no outbox; nothing was delivered from there yet"
             )
         self._use_lock = lock_use(options.folder)
         try:
@@ -374,7 +374,7 @@ class OutboxDatabase:
     @_exclusive
     def truncate_wal(self) -> None:
         """Release the space of the write-ahead log when the disk is full, as far as possible."""
-        # Where it fails, the next attempt releases it, and whoever cannot write says so.
+        # Where it fails, the next attempt releases it, and a writer that cannot write reports it.
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -112,7 +112,7 @@ def prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise NetwatchError(f"{folder} cannot be created: {error.strerror}") from None
+        raise NetwatchError(f"{folder}: cannot be created: {error.strerror}") from None
 
 
 def folder_warning(folder: Path) -> str:
@@ -146,7 +146,7 @@ def open_database(
     try:
         if condition == "missing":
             if not create:
-                raise NetwatchError(f"{folder} has no outbox")
+                raise NetwatchError(f"{folder}: has no outbox")
             owned_database.create(path, KIND)
         database = owned_database.connect(path, busy_timeout)
         try:
@@ -276,7 +276,7 @@ def _lock_now(folder: Path, taken: str, *, exclusive: bool = False) -> int:
     except BlockingIOError:
         raise NetwatchError(f"the outbox in {folder} cannot be opened: {taken}") from None
     except OSError as error:
-        raise NetwatchError(f"{path} cannot be locked: {error.strerror}") from None
+        raise NetwatchError(f"{path}: cannot be locked: {error.strerror}") from None
     return descriptor
 
 

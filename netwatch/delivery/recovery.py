@@ -4,7 +4,7 @@ person who is to be erased, without that.
 The steps by which a damaged outbox is replaced can be interrupted at any point, and continued at
 the next start:
 
-1. ``outbox.sqlite`` is renamed to ``outbox.sqlite.replacing``, with the files beside it.
+1. ``outbox.sqlite`` is renamed to ``outbox.sqlite.replacing``, with the files next to it.
 2. A new outbox gets what can be read, see `netwatch.core.sqlite_pages`, and then its name.
 3. ``outbox.sqlite.replacing`` is renamed to ``outbox.sqlite.damaged-N``, and is kept.
 
@@ -94,7 +94,7 @@ def resume(folder: Path, outputs: Sequence[Output]) -> Replacement:
         _complete(database, outputs, sequence, replacement)
 
     if not os.path.lexists(path):
-        # Files beside the database may not have been renamed yet.
+        # Files next to the database may not have been renamed yet.
         owned_database.move(path, damaged)
         owned_database.create(path, KIND, fill)
     replacement.aside = owned_database.set_aside(damaged, FILE)

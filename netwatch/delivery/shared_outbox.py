@@ -194,7 +194,7 @@ class SharedOutbox:
                     self._damage = self.problem = f"damaged ({error})"
 
     def is_current(self) -> bool:
-        """Whether the file that was opened is still in its place. If not, it is opened anew."""
+        """Whether the file that was opened is still in its place. If not, it is reopened."""
         if self.problem:
             return False
         if _identity(self._path) == self._identity:

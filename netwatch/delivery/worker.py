@@ -303,7 +303,7 @@ class DeliveryWorker(threading.Thread):
             stored = dead_letters.append(self._folder, self.output.name, letters, time.time())
         except OSError as error:
             path = dead_letters.path_of(self._folder, self.output.name)
-            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+            raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
         count = quantity(len(letters), "alert")
         self._log(f"{count} refused permanently, the last one because: {letters[-1].reason}")
         if stored < len(letters):

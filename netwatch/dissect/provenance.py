@@ -119,7 +119,7 @@ class PacketProvenance:
 
     `keeps_frames_for` says whether a flow with a packed address may be identified by it later.
     `datagram_frames` are the frames of the fragments of the datagram that is read now, None
-    where a packet is read as it was captured.
+    if a packet is read as it was captured.
     """
 
     def __init__(self, keeps_frames_for: Callable[[bytes], bool]) -> None:
@@ -169,7 +169,7 @@ class PacketProvenance:
 
     def add_answer(self, row: Row, block: Block, source: str) -> None:
         """Buffer a packet that acknowledges what the other side of its flow has sent, or refuses
-        it: the first ones, and in place of the last of these the newest, which acknowledges all
+        it: the first ones, and instead of the last of these the newest, which acknowledges all
         that came before it."""
         flow = row[layout.ROW_FLOW]
         now = block.records[row[layout.ROW_RECORD] * FIELDS + TIME]

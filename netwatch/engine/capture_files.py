@@ -1,8 +1,8 @@
 """Capture files in, blocks of packets out: what belongs together, and what cannot be read; and a
-log as a unit of a run beside captures.
+log as a unit of a run alongside captures.
 
 A unit of a run is a capture of one file or more, or a log. The formats of logs are imported only
-where an option names one, or a file may be a log.
+if an option names one, or a file may be a log.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ def group_files(
 
 
 def _first_packet_time(file: CaptureFile) -> int:
-    """The time of the first packet in ns since the epoch; 0 where there is none."""
+    """The time of the first packet in ns since the epoch; 0 if there is none."""
     if file.error is None and file.path != STDIN:
         with contextlib.suppress(CaptureError):
             for block in open_source(file).blocks():
@@ -124,7 +124,7 @@ class _LinkTypes:
             self._unknown |= {interface.link_type for interface in interfaces} - _READ_LINK_TYPES
 
     def notes(self) -> Iterator[str]:
-        """A sentence where there are any."""
+        """A sentence if there are any."""
         if self._unknown:
             numbers = sorted(self._unknown)
             more = f" and {len(numbers) - LINK_TYPES_NAMED} more" * (
@@ -183,7 +183,7 @@ def read_blocks(
 
 @dataclass(frozen=True, slots=True)
 class LogUnit:
-    """All files of one log, which are judged together, with what the user said of logs. Where it
+    """All files of one log, which are judged together, with what the user said of logs. If it
     `counts_flows`, all its records are read for the coverage: whether a flow had a name is in
     records that are of no other interest."""
 

@@ -28,7 +28,7 @@ SIGHTING_LIMIT = 64
 
 UDP_WINDOW = 14_720
 """Payload that a QUIC client may send before its server acknowledges any of it, bytes (RFC 9002
-section 7.2). Where it sends more, the server has answered outside of the capture."""
+section 7.2). If it sends more, the server has answered outside of the capture."""
 
 
 _DENIALS = frozenset(DENIALS[1:])
@@ -61,7 +61,7 @@ class FollowedFlows(Protocol):
         ...
 
     def progress_of(self, observation: Observation) -> FlowProgress | None:
-        """The flow of an observation so far; None where nothing is known of it any more."""
+        """The flow of an observation so far; None if nothing is known of it any more."""
         ...
 
     def answers_in(self, flow: int) -> tuple[Frame, ...]:
@@ -182,7 +182,7 @@ class _Sighting:
 @dataclass(slots=True)
 class _Part:
     """The contacts of a flow under bans that have said the same of all of them: `bans` are their
-    ids, None for all bans that apply. `groups` are by device, app and kind of verdict (empty where
+    ids, None for all bans that apply. `groups` are by device, app and kind of verdict (empty if
     all bans have said the same of the flow)."""
 
     bans: frozenset[str] | None

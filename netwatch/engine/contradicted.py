@@ -31,7 +31,7 @@ _Usual = tuple[tuple[Contradiction, ...], Sender | None]
 
 class Contradicted:
     """Finds what speaks against the observations of one capture, judged by `config`. `learned` is
-    what was learned of devices, None where that is not asked for."""
+    what was learned of devices, None if that is not asked for."""
 
     def __init__(self, config: Config, learned: LearnedBindings | None) -> None:
         self._usual: dict[tuple[bytes | None, str, str | None], _Usual] = {}
@@ -53,7 +53,7 @@ class Contradicted:
         earlier: str,
     ) -> tuple[tuple[Contradiction, ...], Sender | None]:
         """What speaks against an observation of a `device` in a `network`, and whose packet the MAC
-        in its frame sent: None where there is no MAC, or it is known to be the device's own. In its
+        in its frame sent: None if there is no MAC, or it is known to be the device's own. In its
         flow, a hello showed the name `earlier` before it, unless that is empty."""
         mac = shown.client_mac
         is_claimed = binding is not None and binding.ambiguity == "address"

@@ -42,7 +42,7 @@ class Engine:
     `seed` (62 bits) varies how flows and addresses spread over tables, so that nobody can send
     packets that fill one part of a table. With `keep_frames` contacts come with the captured
     frames that prove them. `share_claim` is called with each message that claims addresses, so that
-    the engines of other captures can learn it too. Where `division` is given, several engines read
+    the engines of other captures can learn it too. If `division` is given, several engines read
     the same packets, and this one judges the clients of the worker with the number `worker`. The
     engine is the `netwatch.dissect.consumer.Consumer` of its capture.
     """

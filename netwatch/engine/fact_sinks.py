@@ -31,7 +31,7 @@ class FactSink(Protocol):
     """Takes the messages of a recorder."""
 
     def send(self, message: object) -> bool:
-        """Take a message; False where it is lost."""
+        """Take a message; False if it is lost."""
         ...
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ class FactSink(Protocol):
 
 
 class WriterConnection:
-    """A connection to the writer of the store at the address of its socket. Where the writer is
+    """A connection to the writer of the store at the address of its socket. If the writer is
     behind, `send` waits; where it has ended, what is sent is lost."""
 
     def __init__(self, address: str) -> None:
@@ -56,7 +56,7 @@ class WriterConnection:
         return self._connection is not None
 
     def send(self, message: object) -> bool:
-        """Send a message; False where the writer has ended."""
+        """Send a message; False if the writer has ended."""
         if self._connection is None:
             return False
         try:
@@ -75,7 +75,7 @@ class WriterConnection:
 
 class QueuedSink:
     """A sink that never waits: a thread sends what is in a bounded queue to the writer at an
-    address. Where the writer dies, it goes on with the next one there; what does not fit into the
+    address. If the writer dies, it goes on with the next one there; what does not fit into the
     queue meanwhile is lost, and so is what follows once nobody listens there any more."""
 
     def __init__(self, address: str) -> None:
@@ -89,7 +89,7 @@ class QueuedSink:
         self._thread.start()
 
     def send(self, message: object) -> bool:
-        """Queue a message; False where it is lost."""
+        """Queue a message; False if it is lost."""
         rows = message.rows if isinstance(message, Chunk) else 0
         if not self._is_open or (rows and self._put - self._taken + rows > QUEUED_ROWS):
             return False

@@ -267,7 +267,7 @@ def _may_be_anybody(ip: bytes) -> bool:
 @dataclass(frozen=True, slots=True)
 class Recording:
     """Where the facts of a run go: the address of the socket of its writer. It can be sent to other
-    processes. Where it `is_live`, whoever records never waits for the writer."""
+    processes. If it `is_live`, the recorder never waits for the writer."""
 
     address: str
     is_live: bool = False
@@ -290,7 +290,7 @@ class Recording:
 
 class FactsProcess:
     """The writer of a store for one run, in a process of its own. It is a context: at its end the
-    writer is stopped. Raises `ConfigError` and `NetwatchError` where the store cannot be opened.
+    writer is stopped. Raises `ConfigError` and `NetwatchError` if the store cannot be opened.
 
     `report` takes a sentence as soon as the writer fails; `failed` is true from then on.
     """
@@ -358,7 +358,7 @@ class FactsProcess:
             self._take(self._receive())
 
     def end(self, recorded: int) -> messages.Ended | None:
-        """End the run, of which so many rows were recorded; None where the writer has failed, which
+        """End the run, of which so many rows were recorded; None if the writer has failed, which
         was reported."""
         self.send(messages.End())
         while not self.failed:
@@ -378,7 +378,7 @@ class FactsProcess:
         return None
 
     def _receive(self) -> object:
-        """The next message of the writer; None where it has died."""
+        """The next message of the writer; None if it has died."""
         try:
             return self._process.receive()
         except DiedError:

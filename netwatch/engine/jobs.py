@@ -264,7 +264,7 @@ def _write_batches(
     folder: Path, numbered: tuple[int, Unit], recording: "Recording | None"
 ) -> RunStatistics:
     """Write the batches of one capture or log, given with its position, to a file, in a worker, and
-    None behind the last. Raises `NetwatchError` where the file cannot be written."""
+    None behind the last. Raises `NetwatchError` if the file cannot be written."""
     import pickle
 
     statistics = RunStatistics()

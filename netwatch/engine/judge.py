@@ -2,8 +2,8 @@
 what the packet of a contact shows beside the name.
 
 The latter is taken from the observation alone, so that it is the same whether the observation comes
-from a packet or from the store. Whoever counts stored flows (`netwatch.store.hour_counting.Hides`)
-asks here which apps hide names.
+from a packet or from the store. The code that counts stored flows
+(`netwatch.store.hour_counting.Hides`) asks here which apps hide names.
 """
 
 from collections import Counter
@@ -68,7 +68,7 @@ def detail_of(observation: Observation) -> ContactDetail:
 
 def alias_path(observation: Observation) -> tuple[str, ...]:
     """The aliases from the name that was asked for to that of an observation, both included; empty
-    where they are the same."""
+    if they are the same."""
     asked, name, dns = observation.asked, observation.name, observation.dns
     if not asked or asked == name or dns is None:
         return ()
@@ -101,7 +101,7 @@ class Judge:
     """Judges observations by the configuration of one run.
 
     The rule of a name is cached, because names repeat. `learned` are the devices that were learned
-    from the capture, None where the configuration does not ask for it. `shared_contacts` counts
+    from the capture, None if the configuration does not ask for it. `shared_contacts` counts
     contacts whose device is not known, because there are several behind its address, by the reason.
     """
 
@@ -123,7 +123,7 @@ class Judge:
         self._banned = _banned_apps(config)
 
     def match(self, name: str) -> Match | None:
-        """The rule that matches a name, also where a search suffix of the site follows it."""
+        """The rule that matches a name, also if a search suffix of the site follows it."""
         try:
             return self._matches[name]
         except KeyError:
@@ -147,7 +147,7 @@ class Judge:
 
     def app_of_answer(self, observation: Observation) -> tuple[str, str] | None:
         """The id of the app that a DNS answer is for, and the name that a rule matched: the
-        name asked for or one of its aliases. None where no rule matches any of them."""
+        name asked for or one of its aliases. None if no rule matches any of them."""
         aliases = observation.dns.chain if observation.dns else ()
         for name in (observation.name, *aliases):
             match = self.match(name)
@@ -170,7 +170,7 @@ class Judge:
         )
 
     def contacted(self, name: str) -> Match | None:
-        """The rule that makes the observation of a name a contact. None where no rule matches it,
+        """The rule that makes the observation of a name a contact. None if no rule matches it,
         and where it is a bypass that no ban mentions: a blind spot, which the coverage counts."""
         match = self.match(name)
         if match is None:
@@ -212,7 +212,7 @@ class Judge:
             self._shared.note_request((network.name, server), time)
 
     def shared_at(self, ip: bytes, vlan: int | None, time: int, ja4: str = "") -> str:
-        """Why a client is not one device at a time (ns), as a sentence; empty where nothing speaks
+        """Why a client is not one device at a time (ns), as a sentence; empty if nothing speaks
         against it. `ja4` is that of its contact at that time."""
         if not ja4 and not self._shared.has_any:
             return ""
@@ -233,7 +233,7 @@ class Judge:
     def client_of(
         self, observation: Observation, binding: Binding | None, shared: str = ""
     ) -> Client:
-        """The client of an observation with this `binding`. Where there are several devices behind
+        """The client of an observation with this `binding`. If there are several devices behind
         its address for the reason `shared`, it is that of the inventory, or unknown."""
         ip, mac = observation.client_ip, observation.client_mac
         network = self._config.networks.find(ip, observation.vlan)
@@ -286,7 +286,7 @@ class Judge:
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:
-        """Note that a contact at a time, of this client, is reported under its address, where that
+        """Note that a contact at a time, of this client, is reported under its address, if that
         is so: a device that is learned later keeps that id."""
         if self._learned is not None and contact.device.id == contact.device.ip:
             seen = contact.observation
@@ -302,7 +302,7 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
     """The outcome of a contact as far as its observation shows it.
 
     An answer is ``blocked``, or ``attempted`` if it has an address that the device could go to, or
-    ``unknown`` if it decides nothing: no data of the type asked for, or a failure. Where a search
+    ``unknown`` if it decides nothing: no data of the type asked for, or a failure. If a search
     suffix follows the name, no such domain is what the resolver answers without any filter. What a
     log says of a request comes first, and of a lookup that it was denied; but a sinkhole that has
     answered a handshake is no server of the app.

@@ -84,10 +84,10 @@ def store_destination(options: StoreOptions, config: Config) -> Destination:
 class LiveFacts:
     """The writer of a live capture's facts. It is a context: at its end the writer is stopped.
     No thread may run when it is made; from then on one thread at a time may call it. Raises
-    `ConfigError` and `NetwatchError` where the destination cannot be opened at first.
+    `ConfigError` and `NetwatchError` if the destination cannot be opened at first.
 
     `report` takes a sentence when the store cannot be written to, and when it can be again;
-    `problem` says why it cannot be now. `restarts` counts writers that were started anew. `clock`
+    `problem` says why it cannot be now. `restarts` counts writers that were restarted. `clock`
     is the time of packets (ns), by which it is noted when something was lost.
     """
 
@@ -201,7 +201,7 @@ class LiveFacts:
         self._losses.add("records", self._clock(), count)
 
     def end(self, recorded: int) -> None:
-        """End the run, of which so many rows were recorded. Where there is no writer, one more is
+        """End the run, of which so many rows were recorded. If there is no writer, one more is
         started for this."""
         if self._control is None and self._retry_at < math.inf:
             self._restart()
@@ -235,7 +235,7 @@ class LiveFacts:
             self._take(self._receive())
 
     def _receive(self) -> object:
-        """The next message of the writer; None where it has died."""
+        """The next message of the writer; None if it has died."""
         assert self._control is not None
         try:
             return self._control.recv()

@@ -26,7 +26,7 @@ DNS_PORT = 53
 """The port whose conversations are lookups, and no flows."""
 
 FindAddress = Callable[[str, int], bytes | None]
-"""The packed address of a host name at a time (ns), None where it is not known."""
+"""The packed address of a host name at a time (ns), None if it is not known."""
 
 
 class LogEvents:

@@ -60,7 +60,7 @@ class ClientHosts:
 
     def address(self, host: str, time: int) -> bytes | None:
         """The packed address that the only device with a host name, with or without its domain, had
-        at a time (ns); None where that is not known."""
+        at a time (ns); None if that is not known."""
         name = host.lower().removesuffix(".")
         if not name:
             return None

@@ -153,7 +153,7 @@ class Recorder(_Sender):
         if block.count:
             self._note_block(block)
         if self._flows_are_due:
-            # A name comes before the end of its flow, and whoever counts flows has to know it.
+            # A name comes before the end of its flow, and the counter of flows has to know it.
             self._record(self._observer.waiting())
             self._send_all()
         self._record(self._observer.batches(block, source, BATCH_ROWS))

@@ -2,7 +2,7 @@
 
 An event is an observation, a flow that has ended, or a message that claims addresses. Taken in the
 order in which an engine meets them, they give the same contacts as the packets did: they go through
-the same `netwatch.engine.judging.Judging`. In place of the flow table stand the flows themselves:
+the same `netwatch.engine.judging.Judging`. Instead of the flow table stand the flows themselves:
 all that was stored of one is known when it has ended.
 
 A log is judged in the same way (`netwatch.engine.log_events`).
@@ -128,7 +128,7 @@ class Replay:
 
     @property
     def learned(self) -> LearnedBindings | None:
-        """What was learned of devices so far, None where nothing is to be learned."""
+        """What was learned of devices so far, None if nothing is to be learned."""
         return self._judging.learned
 
     def reload(self, config: Config) -> None:
@@ -208,7 +208,7 @@ class Replay:
             self._hidden[shown.flow_id] = max(number, self._hidden.get(shown.flow_id, 0))
 
     def with_name_status(self, flow: Flow, *, is_last: bool = True) -> Flow:
-        """The flow with the greatest name status that its messages give it. It is forgotten where
+        """The flow with the greatest name status that its messages give it. It is forgotten if
         that is asked for the last time."""
         number = self._hidden.get(flow.flow_id, 0)
         if is_last:

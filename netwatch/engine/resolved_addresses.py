@@ -44,7 +44,7 @@ ECH_LIMIT = 65536
 least recent is evicted first."""
 
 MAX_NAMES = 64
-"""Names that are remembered of one client and configuration. Where there are more, none is a
+"""Names that are remembered of one client and configuration. If there are more, none is a
 candidate."""
 
 ECH_ANSWERS = 16
@@ -120,8 +120,8 @@ class ResolvedAddresses:
     def add(self, answer: Observation, matched: tuple[str, str] | None) -> None:
         """Remember the addresses of a DNS answer.
 
-        `matched` is the id of the app that it is for and the name that a rule matched. Where it
-        is None, no rule matches; such an answer matters only where it has an address that was
+        `matched` is the id of the app that it is for and the name that a rule matched. If it
+        is None, no rule matches; such an answer matters only if it has an address that was
         resolved for an app before.
         """
         app, name = matched or (None, answer.name)
@@ -209,7 +209,7 @@ class ResolvedAddresses:
     ) -> Observation | None:
         """The name that a flow without one goes to, by its server's address.
 
-        None where no answer was in use when the flow began, or where the client had the address
+        None if no answer was in use when the flow began, or where the client had the address
         for another app or name as well. `is_same_device` says whether the client of the flow
         is the device that got an answer.
         """
@@ -355,7 +355,7 @@ class EchCandidates:
         self, hello: Observation, is_same_device: Callable[[Observation, int], bool]
     ) -> dict[str, Observation | None]:
         """The names that an outer hello can have, in order, each with the answer that led to it;
-        none where nothing is known of its key. The name that it shows is among them, without an
+        none if nothing is known of its key. The name that it shows is among them, without an
         answer, where the client may have visited it: the hello is GREASE then.
         `is_same_device` says whether the client of an answer still has its address at a time."""
         tls, time = hello.tls, hello.time

@@ -249,7 +249,7 @@ class ShareWorkers:
         also: Callable[[Block, str], None] | None = None,
     ) -> None:
         """Read one capture, and count its packets in `statistics`. Each block with its source is
-        also given to `also`, in this process. Raises `NetwatchError` where a
+        also given to `also`, in this process. Raises `NetwatchError` if a
         worker has died, and the exception of a worker that failed."""
         division = None
         for block, source in read_blocks(files, statistics, progress, self._windows):
@@ -358,7 +358,7 @@ def names_of(
     recording: "Recording | None" = None,
 ) -> Iterator[ObservationBatch]:
     """Every observation of one capture, which another process reads, and whose facts it sends to
-    the store that `recording` leads to. Raises `NetwatchError` where
+    the store that `recording` leads to. Raises `NetwatchError` if
     that dies, and its exception where it fails."""
     worker = WorkerProcess(
         partial(_read, files, recording), name=f"the process that reads {files[0].path}"

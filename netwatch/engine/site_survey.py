@@ -71,7 +71,7 @@ class SiteSurvey:
         return len(self._clients)
 
     def ranges(self) -> list[FoundRange]:
-        """The ranges that clients are in, those with most clients first: subnets, or a site where
+        """The ranges that clients are in, those with most clients first: subnets, or a site if
         there are several of its subnets. Of each version of IP only private ranges, where a client
         is in one: the others may call a server of the site."""
         found: list[IPv4Address | IPv6Address] = []

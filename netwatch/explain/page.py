@@ -45,7 +45,7 @@ def points(texts: Iterable[str]) -> Iterator[str]:
 
 
 def value(label: str, text: str, indent: int = 0) -> Iterator[str]:
-    """A value behind its label; nothing where there is none."""
+    """A value behind its label; nothing if there is none."""
     if text:
         begin = " " * indent + label.ljust(_LABEL - 1) + " "
         yield from _wrapped(text, begin, " " * len(begin))
@@ -85,11 +85,11 @@ def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Itera
         ("The device and its network", _device),
         ("The ban", _ban),
         ("Exemptions", _exemptions),
-        ("What it looks like", _kind),
-        ("What came of it", _outcome),
+        ("Kind", _kind),
+        ("Outcome", _outcome),
         ("How sure it is", _confidence),
         ("How much there was", _traffic),
-        ("What decided", _versions),
+        ("Versions that decided", _versions),
         ("What it does not prove", _not_proved),
         ("What would refute it", _refutations),
     )

@@ -90,15 +90,15 @@ def contradictions(language: Language) -> Iterator[tuple[str, str]]:
     yield (
         "mac-not-bound",
         say(
-            "Some of the messages did not come from the network card of the device as it is"
-            " registered: another machine may have sent them under its address."
+            "Some of the messages did not come from the device's registered"
+            " network card: another machine may have sent them under its address."
         ),
     )
     yield (
         "address-claimed-twice",
         say(
-            "Two machines said at that time that the network address was theirs: the messages may"
-            " be those of the other one."
+            "Two machines claimed the network address at that time: the messages"
+            " may have come from the other one."
         ),
     )
     yield (

@@ -103,8 +103,8 @@ def read_alerts(lines: Iterable[str], place: str) -> dict[str, AlertRecord]:
 
 
 def chosen(ids: Sequence[str], wanted: str, place: str) -> str:
-    """The id that `wanted` is the beginning of. Raises `ConfigError` where there is none, with near
-    ones, and where there are several."""
+    """The id that `wanted` is the beginning of. Raises `ConfigError` if there is none, with near
+    ones, and if there are several."""
     fitting = [id_ for id_ in ids if id_.startswith(wanted)] if wanted else []
     if len(fitting) == 1:
         return fitting[0]

@@ -24,7 +24,7 @@ class CaptureFile:
 @dataclass(frozen=True, slots=True)
 class Packet:
     """A packet: its `number` in a `source` (file or interface), counted from 1. `file` is None
-    where nothing more is known of the source."""
+    if nothing more is known of the source."""
 
     source: str
     number: int
@@ -34,7 +34,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a resolver: its first address and the time to live of it (s), None where it has
+    """The answer of a resolver: its first address and the time to live of it (s), None if it has
     none; then the response code says why."""
 
     address: str | None
@@ -76,9 +76,9 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Contact:
     """The first packet that shows a name by one kind of evidence, and how often that was seen.
-    Where `log` is given, it is no packet but a line of a log, and `packet` has its file and number.
+    If `log` is given, it is no packet but a line of a log, and `packet` has its file and number.
 
-    `raw` is the name as it is in the packet, None where the packet has no name; `chain` are the
+    `raw` is the name as it is in the packet, None if the packet has no name; `chain` are the
     aliases from the name asked for to the one that matches. `seen` is None in older records.
     """
 
@@ -170,7 +170,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """The ban, with the period that decided, and all of them where there are several."""
+    """The ban, with the period that decided, and all of them if there are several."""
 
     id: str
     authority: str
@@ -183,7 +183,7 @@ class Ban:
 @dataclass(frozen=True, slots=True)
 class Exemption:
     """An exemption from the ban that was looked at. `reason` and `approved_by` are those of the
-    register. `why_not` is empty where it applies, else ``device``, ``app``, ``early`` or
+    register. `why_not` is empty if it applies, else ``device``, ``app``, ``early`` or
     ``late``."""
 
     device: str
@@ -230,7 +230,7 @@ class CandidateSet:
 class Explanation:
     """One incident: all steps from packet to clause.
 
-    `exemptions` are those that were looked at, None where the configuration is not known.
+    `exemptions` are those that were looked at, None if the configuration is not known.
     `versions` are what decided, by what it is. `evidence_file` is the path of the packets, where
     they were stored. `record` is the alert itself.
     """

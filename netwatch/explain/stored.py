@@ -1,7 +1,7 @@
 """Incidents of a store: their records, the files that their packets are in, and these packets, cut
 out of the captures that were read.
 
-Where no evidence capture was written, the captures may still be where they were. A packet is taken
+If no evidence capture was written, the captures may still be where they were. A packet is taken
 from one only if the whole file has the SHA-256 that the store noted when it was read: the number of
 a packet says nothing in another file, and a path in a record must not open any other file.
 """
@@ -48,7 +48,7 @@ Named = Mapping[int, list[str]]
 
 def from_store(options: StoreOptions, wanted: str) -> Found:
     """The incident of a store whose id begins like this. Of one that several runs found, the newest
-    is taken. Raises `ConfigError` where there is none, and `NetwatchError` where the store cannot
+    is taken. Raises `ConfigError` if there is none, and `NetwatchError` if the store cannot
     be read."""
     incident = tables.incident.c
     with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
@@ -84,7 +84,7 @@ def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:
 
 def original_captures(incident: Explanation) -> Mapping[str, CaptureFile]:
     """The captures with packets of an incident that are where they were and have the size that they
-    had, by source; empty where one is missing, or they are too large. Their hash is compared when
+    had, by source; empty if one is missing, or they are too large. Their hash is compared when
     packets are cut out."""
     found: dict[str, CaptureFile] = {}
     for source in _named(incident):
@@ -100,12 +100,12 @@ def original_captures(incident: Explanation) -> Mapping[str, CaptureFile]:
 
 def cut_packets(incident: Explanation) -> bytes:
     """The packets that the evidence of an incident names, as a pcapng file, each with what it shows
-    as its comment. Raises `NetwatchError` where a capture is not the one that was read, or cannot
+    as its comment. Raises `NetwatchError` if a capture is not the one that was read, or cannot
     be read in time."""
     deadline = time.monotonic() + MAX_SECONDS
     named, files = _named(incident), original_captures(incident)
     if not files:
-        raise NetwatchError("the captures that were read are not where they were")
+        raise NetwatchError("the captures that it was read from were moved or deleted")
     frames: list[tuple[Frame, list[str]]] = []
     for source, file in files.items():
         try:

@@ -43,7 +43,7 @@ _BLANK = "." * 40
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What the organisation tells persons concerned. Empty texts are blanks to fill in; `kept` and
-    `packets_kept` are in s, None where there is no limit to be told."""
+    `packets_kept` are in s, None if there is no limit to be told."""
 
     controller: str = ""
     contact: str = ""
@@ -111,9 +111,9 @@ def _short(text: str, limit: int) -> str:
 def _sheet(incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language) -> Sheet:
     say = language.say
     purpose = say(
-        "This page is for the person who uses the device described below. It says in plain"
-        " words what was recorded and what that means. It is neither an accusation nor a"
-        " decision. Reference: %(id)s",
+        "This page is for the person who uses the device described below. It"
+        " explains in plain words what was recorded and what that means. It is"
+        " neither an accusation nor a decision. Reference: %(id)s",
         id=incident.id,
     )
     sections = (
@@ -288,8 +288,8 @@ def _unproved(incident: Explanation, language: Language) -> Part:
         )
     texts.append(
         say(
-            "That an installed app was used: it keeps in touch in the background, also while"
-            " nobody uses the device."
+            "That an installed app was used: it connects in the background even"
+            " while nobody uses the device."
         )
     )
     if "address-only" in codes:
@@ -302,8 +302,8 @@ def _unproved(incident: Explanation, language: Language) -> Part:
     else:
         texts.append(
             say(
-                "Beyond all doubt, that it was this device: a network address can pass from one"
-                " device to another."
+                "That it was this device beyond all doubt: a network address can pass"
+                " from one device to another."
             )
         )
     if "hidden-name" in codes:
@@ -315,9 +315,7 @@ def _unproved(incident: Explanation, language: Language) -> Part:
         )
     if "shared-address" in codes:
         texts.append(
-            say(
-                "That each server belongs to %(app)s alone: services can share an address.", app=app
-            )
+            say("That each server belongs only to %(app)s: services can share an address.", app=app)
         )
     return Part(points=tuple(texts))
 

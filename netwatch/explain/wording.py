@@ -20,7 +20,7 @@ from netwatch.language.sentences import mark
 from netwatch.rules.policy import Policy
 
 NOT_PROVED: Mapping[str, str] = {
-    "person": mark("Who used {device}. Packets name devices, not persons."),
+    "person": mark("Who used {device}. Packets name devices, not people."),
     "content": mark(
         "What was seen, sent or said. The content was not read; of an encrypted connection"
         " only the name of the server is visible."
@@ -37,10 +37,10 @@ NOT_PROVED: Mapping[str, str] = {
     "other-apps": mark(
         "That the app was there. All of these names are called by other apps as well."
     ),
-    "unattended": mark("That anybody used {app} then. An installed app keeps in touch by itself."),
+    "unattended": mark("That anyone used {app} at that time. An installed app connects by itself."),
     "address-only": mark(
-        "Which device had the address {ip}. Nothing but the address identifies it:"
-        " no lease, no announcement and no entry of the inventory."
+        "Which device had the address {ip}. Only the address identifies it:"
+        " there is no lease, announcement or inventory entry."
     ),
     "shared-address": mark(
         "That flows without a name belong to {app}. They went to an address that had"
@@ -56,16 +56,17 @@ NOT_PROVED: Mapping[str, str] = {
         " program can say any name."
     ),
     "clock": mark(
-        "The exact time by itself. Times are those of the clock of the capture (sensor {sensor})."
+        "The exact time by itself. Times come from the capture's clock (sensor {sensor})."
     ),
     "log-clock": mark(
-        "The exact time by itself. Times are those of the machine that wrote {source}."
+        "The exact time by itself. Times come from the clock of the machine that wrote {source}."
     ),
     "log-truth": mark(
-        "That {source} is true. netwatch read what another program ({format}) wrote; whoever may"
-        " write to the file could have changed it. No packet was seen."
+        "That {source} is true. netwatch read what another program ({format})"
+        " wrote; anyone who can write to the file could have changed it. No"
+        " packet was seen."
     ),
-    "log-lacks": mark("What the log does not say: {lacks}."),
+    "log-lacks": mark("What the log does not record: {lacks}."),
     "log-denied": mark(
         "That the app would have been reached. The request was denied ({by}); only the attempt was"
         " seen."
@@ -96,12 +97,13 @@ REFUTATIONS: Mapping[str, str] = {
         " claimed the address of {device} had it at {time}."
     ),
     "two-names": mark(
-        "Another machine put one of the two names into the connection of {device}: its server, or"
-        " a capture at the device, has the other name alone."
+        "Another machine put one of the two names into {device}'s connection:"
+        " its server, or a capture at the device, has only the other name."
     ),
     "overlap": mark(
-        "Another machine put one of the two versions of the same bytes into the connection of"
-        " {device}: its server, or a capture at the device, has the other one."
+        "Another machine put one of the two versions of the same bytes into"
+        " {device}'s connection: its server, or a capture at the device, has"
+        " only the other one."
     ),
     "sensor-network": mark(
         "The sensor was not in the network of {device} at {time}, so that it cannot have seen it."
@@ -167,7 +169,7 @@ EVIDENCE: Mapping[str, str] = {
     "quic-sni": mark("server name in the device's QUIC hello"),
     "dtls-sni": mark("server name in the device's DTLS hello"),
     "http-host": mark("host in the device's HTTP request"),
-    "socks-host": mark("host that the device asked of a SOCKS proxy"),
+    "socks-host": mark("host that the device requested from a SOCKS proxy"),
     "tls-cert": mark("name in the certificate that a server sent to the device"),
     "ip-from-dns": mark("flow to an address that the device had resolved"),
     "ip-asn": mark("flow to a network of the vendor"),

@@ -56,7 +56,7 @@ _MISFITS: tuple[tuple[Fit, str], ...] = (
 class Blocklist:
     """Entries of an export: names that are matched alone (`exact`), domains below which all names
     are matched (`below`, without the domain itself), patterns, and networks of addresses as first
-    and last packed address. `spared` are entries that let a name pass: with `longest` only where no
+    and last packed address. `spared` are entries that let a name pass: with `longest` only if no
     longer entry stops it, else always."""
 
     exact: frozenset[str] = frozenset()
@@ -75,7 +75,7 @@ class Blocklist:
         return matched > spared if self.longest else not spared
 
     def _length(self, name: str) -> int:
-        """The length of the longest entry that matches a name, 0 where none does."""
+        """The length of the longest entry that matches a name, 0 if none does."""
         if name in self.exact:
             return len(name) + 1
         dot = name.find(".")
@@ -130,7 +130,7 @@ class ServerAddress:
 class Export:
     """What is exported: the rules, and what a file says of itself.
 
-    `ban` is None where apps were named without one. `time` is the moment that a file has as that of
+    `ban` is None if apps were named without one. `time` is the moment that a file has as that of
     its making, in UTC. `netwatch` and `signatures` are the versions of both. `addresses` are those
     of servers, for a format that needs them, and `shared` is how many were left out because
     other names have them too. With `spare`, names of other roles and apps below the domains of the
@@ -161,7 +161,7 @@ class Export:
 
     @property
     def periods(self) -> list[tuple[datetime | None, datetime | None]]:
-        """The begin and the end of each period of the ban, in UTC, None where it is open; none
+        """The begin and the end of each period of the ban, in UTC, None if it is open; none
         without a ban."""
         spans = self.ban.days if self.ban else []
         zone = self.ban.timezone if self.ban else "UTC"
@@ -176,10 +176,10 @@ class ExportFormat:
     `program` says what reads it. `fits` says how it can say each kind of rule, `sees` by which
     evidence its program finds a name, and `is_resolver` whether that only answers lookups: then
     a device that got no address does not connect either. `comment` is what begins a comment, empty
-    where a format has none. `lost` says in a sentence what the program cannot do with it. `feed` is
+    if a format has none. `lost` says in a sentence what the program cannot do with it. `feed` is
     the name of the file in the console, for lists that firewalls fetch, and `product` what the
     console calls them. `max_name` is how long a name may be, `max_rows` how many rules its program
-    reads from one file, 0 where there is no limit. With `needs_addresses` the entries are
+    reads from one file, 0 if there is no limit. With `needs_addresses` the entries are
     addresses. `spares` are the kinds of rules that it can except from a domain.
     """
 
@@ -244,7 +244,7 @@ def heading(export: Export, form: ExportFormat) -> list[str]:
 
 
 def losses(export: Export, form: ExportFormat) -> list[str]:
-    """What the file does not say as the rules do, in lines; none where there is nothing."""
+    """What the file does not say as the rules do, in lines; none if there is nothing."""
     selection, lines = export.selection, []
     if form.needs_addresses:
         count = quantity(len(export.addresses), "address or network", "addresses and networks")

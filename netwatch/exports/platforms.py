@@ -9,13 +9,13 @@ in a newer file; section 2.9 of the specification recommends random ones and doe
 
 MISP: one event with an attribute for each name, as the REST API and the web pages import it.
 
-A domain with all below it is of type ``domain``, a single name ``hostname``. There is no wildcard:
-what is exported from MISP to a sensor decides whether a domain has those below it. The ids follow
-from ban and name (RFC 9562 section 5.5), so that an import updates the event.
+A domain with all below it has the type ``domain``, a single name ``hostname``. There is no
+wildcard: what is exported from MISP to a sensor decides whether a domain has those below it. The
+ids follow from ban and name (RFC 9562 section 5.5), so that an import updates the event.
 
 Microsoft Defender for Endpoint: indicators as the CSV file that its portal imports.
 
-A ``DomainName`` is blocked with all names below it, also where the rule is a single host. The ban's
+A ``DomainName`` is blocked with all names below it, also if the rule is a single host. The ban's
 last day is ``ExpirationTime``. The portal takes `PORTAL_LIMIT` rows in a file.
 """
 
@@ -117,7 +117,7 @@ def _indicator(
 
 
 def _earliest(export: Export, end: datetime | None) -> datetime:
-    """In place of an open begin, which STIX does not have: the moment of the export, or where the
+    """Instead of an open begin, which STIX does not have: the moment of the export, or where the
     period ended before it, the begin of that day."""
     if end is None or export.time < end:
         return export.time
@@ -249,7 +249,7 @@ DEFENDER = ExportFormat(
     _read_defender,
     {"host": "wider", "suffix": "exact", "glob": "none"},
     frozenset({"tls-sni", "http-host"}),
-    f"the portal imports {PORTAL_LIMIT} rows from a file: export apps one by one where there are"
+    f"the portal imports {PORTAL_LIMIT} rows from a file: export apps one by one if there are"
     " more; only devices with Defender are covered",
     max_rows=PORTAL_LIMIT,
 )

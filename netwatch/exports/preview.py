@@ -150,7 +150,7 @@ class Preview:
         interest = self._interest(name)
         if not interest.blocked and not interest.of_apps and not kind.endswith("+"):
             return
-        # A store has a word in place of the address of a client that it has forgotten.
+        # A store has a word instead of the address of a client that it has forgotten.
         is_known = len(client) in (4, 16)
         network = self._networks.find(client, None if vlan < 0 else vlan) if is_known else None
         if network is None or network.device_class == "infrastructure":

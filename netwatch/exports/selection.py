@@ -47,7 +47,8 @@ class Selection:
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def takes(self, rule: Rule) -> bool:
-        """Whether a rule is of these apps and roles, also one that is not repeated in `rules`."""
+        """Whether a rule belongs to these apps and roles, also one that is not repeated in
+        `rules`."""
         return rule.role in self.roles and any(rule.app.id == app.id for app in self.apps)
 
 

@@ -86,7 +86,7 @@ _LOGS: tuple[tuple[str, dict[str, str], str], ...] = (
 def _write_suricata(export: Export, rules: tuple[Rule, ...]) -> str:
     taken: set[int] = set()
     spared, written = SURICATA.spared(export), 0
-    lines = comments(export, SURICATA, "replace alert by drop where Suricata is in line")
+    lines = comments(export, SURICATA, "replace alert with drop if Suricata is inline")
     for rule in rules:
         number = _number(export.title, rule)
         while number in taken:

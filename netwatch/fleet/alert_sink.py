@@ -79,7 +79,7 @@ class CentreOptions:
         return ""
 
     def open(self) -> "CentreSink":
-        """Create the sink. Raises `NetwatchError` where the credentials cannot be read."""
+        """Create the sink. Raises `NetwatchError` if the credentials cannot be read."""
         try:
             return CentreSink(self, sensor_peer(self.fleet))
         except ConfigError as error:

@@ -117,7 +117,7 @@ def moment(value: Any, now: int) -> int:
 
 
 def span(first: Any, last: Any, now: int) -> tuple[int | None, int | None]:
-    """Two times, the later one last; both None where there are none. Raises `BorderError`."""
+    """Two times, the later one last; both None if there are none. Raises `BorderError`."""
     if first is None and last is None:
         return None, None
     begin, end = sorted((moment(first, now), moment(last, now)))

@@ -106,7 +106,7 @@ class Bundle:
         )
 
     def files(self) -> dict[str, bytes]:
-        """The files in it. Raises `BundleError` where they are not those that were signed."""
+        """The files in it. Raises `BundleError` if they are not those that were signed."""
         try:
             return unpack(self.archive, self.manifest)
         except SetError as error:
@@ -146,7 +146,7 @@ def read_bundle(data: bytes, keys: Mapping[str, Ed25519PublicKey]) -> Bundle:
     _require_schema(content)
     kind, audience = content.get("kind"), content.get("audience")
     if not isinstance(kind, str) or kind not in SHAPES:
-        raise BundleError("schema", f"the bundle is of an unknown kind: {str(kind)[:40]}")
+        raise BundleError("schema", f"the bundle has an unknown kind: {str(kind)[:40]}")
     if not isinstance(audience, str) or not is_audience(audience):
         raise BundleError("schema", f"the bundle has no valid audience: {str(audience)[:40]}")
     try:

@@ -1,6 +1,6 @@
 """The centre: it runs its server or joins one, and commits what sensors send.
 
-Everything that belongs to a connection begins anew when that breaks: stream, consumers and
+Everything that belongs to a connection starts again when that breaks: stream, consumers and
 subscriptions are made or found again, and sensors send what was not committed. So a server that is
 killed, or loses its stream, costs time and nothing else.
 """
@@ -77,8 +77,8 @@ Task = Callable[[Connection], Coroutine[Any, Any, None]]
 
 
 class Centre:
-    """The centre of `config`. `report` takes sentences for the log. `tasks` run beside the others
-    on every connection. Raises `ConfigError` and `NetwatchError` where it cannot be started."""
+    """The centre of `config`. `report` takes sentences for the log. `tasks` run alongside the
+    others on every connection. Raises `ConfigError` and `NetwatchError` if it cannot be started."""
 
     def __init__(
         self, config: Config, report: Callable[[str], None], tasks: Sequence[Task] = ()
@@ -283,7 +283,7 @@ def _alert_processes(
 
 
 def _delivery(config: Config, report: Callable[[str], None], stack: ExitStack) -> Delivery | None:
-    """The outputs of the centre, by which it tells of silent sensors; None where there are none."""
+    """The outputs of the centre, by which it tells of silent sensors; None if there are none."""
     if not config.outputs:
         return None
     delivery = Delivery(config.outputs, config.outbox, report)

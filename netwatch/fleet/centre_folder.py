@@ -76,7 +76,7 @@ class CentreFolder:
             for folder in (self.path, self.path / "sensors"):
                 folder.mkdir(0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise NetwatchError(f"{self.path} cannot be created: {error.strerror}") from None
+            raise NetwatchError(f"{self.path}: cannot be created: {error.strerror}") from None
         self._text_of("centre.seed", new_seed)
         self._text_of(FLOW_KEY, lambda: new_key().hex())
         if not self._server.join and not self._server.certificate and self._has_tls:
@@ -101,7 +101,7 @@ class CentreFolder:
         return Pair(certificate, marker + key)
 
     def _text_of(self, name: str, make: Callable[[], str]) -> str:
-        """The content of a file that is made where there is none; by another process at the same
+        """The content of a file that is made if there is none; by another process at the same
         time is fine."""
         path = self.path / name
         if not path.exists():
@@ -150,7 +150,7 @@ class CentreFolder:
     # Sensors
 
     def enrol(self, name: str, publisher: str = "") -> SensorCredentials:
-        """Let a sensor in; what it has to know. Raises `NetwatchError` where it is enrolled."""
+        """Let a sensor in; what it has to know. Raises `NetwatchError` if it is enrolled."""
         if not is_sensor_name(name):
             raise NetwatchError(f"{name!r} cannot name a sensor: expected {EXPECTED}")
         seed = new_seed()
@@ -167,7 +167,7 @@ class CentreFolder:
         )
 
     def revoke(self, name: str) -> None:
-        """Make the credentials of a sensor void. Raises `NetwatchError` where it has none."""
+        """Make the credentials of a sensor void. Raises `NetwatchError` if it has none."""
         path = self.path / "sensors" / f"{name}.json"
         if not self.is_enrolled(name):
             raise NetwatchError(f"no sensor {name!r} is enrolled in {self.path}")

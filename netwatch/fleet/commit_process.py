@@ -73,7 +73,7 @@ class CommitProcess(Generic[C]):
         self, method: Callable[Concatenate[C, P], T], *arguments: P.args, **keywords: P.kwargs
     ) -> T:
         """What a method gives there. Calls are run one after the other. Raises what opening and
-        the method raise, and `KilledError` where the process was killed meanwhile."""
+        the method raise, and `KilledError` if the process was killed meanwhile."""
         call = method, arguments, keywords
         loop = asyncio.get_running_loop()
         result: T = await loop.run_in_executor(self._turns, self._answer, call)
@@ -175,7 +175,7 @@ class AlertsCommitted:
 class AlertCommits:
     """Stores alerts. `gap` is the quiet gap of incidents in ns; `limits` are what sensors may
     speak of; `beside_others` says that other processes store those of other sensors. For one thread
-    at a time. Raises `ConfigError` and `NetwatchError` where the store cannot be opened."""
+    at a time. Raises `ConfigError` and `NetwatchError` if the store cannot be opened."""
 
     def __init__(
         self,
@@ -226,7 +226,7 @@ class AlertCommits:
 
     def _read(self, sensor: str, record: Any, offset: int, now: int) -> SensorAlert:
         """The alert in a record that came at `now` (ns). Raises `BadAlertError` for what is none,
-        or is of another sensor."""
+        or comes from another sensor."""
         said = record.get("sensor") if isinstance(record, dict) else None
         if not isinstance(said, dict) or said.get("name") != sensor:
             raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
@@ -287,7 +287,7 @@ class AlertCommits:
 
 def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
     """The alerts of a message with their keys; nothing of one that has none. Raises
-    `EnvelopeError` where the content is none."""
+    `EnvelopeError` if the content is none."""
     body = envelope.value()
     entries = body.get("alerts") if isinstance(body, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_ALERTS:

@@ -4,7 +4,7 @@ for it: where the centre is, who it is, and how it proves that.
 The centre makes it (``netwatch fleet enrol NAME``), the administrator carries it to the sensor. It
 is a YAML file, so that a person can see what is in it, and readable for its owner alone.
 
-It ends when it breaks: whoever has it begins anew, with everything that belongs to a connection.
+It ends when it breaks: its owner starts again, with everything that belongs to a connection.
 The library's own reconnection would keep a state that may be out of date, and buffer what is
 published meanwhile.
 """
@@ -50,7 +50,7 @@ CANCEL_SECONDS = 5.0
 class SensorCredentials:
     """What a sensor knows of its centre: the URL of the server, the `seed` of its user there, the
     authority that verifies the server (PEM; empty for those of the system), and the public key
-    (Ed25519, hexadecimal; empty where there is none) that verifies what is published to it."""
+    (Ed25519, hexadecimal; empty if there is none) that verifies what is published to it."""
 
     sensor: str
     centre: str
@@ -60,10 +60,10 @@ class SensorCredentials:
 
 
 def write_credentials(path: Path, credentials: SensorCredentials) -> None:
-    """Write a new file. Raises `NetwatchError` where it exists or cannot be written."""
+    """Write a new file. Raises `NetwatchError` if it exists or cannot be written."""
     lines = [
-        f"# The credentials of the sensor {credentials.sensor}. Whoever has this file can report",
-        "# in its name: keep it readable for the user of netwatch alone.",
+        f"# The credentials of the sensor {credentials.sensor}. Anyone with this file can report",
+        "# in its name: only the user of netwatch may be able to read it.",
         f"# 'netwatch fleet revoke {credentials.sensor}' at the centre makes it void.",
         f"schema: {SCHEMA}",
         f"sensor: {credentials.sensor}",
@@ -78,7 +78,7 @@ def write_credentials(path: Path, credentials: SensorCredentials) -> None:
 
 
 def write_private(path: Path, content: str | bytes) -> None:
-    """Write a new file for its owner only. Raises `NetwatchError` where it exists."""
+    """Write a new file for its owner only. Raises `NetwatchError` if it exists."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
@@ -88,7 +88,7 @@ def write_private(path: Path, content: str | bytes) -> None:
     except FileExistsError:
         raise NetwatchError(f"{path} exists, and is not overwritten") from None
     except OSError as error:
-        raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+        raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def read_credentials(path: Path, sensor: str = "") -> SensorCredentials:

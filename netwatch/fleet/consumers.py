@@ -234,7 +234,7 @@ class Consumers:
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the store, however long it takes until the store can be used. Raises
-        `PoisonError` where it is not the store that fails."""
+        `PoisonError` if it is not the store that fails."""
         attempts = kills = 0
         while True:
             try:

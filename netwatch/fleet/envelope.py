@@ -58,7 +58,7 @@ class EnvelopeError(BorderError):
 
 class UnknownSchemaError(EnvelopeError):
     """A message has an envelope of another major version. `schema` names it, `version` is that of
-    the netwatch that wrote it, empty where it does not say so."""
+    the netwatch that wrote it, empty if it does not say so."""
 
     def __init__(self, schema: str, version: str) -> None:
         super().__init__(f"the envelope has the schema {schema}, this netwatch reads {SCHEMA}")
@@ -70,7 +70,7 @@ class UnknownSchemaError(EnvelopeError):
 class Envelope:
     """A message. `sequence` counts the messages of a kind, `sent` is the sensor's clock in ns since
     the epoch, `version` that of its netwatch. `id` is the same whenever the same content is sent.
-    The content is `body`, a JSON value, or where that is None `payload`, which may be JSON that was
+    The content is `body`, a JSON value, or if that is None `payload`, which may be JSON that was
     not read yet (`value`). `fields` are further fields of the first line that belong to the kind.
     `part` counts from 1 up to `parts`."""
 
@@ -88,7 +88,7 @@ class Envelope:
     schema: str = SCHEMA
 
     def encode(self) -> bytes:
-        """The message. Raises `EnvelopeError` where the envelope alone is too large."""
+        """The message. Raises `EnvelopeError` if the envelope alone is too large."""
         header = {name: getattr(self, name) for name in _HEADER_FIELDS}
         header["content"] = "bytes" if self.body is None else "json"
         line = _json({**self.fields, **header})
@@ -101,7 +101,7 @@ class Envelope:
         return self.payload if self.body is None else _json(self.body)
 
     def value(self) -> Any:
-        """The content as a JSON value. Raises `EnvelopeError` where it is none."""
+        """The content as a JSON value. Raises `EnvelopeError` if it is none."""
         return _value(self.payload) if self.body is None else self.body
 
 
@@ -116,14 +116,14 @@ def _json(value: Any) -> bytes:
 
 def cut(envelope: Envelope) -> list[bytes]:
     """The messages in which an envelope is sent: one, or as many parts as its content needs.
-    Raises `EnvelopeError` where it needs more than `MAX_PARTS`."""
+    Raises `EnvelopeError` if it needs more than `MAX_PARTS`."""
     content = envelope.content()
     if len(content) <= PART_BYTES:
         return [envelope.encode()]
     pieces = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
     if len(pieces) > MAX_PARTS or len(content) > CONTENT_BYTES.get(envelope.kind, PART_BYTES):
         raise EnvelopeError(f"a content of {len(content)} bytes, which is too large to be sent")
-    # Parts of JSON are no JSON; whoever joins them reads it.
+    # Parts of JSON are no JSON; the code that joins them reads it.
     fields = dict(envelope.fields) if envelope.body is None else {**envelope.fields, "joined": 1}
     return [
         replace(
@@ -179,7 +179,7 @@ def _value(content: bytes) -> Any:
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
-        # It is strict: a name with an unpaired surrogate must not cost the alerts beside it.
+        # It is strict: a name with an unpaired surrogate must not cost the alerts next to it.
         try:
             value = json.loads(content)
         except (ValueError, RecursionError):
@@ -237,7 +237,7 @@ class Assembler:
         return len(parts), sum(len(part.payload) for part in parts)
 
     def add(self, envelope: Envelope) -> Envelope | None:
-        """The whole envelope, once all its parts are there. Raises `EnvelopeError` where the parts
+        """The whole envelope, once all its parts are there. Raises `EnvelopeError` if the parts
         do not fit together or the whole is not valid."""
         if envelope.parts == 1:
             return envelope

@@ -141,7 +141,7 @@ def _check_days(times: "pa.ChunkedArray") -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunKey:
     """The run of a sensor: when it began (ns by its clock), its command, the versions that decided
-    (netwatch, signatures, bans, configuration; None where nothing was judged), the position of the
+    (netwatch, signatures, bans, configuration; None if nothing was judged), the position of the
     capture in it, and what the bans of the versions say, which a sensor of an older netwatch does
     not tell. Runs are the same whatever they say of that."""
 

@@ -111,7 +111,7 @@ class _Record:
 class FactCommits:
     """Stores the facts of sensors; flows get their names by `flow_key`, `hides` knows the apps that
     hide names, `limits` what sensors may speak of. For one thread at a time. Raises `ConfigError`
-    and `NetwatchError` where the store cannot be opened."""
+    and `NetwatchError` if the store cannot be opened."""
 
     def __init__(
         self,
@@ -286,7 +286,7 @@ class _Transaction:
 
     def takes(self, envelope: Envelope) -> bool:
         """Whether a file is neither stored already nor ahead of one that is missing. Raises
-        `EnvelopeError` where it does not say what it follows."""
+        `EnvelopeError` if it does not say what it follows."""
         epoch, after = epoch_of(envelope), envelope.fields.get("after")
         if not epoch or type(after) is not int or not 0 <= after < envelope.sequence:
             raise EnvelopeError("the envelope has no valid 'epoch' and 'after'")
@@ -302,7 +302,7 @@ class _Transaction:
         self._files += files
 
     def run(self, catalogue: Catalogue) -> None:
-        """Write everything. Raises `NetwatchError`, also where another process has stored something
+        """Write everything. Raises `NetwatchError`, also if another process has stored something
         of these sensors since it was read what is stored: one of a centre that was killed, whose
         last transaction had begun."""
         with catalogue.database.writing() as connection:
@@ -351,7 +351,7 @@ class _Transaction:
 def stored_sequences(
     connection: Connection, epochs: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
-    """The last sequence that is stored of each epoch of a sensor; 0 where none is."""
+    """The last sequence that is stored of each epoch of a sensor; 0 if none is."""
     found = dict.fromkeys(epochs, 0)
     column = tables.fleet_batch.c
     statement = select(column.sensor, column.epoch, column.sequence)
@@ -363,7 +363,7 @@ def stored_sequences(
 
 
 def epoch_of(envelope: Envelope) -> str:
-    """The epoch of the spool that a message is from; empty where it names none."""
+    """The epoch of the spool that a message is from; empty if it names none."""
     try:
         return text(envelope.fields.get("epoch"), 40)
     except BorderError:

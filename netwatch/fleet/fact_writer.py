@@ -321,12 +321,12 @@ class FactWriter:
         return messages.Ended(self._spooled, ())
 
     def compact(self) -> None:
-        """Compact the store, where there is one."""
+        """Compact the store, if there is one."""
         if self._store is not None:
             self._store.compact()
 
     def close(self) -> None:
-        """Close the store, where there is one."""
+        """Close the store, if there is one."""
         if self._store is not None:
             self._store.close()
 

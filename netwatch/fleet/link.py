@@ -1,8 +1,8 @@
 """The link of a live capture to its centre: signs of life, the clock, and what is in the spool.
 
 It has a thread and an event loop of its own, so the capture never waits for it, and a busy capture
-still gives signs of life. Everything begins anew with each connection. Alerts do not go through it:
-they have the outbox and the worker of an output (`netwatch.fleet.alert_sink`).
+still gives signs of life. Everything starts again with each connection. Alerts do not go through
+it: they have the outbox and the worker of an output (`netwatch.fleet.alert_sink`).
 """
 
 import asyncio
@@ -55,8 +55,8 @@ Task = Callable[[Connection], Coroutine[Any, Any, None]]
 
 class Link:
     """The link of the sensor that `config` describes. `report` takes sentences for the log, from
-    another thread. `tasks` run beside the others on every connection. `extra` is read for each sign
-    of life, and added to it. Raises `ConfigError` for credentials that cannot be used."""
+    another thread. `tasks` run alongside the others on every connection. `extra` is read for each
+    sign of life, and added to it. Raises `ConfigError` for credentials that cannot be used."""
 
     def __init__(
         self,

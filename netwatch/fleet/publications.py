@@ -9,7 +9,7 @@ what was published, as it is kept on disk: the truth that the server only carrie
 
 A version counts for a kind, over all audiences: a sensor uses the newest bundle that is for it, by
 name or with all others. The version is on disk before the bundle is signed, so none is given twice,
-also where the publisher is killed in between. A server that lost its stream is given the files
+also if the publisher is killed in between. A server that lost its stream is given the files
 again.
 
 A configuration is a netwatch.yaml with keys that can be published, and the files that it names:
@@ -221,7 +221,7 @@ class Published:
 
 
 def open_publications(centre: Path) -> "Publications":
-    """What was published by the centre with this folder. Its key is made where there is none.
+    """What was published by the centre with this folder. Its key is made if there is none.
     Raises `NetwatchError`."""
     return Publications(centre / "published", open_signing_key(centre / "keys"))
 
@@ -286,7 +286,7 @@ class Publications:
 
     def newest(self, kind: str, audience: str) -> dict[str, bytes] | None:
         """The files that a sensor of this audience has of a kind, once it has applied everything;
-        None where nothing was published to it."""
+        None if nothing was published to it."""
         found = [
             item.bundle
             for item in self.listing()
@@ -313,8 +313,8 @@ class Publications:
                 versions = {str(name): int(number) for name, number in content.items()}
             except (ValueError, TypeError, AttributeError, NetwatchError) as error:
                 raise NetwatchError(
-                    f"{path} is damaged ({error}): expected the highest version of each kind, as in"
-                    ' {"set": 7}; netwatch fleet status shows what sensors have applied'
+                    f"{path}: is damaged ({error}); expected the highest version of each kind, as"
+                    ' in {"set": 7}; netwatch fleet status shows what sensors have applied'
                 ) from None
         version = versions.get(kind, 0) + 1
         if not 0 < version <= MAX_VERSION:
@@ -340,7 +340,7 @@ class Publications:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+            raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -349,7 +349,7 @@ class Publications:
             self.folder.mkdir(0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise NetwatchError(f"{self.folder} cannot be made: {error.strerror}") from None
+            raise NetwatchError(f"{self.folder}: cannot be made: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

@@ -71,7 +71,7 @@ arrive before the server has stored it."""
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a bundle, as it is reported to the centre. `version` is 0 where the bundle was
+    """What became of a bundle, as it is reported to the centre. `version` is 0 if the bundle was
     refused before it was known. A `rejected` one has a `reason` in words and its kind, `refusal`;
     of an `applied` one both are empty."""
 
@@ -117,8 +117,8 @@ class Applier:
         self._mutex = threading.Lock()
 
     def in_use(self, kind: str) -> Applied | None:
-        """What of this kind is in use; None where nothing was published to this sensor. Raises
-        `NetwatchError` where the folder is damaged."""
+        """What of this kind is in use; None if nothing was published to this sensor. Raises
+        `NetwatchError` if the folder is damaged."""
         current = published_store(self._folder, kind).read_state().current
         if current is None:
             return None
@@ -130,7 +130,7 @@ class Applier:
         return state.current, state.highest
 
     def offer(self, data: bytes, kind: str = "", version: int = 0) -> Applied | None:
-        """Install the bundle in these bytes; None where it is in use already. `kind` and `version`
+        """Install the bundle in these bytes; None if it is in use already. `kind` and `version`
         are what it is said to be, for a report on one that cannot be read. Never raises for what is
         wrong with the bundle or the disk."""
         with self._mutex:
@@ -176,7 +176,7 @@ class Applier:
 
 
 def _is_in_use(bundle: Bundle, state: State) -> bool:
-    """Whether the bundle is in use. Raises `BundleError` where it may not follow what was."""
+    """Whether the bundle is in use. Raises `BundleError` if it may not follow what was."""
     version, current = bundle.manifest.version, state.current
     if current is not None and current.version == version and current.hash == bundle.hash:
         return True
@@ -340,7 +340,7 @@ class PublishedFeed:
 
 
 class PublishedSettings:
-    """The bundles for the sensor of `config`, whose file is at `path` (None where `load` finds it).
+    """The bundles for the sensor of `config`, whose file is at `path` (None if `load` finds it).
     `report` takes sentences for the log, from the thread of the link. Raises `NetwatchError` for
     credentials that cannot be used."""
 

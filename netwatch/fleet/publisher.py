@@ -4,7 +4,7 @@ server has what is on disk here.
 ``netwatch fleet publish`` writes bundles to the folder of the centre; the running centre notices
 and puts them on the server. So a server that lost its bucket, or a new one, gets everything again,
 and publishing needs no connection. The parts of a bundle are put before the index that names them:
-whoever reads in between finds the old state or the new one.
+a reader in between finds the old state or the new one.
 
 The index is the value under a key of the bucket.
 
@@ -201,7 +201,7 @@ def entry_of(published: Published) -> Entry:
 
 
 async def read_value(jetstream: Any, key: str) -> bytes | None:
-    """The value under a key of the bucket; None where there is none, or no bucket."""
+    """The value under a key of the bucket; None if there is none, or no bucket."""
     import nats.errors
     import nats.js.errors
 

@@ -122,7 +122,7 @@ class RefusedMessages:
         return [found for path in paths for found, _ in _read(path)]
 
     def show(self, identity: str) -> tuple[RefusedMessage, bytes]:
-        """A message and its bytes. Raises `NetwatchError` where it is not kept."""
+        """A message and its bytes. Raises `NetwatchError` if it is not kept."""
         sensor, _, number = identity.partition("/")
         if is_sensor_name(sensor) and number.isascii() and number.isdigit() and len(number) < 21:
             for found in _read(self.folder / sensor / f"{int(number):020}{_SUFFIX}"):
@@ -141,7 +141,7 @@ class RefusedMessages:
 
 
 def _read(path: Path) -> Iterator[tuple[RefusedMessage, bytes]]:
-    """The message in a file; nothing where it is gone or damaged."""
+    """The message in a file; nothing if it is gone or damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         line, _, data = path.read_bytes().partition(b"\n")
         about: dict[str, Any] = json.loads(line)

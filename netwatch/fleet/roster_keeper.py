@@ -158,7 +158,7 @@ class Silences:
 
 
 class RosterKeeper:
-    """The roster of the store at `options`. Raises `ConfigError` and `NetwatchError` where that
+    """The roster of the store at `options`. Raises `ConfigError` and `NetwatchError` if that
     cannot be opened."""
 
     def __init__(self, options: StoreOptions, status: CentreStatus) -> None:

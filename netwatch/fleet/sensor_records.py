@@ -151,7 +151,7 @@ class SensorNumbers:
         return self._captures[sensor, run]
 
     def judge(self, sensor: str, run: RunKey, at: int) -> None:
-        """Note by which versions a run is judged from a time (ns) on, where that has changed."""
+        """Note by which versions a run is judged from a time (ns) on, if that has changed."""
         number = self._runs[sensor, run]
         if run.versions is None or self._judges.get(number) == run.versions:
             return
@@ -195,7 +195,7 @@ class SensorNumbers:
 
 
 def read_losses(found: Any) -> Losses:
-    """What is lost, by kind and quarter. Raises `BorderError` where it cannot be stored."""
+    """What is lost, by kind and quarter. Raises `BorderError` if it cannot be stored."""
     try:
         if not isinstance(found, dict) or not {*found} <= {*KINDS}:
             raise TypeError(found)

@@ -65,7 +65,7 @@ _POLL = 0.1
 
 
 def centre_peer(options: FleetOptions, folder: CentreFolder) -> Peer:
-    """The server, and the centre as its user. Raises `NetwatchError` where keys are missing."""
+    """The server, and the centre as its user. Raises `NetwatchError` if keys are missing."""
     server = options.server
     assert server is not None
     scheme, _, _ = options.centre.partition("://")
@@ -88,7 +88,7 @@ def centre_peer(options: FleetOptions, folder: CentreFolder) -> Peer:
 
 
 async def try_server(options: FleetOptions, folder: CentreFolder) -> None:
-    """Connect to the server once. Raises `NetwatchError` where it does not answer, or does not let
+    """Connect to the server once. Raises `NetwatchError` if it does not answer, or does not let
     the centre in."""
     connection = Connection(centre_peer(options, folder))
     await connection.open()
@@ -167,7 +167,7 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
 
 
 def find_program() -> str:
-    """The path of the server. Raises `NetwatchError` where it is not installed."""
+    """The path of the server. Raises `NetwatchError` if it is not installed."""
     places = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/bin:/usr/local/sbin"
     found = shutil.which(PROGRAM, path=places)
     if found is None:
@@ -192,7 +192,7 @@ class NatsServer:
 
     @property
     def pid(self) -> int | None:
-        """The process; None where it does not run."""
+        """The process; None if it does not run."""
         return self._process.pid if self._process is not None else None
 
     def reload(self) -> None:

@@ -86,8 +86,8 @@ class SpoolFile(NamedTuple):
 
 
 class SpoolWriter:
-    """Adds files to the spool in `folder`, which is made where there is none. Raises
-    `NetwatchError` where that is not possible."""
+    """Adds files to the spool in `folder`, which is made if there is none. Raises
+    `NetwatchError` if that is not possible."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -131,7 +131,7 @@ class Spool:
         self.problem = ""
 
     def files(self) -> list[SpoolFile]:
-        """All that wait, the oldest first, after the eviction of what is too much. Nothing where
+        """All that wait, the oldest first, after the eviction of what is too much. Nothing if
         the folder cannot be read, which `problem` says."""
         found = []
         try:
@@ -169,7 +169,7 @@ class Spool:
         self.remove([file])
 
     def read(self, file: SpoolFile) -> bytes | None:
-        """The content of a file; None where it is gone or cannot be read."""
+        """The content of a file; None if it is gone or cannot be read."""
         try:
             return (self._folder / file.name).read_bytes()
         except OSError as error:
@@ -185,7 +185,7 @@ class Spool:
 
 
 def before(files: Iterable[SpoolFile], file: SpoolFile) -> int:
-    """The sequence of the file that precedes one in its epoch and still waits; 0 where none does.
+    """The sequence of the file that precedes one in its epoch and still waits; 0 if none does.
     The centre takes a file only when it has that one."""
     return max(
         (other.sequence for other in files if other.epoch == file.epoch and other < file), default=0
@@ -206,7 +206,7 @@ class KilledRun:
 
 class RunNote:
     """The note in `folder`. `positions` are those of captures with facts, `last` is the time of the
-    newest one. Raises `NetwatchError` where it cannot be written."""
+    newest one. Raises `NetwatchError` if it cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
@@ -245,7 +245,7 @@ class RunNote:
             raise NetwatchError(f"the spool {self._path.parent}: {error.strerror}") from None
 
     def read(self) -> KilledRun | None:
-        """The run of the note; None where there is none that can be read."""
+        """The run of the note; None if there is none that can be read."""
         try:
             found = json.loads(self._path.read_text())
             run, last, at = dict(found["run"]), int(found["last"]), int(found["at"])

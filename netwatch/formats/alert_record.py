@@ -66,7 +66,7 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BanPeriod:
-    """One of several periods of a ban: first and last day, None where there is no limit."""
+    """One of several periods of a ban: first and last day, None if there is no limit."""
 
     from_: Day
     until: Day
@@ -138,7 +138,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """The record of a log that shows a name, in place of a packet."""
+    """The record of a log that shows a name, instead of a packet."""
 
     format: Text
     line: Positive
@@ -170,7 +170,7 @@ class Tls:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The first observation of a name by one kind of evidence, and how often it was observed. A
-    piece that comes from a log has `log` in place of `packet`."""
+    piece that comes from a log has `log` instead of `packet`."""
 
     time: Time
     type: Annotated[EvidenceType, Mark.STORED]

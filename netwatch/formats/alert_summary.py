@@ -59,7 +59,7 @@ class AlertSummary:
     """One alert as the formats for SIEMs describe it.
 
     `title` is one of the fixed texts of `netwatch.core.alert.TITLES`, and `message` is a
-    sentence that contains names. `kind` and `outcome` are empty where the record has none, because
+    sentence that contains names. `kind` and `outcome` are empty if the record has none, because
     it was stored by an earlier version; `kind_reasons`, `confidence_reasons` and `contradictions`
     are sentences.
     `strongest_evidence` is an entry of the record's ``evidence``, or None if that is empty;

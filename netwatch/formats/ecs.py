@@ -122,7 +122,7 @@ def alert_document(record: AlertRecord) -> dict[str, Any]:
 
 
 def _piece(item: AlertRecord) -> AlertRecord:
-    """A piece of evidence, with its rule as an object also where an earlier netwatch stored it as a
+    """A piece of evidence, with its rule as an object also if an earlier netwatch stored it as a
     text: an index has one type for a field."""
     return {**item, "rule": {"text": item["rule"]}} if isinstance(item["rule"], str) else item
 

@@ -99,7 +99,7 @@ def signature_id(app: str, ban: str) -> int:
 
 
 def _ip_version(address: str | None) -> int | None:
-    """None where the device has a pseudonym in place of an address."""
+    """None if the device has a pseudonym instead of an address."""
     if address is None:
         return None
     return 6 if ":" in address else 4

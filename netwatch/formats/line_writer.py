@@ -42,7 +42,7 @@ def observation_record(batch: ObservationBatch, row: int) -> dict[str, Any]:
 
 
 def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
-    """The value of a column in a row, None where there is none."""
+    """The value of a column in a row, None if there is none."""
     word = batch.word(row, column.word) if column.word >= 0 else 0
     match column.kind:
         case "time":
@@ -76,7 +76,7 @@ def _value(batch: ObservationBatch, row: int, column: Column) -> Any:
 
 
 def _community_id(batch: ObservationBatch, row: int) -> str | None:
-    """The Community ID of a row; None where a log lacks an address or a port."""
+    """The Community ID of a row; None if a log lacks an address or a port."""
     client, server = batch.word(row, WORD_CLIENT_IP), batch.word(row, WORD_SERVER_IP)
     ports = batch.word(row, WORD_CLIENT_PORT), batch.word(row, WORD_SERVER_PORT)
     if not client or not server or min(ports) < 0:

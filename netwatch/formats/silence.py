@@ -1,6 +1,6 @@
 """The record of a sensor that is silent, and its form for each receiver.
 
-It goes out by the same outputs as alerts: whoever receives violations has to know when they
+It goes out by the same outputs as alerts: receivers of violations have to know when they
 can no longer be seen. It is no alert, though, and says so in each format: no app, no ban, no
 device, only a sensor and a time. `netwatch.formats.registry` gives records of this schema to
 `render`.
@@ -33,7 +33,7 @@ def silence_record(
 ) -> AlertRecord:
     """The record of a silence that began at `since` and was noticed, or has `ended`, at `at` (both
     ns by the centre's clock); `ended` says how: ``present`` or ``stopped``. `version` is that of
-    the sensor's netwatch, empty where it is not known."""
+    the sensor's netwatch, empty if it is not known."""
     id_ = hashlib.sha256(f"silence\0{sensor}\0{since}".encode()).hexdigest()[:16]
     seconds = max(0, at - since) / 1e9
     for_ = _duration(seconds)

@@ -1,7 +1,7 @@
 """Records for people: aligned lines of observations and a table of alerts.
 
 Records are written as they arrive. Colours are used on a terminal only, unless NO_COLOR is set.
-Where the output is not a terminal, the table of alerts is 120 columns wide. Text that is too wide
+If the output is not a terminal, the table of alerts is 120 columns wide. Text that is too wide
 is wrapped or shifts the rest to the right; it is never cut.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 UNKNOWN = "-"
-"""In place of a client or server that a log does not name."""
+"""Instead of a client or server that a log does not name."""
 
 WIDTH = 120
 """Width of the table of alerts, in characters, where the output is not a terminal."""
@@ -177,7 +177,7 @@ class TableWriter:
 
 
 def _endpoint(batch: ObservationBatch, ip: int, port: int) -> str:
-    """A side of an observation by the words of its row; empty where a log does not say which."""
+    """A side of an observation by the words of its row; empty if a log does not say which."""
     if not ip:
         return ""
     text = ip_text(batch.packed(ip))

@@ -119,7 +119,7 @@ def _plan(cls: Any) -> tuple[tuple[str, str, Convert | None, bool], ...]:
 
 
 def _converter(hint: Any) -> Convert | None:
-    """What makes a value of this type of one of JSON; None where that is the same."""
+    """What makes a value of this type of one of JSON; None if that is the same."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         (inner,) = [argument for argument in arguments if argument is not type(None)]

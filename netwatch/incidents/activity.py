@@ -157,7 +157,7 @@ class ActivityTable:
         return (self.entries[key] for key in sorted(self.entries) if key[1] == kind)
 
     def total(self, kind: int) -> Activity:
-        """All activity of a class; without contacts where there was none."""
+        """All activity of a class; without contacts if there was none."""
         return self.totals.get(kind) or Activity(0, 0, 0)
 
     @property
@@ -183,7 +183,7 @@ class ActivityTable:
     ) -> None:
         """Count contacts from the first of these times to the second, which is in the same minute,
         or instead the volume of their flows (sent, received, received as in use), whose last packet
-        was at the third. This runs for each contact, so it calls nothing where the entry exists."""
+        was at the third. This runs for each contact, so it calls nothing if the entry exists."""
         time, last, until = times
         key = time // MINUTE, kind
         entry = self.entries.get(key)

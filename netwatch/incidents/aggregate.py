@@ -79,7 +79,7 @@ class Incidents:
                 yield key, incident
 
     def add(self, contact: Contact) -> Incident | None:
-        """Add a contact, and return its incident. None where the ban gives no verdict, and where
+        """Add a contact, and return its incident. None if the ban gives no verdict, and where
         the limit of incidents is reached."""
         if contact.sender is not self._sender:
             self.add_sender(contact)
@@ -111,7 +111,7 @@ class Incidents:
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> bool:
         """Add what became of contacts that were added before; `contact` is one of them. It concerns
-        the bans with these ids, None for all that apply to the contact. False where no incident of
+        the bans with these ids, None for all that apply to the contact. False if no incident of
         its key has a contact at the time of the progress."""
         key, time = key_of(contact), progress.time
         incidents = self._incidents.get(key, []) if key is not None else []
@@ -142,7 +142,7 @@ class Incidents:
             self.insert(key, incident)
 
     def insert(self, key: SharedKey, incident: Incident) -> bool:
-        """Insert an incident, merged with those that lie within the quiet gap; False where the
+        """Insert an incident, merged with those that lie within the quiet gap; False if the
         limit of incidents is reached."""
         incidents = self._incidents.get(key, [])
         low, high = self._within_gap(incidents, incident.first, incident.last)
@@ -173,7 +173,7 @@ class Incidents:
         return incidents[low:high]
 
     def remove(self, key: SharedKey, incident: Incident) -> None:
-        """Remove an incident; `KeyError` where there is none with this key."""
+        """Remove an incident; `KeyError` if there is none with this key."""
         remaining = [other for other in self._incidents[key] if other is not incident]
         self.count -= len(self._incidents[key]) - len(remaining)
         if remaining:
@@ -260,7 +260,7 @@ def frame_bytes(contact: Contact) -> int:
 
 
 def key_of(contact: Contact) -> SharedKey | None:
-    """The key of a contact's shared incident; None where no ban applies."""
+    """The key of a contact's shared incident; None if no ban applies."""
     if not contact.decision.rulings:
         return None
     return contact.device.id, contact.match.app.id, *contact.decision.key

@@ -207,7 +207,7 @@ class GeoLookup(Protocol):
     """Looks up where an address belongs, as `netwatch.inventory.geo.Geo` does."""
 
     def lookup(self, ip: bytes | str) -> tuple[int | None, str | None, str | None]:
-        """AS number, AS organisation and ISO country code of an address; None where unknown."""
+        """AS number, AS organisation and ISO country code of an address; None if unknown."""
         ...
 
 

@@ -76,7 +76,7 @@ class MemoryBudget:
         return self._used + size <= self._limit
 
     def reserve(self, size: int) -> bool:
-        """Reserve `size` bytes; False where they exceed the budget, and nothing is reserved."""
+        """Reserve `size` bytes; False if they exceed the budget, and nothing is reserved."""
         self._requested += size
         fits = self.fits(size)
         self._used += size if fits else 0

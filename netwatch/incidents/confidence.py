@@ -171,7 +171,7 @@ class IncidentConfidence:
 
     @property
     def value(self) -> Confidence | None:
-        """The confidence of the incident; None where no contact has one."""
+        """The confidence of the incident; None if no contact has one."""
         if len(self.lone) > 1:
             return LIFTED
         return max(self._given(), key=CONFIDENCE_RANK.__getitem__, default=None)

@@ -6,9 +6,9 @@ ended at the latest. What is known then is a difference to what was counted befo
 be added in any order, and to an incident that was written to disk in the meantime.
 
 A log may say only in which second something was that packets show to the nanosecond. So that an
-incident has one id whoever saw it, the first contact is looked for among those that may have been
-the earliest one, and the most exact of these is taken: that of packets, then that with the most
-digits. This does not depend on the order in which contacts arrive.
+incident has the same id for every sensor, the first contact is looked for among those that may have
+been the earliest one, and the most exact of these is taken: that of packets, then that with the
+most digits. This does not depend on the order in which contacts arrive.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ class ContactProgress:
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
     (ns). `use_in` is the difference in what `use_of` gives for the flow. Contacts that are blocked
-    were blocked by `was_by`, and are by `by`; empty where the contact itself says by what. With
+    were blocked by `was_by`, and are by `by`; empty if the contact itself says by what. With
     `seen` no outcome is counted: it says how one contact was seen, as far as its flow tells by now,
     and `contacts` is 1 where something speaks against it that was not known before; `frames` are
     packets that acknowledge it, if frames are kept."""
@@ -191,7 +191,7 @@ def overall(flows: Mapping[Tally, int], counts: Mapping[Outcome, int]) -> Outcom
     """The outcome of an incident, by what flows were counted as, and by the outcomes of all its
     contacts (as `settled` gives them).
 
-    A usable answer to a lookup says only that the device could go on. Where it did, what its
+    A usable answer to a lookup says only that the device could go on. If it did, what its
     connections came to decides: if all of them were reset, the block worked.
     """
     of_flows = strongest(settled(flows, ())) if flows else "unknown"

@@ -53,9 +53,9 @@ class EvidenceFolder:
 
     `warn` takes sentences about problems. With `resuming`, packets are appended to the file of an
     incident that an earlier process wrote; without it, such a file is replaced. Raises
-    `NetwatchError` where the folder cannot be used. `files` and `octets` count the files and bytes
+    `NetwatchError` if the folder cannot be used. `files` and `octets` count the files and bytes
     written, `left_out` counts by reason what a limit or an error kept out. `problem` says why
-    captures cannot be written now, empty where they can.
+    captures cannot be written now, empty if they can.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class EvidenceFolder:
 
     def write(self, alert: Alert) -> Alert:
         """Write the packets of an alert, and the records of logs. Returns the alert without them,
-        and with the paths of their files as ``evidence_file`` and ``evidence_lines`` where there
+        and with the paths of their files as ``evidence_file`` and ``evidence_lines`` if there
         are some."""
         stem = self._stems.get(alert.id) or file_stem(alert)
         chosen, left_out = choose(alert, self._limits)
@@ -161,7 +161,7 @@ class EvidenceFolder:
             self._unwritten[name] = data
 
     def _try_to_write(self, name: str, data: bytes) -> bool:
-        """Write a whole file; False where that is impossible now, which is reported once."""
+        """Write a whole file; False if that is impossible now, which is reported once."""
         path = self._folder / name
         try:
             _replace(path, data)

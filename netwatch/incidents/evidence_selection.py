@@ -2,7 +2,7 @@
 comments, and how: packets as pcapng, records of logs as text.
 
 Contacts are chosen in order of importance, beginning with the one that begins the incident, and
-only where all packets of a contact fit into the limits: half a ClientHello proves nothing. Their
+only if all packets of a contact fit into the limits: half a ClientHello proves nothing. Their
 packets are then put back into capture order: by number within a source, by time between sources.
 
 The writer of pcapng (draft-ietf-opsawg-pcapng) makes one little-endian section, of packets with

@@ -136,7 +136,7 @@ class Incident:
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
         # Handshakes sort first: their flows are those that other sensors report too. A device with
-        # a pseudonym has none, since whoever tries all addresses finds the one that it is a hash
+        # a pseudonym has none, since trying all addresses finds the one that it is a hash
         # of.
         has_id = not contact.device.has_pseudonym and bool(observation.server_ip)
         ports = client_ports(contact) if has_id else ()
@@ -292,7 +292,7 @@ class Incident:
 
     @property
     def confidence(self) -> Confidence | None:
-        """The confidence of all contacts together; None where no contact has one."""
+        """The confidence of all contacts together; None if no contact has one."""
         return self.grounds.value
 
     def is_reportable(self, ban: str) -> bool:

@@ -129,7 +129,7 @@ class SharedValues:
         self._values[kind].append(read(_SHARED[kind], found))
 
     def value(self, kind: str, number: Any) -> Any:
-        """The value with a number. Raises `IndexError`, or `TypeError` where it is no number."""
+        """The value with a number. Raises `IndexError`, or `TypeError` if it is no number."""
         if _read_int(number) < 0:
             raise ValueError(f"{number} is no number of a {kind}")
         return self._values[kind][number]
@@ -157,7 +157,7 @@ def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
 
 def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incident:
     """The incident that `incident_state` was given; `quiet_gap` is in ns. Raises one of
-    `netwatch.core.typed_json.MISMATCHES` or `IndexError` where it is none."""
+    `netwatch.core.typed_json.MISMATCHES` or `IndexError` if it is none."""
     contacts = [_restored_contact(each, shared) for each in state["contacts"]]
     incident = begun_incident(contacts, quiet_gap)
     for name, count in zip(_COUNTS, state["counts"], strict=True):

@@ -49,7 +49,7 @@ def judge(
     """The kind of an incident with this activity and outcome. It has so many `lookups`, of which
     `asked` are of hosts that only the app calls; `blocked_lookups` says that they were answered by
     a block. `several` is the reason, a sentence, why the address is known to be that of several
-    devices; empty where it is not."""
+    devices; empty if it is not."""
     found = list(bursts(activity))
     notes = tuple(_notes(activity, outcome, asked, blocked_lookups=blocked_lookups))
     if not found:
@@ -66,7 +66,7 @@ def judge(
 
 
 def _session(activity: ActivityTable, found: Sequence[Burst], outcome: Outcome) -> tuple[str, ...]:
-    """The reasons to call an incident a session; empty where there are none."""
+    """The reasons to call an incident a session; empty if there are none."""
     if outcome == "unknown" and not any(burst.all.bytes_in for burst in found):
         return next((reasons for burst in found if (reasons := _one_way(activity, burst))), ())
     if outcome != "reached" or are_timed(found):
@@ -81,7 +81,7 @@ def _session(activity: ActivityTable, found: Sequence[Burst], outcome: Outcome) 
 
 def _several_devices(activity: ActivityTable, several: str) -> tuple[str, ...]:
     """The reasons to take the contacts for those of several devices, which add up to what no device
-    has done; empty where there are none."""
+    has done; empty if there are none."""
     stacks = len(activity.stacks.items)
     found = [several] if several else []
     if stacks >= VALUES["device_stacks"]:
@@ -315,7 +315,7 @@ def _installed(activity: ActivityTable, asked: int) -> Iterator[str]:
 
 
 def _intervals(starts: Sequence[int], what: str) -> Iterator[str]:
-    """How regular bursts are, where there are enough of them."""
+    """How regular bursts are, if there are enough of them."""
     if not are_enough(starts):
         return
     mean, variation = spread(starts)

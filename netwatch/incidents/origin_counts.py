@@ -6,16 +6,16 @@ origin shows is added up. Of several origins nobody knows which of their contact
 of each count the largest is reported, and nothing is counted twice. Sums and maxima do not depend
 on the order of arrival.
 
-An incident has one `Totals`. Where something became of a contact under some bans only, because
+An incident has one `Totals`. If something became of a contact under some bans only, because
 another contact of its flow came first under the others, the incident has a further one with the
 differences for these bans.
 
 A query says nothing of its outcome: its answer does, which may be in another file, come twice, or
-be missing. Where queries are not captured, the answer alone shows that somebody asked. So queries
+be missing. If queries are not captured, the answer alone shows that somebody asked. So queries
 and answers are counted by the name asked for, and the larger number is that of the questions: a
-query and its answer are one, and so are all aliases in an answer. A name has one outcome: whoever
-asked for A and AAAA and got an address of a filter and no data has been blocked. Of more names than
-the limit, those that sort first are counted each by itself, the others as one.
+query and its answer are one, and so are all aliases in an answer. A name has one outcome: a
+client that asked for A and AAAA and got an address of a filter and no data has been blocked. Of
+more names than the limit, those that sort first are counted each by itself, the others as one.
 """
 
 import hashlib
@@ -291,7 +291,7 @@ class OriginCounts:
             totals.add_progress(kind, progress)
 
     def partial_of(self, bans: frozenset[str]) -> Totals | None:
-        """What became of contacts under these bans only; None where the limit is reached."""
+        """What became of contacts under these bans only; None if the limit is reached."""
         totals = self.partial.get(bans)
         if totals is None and len(self.partial) < PARTIAL_LIMIT:
             totals = self.partial[bans] = Totals()

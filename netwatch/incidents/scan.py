@@ -69,7 +69,7 @@ _Entry = tuple[SharedKey, Incident | Contact]
 
 
 class ScanIncidents:
-    """Aggregates contacts into incidents; `quiet_gap` is in ns. Where more than `client_limit`
+    """Aggregates contacts into incidents; `quiet_gap` is in ns. If more than `client_limit`
     unknown clients begin incidents without a handshake, in a network and hour, these are summed up
     (`netwatch.incidents.unproven`).
 
@@ -217,7 +217,7 @@ class ScanIncidents:
             yield key, Incident.of(entry, gap) if isinstance(entry, Contact) else entry
 
     def _crowded(self) -> frozenset[Place]:
-        """Where there are more unproven clients than the limit."""
+        """If there are more unproven clients than the limit."""
         if not self._files and self._held.count <= self._client_limit:
             return frozenset()
         if not self._files:
@@ -254,7 +254,7 @@ class ScanIncidents:
 
 class _Held:
     """The incidents that are in memory. Those of one contact are that contact, `lone`, which takes
-    a tenth of the memory: whoever sends packets can begin any number of them."""
+    a tenth of the memory: any sender of packets can begin any number of them."""
 
     def __init__(self, options: dict[str, int]) -> None:
         self.incidents = Incidents(**options)

@@ -117,7 +117,7 @@ class SenderTable:
         return table
 
     def _make_room(self, mac: str) -> bool:
-        """Evict the MAC that sorts last; False where that is this one."""
+        """Evict the MAC that sorts last; False if that is this one."""
         self.dropped += 1
         last = max(self._clients)
         if mac > last:

@@ -34,7 +34,7 @@ from netwatch.incidents.incident import Incident
 
 SharedKey = tuple[str, ...]
 """What all contacts of a shared incident have in common: device id, app id, and the key of their
-`Decision`. Where one ban decides, it is the key of the incident under this ban."""
+`Decision`. If one ban decides, it is the key of the incident under this ban."""
 
 PARTITIONS = 64
 """Partitions of incidents."""
@@ -174,7 +174,7 @@ class SpillFolder:
         return self._path
 
     def write_incidents(self, entries: Iterable[Entry]) -> SpillFile:
-        """Write entries to a new file. Raises `NetwatchError` where it cannot be written."""
+        """Write entries to a new file. Raises `NetwatchError` if it cannot be written."""
         pieces: list[list[Entry]] = [[] for _ in range(PARTITIONS * PIECES)]
         for entry in entries:
             key = entry.key if isinstance(entry, LateProgress) else entry[0]
@@ -183,7 +183,7 @@ class SpillFolder:
         return SpillFile(path, offsets)
 
     def write_alerts(self, alerts: Iterable[Alert]) -> Path:
-        """Write alerts, which are in order, to a new file. Raises `NetwatchError` where it cannot
+        """Write alerts, which are in order, to a new file. Raises `NetwatchError` if it cannot
         be written."""
         return self._write("alerts", alerts)[0]
 

@@ -1,8 +1,8 @@
 """Clients of which no handshake proves that they are there, and the incidents that sum them up.
 
-Whoever can send packets can send them from any address: a lookup over UDP, or a hello without an
+Anyone who can send packets can send them from any address: a lookup over UDP, or a hello without an
 answer, says that somebody sent it, not who. As long as few unknown clients do so, each has its own
-incident. Where more than a limit begin one in a network within an hour, none of them has: their
+incident. If more than a limit begin one in a network within an hour, none of them has: their
 contacts go into the incidents of one device, ``unproven:NETWORK``, one for each app and ban. A
 client that the inventory knows, and one with a handshake that its server took part in, always keeps
 its own.
@@ -58,7 +58,7 @@ def place_of(network: Network, time: int) -> Place:
 def proves_client(contact: Contact) -> bool:
     """Whether a contact, as it was seen, proves that its client is at its address: both ends took
     part in a handshake or request. The answer to a lookup does not, since a resolver answers
-    whoever seems to ask."""
+    anyone who seems to ask."""
     seen = contact.seen
     is_lookup = contact.observation.evidence in LOOKUPS
     return not is_lookup and seen.server and seen.directions == "both"
@@ -73,7 +73,7 @@ def began_at(entry: Contact | Incident) -> Place:
 
 def unproven_places(entries: Iterable[Contact | Incident]) -> frozenset[Place]:
     """Where one device, whose contacts and incidents of a run these are, began an incident without
-    being proven. Empty where the inventory has it, or any of them proves that it is there."""
+    being proven. Empty if the inventory has it, or any of them proves that it is there."""
     places = set()
     for entry in entries:
         contact = entry if isinstance(entry, Contact) else entry.first_contact

@@ -261,7 +261,7 @@ class BindingEvidence:
         self.dropped = 0
 
     def store(self, subject: AddressBinding | Host, frames: Frames) -> None:
-        """Store the packets that show a binding or a host name, in place of earlier ones."""
+        """Store the packets that show a binding or a host name, instead of earlier ones."""
         self._remove(subject)
         if not frames:
             return
@@ -324,19 +324,19 @@ class BindingTables:
         return len(self._addresses)
 
     def find_address(self, network: str, ip: bytes) -> Address | None:
-        """The entry of an address, None where there is none."""
+        """The entry of an address, None if there is none."""
         return self._addresses.get((network, ip))
 
     def find_host(self, network: str, mac: bytes) -> Host | None:
-        """The entry of a host, None where there is none."""
+        """The entry of a host, None if there is none."""
         return self._hosts.get((network, mac))
 
     def use_address(self, network: str, ip: bytes, time: int) -> Address:
-        """The entry of an address, created where there is none, and marked as used at a time."""
+        """The entry of an address, created if there is none, and marked as used at a time."""
         return self._use(self._addresses, (network, ip), time, lambda: Address(ip))
 
     def use_host(self, network: str, mac: bytes, time: int) -> Host:
-        """The entry of a host, created where there is none, and marked as used at a time."""
+        """The entry of a host, created if there is none, and marked as used at a time."""
         return self._use(self._hosts, (network, mac), time, lambda: Host(mac_id(mac)))
 
     def is_router(self, mac: bytes) -> bool:

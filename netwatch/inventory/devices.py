@@ -1,7 +1,7 @@
 """Which device a client is, according to the inventory and to what was learned from the wire.
 
 A MAC address takes precedence over an IP address, since addresses are lent. But behind a router
-every frame has the MAC of the router, so an entry found by IP address counts even where the MAC
+every frame has the MAC of the router, so an entry found by IP address counts even if the MAC
 differs, as long as no other entry has that MAC. Where MAC and IP address belong to two entries, the
 device is `unknown`, and a ban on service devices does not apply to it.
 
@@ -244,7 +244,7 @@ class Devices:
 
     def _entry_of_hostname(self, name: str, time: int, span: Span) -> Entry | None:
         """The only entry that has this host name, with or without its domain, and neither a MAC
-        nor an address; None where there is none or more than one."""
+        nor an address; None if there is none or more than one."""
         candidates = self.entries.with_label(name.partition(".")[0], time, span)
         equal = [entry for entry in candidates if entry.hostname == name]
         found = equal or [
@@ -257,7 +257,7 @@ def _conflict(
     text: str, by_ip: Entry | None, sender: Entry | None, owner: Entry | None, binding: Binding
 ) -> tuple[str, str] | None:
     """Why the device of a binding cannot be identified, as an explanation and as a reason without
-    addresses; None where it can. `sender` is the entry with the MAC of the frame, `owner` that with
+    addresses; None if it can. `sender` is the entry with the MAC of the frame, `owner` that with
     the learned one."""
     is_router = sender is not None and sender.device_class == "infrastructure"
     mac = f"MAC {mac_text(binding.mac or bytes(6))}"
@@ -296,7 +296,7 @@ def unknown_device(ip: bytes, mac: bytes | None, reason: str) -> Device:
 
 
 def validity(entry: Entry) -> str:
-    """The period of an entry in words, behind a comma; empty where it has no limit."""
+    """The period of an entry in words, behind a comma; empty if it has no limit."""
     if entry.since is None and entry.until is None:
         return ""
     since = BEGINNING if entry.since is None else entry.since
@@ -323,7 +323,7 @@ class PossibleClasses:
 def possible_classes(
     devices: Devices, ip: bytes, mac: bytes | None, network: Network | None
 ) -> PossibleClasses:
-    """The classes of a client with a packed address (empty where it has none yet) and the packed
+    """The classes of a client with a packed address (empty if it has none yet) and the packed
     MAC of its frames, in `network` (None outside of the configured ones): those of the inventory
     and of the lease files, and that of the network unless the inventory alone decides."""
     kind: DeviceClass = network.device_class if network is not None else "unknown"
@@ -347,6 +347,6 @@ def _is_router_of(entry: Entry, ip: bytes, mac: bytes | None) -> bool:
 
 
 def _is_certain(entry: Entry, ip: bytes, mac: bytes | None) -> bool:
-    """Whether an entry is of the client at any time: a MAC decides, else the address."""
+    """Whether an entry belongs to the client at any time: a MAC decides, otherwise the address."""
     is_dated = entry.since is not None or entry.until is not None
     return not is_dated and (entry.has_mac(mac) if entry.mac is not None else ip in entry.ips)

@@ -141,7 +141,7 @@ def _mac(values: dict[str, _Statement], outer: list[_Statement]) -> bytes | None
 
 def _time(statement: _Statement | None) -> int | None:
     """The time of ``starts 4 2023/03/20 09:00:00;`` or ``starts epoch 1679302800;`` in ns; None
-    where there is none."""
+    if there is none."""
     if statement is None:
         return None
     words = statement.words[1:]

@@ -63,14 +63,14 @@ class LdifError(Exception):
 class DirectoryEntry:
     """An entry: its distinguished name, its attributes (in lower case, without options such as
     ``;binary``) with their values, and the line on which it begins. Values that are no UTF-8 have
-    U+FFFD in place of what is not."""
+    U+FFFD instead of what is not."""
 
     dn: str
     attributes: Mapping[str, list[str]]
     line: int
 
     def first(self, attribute: str) -> str:
-        """The first value of an attribute; empty where there is none."""
+        """The first value of an attribute; empty if there is none."""
         return next(iter(self.attributes.get(attribute, ())), "")
 
 
@@ -83,7 +83,7 @@ def recognise(text: str) -> bool:
 
 
 def read_entries(text: str) -> Iterator[DirectoryEntry]:
-    """The entries of a file. Raises `LdifError`, also where the last line has no end: the file was
+    """The entries of a file. Raises `LdifError`, also if the last line has no end: the file was
     cut, or is still being written."""
     if text and not text.endswith("\n"):
         last = text.count("\n") + 1
@@ -131,7 +131,7 @@ def _logical(number: int, parts: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _entry(block: list[tuple[int, str]]) -> Iterator[DirectoryEntry]:
-    """The entry of a block of lines; none where ``ldapsearch`` says what it found."""
+    """The entry of a block of lines; none if ``ldapsearch`` says what it found."""
     attributes: dict[str, list[str]] = {}
     number, line = block[0]
     name, value = _value(number, line)

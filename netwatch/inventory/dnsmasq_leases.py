@@ -2,7 +2,7 @@
 
 The file has the leases that are active now, without when they began: a lease counts from as long
 before its expiry as the server grants leases for. A lease that does not expire (0) counts at any
-time. Below a line ``duid`` are those of DHCPv6, with the IAID in place of the MAC.
+time. Below a line ``duid`` are those of DHCPv6, with the IAID instead of the MAC.
 """
 
 from collections.abc import Iterator

@@ -130,7 +130,7 @@ class EntryTable:
         return self._files
 
     def file_of(self, row: int) -> str:
-        """The file that has an entry; empty where that was not said."""
+        """The file that has an entry; empty if that was not said."""
         place = bisect_right(self._file_starts, row)
         return self._files[place - 1] if place else ""
 
@@ -139,7 +139,7 @@ class EntryTable:
         return self._load(row)[6]
 
     def period_of(self, row: int) -> tuple[int, int]:
-        """Since when and until when (ns) an entry is valid; `BEGINNING` and `FOREVER` where there
+        """Since when and until when (ns) an entry is valid; `BEGINNING` and `FOREVER` if there
         is no limit."""
         return self._since[row], self._until[row]
 

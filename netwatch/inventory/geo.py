@@ -1,6 +1,6 @@
 """The autonomous system and the country of an address, from MaxMind-format databases.
 
-The databases are read with geoip2, which is imported only where a database is configured. They are
+The databases are read with geoip2, which is imported only if a database is configured. They are
 opened when the configuration is checked, so that a missing or damaged file, or one of the wrong
 type, is reported before the first packet. Damage inside a file shows only at the records that it
 affects, which are counted.
@@ -16,7 +16,7 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.user_yaml import require_regular_file
 
 Location = tuple[int | None, str | None, str | None]
-"""AS number, AS organisation and ISO 3166-1 country code; None where unknown."""
+"""AS number, AS organisation and ISO 3166-1 country code; None if unknown."""
 
 CACHE_LIMIT = 16_384
 """Addresses in the cache; when it is full, it is cleared."""

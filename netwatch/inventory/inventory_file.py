@@ -1,7 +1,7 @@
 """The inventory file: a CSV table of devices that the organisation maintains; or a folder of dated
 ones.
 
-In a folder, ``devices-2023-03-01.csv`` and later files beside it are each valid from the beginning
+In a folder, ``devices-2023-03-01.csv`` and later files next to it are each valid from the beginning
 of their day until that of the next file with the same name before the date; the last one stays
 valid. Before the first one nothing is known.
 """
@@ -58,7 +58,7 @@ def read_inventory(
     timezone: str = UTC_ZONE,
 ) -> EntryTable:
     """The rows of a CSV file with a header, in UTF-8 or UTF-16; mistakes are noted. `headers` are
-    what columns are called in the file, where that is not their own name; the days of `from` and
+    what columns are called in the file, if that is not their own name; the days of `from` and
     `until` are those of `timezone` (IANA name)."""
     table = EntryTable()
     text = read_text(path, problems)

@@ -37,7 +37,7 @@ def recognise(text: str) -> bool:
 
 
 def earlier_files(path: Path) -> list[Path]:
-    """The files beside a lease file that the server reads before it, oldest first: what a cleanup
+    """The files next to a lease file that the server reads before it, oldest first: what a cleanup
     has completed, or else the result of the former cleanup and what waits for the next one."""
     completed, former, waiting = (Path(f"{path}.{end}") for end in ("completed", "2", "1"))
     found = [completed] if completed.exists() else [former, waiting]

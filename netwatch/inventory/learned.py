@@ -2,7 +2,7 @@
 
 Messages of DHCP, mDNS, ARP and neighbor discovery claim addresses. A
 claim counts from its packet on, until it expires or another device has the address. Nothing is
-guessed: where two devices have one IP or MAC address at the same time, the answer is that they
+guessed: if two devices have one IP or MAC address at the same time, the answer is that they
 cannot be told apart.
 
 A contact is reported under the identity that its device has at that moment. A device whose contacts
@@ -285,7 +285,7 @@ class LearnedBindings:
     def binding_at(
         self, ip: bytes, mac: bytes | None, vlan: int | None, time: int, *, in_order: bool = True
     ) -> Binding | None:
-        """Which device has an address at a time; None where that is not known. `mac` is that of
+        """Which device has an address at a time; None if that is not known. `mac` is that of
         the frame of a contact, `in_order` says that no later contact was judged before it."""
         network = self._network_of(ip, vlan)
         if network is None:

@@ -35,7 +35,7 @@ _NAME_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class LeaseFile:
-    """A lease file as it is configured; `format` is None where it is to be recognised, and
+    """A lease file as it is configured; `format` is None if it is to be recognised, and
     `lease_time` is in ns."""
 
     path: Path = key(

@@ -29,7 +29,7 @@ _HARDWARE_AT = {b"\0\1": 8, b"\0\3": 4}  # DUID-LLT and DUID-LL (RFC 8415 sectio
 
 class Declaration(NamedTuple):
     """What a lease file says of an address: it was leased to `mac` from `since` up to, but
-    without, `until`. The client called itself `hostname`. Where `mac` is None, nobody has the
+    without, `until`. The client called itself `hostname`. If `mac` is None, nobody has the
     address from `since` on. `line` is where it is written."""
 
     ip: bytes
@@ -133,13 +133,13 @@ class LeaseTable:
         return self._by_ip.get(ip, [])
 
     def address_of(self, mac: bytes, time: int) -> bytes | None:
-        """The packed address that a MAC has by a lease at a time, an IPv4 one first; None where it
+        """The packed address that a MAC has by a lease at a time, an IPv4 one first; None if it
         has none."""
         active = [each.ip for each in self._by_mac.get(mac, ()) if each.since <= time < each.until]
         return min(active, key=lambda ip: (len(ip), ip), default=None)
 
     def binding_at(self, ip: bytes, mac: bytes | None, time: int) -> Binding | None:
-        """The device that had an address at a time; None where nobody had a lease. `mac` is that
+        """The device that had an address at a time; None if nobody had a lease. `mac` is that
         of the frame of a contact."""
         leases = self._by_ip.get(ip)
         if leases is None:
@@ -195,7 +195,7 @@ class LeaseSyntaxError(NetwatchError):
 
 
 def mac_of_duid(duid: bytes) -> bytes | None:
-    """The MAC in a DUID that was made of an Ethernet address; None where there is none."""
+    """The MAC in a DUID that was made of an Ethernet address; None if there is none."""
     at = _HARDWARE_AT.get(duid[:2])
     if at is None or duid[2:4] != _ETHERNET or len(duid) != at + 6:
         return None
@@ -203,7 +203,7 @@ def mac_of_duid(duid: bytes) -> bytes | None:
 
 
 def bytes_of_hex(text: str) -> bytes:
-    """The bytes of hexadecimal digits with colons between them; empty where it is none."""
+    """The bytes of hexadecimal digits with colons between them; empty if it is none."""
     try:
         return bytes.fromhex(text.replace(":", ""))
     except ValueError:

@@ -150,7 +150,7 @@ class NetboxRegister:
 
     def address(self, value: Mapping[str, Any]) -> Assigned:
         """An address of a list of addresses. Those that are leased, out of use, or shared by
-        several devices are of no interface."""
+        several devices belong to no interface."""
         status, role = _word(value.get("status")), _word(value.get("role"))
         text = _text(value.get("address"))
         ip = parse_ip(text.partition("/")[0])

@@ -11,7 +11,7 @@ Of nested ranges the most specific wins. The complete order, of which the first 
 Of two ranges with the same prefix, one with VLANs goes before one without. A client that no network
 matches is outside, and cannot violate a ban.
 
-Sinkholes are the addresses that a filter answers with in place of those of a blocked name.
+Sinkholes are the addresses that a filter answers with instead of those of a blocked name.
 """
 
 import re
@@ -75,7 +75,7 @@ def built_in() -> list[Scope]:
 
 
 def read_cidr(entry: Fields, declared: Key, line: int, text: str) -> Range | None:
-    """A range, or a single address, in the list of a key; None where it is none, which is
+    """A range, or a single address, in the list of a key; None if it is none, which is
     noted."""
     try:
         return _range(text)
@@ -190,7 +190,7 @@ def read_scope(fields: Fields) -> Scope:
 def check(scopes: Sequence[Scope], problems: Problems) -> None:
     """Note duplicate names, and ranges and VLANs that two networks have."""
     names: dict[str, Scope] = {}
-    # The first network with a range and a VLAN, None where it has only one of them.
+    # The first network with a range and a VLAN, None if it has only one of them.
     owners: dict[tuple[object, int | None], Scope] = {}
     for scope in scopes:
         name = scope.network.name
@@ -247,7 +247,7 @@ class Networks:
         self._tables = {size: sorted(table.items())[::-1] for size, table in tables.items()}
 
     def find(self, ip: bytes, vlan: int | None) -> Network | None:
-        """The network of a packed address in `vlan` (None: untagged), None where there is none."""
+        """The network of a packed address in `vlan` (None: untagged), None if there is none."""
         key = (ip, vlan)
         try:
             return self._cache[key]
@@ -279,7 +279,7 @@ class Networks:
 
     def missed(self, ip: bytes, vlan: int | None) -> str:
         """For a client outside of all networks: which range or VLAN would match with another VLAN
-        tag, in words; empty where none would. A mirror port often removes the tags."""
+        tag, in words; empty if none would. A mirror port often removes the tags."""
         key = (ip, vlan)
         text = self._misses.get(key)
         if text is None:

@@ -199,7 +199,7 @@ def _without_shared(
     shared = {value: names for value, names in owners.items() if len(names) > 1}
     for value, names in sorted(shared.items()):
         others = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
-        left_out.append(f"{text_of(value)} is that of {names[0]} and of {names[1]}{others}")
+        left_out.append(f"{text_of(value)} belongs to {names[0]} and to {names[1]}{others}")
     if not shared:
         return [*devices]
     return [
@@ -233,7 +233,7 @@ class ClassRule:
 
 
 def class_by(rules: Sequence[ClassRule], attributes: Attributes) -> DeviceClass | None:
-    """The class by the first rule that fits; None where none does, for the class of its network."""
+    """The class by the first rule that fits; None if none does, for the class of its network."""
     return next((rule.device_class for rule in rules if rule.fits(attributes)), None)
 
 

@@ -2,7 +2,7 @@
 
 A hash table with open addressing in one array. It has no keys, only their checksums: whether a row
 has a key, the table says. A dictionary with the keys would take some 120 bytes a row, and an
-inventory of a million devices needs three. Where several rows may have a key, an index has the last
+inventory of a million devices needs three. If several rows may have a key, an index has the last
 row of each, and every row the one before it with the same key.
 """
 
@@ -20,7 +20,7 @@ class RowIndex:
     """An index of rows by keys of bytes; each key has one row.
 
     `has_key` says whether a row of the table has a key. `rows` is the number of rows that are
-    expected; the index grows where there are more.
+    expected; the index grows if there are more.
     """
 
     __slots__ = ("_has_key", "_mask", "_slots", "_spare")
@@ -30,7 +30,7 @@ class RowIndex:
         self._allocate(max(_MIN_SLOTS, 1 << (2 * rows).bit_length()))
 
     def _allocate(self, slots: int) -> None:
-        # A slot is 0 where it is empty, else the row + 1, and below it the checksum of the key.
+        # A slot is 0 if it is empty, else the row + 1, and below it the checksum of the key.
         self._slots = array("Q", bytes(8 * slots))
         self._mask = slots - 1
         self._spare = slots // 2

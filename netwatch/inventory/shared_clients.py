@@ -107,7 +107,7 @@ class SharedClients:
         self.has_any = True
 
     def reason_at(self, key: Key, time: int) -> str:
-        """Why an address was not that of one device at a time (ns), as a sentence; empty where
+        """Why an address was not that of one device at a time (ns), as a sentence; empty if
         nothing speaks against it."""
         client = self._clients.get(key)
         if client is None:

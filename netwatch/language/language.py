@@ -120,7 +120,7 @@ class Language:
         return self._unit(value, unit, "short")
 
     def share(self, share: float) -> str:
-        """A share in percent with one decimal; 0 and 100 only where that is exact."""
+        """A share in percent with one decimal; 0 and 100 only if that is exact."""
         percent = round(100 * share, 1)
         if percent in (0, 100) and share not in (0, 1):
             percent = 0.1 if percent == 0 else 99.9
@@ -201,7 +201,7 @@ def translated(text: str, code: str) -> Translated:
 
 @lru_cache(maxsize=2048)
 def _translation(text: str, code: str) -> str | None:
-    """The translation, None where this is no sentence of the table."""
+    """The translation, None if this is no sentence of the table."""
     if len(text) > MAX_SENTENCE:
         return None
     for original, pattern in _patterns():

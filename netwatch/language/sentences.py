@@ -225,7 +225,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "limit-cap": mark("the rule says so (confidence: %(cap)s): at most %(grade)s"),
     "limit-unverified": mark(
-        "nobody confirmed whose the domain is (verified: false): at most %(grade)s"
+        "the owner of the domain is not confirmed (verified: false): at most %(grade)s"
     ),
     "limit-one-source": mark(
         "the shipped rule rests on one independent source (%(sources)s): at most %(grade)s"
@@ -243,8 +243,9 @@ TEXTS: Mapping[str, str] = {
         "the inventory has neither its address nor its MAC: class of the network"
     ),
     "device-unproven": mark(
-        "it stands for clients that the inventory does not have, and of which no handshake proves"
-        " that they are there: more than the limit asked in this network within an hour"
+        "it stands for clients that are not in the inventory and that no"
+        " handshake proves to be real: more than the limit asked in this"
+        " network within an hour"
     ),
     "device-learned": mark("not in the inventory; its MAC was learned: class of the network"),
     "device-randomised": mark(
@@ -265,8 +266,9 @@ TEXTS: Mapping[str, str] = {
         "the inventory gives its address to one device, but it was learned to belong to another one"
     ),
     "device-nat": mark(
-        "its contacts are those of several devices: more TLS stacks than one device has were seen"
-        " behind its address (NAT, a proxy or a terminal server)"
+        "its contacts come from several devices: more TLS stacks than one"
+        " device has were seen behind its address (NAT, a proxy or a terminal"
+        " server)"
     ),
     "device-proxy": mark("it is a proxy: it was asked for the app's hosts by others"),
     # Why a live capture is unhealthy (netwatch.watch.health)
@@ -289,8 +291,8 @@ TEXTS: Mapping[str, str] = {
     "trouble-store-lost": mark("the store cannot be written to: %(problem)s, %(lost)s lost"),
     "trouble-losing": mark("the store lost something %(time)s ago, in total %(lost)s"),
     "trouble-spool": mark("the spool was full: %(lost)s of facts were evicted"),
-    "trouble-clock-ahead": mark("the clock is %(time)s ahead of that of the centre"),
-    "trouble-clock-behind": mark("the clock is %(time)s behind that of the centre"),
+    "trouble-clock-ahead": mark("the clock is %(time)s ahead of the centre's clock"),
+    "trouble-clock-behind": mark("the clock is %(time)s behind the centre's clock"),
     "trouble-published": mark("what the centre published is refused: %(problem)s"),
     "trouble-fleet": mark("the fleet: %(problem)s"),
     "trouble-centre": mark("no connection to the centre for %(time)s: %(problem)s"),
@@ -309,8 +311,8 @@ TEXTS: Mapping[str, str] = {
         "exemption of '%(device)s': no device of the inventory has this id, so it never applies"
     ),
     "note-no-set": mark(
-        "no set is installed in %(folder)s yet: builtin stands for the files that netwatch ships;"
-        " netwatch signatures update installs one"
+        "no set is installed in %(folder)s yet, so builtin means the files"
+        " that netwatch ships; netwatch signatures update installs one"
     ),
     "note-set-expired": mark(
         "set %(version)s has expired at %(moment)s: it stays in use, but its publisher does not"
@@ -321,9 +323,9 @@ TEXTS: Mapping[str, str] = {
         " days (%(problem)s); netwatch signatures update --yes installs it"
     ),
     "note-undecided": mark(
-        "%(count)s rules of the installed set take names that most devices contact, or that are"
-        " private, without a reason, the first at %(place)s: netwatch signatures update installs a"
-        " newer set"
+        "%(count)s rules of the installed set match, without a stated reason,"
+        " names that most devices contact or that are private, the first at"
+        " %(place)s: netwatch signatures update installs a newer set"
     ),
     "note-set-expires": mark("set %(version)s expires soon, at %(moment)s"),
     "did-you-mean": mark("%(reason)s; did you mean '%(similar)s'?"),

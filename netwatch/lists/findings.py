@@ -32,7 +32,7 @@ _ADDRESS = re.compile(r"[0-9.]+(?:/[0-9]+)?\Z|[0-9a-f]*:[0-9a-f:.]+(?:/[0-9]+)?\
 _LOCAL = frozenset({"localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 Include = Callable[[str, int, tuple[str, ...], tuple[str, ...]], None]
-"""Reads a file beside the list: its name, the line that asks for it, the attributes that its
+"""Reads a file next to the list: its name, the line that asks for it, the attributes that its
 entries must have, and those that they must not have."""
 
 Lines: TypeAlias = Iterator[tuple[int, str]]
@@ -120,7 +120,7 @@ class Findings:
             self.skip("taken out by an exception of the list")
 
     def _key(self, kind: ListedKind, text: str, line: int) -> tuple[ListedKind, str] | None:
-        """Kind and normal spelling of a name; None where there is none, which is counted."""
+        """Kind and normal spelling of a name; None if there is none, which is counted."""
         raw = text.removeprefix("*.").removeprefix(".")
         if len(raw) != len(text):
             kind = "suffix"

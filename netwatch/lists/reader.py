@@ -91,7 +91,7 @@ _PLAIN = "plain"
 
 
 def recognise_format(text: str) -> str | None:
-    """The id of the format of a list, None where no line is of any of them."""
+    """The id of the format of a list, None if no line is of any of them."""
     counts = dict.fromkeys(LIST_FORMATS, 0)
     for _, line in islice(split_lines(text), MAX_LINES_TRIED):
         # White space before a record is a part of a zone file, and indents a list of YAML.
@@ -114,7 +114,7 @@ MAX_DRAFT_BYTES = 16 << 20
 """The same of a list of which a draft is made."""
 
 MAX_DRAFT_NAMES = 100_000
-"""Names of a list of which a draft is made. No app has so many: a list that has is of something
+"""Names of a list of which a draft is made. No app has so many: a list that has is about something
 else, and nobody would look through its draft."""
 
 MAX_INCLUDES = 1000
@@ -126,7 +126,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9!_][A-Za-z0-9!_.-]{0,127}\Z")
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How large a list may be: in `bytes` with all files that it includes, and in `names`. A list
-    with more names is refused, or where that is None, its further names are counted."""
+    with more names is refused, or if that is None, its further names are counted."""
 
     bytes: int = MAX_LIST_BYTES
     names: int | None = None
@@ -145,7 +145,7 @@ def read_list(
     """The list in the file `path`, or in `raw`, which then came from elsewhere and cannot include
     files. `format` is an id of `LIST_FORMATS`; without it, the content decides.
 
-    Raises `ConfigError` if the file cannot be read, is of no known format, or too large.
+    Raises `ConfigError` if the file cannot be read, has no known format, or too large.
     """
     return _Reading(path, raw, bounds).read(format)
 

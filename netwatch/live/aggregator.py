@@ -253,7 +253,7 @@ class Aggregator:
             listener(event)
 
     def _finish(self) -> None:
-        """Close all open incidents. After a failure they stay open where there is a state
+        """Close all open incidents. After a failure they stay open if there is a state
         file, so that the next run continues them."""
         self._parts.service_manager.stopping()
         if not self.pool.has_ended:

@@ -1,8 +1,8 @@
 """Replaces the configuration of a running capture, without missing a packet.
 
-A changed configuration is read in a thread, beside the running capture. It is used only as a whole
-and only where it has no mistakes; otherwise its mistakes are reported, and the one in use stays in
-use. The workers begin to use a new configuration with their next block, and open incidents stay
+A changed configuration is read in a thread, alongside the running capture. It is used only as a
+whole and only if it has no mistakes; otherwise its mistakes are reported, and the one in use stays
+in use. The workers begin to use a new configuration with their next block, and open incidents stay
 open. What was opened at the start (outputs, outbox, metrics endpoint) needs a restart.
 
 A newer set of signatures and bans is looked for in another thread. A check that fails changes
@@ -182,7 +182,7 @@ class ConfigUpdate:
         self._reloader.start()
 
     def poll(self) -> bool:
-        """Apply or refuse a configuration that has been read; True where a reload ended and
+        """Apply or refuse a configuration that has been read; True if a reload ended and
         no other has begun."""
         result = self._reloader.poll()
         if result is None:
@@ -230,7 +230,7 @@ def _needs_restart(previous: Config, config: Config) -> bool:
 class UpdateChecker:
     """Checks as often as the configuration in use says, for the first time at once.
 
-    `config` returns the configuration in use, whose path is `path` (None where `load` finds it).
+    `config` returns the configuration in use, whose path is `path` (None if `load` finds it).
     `reload` is called after a set was installed, `emit` gets notes; both from the thread.
     """
 
@@ -327,7 +327,7 @@ def update_status(
 
 
 def prepare(config: Config) -> None:
-    """Import what checks need, before privileges are dropped. Raises `ConfigError` where checks are
+    """Import what checks need, before privileges are dropped. Raises `ConfigError` if checks are
     configured and python-tuf is not installed."""
     if config.updates is not None and config.updates.options.every:
         require_tuf("'updates: every'")

@@ -309,7 +309,7 @@ class Display:
 
 
 def _standard_error() -> tuple[int | None, bool]:
-    """The descriptor of standard error, None where that is closed, and whether it is a
+    """The descriptor of standard error, None if that is closed, and whether it is a
     terminal."""
     if sys.stderr is None:
         return None, False

@@ -49,7 +49,7 @@ class AlertSent:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence about an interface, the state file or an output. `warning` is False where
+    """A sentence about an interface, the state file or an output. `warning` is False if
     it is for information only."""
 
     text: str
@@ -82,7 +82,7 @@ class ReloadRefused:
 @dataclass(frozen=True, slots=True)
 class TrafficReport:
     """The traffic of the last `seconds`, and how many incidents are open now. `records` are those
-    of logs, None where packets are read."""
+    of logs, None if packets are read."""
 
     seconds: float
     packets: int

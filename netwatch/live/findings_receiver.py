@@ -22,7 +22,7 @@ from netwatch.live.worker_pool import WorkerPool
 T = TypeVar("T")
 
 DELAY = 0.1
-"""Seconds that findings are delayed where there are several workers."""
+"""Seconds that findings are delayed if there are several workers."""
 
 DUPLICATE_NOTE_WINDOW = 5.0
 """Seconds within which the same note from another worker is a duplicate: all workers watch

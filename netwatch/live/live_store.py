@@ -109,7 +109,7 @@ class StoreQueue:
         return len(self._decided) + len(self._newest)
 
     def put(self, message: object) -> bool:
-        """Queue a message; False where it does not fit."""
+        """Queue a message; False if it does not fit."""
         with self._changed:
             part = message.part if isinstance(message, messages.HourCoverage) else 0
             if isinstance(message, messages.HourCoverage | messages.SensorStatus):
@@ -128,7 +128,7 @@ class StoreQueue:
             return self._changed.wait_for(lambda: len(self._decided) < self._limit, timeout)
 
     def take(self, timeout: float = 0.0) -> object | None:
-        """The next message; None where none comes within `timeout` s."""
+        """The next message; None if none comes within `timeout` s."""
         with self._changed:
             self._changed.wait_for(lambda: self._decided or self._newest, timeout)
             found = self._next()
@@ -158,7 +158,7 @@ def _nothing() -> None:
 class LiveStore:
     """Starts the writer of a store, or of the spool of a sensor; no thread may run yet. `begin`
     starts the thread, once the workers are forked. `report` takes sentences about problems, from
-    any thread. Raises `ConfigError` and `NetwatchError` where the destination cannot be opened."""
+    any thread. Raises `ConfigError` and `NetwatchError` if the destination cannot be opened."""
 
     def __init__(
         self, destination: Destination, config: Config, report: Callable[[str], None]

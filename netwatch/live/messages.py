@@ -95,7 +95,7 @@ class StatusReport:
     entries, its limit and its evictions. `coverage` of flows that have
     ended, and `open_flows` of those that go on, are only in every fifth report. Of logs,
     `log_events` counts what happened to files and connections by name, and `log_lag` is the age in
-    s of the last record that was read where there are more to read, else 0 (None: no logs are
+    s of the last record that was read if there are more to read, else 0 (None: no logs are
     read). `logs_unreadable` has the logs that cannot be read now, and why.
     """
 
@@ -246,7 +246,7 @@ class Channel:
         self.flush()
 
     def receive(self, patience: float = 0.0) -> tuple[list[Any], bool]:
-        """The messages that have arrived, and whether the other end is still open. Where one has
+        """The messages that have arrived, and whether the other end is still open. If one has
         arrived in part, because it is larger than the buffer of the socket, its rest is waited for,
         at most `patience` seconds."""
         messages, is_open = self._receive()

@@ -150,7 +150,7 @@ class EvictedIncidents:
         return self._count
 
     def write(self, entries: Sequence[OpenIncident]) -> bool:
-        """Write incidents. False where they cannot be written, or would be more than
+        """Write incidents. False if they cannot be written, or would be more than
         `EVICTED_LIMIT`; then none of them is in the table."""
         if self._count + len(entries) > EVICTED_LIMIT:
             return False
@@ -335,7 +335,7 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
         for name, counts in state["origins"].items():
             restore_origin(incident.counts_of(read(str, name)), counts)
         key: Key = read(tuple[str, str, str, VerdictKind], state["key"])
-        # Continuous time begins anew with each process: packet time is the best there is.
+        # Continuous time starts again with each process: packet time is the best there is.
         sensor = read(Sensor, state["sensor"])
         entry = OpenIncident(number, key, incident, incident.last, sensor)
         entry.id = read(str | None, state["id"])

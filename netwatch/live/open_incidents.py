@@ -3,7 +3,7 @@
 An incident is reported when it opens, when its confidence rises, when it turns out to be graver
 than was reported (a block that did not hold, an embed that is the app), and when it ends. These are
 the same incidents that a scan of the whole capture would give, with two differences that
-come from not knowing the future: an incident keeps the id of its first alert even where an
+come from not knowing the future: an incident keeps the id of its first alert even if an
 earlier contact arrives later, and a contact that arrives after its incident has ended is
 only counted. Ages are measured in continuous time
 (`netwatch.live.packet_clock`), so that setting a clock ends no incident.
@@ -221,7 +221,7 @@ class OpenIncidents:
                 self._report(entry, "update" if entry.id else "open")
 
     def restore(self, entry: OpenIncident) -> bool:
-        """Add an incident that was open when an earlier run ended; False where there are too
+        """Add an incident that was open when an earlier run ended; False if there are too
         many incidents."""
         self._make_room(entry.key)
         if not self._insert(entry):
@@ -271,7 +271,7 @@ class OpenIncidents:
     def _entry(
         self, key: Key, incident: Incident, last_contact: int, sensor: Sensor
     ) -> OpenIncident:
-        """The entry of an incident that got a contact. Where the contact joined several
+        """The entry of an incident that got a contact. If the contact joined several
         incidents, the id that was reported first is kept, and the others are closed."""
         current = self._incidents.with_key(key)
         entries = self._open.setdefault(key, [])

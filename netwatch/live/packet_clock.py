@@ -1,6 +1,6 @@
 """Packet time that advances while no packets arrive.
 
-An open incident has to end after a time without contacts, also where no packet arrives any
+An open incident has to end after a time without contacts, also if no packet arrives any
 more; from the last packet on, packet time then advances with the monotonic clock of the
 system. The wall clock is not used for this, because it can be set. Such a step changes packet
 time, and must not age anything.
@@ -72,7 +72,7 @@ class PacketClock:
         self.steps = 0
 
     def update(self, packet_time: int, at: int) -> bool:
-        """Take the time of a packet that arrived at `at`; True where it shows a step."""
+        """Take the time of a packet that arrived at `at`; True if it shows a step."""
         phase = packet_time - at
         if self._time is None:
             self._wall = self._read_wall_offset()
@@ -108,7 +108,7 @@ class PacketClock:
             self._pending = 0
 
     def _step(self, phase: int) -> int:
-        """The step that a packet shows, in ns; 0 where it shows none."""
+        """The step that a packet shows, in ns; 0 if it shows none."""
         ahead = phase - self._phase
         if ahead > STEP_TOLERANCE:
             if self._pending > STEP_TOLERANCE:

@@ -44,7 +44,7 @@ BATCH = 500
 class FileAppender:
     """Appends to `descriptor`, the open file `path`, which this object owns.
 
-    `error` is the error of the last write, None where it succeeded; data that could not be written
+    `error` is the error of the last write, None if it succeeded; data that could not be written
     stays queued.
     """
 
@@ -76,7 +76,7 @@ class FileAppender:
             self.error = error
 
     def reopen(self) -> None:
-        """Open the file anew where its path now leads to another file or to none, as after a log
+        """Open the file again where its path now leads to another file or to none, as after a log
         rotation. Raises `OSError`; the file that was open stays in use then."""
         with contextlib.suppress(OSError):
             if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):  # noqa: PTH116
@@ -97,7 +97,7 @@ class FileAppender:
 
 
 def _ends_within_a_line(path: str) -> bool:
-    """Whether the last byte of a file is not the end of a line; False where it cannot be read."""
+    """Whether the last byte of a file is not the end of a line; False if it cannot be read."""
     with contextlib.suppress(OSError), open(path, "rb") as stream:  # noqa: PTH123
         if stream.seek(0, os.SEEK_END):
             stream.seek(-1, os.SEEK_END)
@@ -135,7 +135,7 @@ class RecordOutput:
 
     `warn` takes sentences about problems, `discarded` counts the records that did not fit
     into the buffer, and `unwritten` the bytes that could not be written to the end. Raises
-    `NetwatchError` where the file cannot be opened.
+    `NetwatchError` if the file cannot be opened.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class RecordOutput:
 
     @property
     def problem(self) -> str:
-        """Why records cannot be written now, empty where they can."""
+        """Why records cannot be written now, empty if they can."""
         error = self._target.error
         return f"{self._name}: {error.strerror}" if error is not None else ""
 
@@ -194,7 +194,7 @@ class RecordOutput:
             self._target.flush()
             if self.buffered < left:
                 left, until = self.buffered, time.monotonic() + WAIT
-        # Who has waited in vain does not wait for the next record.
+        # After waiting in vain, it does not wait for the next record.
         self.may_wait = left < BUFFER_LIMIT
         return self.may_wait
 

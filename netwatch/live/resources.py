@@ -150,7 +150,7 @@ class Resources:
         return self._store
 
     def _destination(self) -> "Destination | None":
-        """Where facts go; None where they are not kept."""
+        """Where facts go; None if they are not kept."""
         config = self._config
         if is_sensor(config):
             from netwatch.fleet.fact_writer import spool_destination

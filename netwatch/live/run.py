@@ -243,7 +243,7 @@ def run(
 ) -> RunResult:
     """Capture until a signal or the end of the file; `listener` gets every event, and what does
     not fit into `messages` is counted. Raises `ConfigError`, `CaptureError`, and `NetwatchError`
-    where something cannot be opened."""
+    if something cannot be opened."""
     started = time.monotonic()
     with ExitStack() as stack:
         was_hung_up = stack.enter_context(hang_ups_noted())

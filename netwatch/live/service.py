@@ -1,13 +1,13 @@
 """A live capture as a service: its signals (signal(7)), what it tells its manager (sd_notify(3)),
 and what it says while it ends.
 
-Each notification is one datagram to the socket that ``NOTIFY_SOCKET`` names. Where that is not set,
+Each notification is one datagram to the socket that ``NOTIFY_SOCKET`` names. If that is not set,
 the process was not started by a service manager, and nothing is sent.
 
 To end takes as long as there is progress: 100,000 open incidents have to be closed, a slow disk has
 to take what is queued. A service manager that was told of no progress for `EXTENSION` kills the
-capture, so whoever waits tells of it; whoever does not get on gives up before that, and counts what
-is lost.
+capture, so code that waits reports it; code that makes no progress gives up before that, and counts
+what is lost.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ LOG_INTERVAL = 10.0
 
 class ServiceManager:
     """The service manager that `environ` names, if any. `watchdog_interval` is the time in
-    seconds between two watchdog notifications; None where it wants none."""
+    seconds between two watchdog notifications; None if it wants none."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")

@@ -6,7 +6,7 @@ sources as workers: one, or with ``--fanout`` several rings that share packets.
 
 Sockets of logs are opened by the first process too. Files of logs are opened by the worker: a
 rotation makes new ones at any time, so the user who reads them has to be allowed to in any case.
-The formats of logs are imported only where logs are read.
+The formats of logs are imported only if logs are read.
 """
 
 import contextlib
@@ -69,7 +69,7 @@ class InterfaceOpener:
 @dataclass(frozen=True, slots=True)
 class FileOpener:
     """A capture or pipe that the worker opens. `stdin` is a duplicate of standard input,
-    where that is to be read: `multiprocessing` closes the original in a worker."""
+    if that is to be read: `multiprocessing` closes the original in a worker."""
 
     path: str
     stdin: int | None = None
@@ -109,7 +109,7 @@ def source_openers(
 
 
 def _duplicate_stdin() -> int | None:
-    """A duplicate of standard input that workers inherit; None where it is closed."""
+    """A duplicate of standard input that workers inherit; None if it is closed."""
     try:
         return os.dup(sys.stdin.fileno()) if sys.stdin is not None else None
     except (OSError, ValueError):
@@ -175,7 +175,7 @@ class LiveOptions:
     """The options of ``netwatch live``.
 
     `source` is a name of `netwatch.live.source_openers.SOURCE_NAMES`, `source_options` are
-    passed to it. Where it reads logs, `interfaces` are paths and addresses of receivers, and
+    passed to it. If it reads logs, `interfaces` are paths and addresses of receivers, and
     `logs` is what the user said of logs. `config` is the path of the configuration, `output` that
     of the records; None is where `netwatch.config.load` looks, and standard output. `metrics` (host
     and port) overrides the address in the configuration.

@@ -7,7 +7,7 @@ it, where it cannot be written the failure is counted, and either is reported as
 incidents of a person are erased from it while no capture runs: one that does has the file locked
 and its incidents in memory.
 
-It is kept up to date with the open incidents, and with how far logs were read. Where logs are read,
+It is kept up to date with the open incidents, and with how far logs were read. If logs are read,
 a record counts as read when what came of it is saved: both are written in one transaction. So a run
 that was killed is continued with the first record that the saved incidents do not know, and none is
 counted twice.
@@ -55,7 +55,7 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _ERASING_TIMEOUT = 5.0
 
 SAVE_LIMIT = 1000
-"""Changed incidents that are saved at a time, in addition to those just reported. Where logs are
+"""Changed incidents that are saved at a time, in addition to those just reported. If logs are
 read, all are."""
 
 EVICTED_LIMIT = 100_000
@@ -75,7 +75,7 @@ class StateFile:
 
     `failures` counts how often the file could not be written, `replacements` how often a damaged
     file was replaced by a new one. Raises `ForeignFileError` for a file that is none of netwatch,
-    and `NetwatchError` where another process uses the file, or where it cannot be created, unless
+    and `NetwatchError` if another process uses the file, or where it cannot be created, unless
     that may pass, as a full disk.
     """
 
@@ -199,7 +199,7 @@ class StateFile:
         earlier: Mapping[int, str] | None = None,
     ) -> bool:
         """Write changed incidents and how far logs were read (None removes a log), and delete ended
-        incidents, in one transaction; False where that failed. `earlier` are incidents in encoded
+        incidents, in one transaction; False if that failed. `earlier` are incidents in encoded
         form that were evicted before the others changed or ended."""
         rows = [(entry.number, encode(entry)) for entry in changed]
         ended = [(number,) for number in numbers_to_delete]
@@ -250,13 +250,13 @@ def _may_pass(error: OSError | sqlite3.Error) -> bool:
 
 
 def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
-    """Erase the incidents whose text mentions a person; how many. Nothing happens where there is no
-    state file. Raises `NetwatchError` where a capture is using it, and for another file."""
+    """Erase the incidents whose text mentions a person; how many. Nothing happens if there is no
+    state file. Raises `NetwatchError` if a capture is using it, and for another file."""
     condition = owned_database.identify(path, KIND)
     if condition == "missing":
         return 0
     if condition == "damaged":
-        raise NetwatchError(f"the state file {path} is damaged: delete it")
+        raise NetwatchError(f"{path}: the state file is damaged; delete it")
     try:
         with closing(owned_database.connect(path, _ERASING_TIMEOUT)) as database:
             database.execute("PRAGMA secure_delete = ON")
@@ -276,7 +276,7 @@ def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
             ) from None
         raise NetwatchError(f"the state file {path}: {error}") from None
     except ValueError as error:
-        raise NetwatchError(f"the state file {path} cannot be read: {error}") from None
+        raise NetwatchError(f"{path}: the state file cannot be read: {error}") from None
     return len(hers)
 
 
@@ -297,7 +297,7 @@ def _readable(state: Any) -> Any:
 
 
 class StateSaver:
-    """Saves `incidents` to `state_file`; does nothing where that is None. With `of_logs` they are
+    """Saves `incidents` to `state_file`; does nothing if that is None. With `of_logs` they are
     saved together with how far logs were read, which `note` takes."""
 
     def __init__(

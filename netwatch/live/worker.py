@@ -45,7 +45,7 @@ SETTLE_INTERVAL = 5 * SECOND
 """How often flow bytes and coverage are sent and inactive flows are ended, ns."""
 
 SETTLE_PACKET_TIME = 60 * SECOND
-"""Packet time after which the same is done even where less real time has passed, ns: a file
+"""Packet time after which the same is done even if less real time has passed, ns: a file
 is read much faster than its packets were captured."""
 
 RECORD_LAG = SECOND // 8

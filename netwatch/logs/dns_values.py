@@ -55,7 +55,7 @@ def address(text: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def address_text(text: bytes) -> str:
-    """An address in its usual spelling, empty where the text is none."""
+    """An address in its usual spelling, empty if the text is none."""
     packed = parse_ip(text.decode("latin-1"))
     return "" if packed is None else ip_text(packed)
 
@@ -182,7 +182,7 @@ def alias(name: bytes) -> str:
 
 
 def carried_time(carried: Carried) -> tuple[int, int]:
-    """The time that the carrier of a line has, with its digits. Raises `RecordError` where there is
+    """The time that the carrier of a line has, with its digits. Raises `RecordError` if there is
     none."""
     if carried.time is None:
         raise RecordError("time-missing")
@@ -202,7 +202,7 @@ MAX_MESSAGE = 65535
 
 class TextRecord(NamedTuple):
     """A record of an answer: its owner in normal spelling, its type, its time to live in seconds
-    (0 where the log has none) and its data as text."""
+    (0 if the log has none) and its data as text."""
 
     owner: str
     type: str
@@ -270,7 +270,7 @@ def message_names(
     transport: Literal["tcp", "udp"] = "udp",
     **others: Unpack[Others],
 ) -> Iterable[LogEntry] | None:
-    """The names that a message shows as it does in packets; None where it shows none, or cannot be
+    """The names that a message shows as it does in packets; None if it shows none, or cannot be
     read. `when` is the time with its digits."""
     if not message or len(message) > MAX_MESSAGE:
         return None

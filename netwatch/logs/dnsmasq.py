@@ -7,7 +7,7 @@ a list that blocks the name), because it logs nothing in between. Answers of oth
 only that somebody was answered, and are left out.
 
 An answer has one line for each alias and address. It is complete with its first address, or with
-what it has in place of one; further addresses are left out. Each name is shown at the first line
+what it has instead of one; further addresses are left out. Each name is shown at the first line
 of the answer that has it. Names are in lower case since dnsmasq converts them.
 
 Lines of ``dnsmasq-dhcp`` in the same file say who has which address.

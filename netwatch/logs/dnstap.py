@@ -62,7 +62,7 @@ class Bytes(Protocol):
 
 
 def file_frames(source: Bytes) -> Iterator[bytes | None]:
-    """The data frames, None for each that is too long. Raises `FrameError` where they end within a
+    """The data frames, None for each that is too long. Raises `FrameError` if they end within a
     frame, or a control frame is not possible."""
     while head := source.read(4):
         size = _number(head)
@@ -169,7 +169,7 @@ def _control(body: bytes, end: int) -> Frame:
 
 class Handshake:
     """The receiver's side of one connection: what is answered to its control frames, and whether
-    data are taken. Raises `FrameError` where a sender does not keep to the order."""
+    data are taken. Raises `FrameError` if a sender does not keep to the order."""
 
     def __init__(self, content_type: bytes = DNSTAP) -> None:
         self._content_type = content_type
@@ -250,11 +250,11 @@ class Fields:
             raise RecordError("protobuf-invalid")
 
     def number(self, field: int) -> int:
-        """A number, 0 where there is none."""
+        """A number, 0 if there is none."""
         return self._numbers.get(field, 0)
 
     def octets(self, field: int) -> bytes:
-        """Bytes, empty where there are none."""
+        """Bytes, empty if there are none."""
         return self._bytes.get(field, b"")
 
     def _field(self, data: bytes, at: int) -> int:

@@ -91,7 +91,7 @@ class Sides(NamedTuple):
 
 
 def address(text: object) -> bytes | None:
-    """The packed address in a field, None where it has none. Addresses of IPv4 in the form
+    """The packed address in a field, None if it has none. Addresses of IPv4 in the form
     ``::ffff:192.0.2.1`` are addresses of IPv4 (RFC 4291 section 2.5.5.2)."""
     packed = parse_ip(text.strip("[] ")) if isinstance(text, str) else None
     if packed is not None and packed.startswith(_MAPPED):
@@ -100,7 +100,7 @@ def address(text: object) -> bytes | None:
 
 
 def number(value: object) -> int:
-    """The number in a field, 0 where it has none (``NA``, ``-``, nothing) or a negative one."""
+    """The number in a field, 0 if it has none (``NA``, ``-``, nothing) or a negative one."""
     if isinstance(value, int):
         return max(value, 0)
     text = value.strip() if isinstance(value, str) else ""
@@ -108,18 +108,18 @@ def number(value: object) -> int:
 
 
 def port(value: object) -> int:
-    """The port in a field, 0 where it has none."""
+    """The port in a field, 0 if it has none."""
     found = number(value)
     return found if found < 65536 else 0
 
 
 def text(value: object) -> str:
-    """A field as text, empty where it has none."""
+    """A field as text, empty if it has none."""
     return value.strip() if isinstance(value, str) else ""
 
 
 def texts(value: object) -> list[str]:
-    """The texts in a field that is a list, none where it is not."""
+    """The texts in a field that is a list, none if it is not."""
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
@@ -162,7 +162,7 @@ def host_name(name: str) -> str:
 
 
 def host_of_url(url: str) -> tuple[str, int]:
-    """The host of a URL with or without a scheme, and its port, 0 where it names none."""
+    """The host of a URL with or without a scheme, and its port, 0 if it names none."""
     found = _HOST_OF_URL.match(url)
     return (found[1].strip(), port(found[2] or "")) if found else ("", 0)
 

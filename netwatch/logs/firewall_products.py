@@ -98,7 +98,7 @@ def _fortigate_lookup(values: Values) -> Shown | None:
 
 
 def _fortigate_dns(values: Values) -> DnsInfo:
-    """What a lookup asked, and its answer. FortiOS says nothing where there was no error."""
+    """What a lookup asked, and its answer. FortiOS says nothing if there was no error."""
     kind = text(values.get("qtype"))
     if values.get("eventtype", values.get("subtype")) != "dns-response":
         return DnsInfo(kind)
@@ -220,8 +220,8 @@ def _palo_alto_server_sent(values: Values) -> Sent:
 
 
 def _fortigate_is_flow(values: Values) -> bool:
-    """Whether a record is of a session that has ended. The ends of `logid` are those of reports on
-    sessions that last, whose end is reported with the total."""
+    """Whether a record belongs to a session that has ended. The ends of `logid` are those of
+    reports on sessions that last, whose end is reported with the total."""
     return (
         values.get("type") == "traffic"
         and values.get("subtype") in ("forward", "sniffer")

@@ -2,7 +2,7 @@
 row of `PRODUCTS` (`netwatch.logs.products`).
 
 Cisco describes the columns in "DNS Log Formats" and "Web Log Formats". What is in a line of Zscaler
-is up to whoever set up the feed (NSS or Cloud NSS); the default formats are read.
+depends on the configuration of the feed (NSS or Cloud NSS); the default formats are read.
 """
 
 import re

@@ -4,7 +4,7 @@ Lines come in a buffer of fixed size, of which only those that pass a `LineFilte
 so that memory does not depend on the file. The records of the binary containers all come.
 
 A record with a name in one of the domains is of interest, and so are those that belong to it: other
-lines of the same lookup, the flow. Where a log has flows that others name, an address may belong to
+lines of the same lookup, the flow. If a log has flows that others name, an address may belong to
 several names. Then all answers with an address that a name of interest was resolved to are of
 interest, for the flow may be to another name. A first pass over the log collects what these records
 have in common.

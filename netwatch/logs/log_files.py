@@ -166,7 +166,7 @@ class FilesReader:
         return isinstance(entry, LogFlow) and interest.all_flows and not self._reader.format.flows
 
     def _judge(self, path: str, read: int) -> None:
-        """Count what could not be read of a file, and name it where that is too much."""
+        """Count what could not be read of a file, and name it if that is too much."""
         self._statistics.anomalies.update(self._reader.take_anomalies())
         unread, self._reader.unread = self._reader.unread, Counter()
         for reason, count in unread.items():
@@ -185,7 +185,7 @@ class FilesReader:
         like the format either, which the user has named then."""
         title = self._reader.format.title
         for file, read in self._silent:
-            records = f"none of {quantity(read, 'record')} that were looked at"
+            records = f"none of {quantity(read, 'examined record')}"
             if not fits(file, self._reader.name):
                 self._statistics.unread_records[file.path, "record-of-another-format"] += read
                 self._statistics.unread.append(

@@ -82,7 +82,7 @@ class LogReader:
     @property
     def assumed(self) -> tuple[Lack, ...]:
         """What the log lacks so that its times rest on an assumption: those of its records, and
-        those of what carried them only where a record has none of its own."""
+        those of what carried them only if a record has none of its own."""
         used = [self.times, self._carried_times] if self._takes_carried_time else [self.times]
         found: list[Lack] = []
         if self.written_by is None and any(each.assumed_year for each in used):

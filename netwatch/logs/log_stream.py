@@ -271,7 +271,7 @@ def _copy(stream: Stream, to: BinaryIO, path: str) -> None:
 
 def events(path: Path, shown: str) -> Iterator[bytes | None]:
     """The records of the file at `path`, None for each that cannot be read. `shown` is its name in
-    messages. Raises `CaptureError` where the package is missing, or the file is none."""
+    messages. Raises `CaptureError` if the package is missing, or the file is none."""
     try:
         import evtx
     except ImportError:

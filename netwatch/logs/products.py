@@ -55,7 +55,7 @@ UNITS = {10: SECOND, 13: 1_000_000, 16: 1_000, 19: 1}
 
 
 class Ends(NamedTuple):
-    """The fields with the two ends of a contact, empty where a product has none: the device's own
+    """The fields with the two ends of a contact, empty if a product has none: the device's own
     address and its port, the server's, the address after translation, the host name and the MAC
     address of the device. `client` may be several fields with a blank between them, of which the
     first valid address counts. `tcp` says whether the contact was over TCP."""
@@ -77,7 +77,7 @@ class Kind:
 
     Of the fields in `action`, the first that the product's `denied` matches blocked the contact; a
     `status` of HTTP says that the server was reached. `flow` are the fields that together identify
-    a flow, the session last. `shows` gives what a record shows, None where that is nothing. A kind
+    a flow, the session last. `shows` gives what a record shows, None if that is nothing. A kind
     with `dns` is a lookup, one without `shows` a flow: `lasted` are fields with its duration, each
     with the nanoseconds of its unit, of which the first that is not 0 counts.
     """
@@ -102,7 +102,7 @@ class Product:
     """A row of the table. `time` is the field with the time (RFC 3339, or a number of which the
     digits show the unit), or what reads it. `lines` reads a line, given the header that an earlier
     one was, which it may replace. `denied` is searched for in decisions. Lines are of this product
-    if one of `looks` is in them, JSON objects if `is_object` says so, where that is given. The
+    if one of `looks` is in them, JSON objects if `is_object` says so, if that is given. The
     other fields are those of `netwatch.logs.registry.LogFormat`."""
 
     title: str
@@ -246,7 +246,7 @@ def _side(ends: Ends, values: Values) -> Sides:
 
 
 def _flow_of(kind: Kind, values: Values) -> str:
-    """The identifier of the flow, empty where there is no session."""
+    """The identifier of the flow, empty if there is no session."""
     fields = kind.flow.split()
     if not fields or not values.get(fields[-1]):
         return ""

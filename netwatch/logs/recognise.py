@@ -1,6 +1,6 @@
 """Tells which log format a file has, by its first bytes and never by its name.
 
-Each format counts the lines that only it writes. Where two count alike, or nobody knows for sure,
+Each format counts the lines that only it writes. If two count alike, or nobody knows for sure,
 nothing is guessed: the reason says which formats it may be, and that ``--as`` decides. Of a file
 that looks like a log and is not read, a hint says what it is and what to do about it, in a sentence
 without the path; it says nothing of files that only have JSON or XML in common with logs.
@@ -154,7 +154,7 @@ NEITHER = Recognised()
 
 def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
     """What a file is; if it is a log, one of the format `named`, if given. Lines in a folder that
-    netwatch wrote as evidence are none. Raises `CaptureError` where it cannot be read."""
+    netwatch wrote as evidence are none. Raises `CaptureError` if it cannot be read."""
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)

@@ -49,8 +49,8 @@ class Place(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """One side of a contact: its packed address (4 or 16 bytes), None where the log has none, and
-    its port, 0 where the log has none."""
+    """One side of a contact: its packed address (4 or 16 bytes), None if the log has none, and
+    its port, 0 if the log has none."""
 
     ip: bytes | None
     port: int = 0
@@ -66,14 +66,14 @@ class LogName:
 
     `time` is in ns since the epoch with `time_digits` significant digits after the second. `name`
     has its normal spelling (`netwatch.core.names`), `raw` is the name as it is in the log, empty
-    where that is the same; `asked` is the name asked for where this one is an alias of it.
+    if that is the same; `asked` is the name asked for where this one is an alias of it.
     `client_host` is the host name of the client in logs that know no address of it. `flow` is the
     identifier of the flow in the log (``flow_id`` of Suricata, ``uid`` of Zeek), the same in its
-    `LogFlow`. `outcome` is what the log itself says came of the contact, None where it says
+    `LogFlow`. `outcome` is what the log itself says came of the contact, None if it says
     nothing: a proxy has denied it (``blocked``, `blocked_by` says by what), or an answer came
     (``reached``). For lookups it follows from `dns` alone.
 
-    `shown_at` is the record that has the name, None where that is the one that was read last;
+    `shown_at` is the record that has the name, None if that is the one that was read last;
     `parts` are further records that say something of it: who asked, which alias leads to it.
     """
 
@@ -124,7 +124,7 @@ class LogFlow:
 @dataclass(frozen=True, slots=True)
 class LogClaim:
     """A statement about who uses which addresses, as DHCP servers log it. `source` is the packed
-    address that the message came from, None where the log does not say."""
+    address that the message came from, None if the log does not say."""
 
     time: int
     time_digits: int

@@ -1,6 +1,6 @@
 """The rows of tables of an SQLite database that somebody else has written.
 
-The file is opened read-only and as one that nobody changes. Where it has a write-ahead log, as the
+The file is opened read-only and as one that nobody changes. If it has a write-ahead log, as the
 database of a running Pi-hole has, both are copied first: what is in the log is not in the file yet,
 and SQLite would have to write beside it. Nothing in the file is trusted: only ordinary tables are
 read and no view, which could call functions, and each row may take a limited time and size.
@@ -114,7 +114,7 @@ def _limit_steps(database: sqlite3.Connection) -> list[int]:
 
 @contextmanager
 def open_while_written(path: str) -> Iterator[sqlite3.Connection]:
-    """A database that a program has open, for one look at it. Raises `BusyError` where what was
+    """A database that a program has open, for one look at it. Raises `BusyError` if what was
     read does not count, and `DatabaseError`."""
     before = states(path)
     has_log = before[1] is not None
@@ -177,7 +177,7 @@ def _is_committed(path: str) -> bool:
 
 def with_write_ahead_log(path: Path, folder: Path) -> Path:
     """A copy in `folder` of a database and its write-ahead log, which both stay as they are. Raises
-    `DatabaseError` where they change all the time, and `OSError`."""
+    `DatabaseError` if they change all the time, and `OSError`."""
     log = Path(f"{path}-wal")
     copy = folder / "log.db"
     for _ in range(COPIES):

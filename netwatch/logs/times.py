@@ -41,7 +41,7 @@ _EPOCH_SECONDS = re.compile(r"\d{9,11}(\.\d{1,12})?", re.ASCII)
 class LogOptions:
     """The format of all logs (``--as``), the year and the zone of times that have none
     (``--year``, ``--timezone``), and whether only captures or only logs are read (``--only``).
-    None where the user said nothing."""
+    None if the user said nothing."""
 
     format: str | None = None
     year: int | None = None
@@ -50,15 +50,15 @@ class LogOptions:
 
 
 def year_of(text: str) -> int:
-    """The year in a text. Raises ValueError where it is none of those allowed."""
+    """The year in a text. Raises ValueError if it is none of those allowed."""
     if not text.isascii() or not text.isdigit() or not FIRST_YEAR <= int(text) <= LAST_YEAR:
-        raise ValueError(f"{text!r} is not a year from {FIRST_YEAR} to {LAST_YEAR}")
+        raise ValueError(f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, found {text!r}")
     return int(text)
 
 
 def zone_of(text: str) -> tzinfo:
     """The time zone with a name, as Europe/Brussels, or an offset, as +01:00. Raises ValueError
-    where there is none."""
+    if there is none."""
     if text in ("UTC", "Z"):
         return UTC
     if _OFFSET.fullmatch(text):
@@ -69,8 +69,7 @@ def zone_of(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
-            f"{text!r} is no time zone; expected a name like Europe/Brussels, or an offset like"
-            " +01:00"
+            f"expected a time zone like Europe/Brussels or an offset like +01:00, found {text!r}"
         ) from None
 
 
@@ -93,7 +92,7 @@ _ONE_SECOND = timedelta(seconds=1)
 
 
 class LocalTimes:
-    """Reads times of one log. `zone` and `year` are what the user said, None where he said nothing;
+    """Reads times of one log. `zone` and `year` are what the user said, None if they said nothing;
     `modified` is when the file was last written (ns since the epoch, 0 if unknown), from which a
     missing year follows; without a zone the times are taken as UTC.
 
@@ -125,7 +124,7 @@ class LocalTimes:
         self, month: int, day: int, hour: int, minute: int, second: int, nanoseconds: int = 0
     ) -> int:
         """The same of a time without a year: that of the user, else the last one in which the time
-        is not later than a day after the file was written. Raises `ValueError` where there is no
+        is not later than a day after the file was written. Raises `ValueError` if there is no
         such day."""
         if self._year is not None:
             return self.local(datetime(self._year, month, day, hour, minute, second), nanoseconds)

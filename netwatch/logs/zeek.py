@@ -72,7 +72,7 @@ _KINDS: dict[str, AddressClaimKind] = {
 
 
 def dns(row: Row) -> Iterator[LogName]:
-    """A lookup: the query and its answer are one record, which is an answer where there was one."""
+    """A lookup: the query and its answer are one record, which is an answer if there was one."""
     client, server = row.sides()
     if server.port == _NETBIOS or row.number("opcode"):
         return  # names of NetBIOS are no host names, and an update of a zone is no lookup
@@ -122,7 +122,7 @@ def _type(row: Row) -> str:
 
 
 def _rcode(row: Row) -> str | None:
-    """The response code, None where there was no answer."""
+    """The response code, None if there was no answer."""
     if "rcode" in row.values:
         return rcode_text(row.number("rcode") & 0xFFFF)
     code = row.text("rcode_name")
@@ -389,13 +389,13 @@ class ZeekReader(RecordReader):
 
 
 def connection(record: bytes) -> bytes | None:
-    """The identifier of the connection of a record (``uid``), None where it has none."""
+    """The identifier of the connection of a record (``uid``), None if it has none."""
     found = _UID.search(record)
     return found[0] if found is not None else None
 
 
 def log_of(keys: Iterable[str] | Sequence[str]) -> str:
-    """The log whose records have these keys, empty where that is none that is read here."""
+    """The log whose records have these keys, empty if that is none that is read here."""
     present = frozenset(keys)
     for name, (_, known) in _LOGS.items():
         if not known.isdisjoint(present):

@@ -62,7 +62,7 @@ class Row:
         self._times = times
 
     def text(self, key: str) -> str:
-        """The text of a column, empty where it is unset."""
+        """The text of a column, empty if it is unset."""
         value = self.values.get(key)
         return value if isinstance(value, str) else ""
 
@@ -71,7 +71,7 @@ class Row:
         return texts_of(self.values, key, MAX_VALUES)
 
     def number(self, key: str) -> int:
-        """A count, 0 where it is unset."""
+        """A count, 0 if it is unset."""
         return number_of(self.values, key)
 
     def flag(self, key: str) -> bool:
@@ -79,7 +79,7 @@ class Row:
         return self.values.get(key) in (True, "T")
 
     def seconds(self, key: str) -> int:
-        """An interval in ns, 0 where it is unset."""
+        """An interval in ns, 0 if it is unset."""
         return seconds(self.values.get(key))
 
     def mac(self, key: str) -> bytes | None:
@@ -148,7 +148,7 @@ def json_row(found: dict[str, object], times: MinuteTimes) -> Row:
 
 
 def seconds(value: object) -> int:
-    """An interval in seconds, as text or number, in ns; 0 where it is none."""
+    """An interval in seconds, as text or number, in ns; 0 if it is none."""
     return _nanoseconds(value) if isinstance(value, str | int | float) else 0
 
 

@@ -33,7 +33,7 @@ _ERRORS = (
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 """The names in a certificate, its anomalies, and the names in the letters of the certificate, empty
-where these do not differ."""
+if these do not differ."""
 
 _cache: OrderedDict[bytes, Names] = OrderedDict()
 

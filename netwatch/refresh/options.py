@@ -218,7 +218,7 @@ class RefreshOptions:
 
 
 def check_refresh(options: RefreshOptions, devices: Fields) -> RefreshOptions | None:
-    """The options; None where there is no source, or where keys of ``devices`` do not fit together,
+    """The options; None if there is no source, or where keys of ``devices`` do not fit together,
     which is noted."""
     before = len(devices.problems.found)
     for name in ("sources", "keep"):

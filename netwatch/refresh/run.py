@@ -150,7 +150,7 @@ class Target:
             new.replace(path)
             sync_folder(path.parent)
         except OSError as error:
-            raise NetwatchError(f"{path} cannot be written: {error.strerror}") from None
+            raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
         finally:
             with contextlib.suppress(OSError):
                 new.unlink()
@@ -245,7 +245,7 @@ def _registered(entry: Entry) -> Registered:
 @dataclass(frozen=True, slots=True)
 class Refreshed:
     """What a refresh did: the changes, sentences on what was left out of the sources, and the file
-    that was written, None where nothing was to be written."""
+    that was written, None if nothing was to be written."""
 
     changes: Changes
     left_out: tuple[str, ...]

@@ -73,7 +73,7 @@ class OneDay:
 
 
 def _on(ban: Ban, day: date) -> Ban | None:
-    """The ban with the period of this day alone, without an end; None where there is none."""
+    """The ban with the period of this day alone, without an end; None if there is none."""
     for period in ban.periods:
         if (period.start or day) <= day <= (period.end or day):
             return replace(ban, periods=(BanPeriod(None, None, period.basis, period.advice),))
@@ -209,7 +209,7 @@ class Again:
             yield from alerts
 
     def differences(self) -> Iterator[ReasonedDifference]:
-        """What is different, run by run, in the order of time. Where several runs have the same
+        """What is different, run by run, in the order of time. If several runs have the same
         difference, it comes once."""
         gone = self._facts.incomplete_captures()
         spans = self._facts.complete_spans() if self.recording is not None else {}

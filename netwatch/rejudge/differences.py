@@ -51,7 +51,7 @@ FROM_FACTS = frozenset(
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A difference between the record of an incident `before` and `after`; the other one is None
-    where it is new or withdrawn. `fields` are those that differ where it changed."""
+    if it is new or withdrawn. `fields` are those that differ where it changed."""
 
     change: Change
     before: AlertRecord | None
@@ -62,7 +62,7 @@ class Difference:
 def compared(before: Iterable[AlertRecord], after: Iterable[AlertRecord]) -> Iterator[Difference]:
     """The differences between the incidents of one run, in the order of time.
 
-    Both sides are read once and at the same pace: where both are in the same order, as those of
+    Both sides are read once and at the same pace: if both are in the same order, as those of
     `scan` are, no more than what differs is in memory, and that compressed.
     """
     found: list[_Found] = []
@@ -156,7 +156,7 @@ def _unpacked(packed: bytes) -> AlertRecord:
 
 
 def differing(before: AlertRecord, after: AlertRecord) -> tuple[str, ...]:
-    """The fields in which two records differ, by their names. Where another version of netwatch
+    """The fields in which two records differ, by their names. If another version of netwatch
     wrote one of them, what only one of them has does not count."""
     versions = [(record.get("versions") or {}).get("netwatch") for record in (before, after)]
     strictly = versions[0] == versions[1]

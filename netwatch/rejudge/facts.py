@@ -46,7 +46,7 @@ ROWS = 8192
 """Rows that become objects together."""
 
 NetworkOf = Callable[[bytes, int | None], str | None]
-"""The name of the network of an address in frames of a VLAN; None where it is outside of all."""
+"""The name of the network of an address in frames of a VLAN; None if it is outside of all."""
 
 _ROW = ("capture", "sequence", *COLUMNS)
 
@@ -328,7 +328,7 @@ class StoredFacts:
         return ClaimEvent(packet, (claim,))
 
     def _client(self, number: int, vlan: int | None) -> StoredClient | None:
-        """Who a number stands for; None where a row of it in a VLAN is left out."""
+        """Who a number stands for; None if a row of it in a VLAN is left out."""
         client = self._clients.get(number)
         if client is None or self._network_of is None:
             return client
@@ -345,7 +345,7 @@ class StoredFacts:
 
 
 def _row_of_answer(table: str) -> str:
-    """The columns of an answer in place of those of an observation."""
+    """The columns of an answer instead of those of an observation."""
     return ", ".join(
         f"{table}.{name}" if name in _ANSWER else _MISSING.get(name, "NULL") for name in _ROW
     )

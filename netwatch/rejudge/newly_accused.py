@@ -5,7 +5,7 @@ A signature proves who made a set, and lint that its names are not everybody's. 
 mistake, or somebody with the keys of a publisher, accuses half of an organisation. The store does:
 it is judged again with the set, and the devices are counted that would have a violation now. What
 differs without the set too, because the configuration changed since, does not count. To judge takes
-much memory and computing, so `netwatch.updates.update` starts this beside a capture.
+much memory and computing, so `netwatch.updates.update` starts this alongside a capture.
 """
 
 import contextvars
@@ -81,7 +81,7 @@ def _counted(accused: Accused) -> dict[str, object]:
 
 
 def main() -> int:
-    """Answer on standard output as JSON; exit status 1 where that is not possible, with the reason
+    """Answer on standard output as JSON; exit status 1 if that is not possible, with the reason
     as the last line of standard error."""
     path, folder, days, most = sys.argv[1:]
     yield_to_others(NICE)

@@ -1,14 +1,14 @@
 """Which runs a store has, with their captures, the incidents that they gave, who the numbers of
-clients stand for (also where their addresses are sealed), and for which time the facts of a capture
+clients stand for (also if their addresses are sealed), and for which time the facts of a capture
 are complete, so that to judge them again is to judge all that was seen.
 
-The events of a capture are numbered without a gap. Where numbers are missing, rows were lost, or
+The events of a capture are numbered without a gap. If numbers are missing, rows were lost, or
 deleted because of their age or with a device. What comes after the last gap is complete; of a
 capture that goes on, or whose end was not stored, what comes before its end.
 
 What is recorded is by which version which time was judged, where all facts of it are there, and
-the incidents that were found. An incident that would be withdrawn stays: whoever reads a report
-sees that it was found once, and by which bans.
+the incidents that were found. An incident that would be withdrawn stays: readers of a report
+see that it was found once, and by which bans.
 """
 
 import json
@@ -49,7 +49,7 @@ _TIMES = {"observation": "time", "flow": "last", "claim": "time"}
 @dataclass(frozen=True, slots=True)
 class StoredCapture:
     """A capture by its number. It is `complete` if all that was seen of it was stored, and `first`
-    and `last` are the times of its packets (ns), None where it has none."""
+    and `last` are the times of its packets (ns), None if it has none."""
 
     number: int
     complete: bool

@@ -1,4 +1,4 @@
-"""Was a ban kept? The answer, from what was seen and from what could not be seen.
+"""Was a ban complied with? The answer, from what was seen and from what could not be seen.
 
 The answer accuses nobody on the strength of a guess, and acquits nobody on the strength of not
 having looked:
@@ -144,7 +144,7 @@ def answer(
     thresholds: Thresholds,
     notes: Iterable[Reason] = (),
 ) -> Answer:
-    """Whether `ban` was kept on its `days_in_force` of the `days` of a report."""
+    """Whether `ban` was complied with on its `days_in_force` of the `days` of a report."""
     shares = [blind(network) for network in visible.networks]
     flows, unnamed = sum(each for each, _ in shares), sum(each for _, each in shares)
     seen = by_weight(violations)

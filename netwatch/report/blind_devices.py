@@ -54,7 +54,7 @@ REASONS = (
 """The codes of reasons for which there is no bound."""
 
 ASSUMPTION = (
-    "Each device hides the names of its contacts with these apps as often as those of its other"
+    "Each device hides the names of its contacts with these apps as often as the names of its other"
     " flows."
 )
 
@@ -174,7 +174,7 @@ def _devices(record: Mapping[str, Any]) -> Iterator[tuple[DeviceKey, Mapping[str
 def _row(
     key: DeviceKey, counts: Mapping[str, int], least_share: float, name: str
 ) -> BlindDeviceRow | None:
-    """The row of a device; None where enough of its flows had a name, or there are too few."""
+    """The row of a device; None if enough of its flows had a name, or there are too few."""
     unnamed = {
         reason: count
         for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

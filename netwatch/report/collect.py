@@ -75,7 +75,7 @@ class Wanted:
 
 def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
     """The report. Raises `ConfigError` for a ban that the configuration does not have, and
-    `NetwatchError` where the catalogue fails."""
+    `NetwatchError` if the catalogue fails."""
     bans = _bans(config, wanted.bans)
     days = Days(wanted.first, wanted.last, common_timezone(bans))
     return _Collector(catalogue, config, wanted, days).report(bans)

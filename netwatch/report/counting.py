@@ -167,7 +167,7 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
 
 
 def weight_of(incident: Incident) -> str:
-    """How an incident counts for the answer; empty where it is no violation."""
+    """How an incident counts for the answer; empty if it is no violation."""
     if incident.verdict != "violation":
         return ""
     found = weight(incident.confidence, incident.kind, incident.outcome)

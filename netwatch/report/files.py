@@ -80,7 +80,7 @@ def record(report: Report) -> dict[str, Any]:
 
 
 def report_json(report: Report) -> str:
-    """The record as text that is ASCII only: names of senders can do no harm to whoever prints it.
+    """The record as text that is ASCII only: names of senders can do no harm when printed.
     The same report gives the same text."""
     return json.dumps(record(report), indent=1, ensure_ascii=True) + "\n"
 
@@ -123,14 +123,14 @@ def main() -> int:
 
 
 def require_weasyprint(command: str) -> None:
-    """Raise `ConfigError` where the library is not installed."""
+    """Raise `ConfigError` if the library is not installed."""
     if importlib.util.find_spec("weasyprint") is None:
         message = f"a report as PDF needs an extra: {install_command('report')}"
         raise ConfigError([Problem(command, 0, 0, message)])
 
 
 def write_pdf(html: str, attachments: Mapping[str, str], output: Path) -> None:
-    """Write a PDF with files attached to it (name and text). Raises `NetwatchError` where that
+    """Write a PDF with files attached to it (name and text). Raises `NetwatchError` if that
     takes too long or too much memory, or fails otherwise."""
     request = json.dumps({"html": html, "attachments": dict(attachments)})
     limits = [str(output), str(TIME_LIMIT), str(MEMORY_LIMIT)]

@@ -23,9 +23,9 @@ MAX_SPANS = 4
 def answers(language: Language) -> dict[str, str]:
     """What the answers to "was the ban kept?" are called."""
     return {
-        "kept": language.say("Kept"),
-        "not-kept": language.say("Not kept"),
-        "cannot-be-said": language.say("Cannot be said"),
+        "kept": language.say("Complied with"),
+        "not-kept": language.say("Violated"),
+        "cannot-be-said": language.say("Inconclusive"),
         "not-in-force": language.say("Not in force"),
     }
 
@@ -34,13 +34,15 @@ def answers_explained(language: Language) -> dict[str, str]:
     """What the answers mean."""
     return {
         "kept": language.say(
-            "No violation was seen, and everything that has to be visible for that was visible."
+            "No violation was seen, and everything that must be visible to"
+            " conclude that was visible."
         ),
         "not-kept": language.say(
-            "At least one device that the ban is about reached the app in spite of it."
+            "At least one device in the ban's scope reached the app despite the ban."
         ),
         "cannot-be-said": language.say(
-            "No violation is proved, but what was seen, or could not be seen, leaves it open."
+            "No violation is proved, but evidence that proves nothing by itself,"
+            " or gaps in what could be seen, leave the question open."
         ),
         "not-in-force": language.say("The ban forbade nothing on any day of this report."),
     }
@@ -98,7 +100,7 @@ def servers(language: Language) -> dict[str, str]:
     """What was seen of the servers of incidents."""
     return {
         "acknowledged": language.say("acknowledged by the server"),
-        "not-acknowledged": language.say("the server was seen, and acknowledged nothing of it"),
+        "not-acknowledged": language.say("the server was seen, but acknowledged none of it"),
         "client-only": language.say("only what the client sent was seen"),
         "": language.say("not known"),
     }
@@ -144,7 +146,7 @@ def exemption_states(language: Language) -> dict[str, str]:
         "used": language.say("used"),
         "unused": language.say("unused"),
         "used-after-expiry": language.say("contacts after its end"),
-        "not-registered": language.say("used, but not in the register any more"),
+        "not-registered": language.say("used, but no longer in the register"),
     }
 
 
@@ -156,7 +158,7 @@ def reasons(language: Language) -> dict[str, str]:
 def cures(language: Language) -> dict[str, str]:
     """What would make flows readable, by the reason why they were not."""
     resolver = language.say(
-        "Take the logs of your own resolver as a source, and let devices use no other one."
+        "Add your own resolver's logs as a source, and make devices use only that resolver."
     )
     endpoint = language.say(
         "Decide in the rules for devices whether VPN and relay services may be used; capture behind"
@@ -173,7 +175,7 @@ def cures(language: Language) -> dict[str, str]:
         "relay": endpoint,
         "tor": endpoint,
         "no-sni": language.say(
-            "Nothing on the wire: lookups in the logs of the resolver say which name was meant."
+            "Nothing on the wire helps: lookups in the resolver's logs show which name was meant."
         ),
         "flow-record": resolver,
         "no-hello": language.say("Check what these protocols are; a name is not part of them."),
@@ -181,7 +183,7 @@ def cures(language: Language) -> dict[str, str]:
         "hello-incomplete": loss,
         "begun-before-capture": language.say("Let the capture run without interruption."),
         "one-direction": language.say("Mirror both directions of the line to the sensor."),
-        "no-data": language.say("Nothing: no content was transferred."),
+        "no-data": language.say("None: no content was transferred."),
     }
 
 
@@ -206,8 +208,8 @@ def summary(report: Report, ban: BanReport, used: Language) -> Summary:
         ),
         (used.say("Answer"), _answer(ban, used)),
         (used.say("Trend"), _trend(report, ban, used)),
-        (used.say("Days that are missing"), _missing(ban, used)),
-        (used.say("What was done"), _measures(ban, used)),
+        (used.say("Missing days"), _missing(ban, used)),
+        (used.say("Measures taken"), _measures(ban, used)),
     ]
     return Summary(
         escaped(ban.id),
@@ -223,14 +225,14 @@ def _answer(ban: BanReport, used: Language) -> str:
         return used.say("The ban was not in force on any of these days.")
     if answer.word == "kept":
         return used.say_count(
-            "The ban was kept on the %(count)s day on which it was in force.",
-            "The ban was kept on the %(count)s days on which it was in force.",
+            "The ban was complied with on the %(count)s day on which it was in force.",
+            "The ban was complied with on the %(count)s days on which it was in force.",
             answer.days_in_force,
         )
     first = words.reason(answer.reasons[0], used)
     if answer.word == "not-kept":
-        return used.say("The ban was not kept. %(reason)s", reason=first)
-    return used.say("It cannot be said whether the ban was kept. %(reason)s", reason=first)
+        return used.say("The ban was violated. %(reason)s", reason=first)
+    return used.say("The result is inconclusive. %(reason)s", reason=first)
 
 
 def _trend(report: Report, ban: BanReport, used: Language) -> str:
@@ -238,21 +240,21 @@ def _trend(report: Report, ban: BanReport, used: Language) -> str:
     these differ, because fewer hours show fewer contacts."""
     change = ban.change
     if not change.hours_before or change.before is None:
-        return used.say("Nothing was captured in the period before, so there is no trend.")
+        return used.say("Nothing was captured in the previous period, so there is no trend.")
     if change.after is None:
         return used.say("Nothing was captured in this period, so there is no trend.")
     before, after = change.before.proved, change.after.proved
     values = {"before": used.number(before), "after": used.number(after)}
     if after == before:
-        text = used.say("As many proved violations as in the period before: %(after)s.", **values)
+        text = used.say("As many proved violations as in the previous period: %(after)s.", **values)
     elif after < before:
         text = used.say(
-            "Fewer proved violations than in the period before: %(after)s instead of %(before)s.",
+            "Fewer proved violations than in the previous period: %(after)s instead of %(before)s.",
             **values,
         )
     else:
         text = used.say(
-            "More proved violations than in the period before: %(after)s instead of %(before)s.",
+            "More proved violations than in the previous period: %(after)s instead of %(before)s.",
             **values,
         )
     if abs(change.hours_after - change.hours_before) > 0.1 * change.hours_before:
@@ -267,7 +269,7 @@ def _trend(report: Report, ban: BanReport, used: Language) -> str:
 def _missing(ban: BanReport, used: Language) -> str:
     days = [date.fromisoformat(day) for week in ban.weeks for day in week.missing]
     if not days:
-        return used.say("None: there was a capture on each day.")
+        return used.say("None: there was a capture every day.")
     spans = day_spans(days)
     listed = [_span(first, last, used) for first, last in spans[:MAX_SPANS]]
     if len(spans) > MAX_SPANS:

@@ -59,7 +59,7 @@ def _coverage_picture(values: Coverage, language: Language) -> Picture:
 
 
 def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
-    """Devices by weeks; None where no device had an incident."""
+    """Devices by weeks; None if no device had an incident."""
     if not ban.devices:
         return None
     rows = [
@@ -74,7 +74,7 @@ def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
 
 
 def _change_picture(report: Report, ban: BanReport, language: Language) -> Picture | None:
-    """The period before and that of the report, by network; None where there is none."""
+    """The period before and that of the report, by network; None if there is none."""
     rows = [
         NetworkChange(
             name, Seen(each.before, each.named_before), Seen(each.after, each.named_after)
@@ -166,7 +166,7 @@ class Page:
 
 
 def require_templates(command: str) -> None:
-    """Raise `ConfigError` where the template engine is not installed."""
+    """Raise `ConfigError` if the template engine is not installed."""
     if importlib.util.find_spec("jinja2") is None:
         message = f"a report as a page needs an extra: {install_command('report')}"
         raise ConfigError([Problem(command, 0, 0, message)])
@@ -184,7 +184,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
     by_device = report.coverage.by_device
     return Page(
         language=used.code,
-        title=used.say("Were the bans kept?"),
+        title=used.say("Were the bans complied with?"),
         subtitle=used.say(
             "Report on %(first)s to %(last)s",
             first=words.day(report.first, used),
@@ -389,9 +389,9 @@ def _headings(used: Language) -> dict[str, str]:
     return {
         "answer": used.say("The answer in detail"),
         "reasons": used.say("Reasons"),
-        "notes": used.say("Beside that"),
+        "notes": used.say("Also"),
         "coverage": used.say("What could not be seen"),
-        "annexes": used.say("Annexes: what this rests on"),
+        "annexes": used.say("Annexes: the data behind this report"),
         "method": used.say("Method"),
         "limits": used.say("Limits"),
         "none": used.say("The configuration has no ban."),

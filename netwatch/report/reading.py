@@ -7,7 +7,7 @@ Devices of several sites that are known by the same address are told apart.
 Alerts name a device that is known by nothing else by its address, and sites often have the same
 ones. In a report such a device is its address with the network, so that nobody is counted, listed
 or merged with a stranger. The built-in network has the same name at every site: there the sensors
-that saw an incident are in place of it.
+that saw an incident take its place.
 """
 
 import json
@@ -83,7 +83,7 @@ class Days:
         return local(time, self.timezone).date()
 
     def within(self, first: date | None, last: date | None) -> "Days | None":
-        """Those of these days that are in a period; None where none is."""
+        """Those of these days that are in a period; None if none is."""
         begin = self.first if first is None else max(first, self.first)
         end = self.last if last is None else min(last, self.last)
         return Days(begin, end, self.timezone) if begin <= end else None
@@ -351,7 +351,7 @@ def store_id(catalogue: Catalogue) -> str:
 def deletions(catalogue: Catalogue, since: int, retention: int | None) -> tuple[int, bool]:
     """How many erasures of persons there were after `since` (ns), and whether incidents after it
     were deleted by age, with the `retention` (s) of the configuration. Older versions of netwatch
-    noted an erasure of somebody of whom there was nothing as well; it does not count."""
+    noted an erasure of someone without data as well; it does not count."""
     columns = tables.journal.c
     statement = select(columns.time, columns.action, columns.detail).where(columns.time >= since)
     erased, pruned = 0, False

@@ -179,7 +179,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
         for incident in ban.incidents
     )
     headers = (
-        language.say("Begun"),
+        language.say("Started"),
         language.say("Device"),
         language.say("Network"),
         language.say("App"),
@@ -261,7 +261,7 @@ def change(report: Report, ban: BanReport, language: Language) -> Grid:
         language.say("Now"),
     )
     caption = language.say(
-        "Compared with the period before, %(first)s to %(last)s",
+        "Compared with the previous period, %(first)s to %(last)s",
         first=words.day(report.previous_first, language),
         last=words.day(report.previous_last, language),
     )
@@ -287,9 +287,9 @@ def blind_spots(coverage: Coverage, language: Language) -> Grid:
         language.say("Reason"),
         language.say("Flows"),
         language.say("Share"),
-        language.say("What would cure it"),
+        language.say("Remedy"),
     )
-    caption = language.say("Blind spots, and what would cure them")
+    caption = language.say("Blind spots, and how to remedy them")
     return Grid(caption, Table(headers, rows, frozenset({2, 3})), "blind-spots.csv")
 
 
@@ -318,7 +318,7 @@ def blind_devices(found: BlindDevices, language: Language) -> Grid:
         language.say("Flows"),
         language.say("Without a readable name"),
         language.say("Most frequent reason"),
-        language.say("What would cure it"),
+        language.say("Remedy"),
     )
     return Grid(
         words.blind_devices(found, language),
@@ -366,7 +366,7 @@ def silences(report: Report, language: Language) -> Grid:
 
 def versions(report: Report, language: Language) -> Grid:
     """What decided, by content hashes."""
-    at_hand = language.say("configuration at hand")
+    at_hand = language.say("current configuration")
     decided = language.say("decided incidents")
     sources = report.sources
     rows = tuple(

@@ -37,9 +37,9 @@ class PeriodInForce:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether a ban was kept on its `days_in_force` of the report's days. `unnamed_share` is the
-    share of the flows with content, in the networks that the ban is about, whose name nobody could
-    read; None where no such flow is known. `reasons` decide, `notes` do not."""
+    """Whether a ban was complied with on its `days_in_force` of the report's days. `unnamed_share`
+    is the share of the flows with content, in the networks that the ban is about, whose name nobody
+    could read; None if no such flow is known. `reasons` decide, `notes` do not."""
 
     word: AnswerWord
     days_in_force: int
@@ -53,7 +53,7 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A time in which something is missing for the answer: of which `network`, for which `reason`
-    (`netwatch.coverage.missing.MISSING_REASONS`), and the `command` that closes the gap, None where
+    (`netwatch.coverage.missing.MISSING_REASONS`), and the `command` that closes the gap, None if
     there is none."""
 
     begin: str
@@ -68,7 +68,7 @@ class BanCoverage:
     """How many `hours` the networks have together that a ban is about, in the time in which it
     forbids; of how many there are packets or logs (`captured`), of these flow records only
     (`by_flows`), which were judged by this ban with these signatures, and in which names were
-    readable. A time without a packet that is too short for a gap counts as what is beside it.
+    readable. A time without a packet that is too short for a gap counts as what is next to it.
     `missing` are the longest times that lack something, `missing_left` are more."""
 
     hours: float
@@ -223,7 +223,7 @@ class ExemptionRow:
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
     """The flows of a network: of how many the name was read, and the others by reason.
-    `named_share` leaves out flows without content; None where there is no other."""
+    `named_share` leaves out flows without content; None if there is no other."""
 
     network: str
     device_class: str
@@ -305,7 +305,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is different from the period before: incidents then and now, by verdict, None where
+    """What is different from the period before: incidents then and now, by verdict, None if
     nothing was captured; the share of named flows then and now; by network; how many devices are
     new, gone, or had incidents in both; and for how many hours there was a capture then and now."""
 
@@ -346,7 +346,7 @@ class BanDayRow:
 @dataclass(frozen=True, slots=True)
 class BanReport:
     """All that the report says about one ban; its days are those of `timezone`. `bound` is None
-    where nothing can be said of hidden contacts, for the `bound_reason`
+    if nothing can be said of hidden contacts, for the `bound_reason`
     (`netwatch.report.blind_devices.REASONS`). `texts` are its words by language, with the basis
     of each of its `periods`."""
 
@@ -431,7 +431,7 @@ class Thresholds:
 @dataclass(frozen=True, slots=True)
 class AuditHead:
     """How many rows the audit of the console had when the report was made, and the hash of the last
-    of them. Whoever has the report can show that none of them was changed or removed since."""
+    of them. The holder of the report can show that none of them was changed or removed since."""
 
     rows: int
     hash: str
@@ -441,7 +441,7 @@ class AuditHead:
 class Report:
     """A report on the days from `first` to `last`. `timezone` is that of the bans, or UTC where
     they have different ones. `pseudonyms` says whether devices have pseudonyms that were made for
-    it. `audit` is None where no console has written one. `controller` is the organisation, as the
+    it. `audit` is None if no console has written one. `controller` is the organisation, as the
     configuration names it."""
 
     first: str

@@ -61,7 +61,7 @@ def _about_what_was_seen(
     count = int(_number(values, "count"))
     return {
         "no-coverage": lambda: language.say(
-            "Nothing is known about what could be read: the store has no coverage of these days."
+            "It is not known how much could be read: the store has no coverage of these days."
         ),
         "gaps": lambda: language.say_count(
             "There was no capture %(count)s time, for %(hours)s hours in all.",
@@ -76,20 +76,20 @@ def _about_what_was_seen(
             hours=language.number(_number(values, "hours")),
         ),
         "unnamed": lambda: language.say(
-            "In the network %(network)s, no name could be read of %(share)s of %(flows)s flows;"
-            " up to %(threshold)s would do.",
+            "In the network %(network)s, %(share)s of %(flows)s flows had no"
+            " readable name; the limit is %(threshold)s.",
             network=escaped(str(values["network"])),
             share=share(_number(values, "share"), language),
             flows=language.number(_number(values, "flows")),
             threshold=share(_number(values, "threshold"), language),
         ),
         "network-unseen": lambda: language.say(
-            "Of the network %(network)s, nothing was ever captured.",
+            "Nothing was ever captured from the network %(network)s.",
             network=escaped(str(values["network"])),
         ),
         "lost": lambda: language.say(
-            "For %(hours)s hours, netwatch saw more than its store has: a sensor was too slow, or"
-            " was stopped before all was written.",
+            "For %(hours)s hours, the store lacks part of what netwatch saw: a"
+            " sensor was too slow, or was stopped before everything was written.",
             hours=language.number(_number(values, "hours")),
         ),
         "not-judged": lambda: language.say(
@@ -99,8 +99,8 @@ def _about_what_was_seen(
             command=escaped(str(values["command"])),
         ),
         "silent": lambda: language.say(
-            "The network %(network)s was silent for %(hours)s hours in which it should have been"
-            " used. That nothing was seen there proves nothing.",
+            "The network %(network)s was silent for %(hours)s hours in which it"
+            " should have been in use. Seeing nothing there proves nothing.",
             network=escaped(str(values["network"])),
             hours=language.number(_number(values, "hours")),
         ),
@@ -110,13 +110,13 @@ def _about_what_was_seen(
             hours=language.number(_number(values, "hours")),
         ),
         "packets": lambda: language.say(
-            "%(share)s of all packets were lost or not readable; up to %(threshold)s would do.",
+            "%(share)s of all packets were lost or not readable; the limit is %(threshold)s.",
             share=share(_number(values, "share"), language),
             threshold=share(_number(values, "threshold"), language),
         ),
         "partial": lambda: language.say(
-            "Of what was captured, the store has not all: %(captures)s captures are incomplete, and"
-            " %(rows)s rows were lost.",
+            "The store does not have everything that was captured: %(captures)s"
+            " captures are incomplete, and %(rows)s rows were lost.",
             captures=language.number(_number(values, "captures")),
             rows=language.number(_number(values, "rows")),
         ),
@@ -124,8 +124,8 @@ def _about_what_was_seen(
             "Incidents of these days were deleted from the store because of their age."
         ),
         "erased": lambda: language.say_count(
-            "%(count)s person was erased from the store since, with all incidents.",
-            "%(count)s persons were erased from the store since, with all incidents.",
+            "%(count)s person has since been erased from the store, with all their incidents.",
+            "%(count)s people have since been erased from the store, with all their incidents.",
             count,
         ),
     }
@@ -194,8 +194,8 @@ def _about_incidents(each: Reason, language: Language) -> str:
         ),
         "unanswered": language.say("Confirmed, but no answer was seen: %(what)s.", what=what),
         "blocked": language.say(
-            "Blocked: %(what)s. The block worked; the app may be installed. Where the ban also"
-            " forbids to have the app, that would be a violation.",
+            "Blocked: %(what)s. The block worked; the app may be installed. If the"
+            " ban also forbids having the app installed, that would be a violation.",
             what=what,
         ),
         "probable": language.say(
@@ -218,12 +218,13 @@ def _about_incidents(each: Reason, language: Language) -> str:
             "After the end of an exemption: %(what)s, counted as violations.", what=what
         ),
         "outside-periods": language.say(
-            "Decided under other dates of the ban: %(what)s on days on which it forbids nothing"
-            " today. They do not count; netwatch rejudge judges them again.",
+            "Decided when the ban had other dates: %(what)s on days on which it"
+            " now forbids nothing. They do not count; netwatch rejudge judges them"
+            " again.",
             what=what,
         ),
         "other-versions": language.say(
-            "Decided by another version of the bans than that at hand: %(what)s.", what=what
+            "Decided by a version of the bans that is not the current one: %(what)s.", what=what
         ),
     }[each.code]
 
@@ -238,17 +239,19 @@ def unnamed(answer: Answer, language: Language) -> str:
 
 
 def bound(ban: BanReport, language: Language) -> str:
-    """How many contacts could be hidden, or why that cannot be said; empty where nobody asked."""
+    """How many contacts could be hidden, or why that cannot be said; empty if nobody asked."""
     if ban.bound is not None:
         return language.say_count(
-            "The captures that these days are a part of have %(named)s flows with a readable name"
-            " and %(unread)s without one. If each device hides the names of its contacts with these"
-            " apps as often as those of its other flows, at most %(count)s contact is hidden (with"
-            " a certainty of %(level)s).",
-            "The captures that these days are a part of have %(named)s flows with a readable name"
-            " and %(unread)s without one. If each device hides the names of its contacts with these"
-            " apps as often as those of its other flows, at most %(count)s contacts are hidden"
-            " (with a certainty of %(level)s).",
+            "The captures that include these days have %(named)s flows with a"
+            " readable name and %(unread)s without one. If each device hides the"
+            " names of its contacts with these apps as often as the names of its"
+            " other flows, at most %(count)s contact is hidden (with a certainty of"
+            " %(level)s).",
+            "The captures that include these days have %(named)s flows with a"
+            " readable name and %(unread)s without one. If each device hides the"
+            " names of its contacts with these apps as often as the names of its"
+            " other flows, at most %(count)s contacts are hidden (with a certainty"
+            " of %(level)s).",
             ban.bound.contacts,
             named=language.number(ban.bound.named),
             unread=language.number(ban.bound.unread),
@@ -257,7 +260,7 @@ def bound(ban: BanReport, language: Language) -> str:
     if ban.bound_reason is None or ban.bound_reason.code in ("not-in-force", "not-counted"):
         return ""
     return language.say(
-        "How many contacts could be hidden cannot be said: %(reason)s",
+        "The number of contacts that may be hidden cannot be estimated: %(reason)s",
         reason=_no_bound(ban.bound_reason, language),
     )
 
@@ -291,7 +294,7 @@ def _no_bound(each: Reason, language: Language) -> str:
 def blind_devices(found: BlindDevices, language: Language) -> str:
     """The caption of the table of devices with blind spots: what it lists, and what it is counted
     from."""
-    parts = [language.say("Devices many of whose flows could not be read")]
+    parts = [language.say("Devices with many unreadable flows")]
     if found.left:
         parts.append(
             language.say_count("%(count)s more device", "%(count)s more devices", found.left)
@@ -319,16 +322,19 @@ def method(report: Report, language: Language) -> list[str]:
             " the time of its packet. Content is not read."
         ),
         language.say(
-            "A ban counts as not kept if at least one violation is proved: a host that only the"
-            " app calls was contacted, by the app and not by a page, and it answered. An embedded"
-            " video, a lookup or a blocked attempt never proves that."
+            "A ban counts as violated if at least one violation is proved: a host"
+            " that only the app calls was contacted, by the app and not by a page,"
+            " and it answered. An embedded video, a lookup or a blocked attempt is"
+            " never such a proof."
         ),
         language.say(
-            "A ban counts as kept only if no violation of any weight was seen, each network that"
-            " the ban is about was captured without a gap of more than %(gap)s, judged by this ban"
-            " with these signatures, and not silent when it should have been used, at most"
-            " %(unnamed)s of its flows had no readable name, and at most %(packets)s of the packets"
-            " were lost or unreadable. Otherwise the answer is that it cannot be said.",
+            "A ban counts as complied with only if no violation of any weight was"
+            " seen, and every network in its scope was captured without a gap of"
+            " more than %(gap)s, was judged by this ban with these signatures, and"
+            " was not silent when it should have been in use; at most %(unnamed)s"
+            " of its flows may have no readable name, and at most %(packets)s of"
+            " the packets may be lost or unreadable. Otherwise the answer is"
+            " inconclusive.",
             gap=language.duration(limits.gap),
             unnamed=share(limits.unnamed, language),
             packets=share(limits.packets, language),
@@ -339,8 +345,9 @@ def method(report: Report, language: Language) -> list[str]:
             " Flows without content are left out of the share that could not be read."
         ),
         language.say(
-            "Days are those of the time zone of the ban (%(zone)s in this report), and last 23 or"
-            " 25 hours where clocks change. The period before is the same number of days.",
+            "Days are in the ban's time zone (%(zone)s in this report), and last"
+            " 23 or 25 hours when clocks change. The previous period has the same"
+            " number of days.",
             zone=report.timezone,
         ),
     ]
@@ -351,19 +358,17 @@ def limits(report: Report, language: Language) -> list[str]:
     found = [
         language.say("A device is not a person: who used it is not known from packets."),
         language.say(
-            "A contact is not a use: an installed app keeps in touch by itself, and pages load"
-            " parts of apps."
+            "A contact does not mean that someone used the app: an installed app"
+            " connects by itself, and web pages load parts of apps."
         ),
         language.say(
-            "Devices whose class is not known, and devices outside of the configured networks, have"
-            " no verdict and are not in this report."
+            "Devices of unknown class and devices outside the configured networks"
+            " have no verdict and are not in this report."
         ),
+        language.say("Traffic that did not pass a sensor, such as mobile data, was not seen."),
         language.say(
-            "Traffic that did not pass a sensor was not seen, such as that of mobile networks."
-        ),
-        language.say(
-            "Numbers for the case that unreadable flows were like the others are no estimate: who"
-            " hides a contact may hide just these."
+            "Numbers that assume that unreadable flows are like the others are not"
+            " an estimate: someone who hides contacts may hide exactly these."
         ),
     ]
     unheard = sum(bool(incident.unheard) for ban in report.bans for incident in ban.incidents)

@@ -72,7 +72,7 @@ def read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
 def load_pack(ban_id: str, catalog: Catalog) -> Pack:
     """The shipped pack with this id.
 
-    Raises `ConfigError` where there is none, and where the catalogue lacks apps that it names.
+    Raises `ConfigError` if there is none, and where the catalogue lacks apps that it names.
     """
     problems = Problems()
     file = _shipped_packs().get(ban_id)
@@ -158,7 +158,7 @@ def _read_pack_entry(fields: Fields, catalog: Catalog) -> Ban | None:
 
 
 def _ban(found: BanKeys, fields: Fields, catalog: Catalog, before: int) -> Ban | None:
-    """The ban with these keys; None where its file has more than the `before` mistakes that it had
+    """The ban with these keys; None if its file has more than the `before` mistakes that it had
     before these were read."""
     if fields.mapping.get("apps") == []:
         fields.add_problem("apps", "'apps': expected at least one app, found an empty list")

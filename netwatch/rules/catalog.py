@@ -32,7 +32,7 @@ _ROLES_WITH_ALIASES = ("exclusive", "vendor")
 
 class Hit(NamedTuple):
     """A rule that matches a name, and the CDN tail of the name that it does not contain itself;
-    empty where the rule matches the whole name."""
+    empty if the rule matches the whole name."""
 
     rule: Rule
     tail: str = ""
@@ -55,7 +55,7 @@ class Catalog:
     """The signatures in use; it does not change after loading.
 
     `signatures` has each app once, by its id. `version` is a short hash of the files that they
-    were read from, which does not depend on where the files are. `complete` is False where some
+    were read from, which does not depend on where the files are. `complete` is False if some
     files had mistakes: then an app may be missing only because of them. `index` has the rules of
     `signatures`; without it, it is made. `undecided` are rules of an installed set that take names
     in common zones without a decision: an earlier release installed it.
@@ -121,7 +121,7 @@ class Catalog:
 
     def match(self, name: str) -> Match | None:
         """The match of the most specific rule for a name that `netwatch.core.names` normalised;
-        None where no rule matches."""
+        None if no rule matches."""
         hit = next(self.hits(name), None)
         return hit.rule.match if hit else None
 
@@ -202,7 +202,7 @@ class Catalog:
 
     def longest_inside(self, name: str) -> Rule | None:
         """The host or suffix with the longest name that is anywhere in `name`, also across label
-        boundaries; None where there is none. Of names of one length it is the first in order."""
+        boundaries; None if there is none. Of names of one length it is the first in order."""
         if self._contained is None:
             self._contained = NamesInside([*self._hosts.values(), *self._suffixes.values()])
         return self._contained.longest(name)

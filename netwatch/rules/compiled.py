@@ -274,7 +274,7 @@ class _ByName(Mapping[str, Rule]):
         return self._table.rule(self._numbers[name])
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The rule, without an exception where there is none: most names have none."""
+        """The rule, without an exception if there is none: most names have none."""
         number = self._numbers.get(name)
         return default if number is None else self._table.rule(number)
 

@@ -3,7 +3,7 @@
 A list says that names go together, and not whose they are. So every rule of a draft is exclusive
 with ``verified: false``, which caps what it proves, and a name that cannot belong to one app is
 left out with its reason. A list's host stays a host: that everything below a domain belongs to the
-app is written only where the list says so.
+app is written only if the list says so.
 """
 
 import datetime
@@ -74,7 +74,7 @@ def _probe(listed: ListedName) -> str:
 
 
 def _why_not(catalog: Catalog, listed: ListedName, app: App) -> str | None:
-    """Why a listed name is not in the draft, None where it is; empty where we have it already."""
+    """Why a listed name is not in the draft, None where it is; empty if we have it already."""
     if listed.kind == "pattern":
         return "a pattern, which names no domain"
     if listed.kind == "glob":

@@ -39,8 +39,8 @@ of its family (`unsourced`)."""
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference about an app: of a listed name, or of a rule. `file` and `line` are where
-    that is written; `rule` is the rule that is concerned, None where there is none."""
+    """One difference about an app: of a listed name, or of a rule. `file` and `line` say where
+    that is written; `rule` is the rule that is concerned, None if there is none."""
 
     change: Change
     app: str
@@ -65,7 +65,7 @@ class AppDrift:
 
     @property
     def coverage(self) -> float | None:
-        """The share of listed names that we have, 0 to 1, without shared zones; None where there
+        """The share of listed names that we have, 0 to 1, without shared zones; None if there
         are none."""
         count = self.listed - self.changes["shared"]
         return self.have / count if count else None
@@ -96,7 +96,7 @@ def compare(catalog: Catalog, listing: NameList, source: str, app_id: str | None
 
 
 def why_shared(name: str) -> str:
-    """Why a name belongs to no app alone; empty where it can belong to one."""
+    """Why a name belongs to no app alone; empty if it can belong to one."""
     if name in SHARED_ZONES:
         return SHARED_ZONES[name]
     return "a public suffix" if public_suffixes().is_public(name) else ""

@@ -17,7 +17,7 @@ class MatchRecords:
         self._of_rules: dict[tuple[str, str], dict[str, Any]] = {}
 
     def record(self, raw: bytes) -> dict[str, Any]:
-        """The record of a name in any spelling. Where no rule matches, it has ``name`` and ``why``
+        """The record of a name in any spelling. If no rule matches, it has ``name`` and ``why``
         alone."""
         name = normalise_name(raw)
         rule, why = explain_name(self._catalog, name)

@@ -317,7 +317,7 @@ class DomainKeys:
     )
     embed_reachable: bool = key(
         BOOLEAN,
-        "`true` where pages or other apps call the name too; the grade is then one step less",
+        "`true` if pages or other apps call the name too; the grade is then one step less",
         False,
         words="true or false",
     )

@@ -57,7 +57,7 @@ def shipped() -> Path:
 @cache
 def _shipped() -> Path:
     """A folder of the installed package; in a checkout, which an interpreter may find first that is
-    started there, it is beside the package."""
+    started there, it is next to the package."""
     package = Path(__file__).parents[1]
     installed = package / "signatures"
     return installed if installed.is_dir() else package.parent / "signatures"
@@ -77,7 +77,7 @@ def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:
 def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problems) -> Catalog:
     """Like `load_signatures`, but notes mistakes in `problems` and leaves out what has some.
 
-    The files are always read, and hashed. Where files with the same content at the same places
+    The files are always read, and hashed. If files with the same content at the same places
     were read before without mistakes, the catalogue that was made of them then is used.
     """
     before = len(problems.found)
@@ -96,7 +96,7 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
 
 
 def _is_shipped(source: str | Path, base: Path) -> bool:
-    """Whether files came with netwatch, also where a path names some of them: a file is judged the
+    """Whether files came with netwatch, also if a path names some of them: a file is judged the
     same alone as among all."""
     if source == BUILTIN:
         return True

@@ -11,7 +11,7 @@ For all bans together:
 1. The evidence is ``ip-asn`` alone: no verdict. An address in the network of a vendor does not
    prove a contact with its app.
 2. The client is in none of the configured networks: no verdict.
-3. The device is of class ``infrastructure`` and the evidence is a lookup: no verdict. A resolver
+3. The device has the class ``infrastructure`` and the evidence is a lookup: no verdict. A resolver
    asks for others.
 
 Then for each ban, in the order of the configuration and independently of the other bans:
@@ -46,7 +46,7 @@ the domain, and ``possible`` in every other case; where the grade is ``possible`
 
 One sender alone can make frames of a client, or of a server. So ``confirmed`` is only given where
 the server took part in the conversation: it answered, or acknowledged what the client had sent; in
-a log, its program served the client. Where that was not seen, or where the checksum of the packet
+a log, its program served the client. If that was not seen, or where the checksum of the packet
 with the name is wrong, it is ``probable`` (`as_seen`).
 
 A certificate names everything that its server could serve, not what the device asked for, so it
@@ -134,7 +134,7 @@ class Policy:
         device: Device,
         network: Network | None,
     ) -> Decision:
-        """What the bans say of a contact at `time` (ns). Where none applies, `clause` says why.
+        """What the bans say of a contact at `time` (ns). If none applies, `clause` says why.
 
         `network` is the client's network, None outside of the configured ones. What is decided is
         stored, and holds until a day on which a ban or an exemption begins or ends.
@@ -164,7 +164,7 @@ class Policy:
         network: Network | None,
     ) -> list[Verdict]:
         """The answer of every ban to a contact at `time` (ns), in order: its verdict, or one
-        without `kind` whose `clause` says why it has none. Where a condition for all bans applies,
+        without `kind` whose `clause` says why it has none. If a condition for all bans applies,
         the only verdict has no ban."""
         sure = confidence(evidence, match)
         reason = _why_no_ban_applies(evidence, device, network)
@@ -211,7 +211,7 @@ def ban_state(ban: Ban, time: int) -> State:
 
 
 def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | None) -> str:
-    """Which condition for all bans applies, as a sentence; empty where none does."""
+    """Which condition for all bans applies, as a sentence; empty if none does."""
     if evidence == "ip-asn":
         return "an address in the app's network by itself proves no contact with the app"
     if network is None:
@@ -222,7 +222,7 @@ def _why_no_ban_applies(evidence: Evidence, device: Device, network: Network | N
 
 
 def _why_not_applicable(ban: Ban, question: Question) -> str:
-    """Why a ban has no verdict, as the end of a sentence; empty where it has one."""
+    """Why a ban has no verdict, as the end of a sentence; empty if it has one."""
     device_class, network = question.device.device_class, question.network
     if question.match.app.id not in ban.apps | ban.bypass:
         return f"does not cover {question.match.app.name}"

@@ -43,7 +43,7 @@ MAX_EXAMPLES = 100_000
 class Rule:
     """One rule of a signature: the names that it matches with their role, and the sources that
     list them. `file` and `line` are where it is written, `marks` what else it says about the
-    weight of its names. `decide` is a person's reason for a name in a common zone, empty where
+    weight of its names. `decide` is a person's reason for a name in a common zone, empty if
     there is none."""
 
     kind: Kind
@@ -138,7 +138,7 @@ class Signature:
 def read_signature(
     mapping: YamlMapping, file: str, problems: Problems, shipped: bool = False
 ) -> Signature | None:
-    """The signature in the mapping of a file, or None where it has no app id. `shipped` is whether
+    """The signature in the mapping of a file, or None if it has no app id. `shipped` is whether
     the file came with netwatch.
 
     Mistakes are noted in `problems`. The signature then has the rules without mistakes, so that
@@ -216,7 +216,7 @@ def _usual_rule(
     unmarked: Marks,
 ) -> Rule | None:
     """The rule of a row that is written in the usual form, None for any other. `source_tags` has
-    the sources of earlier rows by how they are written, None where they are not all texts.
+    the sources of earlier rows by how they are written, None if they are not all texts.
     `unmarked` are the marks of a rule that says nothing else."""
     match = _USUAL_ROW.fullmatch(row.text)
     if match is None:

@@ -9,7 +9,7 @@ passes it a batch of alerts. The sink returns one outcome for each alert:
 - `Retry`: the receiver did not accept it now. It is sent again later.
 - `PerRecipient`: the receiver answered differently for each of several recipients.
 
-Where one answer applies to the whole batch, the sink raises instead, and no alert counts as
+If one answer applies to the whole batch, the sink raises instead, and no alert counts as
 delivered:
 
 - `UnavailableError`: the receiver is down or busy. The batch is sent again later.

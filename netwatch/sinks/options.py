@@ -43,7 +43,7 @@ def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
         return None
     try:
         if not (base / text).is_file():
-            fields.add_problem(key, f"'{key}': there is no file {base / text}")
+            fields.add_problem(key, f"'{key}': there is no file {base / text}; check the path")
     except OSError as error:
         fields.add_problem(key, f"'{key}': {base / text} cannot be read: {error.strerror}")
     try:

@@ -113,7 +113,7 @@ class MessageTemplate:
     """A template. `escapes` applies `plain` to every value."""
 
     def __init__(self, text: str, *, escapes: bool) -> None:
-        """Raises `NetwatchError` where the text is no template, or Jinja2 is missing."""
+        """Raises `NetwatchError` if the text is no template, or Jinja2 is missing."""
         self._template = _compiled(text, escapes)
 
     def render(self, **values: Any) -> str:

@@ -79,7 +79,7 @@ def _copy_catalogue(options: StoreOptions, folder: Path) -> list[ListedFile]:
         return _dump(server_url(options.catalogue), folder / DUMP)
     source = Path(options.path)
     if not (source / FILE).exists():
-        raise NetwatchError(f"{source} has no store")
+        raise NetwatchError(f"{source}: there is no store; 'netwatch scan --store' creates one")
     for name in (FILE, CONSOLE):
         if (source / name).exists():
             _copy_database(source / name, folder / name)
@@ -134,7 +134,7 @@ def _run(program: str, url: URL, *words: str) -> None:
     those."""
     found = shutil.which(program)
     if found is None:
-        raise NetwatchError(f"{program} is not installed (Debian: apt install postgresql-client)")
+        raise NetwatchError(f"{program}: is not installed (Debian: apt install postgresql-client)")
     environment = {**os.environ, **({"PGPASSWORD": str(url.password)} if url.password else {})}
     place = url.set(drivername="postgresql", password=None).render_as_string()
     done = subprocess.run(
@@ -146,7 +146,7 @@ def _run(program: str, url: URL, *words: str) -> None:
 
 def _copy_file(files: FactFiles, listed: ListedFile, folder: Path) -> list[str]:
     """Copy a file, unless an earlier attempt did; what is wrong with it. Raises
-    `FileNotFoundError` where it is gone."""
+    `FileNotFoundError` if it is gone."""
     target = folder / listed.path
     if target.exists():
         return []
@@ -187,7 +187,7 @@ def _drop_others(folder: Path, listed: set[str]) -> None:
 
 
 def restore_store(folder: Path, options: StoreOptions) -> None:
-    """Bring a copy of `copy_store` to the place of a store, where there is none yet. The catalogue
+    """Bring a copy of `copy_store` to the place of a store, if there is none yet. The catalogue
     comes last: what is half restored is no store. Raises `NetwatchError`."""
     is_dump = (folder / DUMP).exists()
     if is_dump != bool(options.catalogue):
@@ -196,7 +196,10 @@ def restore_store(folder: Path, options: StoreOptions) -> None:
     if is_dump:
         _require_no_tables(server_url(options.catalogue))
     elif (Path(options.path) / FILE).exists():
-        raise NetwatchError(f"{options.shown} has a store already, which is not overwritten")
+        raise NetwatchError(
+            f"{options.shown}: has a store already, which is not overwritten; restore into another"
+            " folder"
+        )
     files = FactFiles(options.path)
     last = (CONSOLE, FILE)
     for path in sorted(folder.rglob("*")):

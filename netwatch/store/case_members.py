@@ -98,7 +98,7 @@ class Member:
     """An incident of a sensor: its `key`, its newest record with its line of JSON, the times (ns)
     that all its states span by the sensor's clock, how far that was ahead (ns), the Community IDs
     of its flows, at most `COMMUNITY_LIMIT`, and hashes by which others of the same device, app and
-    ban are found. `run` and `case` are where it is stored, None and empty where it is not yet."""
+    ban are found. `run` and `case` are where it is stored, None and empty if it is not yet."""
 
     key: Key
     record: AlertRecord
@@ -124,7 +124,7 @@ class Member:
         case: str = "",
     ) -> "Member":
         """The member that a record is; `span` are the times (ns) that all its states span, those of
-        the record where there is no other state."""
+        the record if there is no other state."""
         first, last = span or (epoch_ns(record["first_seen"]), epoch_ns(record["last_seen"]))
         flows = frozenset(record["community_ids"])
         words = frozenset(_words(record, flows))
@@ -200,7 +200,7 @@ class Member:
 
 
 def device_of_inventory(record: Mapping[str, Any]) -> str | None:
-    """The id of the device that a record says an inventory names; None where it says none, or a
+    """The id of the device that a record says an inventory names; None if it says none, or a
     pseudonym. A sensor may leave out that an inventory has it, so an id is of one unless it is what
     a device is called otherwise."""
     device = record["device"]
@@ -273,7 +273,7 @@ def _state(member: Member) -> tuple[bool, int, int, int, int, str]:
 @dataclass(frozen=True, slots=True)
 class Link:
     """Two incidents that belong together, and whether a flow proves it. `distance` is the time
-    between them (ns), 0 where they overlap, `reach` the number of networks of which the sensor may
+    between them (ns), 0 if they overlap, `reach` the number of networks of which the sensor may
     speak that may speak of less, and whether both may speak of all devices."""
 
     one: Key
@@ -284,12 +284,12 @@ class Link:
 
 
 def distance(one: Member, other: Member) -> int:
-    """The time between two incidents in ns, 0 where they overlap."""
+    """The time between two incidents in ns, 0 if they overlap."""
     return max(one.first - other.last, other.first - one.last, 0)
 
 
 def link(one: Member, other: Member, gap: int) -> Link | None:
-    """How two incidents belong together; None where they do not. `gap` is the quiet gap in ns."""
+    """How two incidents belong together; None if they do not. `gap` is the quiet gap in ns."""
     is_outside = one.is_outside, other.is_outside
     if any(is_outside) and not (all(is_outside) and one.sensor == other.sensor):
         return None

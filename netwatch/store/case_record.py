@@ -5,7 +5,7 @@ such as its evidence, is that of the incident that says most: the strongest verd
 kind, and of equal ones the first.
 
 **Counts.** What several sensors saw is not added up: the greatest number counts, sensor by sensor,
-because they saw the same flows. Only where their Community IDs are complete (an alert has at most
+because they saw the same flows. Only if their Community IDs are complete (an alert has at most
 `COMMUNITY_LIMIT`) and none is shared did
 they see different flows, and these are added. Sensors that name no flow prove neither.
 """

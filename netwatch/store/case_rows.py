@@ -338,7 +338,7 @@ def write_members(connection: Connection, near: Neighbours, known: Words) -> Non
 
 
 def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]]) -> None:
-    """Take incidents, each by its run and id, out of their cases, and decide anew what the others
+    """Take incidents, each by its run and id, out of their cases, and decide again what the others
     are. Does nothing in a store without cases."""
     if connection.execute(select(tables.fleet_case_incident.c.sensor).limit(1)).first() is None:
         return

@@ -73,7 +73,7 @@ class WordLocks:
 
     def take(self, words: Iterable[str]) -> bool:
         """Lock words; whether one of them was not locked before, so that it may have changed since
-        it was looked at. Raises `ConflictError` where they are too many."""
+        it was looked at. Raises `ConflictError` if they are too many."""
         new = {*words} - self._words
         if not new:
             return False

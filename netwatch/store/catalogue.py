@@ -55,7 +55,7 @@ class StaleFilesError(NetwatchError):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file of a capture; `sha256` is empty where it could not be read again."""
+    """A file of a capture; `sha256` is empty if it could not be read again."""
 
     path: str
     size: int
@@ -168,7 +168,7 @@ class Catalogue:
         self, run: int, position: int, sources: Sequence[SourceFile], content: str = ""
     ) -> int:
         """The number of a new capture of a run. `content` is the hash of all its sources, empty
-        where it is not known yet (`end_capture` can give it)."""
+        if it is not known yet (`end_capture` can give it)."""
         with self.database.writing() as connection:
             return _insert(
                 connection,

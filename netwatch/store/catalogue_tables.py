@@ -84,10 +84,10 @@ client = Table(
     "client",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False, comment="random"),
-    Column("sensor", Text, comment="that saw it; none where that may be several"),
+    Column("sensor", Text, comment="that saw it; none if that may be several"),
     Column("ip", Text, comment="none for a pseudonym"),
     Column("mac", Text),
-    Column("network", Text, comment="name of its network; none outside, or where it is not known"),
+    Column("network", Text, comment="name of its network; none outside, or if it is not known"),
     Column("class", Text),
     Column("pseudonym", Text, index=True),
     Column("sealed", LargeBinary, comment="address and MAC, encrypted"),
@@ -131,7 +131,7 @@ incident = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
     Column("record", Text, nullable=False, comment="the alert, as scan --format jsonl wrote it"),
-    Column("shown", Integer, nullable=False, comment="1 in the newest run that has the id, else 0"),
+    Column("shown", Integer, nullable=False, comment="1 in the newest run that has the id, or 0"),
     Index("incident_id", "id"),
     Index("incident_position", "run", "position"),
     # Lists are paged by time, and every filter of a list is answered from this index alone.
@@ -260,7 +260,7 @@ run_writing = Table(
     metadata,
     Column("run", ForeignKey("run.id"), primary_key=True),
     Column("at", BigInteger, nullable=False, comment="when facts were last written"),
-    Column("first", BigInteger, comment="the packets of which facts are written"),
+    Column("first", BigInteger, comment="the packets whose facts are written"),
     Column("last", BigInteger),
 )
 """The runs that a process here writes, so that it is known what is missing if it is killed."""
@@ -287,7 +287,7 @@ fleet_applied = Table(
     Column("kind", Text, primary_key=True, comment="set or configuration"),
     Column("state", Text, primary_key=True, comment="applied or rejected"),
     Column("version", Text, nullable=False),
-    Column("reason", Text, nullable=False, comment="why it was rejected; else empty"),
+    Column("reason", Text, nullable=False, comment="why it was rejected; otherwise empty"),
     Column("time", BigInteger, nullable=False),
 )
 """What each sensor applied last of what was published, and what it rejected last."""

@@ -2,7 +2,7 @@
 as they were read from packets, those that are sealed as far as a key reads them.
 
 A record has what `netwatch.inventory.learned` takes of the packet and of the claim, so that devices
-can be learned anew from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`,
+can be learned again from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`,
 with addresses as text (a packet that is not IP has none) and other bytes in hexadecimal, and of
 `netwatch.core.message.Packet`; `address` is the address that the claim is about first. What has its
 default is left out, and so is the number of the flow, from which its ends could be found.
@@ -56,7 +56,7 @@ def decode_claim(
     text: bytes, *, kind: Any, time: int, vlan: int | None, source: str, packet: int
 ) -> tuple[Packet, AddressClaim]:
     """The packet and the claim that `encode_claim` was given, from its text and the other columns
-    of the row. Raises `ValueError` and `KeyError` where the text is not one of those."""
+    of the row. Raises `ValueError` and `KeyError` if the text is not one of those."""
     record = json.loads(text)
     found = Packet(
         source=source,
@@ -134,7 +134,7 @@ def _mac(text: str | None) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class StoredClaim:
-    """Who is said to use `addresses` at a time (ns). `mac` and `hostname` are empty where the claim
+    """Who is said to use `addresses` at a time (ns). `mac` and `hostname` are empty if the claim
     has none."""
 
     time: int
@@ -144,7 +144,7 @@ class StoredClaim:
 
 
 def claim_record(claim: bytes, sealing: Sealing | None) -> dict[str, Any]:
-    """The JSON of the column ``claim``; empty where no key reads it, and where it is none."""
+    """The JSON of the column ``claim``; empty if no key reads it, and where it is none."""
     try:
         if is_sealed(claim):
             if sealing is None:

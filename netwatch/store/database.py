@@ -2,7 +2,7 @@
 
 The SQLite file is one that netwatch owns (`netwatch.core.owned_database`): a file of another
 program at its place is left as it is. In PostgreSQL the tables are created in an empty schema;
-where there are tables of something else, nothing is created. Several processes may create and use
+if there are tables of something else, nothing is created. Several processes may create and use
 the same catalogue at once: writers of SQLite wait for each other, those of PostgreSQL where they
 hand out numbers (an advisory lock).
 """
@@ -181,7 +181,7 @@ _KINDS: dict[int | str | None, type[NetwatchError]] = {
 
 
 def _code(error: SQLAlchemyError) -> int | str | None:
-    """What the database says of an error, by number or by SQLSTATE; None where it is not its."""
+    """What the database says of an error, by number or by SQLSTATE; None if it is not its."""
     if not isinstance(error, DBAPIError):
         return None
     code: int | str | None = getattr(
@@ -201,7 +201,7 @@ def _reason(error: BaseException) -> str:
 def open_database(options: StoreOptions, *, create: bool, migrate: bool = True) -> Database:
     """Open the database of a catalogue, create it if `create` is set, and migrate it if it is
     older, unless `migrate` is False. Raises `ConfigError` for a place that is not for a catalogue
-    or a version that cannot be read, and `NetwatchError` where there is none or it cannot be
+    or a version that cannot be read, and `NetwatchError` if there is none or it cannot be
     opened."""
     if options.catalogue:
         return _open_server(options.catalogue, options.path, create=create, migrate=migrate)
@@ -222,15 +222,17 @@ def _open_file(folder: Path, *, create: bool, migrate: bool) -> Database:
         kind = _kind_at(path)
         condition = owned_database.identify(path, kind)
         if condition == "damaged":
-            raise NetwatchError(f"{path} is damaged")
+            raise NetwatchError(f"{path}: is damaged; 'netwatch restore' brings a backup back")
         if condition == "missing":
             if not create:
-                raise NetwatchError(f"{folder} has no store: 'scan --store' creates one")
+                raise NetwatchError(
+                    f"{folder}: there is no store; 'netwatch scan --store' creates one"
+                )
             owned_database.create(path, KIND, _fill)
             give_to_owner(path, folder)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise NetwatchError(f"the catalogue {path} cannot be opened: {reason}") from None
+        raise NetwatchError(f"{path}: the catalogue cannot be opened: {reason}") from None
     database = Database(file_engine(path), place)
     if kind.version != KIND.version and migrate:
         _migrate(database)
@@ -322,8 +324,8 @@ def _migrate(database: Database) -> None:
             connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
     if schema < tables.SCHEMA_VERSION and sys.stderr is not None:
         text = (
-            f"netwatch: {database.place} was of an older netwatch and is up to date now: schema"
-            f" {schema} became {tables.SCHEMA_VERSION} ('netwatch store upgrade' asks before)"
+            f"netwatch: {database.place} was written by an older netwatch and is up to date now:"
+            f" schema {schema} became {tables.SCHEMA_VERSION} ('netwatch store upgrade' asks first)"
         )
         sys.stderr.write(f"{escaped(text)}\n")
 
@@ -372,7 +374,7 @@ def _prepare_server(database: Database, path: str, *, create: bool, migrate: boo
             connection.execute(insert(tables.store).values(_store_row()))
             return
         else:
-            raise NetwatchError(f"{path} has no store: 'scan --store' creates one")
+            raise NetwatchError(f"{path}: there is no store; 'netwatch scan --store' creates one")
     if not migrate:
         migrations.refuse_unknown(schema, database.place)
     elif schema != tables.SCHEMA_VERSION:

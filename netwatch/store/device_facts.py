@@ -73,7 +73,7 @@ class DeviceFacts:
 
 class DeviceFactReader:
     """Reads the facts of devices of one store, for any number of threads. To open DuckDB takes
-    longer than to read the few files of a device, so it stays open. Raises `NetwatchError` where
+    longer than to read the few files of a device, so it stays open. Raises `NetwatchError` if
     the files cannot be reached."""
 
     def __init__(self, catalogue: Catalogue, options: StoreOptions) -> None:
@@ -145,7 +145,7 @@ class DeviceFactReader:
         return found
 
     def spans(self, clients: Sequence[int], timeout: float) -> dict[FactTable, FactSpan]:
-        """How many rows of each table are of clients, and since when. Raises
+        """How many rows of each table belong to clients, and since when. Raises
         `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
         shown = self._catalogue.shown_captures()
 
@@ -185,7 +185,7 @@ class DeviceFactReader:
         until: int | None = None,
     ) -> str:
         """The rows of clients in captures of the parameter ``shown``, from the files that may have
-        some of a period, as SQL; empty where there are none."""
+        some of a period, as SQL; empty if there are none."""
         buckets = {number % BUCKETS for number in clients}
         files = self._catalogue.files(table, since, until, buckets) if clients else []
         if not files:

@@ -1,14 +1,14 @@
-"""Erases a person from a store: evidence captures, facts, and what the catalogue has of her.
+"""Erases a person from a store: evidence captures, facts, and what the catalogue has of them.
 
-Who she is, is deleted last. Whoever is killed before has only to erase her again: everything that
+Who they are is deleted last. If it is killed before that, erase them again: everything that
 is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_tables`),
 and what one step has done, the next call finds done. The journal gets its entry in the transaction
-that deletes the clients; it says how much was erased, and never of whom. Where there was nothing,
+that deletes the clients; it says how much was erased, and never whose. If there was nothing,
 it gets none: reports count its entries as persons who were erased.
 
-SQLite overwrites what it deletes (``secure_delete``); afterwards the file is written anew (VACUUM)
+SQLite overwrites what it deletes (``secure_delete``); afterwards the file is rewritten (VACUUM)
 and the write-ahead log is emptied, so that nothing is left in free pages either. PostgreSQL writes
-the tables anew (VACUUM FULL).
+the tables again (VACUUM FULL).
 """
 
 import json
@@ -67,7 +67,7 @@ _COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "journal", "
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How much was erased. `kept` are captures of users that may have her packets: they are not
+    """How much was erased. `kept` are captures of users that may have their packets: they are not
     netwatch's to delete. `left` are sentences on what could not be erased now."""
 
     rows: int
@@ -104,11 +104,11 @@ class StoreErasure:
         self._sealing = sealing
         self._step = step
         self._left: list[str] = []
-        # Files are never changed, so one that was searched has none of her rows.
+        # Files are never changed, so one that was searched has none of their rows.
         self._clean: set[str] = set()
 
     def records(self) -> list[Mapping[str, Any]]:
-        """The records of her incidents, as they are stored."""
+        """The records of their incidents, as they are stored."""
         return [json.loads(row.record) for row in self._incidents()]
 
     def count(self) -> Mapping[str, int]:
@@ -126,7 +126,7 @@ class StoreErasure:
         }
 
     def erase(self, user: str, detail: Mapping[str, Any]) -> Erased:
-        """Erase her; `user` is who asked, `detail` is added to the entry of the journal."""
+        """Erase them; `user` is who asked, `detail` is added to the entry of the journal."""
         self._step("evidence")
         evidence = self._erase_evidence()
         self._step("facts")
@@ -161,8 +161,8 @@ class StoreErasure:
     # Facts
 
     def _erase_facts(self) -> Removed:
-        """Erase her rows from all files, until there is none with any: another process may replace
-        files meanwhile."""
+        """Erase their rows from all files, until there is none with any: another process may
+        replace files meanwhile."""
         total = Removed()
         self._facts.remove_retired()
         for _ in range(_PASSES):
@@ -178,7 +178,7 @@ class StoreErasure:
         return total
 
     def _chosen(self, table: Any, kind: str) -> Any:
-        """Which rows of a table are hers or mention her."""
+        """Which rows of a table are theirs or mention them."""
         import pyarrow as pa
         from pyarrow import compute
 
@@ -195,7 +195,7 @@ class StoreErasure:
 
     def _remove_leftovers(self) -> None:
         """Remove files that the catalogue does not have, which a writer that was killed left: those
-        with rows of hers, and those that cannot be of a writer that still runs."""
+        with rows of theirs, and those that cannot be of a writer that still runs."""
         self._facts.remove_retired()
         for table in FACTS:
             found = list(self._facts.files.walk(table))
@@ -214,7 +214,7 @@ class StoreErasure:
                     self._facts.files.remove(path)
 
     def _is_hers(self, path: str, table: str) -> bool:
-        """Whether an unregistered file has rows of hers, or is no whole file."""
+        """Whether an unregistered file has rows of theirs, or is no whole file."""
         from pyarrow import compute, lib, parquet
 
         try:
@@ -227,7 +227,7 @@ class StoreErasure:
     # The catalogue
 
     def _incidents(self) -> list[Any]:
-        """The rows of her incidents, and of those that mention her."""
+        """The rows of their incidents, and of those that mention them."""
         column = tables.incident.c
         with self._catalogue.database.reading() as connection:
             rows = connection.execute(
@@ -240,7 +240,7 @@ class StoreErasure:
         ]
 
     def _erase_evidence(self) -> int:
-        """Delete the evidence captures of her incidents, first the files. Those of incidents that
+        """Delete the evidence captures of their incidents, first the files. Those of incidents that
         were never closed are named by their records alone."""
         count = 0
         incidents = self._incidents()
@@ -266,7 +266,7 @@ class StoreErasure:
         return count
 
     def _erase_coverage(self) -> int:
-        """Take her devices out of the records of coverage; the sums stay."""
+        """Take their devices out of the records of coverage; the sums stay."""
         count = 0
         column = tables.coverage.c
         with self._catalogue.database.writing() as connection:
@@ -291,8 +291,8 @@ class StoreErasure:
         return count
 
     def _erase_journal(self) -> int:
-        """Take pseudonyms and reasons out of entries that mention her: of whom a pseudonym was, and
-        why somebody asked."""
+        """Take pseudonyms and reasons out of entries that mention them: whose a pseudonym was, and
+        why someone asked."""
         count, column = 0, tables.journal.c
         with self._catalogue.database.writing() as connection:
             for row in connection.execute(select(tables.journal)).all():
@@ -335,7 +335,7 @@ class StoreErasure:
         return len(incidents), clients
 
     def _has_rows(self, number: int) -> bool:
-        """Whether any fact is of a client."""
+        """Whether any fact belongs to a client."""
         from pyarrow import compute
 
         return any(
@@ -346,7 +346,7 @@ class StoreErasure:
         )
 
     def _captures_kept(self) -> Iterator[str]:
-        """The captures of users that runs read, which may have her packets."""
+        """The captures of users that runs read, which may have their packets."""
         column = tables.evidence.c
         with self._catalogue.database.reading() as connection:
             paths = connection.execute(
@@ -355,7 +355,7 @@ class StoreErasure:
             yield from sorted(path for path in paths if os.path.exists(path))  # noqa: PTH110
 
     def _name_captures(self) -> None:
-        """Say which captures are named after her: their names are in facts of everybody."""
+        """Say which captures are named after them: their names are in facts of everybody."""
         with self._catalogue.database.reading() as connection:
             texts = set(connection.execute(select(tables.capture.c.sources)).scalars())
         paths = {source["path"] for each in texts for source in json.loads(each)}
@@ -387,7 +387,7 @@ def _is_being_written(path: str) -> bool:
 def vacuum(
     engine: Any, named: Collection[Table] = _PERSONAL_TABLES, what: str = "the catalogue"
 ) -> str:
-    """Write the tables that name people anew, so that nothing deleted stays in their files; SQLite
+    """Write the tables that name people again, so that nothing deleted stays in their files; SQLite
     does so with all. Why that was not possible, or an empty text."""
     if engine.dialect.name == "postgresql":
         try:
@@ -427,7 +427,7 @@ def is_erasure(detail: Mapping[str, Any]) -> bool:
 
 
 def refuse_reason(person: Person, reason: str) -> str:
-    """Why a reason cannot go into the journal; empty where it can."""
+    """Why a reason cannot go into the journal; empty if it can."""
     if person.is_mentioned(reason, *ALWAYS):
         return "the reason names the person, and the journal must not contain them"
     return ""

@@ -52,7 +52,7 @@ CAPTURE = "capture"
 """The column that the writer fills: who reads a capture does not know its number."""
 
 CLIENT = "client"
-"""The column in which the writer puts numbers of the catalogue in place of those of a chunk."""
+"""The column in which the writer puts numbers of the catalogue instead of those of a chunk."""
 
 TIME_COLUMN = {"observation": "time", "flow": "first", "claim": "time"}
 """The column of each table that says which day a row is of."""
@@ -152,7 +152,7 @@ def _path(column: FactColumn) -> str:
 
 def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
     """All rows of a file, by `schema`: columns that a file of an older
-    version lacks are empty. Raises `NetwatchError` where it is damaged or cannot be read."""
+    version lacks are empty. Raises `NetwatchError` if it is damaged or cannot be read."""
     import pyarrow as pa
 
     try:
@@ -250,7 +250,7 @@ def combined(rows: "pa.Table") -> "pa.Table":
 
 
 def _plain(rows: "pa.Table") -> "pa.Table":
-    """The rows with texts in place of dictionaries."""
+    """The rows with texts instead of dictionaries."""
     import pyarrow as pa
 
     fields = [
@@ -262,7 +262,7 @@ def _plain(rows: "pa.Table") -> "pa.Table":
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """How many rows went, and how many files were removed or written anew."""
+    """How many rows went, and how many files were removed or rewritten."""
 
     rows: int = 0
     files: int = 0
@@ -301,7 +301,7 @@ class FactRemoval:
         return Removed(count, 1)
 
     def replace(self, file: FileRow, rows: "pa.Table | None") -> bool:
-        """Let a file with these rows take the place of a file, or none; False where another process
+        """Let a file with these rows take the place of a file, or none; False if another process
         has replaced it meanwhile. Raises `NetwatchError`."""
         new = None
         if rows is not None:
@@ -351,7 +351,7 @@ class FactRemoval:
 
     def _retire(self, old: Sequence[str], new: Sequence[FileRow]) -> None:
         """Let files take the place of others, which stay known as retired. Raises
-        `StaleFilesError` where one of those is gone."""
+        `StaleFilesError` if one of those is gone."""
         column = tables.file.c
         with self.catalogue.database.writing() as connection:
             for paths in chunks(old):

@@ -4,7 +4,7 @@ of flows in the store, which say nothing of their ends.
 A column is computed for all flows at once, from the words of their slots. What it says of each flow
 is what `netwatch.dissect.flows.records.to_flow` says.
 
-The packet loop finds a flow by a fast hash of its two ends. Whoever had that hash could try all
+The packet loop finds a flow by a fast hash of its two ends. Anyone with that hash could try all
 addresses, and would find who is behind a pseudonym. So rows have another number: the hash under
 AES, by a key that is random for each capture and is in the memory of its recorder alone. Rows of
 one flow have the same number, which is all that is needed to join them; nothing else follows from
@@ -67,7 +67,7 @@ class FlowNames:
         self._encryptor = Cipher(AES(key), ECB()).encryptor()
 
     def renamed(self, rows: Rows, capture: int | None = None) -> Rows:
-        """Rows with names in place of the numbers of flows. Flows of several captures are told
+        """Rows with names instead of the numbers of flows. Flows of several captures are told
         apart: `capture` is that of all rows, else the rows have a column for it. Rows of a table
         without flows are returned as they are."""
         import pyarrow as pa
@@ -214,7 +214,7 @@ class _Slots:
         return self._compute.not_equal(self.bits(self.about, 255), _TCP)
 
     def vlan(self) -> "pa.Array":
-        """The VLAN ids, null where there is none."""
+        """The VLAN ids, null if there is none."""
         import pyarrow as pa
 
         absent = pa.scalar(None, pa.int64())

@@ -6,7 +6,7 @@ packet of each flow. `fill_hours` counts the hours of runs again from the facts 
 them: of those that an older netwatch stored, or whose writer was killed before it had stored them.
 
 Whether the name of a flow could be read also depends on the signatures: a flow to an app that hides
-names counts as one without a name. `Hides` knows such apps. Where nobody does, such flows have the
+names counts as one without a name. `Hides` knows such apps. If nobody does, such flows have the
 name that they show.
 """
 

@@ -3,8 +3,8 @@ what they were judged) and of coverage, with its sums by network and reason. Hou
 again are added to what is there.
 
 So it does with what the store does not have of a run: how much of what kind, and when it was seen.
-A loss is counted where it happens and stored with the capture, so that whoever reads the past knows
-of it: ``store status``, a report, ``rejudge``. Whoever counts sends totals, so that storing them
+A loss is counted where it happens and stored with the capture, so that readers of the past know
+of it: ``store status``, a report, ``rejudge``. Counters send totals, so that storing them
 twice is the same as once.
 """
 
@@ -238,7 +238,7 @@ LossKind = Literal["skipped", "rows", "records", "killed", "late"]
 """`skipped` are packets that were judged and not recorded, because the capture was behind; `rows`
 are those of facts that did not fit into a queue, or could not be written; `records` are states of
 incidents and records of coverage that could not be written; `killed` are rows that a process had in
-memory when it was killed, 0 where nobody knows how many; `late` are rows that were not written when
+memory when it was killed, 0 if nobody knows how many; `late` are rows that were not written when
 the time for the end of the run was over."""
 
 KINDS: tuple[LossKind, ...] = get_args(LossKind)

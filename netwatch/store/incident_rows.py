@@ -3,8 +3,8 @@
 Of an incident that several runs found, the row of the newest run is shown. How many shown incidents
 there are of each sort on each day (`incident_day`), and of each device (`incident_device`), is kept
 beside the rows, in the same transaction: what a row that is stored adds to the counts, or what it
-replaces takes from them, is added; where rows are deleted, their days and devices are counted anew.
-One that goes is taken out of its case as well.
+replaces takes from them, is added; when rows are deleted, their days and devices are counted
+again. One that goes is taken out of its case as well.
 """
 
 from collections import Counter
@@ -110,7 +110,7 @@ def write_incidents(
 
 
 def remove_incidents(connection: Connection, where: Any) -> int:
-    """Delete the incidents for which `where` holds; how many. Where another run found the same
+    """Delete the incidents for which `where` holds; how many. If another run found the same
     incident, its row is shown now."""
     incidents = tables.incident
     removed = connection.execute(
@@ -145,7 +145,7 @@ def remove_incidents(connection: Connection, where: Any) -> int:
 
 
 def recount(connection: Connection, places: Iterable[tuple[int, str]]) -> None:
-    """Count the shown incidents of days (UTC, since the epoch) and devices anew."""
+    """Count the shown incidents of days (UTC, since the epoch) and devices again."""
     places = [*places]
     _recount_days(connection, sorted({day for day, _ in places}))
     _recount_devices(connection, sorted({device for _, device in places}))
@@ -191,7 +191,7 @@ def _recount_devices(connection: Connection, names: Sequence[str]) -> None:
 
 
 def recount_all(connection: Connection) -> None:
-    """Decide anew which rows are shown, and count all: for a catalogue that had no counts."""
+    """Decide again which rows are shown, and count all: for a catalogue that had no counts."""
     incidents = tables.incident
     newest = (
         select(incidents.c.id, func.max(incidents.c.run).label("run"))

@@ -144,7 +144,7 @@ def _in_blocks(column: Any, first: int, hours: int) -> Any:
 
 
 def _shifted(bits: int, by: int, size: int) -> int:
-    """Bits of a block at their place in what is read, without those beside it."""
+    """Bits of a block at their place in what is read, without those next to it."""
     return (bits << by if by >= 0 else bits >> -by) & mask(0, size)
 
 

@@ -6,13 +6,13 @@ have to be open at a time, and a row is written soon.
 
 **What is merged.** Landing files of a table and day that together have `BUCKET_ROWS` rows are
 divided into buckets. Fewer are merged into one landing file, so that many small runs do not leave
-many small files. A new file of a bucket takes in those beside it that are at most twice as large,
+many small files. A new file of a bucket takes in those next to it that are at most twice as large,
 up to `FILE_ROWS` rows; so a row is written again only as often as its file can double. No more than
 `FILE_ROWS` rows, and those of the file that exceeds it, are in memory at a time.
 
 **What can go wrong.** New files are written as a whole, then one transaction puts them in the place
 of the old ones, then those are removed. A process that is killed between two of these steps leaves
-files that the catalogue does not have; `sweep` removes them once they are old. Where another
+files that the catalogue does not have; `sweep` removes them once they are old. If another
 process has replaced the files meanwhile, the transaction fails, and its files are used.
 
 Rows of captures that the catalogue does not have any more, because a later run replaced theirs, are
@@ -85,7 +85,7 @@ class Landing:
     `waiting` counts the rows that are in memory, `stored` those in files that are registered;
     `days` are those of the files; `progress` is called with each file. `claim` is called with the
     path of the first file and the number of rows before files are registered: where this process is
-    killed then, that path tells whether they are. Where writing fails, nothing is lost: the next
+    killed then, that path tells whether they are. If writing fails, nothing is lost: the next
     call of `write_due` or `flush` tries again. `register` takes the place of
     `Catalogue.register_files`.
     """
@@ -168,7 +168,7 @@ def numbered(
     batch: "pa.RecordBatch", table: str, capture: int, numbers: Sequence[int]
 ) -> "pa.RecordBatch":
     """A batch of a chunk as the files have it: with the number of its capture, and with the numbers
-    of clients in place of the places that they have in the chunk."""
+    of clients instead of the places that they have in the chunk."""
     import pyarrow as pa
 
     layout = schema(table)

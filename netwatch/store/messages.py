@@ -47,7 +47,7 @@ def client_places(
     clients: Clients,
 ) -> "pa.Array":
     """The number among `clients` of the client of each row. `ips` are places in `addresses`, `macs`
-    words with bit 48 set, 0 where there is no MAC, and `tags` VLAN ids plus 1, 0 without one."""
+    words with bit 48 set, 0 if there is no MAC, and `tags` VLAN ids plus 1, 0 without one."""
     import pyarrow as pa
     from pyarrow import compute
 

@@ -55,7 +55,7 @@ def _add_index(connection: Connection) -> None:
 
 def _tell_sensors_apart(connection: Connection) -> None:
     """Version 5: a client is what one sensor saw. Of a store that one sensor wrote it is known
-    which one. Where several did, a client may be devices of several of them, in the network of the
+    which one. If several did, a client may be devices of several of them, in the network of the
     first that came: which sensor saw a fact is known from its run, but not in which network its
     client was. The network of one with a pseudonym is sealed with it."""
     client = tables.client
@@ -138,13 +138,13 @@ def refuse_unknown(schema: int, place: str) -> None:
                                    f" this one reads up to {tables.SCHEMA_VERSION}):"
                                    " update netwatch")])  # fmt: skip
     if any(version not in STEPS for version in range(schema, tables.SCHEMA_VERSION)):
-        raise ConfigError([Problem(place, 0, 0, f"is of an unknown version (schema"
+        raise ConfigError([Problem(place, 0, 0, f"has an unknown version (schema"
                                    f" {schema}, expected {tables.SCHEMA_VERSION})")])  # fmt: skip
 
 
 def migrate(connection: Connection, schema: int, place: str) -> None:
     """Bring the tables from version `schema` to the present one, inside the transaction of
-    `connection`. Raises `ConfigError` where there is no way."""
+    `connection`. Raises `ConfigError` if there is no way."""
     refuse_unknown(schema, place)
     for version in range(schema, tables.SCHEMA_VERSION):
         STEPS[version](connection)

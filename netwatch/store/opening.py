@@ -144,10 +144,9 @@ def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
                 begins = min(now + _BEGINS, until)
             if now > begins:
                 raise NetwatchError(
-                    f"{options.path} was written by an older netwatch, its files have to be"
-                    " rewritten, and another process is writing to it: stop live, scan and the"
-                    " centre, and"
-                    " start again"
+                    f"{options.path}: was written by an older netwatch, its files have to be"
+                    " rewritten, and another process is writing to it; stop live, scan and the"
+                    " centre, and start again"
                 ) from None
             time.sleep(_POLL)
             continue
@@ -192,7 +191,7 @@ def _rename(facts: FactRemoval, file: FileRow, names: FlowNames) -> bool:
             return False
         rows = rows_in(pa.BufferReader(content), file)
     except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
-        _say(f"{file.path} is damaged, and stays as it is: {error}: netwatch store verify")
+        _say(f"{file.path}: is damaged, and stays as it is: {error}: netwatch store verify")
         return False
     rows = without_flows(rows) if file.table == "claim" else names.renamed(rows)
     return facts.replace(file, rows)
@@ -229,9 +228,13 @@ class UseLock:
                 is_ours = self._lock_database(options.catalogue, exclusive)
             else:
                 is_ours = self._lock_folder(self._folder, exclusive)
+        except FileNotFoundError:
+            self.close()
+            missing = f"{options.shown}: there is no store; 'netwatch scan --store' creates one"
+            raise NetwatchError(missing) from None
         except (OSError, SQLAlchemyError) as error:
             self.close()
-            raise NetwatchError(f"the store {options.shown} cannot be locked: {error}") from None
+            raise NetwatchError(f"{options.shown}: the store cannot be locked: {error}") from None
         if not is_ours:
             self.close()
             raise InUseError(_IN_USE if exclusive else _ERASING)

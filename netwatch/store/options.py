@@ -74,7 +74,7 @@ class Retention:
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
     """A store: `path` is a folder or a URL that fsspec opens (``s3://…``), `catalogue` the URL of a
-    database (``postgresql://…``). Where it is empty, the catalogue is the SQLite database
+    database (``postgresql://…``). If it is empty, the catalogue is the SQLite database
     `catalogue.sqlite` in the folder, and a store at a URL is an error. An open incident is closed
     if nothing was heard of its sensor for `unheard` ns (`netwatch.store.unheard`)."""
 

@@ -1,10 +1,10 @@
 """A person that a store has something of: by what she is known, where that is mentioned, and of
 whom a pseudonym is.
 
-Some words are hers alone: ids, MAC addresses, host names, pseudonyms. An address may have been hers
-for a time only, so a mention of it counts at these times. Words are found as whole words in any
-text, whatever it is in: a host name as a label of a name, an address in a list or reversed in the
-name of a PTR query (RFC 1035 section 3.5, RFC 3596 section 2.5), a MAC address in each of its
+Some words are theirs only: ids, MAC addresses, host names, pseudonyms. An address may have been
+theirs for a time only, so a mention of it counts at these times. Words are found as whole words in
+any text, whatever it is in: a host name as a label of a name, an address in a list or reversed in
+the name of a PTR query (RFC 1035 section 3.5, RFC 3596 section 2.5), a MAC address in each of its
 spellings.
 
 A pseudonym is taken back by the key that made it. It is a hash, so all devices that it may be of
@@ -40,7 +40,7 @@ Span = tuple[int, int]
 
 _PLACES = frozenset({"source", *EVIDENCE_KEYS})
 """What names files of users, in records and facts. A folder may be called like a person, and that
-does not make what is in it hers."""
+does not make what is in it theirs."""
 
 ALWAYS: Span = (-(1 << 63), (1 << 63) - 1)
 
@@ -52,9 +52,9 @@ NOBODYS = frozenset({"0.0.0.0", "::"})
 
 
 class Person:
-    """What is hers: `macs`, `words` (ids, host names, owners, pseudonyms), and `addresses` (or
+    """What is theirs: `macs`, `words` (ids, host names, owners, pseudonyms), and `addresses` (or
     pseudonyms of them) with the times at which they were. `numbers` are the clients in the
-    catalogue that are hers alone, `shared` those with one of her addresses, with these times."""
+    catalogue that are theirs only, `shared` those with one of their addresses, with these times."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class Person:
 
     @cached_property
     def always(self) -> str:
-        """A regular expression, of RE2 and of Python, for all that is hers alone."""
+        """A regular expression, of RE2 and of Python, for all that is theirs only."""
         parts = [*map(_word, sorted(self.words)), *map(_mac, sorted(self.macs))]
         parts += [_word(ip) for ip, spans in sorted(self.addresses.items()) if spans == (ALWAYS,)]
         return f"(?i)({'|'.join(parts)})" if parts else ""
 
     @cached_property
     def at_times(self) -> tuple[tuple[str, tuple[Span, ...]], ...]:
-        """Regular expressions for addresses that were hers for a time, with these times."""
+        """Regular expressions for addresses that were theirs for a time, with these times."""
         return tuple(
             (f"(?i){_word(ip)}", spans)
             for ip, spans in sorted(self.addresses.items())
@@ -88,7 +88,7 @@ class Person:
         )
 
     def is_mentioned(self, value: Any, since: int, until: int) -> bool:
-        """Whether a text, or a text anywhere in a JSON value, mentions her; what it says is of a
+        """Whether a text, or a text anywhere in a JSON value, mentions them; what it says is of a
         time between these two (ns)."""
         patterns = [self.always] if self.always else []
         patterns += [
@@ -100,7 +100,7 @@ class Person:
         return any(pattern.search(text) for text in _texts(value) for pattern in compiled)
 
     def rows(self, table: "pa.Table", time: str) -> "pa.Array":
-        """Which rows of facts are hers, or mention her, as booleans. The column `time` has their
+        """Which rows of facts are theirs, or mention them, as booleans. The column `time` has their
         times (ns)."""
         import pyarrow as pa
         from pyarrow import compute

@@ -3,10 +3,10 @@ netwatch wrote.
 
 A day of facts goes as a whole when its last moment is older than the retention. Of days that stay,
 the rows of clients in networks of the classes `PERSONAL` go where theirs is shorter; files are then
-written anew. Rows of clients that the catalogue does not have, which an erasure that was killed
-leaves, go too. Whoever is killed in between prunes again: each step is complete by itself.
+rewritten. Rows of clients that the catalogue does not have, which an erasure that was killed
+leaves, go too. If it is killed in between, prune again: each step is complete by itself.
 
-Evidence captures, and the files of lines of logs beside them, are recognised by their name and
+Evidence captures, and the files of lines of logs next to them, are recognised by their name and
 their first block. A user's own captures are never deleted, whatever they are called and wherever
 they are.
 """
@@ -71,7 +71,7 @@ def is_evidence_capture(path: Path) -> bool:
 
 
 def delete_evidence(path: Path, left: list[str]) -> int | None:
-    """Delete the evidence of an incident: the number of files, None where the file is there and
+    """Delete the evidence of an incident: the number of files, None if the file is there and
     cannot be deleted. Sentences on what is not deleted are added to `left`."""
     if not is_evidence_capture(path):
         if path.exists():

@@ -42,7 +42,7 @@ ROWS = 4096
 """Rows that are read at once."""
 
 NOBODY = b"unknown"
-"""In place of the address of a client that the catalogue has forgotten."""
+"""Instead of the address of a client that the catalogue has forgotten."""
 
 _DAY = 86_400_000_000_000
 
@@ -146,7 +146,7 @@ def _covers(text: str, wanted: Filter) -> bool:
 def observations(
     catalogue: Catalogue, options: StoreOptions, wanted: Filter, is_of_app: IsOfApp | None = None
 ) -> Iterator[ObservationBatch]:
-    """The observations, in batches. With `is_of_app`, those with such a name. Where the store has
+    """The observations, in batches. With `is_of_app`, those with such a name. If the store has
     several sensors, each says which one saw it, and in which network: sites have equal addresses.
     Raises `NetwatchError`."""
     clients = _clients(catalogue, wanted)
@@ -226,7 +226,7 @@ def flows(
 
 
 def once_more(read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """What `read` gives. Where a file has gone meanwhile, because compaction or retention put
+    """What `read` gives. If a file has gone meanwhile, because compaction or retention put
     others in its place, the list of files is taken once more, unless something was given already.
     Raises `FilesError`."""
     for attempt in (1, 2):
@@ -255,7 +255,7 @@ def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:
 
 
 def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:
-    """The numbers of the clients that are the device that is asked for; None where none is."""
+    """The numbers of the clients that are the device that is asked for; None if none is."""
     if wanted.clients is not None:
         return [*wanted.clients]
     if not wanted.device:

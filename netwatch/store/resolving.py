@@ -3,7 +3,7 @@
 What is known of devices is in the inventory, in the catalogue's clients and incidents, and in
 address claims; clients and claims that are sealed are used as far as a key reads them. Each may
 tell more: the inventory the MAC of an id, a claim the address that a MAC had, and when. They are
-asked again until nothing new is found. An address leads to a device only where one source says so,
+asked again until nothing new is found. An address leads to a device only if one source says so,
 since addresses change hands; the MAC of a router, which is in the frames of many, leads nowhere.
 """
 
@@ -147,7 +147,7 @@ class Resolver:
             self._words.add(identity)
 
     def _add_address(self, ip: str, span: Span) -> None:
-        """An address was hers for a time. That of a device without one is nobody's."""
+        """An address was theirs for a time. That of a device without one is nobody's."""
         if ip not in NOBODYS:
             self._spans[ip].add(span)
 
@@ -158,7 +158,7 @@ class Resolver:
         return hostname.lower() in known or hostname.partition(".")[0].lower() in known
 
     def _ask_clients(self) -> None:
-        """A client with an address that is hers alone has her MAC, unless that is a router's."""
+        """A client with an address that is theirs only has their MAC, unless that is a router's."""
         addresses: defaultdict[str, set[str]] = defaultdict(set)
         for client in self._clients:
             if client.mac and client.ip and ":" not in client.ip:
@@ -206,7 +206,7 @@ class Resolver:
                     self._add_address(address, _until_others(claims, at, self._macs))
 
     def _add_owners(self, text: str) -> None:
-        """The owner's name is hers, unless it is that of devices that stay."""
+        """The owner's name is theirs, unless it is that of devices that stay."""
         for owner in sorted({entry.owner for entry in self._entries if entry.owner}):
             owned = [entry for entry in self._entries if entry.owner == owner]
             hers = [entry for entry in owned if self._is_hers(entry)]
@@ -222,7 +222,7 @@ class Resolver:
                 self._words.add(device.device["owner"])
 
     def _add_sightings(self) -> None:
-        """An address that her MAC was seen with was hers from the first to the last time."""
+        """An address that their MAC was seen with was theirs from the first to the last time."""
         hers = {c.number: c.ip for c in self._clients if c.mac in self._macs and c.ip}
         unknown = {number for number, ip in hers.items() if ip not in self._spans}
         if not unknown:
@@ -246,8 +246,8 @@ class Resolver:
                         self._spans[pseudonym(key, network, ip)] |= spans
 
     def _note_places(self, numbers: set[int]) -> None:
-        """Say where she is known, if that is in several networks or by several sensors: an address,
-        and whatever it leads to, may be of another person there."""
+        """Say where they are known, if that is in several networks or by several sensors: an
+        address, and whatever it leads to, may be of another person there."""
         found = {
             (client.network or "no network", client.sensor or "several")
             for client in self._clients
@@ -261,7 +261,8 @@ class Resolver:
             )
 
     def _numbers(self) -> tuple[set[int], dict[int, set[Span]]]:
-        """The clients that are hers alone, and those with an address that was hers for a time."""
+        """The clients that are theirs only, and those with an address that was theirs for a
+        time."""
         numbers: set[int] = set()
         shared: dict[int, set[Span]] = {}
         for client in self._clients:
@@ -312,7 +313,7 @@ def _addresses(entry: Entry) -> set[str]:
 
 
 def _until_others(claims: list[StoredClaim], at: int, macs: set[str]) -> Span:
-    """For how long the address of a claim was hers: between the claims of others."""
+    """For how long the address of a claim was theirs: between the claims of others."""
     others = [claim.time for claim in claims if claim.mac and claim.mac not in macs]
     time = claims[at].time
     before = [each for each in others if each < time]

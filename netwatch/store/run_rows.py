@@ -55,7 +55,7 @@ class VersionHashes:
 
 
 def find_version(connection: Connection, hashes: VersionHashes) -> int | None:
-    """The number of a version; None where it is not stored."""
+    """The number of a version; None if it is not stored."""
     columns = tables.version.c
     return connection.execute(
         select(columns.id).where(
@@ -147,7 +147,7 @@ def _remove(connection: Connection, run: int, successor: int) -> None:
 
 
 def find_run(connection: Connection, sensor: str, command: str, started: int) -> int | None:
-    """The number of the run that a sensor began at a time (ns by its clock); None where it is not
+    """The number of the run that a sensor began at a time (ns by its clock); None if it is not
     stored."""
     columns = tables.run.c
     return connection.execute(

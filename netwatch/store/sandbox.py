@@ -159,7 +159,7 @@ def run(
     options: StoreOptions, query: str, *, timeout: float = TIMEOUT
 ) -> Iterator[tuple[Sequence[tuple[pa.Field, str]], Iterable[pa.RecordBatch]]]:
     """Run a query; its columns, each with its type in SQL, and its rows. Raises `ConfigError` for a
-    query that is wrong or not allowed, and `NetwatchError` where it takes longer than `timeout` s,
+    query that is wrong or not allowed, and `NetwatchError` if it takes longer than `timeout` s,
     needs too much memory, or the store cannot be read."""
     # A fork would not have the threads of what reads from URLs, and wait for them for ever.
     is_remote = "://" in options.path

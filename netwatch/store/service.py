@@ -1,14 +1,14 @@
 """The life of the writer of a store: a process of its own that takes rows from those that read
 captures.
 
-Sockets bound what is under way. For captures that end (`RunService`) whoever reads one waits where
-the writer is behind, and nothing is lost; what cannot be written is said at once, and the writer
-ends. Where a process that reads a capture dies, the capture is `partial`; where the writer dies,
+Sockets bound what is under way. For captures that end (`RunService`) its reader waits if the
+writer is behind, and nothing is lost; what cannot be written is said at once, and the writer
+ends. If a process that reads a capture dies, the capture is `partial`; where the writer dies,
 captures stay `open`, and the other side knows how many rows were stored.
 
 For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
 up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every quarter of an hour it
-compacts the files in a thread. Where it dies, another one goes on with the run
+compacts the files in a thread. If it dies, another one goes on with the run
 (`netwatch.engine.live_facts`). If the process that started it is killed, it takes what the workers
 send at their end, which is all flows that went on.
 """
@@ -125,7 +125,7 @@ class _Service:
         self._counts = counts
         self._writer = writer
         self._readers: list[Connection] = []
-        # Whoever may ask for the end, or is gone when these are closed.
+        # Processes that may ask for the end, or are gone when these are closed.
         self._askers = [control]
         self._is_ending = False
         self._is_abandoned = False
@@ -139,7 +139,7 @@ class _Service:
     def _receive(self, timeout: float | None) -> list[Any] | None:
         """The messages that have arrived, at most one of each connection; None at the end.
 
-        Those that read captures have all connected before the end is asked for. Where the process
+        Those that read captures have all connected before the end is asked for. If the process
         that started this one is gone, nobody is waited for.
         """
         is_last = self._is_ending and (self._is_abandoned or not self._readers)

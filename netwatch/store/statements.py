@@ -5,7 +5,7 @@ Databases limit the parameters of a statement, and one whose parameters are coun
 library more than its rows cost the database. So many texts are one parameter: an array of
 PostgreSQL, a JSON text in SQLite. Other values are given a bounded number at a time.
 
-Many rows are one statement for each database, also where it says what becomes of a row that is
+Many rows are one statement for each database, also if it says what becomes of a row that is
 there. The driver of SQLite takes them as tuples, which costs a third of what mappings cost.
 PostgreSQL gets them as one JSON text, which it makes rows of: so the statement, and the way to the
 server and back, is the same for one row and for thousands, and no driver quotes values one by one.
@@ -101,7 +101,7 @@ def upsert(
     rows: Rows,
     changes: Callable[[Any], Mapping[str, Any]],
 ) -> None:
-    """Insert rows, no two of which have the same primary key. Where a row with it is there,
+    """Insert rows, no two of which have the same primary key. If a row with it is there,
     `changes` says which of its columns become what, from the columns of the row that is not
     inserted."""
     if rows:
@@ -258,7 +258,7 @@ def _clients(catalogue: "Catalogue", word: str, known: Set[_Known]) -> list[int]
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where clients are: a network by its name, empty outside of all or where it is not known, and
-    the sensor that saw them, empty where that may be several."""
+    the sensor that saw them, empty if that may be several."""
 
     network: str
     sensor: str

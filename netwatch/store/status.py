@@ -171,7 +171,7 @@ class Flaw:
 
 def check(catalogue: Catalogue, options: StoreOptions) -> Iterator[Flaw]:
     """All that is wrong with the files of a store. Files that are replaced meanwhile are looked up
-    again. Raises `NetwatchError` where the store cannot be read at all."""
+    again. Raises `NetwatchError` if the store cannot be read at all."""
     files = FactFiles(options.path)
     client = tables.client.c.number
     with catalogue.database.reading() as connection:
@@ -219,7 +219,7 @@ def _check_file(files: FactFiles, row: FileRow, clients: pa.Array) -> Flaw | Non
 
 
 def _difference(found: parquet.ParquetFile, rows: pa.Table, row: FileRow, clients: pa.Array) -> str:
-    """How a file differs from its row in the catalogue, in words; empty where it does not."""
+    """How a file differs from its row in the catalogue, in words; empty if it does not."""
     metadata = found.schema_arrow.metadata or {}
     version = metadata.get(FORMAT_KEY.encode(), b"").decode()
     if version not in map(str, range(1, FORMAT_VERSION + 1)):
@@ -253,14 +253,14 @@ class NoStoreError(NetwatchError):
 
 
 class OlderSchemaError(NetwatchError):
-    """The catalogue is of an older netwatch; the next command that opens it brings it up to
-    date."""
+    """The catalogue was written by an older netwatch; the next command that opens it brings it up
+    to date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
     """What is in a store. `waiting` files are for compaction to merge, the `oldest` since then;
-    `written` is the time of the newest file of all. Times are ns, None where there is no such file.
+    `written` is the time of the newest file of all. Times are ns, None if there is no such file.
     `bytes_by_day` has the bytes of the newest days (``YYYY-MM-DD``)."""
 
     status: StoreStatus
@@ -321,9 +321,9 @@ def _file(folder: Path) -> Database:
     except OtherVersionError as error:
         raise _other(error.version, str(path)) from None
     if condition == "damaged":
-        raise NetwatchError(f"{path} is damaged")
+        raise NetwatchError(f"{path}: is damaged; 'netwatch restore' brings a backup back")
     if condition == "missing":
-        raise NoStoreError(f"{folder} has no store: 'scan --store' creates one")
+        raise NoStoreError(f"{folder}: there is no store; 'netwatch scan --store' creates one")
     return Database(file_engine(path), str(path))
 
 
@@ -340,7 +340,7 @@ def _server(options: StoreOptions, timeout: float) -> Database:
     with database.reading(timeout) as connection:
         names = set(inspect(connection).get_table_names())
         if not names:
-            raise NoStoreError(f"{place} has no store: 'scan --store' creates one")
+            raise NoStoreError(f"{place}: there is no store; 'netwatch scan --store' creates one")
         if not {"store", "capture", "client", "file"} <= names:
             raise ConfigError([Problem(place, 0, 0, "has tables of another program")])
         schema = connection.execute(select(tables.store.c.schema)).scalar_one()
@@ -356,9 +356,8 @@ def _other(schema: int, place: str) -> NetwatchError:
     except ConfigError as error:
         return error
     return OlderSchemaError(
-        f"{place} was written by an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION}):"
-        " run"
-        " 'netwatch store upgrade', or the next command that opens the store brings it up to date"
+        f"{place}: was written by an older netwatch (schema {schema}, now {tables.SCHEMA_VERSION});"
+        " run 'netwatch store upgrade', or the next command that opens the store upgrades it"
     )
 
 
@@ -375,8 +374,8 @@ class Upgrade:
 
 
 def needed_upgrade(options: StoreOptions) -> Upgrade | None:
-    """What an upgrade would do; None where the catalogue has the present version. Raises
-    `ConfigError` for a newer one, and `NetwatchError` where there is none."""
+    """What an upgrade would do; None if the catalogue has the present version. Raises
+    `ConfigError` for a newer one, and `NetwatchError` if there is none."""
     database = open_database(options, create=False, migrate=False)
     try:
         with database.reading() as connection:

@@ -1,7 +1,7 @@
 """The columns of the tables of facts: the one definition of what their Parquet files have, and what
 the tables and columns of ``store sql`` mean, for its help and the documentation.
 
-Rows refer to a capture and to clients by number; who has the number is in the catalogue alone, so
+Rows refer to a capture and to clients by number; the owner of a number is only in the catalogue, so
 that erasing a person means to delete the number's row there and to rewrite files. `sequence`
 numbers the events of a capture (rows of all three tables) in the order in which the engine met
 them: replayed in this order, they give the same incidents. Times are ns since the epoch.
@@ -47,7 +47,7 @@ _FACTS = {
     "client_ip": "address of the client, or its pseudonym",
     "client_mac": "MAC of the client in its frames",
     "client_network": "name of its network; none outside of all",
-    "address": "address that the claim is about; none where it is sealed",
+    "address": "address that the claim is about; none if it is sealed",
     "mac": "MAC that is said to have it",
     "hostname": "host name that is said to have it",
     "capture": "number of the capture",
@@ -84,7 +84,7 @@ _COPIES: Mapping[str, Mapping[str, str]] = {
         "ban": "id of the ban",
         "device": "id of the device",
         "network": "name of its network",
-        "joined_by": "`community_id` or `time`: what speaks for it; none where one sensor saw it",
+        "joined_by": "`community_id` or `time`: the evidence for it; none if one sensor saw it",
         "sensors": "how many sensors saw it",
         "incidents": "of how many incidents it is made",
         "first_seen": "time of the first contact by the clock of the centre",
@@ -98,7 +98,7 @@ _COPIES: Mapping[str, Mapping[str, str]] = {
         "enrolled": "when it was enrolled; none for a capture that writes to this store itself",
         "heard": "when it last said anything; none: never",
         "silent_since": "since when it was not heard; none while it is",
-        "clock_offset_ns": "how far its clock is ahead of that of the centre, ns",
+        "clock_offset_ns": "how far its clock is ahead of the centre's clock, ns",
         "refused": "messages of it that were refused",
         "status": "what it last said of itself, as JSON",
     },
@@ -152,7 +152,7 @@ OBSERVATION = (
     FactColumn("time_digits", "uint8", "digits of the time after the second"),
     FactColumn("evidence", "text", "how the name was seen"),
     FactColumn("name", "text", "the name"),
-    FactColumn("raw", "text", "the name as it is in the packet, where that differs", nullable=True),
+    FactColumn("raw", "text", "the name as it is in the packet, if that differs", nullable=True),
     FactColumn("client", "int32", "number of the client in the catalogue"),
     FactColumn("client_port", "uint16", "its port", nullable=True),
     FactColumn("server_ip", "text", "address of the other side", nullable=True),
@@ -161,7 +161,7 @@ OBSERVATION = (
     FactColumn("vlan", "uint16", "innermost VLAN id", nullable=True),
     FactColumn("source", "text", "file or interface"),
     FactColumn("packet", "int64", "number of the packet or record in it, from 1"),
-    FactColumn(FLOW_NAME, "int64", "names the flow in its capture, and says nothing of its ends"),
+    FactColumn(FLOW_NAME, "int64", "identifies the flow in its capture, but not its ends"),
     FactColumn("dns_type", "text", "type asked for", nullable=True),
     FactColumn("dns_rcode", "text", "response code", nullable=True),
     FactColumn("dns_answers", "texts", "addresses in the answer", nullable=True),
@@ -175,9 +175,9 @@ OBSERVATION = (
     FactColumn("tls_ja4", "text", "JA4 fingerprint of the client", nullable=True),
     FactColumn("tls_ech", "text", "`outer`, `grease` or `present`", nullable=True),
     FactColumn("quic_version", "text", "version of QUIC", nullable=True),
-    FactColumn("log_format", "text", "format of the log, in place of a packet", True, since=2),
-    FactColumn("log_lacks", "texts", "what the log does not say", True, since=2),
-    FactColumn("log_outcome", "text", "what it says that came of the contact", True, since=2),
+    FactColumn("log_format", "text", "format of the log, instead of a packet", True, since=2),
+    FactColumn("log_lacks", "texts", "what the log does not record", True, since=2),
+    FactColumn("log_outcome", "text", "the outcome that it reports for the contact", True, since=2),
     FactColumn("log_blocked_by", "text", "its word for what was denied", True, since=2),
     FactColumn(
         "stream_place",
@@ -220,8 +220,8 @@ FLOW = (
     ),
     FactColumn("source", "text", "file or interface of the first packet"),
     FactColumn("packet", "int64", "number of that packet or record in it, from 1"),
-    FactColumn(FLOW_NAME, "int64", "names the flow in its capture, and says nothing of its ends"),
-    FactColumn("log_format", "text", "format of the log, in place of a packet", True, since=2),
+    FactColumn(FLOW_NAME, "int64", "identifies the flow in its capture, but not its ends"),
+    FactColumn("log_format", "text", "format of the log, instead of a packet", True, since=2),
     FactColumn(
         "client_acknowledged",
         "int64",

@@ -113,8 +113,8 @@ class Views:
 
     `tables` are the views that are wanted. `since` and `until` (ns) and `clients` (numbers) leave
     out files that cannot have rows of that time or of those clients: the views may have other rows
-    beside the wanted ones. What does not fit into memory is in a private folder, unless `settings`
-    say otherwise. Raises `FilesError`, and `NetwatchError` where the catalogue fails.
+    next to the wanted ones. What does not fit into memory is in a private folder, unless `settings`
+    say otherwise. Raises `FilesError`, and `NetwatchError` if the catalogue fails.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ Seal = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class RunDescription:
-    """The run whose rows are stored; `versions` is None where nothing is judged, and `contents` is
+    """The run whose rows are stored; `versions` is None if nothing is judged, and `contents` is
     what its bans say (`netwatch.rules.bans`). `is_named` says that ids of its incidents
     contain the name of the sensor."""
 
@@ -78,7 +78,7 @@ class RunDescription:
 
 @dataclass(slots=True)
 class _Capture:
-    """A capture that is being stored. Where it `is_resumed`, the writer that began it has died;
+    """A capture that is being stored. If it `is_resumed`, the writer that began it has died;
     `lost_rows` are those that nobody else counts."""
 
     number: int
@@ -97,7 +97,7 @@ def located(key: ClientKey) -> ClientAddress:
 
 class Writer:
     """Writes one run to a store; `resumed` is the number of a run whose writer has died. Raises
-    `ConfigError` and `NetwatchError` where the store cannot be opened; every method raises
+    `ConfigError` and `NetwatchError` if the store cannot be opened; every method raises
     `NetwatchError` where it cannot be written to."""
 
     run: int
@@ -383,7 +383,7 @@ class Writer:
 
 
 def hashed_file(path: str) -> SourceFile:
-    """A file, or what is at a URL, with its size and SHA-256; 0 and empty where it cannot be read
+    """A file, or what is at a URL, with its size and SHA-256; 0 and empty if it cannot be read
     again."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -422,7 +422,7 @@ def sealed_claims(batch: "pa.RecordBatch", hidden: Collection[int], seal: Seal) 
 
 
 def content_hash(sources: Sequence[SourceFile]) -> str:
-    """The hash of a capture in these files: that of the file, or one of all hashes; empty where a
+    """The hash of a capture in these files: that of the file, or one of all hashes; empty if a
     file cannot be read again."""
     if not sources or not all(source.sha256 for source in sources):
         return ""

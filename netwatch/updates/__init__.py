@@ -11,6 +11,6 @@ what they do:
 - `repository`: the other side, which makes and signs a set;
 - `options`: ``updates:`` of netwatch.yaml.
 
-Only `client` and `repository` import python-tuf, so that whoever does not use
-updates needs no extra.
+Only `client` and `repository` import python-tuf, so that installations without updates need
+no extra.
 """

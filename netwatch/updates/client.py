@@ -158,7 +158,7 @@ class HttpFetcher(SourceFetcher):
     @contextmanager
     def _bounded(self, file: Exchange, url: str) -> Iterator[None]:
         """Within the context, the limits of one file and of the whole update hold. Raises
-        `SlowRetrievalError` where one of them is reached."""
+        `SlowRetrievalError` if one of them is reached."""
         try:
             with self._update.going_on(), file.going_on():
                 yield
@@ -182,13 +182,13 @@ class FolderFetcher(SourceFetcher):
             raise DownloadHTTPError(f"there is no file {path}", _NOT_FOUND) from None
         self._opened(file)
         if not path.is_file():
-            raise DownloadError(f"{path} is no file")
+            raise DownloadError(f"{path}: is no file")
         return _pieces(file)
 
 
 class ArchiveFetcher(SourceFetcher):
     """Fetches from a tar archive of a repository, which is not compressed, so that nothing has to
-    be unpacked before its length is known. Raises `SetError` where it is none."""
+    be unpacked before its length is known. Raises `SetError` if it is none."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class ArchiveFetcher(SourceFetcher):
                 if member.isreg():
                     self._members[str(PurePosixPath(member.name))] = member
         except (tarfile.TarError, OSError) as error:
-            raise SetError(f"{path} is damaged: {error}") from None
+            raise SetError(f"{path}: is damaged: {error}") from None
 
     def close(self) -> None:
         """Close the archive."""
@@ -240,7 +240,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 def fetcher_for(source: str, proxy: str) -> tuple[SourceFetcher, str]:
     """What fetches from a source (a URL, or the path of a folder or of an archive), and the URL
     under which it has the repository. A server is asked through `proxy`, unless that is empty.
-    Raises `SetError` where there is no such source."""
+    Raises `SetError` if there is no such source."""
     if source.startswith(("https:", "http:")):
         return HttpFetcher(proxy), source
     path = Path(unquote(urlsplit(source).path) if source.startswith("file:") else source)
@@ -256,7 +256,7 @@ class Repository:
     the trusted root, `metadata` is the folder for what TUF has to remember. A server is asked
     through `proxy`, unless that is empty.
 
-    Raises `SetError` where the repository cannot be trusted; so do the methods.
+    Raises `SetError` if the repository cannot be trusted; so do the methods.
     """
 
     def __init__(self, source: str, root: bytes, metadata: Path, *, proxy: str = "") -> None:

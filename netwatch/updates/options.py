@@ -75,7 +75,7 @@ def default_folder() -> Path:
 
 
 def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
-    """The mapping ``updates``; None where it is absent or has mistakes, which are noted."""
+    """The mapping ``updates``; None if it is absent or has mistakes, which are noted."""
     section = fields.nested("updates", "updates")
     if section is None:
         return None
@@ -84,7 +84,7 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
     if found.url and (expected := url_problem(found.url)):
         section.add_mismatch("url", expected)
     if found.root is not None and not found.root.is_file():
-        section.add_problem("root", f"'root': there is no file {found.root}")
+        section.add_problem("root", f"'root': there is no file {found.root}; check the path")
     if section.is_set("every"):
         if found.every < MIN_INTERVAL and len(fields.problems.found) == before:
             section.add_mismatch("every", "a time of at least 1m, like 30m, 12h or 1d")
@@ -96,7 +96,7 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
 
 
 def url_problem(url: str) -> str:
-    """What is expected in place of a URL that no repository can have; empty where it can.
+    """What is expected instead of a URL that no repository can have; empty if it can.
 
     Signatures protect a set on the way, but HTTP without TLS tells everybody on it which set is
     in use, so it is accepted on this machine only.

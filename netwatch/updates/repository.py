@@ -9,7 +9,7 @@
     targets/HASH.set.json       manifests and archives, named after their hashes
 
 Everything is written under a new name, and `timestamp.json` at last: subscribers see the old state
-as a whole or the new one, also where the publisher is killed in between or uploads in this order.
+as a whole or the new one, also if the publisher is killed in between or uploads in this order.
 
 There is one file for each private key, never overwritten. It is called after its role and the
 beginning of its key id (``targets-0a1b2c3d.pem``), so that an old key can stay beside a new one.
@@ -93,7 +93,7 @@ class KeyFolder:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise SetError(f"{path} cannot be written: {error.strerror}") from None
+            raise SetError(f"{path}: cannot be written: {error.strerror}") from None
         return signer
 
     def signer(self, role: str, key_ids: Collection[str]) -> CryptoSigner:
@@ -106,7 +106,7 @@ class KeyFolder:
         raise SetError(f"{self.folder}: expected the key {wanted}, which the root names")
 
     def only(self, role: str) -> CryptoSigner | None:
-        """The key of a role of which there is never more than one; None where there is none."""
+        """The key of a role of which there is never more than one; None if there is none."""
         files = self._files(role)
         if len(files) > 1:
             names = ", ".join(path.name for path in files)
@@ -166,7 +166,7 @@ class Repository:
         self, files: Mapping[str, bytes], life: timedelta, timestamp_life: timedelta, release: str
     ) -> Manifest:
         """Add the next set. It is valid for `life`; the timestamp for `timestamp_life`, after
-        which it has to be signed anew. `release` is the least netwatch that can read the set."""
+        which it has to be signed again. `release` is the least netwatch that can read the set."""
         root = self.root()
         signers = {role: self._signer(root, role) for role in ROLES[1:]}
         with self._locked():
@@ -192,7 +192,7 @@ class Repository:
         return manifest
 
     def refresh(self, timestamp_life: timedelta) -> datetime:
-        """Sign the timestamp anew, for which its key alone is needed. Returns its expiry."""
+        """Sign the timestamp again, for which its key alone is needed. Returns its expiry."""
         signer = self._signer(self.root(), "timestamp")
         with self._locked():
             old = self._timestamp()
@@ -206,7 +206,7 @@ class Repository:
     def rotate(self, roles: Sequence[str], timestamp_life: timedelta) -> Path:
         """Replace the keys of these roles by new ones, in a new root, whose path is returned. The
         old and the new root key sign it, so that subscribers follow; the current set is signed
-        anew with what is in force now."""
+        again with what is in force now."""
         old = self.root()
         old_signer = self._signer(old, "root")
         current = {
@@ -243,7 +243,7 @@ class Repository:
         return self._now > self.root().signed.expires - ROOT_WARNING
 
     def last_manifest(self) -> Manifest | None:
-        """The manifest of the newest set; None where none was published."""
+        """The manifest of the newest set; None if none was published."""
         targets = self._newest_targets()
         if targets is None:
             return None
@@ -252,7 +252,7 @@ class Repository:
         try:
             return read_manifest(path.read_bytes())
         except OSError as error:
-            raise SetError(f"{path} cannot be read: {error.strerror}") from None
+            raise SetError(f"{path}: cannot be read: {error.strerror}") from None
 
     def _sign_all(
         self,
@@ -308,7 +308,7 @@ class Repository:
         try:
             metadata: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
         except (OSError, DeserializationError, RepositoryError) as error:
-            raise SetError(f"{path} cannot be read: {error}") from None
+            raise SetError(f"{path}: cannot be read: {error}") from None
         if not isinstance(metadata.signed, kind):
             raise SetError(f"{path}: expected {kind.__name__}, found another role")
         return metadata
@@ -339,7 +339,7 @@ class Repository:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise SetError(f"{path} cannot be written: {error.strerror}") from None
+            raise SetError(f"{path}: cannot be written: {error.strerror}") from None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -348,7 +348,7 @@ class Repository:
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise SetError(f"{self.folder} cannot be made: {error.strerror}") from None
+            raise SetError(f"{self.folder}: cannot be made: {error.strerror}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

@@ -241,7 +241,7 @@ def _numbers(release: str) -> tuple[int, ...]:
 def read_folder(folder: Path) -> dict[str, bytes]:
     """The files of `folder` that a set has, by name: those of its apps and bans, and notes.
 
-    Raises `SetError` where a name of an app or a ban is not one that a set may have, and where
+    Raises `SetError` if a name of an app or a ban is not one that a set may have, and if
     there are too many or too large files.
     """
     found: dict[str, bytes] = {}

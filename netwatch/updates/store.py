@@ -4,14 +4,14 @@
 
     netwatch-sets       marks the folder as ours
     state.json          which set is in use, which one it replaced, the highest version so far
-    lock                locked by whoever installs (flock)
+    lock                locked during an installation (flock)
     metadata/           what TUF trusts, kept so that it cannot be rolled back
     sets/12-0a1b2c3d4e5f/   a set: set.json, apps/, bans/
     sets/incoming-…     one that is being written
 
 A set takes effect when `state.json` is renamed over the old one, after everything it names is on
-disk. Whoever is killed before leaves an `incoming` folder or a set that nothing names, which the
-next installation removes. The set that was replaced stays, so that `rollback` can return to it.
+disk. A process killed before that leaves an `incoming` folder or a set that nothing names, which
+the next installation removes. The set that was replaced stays, so that `rollback` can return to it.
 
 A set decides who is accused. So the folder must belong to the user who reads it or to root, nobody
 else may write to it, nothing in it may be a symbolic link, and a set is read only if each of its
@@ -111,7 +111,7 @@ class SetStore:
         self.state_file = folder / STATE
 
     def read_state(self) -> State:
-        """What is installed; an empty state where nothing is. Raises `SetError` where the folder
+        """What is installed; an empty state where nothing is. Raises `SetError` if the folder
         is not safe or not ours."""
         if not self._exists():
             return State()
@@ -120,7 +120,7 @@ class SetStore:
         return self._read_state()
 
     def open_current(self) -> tuple[Installed, Path] | None:
-        """The set in use and its folder, all of whose files were verified; None where there is
+        """The set in use and its folder, all of whose files were verified; None if there is
         none. Raises `SetError`."""
         current = self.read_state().current
         return None if current is None else (current, self._open(current))
@@ -191,7 +191,7 @@ class SetStore:
             self._write_state(replace(state, held=held))
 
     def rollback(self, state: State) -> Installed:
-        """Return to the previous set. Only within `lock`. Raises `SetError` where there is none."""
+        """Return to the previous set. Only within `lock`. Raises `SetError` if there is none."""
         previous, current = state.previous, state.current
         if previous is None or current is None:
             raise SetError(f"{self.folder}: expected a previous set, found none")
@@ -223,14 +223,14 @@ class SetStore:
                 self._require_safe(self.folder / name, for_writing=True)
         except OSError as error:
             place = error.filename or self.folder
-            raise SetError(f"{place} cannot be made: {error.strerror}") from None
+            raise SetError(f"{place}: cannot be made: {error.strerror}") from None
 
     def _require_safe(self, folder: Path, *, for_writing: bool) -> None:
         """Raise `SetError` unless `folder` is one that nobody else can write to."""
         try:
             status = folder.lstat()
         except OSError as error:
-            raise SetError(f"{folder} cannot be read: {error.strerror}") from None
+            raise SetError(f"{folder}: cannot be read: {error.strerror}") from None
         if not stat.S_ISDIR(status.st_mode):
             kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "something else"
             raise SetError(f"{folder}: expected a folder, found {kind}")
@@ -280,7 +280,7 @@ class SetStore:
         except NetwatchError as error:
             raise SetError(f"{self.state_file} {error}") from None
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise SetError(f"{self.state_file} is damaged ({error}); {_REPAIR}") from None
+            raise SetError(f"{self.state_file}: is damaged ({error}); {_REPAIR}") from None
 
     def _write_state(self, state: State) -> None:
         content = {
@@ -319,7 +319,7 @@ class SetStore:
             present = [path for path in folder.rglob("*") if path != folder / MANIFEST]
             for below in present:
                 if below.is_symlink():
-                    raise SetError(f"{below.name} is a symbolic link")
+                    raise SetError(f"{below.name}: is a symbolic link")
             found = {
                 name: Content.of(_read(folder / name, expected.length))
                 for name, expected in manifest.files.items()

@@ -85,7 +85,7 @@ Weigh = Callable[[Path, int], Weighed]
 
 def weigh(configuration: str | None, folder: Path, most: int, anyway: str = _ANYWAY) -> Weighed:
     """Weigh the set in `folder` with the store of the configuration at a path. Raises `SetError`
-    where the store cannot be asked; `anyway` says what uses the set without asking."""
+    if the store cannot be asked; `anyway` says what uses the set without asking."""
     command = [*_WORKER, configuration or "", str(folder), str(DAYS), str(most)]
     try:
         done = subprocess.run(
@@ -111,7 +111,7 @@ def _unasked(reason: str, anyway: str) -> SetError:
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
-    """What came of an update. `installed` is the set in use afterwards, None where there is none.
+    """What came of an update. `installed` is the set in use afterwards, None if there is none.
     `offered` is the version that the repository has, `held` says why it is held back if it is."""
 
     outcome: Outcome
@@ -121,7 +121,7 @@ class UpdateResult:
 
 
 def require_tuf(user: str) -> None:
-    """Raise `ConfigError` where python-tuf is not installed; `user` says what needs it."""
+    """Raise `ConfigError` if python-tuf is not installed; `user` says what needs it."""
     try:
         importlib.import_module("tuf.ngclient")
     except ImportError:
@@ -151,7 +151,7 @@ _INSTALL = Mode()
 
 def update(options: UpdateOptions, source: str = "", mode: Mode = _INSTALL) -> UpdateResult:
     """Install the set of the repository at `source`, by default that of `options`, if it is newer
-    than the one in use. Raises `SetError` where the set is refused; the one in use stays in use
+    than the one in use. Raises `SetError` if the set is refused; the one in use stays in use
     then."""
     # Not at the top, because it needs an extra.
     from netwatch.updates.client import Repository
@@ -223,7 +223,7 @@ def _require_good(source: str, manifest: Manifest, folder: Path, examine: Examin
 
 
 def rollback(options: UpdateOptions) -> Installed:
-    """Return to the set that the one in use replaced. Raises `SetError` where there is none."""
+    """Return to the set that the one in use replaced. Raises `SetError` if there is none."""
     store = SetStore(options.folder)
     with store.lock() as state:
         return store.rollback(state)

@@ -56,7 +56,7 @@ class Shown:
 
 
 def shown_of(piece: Piece, claims: Claims, flows: Flows) -> Shown | None:
-    """How the packet of a piece was seen, by one reader; None where it does not read the packet."""
+    """How the packet of a piece was seen, by one reader; None if it does not read the packet."""
     datagram = flows.by_frame.get(piece.frame)
     if datagram is None:
         return None
@@ -90,7 +90,7 @@ def _answers(asked: Datagram, back: Datagram) -> bool:
 
 def _own_id(payload: bytes) -> bytes | None:
     """The connection id by which the sender of a long header is to be called (RFC 9000 section
-    17.2); None where it is none, or one of Google's own QUIC."""
+    17.2); None if it is none, or one of Google's own QUIC."""
     if len(payload) < 7 or payload[0] < _LONG_HEADER or payload[1] in b"QT":
         return None
     at = 6 + payload[5]
@@ -131,7 +131,7 @@ def differences(
     record: Mapping[str, Any], file: EvidenceFile, claims: Claims, flows: Sequence[Flows]
 ) -> Iterator[Finding]:
     """What an alert claims and its capture does not have, or has otherwise. Raises `NetwatchError`
-    where the record is none of an alert."""
+    if the record is none of an alert."""
     identifier = str(record.get("id", ""))
     pieces = [each for each in claims.pieces if each.contact.incident == identifier]
     by_place: dict[tuple[str, str, str, int], Piece] = {}
@@ -208,7 +208,7 @@ def _confidence(
 
 
 def _instead(claimed: AlertPiece, pieces: Sequence[Piece]) -> str:
-    """What the capture has in place of a piece."""
+    """What the capture has instead of a piece."""
     place = claimed.source, claimed.number
     same = [piece.contact for piece in pieces if (piece.source, piece.number) == place]
     if same:

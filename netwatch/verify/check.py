@@ -38,7 +38,7 @@ _MAX_FOUND = 8
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a reader says of a piece: its result, and what it found where that is not `shown`.
+    """What a reader says of a piece: its result, and what it found if that is not `shown`.
     `frames` are the packets in which it found the message."""
 
     result: Result
@@ -50,7 +50,7 @@ class Answer:
 class Finding:
     """What came of a piece: its result, the result of each reader by name, and what was expected
     and found where they differ. `frame` is the position in the file of the packet that shows it,
-    None where the file does not have it; `bindings` are those of the packets that show which device
+    None if the file does not have it; `bindings` are those of the packets that show which device
     had the address."""
 
     contact: Contact
@@ -66,7 +66,7 @@ class Finding:
 
 def check(file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Iterator[Finding]:
     """Check every piece of a file, in the order of its packets; `flows` are its packets as each
-    reader reads them. Raises `NetwatchError` where its streams are more work than evidence is."""
+    reader reads them. Raises `NetwatchError` if its streams are more work than evidence is."""
     for piece in claims.pieces:
         yield _check(piece, file, claims, flows)
     for at, contact in claims.orphans:
@@ -143,7 +143,7 @@ def _tunnel(datagram: Datagram) -> Answer | None:
 
 
 def _client(contact: Contact, datagram: Datagram) -> str:
-    """What is wrong with the device of a datagram; empty where nothing is."""
+    """What is wrong with the device of a datagram; empty if nothing is."""
     client, ip = contact.client, datagram.ip
     if client is None:
         return ""
@@ -177,7 +177,7 @@ class _Found:
 
     def shows(self, names: Iterable[bytes] | None, frames: Iterable[int]) -> Answer | None:
         """`shown` where one of the names of a message is the sought one and the packet carries a
-        part of the message; names None where the library does not read it."""
+        part of the message; names None if the library does not read it."""
         used = frozenset(frames)
         if self._frame not in used:
             return None
@@ -239,7 +239,7 @@ def _hello_names(reader: Reader, hello: bytes) -> Iterable[bytes]:
 
 
 def _http(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
-    """HTTP/1, and HTTP/2 in clear where that is not it."""
+    """HTTP/1, and HTTP/2 in clear if that is not it."""
     answered = _http_1(piece, flows, datagram)
     if answered.result == "shown":
         return answered
@@ -294,7 +294,7 @@ def _dns(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
 def dns_messages(
     flows: Flows, datagram: Datagram
 ) -> Iterator[tuple[DnsMessage | None, frozenset[int]]]:
-    """The messages of DNS that a datagram carries a part of; None where the library reads none."""
+    """The messages of DNS that a datagram carries a part of; None if the library reads none."""
     for data, frames in _dns_bytes(flows, datagram):
         yield guarded(flows.reader.dns, data), frames
 
@@ -459,7 +459,7 @@ def _connections(flows: Flows, shown_by: int, used: Iterable[int]) -> set[tuple[
 
 
 def _is_of(flows: Flows, frame: int, connections: set[tuple[_Connection, int]]) -> bool:
-    """Whether a packet is of one of these connections, in either direction, or refuses one."""
+    """Whether a packet belongs to one of these connections, in either direction, or refuses one."""
     datagram, refused = flows.by_frame.get(frame), flows.refused.get(frame)
     flow = refused if datagram is None else datagram.flow
     return flow is not None and _connection(flow) in connections

@@ -75,7 +75,7 @@ class EvidenceFile:
 
 
 def read_evidence_file(path: Path) -> EvidenceFile:
-    """Read a file by both libraries. Raises `NetwatchError` where it is no pcapng file, damaged or
+    """Read a file by both libraries. Raises `NetwatchError` if it is no pcapng file, damaged or
     too large, or where the libraries read different packets from it; its text continues a sentence:
     ``cannot be read: ...``."""
     data = read_user_file(path, MAX_FILE_BYTES)
@@ -240,7 +240,7 @@ class Client:
 @dataclass(frozen=True, slots=True)
 class Contact:
     """One contact of an incident: what all comments on its packets share. `client` and `time` (ns)
-    are None where the comments do not say them."""
+    are None if the comments do not say them."""
 
     type: str
     name: str
@@ -275,7 +275,7 @@ class Claims:
 
 
 def claims_of(name: str, file: EvidenceFile) -> Claims:
-    """The claims of an evidence capture; `name` is that of the file. Raises `NetwatchError` where
+    """The claims of an evidence capture; `name` is that of the file. Raises `NetwatchError` if
     it makes none."""
     shown: list[tuple[Contact, str, int, int]] = []
     parts: dict[Contact, list[int]] = {}
@@ -335,7 +335,7 @@ def _contact(match: re.Match[str]) -> Contact:
 @dataclass(frozen=True, slots=True)
 class AlertPiece:
     """A piece of evidence as an alert has it. `time` is RFC 3339 as fine as the capture. `seen` is
-    how it was seen, by the keys of the record; empty where the alert does not say it."""
+    how it was seen, by the keys of the record; empty if the alert does not say it."""
 
     type: str
     name: str
@@ -356,7 +356,7 @@ class AlertPiece:
 
 def alert_pieces(record: Mapping[str, Any]) -> Iterator[AlertPiece]:
     """The evidence of an alert's record, except what comes from a log and not from a packet. Raises
-    `NetwatchError` where the record is none of an alert."""
+    `NetwatchError` if the record is none of an alert."""
     try:
         for item in record["evidence"]:
             if item.get("log"):

@@ -1,10 +1,10 @@
 """What a reader tells of a packet, whichever library it uses; and fragments and streams, put
 together from what one reader reads.
 
-Written anew for evidence captures, which are small and hold all packets that a message needs, in
-the order of the capture. Nothing is dropped or guessed: what does not fit is left as it is, and the
-message is then not found. Where bytes were sent twice with other content, both are read: nobody can
-tell which of them a receiver has taken.
+Written from scratch for evidence captures, which are small and hold all packets that a message
+needs, in the order of the capture. Nothing is dropped or guessed: what does not fit is left as it
+is, and the message is then not found. If bytes were sent twice with other content, both are
+read: nobody can tell which of them a receiver has taken.
 """
 
 import socket
@@ -85,7 +85,7 @@ class IpPacket:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A TCP segment or a UDP datagram (`sequence` 0). `begins` says that SYN is set;
-    `acknowledges` is what it acknowledges, None where ACK is not set."""
+    `acknowledges` is what it acknowledges, None if ACK is not set."""
 
     source_port: int
     destination_port: int
@@ -242,7 +242,7 @@ class Flows:
                 self._add_whole(key, fragments)
 
     def _add_whole(self, key: _Key, fragments: dict[_Key, list[_Part]]) -> None:
-        """Add the datagram of fragments that are all there. Where some have other bytes, there are
+        """Add the datagram of fragments that are all there. If some have other bytes, there are
         two, and others may follow."""
         parts = fragments[key][-MAX_FRAGMENTS:]
         found = [each for each in (_whole(parts), _whole(parts[::-1])) if each is not None]
@@ -278,7 +278,7 @@ class Flows:
 
     def streams(self, datagram: Datagram) -> Iterator[Stream]:
         """The streams in which the bytes of a TCP segment may stand: from the last SYN of its
-        connection, or from any segment where that is not in the file or something is missing."""
+        connection, or from any segment if that is not in the file or something is missing."""
         segments = self.sent_before(datagram)
         begun = max((at for at, each in enumerate(segments) if each.segment.begins), default=-1)
         starts: list[int] = []
@@ -302,7 +302,7 @@ class Flows:
 
 
 def guarded(read: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T | None:
-    """What a library reads, or None where it fails: damaged bytes may raise anything in it."""
+    """What a library reads, or None if it fails: damaged bytes may raise anything in it."""
     try:
         return read(*args, **keywords)
     except Exception:

@@ -1,4 +1,4 @@
-"""The records of a log that evidence names, read anew and not by what netwatch reads logs with.
+"""The records of a log that evidence names, read again and not by what netwatch reads logs with.
 
 Lines come from the file as it is, in UTF-8 or UTF-16, or unpacked by the libraries of the
 compressions: gzip, bzip2, xz, zstd, lz4. Frames of dnstap are divided here. Rows of an SQLite
@@ -209,7 +209,7 @@ def _undamaged(records: Iterator[Any]) -> Iterator[str]:
 
 def _rows(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
     """The rows of the database of Pi-hole FTL with the keys of `wanted`."""
-    # Where nobody has it open with a write-ahead log, SQLite would make files beside it.
+    # Where nobody has it open with a write-ahead log, SQLite would make files next to it.
     options = "mode=ro&readonly_shm=1" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     found: dict[int, Found] = {}
     uri = f"{path.resolve().as_uri()}?{options}"

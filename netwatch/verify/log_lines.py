@@ -49,7 +49,7 @@ Result = Literal["shown", "differs", "missing", "unread"]
 @dataclass(frozen=True, slots=True)
 class LinePiece:
     """What a file says of a record: the kind of evidence, the name, the incident, the log and the
-    number of the record in it, and its digest, empty where it is not said; and the record. One
+    number of the record in it, and its digest, empty if it is not said; and the record. One
     that `is_part` of a piece is needed for it and need not have the name."""
 
     type: str
@@ -76,7 +76,7 @@ class LineFinding:
 
 def read_lines(path: Path) -> tuple[list[LinePiece], Mapping[str, tuple[str, int]]]:
     """The pieces of a file of lines, and of each log its SHA-256 and of how many bytes that is.
-    Raises `NetwatchError` where it is none."""
+    Raises `NetwatchError` if it is none."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise NetwatchError(f"cannot be read: expected at most {MAX_BYTES:,} bytes")

@@ -1,7 +1,7 @@
 """QUIC Initial packets opened (RFC 9001 section 5, RFC 9369), since neither scapy nor dpkt does so.
 
-Versions 1 and 2 and the drafts from 29 on with the salt of draft 29. Written anew, with AES and
-HKDF of `cryptography`.
+Versions 1 and 2 and the drafts from 29 on with the salt of draft 29. Written from scratch, with
+AES and HKDF of `cryptography`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ class _Initial:
 
 def client_hello(datagrams: Sequence[bytes]) -> tuple[bytes, set[int]] | None:
     """The ClientHello in the datagrams of a client, of the last connection among them, and the
-    positions of the datagrams that carry it; None where it is not there whole."""
+    positions of the datagrams that carry it; None if it is not there whole."""
     hellos: dict[bytes, dict[int, tuple[bytes, int]]] = {}
     connections: list[bytes] = []
     for position, datagram in enumerate(datagrams):
@@ -135,7 +135,7 @@ def _expand(secret: bytes, label: bytes, size: int) -> bytes:
 
 def _opened(initial: _Initial, keys: _Keys) -> bytes | None:
     """The frames of a packet: header protection removed (RFC 9001 section 5.4), then AES-128-GCM.
-    None where the keys are not its own."""
+    None if the keys are not its own."""
     data, at = bytearray(initial.data), initial.number_at
     sample = bytes(data[at + 4 : at + 20])
     if len(sample) < 16:

@@ -61,7 +61,7 @@ _TLS_CERTIFICATE: Any = TLSCertificate
 
 
 def dissect(link_type: int, data: bytes) -> Any:
-    """The frame as scapy's layers; None where scapy does not know its link type."""
+    """The frame as scapy's layers; None if scapy does not know its link type."""
     if link_type in _RAW_IP:
         return (IPv6 if data[:1] and data[0] >> 4 == 6 else IP)(data)
     layer = conf.l2types.num2layer.get(link_type)
@@ -162,7 +162,7 @@ class ScapyReader:
 
     def certificate_names(self, message: bytes) -> Sequence[bytes]:
         """The host names of the first certificate: subject alternative names, and the common name
-        where there are none."""
+        if there are none."""
         chain = _TLS_CERTIFICATE(message).certs
         if not chain:
             return ()

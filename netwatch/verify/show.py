@@ -62,7 +62,7 @@ def evidence_lines(file: EvidenceFile, claims: Claims, incident: str) -> Iterato
 
 
 def capture_lines(path: Path, named: Collection[Named]) -> Iterator[str]:
-    """The packets of a capture that evidence names. Raises `NetwatchError` where scapy does not
+    """The packets of a capture that evidence names. Raises `NetwatchError` if scapy does not
     read it."""
     packets = _read(path, {each.number for each in named})
     by_number: dict[int, list[str]] = {}

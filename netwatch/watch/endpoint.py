@@ -61,7 +61,7 @@ class Connections:
         self.closed = 0
 
     def add(self, connection: socket.socket) -> None:
-        """Add a connection. Where there are too many, the oldest is closed."""
+        """Add a connection. If there are too many, the oldest is closed."""
         with self._lock:
             if len(self._begun) >= self._limit:
                 self._close(next(iter(self._begun)))
@@ -126,7 +126,7 @@ def family(
 class Endpoint:
     """Serves metrics and health until it is closed.
 
-    Raises `NetwatchError` where it cannot listen on the address of `options`. `port` is the
+    Raises `NetwatchError` if it cannot listen on the address of `options`. `port` is the
     port that it listens on, which the system has chosen where the option is 0.
     """
 

@@ -24,7 +24,7 @@ def parse_listen_address(text: str) -> tuple[str, int]:
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = host == f"[{bare}]"
     if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError(f"{text!r} is not an address and port, like 127.0.0.1:9477")
+        raise ValueError(f"expected an address and port like 127.0.0.1:9477, found {text!r}")
     if ":" in bare and not bracketed:
         raise ValueError(f"{text!r} needs brackets around its address, like [::1]:9477")
     return bare or "127.0.0.1", int(port)

@@ -52,7 +52,7 @@ class Trouble:
 @dataclass(frozen=True, slots=True)
 class TroubleKind:
     """A kind of trouble, when it is reported, and the key of `metrics:` in the configuration
-    that sets its threshold (None where it has none, in `Thresholds` under the same name)."""
+    that sets its threshold (None if it has none, in `Thresholds` under the same name)."""
 
     kind: str
     description: str
@@ -61,7 +61,7 @@ class TroubleKind:
 
 
 def troubles(snapshot: Snapshot, thresholds: Thresholds) -> list[Trouble]:
-    """Every reason why the capture is unhealthy, in the order of `TROUBLES`; none where it is
+    """Every reason why the capture is unhealthy, in the order of `TROUBLES`; none if it is
     healthy.
 
     A capture that has just started has the time of `silence` to receive its first packet.

@@ -133,7 +133,7 @@ METRICS: tuple[Metric, ...] = (
         "netwatch_interface_up",
         "gauge",
         ("interface",),
-        "1 where packets can arrive on the interface, or the log can be read, otherwise 0.",
+        "1 if packets can arrive on the interface, or the log can be read, otherwise 0.",
         interface_up,
     ),
     counts(
@@ -240,7 +240,7 @@ METRICS: tuple[Metric, ...] = (
     output(
         "netwatch_output_oldest_seconds",
         "gauge",
-        "Age of the oldest alert that is not delivered yet; 0 where there is none.",
+        "Age of the oldest alert that is not delivered yet; 0 if there is none.",
         oldest,
     ),
     output(
@@ -316,7 +316,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     gauge(
         "netwatch_fleet_link_connected",
-        "Whether this sensor is connected to its centre; absent where it belongs to none.",
+        "Whether this sensor is connected to its centre; absent if it belongs to none.",
         lambda snapshot: (
             None if snapshot.fleet.connected is None else int(snapshot.fleet.connected)
         ),

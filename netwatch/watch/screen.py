@@ -2,7 +2,7 @@
 wide and high as the terminal.
 
 At the top are the health and the rates; below are the incidents, newest first, then the last
-messages, apps, devices and blind spots, then outputs and anomalies. Where the terminal is low,
+messages, apps, devices and blind spots, then outputs and anomalies. If the terminal is low,
 the parts at the bottom are left out first; where it is narrow, columns are. All text that comes
 from packets is escaped, and none of it is interpreted as markup.
 
@@ -187,7 +187,7 @@ def _time_of_day(time: int) -> str:
 
 
 def _best_evidence(alert: Alert) -> str:
-    """The first handshake; where there is none, the first lookup."""
+    """The first handshake; if there is none, the first lookup."""
     best = min(
         alert.evidence, key=lambda item: (item.type.startswith("dns"), item.time), default=None
     )

@@ -58,7 +58,7 @@ class OutputQueue:
     """The delivery to one output.
 
     `waiting` alerts are not delivered yet; `oldest` is when the oldest of them was queued,
-    None where none waits. `delivered` alerts, `failed` attempts and `lost` alerts (refused
+    None if none waits. `delivered` alerts, `failed` attempts and `lost` alerts (refused
     for good by the receiver, or evicted from a full outbox) are counters.
     """
 
@@ -82,7 +82,7 @@ class OutboxBacklog:
 @dataclass(frozen=True, slots=True)
 class EvidenceFiles:
     """The evidence captures of incidents: files and bytes written, and what limits left out,
-    by the reason. `problem` says why captures cannot be written now, empty where they can."""
+    by the reason. `problem` says why captures cannot be written now, empty if they can."""
 
     files: int = 0
     bytes_written: int = 0
@@ -94,10 +94,10 @@ class EvidenceFiles:
 class UpdateStatus:
     """The installed set and the checks for a newer one.
 
-    `version` and `expires` (a time) are None where no set is in use. `interval` is the time between
-    two checks in s, 0 where there are none; `last_check` is when the last one succeeded. `failures`
-    counts checks that failed; `problem` says why the last one did, empty where it succeeded.
-    `held` says that a newer set is held back, empty where none is; `held_devices` is how many
+    `version` and `expires` (a time) are None if no set is in use. `interval` is the time between
+    two checks in s, 0 if there are none; `last_check` is when the last one succeeded. `failures`
+    counts checks that failed; `problem` says why the last one did, empty if it succeeded.
+    `held` says that a newer set is held back, empty if none is; `held_devices` is how many
     devices it would have accused.
     """
 
@@ -118,7 +118,7 @@ class StoreStatus:
     `rows` of facts are stored. `lost` ones did not fit into a queue or were in memory when the
     writer died, and `skipped` packets were not looked at for the store, because the capture was
     behind. `decisions_lost` are records of incidents and coverage. `restarts` counts writers that
-    were started because one had died. `problem` says why nothing can be written now, empty where it
+    were started because one had died. `problem` says why nothing can be written now, empty if it
     can.
     """
 
@@ -150,8 +150,8 @@ class PublishedStatus:
 class FleetStatus:
     """The link of a sensor to its centre.
 
-    `connected` is None where this is no sensor of a fleet. `problem` says what is wrong, empty
-    where nothing is; `since` is when the link broke, None while it is up, and where it is refused.
+    `connected` is None if this is no sensor of a fleet. `problem` says what is wrong, empty
+    if nothing is; `since` is when the link broke, None while it is up, and where it is refused.
     `waiting` files and `waiting_bytes` of facts are not committed yet; `committed` and `evicted`
     count rows. `offset` is how far the clock is ahead of that of the centre, in s.
     """
@@ -199,14 +199,14 @@ class Snapshot:
     (`netwatch.coverage.flow_visibility`). `incidents` counts the reported incidents by verdict,
     `judged` those of them that have ended by kind and outcome, `open_incidents` those that are
     open now. `records_problem` says why records cannot
-    be written now, empty where they can; `reload_error` has the mistakes of the configuration
-    that was refused, one a line, empty where the last reload was applied. `messages` are the
+    be written now, empty if they can; `reload_error` has the mistakes of the configuration
+    that was refused, one a line, empty if the last reload was applied. `messages` are the
     last warnings and reloads, the newest last. `recent` has the last alert of each of
     the most recently reported incidents, newest first; `apps` and `devices` those with most
     contacts. Of logs, `records` counts the records that were read, `unread_records` those that
     could not be read, by the reason, and `log_events` what happened to files and to connections
-    that bring records, by name. `log_lag` is the age of the last record that was read where there
-    are more to read, in s, else 0; None where no logs are read. `logs_unreadable` has the logs that
+    that bring records, by name. `log_lag` is the age of the last record that was read if there
+    are more to read, in s, else 0; None if no logs are read. `logs_unreadable` has the logs that
     cannot be read now, and why.
     """
 
@@ -285,7 +285,7 @@ class History:
         self._trend_sample: tuple[float, int] | None = None
 
     def add(self, snapshot: Snapshot) -> Rates:
-        """Add a snapshot; the rates up to it. The history starts anew where the clock was set
+        """Add a snapshot; the rates up to it. The history starts again where the clock was set
         back, or where counters fell because another capture has begun."""
         now = snapshot.now
         names = sum(snapshot.observations.values())

@@ -38,7 +38,7 @@ def test_every_source_is_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", live.LIVE_SOURCES)
 def test_every_source_explains_its_refusal(name: str) -> None:
-    with pytest.raises(CaptureError, match="none0: no such interface, expected one of"):
+    with pytest.raises(CaptureError, match="none0: no such interface; expected one of"):
         live.LIVE_SOURCES[name](["none0"])
 
 

@@ -607,7 +607,7 @@ def test_back_as_what_is_not_read(
 
 @pytest.mark.parametrize("name", ["none0", "", "a-name-that-is-too-long", "a\0b"])
 def test_no_such_interface(name: str) -> None:
-    with pytest.raises(CaptureError, match=r"no such interface, expected one of: .*lo"):
+    with pytest.raises(CaptureError, match=r"no such interface; expected one of .*lo"):
         RingSource([name])
 
 

@@ -186,6 +186,6 @@ sys.exit(main([{command!r}, {str(tmp_path / "kept")!r}]))
         check=False,
     )
     assert ran.returncode == 2, ran.stderr
-    assert f"netwatch {command}: a store needs an extra: {install_command('store')}" in ran.stderr
+    assert f"netwatch: {command}: a store needs an extra: {install_command('store')}" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not (tmp_path / "kept").exists()

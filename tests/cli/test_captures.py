@@ -542,5 +542,5 @@ def test_names_lists_the_formats_that_it_supports(kind: str, day: str, capsys: C
     with pytest.raises(SystemExit) as ended:
         main(["names", day, "--format", kind])
     assert ended.value.code == 2
-    message = capsys.readouterr().err.replace("'", "")
-    assert "choose from table, jsonl, csv, ecs" in message
+    message = capsys.readouterr().err
+    assert f"--format: expected one of table, jsonl, csv, ecs, found '{kind}'" in message

@@ -160,7 +160,7 @@ def test_secrets_are_never_shown(
     status, output, errors = run(capsys, SCAN[0], place, *SCAN[1:])
     assert (status, output) == (2, "")
     text = "expected a URL without credentials, which are taken from the environment"
-    assert errors == f"{bucket}: {text}\n"
+    assert errors == f"netwatch: {bucket}: {text}\n"
 
 
 def test_credentials_of_google(

@@ -58,7 +58,7 @@ def test_interfaces_that_are_up_are_tried(
     assert status == 1
     assert "bad  out0          capture works, but the interface is down" in named
     assert " " * 19 + "ip link set out0 up" in named
-    assert any(line.startswith("bad  none0         no such interface, expected") for line in named)
+    assert any(line.startswith("bad  none0         no such interface; expected") for line in named)
 
 
 @needs_namespaces

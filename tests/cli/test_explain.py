@@ -110,7 +110,7 @@ def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
             main(["explain", "b344", "--alerts", "none", *words])
         assert ended.value.code == 2
-    assert "'es' (choose from" in capsys.readouterr().err
+    assert "--lang: expected one of en, fr, nl, de, found 'es'" in capsys.readouterr().err
 
 
 def test_the_packets_of_an_evidence_capture(

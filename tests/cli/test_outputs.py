@@ -96,7 +96,8 @@ def test_refused_alert_gives_status_1_and_can_be_replayed(site, http, capsys, tm
     status, _, err = run(capsys, "outputs", "replay", "-c", str(site))
     assert (status, err) == (
         0,
-        "file: 0 alerts put into the outbox again\nhook: 1 alert put into the outbox again\n",
+        "netwatch: file: 0 alerts put into the outbox again\n"
+        "netwatch: hook: 1 alert put into the outbox again\n",
     )
     none = tmp_path / "empty.pcap"
     none.write_bytes(Path(CAPTURE).read_bytes()[:24])
@@ -138,7 +139,7 @@ def test_sample_alert_can_be_rendered_in_every_format(site):
             2,
             "expected an output of the configuration, found 'nobody'; configured are: file, hook",
         ),
-        (("scan", CAPTURE, "--once"), 2, "netwatch scan: --once needs --deliver"),
+        (("scan", CAPTURE, "--once"), 2, "netwatch: scan: --once needs --deliver"),
         (("scan", CAPTURE, "--deliver", "--deliver-timeout", "x"), 2, "number of seconds"),
     ],
 )
@@ -160,7 +161,7 @@ def test_status_and_replay_before_the_first_delivery(site, capsys, tmp_path):
     ]
     status, _, err = run(capsys, "outputs", "replay", "-c", str(site))
     assert status == 0
-    assert err.splitlines()[0] == "file: 0 alerts put into the outbox again"
+    assert err.splitlines()[0] == "netwatch: file: 0 alerts put into the outbox again"
     assert not (tmp_path / "spool").exists()
 
 

@@ -169,7 +169,7 @@ def test_mistakes_in_a_configuration_are_one_line_each(folder: Path) -> None:
     configured(folder, CONFIG.replace("class: service", f"class: {in_yaml(NAME)}", 1))
     status, _, err = run("policy", "check", cwd=folder)
     assert status == 2
-    assert all(line.startswith(("netwatch.yaml:", "devices.csv:")) for line in err.splitlines())
+    assert all(line.startswith("netwatch: netwatch.yaml:") for line in err.splitlines())
     assert r"found 'x\u001b[31m\u202e\u000anetwatch: forged\u000d'" in err
 
 

@@ -142,6 +142,7 @@ def test_credentials_are_never_shown(
     status, output, errors = run(capsys, "scan", f"{place}/01", "-c", CONFIG)
     assert (status, output) == (2, "")
     assert (
-        errors == f"{bucket}/01: expected a URL without credentials, which are taken from the"
+        errors
+        == f"netwatch: {bucket}/01: expected a URL without credentials, which are taken from the"
         " environment\n"
     )

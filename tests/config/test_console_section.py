@@ -152,10 +152,10 @@ def test_files_of_the_console_are_there_where_it_is_checked(tmp_path: Path) -> N
         load(str(path), with_secrets=True)
     assert [(each.line, each.message.replace(f"{tmp_path}/", "")) for each in
             caught.value.problems] == [
-        (3, "'certificate': there is no file a.pem"),
-        (3, "'key': there is no file a.key"),
+        (3, "'certificate': there is no file a.pem; check the path"),
+        (3, "'key': there is no file a.key; check the path"),
         (7, "'client_secret': the secret in a.secret cannot be read: No such file or directory"),
-        (8, "'ca_file': there is no file ca.pem"),
+        (8, "'ca_file': there is no file ca.pem; check the path"),
     ]  # fmt: skip
     for name in ("a.pem", "a.key", "a.secret", "ca.pem"):
         (tmp_path / name).write_text("x")

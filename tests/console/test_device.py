@@ -80,4 +80,4 @@ def test_what_is_held_on_one_person_says_where(
     text = visit("dpo").open(f"/person?device={IP}").text
     assert "office · ghent-1" in text
     assert "homes · liege-1" in text
-    assert "may be several devices" in text
+    assert "may stand for several devices" in text

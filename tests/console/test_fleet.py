@@ -92,7 +92,7 @@ def test_one_sensor(fleet: Console, visit: Callable[[str], Visitor]) -> None:
         assert expected in text, expected
     # When it applied a version is beside that version, and not beside the one that it rejected.
     parts = ("<code>11</code>", "<time", "rejected", "<code>12</code>", "<time", "signature of a")
-    place = text.index(">What it applies<")
+    place = text.index(">Versions in use<")
     for part in parts:
         place = text.index(part, place)
     text = visit("admin").get("/sensors/namur").text
@@ -125,7 +125,7 @@ def test_the_list_of_cases(fleet: Console, visit: Callable[[str], Visitor]) -> N
     visitor = visit("analyst")
     found = rows(visitor.get("/cases").text)
     assert len(found) == 3
-    assert "kiosk-3 hq ghent, namur device and time alone" in found[0]
+    assert "kiosk-3 hq ghent, namur device and time only" in found[0]
     assert "kiosk-2 hq ghent" in found[1]
     assert "kiosk-1 hq ghent, liege shared flows" in found[2]
     for query, count in (

@@ -284,7 +284,7 @@ def test_a_query_that_takes_too_long_is_cut_and_says_so(
     monkeypatch.setattr("netwatch.store.database._STEPS", 1)
     answer = visitor.get("/incidents")
     assert answer.status_code == 503
-    assert "was cut" in answer.text
+    assert "was stopped" in answer.text
 
 
 def test_filters_are_saved_for_the_account_alone(

@@ -197,7 +197,7 @@ def test_a_query_that_takes_too_long_is_said_to_be_cut(
         monkeypatch.setattr(module, "QUERY_SECONDS", 0.2)
     refused = visitor.get(place)
     assert refused.status_code == 503
-    assert "was cut" in refused.text
+    assert "was stopped" in refused.text
 
 
 LATE = int(datetime(2023, 3, 31, 22, 30, tzinfo=UTC).timestamp()) * 10**9

@@ -169,7 +169,7 @@ def test_others_are_not_let_in_without_tls_and_an_account(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--listen", "nowhere"], "is not an address and port"),
+        (["--listen", "nowhere"], "expected an address and port like 127.0.0.1:9477"),
         (["--tls-cert", "cert.pem"], "--tls-cert and --tls-key together"),
         (["--tls-cert", "/nothing.pem", "--tls-key", "/nothing.key"], "No such file"),
     ],
@@ -185,7 +185,7 @@ def test_mistakes_have_a_reason(
 def test_a_store_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = run("serve", "--store-path", str(tmp_path / "none"))
     assert done.status == 1
-    assert "has no store" in done.errors
+    assert "there is no store" in done.errors
 
 
 def test_a_port_that_is_taken_is_named(console: Served, sample_store: Path, tmp_path: Path) -> None:

@@ -401,7 +401,7 @@ def test_how_many_hours_are_missing_for_which_reason(store: Answers, ban: str) -
 
 @pytest.mark.parametrize(
     ("ban", "word", "title"),
-    [(BAN, "not-kept", "Not kept"), (LATER_BAN, "cannot-be-said", "Cannot be said")],
+    [(BAN, "not-kept", "Violated"), (LATER_BAN, "cannot-be-said", "Inconclusive")],
 )
 def test_whether_a_ban_was_kept(store: Answers, ban: str, word: str, title: str) -> None:
     answer = store.ban(ban)["answer"]
@@ -443,7 +443,7 @@ def test_how_many_persons_were_erased(store: Answers) -> None:
         for ban in report["bans"]:
             said = {each["code"]: each["values"] for each in ban["answer"]["reasons"]}
             assert said["erased"] == {"count": 1}
-    assert "1 person was erased" in store.page("auditor", f"/bans/{BAN}")
+    assert "1 person has since been erased" in store.page("auditor", f"/bans/{BAN}")
     entries = store.page("dpo", "/retention", has_days=False).partition("Action Detail")[2]
     assert entries.count(" incidents: ") == entries.count(" incidents: 1,") == 1
     assert store.sql(f"SELECT id FROM incident WHERE device = '{ERASED}'") == []

@@ -437,7 +437,7 @@ def test_delivered_alerts_are_not_sent_again_while_dead_letters_cannot_be_writte
     wait_until(lambda: http.requests > 2, "it is tried again")
     (status,) = delivery.status()
     assert (status.sent, status.state) == (2, "retrying")
-    assert "elastic.jsonl cannot be written: No space left" in status.reason
+    assert "elastic.jsonl: cannot be written: No space left" in status.reason
     full.clear()
     assert not delivery.drain(30)
     assert [delivery.status()[0].sent, delivery.status()[0].dead] == [2, 1]

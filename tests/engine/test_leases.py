@@ -126,7 +126,8 @@ def test_policy_check_counts_leases_and_reports_mistakes(
     (tmp_path / "dhcpd.leases").write_text(LEASES.replace("10:00:00", "10h"))
     assert main(["policy", "check", "-c", office]) == 2
     place = tmp_path / "dhcpd.leases"
-    assert capsys.readouterr().err.startswith(f"{place}:9: 'starts': expected a time like ")
+    error = capsys.readouterr().err
+    assert error.startswith(f"netwatch: {place}:9: 'starts': expected a time like ")
 
 
 @pytest.mark.parametrize(

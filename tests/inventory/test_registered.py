@@ -70,8 +70,8 @@ def test_what_two_devices_have_is_left_out_of_both() -> None:
         ("d", (MACS[4],), ()),
     ]
     assert found.left_out == (
-        "02:00:00:00:00:01 is that of a and of b",
-        "10.0.0.254 is that of a and of b and 1 more",
+        "02:00:00:00:00:01 belongs to a and to b",
+        "10.0.0.254 belongs to a and to b and 1 more",
         "c has no MAC, address or host name of its own",
     )
 

@@ -41,8 +41,8 @@ VALUES = {
     "hosts": "a.tiktokv.com, b.tiktokv.com and 2 more",
     "rule": "glob v*-web*.tiktok.com",
     "reason": "two devices have its MAC at this time",
-    "reasons": "the domain is this app's own (role exclusive): confirmed; nobody confirmed whose"
-    " the domain is (verified: false): at most probable",
+    "reasons": "the domain is this app's own (role exclusive): confirmed; the owner of the"
+    " domain is not confirmed (verified: false): at most probable",
 }
 
 

@@ -156,7 +156,7 @@ def test_unread_records_are_counted_and_many_name_the_file(tmp_path):
     write(path, *good[:9], "bad")
     items_of(path, "made", statistics=statistics)
     assert statistics.unread == [
-        f"{path}: 1 of 10 records that were looked at could not be read as Made"
+        f"{path}: 1 of 10 examined records could not be read as Made"
         " (field-missing 1); --as names another format"
     ]
 

@@ -109,4 +109,4 @@ def test_a_log_without_anything_to_read_says_so(tmp_path: Path) -> None:
     _, (log,) = divide(find_captures([str(path)]), LogOptions())
     assert list(items(log, LogOptions(), named, zones=None)) == []
     (note,) = named.notes
-    assert "none of 1 record that were looked at has a name" in note
+    assert "none of 1 examined record has a name" in note

@@ -360,7 +360,7 @@ def test_several_sources_and_the_command(
         "3 devices: 3 added, 0 changed, 0 removed, 0 as before; wrote"
         f" {Path('devices.csv').resolve()}",
     ]
-    assert output.err == ("netwatch: left out: 02:00:00:00:00:99 is that of ws-1 and of ws-2\n")
+    assert output.err == ("netwatch: left out: 02:00:00:00:00:99 belongs to ws-1 and to ws-2\n")
     assert Path("devices.csv").read_text().startswith(MARKER)
     entry = load().devices.entries.with_id("ws-1")
     assert entry is not None

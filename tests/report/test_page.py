@@ -128,8 +128,8 @@ def test_hostile_names_are_text(pages: dict[str, tuple[Page, str]]) -> None:
 def test_the_answer_comes_first_with_its_share(pages: dict[str, tuple[Page, str]]) -> None:
     _, text = pages["en"]
     body = text[text.index('id="answer"') :]
-    assert text.index("The ban was not kept. Proved:") < text.index('id="answer"')
-    assert body.index("Not kept") < body.index("not readable: 20") < body.index("Proved:")
+    assert text.index("The ban was violated. Proved:") < text.index('id="answer"')
+    assert body.index("Violated") < body.index("not readable: 20") < body.index("Proved:")
     assert body.index("Proved:") < body.index("Incidents by week")
     assert (
         body.index("Incidents by week")
@@ -248,18 +248,17 @@ def test_a_report_has_no_english_sentence(federal: Report, renderer: Renderer, c
 
 def test_the_first_page_says_all_that_a_minister_asks(federal: Report) -> None:
     (made,) = [summary(federal, ban, report_language("en")) for ban in federal.bans]
-    assert (made.ban, made.word, made.title) == ("be-fed-tiktok-2023", "not-kept", "Not kept")
+    assert (made.ban, made.word, made.title) == ("be-fed-tiktok-2023", "not-kept", "Violated")
     facts = dict(made.facts)
     assert facts.pop("Decided by").startswith("National Security Council")
-    assert facts.pop("Answer").startswith("The ban was not kept. Proved: 1 incident of 1 device.")
+    assert facts.pop("Answer").startswith("The ban was violated. Proved: 1 incident of 1 device.")
     assert facts == {
         "Organisation": "SPF Exemple",
         "Period": "1 September 2023 to 30 September 2023",
-        "Trend": "More proved violations than in the period before: 1 instead of 0. But the hours"
+        "Trend": "More proved violations than in the previous period: 1 instead of 0. But the hours"
         " with a capture differ: 720 before, 458 now.",
-        "Days that are missing": "10 days without a capture: 21 September 2023 to"
-        " 30 September 2023.",
-        "What was done": "11 September 2023: a contact was blocked for the first time;"
+        "Missing days": "10 days without a capture: 21 September 2023 to 30 September 2023.",
+        "Measures taken": "11 September 2023: a contact was blocked for the first time;"
         " 14 September 2023: the ban was extended; 1 incident was blocked.",
     }
 
@@ -268,10 +267,10 @@ def test_the_first_page_of_an_empty_store_says_that_nothing_is_known(office: Off
     wanted = Wanted(date(2023, 6, 1), date(2023, 6, 1))
     (ban,) = (report := collect(office.catalogue, office.config, wanted)).bans
     facts = dict(summary(report, ban, report_language("en")).facts)
-    assert facts["Answer"].startswith("It cannot be said whether the ban was kept. Nothing is")
-    assert facts["Trend"] == "Nothing was captured in the period before, so there is no trend."
-    assert facts["Days that are missing"] == "1 day without a capture: 1 June 2023."
-    assert facts["What was done"] == "netwatch knows of no measure in this period."
+    assert facts["Answer"].startswith("The result is inconclusive. It is not known")
+    assert facts["Trend"] == "Nothing was captured in the previous period, so there is no trend."
+    assert facts["Missing days"] == "1 day without a capture: 1 June 2023."
+    assert facts["Measures taken"] == "netwatch knows of no measure in this period."
     assert "Organisation" not in facts
 
 

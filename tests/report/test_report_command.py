@@ -47,7 +47,7 @@ def test_without_a_file_the_answer_is_printed(
 ) -> None:
     assert run(store, *DAYS) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert re.match(r"be-fed-tiktok-2023: (Not kept|Cannot be said) \(not readable: ", lines[0])
+    assert re.match(r"be-fed-tiktok-2023: (Violated|Inconclusive) \(not readable: ", lines[0])
     assert run(store, *DAYS, "--lang", "de") == 0
     assert "nicht lesbar" in capsys.readouterr().out
 
@@ -195,4 +195,4 @@ def test_a_store_that_is_not_there_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(str(tmp_path / "none"), *DAYS) == 1
-    assert "has no store" in capsys.readouterr().err
+    assert "there is no store" in capsys.readouterr().err

@@ -59,7 +59,7 @@ def test_the_reasons_are_the_role_and_what_takes_it_down() -> None:
     assert found[1:] == (
         "pages or other apps call the domain too (embed_reachable): at most probable",
         "the rule says so (confidence: possible): at most possible",
-        "nobody confirmed whose the domain is (verified: false): at most probable",
+        "the owner of the domain is not confirmed (verified: false): at most probable",
         "the shipped rule rests on one independent source (danhorton7, blocklistproject):"
         " at most probable",
     )

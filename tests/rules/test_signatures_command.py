@@ -168,7 +168,7 @@ def test_grades_are_shown_with_their_reasons(
     assert found["grade_reasons"] == [
         "the domain is this app's own (role exclusive): confirmed",
         "pages or other apps call the domain too (embed_reachable): at most probable",
-        "nobody confirmed whose the domain is (verified: false): at most probable",
+        "the owner of the domain is not confirmed (verified: false): at most probable",
     ]
     assert found["why"] == (
         "the name is below clips.example.edgesuite.net:"
@@ -303,6 +303,7 @@ def test_match_names_lines_of_standard_input_that_are_too_long(
     assert [len(record["name"]) for record in records(out)] == [7, 4_096, 7]
     assert code == 2
     assert err.splitlines() == [
-        f"standard input:{line}: expected a name of at most 4,096 bytes, found a longer line"
+        f"netwatch: standard input:{line}: expected a name of at most 4,096 bytes,"
+        " found a longer line"
         for line in (2, 4, 5)
     ]

@@ -206,6 +206,8 @@ def test_flows(store: AskedStore) -> None:
 def test_coverage(store: AskedStore) -> None:
     assert store.ask("query", "coverage", "--network", "hq", "--format", "jsonl").output
     assert not store.ask("query", "coverage", "--network", "x", "--format", "jsonl").output
+    rows = store.ask("query", "coverage", "--network", "hq", "--format", "csv").output
+    assert {row["network"] for row in csv.DictReader(io.StringIO(rows))} == {"hq"}
     assert not store.ask("query", "coverage", "--since", "2025-01-01", "--format", "jsonl").output
     table = store.ask("query", "coverage").output
     assert "hq" in table
@@ -346,7 +348,7 @@ def test_sql_opens_no_file(store: AskedStore) -> None:
 def test_sql_does_nothing_but_read(store: AskedStore, query: str) -> None:
     ran = store.ask("sql", query.format(place=store.path))
     assert (ran.status, ran.output) == (2, "")
-    assert ran.errors.startswith("netwatch store sql: expected one SELECT")
+    assert ran.errors.startswith("netwatch: store sql: expected one SELECT")
     assert ran.errors.count("\n") == 1
 
 

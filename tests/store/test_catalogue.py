@@ -71,7 +71,7 @@ def runs(catalogue: Catalogue) -> list[int]:
 
 
 def test_opens_only_what_was_created(options: StoreOptions) -> None:
-    with pytest.raises(NetwatchError, match="has no store"):
+    with pytest.raises(NetwatchError, match="there is no store"):
         open_catalogue(options)
     open_catalogue(options, create=True).close()
     with open_catalogue(options) as catalogue:

@@ -212,7 +212,7 @@ def test_a_damaged_file_and_one_that_is_missing_are_named(
     missing.unlink()
     open_catalogue(options).close()
     said = capsys.readouterr().err
-    assert f"{damaged.relative_to(options.path).as_posix()} is damaged" in said
+    assert f"{damaged.relative_to(options.path).as_posix()}: is damaged" in said
     assert f"{missing.relative_to(options.path).as_posix()} is missing" in said
     damaged.unlink()
     assert {about[b"netwatch.format"].decode() for _, about, _ in files(options)} == {

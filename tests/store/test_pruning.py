@@ -195,4 +195,4 @@ def test_without_retention_there_is_nothing_to_prune(
     monkeypatch.chdir(tmp_path)
     Path("netwatch.yaml").write_text("version: 1\nstore: {path: store}\n")
     assert main(["store", "prune"]) == 2
-    assert "no 'retention', so everything is kept for ever" in capsys.readouterr().err
+    assert "no 'retention', so nothing is ever deleted; add it" in capsys.readouterr().err

@@ -55,7 +55,7 @@ def test_a_value_that_cannot_be_shown_is_an_error_that_names_its_column(
 ) -> None:
     assert ask(path, query) == 2
     errors = capsys.readouterr().err
-    assert errors.startswith(f"netwatch store sql: column {column}: a value cannot be shown (")
+    assert errors.startswith(f"netwatch: store sql: column {column}: a value cannot be shown (")
     assert errors.endswith("): cast it to VARCHAR\n")
 
 

@@ -165,5 +165,5 @@ def test_there_is_no_store(tmp_path: Path) -> None:
     for command in (["status"], ["query", "incidents"], ["sql", "SELECT 1"], ["verify"]):
         ran = store.ask(*command)
         assert ran.status == 1
-        assert "has no store: 'scan --store' creates one" in ran.errors
+        assert "there is no store; 'netwatch scan --store' creates one" in ran.errors
     assert not (tmp_path / "none").exists()

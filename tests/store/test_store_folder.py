@@ -48,7 +48,8 @@ def test_a_catalogue_that_is_a_link_is_refused(tmp_path: Path, target: str) -> N
     link.symlink_to(tmp_path / target)
     done = run("scan", "-q", str(PCAPS / "five-kinds.pcap"), "--store", "--store-path", str(folder))
     assert done.status == 2
-    assert done.errors == f"{link}: is a symbolic link, which netwatch does not follow here\n"
+    said = f"netwatch: {link}: is a symbolic link, which netwatch does not follow here\n"
+    assert done.errors == said
     assert not (tmp_path / "nothing").exists()
 
 

@@ -82,7 +82,7 @@ def test_nothing_is_stored_while_somebody_is_erased(
         assert not left.exists()
         left = leave_temporary(tmp_path / "store")
         assert main(["store", "erase", "--yes", "--device", IP_, "--state", "none"]) == 1
-        assert f"{used}: temporary files of a run that goes on" in capsys.readouterr().err
+        assert f"{used}: temporary files of a run in progress" in capsys.readouterr().err
         assert used.exists()
     assert not left.exists()
     left = leave_temporary(tmp_path / "store")

@@ -54,7 +54,7 @@ def fleet_alert(
         "last_seen": rfc3339(DAY + last, 6),
         "duration": (last - first) / SECOND,
         "app": {"id": app, "name": app, "vendor": "bytedance"},
-        "ban": {"id": ban, "authority": "City", "legal_basis": "Decision", "from": None,
+        "ban": {"id": ban, "authority": "City", "legal_basis": "Decision 2023/12", "from": None,
                 "until": None, "review": None, "basis": ""},
         "exemption": None,
         "device": {"id": device, "ip": ip, "mac": mac, "hostname": hostname, "owner": None,

@@ -98,7 +98,7 @@ def test_loopback_shows_each_packet_once(net: Namespace) -> None:
 
 
 def test_what_cannot_be_opened(net: Namespace) -> None:
-    with pytest.raises(CaptureError, match="none0: no such interface, expected one of: lo"):
+    with pytest.raises(CaptureError, match="none0: no such interface; expected one of lo"):
         listening(net, "none0")
     os.seteuid(65534)
     try:

@@ -111,7 +111,7 @@ def test_a_set_of_an_earlier_release_without_decisions_is_warned_of(
     for _ in range(2):  # the second time from the cache
         status, _, err = run("scan", "empty.pcap")
         assert status == 0
-        assert "1 rules of the installed set take names that most devices contact" in err
+        assert "1 rules of the installed set match, without a stated reason, names that" in err
         assert "apps/clips.yaml:7: netwatch signatures update installs a newer set" in err
     Path("mine.yaml").write_bytes(app.replace(b"app: clips", b"app: mine"))
     Path("netwatch.yaml").write_text(f"{CONFIG}signatures: [builtin, mine.yaml]\n")
@@ -132,7 +132,7 @@ def test_publishing_what_has_problems_is_exit_status_2(run: Run, published: str)
     (Path("mine") / "apps" / "clips.yaml").write_text("app: clips\nname: x\n")
     status, out, err = run("signatures", "publish", "mine", *PLACES)
     assert (status, out) == (2, "")
-    assert err.startswith("mine/apps/clips.yaml:1: ")
+    assert err.startswith("netwatch: mine/apps/clips.yaml:1: ")
     assert not Path("repository/metadata/2.targets.json").exists()
 
 
@@ -158,10 +158,10 @@ def test_timestamps_are_renewed_and_keys_rotated(run: Run, published: str) -> No
         (("publish", *PLACES), "expected either FOLDER, or one of --init"),
         (("publish", "mine", "--init", *PLACES), "expected either FOLDER, or one of --init"),
         (("publish", "mine"), "required: --repository, --keys"),
-        (("publish", "mine", *PLACES, "--expires", "3 weeks"), "is not a number of days"),
-        (("publish", "mine", *PLACES, "--expires", "9999d"), "is not a number of days"),
-        (("publish", "mine", *PLACES, "--requires", "new"), "is not a release like"),
-        (("publish", "--rotate", "all", *PLACES), "invalid choice"),
+        (("publish", "mine", *PLACES, "--expires", "3 weeks"), "expected a number of days"),
+        (("publish", "mine", *PLACES, "--expires", "9999d"), "expected a number of days"),
+        (("publish", "mine", *PLACES, "--requires", "new"), "expected a release like 1.2.0"),
+        (("publish", "--rotate", "all", *PLACES), "--rotate: expected one of "),
     ],
 )
 def test_usage_is_exit_status_2(run: Run, words: tuple[str, ...], expected: str) -> None:

@@ -180,7 +180,7 @@ def test_a_set_that_was_changed_is_not_read(two: Publisher, damage) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"current": 1}', "{}", '{"current": null}'])
 def test_a_damaged_state_is_an_error(two: Publisher, text: str) -> None:
     (two.options().folder / "state.json").write_text(text)
-    with pytest.raises(SetError, match=r"state\.json is damaged"):
+    with pytest.raises(SetError, match=r"state\.json: is damaged"):
         SetStore(two.options().folder).read_state()
 
 

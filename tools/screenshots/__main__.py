@@ -82,6 +82,7 @@ def main() -> None:
             analyst.goto(f"{analyst.url}/plain?text=nl")
             keep(analyst, folder / "plain-words.png")
             auditor.goto(f"{address}/bans/be-fed-tiktok-2023?from=2023-03-01&to=2023-03-31")
+            auditor.wait_for_selector(".answer")  # the page reloads until its answer is ready
             keep(auditor, folder / "ban.png")
             browser.close()
 
@@ -163,10 +164,9 @@ def signed_in(browser: Browser, address: str, role: str, passwords: dict[str, st
 def open_incident(page: Page, address: str) -> None:
     """The incident of ws-021, with a purpose."""
     page.goto(f"{address}/incidents?device=ws-021")
+    give_purpose(page)  # of a list that is about one device
     page.click(".row-link >> nth=0")
-    if page.query_selector("input[name=purpose]"):
-        page.fill("[name=purpose]", PURPOSE)
-        page.click("main button")
+    give_purpose(page)
     page.wait_for_selector("h1")
 
 
@@ -174,10 +174,15 @@ def open_case(page: Page, address: str) -> None:
     """The first case that two sensors saw."""
     page.goto(f"{address}/cases?joined=community_id")
     page.click(".row-link >> nth=0")
+    give_purpose(page)
+    page.wait_for_selector("h1")
+
+
+def give_purpose(page: Page) -> None:
+    """Say why a page about a person is opened, if it asks."""
     if page.query_selector("input[name=purpose]"):
         page.fill("[name=purpose]", PURPOSE)
         page.click("main button")
-    page.wait_for_selector("h1")
 
 
 def keep(page: Page, path: Path) -> None:

@@ -42,7 +42,7 @@ _EXAMPLES = """examples:
   netwatch doctor /var/log/unbound.log    can this log be read, and what is it
 
 exit status:
-  0  no problem was found; lines that begin with warn are for somebody to look at
+  0  no problem was found; lines that begin with warn are worth a look
   1  there are problems (the lines that begin with bad)
 """
 
@@ -58,7 +58,7 @@ def add(
         help=COMMANDS["doctor"].summary,
         description="Checks whether this machine can capture, whether the configuration has"
         " mistakes, and whether each part that it names works: sets, store, console, fleet,"
-        " outputs. Nothing is changed, no alert is sent, and a server has seconds to answer.",
+        " outputs. Nothing is changed, no alert is sent, and servers get a few seconds to answer.",
         epilog=_EXAMPLES,
         parents=list(parents),
         formatter_class=HelpFormatter,

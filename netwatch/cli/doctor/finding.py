@@ -85,7 +85,7 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
         raise NetwatchError(f"no answer within {seconds:g} s") from None
     if error is not None:
         raise error
-    return answer  # type: ignore[return-value]  # None only where T is
+    return answer  # type: ignore[return-value]  # None only if T is
 
 
 SERVICE_USER = "netwatch"
@@ -146,7 +146,7 @@ def writable(subject: str, folder: Path, files: Sequence[str] = ()) -> Finding:
 
 
 def _service_user() -> int | None:
-    """The user id of the service; None where there is no such user, or the system has no users."""
+    """The user id of the service; None if there is no such user, or the system has no users."""
     try:
         import pwd
 

@@ -62,7 +62,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _require_drivers(options: "StoreOptions") -> None:
-    """Raise `ConfigError` where what a catalogue or an object store needs is not installed."""
+    """Raise `ConfigError` if what a catalogue or an object store needs is not installed."""
     for is_needed, module, what, extra in (
         (bool(options.catalogue), "psycopg", "a catalogue in PostgreSQL", "postgres"),
         (options.path.startswith("s3"), "s3fs", "a store in S3", "s3"),
@@ -200,7 +200,7 @@ def _room(folder: Path, found: "Examination | None") -> Finding:
 
 
 def daily_rate(bytes_by_day: Mapping[str, int], today: date) -> float:
-    """Bytes that a day adds, by the last `_DAYS` complete days; 0 where none of them has any, as in
+    """Bytes that a day adds, by the last `_DAYS` complete days; 0 if none of them has any, as in
     a store of old captures."""
     days = [(today - timedelta(days=ago)).isoformat() for ago in range(1, _DAYS + 1)]
     sizes = [size for day in days if (size := bytes_by_day.get(day, 0))]

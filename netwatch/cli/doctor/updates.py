@@ -115,7 +115,7 @@ def _offered(options: "UpdateOptions") -> int:
                 metadata.mkdir()
             root = options.root.read_bytes()
         except (OSError, shutil.Error) as error:
-            raise NetwatchError(f"{trusted} cannot be read: {error}") from None
+            raise NetwatchError(f"{trusted}: cannot be read: {error}") from None
         repository = Repository(options.url, root, metadata, proxy=options.proxy)
         with closing(repository):
             manifest, _ = repository.manifest(scratch)

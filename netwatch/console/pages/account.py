@@ -96,7 +96,7 @@ def state_purpose(view: View) -> Answer:
     purpose = " ".join(view.form.text("purpose").split())
     if not MIN_PURPOSE <= len(purpose) <= MAX_PURPOSE:
         values = {"next": target, "message": view.say(
-            "Say it in %(least)s to %(most)s characters.",
+            "Use %(least)s to %(most)s characters.",
             least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
         )}  # fmt: skip
         return Page("purpose", values, status=422)
@@ -139,7 +139,7 @@ def finish(view: View) -> Answer:
         console.report(f"the provider that signs people in: {error}")
         console.audit.add("sign-in failed", account="(unknown)", address=view.address,
                           detail={"source": "oidc"})  # fmt: skip
-        return failed_elsewhere(view, view.say("Signing in at your organisation did not work."))
+        return failed_elsewhere(view, view.say("Signing in with your organisation failed."))
     detail = {"source": "oidc", "name": who.name, **who.made_of}
     if not who.role:
         console.audit.add("sign-in failed", account=who.account, address=view.address,
@@ -156,7 +156,7 @@ def finish(view: View) -> Answer:
 
 
 def show(view: View) -> Answer:
-    """The account of who has signed in."""
+    """The account of the signed-in user."""
     return _page(view)
 
 
@@ -164,7 +164,7 @@ def change_password(view: View) -> Answer:
     """Set another password, which ends all sessions of the account but this one."""
     console, who, say = view.console, view.who, view.say
     if who.source != "local":
-        return _page(view, say("The password is kept elsewhere."), 422)
+        return _page(view, say("Your password is managed elsewhere."), 422)
     new = view.form.secret("new")
     if new != view.form.secret("again"):
         return _page(view, say("The two new passwords differ."), 422)
@@ -172,13 +172,13 @@ def change_password(view: View) -> Answer:
     if wait or console.accounts.verify(who.account, view.form.secret("current")) is None:
         if not wait:
             console.throttle.failed(who.account, view.address)
-        return _page(view, say("The present password is wrong."), 422)
+        return _page(view, say("The current password is wrong."), 422)
     try:
         console.accounts.set_password(who.account, new)
     except AccountError:
         text = say(
-            "A password has at least %(least)s characters, five of them different, and not the name"
-            " of the account in it.",
+            "A password has at least %(least)s characters, five of them different,"
+            " and does not contain the account name.",
             least=view.language.number(MIN_PASSWORD),
         )
         return _page(view, text, 422)

@@ -92,7 +92,7 @@ def show_devices(view: View) -> Answer:
 
 
 def everybody(_: View) -> str:
-    """The list is about all who have incidents: why it is looked at is asked for all together."""
+    """The list is about everyone with incidents: why it is looked at is asked for all together."""
     return "devices"
 
 
@@ -160,7 +160,9 @@ def _cursor(view: View) -> tuple[int, str, str] | None:
     moment, _, rest = text.partition(".")
     device, slash, network = rest.rpartition("/")
     if not slash or not (moment.isascii() and moment.isdigit()) or len(moment) > 18:
-        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
+        raise bad_request(
+            view.say("This place in the list cannot be read: begin at the first page.")
+        )
     return int(moment), device, network
 
 
@@ -290,7 +292,7 @@ def _facts(
         return None, view.say("The store has no facts of an address of this device.")
     by_one_sensor = len({place.sensor for place in chosen}) == 1
     if len(chosen) > 1 and not (by_one_sensor and parse_ip(device) is None):
-        return None, view.say("What is known of it may be of several devices: choose one above.")
+        return None, view.say("This may be about several devices: choose one above.")
     banned = {app for ban in console.config.policy.bans for app in (*ban.apps, *ban.bypass)}
 
     def is_banned(name: str) -> bool:

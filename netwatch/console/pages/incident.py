@@ -72,7 +72,7 @@ def show(view: View) -> Answer:
 
 
 def _packets_from(view: View, incident: Explanation) -> str:
-    """Where the packets of an incident can be taken from: ``evidence`` or ``captures``; empty where
+    """Where the packets of an incident can be taken from: ``evidence`` or ``captures``; empty if
     there are none."""
     if packets_file(view, incident) is not None:
         return "evidence"
@@ -80,7 +80,7 @@ def _packets_from(view: View, incident: Explanation) -> str:
 
 
 def packets(view: View) -> Answer:
-    """The packets that prove an incident, as the evidence capture has them; where there is none,
+    """The packets that prove an incident, as the evidence capture has them; if there is none,
     those that the evidence names, cut out of the captures that were read."""
     incident = stored_incident(view)
     path = packets_file(view, incident)
@@ -102,8 +102,8 @@ def _cut(view: View, incident: Explanation) -> Answer:
     if not files:
         raise not_found(
             view.say(
-                "There is no evidence capture of this incident, and the captures that were read are"
-                " not where they were."
+                "There is no evidence capture of this incident, and the captures that"
+                " it was read from were moved or deleted."
             )
         )
     try:
@@ -134,7 +134,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def stored_incident(view: View) -> Explanation:
-    """The incident that the address names. Raises `Refused` where there is none."""
+    """The incident that the address names. Raises `Refused` if there is none."""
     catalogue = view.console.catalogue
     row = incident_row(catalogue, view.path["id"])
     if row is None:
@@ -150,7 +150,7 @@ def stored_incident(view: View) -> Explanation:
 
 
 def person(view: View) -> str:
-    """Whom the pages on the incident that the address names are about. Raises `Refused` where there
+    """Whom the pages on the incident that the address names are about. Raises `Refused` if there
     is none."""
     row = incident_row(view.console.catalogue, view.path["id"])
     if row is None:

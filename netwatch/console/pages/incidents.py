@@ -315,7 +315,7 @@ def _wanted_cases(view: View) -> IncidentFilter:
         sets["joined_by"] = frozenset({word})
     since, until = query.moment("from"), query.moment("to")
     if since is not None and until is not None and until < since:
-        raise bad_request(view.say("The end of the time is before its begin."))
+        raise bad_request(view.say("The end is before the start."))
     return IncidentFilter(since=since, until=until, seen=1, **sets)
 
 

@@ -284,7 +284,7 @@ def identify_pseudonym(view: View) -> Answer:
                 stored_clients(console.catalogue, privacy.sealing),
                 console.config.networks.scopes,
             )  # fmt: skip
-            message = "" if found else view.say("Nothing says of whom this pseudonym is.")
+            message = "" if found else view.say("It is not known whose pseudonym this is.")
         except NetwatchError as error:
             message = str(error)
     values = _values(found=found, pseudonym=text, message=message)
@@ -330,7 +330,7 @@ def _texts(view: View) -> dict[str, tuple[str, str]]:
     """Of each kind of data what it is, and why it is kept."""
     say = view.say
     again = say("to judge again if signatures or bans change, and to show how much could be read")
-    verdict = say("to say whether a ban was kept, and by what evidence")
+    verdict = say("to show whether a ban was complied with, and by what evidence")
     return {
         "inventory": (
             say("Rows of the inventory: id, addresses, host name, owner"),
@@ -351,7 +351,7 @@ def _texts(view: View) -> dict[str, tuple[str, str]]:
         ),
         "coverage": (
             say("Records of coverage: flows of the device with and without a name"),
-            say("to say what could not be seen"),
+            say("to show what could not be seen"),
         ),
         "audit": (
             say("Rows of the audit: who looked at it"), say("to show who looked at it, and why"),

@@ -138,7 +138,7 @@ def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A ban of the list: its words in the language of the page, its state now, the days until its
-    review (negative once it is over, None where it is settled), and how many incidents of each
+    review (negative once it is over, None if it is settled), and how many incidents of each
     verdict there are, ever, and cases at a centre that could count them in time."""
 
     ban: Ban
@@ -174,7 +174,7 @@ def show_bans(view: View) -> Answer:
 
 
 def days_until_review(ban: Ban, now: int) -> int | None:
-    """The days from now (ns) until the review of a ban, negative once it is over; None where none
+    """The days from now (ns) until the review of a ban, negative once it is over; None if none
     is due, or a later decision settled it."""
     review = open_review(ban)
     return None if review is None else (review - day_at(now, ban.timezone)).days
@@ -185,7 +185,7 @@ def _by_verdict(ban: Ban, counts: Mapping[Any, int]) -> Mapping[str, int]:
 
 
 def _cases(view: View) -> Mapping[tuple[str, str], int] | None:
-    """The cases of a centre by ban and verdict; None where there are too many to count them while
+    """The cases of a centre by ban and verdict; None if there are too many to count them while
     somebody waits, and in the store of one sensor."""
     catalogue = view.console.catalogue
     if not is_centre(catalogue):
@@ -197,7 +197,8 @@ def _cases(view: View) -> Mapping[tuple[str, str], int] | None:
 
 
 def one(view: View) -> Answer:
-    """Whether a ban was kept, with the incidents, blind spots and devices of the period."""
+    """Whether a ban was complied with, with the incidents, blind spots and devices of the
+    period."""
     ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["id"]), None)
     if ban is None:
         raise not_found(view.say("There is no such ban."))

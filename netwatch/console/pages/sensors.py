@@ -109,7 +109,9 @@ def show(view: View) -> Answer:
     ]
     after = view.query.text("after")
     if after and not after.isascii():
-        raise bad_request(view.say("The place in the list cannot be read: begin at its start."))
+        raise bad_request(
+            view.say("This place in the list cannot be read: begin at the first page.")
+        )
     ordered = sorted(wanted, key=cursor)
     rest = [sensor for sensor in ordered if not after or cursor(sensor) > after]
     pairs = view.query.kept(("state", "name"))

@@ -44,7 +44,7 @@ def set_mode(descriptor: int, mode: int) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Let a new entry of a folder survive a power failure, where the file system can; Windows
-    writes entries with their files. Raises `OSError` where the folder cannot be opened."""
+    writes entries with their files. Raises `OSError` if the folder cannot be opened."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -57,8 +57,8 @@ def sync_folder(folder: Path) -> None:
 
 def lock(descriptor: int, *, exclusive: bool, wait: bool = False) -> None:
     """Lock an open file, alone (`exclusive`) or shared with others who share it, until it is
-    closed. Raises `BlockingIOError` where somebody has it otherwise, unless told to `wait`, and
-    `OSError` where it cannot be locked.
+    closed. Raises `BlockingIOError` if somebody has it otherwise, unless told to `wait`, and
+    `OSError` if it cannot be locked.
 
     The lock is that of flock(2). On Windows it is one of the first byte, always exclusive, and to
     wait takes ten seconds at most (`msvcrt.locking`).
@@ -79,7 +79,7 @@ def lock(descriptor: int, *, exclusive: bool, wait: bool = False) -> None:
 
 
 class OpenFolder:
-    """The folder at `path`, until it is closed; it is a context. Raises `OSError`, also where a
+    """The folder at `path`, until it is closed; it is a context. Raises `OSError`, also if a
     symbolic link is there. All methods do so."""
 
     def __init__(self, path: Path) -> None:
@@ -228,7 +228,7 @@ def group_ids() -> frozenset[int]:
 
 def become(user: int, group: int, groups: list[int]) -> None:
     """As root, become another user for good: real, effective and saved. Raises `PermissionError`
-    where this process may not."""
+    if this process may not."""
     if sys.platform == "win32":
         raise PermissionError
     os.setgroups(groups)

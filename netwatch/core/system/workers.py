@@ -1,6 +1,6 @@
 """Processes that work for this one, and how they live.
 
-- **Start.** A worker is forked where that is safe, and has all that this process has loaded, at
+- **Start.** A worker is forked if that is safe, and has all that this process has loaded, at
   once; otherwise it is spawned, and gets its work pickled (`netwatch.core.system.kernel`). It
   has no descriptor of what this process says to other workers, and leaves interrupts from the
   keyboard to it. A process with threads cannot be forked safely.
@@ -111,8 +111,8 @@ def forking() -> Iterator[None]:
 class WorkerProcess:
     """A process that does `work` with its end of a pipe, the other of which is `connection`.
 
-    It is forked where that is safe, or as `is_forked` says, and ignores the signals `ignored`.
-    Where it `dies_with_this` process, the system kills it then; otherwise it goes on until it looks
+    It is forked if that is safe, or as `is_forked` says, and ignores the signals `ignored`.
+    If it `dies_with_this` process, the system kills it then; otherwise it goes on until it looks
     at its pipe. One that is not a `daemon` may have workers.
     """
 
@@ -159,7 +159,7 @@ class WorkerProcess:
         return status
 
     def send(self, message: object) -> None:
-        """Send a message. Raises `OSError` where the process has ended."""
+        """Send a message. Raises `OSError` if the process has ended."""
         self.connection.send(message)
 
     def receive(self) -> Any:
@@ -180,7 +180,7 @@ class WorkerProcess:
         return self.receive()
 
     def join(self, seconds: float | None = None) -> int | None:
-        """Wait until the process has ended, at most so long; its exit status, None where it runs
+        """Wait until the process has ended, at most so long; its exit status, None if it runs
         on."""
         self._process.join(seconds)
         return self.status
@@ -273,7 +273,7 @@ class Workers(Generic[T, R]):
 
     def outcomes(self, tasks: Iterable[T]) -> Iterator[tuple[int, T, R | Exception]]:
         """The number of each task, the task, and what came of it, in the order in which they end.
-        That is the exception that it raised, and `DiedError` where its process died."""
+        That is the exception that it raised, and `DiedError` if its process died."""
         pending = iter(enumerate(tasks))
         self._give(pending, self._count)
         while self._busy:
@@ -295,7 +295,7 @@ class Workers(Generic[T, R]):
 
     def results(self, tasks: Iterable[T]) -> Iterator[R]:
         """What is given for the tasks, in their order. Raises what a task raised, and `DiedError`
-        where its process died."""
+        if its process died."""
         early: dict[int, R] = {}
         due = 0
         for number, _, outcome in self.outcomes(tasks):

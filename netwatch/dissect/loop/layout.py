@@ -5,7 +5,7 @@ take them from here. A test compares the two. What the loop counts has its names
 """
 
 # A slot of the flow table, in 64-bit words.
-FLOW_KEY = 0  # the flow key; 0 where the slot is empty
+FLOW_KEY = 0  # the flow key; 0 if the slot is empty
 FLOW_LAST = 1  # time of the last packet, ns
 # A word a side: sequence number, and from bit 32 on how many bytes from there on are expected, or
 # with bit 62 how many a whole message has; of datagrams, when the hello that was reported began:
@@ -21,11 +21,11 @@ FLOW_ADDRESSES = 9  # four words of 32 bits a side
 FLOW_PORTS = 17  # port of side 0 from bit 16 on, port of side 1
 FLOW_FLAGS = 18  # IP protocol in eight bits, FLAG_ bits, and from bit 16 on the VLAN id plus 1
 FLOW_PACKET = 19  # number of the first packet, and from bit 40 on that of its source
-FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 where there is none
+FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 if there is none
 # When the side whose hello in datagrams was reported sent last, ns; of segments, the sequence
 # number of the hello that was reported and, from bit 32 on, its size:
 FLOW_HELLO_SENT = 22
-# The flow's entry of the hello buffer plus 1 in eight bits, 0 where it has none; from bit 8 on the
+# The flow's entry of the hello buffer plus 1 in eight bits, 0 if it has none; from bit 8 on the
 # number of its message that was kept last:
 FLOW_ENTRY = 23
 # A word a side: the place of the last packet of the side that may carry a name, with bit 34 set, as
@@ -107,9 +107,9 @@ ROW_SOURCE_PORT = 5
 ROW_DESTINATION_PORT = 6
 ROW_ADDRESSES = 7  # offset of the source address; the destination's is behind it
 ROW_ADDRESS_SIZE = 8  # bytes of one address
-ROW_SOURCE_MAC = 9  # offset; -1 where there is none
-ROW_DESTINATION_MAC = 10  # offset; -1 where there is none
-ROW_VLAN = 11  # VLAN id; -1 where there is none
+ROW_SOURCE_MAC = 9  # offset; -1 if there is none
+ROW_DESTINATION_MAC = 10  # offset; -1 if there is none
+ROW_VLAN = 11  # VLAN id; -1 if there is none
 # TCP sequence number of the payload; of a fragment its offset, with bit 16 set where more follow:
 ROW_SEQUENCE = 12
 ROW_FLOW = 13  # flow key and generation; of a fragment its identification
@@ -149,7 +149,7 @@ RECORD_VLAN = 5
 RECORD_FIELDS = 6  # integers of a record
 
 # An entry of the hello buffer, in 64-bit words.
-ENTRY_FLOW = 0  # the flow as rows name it; 0 where the entry is not used
+ENTRY_FLOW = 0  # the flow as rows name it; 0 if the entry is not used
 ENTRY_SIDE = 1  # the side that sends the hello
 ENTRY_BASE = 2  # TCP sequence number of the hello's first byte
 ENTRY_TIME = 3  # time of its first packet, ns

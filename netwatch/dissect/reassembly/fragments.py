@@ -2,7 +2,7 @@
 
 A hello or a DNS answer that is larger than the MTU of the path comes in fragments, of which only
 the first has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order,
-repeated and, from an attacker, overlapping. Where bytes came twice with different content, nobody
+repeated and, from an attacker, overlapping. If bytes came twice with different content, nobody
 but the receiver knows which it has taken, so there are two datagrams: one with what came first,
 where fragments begin at one place, and otherwise with the fragment of the lower offset; the other
 with the rest. A reassembled datagram goes through the packet loop again as a packet, so that
@@ -87,7 +87,7 @@ class _Fragments:
         self.packet = packet
 
     def join(self) -> tuple[bytes, bytes, bool, bool]:
-        """The bytes up to the first gap, the same with the other bytes where there are two, whether
+        """The bytes up to the first gap, the same with the other bytes if there are two, whether
         the datagram is complete, and whether fragments overlap."""
         data, other = bytearray(), bytearray()
         overlap = bool(self.others)
@@ -185,7 +185,7 @@ class Defragmenter:
 
     def _add(self, fragments: _Fragments, offset: int, payload: bytes) -> bool:
         """Add a fragment; of two at one offset the longer is used, with the bytes that came
-        first, and other bytes are kept as well. False where the datagram has too many
+        first, and other bytes are kept as well. False if the datagram has too many
         fragments."""
         known = fragments.by_offset.get(offset)
         if known is not None and payload[: len(known)] != known[: len(payload)]:

@@ -2,7 +2,7 @@
 what a user wants to follow or receive can be read.
 
 Files are read as far as they are behind, those that are furthest behind first, so that what several
-files say of one device comes nearly in order of time even where hours are caught up on. What is
+files say of one device comes nearly in order of time even if hours are caught up on. What is
 read at a time is put into order.
 """
 
@@ -122,7 +122,7 @@ class LogFeed:
         return self._follower.take_positions()
 
     def finish(self, *, resuming: bool) -> list[LogItem]:
-        """What waits for a later record, at the end. Where the next run goes on with the files
+        """What waits for a later record, at the end. If the next run goes on with the files
         (`resuming`), that of files is left for it."""
         items = list(self._sent.flush())
         if not resuming:

@@ -104,7 +104,7 @@ class FollowedDatabase(FollowedFile):
         self.go_to(Position(self.inode, 0, 0, ""))
 
     def read(self) -> Batch | None:
-        """The next rows; None where there are none now."""
+        """The next rows; None if there are none now."""
         if not self._waiting:
             self._fetch()
         if not self._waiting:
@@ -192,7 +192,7 @@ class FollowedDatabase(FollowedFile):
         return rows, others
 
     def _look(self, database: Connection, key: int) -> tuple[str, int]:
-        """The mark of the row with a key, empty where there is none, and the highest key that a row
+        """The mark of the row with a key, empty if there is none, and the highest key that a row
         ever had."""
         table = _table(ordinary_tables(database))
         row = database.execute(f'SELECT timestamp FROM main."{table}" WHERE id = ?', (key,))
@@ -209,7 +209,7 @@ class FollowedDatabase(FollowedFile):
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        """The database, for one look. Raises `BusyError`, and `OSError` where it cannot be read."""
+        """The database, for one look. Raises `BusyError`, and `OSError` if it cannot be read."""
         try:
             with open_while_written(self.path) as database:
                 yield database

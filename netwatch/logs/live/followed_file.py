@@ -45,8 +45,8 @@ _WITHIN = re.compile(rf"(?P<stem>.+?)[-_.]{_NUMBERS}(?P<extension>\.[A-Za-z]+)")
 
 class Position(NamedTuple):
     """A file was read to `offset`, behind its record with the number `line`. `mark` is the hash of
-    the `MARK_SIZE` bytes before that (all bytes where there are fewer). With `skipping` it is amid
-    a line that is too long, the rest of which is no record. At offset 0, where there are no such
+    the `MARK_SIZE` bytes before that (all bytes if there are fewer). With `skipping` it is amid
+    a line that is too long, the rest of which is no record. At offset 0, if there are no such
     bytes, `mark` is the time in ns at which the file was looked at, if that is known."""
 
     inode: int
@@ -158,7 +158,7 @@ def in_utf8(data: bytes, encoding: str) -> bytes:
 
 
 def divide_frames(data: bytes) -> Divided:
-    """The payloads of the complete data frames. Raises `FrameError` where these are no frames."""
+    """The payloads of the complete data frames. Raises `FrameError` if these are no frames."""
     records = []
     size = 0
     for frame in frames(data):
@@ -177,7 +177,7 @@ class FollowedFile:
 
     def __init__(self, path: str, position: Position | None = None) -> None:
         self.path = path
-        # A named pipe in place of a file must not keep anything waiting.
+        # A named pipe instead of a file must not keep anything waiting.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -266,7 +266,7 @@ class FollowedFile:
         self._go_to(0, 0, skipping=False)
 
     def read(self) -> Batch | None:
-        """The next complete records; None where there are none now."""
+        """The next complete records; None if there are none now."""
         if self.container is None and not self._find_container():
             status = os.fstat(self._descriptor)
             self._seen = status.st_size, status.st_mtime_ns

@@ -5,7 +5,7 @@ A rotation by rename leaves the program writing to the renamed file until it is 
 one, so that file is followed for a while too. A rotation by copy truncates the file that is written
 to: what was appended before is in the copy, which is recognised by its content. One of a file of
 which nothing had been read yet is recognised by its time: it was written after the file was looked
-at, and nothing else that is beside the file can have been.
+at, and nothing else that is next to the file can have been.
 """
 
 import os
@@ -40,7 +40,7 @@ class FollowedLog:
     `notes` are sentences about what happened, which the caller may remove. `rotations`,
     `truncations` and `gaps` are counted: what was not read when a file was gone is a gap.
     `generation` changes whenever other files are followed than before. `problem` says why the file
-    cannot be opened, empty where it can.
+    cannot be opened, empty if it can.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class FollowedLog:
             return False
 
     def read(self) -> Batch | None:
-        """The next records, those of older files first; None where there are none now."""
+        """The next records, those of older files first; None if there are none now."""
         if self._last:
             return self._last.pop(0)
         try:

@@ -108,7 +108,7 @@ class Follower:
         return ready
 
     def take_positions(self) -> dict[str, str | None]:
-        """How far the logs were read, as far as that has changed since the last call; None where a
+        """How far the logs were read, as far as that has changed since the last call; None if a
         log is followed no more."""
         changed, self._told = self._told, {}
         for path in self._changed:

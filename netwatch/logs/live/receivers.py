@@ -41,7 +41,7 @@ BEGIN_SECONDS = 60.0
 
 IDLE_SECONDS = 4 * 3600.0
 """Seconds that a connection may then be idle. A sender notices an end only with a record that it
-loses, so this is long; connections that are idle give way earlier where there are too many."""
+loses, so this is long; connections that are idle give way earlier if there are too many."""
 
 EVICTION_IDLE = 60.0
 """Seconds that a connection has to be idle to give way to another one."""
@@ -134,7 +134,7 @@ def _unix(address: ReceiverAddress) -> socket.socket:
 
 
 def _remove_stale(address: ReceiverAddress) -> None:
-    """Remove the socket that an earlier run has left. Raises `NetwatchError` where somebody listens
+    """Remove the socket that an earlier run has left. Raises `NetwatchError` if somebody listens
     there, or where it is something else."""
     try:
         status = os.lstat(address.path)
@@ -179,7 +179,7 @@ class _Connection:
 
 
 class Receivers:
-    """Listens at `addresses`. Raises `NetwatchError` where that is not possible.
+    """Listens at `addresses`. Raises `NetwatchError` if that is not possible.
 
     `events` counts what went wrong, by name. `dropped` datagrams were dropped by the kernel.
     """

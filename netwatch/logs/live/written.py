@@ -43,7 +43,7 @@ MAX_HELD = 200
 
 _EVENT_LOG = (
     "is a Windows event log, which is only scanned: Windows keeps new events back for a while, and"
-    " begins the file again where it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
+    " starts the file again when it is full. Winlogbeat, NXLog or Windows Event Forwarding write"
     " the same events as JSON, which is followed"
 )
 _UNKNOWN_SO_FAR = "no format is recognised in what it has so far; --as names one"
@@ -174,7 +174,7 @@ class WrittenLog(LiveLog):
         return items
 
     def read(self, wall: int) -> list[LogItem] | None:
-        """What the next records say; None where there are none now."""
+        """What the next records say; None if there are none now."""
         if self.is_left_out:
             self.log.skip()
             return None
