@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.core.text import did_you_mean
+from netwatch.core.user_yaml import did_you_mean
 from netwatch.logs import (
     adguard,
     bind,
