@@ -50,6 +50,11 @@ def parse(payload: bytes) -> Message:
     return _reader().read_alone(payload, len(payload), False)
 
 
+def announced(payload: bytes) -> tuple[list[tuple[str, bytes]], bool]:
+    """As `DnsMessages.announced`."""
+    return _reader().announced(payload)
+
+
 def begins_stream(data: bytes) -> bool:
     """Whether these bytes look like the beginning of a TCP stream of DNS messages: the length of a
     message that has one question of class IN, with a name of letters, digits, ``-`` and ``_``. As

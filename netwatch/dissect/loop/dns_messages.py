@@ -35,6 +35,7 @@ from netwatch.core.buffers import Octets, Words, array
 from netwatch.core.errors import ParseError
 from netwatch.core.message import DnsInfo, Message, ShownName
 from netwatch.core.protocol_numbers import rcode_text, type_text
+from netwatch.dissect.loop.dns_records import MAX_RECORDS
 
 MAX_QUESTIONS = 64
 """Maximum number of questions per message (mDNS queries may have several); further ones are the
@@ -55,6 +56,8 @@ that were read alone are forgotten."""
 MOST_TEXTS = cython.declare(cython.Py_ssize_t, 4096)
 
 NUMBER = cython.declare(cython.longlong, 0xFFFFFFFF)
+LONGEST_TTL = cython.declare(cython.longlong, 0x7FFFFFFF)
+_SIZES = {1: 4, 28: 16}  # A and AAAA
 OPT = cython.declare(cython.longlong, 41)
 
 
@@ -201,20 +204,13 @@ class DnsMessages(Window):
         kind: cython.longlong = 0
         if end < 12:
             raise ParseError("dns-cut")
-        if self.batch.texts > MOST_TEXTS:
-            self.batch.clear()
-        # Names need two bytes each at least, and are few; addresses need four.
-        names: cython.Py_ssize_t = min(MOST_NAMES, end // 2 + 4)
-        self.batch.reserve_texts(names + end // 4, end + 330 * names)
-        self.data = data
-        self.records.set_message(data)
+        self.set_message(data)
         anomalies = self.records.anomalies
         if truncated:
             anomalies.append("dns-cut")
         flags = self.u16(2)
         if flags & 0x7800:
             return Message((), size, anomalies=(*anomalies, f"dns-opcode-{flags >> 11 & 15}"))
-        self.asked = 0
         for number in range(self.u16(4)):
             if number == MAX_QUESTIONS:
                 anomalies.append("dns-many-questions")
@@ -232,6 +228,46 @@ class DnsMessages(Window):
             info = DnsInfo(type_text(kind)) if kind else None
             return Message(self.shown("dns-query"), size, info, anomalies=tuple(anomalies))
         return self.read_response(size, flags, kind, pos)
+
+    def set_message(self, data: bytes) -> None:
+        """Read this message, which comes alone."""
+        end: cython.Py_ssize_t = len(data)
+        if self.batch.texts > MOST_TEXTS:
+            self.batch.clear()
+        # Names need two bytes each at least, and are few; addresses need four.
+        names: cython.Py_ssize_t = min(MOST_NAMES, end // 2 + 4)
+        self.batch.reserve_texts(names + end // 4, end + 330 * names)
+        self.data = data
+        self.asked = 0
+        self.records.set_message(data)
+
+    def announced(self, data: bytes) -> tuple[list[tuple[str, bytes]], bool]:
+        """The owner and the address of each address record in all sections of a message, without
+        goodbyes (a TTL of 0, RFC 6762 section 10.1), and whether its records could be read."""
+        found: list[tuple[str, bytes]] = []
+        pos: cython.Py_ssize_t = 12
+        at: cython.Py_ssize_t
+        end: cython.Py_ssize_t = len(data)
+        self.set_message(data)
+        for _ in range(min(self.u16(4), MAX_QUESTIONS)):
+            pos = self.question(0, pos, end)
+            if pos < 0:
+                return found, False
+        if self.u16(4) > MAX_QUESTIONS:
+            return found, True
+        for _ in range(min(self.u16(6) + self.u16(8) + self.u16(10), MAX_RECORDS)):
+            stop: cython.Py_ssize_t = self.records.next_record(0, pos, end, -1)
+            if stop < 0:
+                return found, False
+            at = self.records.at
+            if (
+                stop - at == _SIZES.get(self.u16(at - 10))
+                and self.u16(at - 8) & 0x7FFF == 1
+                and 0 < self.u32(at - 6) <= LONGEST_TTL
+            ):
+                found.append((self.batch.text(self.records.holder), data[at:stop]))
+            pos = stop
+        return found, True
 
     def read_response(self, size: int, flags: int, kind: int, pos: int) -> Message:
         """The same of a response whose questions end at `pos`, 0 if that is not known."""

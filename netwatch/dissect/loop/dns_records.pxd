@@ -18,6 +18,8 @@ cdef class DnsRecords(Window):
     cdef readonly Py_ssize_t addresses
     cdef long long pointer
     cdef long long pointed
+    cdef long long holder
+    cdef Py_ssize_t at
     cdef readonly long long first_owner
     cdef readonly long long first_kind
     cdef bint alone
@@ -30,6 +32,7 @@ cdef class DnsRecords(Window):
     cdef long long name(self, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef long long raw_name(self, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef bint read(self, Py_ssize_t start, Py_ssize_t pos, Py_ssize_t end, long long question) noexcept nogil
+    cdef Py_ssize_t next_record(self, Py_ssize_t start, Py_ssize_t pos, Py_ssize_t end, long long question) noexcept nogil
     cdef bint failed(self, int which) noexcept nogil
     cdef long long owner(self, Py_ssize_t start, Py_ssize_t pos, Py_ssize_t end, long long question) noexcept nogil
     cdef bint record(self, Py_ssize_t start, long long kind, long long owner, Py_ssize_t pos, Py_ssize_t stop, Py_ssize_t end) noexcept nogil

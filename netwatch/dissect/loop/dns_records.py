@@ -83,6 +83,8 @@ class DnsRecords(Window):
         self.address_owners = zeroed("q", ADDRESSES)
         self.address_texts = zeroed("q", ADDRESSES)
         self.address_ttls = zeroed("q", ADDRESSES)
+        self.holder = 0
+        self.at = 0
         self.alone = False
         self.odd = False
         self.whole = b""
@@ -170,7 +172,6 @@ class DnsRecords(Window):
         `question`, -1 where it has none; false where it is left in the packet loop."""
         left: cython.longlong = self.u16(start + 6)
         kind: cython.longlong
-        owner: cython.longlong
         stop: cython.Py_ssize_t
         if left > MAX_ANSWERS and not self.alone:
             return False
@@ -180,28 +181,46 @@ class DnsRecords(Window):
             left = RECORDS
         while left > 0:
             left -= 1
-            owner = self.owner(start, pos, end, question)
-            if owner < 0:
+            stop = self.next_record(start, pos, end, question)
+            if stop < 0:
                 return False
-            pos = self.names.name_end
-            stop = end + 1
-            if pos + 10 <= end:
-                stop = pos + 10 + self.u16(pos + 8)
-            if stop > end:
-                return self.failed(1)
-            kind = self.u16(pos)
+            pos = self.at
+            kind = self.u16(pos - 10)
             if self.first_owner < 0:
-                self.first_owner = owner
+                self.first_owner = self.holder
                 self.first_kind = kind
             # Class IN; mDNS uses the top bit as a flag (RFC 6762 section 10.2).
             if (
-                self.u16(pos + 2) & 0x7FFF == 1
-                and not self.record(start, kind, owner, pos + 10, stop, end)
+                self.u16(pos - 8) & 0x7FFF == 1
+                and not self.record(start, kind, self.holder, pos, stop, end)
                 and not self.alone
             ):
                 return False
             pos = stop
         return True
+
+    def next_record(
+        self,
+        start: cython.Py_ssize_t,
+        pos: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        question: cython.longlong,
+    ) -> cython.Py_ssize_t:
+        """Read the owner of the record at `pos`, which is the `holder` then; its data is `at` this
+        place. Where it ends, -1 where it cannot be read."""
+        owner: cython.longlong = self.owner(start, pos, end, question)
+        stop: cython.Py_ssize_t = end + 1
+        if owner < 0:
+            return -1
+        pos = self.names.name_end
+        if pos + 10 <= end:
+            stop = pos + 10 + self.u16(pos + 8)
+        if stop > end:
+            self.failed(1)
+            return -1
+        self.holder = owner
+        self.at = pos + 10
+        return stop
 
     def failed(self, which: cython.int) -> cython.bint:
         """False; of a message that comes alone the anomaly is noted."""

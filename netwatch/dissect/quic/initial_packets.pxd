@@ -23,7 +23,6 @@ cdef class InitialPackets:
     cdef readonly unsigned char[::1] plain
     cdef unsigned int[::1] nonce
     cdef long long[::1] numbers
-    cdef unsigned char[::1] carries_tls
     cdef unsigned char[::1] crypto_types
     cdef unsigned char[::1] connection
     cdef public Py_ssize_t version

@@ -202,7 +202,6 @@ class InitialPackets:
         self.plain: Buffer = zeroed("B", LONGEST)
         self.nonce: Words = array("I", bytes(4 * 3))
         self.numbers: Words = array("q", list(VERSIONS))
-        self.carries_tls: Buffer = array("B", [version.uses_tls for version in VERSIONS.values()])
         self.crypto_types: Buffer = array("B", [version.crypto_frame_type for version in ALL])
         # The number in `ALL`, size of the id, and the id; no version has the number 255.
         self.connection: Buffer = array("B", b"\xff" + bytes(1 + MAX_ID))
@@ -281,11 +280,10 @@ class InitialPackets:
         end: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
         """Open the Initial packet at `at` of a datagram that ends at `end`, the first one of its
-        client (RFC 9000 section 17.2.2), if it is of a version that has keys of its own and carries
-        TLS: how many bytes of frames there are, negative where it is not opened."""
-        if self.packet(data, at, end) != INITIAL:
-            return FORGED
-        if self.version >= len(self.carries_tls) or self.carries_tls[self.version] == 0:
+        client (RFC 9000 section 17.2.2), if it is of version 1 or 2: how many bytes of frames there
+        are, negative where it is not opened. Clients that begin with another version send their
+        hello again in a version that the server has named (section 6.2)."""
+        if self.packet(data, at, end) != INITIAL or self.version > VERSION_2:
             return FORGED
         self.derive(data, self.id, self.version)
         return self.unprotect(data, at, -1)

@@ -19,6 +19,7 @@ from support.frames import CLIENT, SERVER, tcp, udp
 from support.interpreted import all_interpreted
 from support.made_hellos import SECOND, V1, V2, conversations, cut, datagrams, quic, record
 from support.observing import observations
+from support.protocol_samples import crypto, sealed
 
 from netwatch.core.flow import Flow
 from netwatch.core.observation_batch import ObservationBatch
@@ -141,6 +142,22 @@ def test_a_hello_of_quic_needs_no_parser(version: int) -> None:
     assert tls[3].startswith("q13d")
     assert told.parsed == 0
     same(timed([udp(each, dport=443) for each in sent]), plain=True)
+
+
+def test_a_hello_that_comes_again_after_a_version_negotiation_is_told_again() -> None:
+    drafts = {"draft-29": 0xFF00001D, "draft-27": 0xFF00001B}
+    first, second = (
+        udp(sealed(crypto(0, hello), b"\7" * 8, version=draft), dport=443)
+        for draft in drafts.values()
+        for hello in [handshakes.client_hello(NAME, random.Random(draft), quic=V1)]
+    )
+    negotiation = b"\x80\0\0\0\0\0\x08" + b"\7" * 8 + drafts["draft-27"].to_bytes(4)
+    answer = udp(negotiation, src=SERVER, sport=443, dst=CLIENT, dport=50000)
+    frames = timed([first, answer, second])
+    told = Told(False)
+    told.read(frames)
+    assert [each[-1] for each in told.found] == list(drafts)
+    same(frames)
 
 
 def test_a_hello_without_a_name_needs_no_parser() -> None:

@@ -10,7 +10,6 @@ from support.examples import examples
 from support.frames import udp
 from support.interpreted import interpreted
 from support.protocol_samples import (
-    SALTS,
     crypto,
     extension,
     hello,
@@ -23,6 +22,7 @@ from support.protocol_samples import (
 from netwatch.dissect.loop import loop as compiled
 
 RAW = 101
+V1, V2 = 1, 0x6B3343CF
 NOTHING, INITIAL, OTHER, BROKEN = range(4)
 HELLO = hello(
     server_name(b"www.example.org")
@@ -76,7 +76,7 @@ def test_frames_of_the_rfcs(rfc: str) -> None:
     st.binary(max_size=20),
     st.binary(max_size=20),
     st.binary(max_size=70),
-    st.sampled_from(sorted(SALTS)),
+    st.sampled_from([V1, V2]),
     st.integers(0, 2**32 - 1),
     st.integers(1, 4),
     st.integers(0, 1500),
