@@ -201,12 +201,14 @@ def measured(module: str) -> tuple[int, int]:
         if not passes(module, path_of(module).read_text(encoding="utf-8"), Path(names.name)):
             sys.exit(f"The tests of {module} fail without a mutant.")
         import_what_is_needed(names.read().split())
-    sample = mutants(module)
-    survivors = [mutant for mutant in sample if passes(module, mutant.source)]
-    for mutant in survivors:
-        print(f"\n{module}: {mutant.operator} survives\n{mutant.difference}", flush=True)
-    print(f"\n{module}: {len(sample) - len(survivors)} of {len(sample)} killed", flush=True)
-    return len(sample), len(sample) - len(survivors)
+    sample, killed = mutants(module), 0
+    for mutant in sample:
+        if passes(module, mutant.source):
+            print(f"\n{module}: {mutant.operator} survives\n{mutant.difference}", flush=True)
+        else:
+            killed += 1
+    print(f"\n{module}: {killed} of {len(sample)} killed", flush=True)
+    return len(sample), killed
 
 
 def table(rows: dict[str, tuple[int, int]]) -> str:
