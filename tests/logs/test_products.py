@@ -3,11 +3,11 @@
 from datetime import timedelta, timezone
 
 import pytest
+from support.log_records import SAMPLES, read, sample_lines, sample_of, short
 
 from netwatch.core.errors import RecordError
 from netwatch.logs.records import PLAIN, Carried, LogEntry, LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS, PRODUCTS
-from tests.support.log_records import SAMPLES, read, sample_lines, sample_of, short
 
 AT = 1772442901 * 10**9
 WWW, OTHER, SERVER = "www.tiktok.com", "www.tiktok.com.example.net", "198.51.100.7:443"

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.log_records import SAMPLES, read, read_any, sample_lines, sample_of, short
+from support.log_records import SAMPLES, damaged, read, read_any, sample_lines, sample_of, short
 
 from netwatch.core.errors import RecordError
 from netwatch.logs import web_servers
@@ -125,12 +125,9 @@ def test_what_is_no_request_says_nothing():
     assert read(LOG_FORMATS["nginx"], lines) == []
 
 
-@given(st.lists(st.binary(max_size=200), max_size=4), st.data())
-def test_any_bytes(lines, data):
-    line = bytearray(data.draw(st.sampled_from(ALL)))
-    at = data.draw(st.integers(0, len(line) - 1))
-    line[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
-    read_any(LOG_FORMATS["nginx"], [*lines, bytes(line)])
+@given(damaged(ALL))
+def test_any_bytes(lines):
+    read_any(LOG_FORMATS["nginx"], lines)
 
 
 @given(st.sampled_from(sample_lines(FOLDER / "forward.json")), st.data())

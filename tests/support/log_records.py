@@ -1,11 +1,12 @@
 """Records of logs as values, for tests of their formats."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import orjson
+from hypothesis import strategies as st
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import RecordError
@@ -47,6 +48,13 @@ def _format(of: ModuleType | LogFormat) -> LogFormat:
     if isinstance(of, LogFormat):
         return of
     return next(row for row in LOG_FORMATS.values() if row.reader.__module__ == of.__name__)
+@st.composite
+def damaged(draw: st.DrawFn, lines: Sequence[bytes]) -> list[bytes]:
+    """Lines of anything, and a real one in which some bytes are others, or missing."""
+    line = bytearray(draw(st.sampled_from(lines)))
+    at = draw(st.integers(0, len(line) - 1))
+    line[at : at + draw(st.integers(0, 9))] = draw(st.binary(max_size=9))
+    return [*draw(st.lists(st.binary(max_size=200), max_size=4)), bytes(line)]
 
 
 def read(
