@@ -13,9 +13,8 @@ Logstash) write the line as ``message`` beside what they know of its file and ho
 import re
 from datetime import datetime
 
-import orjson
-
 from netwatch.core.errors import RecordError
+from netwatch.logs.fields import maybe_object
 from netwatch.logs.records import PLAIN, Carried
 from netwatch.logs.times import LAST, MONTHS, SECOND, LocalTimes, rfc3339
 
@@ -141,7 +140,7 @@ class Carriers:
         return _behind_time(line, found.end(), time, digits)
 
     def _docker(self, line: bytes) -> tuple[bytes | None, Carried] | None:
-        record = _object(line)
+        record = maybe_object(line) or {}
         text, stream = record.get("log"), record.get("stream")
         if not isinstance(text, str) or not isinstance(stream, str):
             return None
@@ -152,7 +151,7 @@ class Carriers:
         return whole, Carried(*time)
 
     def _journal(self, line: bytes) -> tuple[bytes, Carried] | None:
-        record = _object(line)
+        record = maybe_object(line) or {}
         message = record.get("MESSAGE")
         if isinstance(message, list):  # what is not UTF-8 comes as numbers
             try:
@@ -177,7 +176,7 @@ class Carriers:
         )
 
     def _shipped(self, line: bytes) -> tuple[bytes, Carried] | None:
-        record = _object(line)
+        record = maybe_object(line) or {}
         text = record.get("message")
         if not isinstance(text, str) or not record.keys() <= _OF_SHIPPERS:
             return None
@@ -253,15 +252,6 @@ def _behind_time(line: bytes, at: int, time: int | None, digits: int) -> tuple[b
     if tag is not None:
         program, at = tag[1], tag.end()
     return line[at:], Carried(time, digits, _text(host), _text(program))
-
-
-def _object(line: bytes) -> dict[str, object]:
-    """The JSON object that a line is, empty where it is none."""
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _text(word: bytes) -> str:

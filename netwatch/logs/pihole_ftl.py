@@ -28,11 +28,14 @@ from netwatch.logs.records import (
     RecordReader,
     Sample,
 )
-from netwatch.logs.times import SECOND
+from netwatch.logs.times import number_time
 
 MAX_IDS = 1 << 20
 """Maximum number of ids of each kind that are known; the oldest are forgotten, and rows with them
 cannot be read."""
+
+LATEST = 1 << 34
+"""The first second since the epoch that is no time of a lookup."""
 
 QUERIES = ("query_storage", "queries")
 """The tables with the lookups, of which a database has one."""
@@ -134,7 +137,7 @@ class FtlReader(RecordReader):
         if not info.type:
             others["lacks"] = (*others.get("lacks", ()), "query-type")
         name = domain.encode("utf-8", "surrogatepass")
-        return shown(name, info, _time(row.get("timestamp")), client, **others)
+        return shown(name, info, number_time(row.get("timestamp"), LATEST), client, **others)
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
         number, text = row.get("id"), row.get(_COLUMNS[table])
@@ -180,13 +183,3 @@ def _client(text: str) -> tuple[Endpoint, Others]:
     if ip is None or not any(ip):
         return NOWHERE, {"lacks": ("client",)}
     return Endpoint(ip), {}
-
-
-def _time(value: object) -> tuple[int, int]:
-    """A time in seconds since the epoch, whole ones before version 5 of FTL."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 34:
-        raise RecordError("time-invalid")
-    if isinstance(value, int):
-        return value * SECOND, 0
-    # A double has no more than microseconds of today's times.
-    return round(value * 1_000_000) * 1000, 6

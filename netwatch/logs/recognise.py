@@ -22,6 +22,7 @@ from netwatch.core.errors import CaptureError, RecordError
 from netwatch.logs import log_stream
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import FrameError, file_frames, is_frame_streams
+from netwatch.logs.fields import maybe_object
 from netwatch.logs.log_stream import MAX_LINE, is_without_mark, on_disk, open_text, text_of
 from netwatch.logs.records import PLAIN, Carried, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
@@ -218,7 +219,7 @@ def _sample(head: bytes, found: list[tuple[bytes, Carried]]) -> Sample:
         head,
         tuple(line for line, _ in found),
         tuple(carried for _, carried in found),
-        tuple(_object(line) for line, _ in found),
+        tuple(maybe_object(line) if line.startswith(b"{") else None for line, _ in found),
     )
 
 
@@ -330,16 +331,6 @@ def _decoded(head: bytes) -> bytes:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return head.decode("utf-16", "replace").encode("utf-8", "replace")
     return head.removeprefix(b"\xef\xbb\xbf")
-
-
-def _object(line: bytes) -> dict[str, object] | None:
-    if not line.startswith(b"{"):
-        return None
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 class _Head:

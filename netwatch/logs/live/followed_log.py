@@ -14,12 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netwatch.logs.live.followed_database import FollowedDatabase
-from netwatch.logs.live.followed_file import (
-    FollowedFile,
-    Position,
-    is_compressed,
-    is_rotated_from,
-)
+from netwatch.logs.live.followed_file import FollowedFile, Position, is_compressed, is_rotated_from
 from netwatch.logs.live.source import Batch
 
 ASIDE_SECONDS = 60.0

@@ -89,7 +89,7 @@ class LiveLog:
         reader.begin_file(self.source, wall)
         reader.written_by = wall
         items: list[LogItem] = []
-        for number, record in enumerate(batch.records, batch.first):
+        for number, record in batch.numbered():
             if record:
                 items += reader.read(number, record)
         return items
@@ -299,7 +299,7 @@ class SentLogs:
             assert receiver is not None
             carriers, times = self._carriers_of(receiver.text, batch.sender)
             times.file_written(wall)
-            for number, record in enumerate(batch.records, batch.first):
+            for number, record in batch.numbered():
                 taken: tuple[bytes, Carried] | None = record, PLAIN
                 try:
                     if receiver.scheme.format is None:
