@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
 
-from netwatch.logs import pihole_ftl
+from netwatch.logs import query_logs
 from netwatch.logs.live.followed_file import FollowedFile, Position, mark_of
 from netwatch.logs.live.source import Batch
 from netwatch.logs.sqlite_rows import (
@@ -158,7 +158,7 @@ class FollowedDatabase(FollowedFile):
             values = dict(zip(columns, row, strict=True))
             mark = _mark(values["id"], values.get("timestamp"))
             rows.append((values["id"], mark, record_of(table, columns, row)))
-            for column, other in pihole_ftl.REFERRED.items():
+            for column, other in query_logs.REFERRED.items():
                 if isinstance(number := values.get(column), int):
                     numbers.setdefault(other, set()).add(number)
         others: list[bytes] = []
@@ -208,7 +208,7 @@ class FollowedDatabase(FollowedFile):
 
 def _table(tables: Sequence[str]) -> str:
     """The table with the rows. Raises `DatabaseError`."""
-    for name in pihole_ftl.QUERIES:
+    for name in query_logs.QUERIES:
         if name in tables:
             return name
     raise DatabaseError("it has no table of queries")
