@@ -21,9 +21,9 @@ from netwatch.logs import (
     proxies,
     query_logs,
     suricata_eve,
-    sysmon,
     unbound,
     windows_dns,
+    windows_events,
     zeek,
 )
 from netwatch.logs.records import Lack, ReaderContext, RecordReader, Sample
@@ -190,8 +190,8 @@ LOG_FORMATS: dict[str, LogFormat] = {
     ),
     "sysmon": LogFormat(
         "Sysmon, DNS queries (event 22)",
-        sysmon.recognise,
-        sysmon.SysmonReader,
+        windows_events.recognise_sysmon,
+        windows_events.SysmonReader,
         ("client-port", "server", "query-type"),
         always=(
             b"<Event",
@@ -204,8 +204,8 @@ LOG_FORMATS: dict[str, LogFormat] = {
     ),
     "sysmon-evtx": LogFormat(
         "Sysmon, DNS queries (event 22), as a Windows event log",
-        sysmon.recognise,
-        sysmon.SysmonReader,
+        windows_events.recognise_sysmon,
+        windows_events.SysmonReader,
         ("client-port", "server", "query-type"),
         container="evtx",
     ),
