@@ -17,7 +17,6 @@ POSIX_ONLY = (
     "netwatch.fleet",
     "netwatch.live",
     "netwatch.logs.live",
-    "netwatch.logs.live",
     "netwatch.updates.repository",
 )
 """Packages and modules that need what Windows does not have: fork(2), signals, Unix sockets."""

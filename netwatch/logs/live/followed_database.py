@@ -97,7 +97,6 @@ class FollowedDatabase(FollowedFile):
 
     def restart(self) -> None:
         """Read it from its first row."""
-        self.truncations += 1
         self.go_to(Position(self.inode, 0, 0, ""))
 
     def read(self) -> Batch | None:
