@@ -333,13 +333,12 @@ class LogReader:
     def assumed(self) -> tuple[Lack, ...]:
         """What the log lacks so that its times rest on an assumption: those of its records, and
         those of what carried them only where a record has none of its own."""
-        used = [self.times, self._carried_times] if self._takes_carried_time else [self.times]
-        found: list[Lack] = []
-        if self.written_by is None and any(each.assumed_year for each in used):
-            found.append("year")
-        if any(each.assumed_zone for each in used):
-            found.append("time-zone")
-        return tuple(found)
+        times, carried, both = self.times, self._carried_times, self._takes_carried_time
+        zone = times.assumed_zone or (both and carried.assumed_zone)
+        year = times.assumed_year or (both and carried.assumed_year)
+        if year and self.written_by is None:
+            return ("year", "time-zone") if zone else ("year",)
+        return ("time-zone",) if zone else ()
 
     def begin_file(self, source: str, written: int) -> None:
         """The records that follow are of a file that was last written then (ns)."""
@@ -364,17 +363,18 @@ class LogReader:
         self, number: int, record: bytes, inner: bytes, carried: Carried
     ) -> Iterator[LogItem]:
         """What a record says, from which `inner` and `carried` were taken."""
-        self._current.line, self._current.record = number, record
+        current = self._current
+        current.line, current.record = number, record
         self.taken += 1
         try:
-            for entry in self._current.with_pieces(self._reader.read(inner, carried)):
+            for entry in current.with_pieces(self._reader.read(inner, carried)):
                 self._check_time(entry)
                 # A reader that takes the time of the carrier takes this very number; one that
                 # reads a time of the record may have an equal one.
                 if isinstance(entry, LogName) and entry.time is carried.time:
                     self._takes_carried_time = True
                 self.said += 1
-                yield self.item(entry)
+                yield LogItem(current.source, self.name, number, record, entry, self.assumed)
         except RecordError as error:
             self.unread[str(error)] += 1
 
