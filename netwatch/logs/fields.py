@@ -135,6 +135,14 @@ def json_object(record: bytes, other: str = "json-invalid") -> dict[str, Any]:
     return value
 
 
+def maybe_object(record: bytes) -> dict[str, Any] | None:
+    """The same, None where it is none."""
+    try:
+        return json_object(record)
+    except RecordError:
+        return None
+
+
 def is_cut_object(record: bytes) -> bool:
     """Whether a record looks like the rest of a JSON object of which the beginning was cut off."""
     return record.endswith(b"}") and b'":' in record and not record.startswith(b"{")

@@ -1,17 +1,28 @@
 """One log from its records to what they say, whatever source they come from: files that are read to
 their end, files that are followed, and senders.
 
-A reader takes off what carried a record, lets the reader of the format read it, and counts what was
-read and what could not be. The source says where the records are.
+A reader takes off what carried a record (syslog, the journal of systemd, Docker, Kubernetes, log
+shippers), lets the reader of the format read it, and counts what was read and what could not be.
+The source says where the records are.
+
+What carried a line is recognised on its own, so that several senders can share a file. One carrier
+may be inside another: a line that Docker wrote and syslog forwarded. What carries nothing stays as
+it is. Syslog is RFC 5424, and RFC 3164 as programs write it: with or without priority, year, and
+host, or with a time of RFC 3339 (rsyslog). The journal is that of ``journalctl -o json``, Docker's
+is its driver ``json-file``, that of Kubernetes the format of CRI. Log shippers (Filebeat, Fluent
+Bit, Logstash) write the line as ``message`` beside what they know of its file and host.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from netwatch.core.errors import RecordError
-from netwatch.logs.carriers import Carriers
+from netwatch.logs.fields import maybe_object
 from netwatch.logs.records import (
+    PLAIN,
     Carried,
     CurrentRecord,
     Lack,
@@ -22,7 +33,39 @@ from netwatch.logs.records import (
     time_of,
 )
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import LAST, SECOND, LocalTimes, LogOptions
+from netwatch.logs.times import LAST, MONTHS, SECOND, LocalTimes, LogOptions, rfc3339
+
+MAX_CARRIERS = 2
+"""Carriers that are taken off one line."""
+
+MAX_LINE = 1 << 20
+"""Bytes of a line, and of one that Docker or Kubernetes has written in pieces."""
+
+MAX_PIECES = 64
+"""Streams whose lines are in pieces at the same time."""
+
+_PRIORITY = re.compile(rb"<\d{1,3}>")
+_RFC5424 = re.compile(
+    rb"\d{1,2} (\S{1,64}) (\S{1,255}) (\S{1,48}) \S{1,128} \S{1,32} "
+    rb'(?:-|(?:\[(?:[^"\]\\]|"(?:[^"\\]|\\.)*+")*+\])++)(?: (?:\xef\xbb\xbf)?(.*))?',
+    re.DOTALL,
+)
+_RFC3164 = re.compile(
+    rb"(?:\d{1,10}: )?\*?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?"
+    rb"(" + "|".join(MONTHS).encode() + rb")  ?(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)"
+    rb"(?:\.(\d{1,9}))?(?: (\d{4}))?:? "
+)
+_RFC3339 = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)) ")
+_HOST = re.compile(rb"([A-Za-z0-9_.:-]{0,254}[A-Za-z0-9_.-]) ")
+_TAG = re.compile(rb"(\(?[A-Za-z0-9_./@-]{1,64}\)?)(?:\[[^\]\s]{0,32}\])?:(?: +|$)")
+_TIMES = ("@timestamp", "timestamp", "time", "date")
+_SHIPPED_KEYS = """message @timestamp @version @metadata timestamp time date host hostname log agent
+ecs input stream kubernetes tags event fileset service container docker cloud offset source
+source_type file beat prospector type path data_stream orchestrator fields labels"""
+_OF_SHIPPERS = frozenset(_SHIPPED_KEYS.split())
+"""Keys that shippers write beside the line; a record with others is one of its own."""
+_FRACTION_UTC = re.compile(rb"(?:\.(\d{1,9}))?Z")
+_CRI = re.compile(rb"(stdout|stderr) ([PF])(?::\S{1,64})? ?")
 
 FUTURE = 86_400 * SECOND
 """How far the time of a record that is written now may be ahead of the clock, ns; such records are
@@ -31,6 +74,213 @@ not read."""
 UNREAD_SHARE = 20
 """Where more than one of so many records that were looked at cannot be read, the format of the log
 may not be what it seems to be."""
+
+
+class Carriers:
+    """Takes carriers off the lines of one log. Times of syslog are read by `times`. `has_pieces`
+    becomes true where a line came in pieces."""
+
+    def __init__(self, times: LocalTimes) -> None:
+        self._times = times
+        self._pieces: dict[str, bytes] = {}
+        self._second = (b"", 0)
+        self.has_pieces = False
+
+    def take_off(self, line: bytes) -> tuple[bytes, Carried] | None:
+        """The line without its carriers, and what they said: the inner one, where both say it. None
+        for a piece whose end comes later. Raises `RecordError` where the pieces are too long."""
+        found = PLAIN
+        for _ in range(MAX_CARRIERS):
+            inner = self._one(line)
+            if inner is None:
+                break
+            left, carried = inner
+            time, digits = (
+                (found.time, found.time_digits)
+                if carried.time is None
+                else (carried.time, carried.time_digits)
+            )
+            found = Carried(
+                time, digits, carried.host or found.host, carried.program or found.program
+            )
+            if left is None:
+                return None
+            line = left
+        return line, found
+
+    def _one(self, line: bytes) -> tuple[bytes | None, Carried] | None:
+        """The line without its outermost carrier, None where it has none."""
+        first = line[:1]
+        if first == b"{":
+            if b'"log"' in line and b'"stream"' in line:
+                return self._docker(line)
+            if b'"MESSAGE"' in line:
+                return self._journal(line)
+            return self._shipped(line) if b'"message"' in line else None
+        if first == b"<":
+            priority = _PRIORITY.match(line)
+            return self._syslog(line, priority.end()) if priority else None
+        if first.isdigit():
+            return self._with_rfc3339(line)
+        return self._rfc3164(line, 0) if first.isalpha() else None
+
+    def _syslog(self, line: bytes, at: int) -> tuple[bytes, Carried]:
+        """A line behind its priority."""
+        found = _RFC5424.fullmatch(line, at)
+        if found is not None:
+            time, host, program, message = found.groups()
+            return message or b"", Carried(
+                *self._time(time), _text(host), "" if program == b"-" else _text(program)
+            )
+        inner = self._rfc3164(line, at) or self._with_rfc3339(line[at:])
+        if inner is not None and inner[0] is not None:
+            return inner[0], inner[1]
+        tag = _TAG.match(line, at)
+        if tag is not None:
+            return line[tag.end() :], Carried(program=_text(tag[1]))
+        return line[at:], PLAIN
+
+    def _rfc3164(self, line: bytes, at: int) -> tuple[bytes, Carried] | None:
+        found = _RFC3164.match(line, at)
+        if found is None:
+            return None
+        time, digits = self._rfc3164_time(found.groups())
+        return _behind_time(line, found.end(), time, digits)
+
+    def _with_rfc3339(self, line: bytes) -> tuple[bytes | None, Carried] | None:
+        """A line of CRI, or one of syslog with a host and a tag: other logs begin with such a time
+        as well."""
+        found = _RFC3339.match(line)
+        if found is None:
+            return None
+        time, digits = self._time(found[1])
+        cri = _CRI.match(line, found.end())
+        if cri is not None:
+            stream = cri[1].decode()
+            text = self._joined(stream, line[cri.end() :], cri[2] == b"F")
+            return text, Carried(time, digits)
+        host = _HOST.match(line, found.end())
+        if host is None or _TAG.match(line, host.end()) is None:
+            return None
+        return _behind_time(line, found.end(), time, digits)
+
+    def _docker(self, line: bytes) -> tuple[bytes | None, Carried] | None:
+        record = maybe_object(line) or {}
+        text, stream = record.get("log"), record.get("stream")
+        if not isinstance(text, str) or not isinstance(stream, str):
+            return None
+        moment = record.get("time")
+        time = self._time(moment.encode()) if isinstance(moment, str) else (None, 0)
+        octets = text.encode("utf-8", "surrogateescape")
+        whole = self._joined(stream, octets.rstrip(b"\r\n"), octets.endswith(b"\n"))
+        return whole, Carried(*time)
+
+    def _journal(self, line: bytes) -> tuple[bytes, Carried] | None:
+        record = maybe_object(line) or {}
+        message = record.get("MESSAGE")
+        if isinstance(message, list):  # what is not UTF-8 comes as numbers
+            try:
+                text = bytes(message)
+            except (TypeError, ValueError):
+                return None
+        elif isinstance(message, str):
+            text = message.encode("utf-8", "surrogateescape")
+        else:
+            return None
+        moment = record.get("_SOURCE_REALTIME_TIMESTAMP") or record.get("__REALTIME_TIMESTAMP")
+        if not isinstance(moment, str) or not moment.isascii() or not moment.isdigit():
+            return None
+        host = record.get("_HOSTNAME")
+        program = record.get("SYSLOG_IDENTIFIER") or record.get("_COMM")
+        time = int(moment[:17]) * 1000
+        return text, Carried(
+            time if time < LAST else None,
+            6,
+            host if isinstance(host, str) else "",
+            program if isinstance(program, str) else "",
+        )
+
+    def _shipped(self, line: bytes) -> tuple[bytes, Carried] | None:
+        record = maybe_object(line) or {}
+        text = record.get("message")
+        if not isinstance(text, str) or not record.keys() <= _OF_SHIPPERS:
+            return None
+        moment = next((record[key] for key in _TIMES if key in record), None)
+        time = self._time(moment.encode()) if isinstance(moment, str) else (None, 0)
+        return text.encode("utf-8", "surrogatepass").rstrip(b"\r\n"), Carried(*time)
+
+    def _joined(self, stream: str, text: bytes, is_whole: bool) -> bytes | None:
+        """A line of which earlier pieces may have come; None where it goes on."""
+        if is_whole and not self._pieces:
+            return text
+        text = self._pieces.pop(stream, b"") + text
+        if len(text) > MAX_LINE:
+            raise RecordError("line-too-long")
+        if is_whole:
+            return text
+        self.has_pieces = True
+        if len(self._pieces) >= MAX_PIECES:
+            self._pieces.pop(next(iter(self._pieces)))
+            raise RecordError("pieces-full")
+        self._pieces[stream] = text
+        return None
+
+    def _rfc3164_time(self, parts: tuple[bytes, ...]) -> tuple[int | None, int]:
+        month, day, year, hour, minute, second, fraction, late_year = parts
+        digits = fraction or b""
+        nanoseconds = int(digits.ljust(9, b"0"))
+        key = b" ".join((month, day, hour, minute, second, year or late_year or b""))
+        if self._second[0] == key:
+            return self._second[1] + nanoseconds, len(digits)
+        try:
+            moment = (
+                MONTHS[month.decode()],
+                int(day),
+                int(hour),
+                int(minute),
+                min(int(second), 59),
+            )
+            if year or late_year:
+                time = self._times.local(datetime(int(year or late_year), *moment))
+            else:
+                time = self._times.without_year(*moment)
+        except (ValueError, OverflowError):
+            return None, 0
+        self._second = key, time
+        return time + nanoseconds, len(digits)
+
+    def _time(self, text: bytes) -> tuple[int | None, int]:
+        """A time of RFC 3339, None for one that is not."""
+        if self._second[0] == text[:19]:
+            found = _FRACTION_UTC.fullmatch(text, 19)
+            if found is not None:
+                digits = found[1] or b""
+                return self._second[1] + int(digits.ljust(9, b"0")), len(digits)
+        try:
+            time, count = rfc3339(text.decode("ascii", "replace"), self._times)
+        except RecordError:
+            return None, 0
+        if text.endswith(b"Z"):
+            self._second = text[:19], time - time % SECOND
+        return time, count
+
+
+def _behind_time(line: bytes, at: int, time: int | None, digits: int) -> tuple[bytes, Carried]:
+    """What follows the time of syslog: a host or none, a tag or none, the message."""
+    host, program = b"", b""
+    tag = _TAG.match(line, at)
+    if tag is None:
+        found = _HOST.match(line, at)
+        if found is not None:
+            host, at = found[1], found.end()
+            tag = _TAG.match(line, at)
+    if tag is not None:
+        program, at = tag[1], tag.end()
+    return line[at:], Carried(time, digits, _text(host), _text(program))
+
+
+def _text(word: bytes) -> str:
+    return "" if word == b"-" else word.decode("ascii", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +332,13 @@ class LogReader:
     @property
     def assumed(self) -> tuple[Lack, ...]:
         """What the log lacks so that its times rest on an assumption: those of its records, and
-        those of what carried them only if a record has none of its own."""
-        used = [self.times, self._carried_times] if self._takes_carried_time else [self.times]
-        found: list[Lack] = []
-        if self.written_by is None and any(each.assumed_year for each in used):
-            found.append("year")
-        if any(each.assumed_zone for each in used):
-            found.append("time-zone")
-        return tuple(found)
+        those of what carried them only where a record has none of its own."""
+        times, carried, both = self.times, self._carried_times, self._takes_carried_time
+        zone = times.assumed_zone or (both and carried.assumed_zone)
+        year = times.assumed_year or (both and carried.assumed_year)
+        if year and self.written_by is None:
+            return ("year", "time-zone") if zone else ("year",)
+        return ("time-zone",) if zone else ()
 
     def begin_file(self, source: str, written: int) -> None:
         """The records that follow are of a file that was last written then (ns)."""
@@ -114,17 +363,18 @@ class LogReader:
         self, number: int, record: bytes, inner: bytes, carried: Carried
     ) -> Iterator[LogItem]:
         """What a record says, from which `inner` and `carried` were taken."""
-        self._current.line, self._current.record = number, record
+        current = self._current
+        current.line, current.record = number, record
         self.taken += 1
         try:
-            for entry in self._current.with_pieces(self._reader.read(inner, carried)):
+            for entry in current.with_pieces(self._reader.read(inner, carried)):
                 self._check_time(entry)
                 # A reader that takes the time of the carrier takes this very number; one that
                 # reads a time of the record may have an equal one.
                 if isinstance(entry, LogName) and entry.time is carried.time:
                     self._takes_carried_time = True
                 self.said += 1
-                yield self.item(entry)
+                yield LogItem(current.source, self.name, number, record, entry, self.assumed)
         except RecordError as error:
             self.unread[str(error)] += 1
 

@@ -20,15 +20,17 @@ from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
 from netwatch.capture.not_read import EVIDENCE_HEAD_BYTES, is_own_evidence
 from netwatch.core.errors import CaptureError, RecordError
 from netwatch.logs import log_stream
-from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import FrameError, file_frames, is_frame_streams
+from netwatch.logs.fields import maybe_object
 from netwatch.logs.ipfix import MessageError, file_messages, is_ipfix
+from netwatch.logs.log_reader import Carriers
 from netwatch.logs.log_stream import MAX_LINE, ON_DISK, is_without_mark, on_disk, open_text, text_of
 from netwatch.logs.records import PLAIN, Carried, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
 from netwatch.logs.sqlite_rows import MAGIC as SQLITE
 from netwatch.logs.sqlite_rows import DatabaseError, table_names
 from netwatch.logs.times import LocalTimes
+from netwatch.logs.windows_events import windows_event
 
 MAX_OBJECTS = 20
 """Objects of JSON in several lines that are looked at."""
@@ -38,7 +40,6 @@ Name = Callable[[Sequence[dict[str, object]]], str]
 
 _CEF = re.compile(rb"\b(?:CEF:\s?\d|LEEF:\d\.\d)\|([ -{}~]{1,64})\|([ -{}~]{1,64})\|")
 _WINDOWS = b"schemas.microsoft.com/win/2004/08/events/event"
-_PROVIDERS = ("Provider", "ProviderName", "SourceName", "provider_name")
 _STRATA = ("LogType", "log_type", "TimeGenerated", "time_generated")
 
 SAMPLE_BYTES = 1 << 16
@@ -84,24 +85,6 @@ def events_hint(provider: str) -> str:
     )
 
 
-def provider_of(values: Mapping[str, object]) -> str:
-    """The provider of an event of Windows, empty if this is none."""
-    event = values.get("Event", values)
-    system = event.get("System") if isinstance(event, Mapping) else None
-    winlog = values.get("winlog")
-    for place in (system, winlog, values):
-        if not isinstance(place, Mapping):
-            continue
-        for key in _PROVIDERS:
-            provider = place.get(key)
-            if isinstance(provider, Mapping):
-                attributes = provider.get("#attributes", provider)
-                provider = attributes.get("Name") if isinstance(attributes, Mapping) else None
-            if isinstance(provider, str):
-                return provider
-    return ""
-
-
 def _spread(head: bytes, name: Name) -> str:
     """The hint for objects of JSON that are not one a line."""
     text = head.decode("utf-8", "replace").lstrip()
@@ -132,7 +115,7 @@ def _is_strata(found: Mapping[str, object]) -> bool:
 
 def _is_windows(found: Mapping[str, object]) -> bool:
     is_event = "winlog" in found or "Event" in found or "EventID" in found or "EventId" in found
-    return is_event and bool(provider_of(found))
+    return is_event and bool(windows_event(found).provider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +202,7 @@ def _sample(head: bytes, found: list[tuple[bytes, Carried]]) -> Sample:
         head,
         tuple(line for line, _ in found),
         tuple(carried for _, carried in found),
-        tuple(_object(line) for line, _ in found),
+        tuple(maybe_object(line) if line.startswith(b"{") else None for line, _ in found),
     )
 
 
@@ -273,7 +256,7 @@ def _decide(sample: Sample, container: Container) -> Recognised:
 
 def _hint(sample: Sample, container: Container) -> str:
     if container == "evtx":
-        providers = (provider_of(each) for each in sample.objects if each is not None)
+        providers = (windows_event(each).provider for each in sample.objects if each is not None)
         return events_hint(next(filter(None, providers), ""))
     if container != "lines":
         return ""
@@ -336,16 +319,6 @@ def _decoded(head: bytes) -> bytes:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return head.decode("utf-16", "replace").encode("utf-8", "replace")
     return head.removeprefix(b"\xef\xbb\xbf")
-
-
-def _object(line: bytes) -> dict[str, object] | None:
-    if not line.startswith(b"{"):
-        return None
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 class _Head:

@@ -11,7 +11,6 @@ from typing import Literal
 
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.logs import (
-    adguard,
     bind,
     dnsmasq,
     dnstap,
@@ -20,15 +19,14 @@ from netwatch.logs import (
     gateway_products,
     ipfix,
     knot,
-    pihole_ftl,
     powerdns,
     products,
-    squid,
+    proxies,
+    query_logs,
     suricata_eve,
-    sysmon,
     unbound,
-    web_servers,
     windows_dns,
+    windows_events,
     zeek,
 )
 from netwatch.logs.records import Lack, ReaderContext, RecordReader, Sample
@@ -101,12 +99,12 @@ LOG_FORMATS: dict[str, LogFormat] = {
     ),
     "pihole-ftl": LogFormat(
         "Pi-hole FTL, the database of queries",
-        pihole_ftl.recognise,
-        pihole_ftl.FtlReader,
+        query_logs.recognise_ftl,
+        query_logs.FtlReader,
         ("client-port", "server", "answer"),
         container="sqlite",
         encoded=True,
-        tables=pihole_ftl.TABLES,
+        tables=query_logs.TABLES,
     ),
     "unbound": LogFormat(
         "Unbound, queries and replies",
@@ -117,8 +115,8 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "bind": LogFormat("BIND, queries, responses and policy zones", bind.recognise, bind.BindReader),
     "adguard": LogFormat(
         "AdGuard Home, querylog.json",
-        adguard.recognise,
-        adguard.AdGuardReader,
+        query_logs.recognise_adguard,
+        query_logs.AdGuardReader,
         ("client-port", "server"),
         encoded=True,
     ),
@@ -173,30 +171,30 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.DnstapReader, container="frame-streams"),
     "squid": LogFormat(
         "Squid, access log",
-        squid.recognise,
-        squid.SquidReader,
+        proxies.recognise_squid,
+        proxies.SquidReader,
         ("client-port",),
         flows=(b"CONNECT",),
     ),
     "haproxy": LogFormat(
         "HAProxy, HTTP log",
-        web_servers.recognise_haproxy,
-        web_servers.HaproxyReader,
+        proxies.recognise_haproxy,
+        proxies.HaproxyReader,
         ("server",),
         only_if_named="Its log is mostly of servers, whose clients are not devices of this"
         " network.",
     ),
     "nginx": LogFormat(
         "NGINX, access log",
-        web_servers.recognise_nginx,
-        web_servers.NginxReader,
+        proxies.recognise_nginx,
+        proxies.NginxReader,
         ("server",),
         only_if_named="Its log is mostly of sites, whose clients are not devices of this network.",
     ),
     "sysmon": LogFormat(
         "Sysmon, DNS queries (event 22)",
-        sysmon.recognise,
-        sysmon.SysmonReader,
+        windows_events.recognise_sysmon,
+        windows_events.SysmonReader,
         ("client-port", "server", "query-type"),
         always=(
             b"<Event",
@@ -209,8 +207,8 @@ LOG_FORMATS: dict[str, LogFormat] = {
     ),
     "sysmon-evtx": LogFormat(
         "Sysmon, DNS queries (event 22), as a Windows event log",
-        sysmon.recognise,
-        sysmon.SysmonReader,
+        windows_events.recognise_sysmon,
+        windows_events.SysmonReader,
         ("client-port", "server", "query-type"),
         container="evtx",
     ),

@@ -62,7 +62,7 @@ HEADERS = 118
 """Bytes of the headers of a packet without payload at most: Ethernet with a VLAN, IPv6 without
 extensions, and TCP with all its options. A packet with more on average has payload."""
 
-_FIN, _SYN, _RST, _PSH = 1, 2, 4, 8
+_RST, _PSH = 4, 8
 
 _UNSPECIFIED = bytes(4)
 _KINDS: dict[str, AddressClaimKind] = {

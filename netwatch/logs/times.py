@@ -199,6 +199,16 @@ def epoch(text: str) -> tuple[int, int]:
     return time, min(len(digits), 9)
 
 
+def number_time(value: object, latest: int) -> tuple[int, int]:
+    """A number of seconds since the epoch below `latest`. Raises `RecordError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < latest:
+        raise RecordError("time-invalid")
+    if isinstance(value, int):
+        return value * SECOND, 0
+    # A double has no more than microseconds of a time of today.
+    return round(value * 1_000_000) * 1000, 6
+
+
 def access_time(written: bytes, times: LocalTimes) -> tuple[int, int]:
     """A time of an access log, in any of these forms. Without a zone it is read by `times`. Raises
     `RecordError`."""

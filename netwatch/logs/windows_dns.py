@@ -50,6 +50,7 @@ from netwatch.logs.records import (
     Sample,
 )
 from netwatch.logs.times import SECOND, LocalTimes, rfc3339
+from netwatch.logs.windows_events import WindowsEvent, windows_event
 
 _LINE = re.compile(
     rb"(\d{1,8})(?:([-./])\s?(\d{1,2})[-./]\s?(\d{1,4})\.?)? (\d{1,2})[:.](\d\d)[:.](\d\d)"
@@ -157,7 +158,7 @@ def labels(name: bytes) -> bytes:
     raise RecordError("name-invalid")
 
 
-QUERY, ANSWER, FAILURE, IGNORED = 256, 257, 258, 259
+QUERY, ANSWER, FAILURE, IGNORED = "256", "257", "258", "259"
 
 _PROVIDERS = ("Microsoft-Windows-DNSServer", "Microsoft-Windows-DNS-Server")
 _MESSAGES = {
@@ -171,7 +172,6 @@ _TEXT = re.compile(
 )
 _FIELD = re.compile(r"\s*([A-Za-z ]{2,24}?)\s*=\s*([^;]*)")
 _DATE = re.compile(r"/Date\((\d{1,15})\)/")
-_TIMES = ("EventTime", "TimeCreated", "UtcTime", "TimeGenerated", "@timestamp", "timestamp")
 
 
 def recognise_events(sample: Sample) -> int:
@@ -197,7 +197,7 @@ class DnsEventReader(RecordReader):
                 if is_cut_object(record):
                     raise RecordError("json-cut")
                 return ()
-            event = _Event(_MESSAGES[text[1]], _fields(text[2]), {})
+            event = WindowsEvent("", _MESSAGES[text[1]], "", "", _fields(text[2]))
         else:
             read = _event(json_object(record))
             if read is None:
@@ -205,8 +205,8 @@ class DnsEventReader(RecordReader):
             event = read
         return self._shown(event, carried)
 
-    def _shown(self, event: "_Event", carried: Carried) -> Iterable[LogEntry]:
-        data = event.data
+    def _shown(self, event: WindowsEvent, carried: Carried) -> Iterable[LogEntry]:
+        data = {key: str(value) for key, value in event.data.items()}
         is_answer = event.number in (ANSWER, FAILURE)
         side = data.get("destination" if is_answer else "source")
         client = NOWHERE if side is None else _endpoint(side, data.get("port", ""))
@@ -220,7 +220,7 @@ class DnsEventReader(RecordReader):
             policy = data.get("policyname", "NULL")
             reason = policy if policy != "NULL" else data.get("reason", "")
             others |= {"outcome": "blocked", "blocked_by": f"ignored-query:{reason[:64]}"}
-        when = _time(event.envelope, self._times, carried)
+        when = _time(event.time, self._times, carried)
         message = _packet(data.get("packetdata", ""))
         names = message_names(message, when, client, server, transport, **others)
         if names is not None:
@@ -239,49 +239,24 @@ class DnsEventReader(RecordReader):
         )
 
 
-class _Event:
-    """An event by its number, with its data by their names in lower case, and the object that it
-    came in."""
-
-    __slots__ = ("data", "envelope", "number")
-
-    def __init__(self, number: int, data: dict[str, str], envelope: Mapping[str, Any]) -> None:
-        self.number = number
-        self.data = data
-        self.envelope = envelope
-
-
-def _event(found: Mapping[str, Any]) -> _Event | None:
-    """The event that an object is; None where it is another one."""
-    envelope: Mapping[str, Any] = found
-    if isinstance(inner := found.get("Event"), dict):
-        system = _object(inner.get("System"))
-        data: object = inner.get("EventData")
-        number: object = _plain(system.get("EventID"))
-        provider = _attribute(system.get("Provider"), "Name")
-        envelope = {"TimeCreated": _attribute(system.get("TimeCreated"), "SystemTime")}
-    elif isinstance(winlog := found.get("winlog"), dict):
-        data = winlog.get("event_data")
-        number = winlog.get("event_id") or _object(found.get("event")).get("code")
-        provider = winlog.get("provider_name") or _object(found.get("event")).get("provider")
-    else:
-        data = found.get("EventData") if isinstance(found.get("EventData"), dict) else found
-        number = next((found[key] for key in ("EventID", "EventId", "Id") if key in found), None)
-        provider = found.get("ProviderName") or found.get("SourceName") or found.get("Provider")
+def _event(found: Mapping[str, Any]) -> WindowsEvent | None:
+    """The event that an object is, its data with their names in lower case; None where it is
+    another one."""
+    event = windows_event(found)
+    number = event.number
     fields = {
         key.lower(): str(value)
-        for key, value in _object(data).items()
+        for key, value in event.data.items()
         if isinstance(value, str | int) and not isinstance(value, bool)
     }
     text = found.get("Message") or found.get("message")
     if "qname" not in fields and isinstance(text, str) and (read := _TEXT.search(text)):
         number, fields = _MESSAGES[read[1]], fields | _fields(read[2])
-    if isinstance(provider, str) and provider not in _PROVIDERS:
+    if event.provider not in ("", *_PROVIDERS) or number not in _MESSAGES.values():
         return None
-    number = int(number) if isinstance(number, str) and number.isdigit() else number
-    if number not in _MESSAGES.values() or not isinstance(number, int):
+    if not {"qname", "packetdata"} & fields.keys():
         return None
-    return _Event(number, fields, envelope) if {"qname", "packetdata"} & fields.keys() else None
+    return event._replace(number=number, data=fields)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -293,16 +268,12 @@ def _fields(text: str) -> dict[str, str]:
     }
 
 
-def _time(envelope: Mapping[str, Any], times: LocalTimes, carried: Carried) -> tuple[int, int]:
-    for key in _TIMES:
-        value = envelope.get(key)
-        if not isinstance(value, str):
-            continue
-        if found := _DATE.fullmatch(value):
-            milliseconds = int(found[1])
-            return milliseconds * (SECOND // 1000), 3
-        return rfc3339(value, times)
-    return carried_time(carried)
+def _time(written: str, times: LocalTimes, carried: Carried) -> tuple[int, int]:
+    if not written:
+        return carried_time(carried)
+    if found := _DATE.fullmatch(written):
+        return int(found[1]) * (SECOND // 1000), 3
+    return rfc3339(written, times)
 
 
 def _packet(text: str) -> bytes:
@@ -328,18 +299,3 @@ def _number(text: str | None) -> int:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 5:
         raise RecordError("number-invalid")
     return int(text)
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _plain(value: object) -> object:
-    """The text of an element, which is an object where the element has attributes."""
-    return _object(value).get("#text") if isinstance(value, dict) else value
-
-
-def _attribute(value: object, name: str) -> object:
-    """An attribute of an element."""
-    found = _object(value)
-    return _object(found.get("#attributes", found)).get(name)

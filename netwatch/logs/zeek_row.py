@@ -13,7 +13,7 @@ from typing import Literal
 from netwatch.core.errors import RecordError
 from netwatch.logs.fields import number_of, packed_ip, packed_mac, port_of, texts_of
 from netwatch.logs.records import Endpoint
-from netwatch.logs.times import SECOND, MinuteTimes, epoch
+from netwatch.logs.times import SECOND, MinuteTimes, epoch, number_time
 
 MAX_SECONDS = 200_000_000
 """The longest interval in seconds, some years; a longer one is none."""
@@ -105,12 +105,7 @@ class Row:
             raise RecordError("time-missing")
         if _MILLISECONDS <= written < _LATEST * 1000:
             return int(written * 1000) * 1000, 3
-        if not 0 <= written < _LATEST:
-            raise RecordError("time-invalid")
-        if isinstance(written, int):
-            return written * SECOND, 0
-        # A double has no more than microseconds of a time of today.
-        return round(written * 1_000_000) * 1000, 6
+        return number_time(written, _LATEST)
 
     def sides(self) -> tuple[Endpoint, Endpoint]:
         """The side that opened the connection, and the other. Raises `RecordError`."""

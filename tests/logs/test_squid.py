@@ -7,8 +7,9 @@ from hypothesis import given
 from support.log_records import SAMPLES, damaged, read, read_any, sample_lines, sample_of, short
 
 from netwatch.core.errors import RecordError
-from netwatch.logs import squid
+from netwatch.logs import proxies
 from netwatch.logs.records import LogFlow, LogName
+from netwatch.logs.registry import LOG_FORMATS
 
 FOLDER = SAMPLES / "squid"
 ALL = [line for path in sorted(FOLDER.iterdir()) for line in sample_lines(path)]
@@ -20,7 +21,7 @@ def native(request, *, code="TCP_MISS/200", size=100, time="1679303071.118", cli
 
 
 def test_the_native_format():
-    found = read(squid, sample_lines(FOLDER / "native.log"))
+    found = read(LOG_FORMATS["squid"], sample_lines(FOLDER / "native.log"))
     assert [short(each) for each in found] == [
         ("http-host", "www.tiktok.com", "10.20.1.31:0", "203.0.113.10:443", "reached"),
         ("flow", "tcp", "10.20.1.31:0", "203.0.113.10:443", 0, 39412),
@@ -40,7 +41,7 @@ def test_the_native_format():
 
 
 def test_the_combined_format():
-    found = read(squid, sample_lines(FOLDER / "combined.log"))
+    found = read(LOG_FORMATS["squid"], sample_lines(FOLDER / "combined.log"))
     assert [short(each) for each in found if isinstance(each, LogName)] == [
         ("http-host", "www.tiktok.com", "10.20.1.31:0", "-:0", "reached"),
         ("http-host", "v16-webapp.tiktok.com", "10.20.1.32:0", "-:0", "blocked"),
@@ -61,7 +62,7 @@ def test_the_combined_format():
 )
 def test_a_site_may_write_another_time(time, read_as):
     line = native("GET http://a.example.org/ - HIER_DIRECT/192.0.2.1", time=time)
-    (found,) = read(squid, [line], zone=timezone(timedelta(hours=1)))
+    (found,) = read(LOG_FORMATS["squid"], [line], zone=timezone(timedelta(hours=1)))
     assert found.time == (read_as - 842) * 10**6
 
 
@@ -86,7 +87,7 @@ def test_a_site_may_write_another_time(time, read_as):
 def test_what_came_of_a_request(code, size, method, outcome):
     url = "www.tiktok.com:443" if method == "CONNECT" else "http://www.tiktok.com/"
     line = native(f"{method} {url} - HIER_NONE/-", code=code, size=size)
-    found = read(squid, [line])
+    found = read(LOG_FORMATS["squid"], [line])
     assert found[0].outcome == outcome
     word = code.partition("/")[0].removesuffix("_ABORTED")
     assert found[0].blocked_by == (word if outcome == "blocked" else "")
@@ -118,7 +119,9 @@ def test_what_came_of_a_request(code, size, method, outcome):
     ],
 )
 def test_hosts_and_servers(request_, name, server):
-    (found,) = (each for each in read(squid, [native(request_)]) if isinstance(each, LogName))
+    (found,) = (
+        each for each in read(LOG_FORMATS["squid"], [native(request_)]) if isinstance(each, LogName)
+    )
     assert (short(found)[1], short(found)[3]) == (name, server)
 
 
@@ -128,7 +131,7 @@ def test_a_client_may_be_a_name_or_missing():
         native("GET http://a.example.org/ - HIER_NONE/-", client="-"),
         native("GET http://a.example.org/ - HIER_NONE/-", client="::ffff:10.20.1.31"),
     ]
-    named, missing, mapped = read(squid, lines)
+    named, missing, mapped = read(LOG_FORMATS["squid"], lines)
     assert (named.client.ip, named.client_host) == (None, "desk-31.example.org")
     assert (missing.client.ip, missing.client_host) == (None, "")
     assert mapped.client.ip == b"\x0a\x14\x01\x1f"
@@ -140,7 +143,7 @@ def test_a_client_may_be_a_name_or_missing():
 def test_the_server_name_of_an_intercepted_handshake(extra):
     """A site has put ``%ssl::>sni`` at the end."""
     line = native("CONNECT 203.0.113.10:443 - ORIGINAL_DST/203.0.113.10", code="TCP_TUNNEL/200")
-    host, sni, flow = read(squid, [line + b" " + extra.encode()])
+    host, sni, flow = read(LOG_FORMATS["squid"], [line + b" " + extra.encode()])
     assert short(host)[1] == "203.0.113.10"
     assert short(sni)[:2] == ("tls-sni", "www.tiktok.com")
     assert sni.raw == "www.TikTok.com"
@@ -155,7 +158,7 @@ def test_what_is_no_request_of_a_client_says_nothing():
         native("GET cache_object://localhost/info - HIER_NONE/-"),
         native("ICP_QUERY http://a.example.org/ - HIER_NONE/-", code="UDP_MISS/000"),
     ]
-    assert read(squid, lines) == []
+    assert read(LOG_FORMATS["squid"], lines) == []
 
 
 @pytest.mark.parametrize(
@@ -170,22 +173,24 @@ def test_what_is_no_request_of_a_client_says_nothing():
 )
 def test_what_cannot_be_read(line, reason):
     with pytest.raises(RecordError, match=reason):
-        read(squid, [line])
+        read(LOG_FORMATS["squid"], [line])
 
 
 def test_hostile_hosts_cannot_break_a_line():
-    (found,) = read(squid, [native("GET http://a\x1b[31m\\.example.org/ - HIER_NONE/-")])
+    (found,) = read(
+        LOG_FORMATS["squid"], [native("GET http://a\x1b[31m\\.example.org/ - HIER_NONE/-")]
+    )
     assert found.name == "a\\027[31m"
-    (found,) = read(squid, [native("GET http://b\u00fccher.example/ - HIER_NONE/-")])
+    (found,) = read(LOG_FORMATS["squid"], [native("GET http://b\u00fccher.example/ - HIER_NONE/-")])
     assert found.name == "xn--bcher-kva.example"
 
 
 def test_the_samples_are_of_this_format():
     for path in FOLDER.iterdir():
         lines = sample_lines(path)
-        assert squid.recognise(sample_of(lines)) == len(lines), path.name
+        assert proxies.recognise_squid(sample_of(lines)) == len(lines), path.name
 
 
 @given(damaged(ALL))
 def test_any_bytes(lines):
-    read_any(squid, lines)
+    read_any(LOG_FORMATS["squid"], lines)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.log_records import SAMPLES, damaged, read, read_any, sample_lines, sample_of, short
 
 from netwatch.core.errors import RecordError
-from netwatch.logs import sysmon
+from netwatch.logs import windows_events
 from netwatch.logs.records import LogName
 
 _ALL = [line for path in (SAMPLES / "sysmon").iterdir() for line in sample_lines(path)]
@@ -23,7 +23,7 @@ _ASKED = ("dns-answer", "www.tiktok.com", "-:0", "-:0", "NOERROR")
     "name", ["winlogbeat.json", "nxlog.json", "evtx.json", "lines.xml", "pretty.xml"]
 )
 def test_every_form_says_the_same(name: str) -> None:
-    entry = read(sysmon, lines_of(name))[0]
+    entry = read(windows_events, lines_of(name))[0]
     assert short(entry) == _ASKED
     assert isinstance(entry, LogName)
     assert entry.dns is not None
@@ -34,7 +34,7 @@ def test_every_form_says_the_same(name: str) -> None:
 
 
 def test_answers_aliases_and_codes() -> None:
-    answer, alias, missing = read(sysmon, lines_of("winlogbeat.json"))
+    answer, alias, missing = read(windows_events, lines_of("winlogbeat.json"))
     assert isinstance(answer, LogName)
     assert answer.dns is not None
     assert answer.dns.answers == (("198.51.100.7", 0), ("2001:db8::7", 0))
@@ -45,7 +45,7 @@ def test_answers_aliases_and_codes() -> None:
 
 def test_a_code_that_is_no_answer_leaves_a_query() -> None:
     line = lines_of("winlogbeat.json")[1].replace(b"9003", b"1460")
-    assert short(read(sysmon, [line])[0])[0] == "dns-query"
+    assert short(read(windows_events, [line])[0])[0] == "dns-query"
 
 
 def test_fields_of_the_elastic_common_schema() -> None:
@@ -55,14 +55,14 @@ def test_fields_of_the_elastic_common_schema() -> None:
         b'"sysmon":{"dns":{"status":"SUCCESS"}},"winlog":{"computer_name":"PC-0104","event_id":"22"'
         b',"provider_name":"Microsoft-Windows-Sysmon"}}'
     )
-    answer, alias = read(sysmon, [record])
+    answer, alias = read(windows_events, [record])
     assert short(answer) == _ASKED
     assert short(alias)[:2] == ("dns-cname", "a.example")
 
 
 def test_several_events_in_one_line_and_entities() -> None:
     event = lines_of("lines.xml")[0].replace(b"www.tiktok.com<", b"a&amp;b&#46;tiktok.com<")
-    found = read(sysmon, [b"<Events>" + event + event + b"</Events>"])
+    found = read(windows_events, [b"<Events>" + event + event + b"</Events>"])
     assert [short(each)[1] for each in found if short(each)[0] == "dns-answer"] == [
         "a&b.tiktok.com"
     ] * 2
@@ -71,30 +71,30 @@ def test_several_events_in_one_line_and_entities() -> None:
 def test_an_event_without_end_is_bounded() -> None:
     reader = [b"<Event xmlns='x'>", *[b"<Data Name='A'>" + b"x" * 1000] * 66]
     with pytest.raises(RecordError, match="event-too-long"):
-        read(sysmon, reader)
+        read(windows_events, reader)
 
 
 def test_events_of_others_say_nothing() -> None:
     line = lines_of("lines.xml")[0]
-    assert read(sysmon, [line.replace(b"<EventID>22", b"<EventID>3")]) == []
-    assert read(sysmon, [line.replace(b"Microsoft-Windows-Sysmon", b"Other")]) == []
-    assert read(sysmon, [b'{"Event":7}', b'{"EventID":22,"SourceName":"Other"}']) == []
+    assert read(windows_events, [line.replace(b"<EventID>22", b"<EventID>3")]) == []
+    assert read(windows_events, [line.replace(b"Microsoft-Windows-Sysmon", b"Other")]) == []
+    assert read(windows_events, [b'{"Event":7}', b'{"EventID":22,"SourceName":"Other"}']) == []
 
 
 def test_what_cannot_be_read() -> None:
     line = lines_of("evtx.json")[0]
     with pytest.raises(RecordError, match="name-missing"):
-        read(sysmon, [line.replace(b'"www.tiktok.com"', b'""')])
+        read(windows_events, [line.replace(b'"www.tiktok.com"', b'""')])
     with pytest.raises(RecordError, match="time-invalid"):
-        read(sysmon, [line.replace(b"2026-03-02 09:15:01.461", b"soon")])
+        read(windows_events, [line.replace(b"2026-03-02 09:15:01.461", b"soon")])
 
 
 def test_the_samples_are_of_this_format() -> None:
     for path in (SAMPLES / "sysmon").iterdir():
-        assert sysmon.recognise(sample_of(sample_lines(path))) > 0, path.name
+        assert windows_events.recognise_sysmon(sample_of(sample_lines(path))) > 0, path.name
 
 
 @given(st.lists(st.sampled_from(_ALL), max_size=4), damaged(_ALL))
 def test_any_bytes(whole: list[bytes], others: list[bytes]) -> None:
     """Whatever a log has, its records are read or counted; a real line may be damaged anywhere."""
-    read_any(sysmon, [*whole, *others])
+    read_any(windows_events, [*whole, *others])

@@ -48,6 +48,8 @@ def _format(of: ModuleType | LogFormat) -> LogFormat:
     if isinstance(of, LogFormat):
         return of
     return next(row for row in LOG_FORMATS.values() if row.reader.__module__ == of.__name__)
+
+
 @st.composite
 def damaged(draw: st.DrawFn, lines: Sequence[bytes]) -> list[bytes]:
     """Lines of anything, and a real one in which some bytes are others, or missing."""

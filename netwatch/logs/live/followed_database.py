@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
 
-from netwatch.logs import pihole_ftl
+from netwatch.logs import query_logs
 from netwatch.logs.live.followed_file import FollowedFile, Position, mark_of
 from netwatch.logs.live.source import Batch
 from netwatch.logs.sqlite_rows import (
@@ -44,8 +44,6 @@ class FollowedDatabase(FollowedFile):
     def __init__(self, path: str, position: Position | None = None) -> None:
         self._last = 0
         self._mark = ""
-        self._waiting: list[Batch] = []
-        self._marks: list[str] = []
         self._read_state: States | None = None
         self._busy_since: float | None = None
         super().__init__(path)
@@ -75,7 +73,6 @@ class FollowedDatabase(FollowedFile):
     def go_to(self, position: Position) -> None:
         """Read the rows behind a position."""
         self._last, self._mark = position.offset, position.mark
-        self._waiting.clear()
         self._read_state = None
 
     def go_to_end(self) -> None:
@@ -86,11 +83,11 @@ class FollowedDatabase(FollowedFile):
 
     def has_changed(self, status: os.stat_result | None = None) -> bool:
         """Whether the database was written since it was read to its end."""
-        return bool(self._waiting) or states(self.path) != self._read_state
+        return states(self.path) != self._read_state
 
     def was_replaced(self) -> bool:
         """Whether its keys began again."""
-        if self._waiting or not self._last:
+        if not self._last:
             return False
         try:
             with self._reading() as database:
@@ -100,20 +97,31 @@ class FollowedDatabase(FollowedFile):
 
     def restart(self) -> None:
         """Read it from its first row."""
-        self.truncations += 1
         self.go_to(Position(self.inode, 0, 0, ""))
 
     def read(self) -> Batch | None:
-        """The next rows; None if there are none now."""
-        if not self._waiting:
-            self._fetch()
-        if not self._waiting:
+        """The next rows, and what they refer to; None where there are none now. Raises
+        `OSError`."""
+        state = states(self.path)
+        try:
+            with self._reading() as database:
+                rows, others = self._next_rows(database)
+        except BusyError as error:
+            now = time.monotonic()
+            self._busy_since = now if self._busy_since is None else self._busy_since
+            if now - self._busy_since > BUSY_SECONDS:
+                raise OSError(errno.EBUSY, f"it cannot be read while it is used: {error}") from None
             return None
-        chunk = self._waiting.pop(0)
-        if chunk.first:
-            self._last = chunk.first + len(chunk.records) - 1
-            self._mark = self._marks.pop(0)
-        return chunk
+        self._busy_since = None
+        if len(rows) < BATCH and is_settled(state):
+            self._read_state = state
+        if not rows:
+            return None
+        keys, marks, records = zip(*rows, strict=True)
+        self._last, self._mark = keys[-1], marks[-1]
+        # What rows refer to has no number: it shows nothing by itself.
+        numbers = [*[0] * len(others), *keys]
+        return Batch(0, [*others, *records], numbers=numbers)
 
     def read_rest(self) -> Batch | None:
         """Nothing: a row is whole."""
@@ -130,34 +138,6 @@ class FollowedDatabase(FollowedFile):
                 return ordinary_tables(database)
         except BusyError:
             return []
-
-    def _fetch(self) -> None:
-        """Read the next rows, and what they refer to. Raises `OSError`."""
-        state = states(self.path)
-        try:
-            with self._reading() as database:
-                rows, others = self._next_rows(database)
-        except BusyError as error:
-            now = time.monotonic()
-            self._busy_since = now if self._busy_since is None else self._busy_since
-            if now - self._busy_since > BUSY_SECONDS:
-                raise OSError(errno.EBUSY, f"it cannot be read while it is used: {error}") from None
-            return
-        self._busy_since = None
-        if len(rows) < BATCH and is_settled(state):
-            self._read_state = state
-        if not rows:
-            return
-        # What rows refer to has no number: it shows nothing by itself.
-        self._waiting = [Batch(0, others)]
-        self._marks = []
-        begin = 0
-        for at in range(1, len(rows) + 1):
-            if at == len(rows) or rows[at][0] != rows[at - 1][0] + 1:
-                records = [record for _, _, record in rows[begin:at]]
-                self._waiting.append(Batch(rows[begin][0], records))
-                self._marks.append(rows[at - 1][1])
-                begin = at
 
     def _next_rows(
         self, database: Connection
@@ -177,7 +157,7 @@ class FollowedDatabase(FollowedFile):
             values = dict(zip(columns, row, strict=True))
             mark = _mark(values["id"], values.get("timestamp"))
             rows.append((values["id"], mark, record_of(table, columns, row)))
-            for column, other in pihole_ftl.REFERRED.items():
+            for column, other in query_logs.REFERRED.items():
                 if isinstance(number := values.get(column), int):
                     numbers.setdefault(other, set()).add(number)
         others: list[bytes] = []
@@ -227,7 +207,7 @@ class FollowedDatabase(FollowedFile):
 
 def _table(tables: Sequence[str]) -> str:
     """The table with the rows. Raises `DatabaseError`."""
-    for name in pihole_ftl.QUERIES:
+    for name in query_logs.QUERIES:
         if name in tables:
             return name
     raise DatabaseError("it has no table of queries")

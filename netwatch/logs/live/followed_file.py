@@ -171,8 +171,8 @@ def divide_frames(data: bytes) -> Divided:
 class FollowedFile:
     """The file at `path`, from `position` on, or from its beginning. Raises `OSError`.
 
-    `container` is known once the file has its first bytes. `truncations` counts how often the file
-    was found shorter, or other, than it was.
+    `container` is known once the file has its first bytes. `idle_since` is when nothing was added
+    to it any more (s of a monotonic clock), if that is known.
     """
 
     def __init__(self, path: str, position: Position | None = None) -> None:
@@ -186,7 +186,7 @@ class FollowedFile:
         self.inode, self.device = status.st_ino, status.st_dev
         self.container: Container | None = None
         self._encoding = ""
-        self.truncations = 0
+        self.idle_since: float | None = None
         self._seen = (-1, 0)
         self._offset = self._line = 0
         self._skipping = False
@@ -260,7 +260,6 @@ class FollowedFile:
 
     def restart(self) -> None:
         """Read the file from its beginning: it was truncated."""
-        self.truncations += 1
         self.container = None
         self._broken = False
         self._go_to(0, 0, skipping=False)

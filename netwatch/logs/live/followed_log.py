@@ -14,12 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netwatch.logs.live.followed_database import FollowedDatabase
-from netwatch.logs.live.followed_file import (
-    FollowedFile,
-    Position,
-    is_compressed,
-    is_rotated_from,
-)
+from netwatch.logs.live.followed_file import FollowedFile, Position, is_compressed, is_rotated_from
 from netwatch.logs.live.source import Batch
 
 ASIDE_SECONDS = 60.0
@@ -39,8 +34,9 @@ class FollowedLog:
 
     `notes` are sentences about what happened, which the caller may remove. `rotations`,
     `truncations` and `gaps` are counted: what was not read when a file was gone is a gap.
-    `generation` changes whenever other files are followed than before. `problem` says why the file
-    cannot be opened, empty if it can.
+    `has_moved` becomes true whenever other files are followed than before. `problem` says why the
+    file cannot be opened, empty where it can. Who looks at the log keeps when something was added
+    to it (`active`) and when it is to be looked at again (s of a monotonic clock).
     """
 
     def __init__(
@@ -49,10 +45,12 @@ class FollowedLog:
         self.path = path
         self.notes: list[str] = []
         self.rotations = self.truncations = self.gaps = 0
-        self.generation = 0
+        self.has_moved = False
+        self.active: float | None = None
+        self.next_look = 0.0
         self.problem = ""
         self._current: FollowedFile | None = None
-        self._aside: list[tuple[FollowedFile, float | None]] = []
+        self._aside: list[FollowedFile] = []
         self._last: list[Batch] = []
         self._to_resume: tuple[Position, ...] = ()
         self._is_to_skip = False
@@ -81,7 +79,7 @@ class FollowedLog:
     def files(self) -> tuple[FollowedFile, ...]:
         """The open files, the oldest first."""
         current = () if self._current is None else (self._current,)
-        return (*(file for file, _ in self._aside), *current)
+        return (*self._aside, *current)
 
     @property
     def is_gone(self) -> bool:
@@ -147,12 +145,12 @@ class FollowedLog:
             self._current = None
         if self._current is None and status is not None:
             # There may have been several rotations since the last look.
-            self._aside += [(file, None) for file in self._newer(self.files)]
+            self._aside += self._newer(self.files)
             self._current = self._open(self.path)
-            self.generation += self._current is not None
+            self.has_moved = self.has_moved or self._current is not None
         self._end_aside(now)
         changed = self._current is not None and self._current.has_changed()
-        return changed or bool(self._last) or any(file.has_changed() for file, _ in self._aside)
+        return changed or bool(self._last) or any(file.has_changed() for file in self._aside)
 
     def _reopen(self, error: OSError) -> None:
         """Open the files again at the next look, after one could not be read: a server of files may
@@ -190,18 +188,18 @@ class FollowedLog:
 
     def _put_aside(self, file: FollowedFile) -> None:
         self.rotations += 1
-        self.generation += 1
-        self._aside.append((file, None))
+        self.has_moved = True
+        self._aside.append(file)
 
     def _truncated(self, file: FollowedFile) -> None:
         self.truncations += 1
-        self.generation += 1
+        self.has_moved = True
         before = file.position
         copy = next(self._matching(before), None)
         if copy is not None:
             copy.go_to(before)
-            self._aside.append((copy, None))
-            self._aside += [(each, None) for each in self._newer(self.files[:-1])]
+            self._aside.append(copy)
+            self._aside += self._newer(self.files[:-1])
         self._unread_at = _file_time()
         file.restart()
 
@@ -213,20 +211,23 @@ class FollowedLog:
         found = self._written_since(since, self.files)
         if found:
             self.truncations += 1
-            self.generation += 1
-            self._aside += [(file, None) for file in found]
+            self.has_moved = True
+            self._aside += found
 
     def _end_aside(self, now: float) -> None:
         """Close the files to which nothing was added for a while."""
-        remaining: list[tuple[FollowedFile, float | None]] = []
+        remaining = []
         excess = len(self._aside) - MAX_ASIDE
-        for number, (file, since) in enumerate(self._aside):
+        for number, file in enumerate(self._aside):
+            since = now if file.idle_since is None else file.idle_since
             if file.has_changed():
-                remaining.append((file, None))
-            elif number >= excess and (since is None or now - since < ASIDE_SECONDS):
-                remaining.append((file, now if since is None else since))
+                file.idle_since = None
+                remaining.append(file)
+            elif number >= excess and now - since < ASIDE_SECONDS:
+                file.idle_since = since
+                remaining.append(file)
             else:
-                self.generation += 1
+                self.has_moved = True
                 rest = file.read_rest()
                 self._last += [] if rest is None else [rest]
                 file.close()
@@ -251,7 +252,7 @@ class FollowedLog:
             if file.path == self.path:
                 self._current = file
             else:
-                self._aside.append((file, None))
+                self._aside.append(file)
         if self._current is not None and self._current.is_at_start and saved[-1].mark.isdigit():
             self._unread_at = int(saved[-1].mark)
 

@@ -45,10 +45,6 @@ class Follower:
         self._saved = dict(saved)
         self._told: dict[str, str | None] = {}
         self._logs: dict[str, FollowedLog] = {}
-        self._active: dict[str, float] = {}
-        self._next_look: dict[str, float] = {}
-        self._generations: dict[str, int] = {}
-        self._changed = set[str]()
         self._ended = Counter[str]()
         self._excess = False
         known = {argument for argument in arguments if _ARGUMENT + argument in saved}
@@ -91,18 +87,17 @@ class Follower:
             self._next_discovery = now + DISCOVERY_SECONDS
             self._discover()
         ready = []
-        for path, log in self._logs.items():
-            if now < self._next_look.get(path, now):
+        for log in self._logs.values():
+            if now < log.next_look:
                 continue
-            may_be_read = log.poll(now)
-            if may_be_read or log.generation != self._generations.get(path):
-                self._changed.add(path)
-                self._generations[path] = log.generation
-            if may_be_read:
-                self._active[path] = now
+            if log.poll(now):
+                log.has_moved = True
+                log.active = now
                 ready.append(log)
-            elif now - self._active.setdefault(path, now) > IDLE_AFTER:
-                self._next_look[path] = now + IDLE_SECONDS
+            elif log.active is None:
+                log.active, log.has_moved = now, True
+            elif now - log.active > IDLE_AFTER:
+                log.next_look = now + IDLE_SECONDS
             while log.notes:
                 self.notes.append(log.notes.pop(0))
         return ready
@@ -111,11 +106,12 @@ class Follower:
         """How far the logs were read, as far as that has changed since the last call; None if a
         log is followed no more."""
         changed, self._told = self._told, {}
-        for path in self._changed:
-            text = encode(self._logs[path].positions)
-            if self._saved.get(_FILE + path) != text:
-                self._saved[_FILE + path] = changed[_FILE + path] = text
-        self._changed.clear()
+        for path, log in self._logs.items():
+            if log.has_moved:
+                log.has_moved = False
+                text = encode(log.positions)
+                if self._saved.get(_FILE + path) != text:
+                    self._saved[_FILE + path] = changed[_FILE + path] = text
         return changed
 
     def close(self) -> None:
@@ -133,10 +129,6 @@ class Follower:
 
     def _forget(self, path: str) -> None:
         self._ended.update(_events(self._logs.pop(path)))
-        self._active.pop(path, None)
-        self._next_look.pop(path, None)
-        self._generations.pop(path, None)
-        self._changed.discard(path)
         self._saved.pop(_FILE + path, None)
         self._told[_FILE + path] = None
 

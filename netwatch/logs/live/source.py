@@ -21,7 +21,7 @@ than the limit is skipped, however long it is.
 import grp
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     those of its receiver. `unread` are reasons, one for each that could not be read, and `nul_runs`
     counts the runs of NUL bytes that were skipped. `receiver` and `sender` are the address where
     they were received and that of who sent them (``unix`` for a Unix socket), None and empty for
-    those of a file."""
+    those of a file. `numbers` are those of the records where they do not follow each other."""
 
     first: int
     records: Sequence[bytes]
@@ -69,6 +69,13 @@ class Batch(NamedTuple):
     nul_runs: int = 0
     receiver: "ReceiverAddress | None" = None
     sender: str = ""
+    numbers: Sequence[int] | None = None
+
+    def numbered(self) -> Iterable[tuple[int, bytes]]:
+        """The records with their numbers."""
+        if self.numbers is not None:
+            return zip(self.numbers, self.records, strict=True)
+        return enumerate(self.records, self.first)
 
 
 class Frames:

@@ -11,13 +11,12 @@ from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.logs import log_stream
-from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import is_frame_streams
 from netwatch.logs.live.followed_database import FollowedDatabase
 from netwatch.logs.live.followed_file import FollowedFile, divide_lines
 from netwatch.logs.live.followed_log import FollowedLog
 from netwatch.logs.live.source import Batch, ReceiverAddress
-from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
+from netwatch.logs.log_reader import UNREAD_SHARE, Carriers, LogItem, LogReader
 from netwatch.logs.log_stream import NUL_BYTES
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
 from netwatch.logs.records import BRIEFLY, PLAIN, Carried, time_of
@@ -89,7 +88,7 @@ class LiveLog:
         reader.begin_file(self.source, wall)
         reader.written_by = wall
         items: list[LogItem] = []
-        for number, record in enumerate(batch.records, batch.first):
+        for number, record in batch.numbered():
             if record:
                 items += reader.read(number, record)
         return items
@@ -302,7 +301,7 @@ class SentLogs:
             assert receiver is not None
             carriers, times = self._carriers_of(receiver.text, batch.sender)
             times.file_written(wall)
-            for number, record in enumerate(batch.records, batch.first):
+            for number, record in batch.numbered():
                 taken: tuple[bytes, Carried] | None = record, PLAIN
                 try:
                     if receiver.scheme.format is None:

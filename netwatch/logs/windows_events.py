@@ -1,15 +1,20 @@
-"""DNS queries of Windows hosts in logs of Sysmon: event 22, as EVTX, JSON or XML.
+"""Events of Windows, whatever they are written in, and those of Sysmon: DNS queries of hosts, which
+are event 22.
 
-Microsoft documents the event under "Event ID 22: DNSEvent (DNS query)". It says which program on
-which host asked, not from which address. JSON is that of an EVTX file, of Winlogbeat, or with flat
-fields as NXLog and others write; XML is that of ``wevtutil qe … /f:XML``, an event in one line or
-in several. Event 3 (network connection) has neither bytes nor an end, and a name that was looked
-up in reverse, so that it is not read.
+An event is an object of JSON: ``Event.EventData`` as ``evtx_dump`` writes it and as records of EVTX
+files are here, that of Winlogbeat (``winlog.event_data``), or with flat fields as NXLog and
+``Get-WinEvent | ConvertTo-Json`` write it.
+
+Microsoft documents event 22 under "Event ID 22: DNSEvent (DNS query)". It says which program on
+which host asked, not from which address. It may be XML, too, that of ``wevtutil qe … /f:XML``, an
+event in one line or in several. Event 3 (network connection) has neither bytes nor an end, and a
+name that was looked up in reverse, so that it is not read.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import RecordError
@@ -18,10 +23,12 @@ from netwatch.core.names import normalise_name
 from netwatch.logs.dns_values import shown
 from netwatch.logs.fields import (
     MAX_ANSWERS,
+    Object,
     address,
     host_name,
     is_cut_object,
     json_object,
+    object_of,
     octets,
     text,
 )
@@ -44,6 +51,7 @@ MAX_EVENT = 65_536
 
 PROVIDER = "Microsoft-Windows-Sysmon"
 
+_TIMES = ("EventTime", "TimeCreated", "UtcTime", "TimeGenerated", "@timestamp", "timestamp")
 _STATUS = {
     "0": "NOERROR",
     "9001": "FORMERR",
@@ -73,31 +81,63 @@ _RECORD = re.compile(r"\s*type:\s*(\d+)\s+(\S+)")
 """A record that is no address in `QueryResults`: its type (5 is an alias) and the name in it."""
 
 
-def recognise(sample: Sample) -> int:
+def recognise_sysmon(sample: Sample) -> int:
     """The number of lines that name the provider, as object or as XML."""
     found = 0
     for line, values in zip(sample.lines, sample.objects, strict=True):
         if values is not None:
-            event = _event(values)
-            found += event is not None and event.provider == PROVIDER
+            event = windows_event(values)
+            found += event.provider == PROVIDER and event.number != ""
         else:
             found += b"<Provider" in line and PROVIDER.encode() in line
     return found
 
 
-class _Event:
-    """An event, whatever it was written in. `data` are its values by their names."""
+class WindowsEvent(NamedTuple):
+    """An event: its provider, number, computer and time, each empty where it has none, and its data
+    by their names."""
 
-    __slots__ = ("computer", "data", "number", "provider", "time")
+    provider: str
+    number: str
+    computer: str
+    time: str
+    data: Mapping[str, object]
 
-    def __init__(
-        self, provider: str, number: str, computer: str, time: str, data: Mapping[str, object]
-    ) -> None:
-        self.provider = provider
-        self.number = number
-        self.computer = computer
-        self.time = time
-        self.data = data
+
+def windows_event(values: Object) -> WindowsEvent:
+    """The event that an object is; one without a number if it is none."""
+    inner, winlog = values.get("Event"), values.get("winlog")
+    time = next((each for key in _TIMES if isinstance(each := values.get(key), str)), "")
+    if isinstance(inner, dict):
+        system = object_of(inner, "System")
+        return WindowsEvent(
+            _attribute(system.get("Provider"), "Name"),
+            _plain(system.get("EventID")),
+            _plain(system.get("Computer")),
+            _attribute(system.get("TimeCreated"), "SystemTime"),
+            object_of(inner, "EventData"),
+        )
+    if isinstance(winlog, dict) or "event_data" in values:
+        # Versions of Winlogbeat before 7 have the same at the top.
+        event, ecs = winlog if isinstance(winlog, dict) else values, object_of(values, "event")
+        return WindowsEvent(
+            _first(event, ("provider_name", "source_name")) or text(ecs.get("provider")),
+            _plain(event.get("event_id")) or _plain(ecs.get("code")),
+            text(event.get("computer_name")),
+            time,
+            object_of(event, "event_data"),
+        )
+    return WindowsEvent(
+        _first(values, ("ProviderName", "SourceName", "Provider")),
+        _first(values, ("EventID", "EventId", "Id")),
+        _first(values, ("Hostname", "Computer")),
+        time,
+        object_of(values, "EventData") or values,
+    )
+
+
+def _first(values: Object, keys: Iterable[str]) -> str:
+    return next(filter(None, (_plain(values.get(key)) for key in keys)), "")
 
 
 class SysmonReader(RecordReader):
@@ -112,8 +152,7 @@ class SysmonReader(RecordReader):
         """The lookup of an event 22. Raises `RecordError`."""
         line = record.lstrip(b"\xef\xbb\xbf \t")
         if self._begun is None and line.startswith(b"{"):
-            event = _event(json_object(line))
-            return () if event is None else self._lookup(event)
+            return self._lookup(_event(json_object(line)))
         if self._begun is None and is_cut_object(line.rstrip()):
             raise RecordError("json-cut")
         return self._xml(line)
@@ -153,7 +192,7 @@ class SysmonReader(RecordReader):
             self._lines = self._lines[-1:]
         return found
 
-    def _lookup(self, event: _Event) -> Iterable[LogName]:
+    def _lookup(self, event: WindowsEvent) -> Iterable[LogName]:
         if event.number != "22" or event.provider not in (PROVIDER, ""):
             return ()
         name = text(event.data.get("QueryName"))
@@ -182,55 +221,9 @@ def _with_lines(names: Iterable[LogName], lines: list[Place]) -> Iterator[LogNam
         yield replace(name, shown_at=at, parts=places)
 
 
-def _event(values: Mapping[str, object]) -> _Event | None:
-    """The event that an object is, None where it is none."""
-    inner = values.get("Event")
-    if isinstance(inner, dict):
-        return _from_evtx(inner)
-    if isinstance(values.get("winlog"), dict) or "event_data" in values:
-        return _from_winlogbeat(values)
-    if "EventID" in values:
-        provider = next(
-            (
-                text(values[key])
-                for key in ("SourceName", "Provider", "ProviderName")
-                if key in values
-            ),
-            "",
-        )
-        computer = text(values.get("Hostname")) or text(values.get("Computer"))
-        return _Event(provider, _plain(values["EventID"]), computer, "", values)
-    return None
-
-
-def _from_evtx(inner: Mapping[str, object]) -> _Event | None:
-    system = inner.get("System")
-    if not isinstance(system, dict):
-        return None
-    data = inner.get("EventData")
-    return _Event(
-        _attribute(system.get("Provider"), "Name"),
-        _plain(system.get("EventID")),
-        _plain(system.get("Computer")),
-        _attribute(system.get("TimeCreated"), "SystemTime"),
-        data if isinstance(data, dict) else {},
-    )
-
-
-def _from_winlogbeat(values: Mapping[str, object]) -> _Event:
-    inner = values.get("winlog")
-    # Versions before 7 have the same at the top.
-    event: Mapping[str, object] = inner if isinstance(inner, dict) else values
-    data = event.get("event_data")
-    if not (isinstance(data, dict) and "QueryName" in data):
-        data = _from_ecs(values)
-    return _Event(
-        text(event.get("provider_name")) or text(event.get("source_name")),
-        _plain(event.get("event_id")),
-        text(event.get("computer_name")),
-        text(values.get("@timestamp")),
-        data,
-    )
+def _event(values: Object) -> WindowsEvent:
+    event = windows_event(values)
+    return event if "QueryName" in event.data else event._replace(data=_from_ecs(values))
 
 
 def _from_ecs(values: Mapping[str, object]) -> Mapping[str, object]:
@@ -267,14 +260,14 @@ def _plain(element: object) -> str:
     return str(element) if isinstance(element, int) else text(element)
 
 
-def _from_xml(xml: bytes) -> _Event:
+def _from_xml(xml: bytes) -> WindowsEvent:
     number, computer = _EVENT_ID.search(xml), _COMPUTER.search(xml)
     time = _SYSTEM_TIME.search(xml)
     data = {
         found[1].decode("ascii", "replace"): _unescaped(found[2] or b"")
         for found in _DATA.finditer(xml)
     }
-    return _Event(
+    return WindowsEvent(
         PROVIDER if PROVIDER.encode() in xml else "other",
         number[1].decode() if number else "",
         _unescaped(computer[1]) if computer else "",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.log_records import SAMPLES, damaged, read, read_any, sample_lines, sample_of, short
 
 from netwatch.core.errors import RecordError
-from netwatch.logs import web_servers
+from netwatch.logs import proxies
 from netwatch.logs.recognise import recognise_head
 from netwatch.logs.registry import LOG_FORMATS
 
@@ -60,7 +60,7 @@ def test_json_with_other_keys(fields, time):
         time * 10**6,
         ("http-host", "www.tiktok.com", "10.20.1.31:0"),
     )
-    assert web_servers.recognise_nginx(sample_of([line])) == 1
+    assert proxies.recognise_nginx(sample_of([line])) == 1
 
 
 def test_the_client_is_the_address_that_connected():
@@ -102,7 +102,7 @@ def test_it_is_read_only_where_it_is_named():
         assert found.format is None
         assert found.needs_name
         assert "--as nginx" in found.doubt
-        assert web_servers.recognise_nginx(sample_of(sample_lines(path))) == 3
+        assert proxies.recognise_nginx(sample_of(sample_lines(path))) == 3
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_haproxy_is_read_only_where_it_is_named():
     assert found.format is None
     assert found.needs_name
     assert "--as haproxy" in found.doubt
-    assert web_servers.recognise_haproxy(sample_of(LINES)) == len(LINES)
+    assert proxies.recognise_haproxy(sample_of(LINES)) == len(LINES)
 
 
 @pytest.mark.parametrize(

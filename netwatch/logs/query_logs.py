@@ -1,23 +1,31 @@
-"""Pi-hole FTL: the long-term database ``pihole-FTL.db``, an SQLite file.
+"""The logs of queries that resolvers keep with what came of each: the database of Pi-hole FTL, and
+``querylog.json`` of AdGuard Home.
 
-Its queries are in the table ``query_storage``, whose columns `domain`, `client` and
-`additional_info` have ids of other tables, or, in rows that were taken over from earlier versions,
-texts; before version 10 of the schema they are in the table ``queries``, which is a view since
-then. Views of a file that was handed in are not read. A row is a lookup with its answer, of which
-only the kind is known (https://docs.pi-hole.net/database/query-database/).
+The long-term database ``pihole-FTL.db`` is an SQLite file. Its queries are in the table
+``query_storage``, whose columns `domain`, `client` and `additional_info` have ids of other tables,
+or, in rows that were taken over from earlier versions, texts; before version 10 of the schema they
+are in the table ``queries``, which is a view since then. Views of a file that was handed in are not
+read. A row is a lookup with its answer, of which only the kind is known
+(https://docs.pi-hole.net/database/query-database/). The privacy levels of Pi-hole hide domains
+(``hidden``) and clients (``0.0.0.0``).
 
-The privacy levels of Pi-hole hide domains (``hidden``) and clients (``0.0.0.0``).
+AdGuard Home writes one JSON object for each lookup that was answered. ``IP`` is the client, ``T``
+the time, ``QH`` and ``QT`` the question, ``Answer`` the DNS message that the client got in base64,
+and ``Result`` what the filters decided (``internal/querylog`` and ``internal/filtering`` of AdGuard
+Home). With ``anonymize_client_ip`` the last two bytes of an IPv4 address and the last ten of an
+IPv6 address are zero: these are no addresses of devices.
 """
 
+import binascii
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
 from netwatch.core.protocol_numbers import type_text
-from netwatch.logs.dns_values import Others, shown
+from netwatch.logs.dns_values import MAX_MESSAGE, Others, address, message_names, record_type, shown
 from netwatch.logs.fields import json_object
 from netwatch.logs.records import (
     NOWHERE,
@@ -28,11 +36,14 @@ from netwatch.logs.records import (
     RecordReader,
     Sample,
 )
-from netwatch.logs.times import SECOND
+from netwatch.logs.times import number_time, rfc3339
 
 MAX_IDS = 1 << 20
 """Maximum number of ids of each kind that are known; the oldest are forgotten, and rows with them
 cannot be read."""
+
+LATEST = 1 << 34
+"""The first second since the epoch that is no time of a lookup."""
 
 QUERIES = ("query_storage", "queries")
 """The tables with the lookups, of which a database has one."""
@@ -98,8 +109,20 @@ _REPLIES = {
 _ALIAS_INFO = 1
 _COLUMNS = {"domain_by_id": "domain", "client_by_id": "ip", "addinfo_by_id": "content"}
 
+_FILTERED = {
+    3: "FilteredBlockList",
+    4: "FilteredSafeBrowsing",
+    5: "FilteredParental",
+    6: "FilteredInvalid",
+    8: "FilteredBlockedService",
+}
+"""The reasons that mean that a name was blocked. ``FilteredSafeSearch`` (7) and rewrites lead to
+other hosts."""
 
-def recognise(sample: Sample) -> int:
+_OVER_TCP = ("doh", "dot", "dnscrypt")
+
+
+def recognise_ftl(sample: Sample) -> int:
     """The number of tables, whose names the sample has, that only FTL makes."""
     tables = {*sample.lines}
     if b"ftl" not in tables or not {b"query_storage", b"queries"} & tables:
@@ -126,7 +149,7 @@ class FtlReader(RecordReader):
         domain = self._text("domain_by_id", row.get("domain"))
         if domain == "hidden":
             return ()
-        client, others = _client(self._text("client_by_id", row.get("client")))
+        client, others = _ftl_client(self._text("client_by_id", row.get("client")))
         status = row.get("status")
         if isinstance(status, int) and (word := _BLOCKED.get(status)):
             others |= {"outcome": "blocked", "blocked_by": word}
@@ -134,7 +157,7 @@ class FtlReader(RecordReader):
         if not info.type:
             others["lacks"] = (*others.get("lacks", ()), "query-type")
         name = domain.encode("utf-8", "surrogatepass")
-        return shown(name, info, _time(row.get("timestamp")), client, **others)
+        return shown(name, info, number_time(row.get("timestamp"), LATEST), client, **others)
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
         number, text = row.get("id"), row.get(_COLUMNS[table])
@@ -175,18 +198,79 @@ class FtlReader(RecordReader):
         return (name,) if name else ()
 
 
-def _client(text: str) -> tuple[Endpoint, Others]:
+def _ftl_client(text: str) -> tuple[Endpoint, Others]:
     ip = parse_ip(text.partition("%")[0])
     if ip is None or not any(ip):
         return NOWHERE, {"lacks": ("client",)}
     return Endpoint(ip), {}
 
 
-def _time(value: object) -> tuple[int, int]:
-    """A time in seconds since the epoch, whole ones before version 5 of FTL."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 34:
-        raise RecordError("time-invalid")
-    if isinstance(value, int):
-        return value * SECOND, 0
-    # A double has no more than microseconds of today's times.
-    return round(value * 1_000_000) * 1000, 6
+def recognise_adguard(sample: Sample) -> int:
+    """The number of lines of the sample that only AdGuard Home writes."""
+    return sum(
+        each is not None and each.keys() >= {"T", "QH", "QT", "IP"} for each in sample.objects
+    )
+
+
+class AdGuardReader(RecordReader):
+    """Reads the records of one log of AdGuard Home."""
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says."""
+        found = json_object(record)
+        host, kind, moment = found.get("QH"), found.get("QT"), found.get("T")
+        if not isinstance(host, str) or not isinstance(kind, str) or not isinstance(moment, str):
+            raise RecordError("field-missing")
+        when = rfc3339(moment, self._times)
+        client, others = _adguard_client(found)
+        others |= _outcome(found.get("Result"))
+        transport: Literal["tcp", "udp"] = "tcp" if found.get("CP") in _OVER_TCP else "udp"
+        answer = found.get("Answer")
+        if isinstance(answer, str):
+            names = message_names(_message(answer), when, client, NOWHERE, transport, **others)
+            if names is not None:
+                return names
+        others["lacks"] = (*others.get("lacks", ()), "answer")
+        return shown(
+            host.encode("utf-8", "surrogatepass"),
+            DnsInfo(record_type(kind)),
+            when,
+            client,
+            NOWHERE,
+            transport,
+            **others,
+        )
+
+
+def _adguard_client(found: dict[str, Any]) -> tuple[Endpoint, Others]:
+    """The client, or its name where its address is anonymised."""
+    text = found.get("IP")
+    if not isinstance(text, str):
+        raise RecordError("client-missing")
+    ip = address(text.encode("utf-8", "surrogatepass"))
+    if ip.endswith(bytes(2 if len(ip) == 4 else 10)):
+        name = found.get("CID")
+        return NOWHERE, {"lacks": ("client",), "client_host": name if isinstance(name, str) else ""}
+    return Endpoint(ip), {}
+
+
+def _outcome(result: object) -> Others:
+    if not isinstance(result, dict) or result.get("IsFiltered") is not True:
+        return {}
+    reason = result.get("Reason")
+    word = _FILTERED.get(reason, "") if isinstance(reason, int) else ""
+    if not word:
+        return {}
+    service = result.get("ServiceName")
+    named = f"{word}:{service[:64]}" if isinstance(service, str) and service else word
+    return {"outcome": "blocked", "blocked_by": named}
+
+
+def _message(text: str) -> bytes:
+    """The bytes of a message in base64, empty where they are none."""
+    if len(text) > MAX_MESSAGE * 2:
+        return b""
+    try:
+        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+    except (binascii.Error, UnicodeEncodeError):
+        return b""

@@ -1,0 +1,417 @@
+"""Access logs of proxies: Squid, and NGINX and HAProxy where they are forward proxies.
+
+Squid writes the formats ``squid`` (native), ``common`` and ``combined``. The native one is
+``%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt`` (``logformat`` in
+squid.conf.documented); its time may be any other of Squid's. What a site has put behind it is
+looked through for the server name that Squid saw in a handshake (``%ssl::>sni``). The name of the
+user is not read. Squid writes a request when it has ended, so that it began earlier by the time
+that it took.
+
+NGINX and HAProxy mostly serve sites, where a name in a log is not what a client of ours asked for;
+only the user can say that one is a proxy for clients. The client is the address that connected.
+``X-Forwarded-For`` is not read, because any client can write into it what it likes. A line of NGINX
+is that of ``log_format combined`` (ngx_http_log_module), as Apache HTTP Server writes it too; in
+JSON the keys are the names of the variables, or words that many use for them. Its stream module has
+the server name of handshakes (``$ssl_preread_server_name``). The formats of HAProxy are ``httplog``
+and ``httpslog`` ("Log formats" in the Configuration Manual). The host is that of the request line
+(CONNECT or a URL), else of the first captured request header that is a host name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from netwatch.core.errors import RecordError
+from netwatch.core.message import Evidence
+from netwatch.core.names import normalise_name, raw_name
+from netwatch.core.verdict import Outcome
+from netwatch.logs.fields import (
+    HOST_NAME,
+    Object,
+    Target,
+    authority,
+    json_object,
+    number_of,
+    packed_ip,
+    port_of,
+    target,
+    text_of,
+)
+from netwatch.logs.records import (
+    NOWHERE,
+    Carried,
+    Endpoint,
+    LogEntry,
+    LogFlow,
+    LogName,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
+from netwatch.logs.times import access_time
+
+_COMBINED = re.compile(
+    rb'(?P<client>\S+) \S+ \S.{0,255}? ?\[(?P<time>[^\]]{1,40})\] "(?P<request>(?:[^"\\]|\\.)*)" '
+    rb'(?P<status>\d{3}) (?P<size>\d{1,18}|-)(?P<rest>$| "[^"]*" "[^"]*"(?: .*)?$)'
+)
+_REQUEST = re.compile(rb"([!-~]{1,32}) (\S+)(?: HTTP/[\d.]+)?")
+_SQUID = re.compile(rb".* (?:TCP|NONE|TAG)[A-Z_]*:[A-Z_]+")
+
+_CLIENT = ("remote_addr", "remote_ip", "client_ip", "clientip", "client", "remoteAddr")
+_TIME = ("time_iso8601", "@timestamp", "timestamp", "time", "time_local", "msec", "ts")
+_METHOD = ("request_method", "method", "verb")
+_URL = ("request_uri", "uri", "url", "path")
+_HOST = ("host", "http_host", "hostname")
+_STATUS = ("status", "status_code", "response", "response_status")
+_SNI = ("ssl_preread_server_name", "ssl_server_name")
+
+_HAPROXY = re.compile(
+    rb"(?P<client>\S+):(?P<port>\d{1,5}) \[(?P<time>[^\]]{1,40})\] \S+ (?P<server>\S+) "
+    rb"(?P<timers>[+-]?\d+(?:/[+-]?\d+){1,5}) (?P<rest>.*)"
+)
+_HTTP = re.compile(
+    rb"(?P<status>-?\d{1,3}) \+?(?P<size>\d{1,18}) \S+ \S+ (?P<state>[A-Za-z-]{4}) "
+    rb"\d+(?:/\+?\d+){4} \d+/\d+ (?P<captured>(?:\{[^}]*\} ){0,2})\"(?P<request>[^\"]*)\"?"
+)
+
+MAX_DURATION = 10**13
+"""A longer request, in ms, is no duration."""
+
+_CODE = rb"(?:TCP|UDP|TAG|NONE)(?:_[A-Z]+)*"
+_NATIVE = re.compile(
+    rb"(?P<time>\S+(?: [+-]\d{4}\]?| \d\d:\d\d:\d\d\S*)?) +(?P<duration>-?\d{1,14}) "
+    rb"(?P<client>\S+) (?P<code>" + _CODE + rb")/(?P<status>\d{3}) (?P<size>-?\d{1,18}) "
+    rb"(?P<method>[!-~]{1,32}) (?P<url>\S+) \S+ "
+    rb"(?:(?P<hierarchy>[A-Z_]+)/(?P<server>\S+)|-) ?(?P<rest>.*)"
+)
+_SQUID_COMBINED = re.compile(
+    rb"(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]{1,40})\] "
+    rb'"(?P<method>[!-~]{1,32}) (?P<url>\S+)(?: [A-Za-z]+/\d[\d.]*)?" (?P<status>\d{3}) '
+    rb'(?P<size>-|\d{1,18}) (?:"[^"]*" "[^"]*" )?(?P<code>' + _CODE + rb"):(?P<hierarchy>[A-Z_]+)"
+    rb"(?P<rest>.*)"
+)
+_SPECIAL = (b"error:", b"cache_object:", b"internal:", b"/squid-internal")
+_DIRECT = frozenset({b"HIER_DIRECT", b"DIRECT", b"ORIGINAL_DST", b"PINNED"})
+_NO_ANSWER = frozenset({b"000", b"502", b"503", b"504"})
+_CHALLENGE = b"407"
+
+
+def recognise_nginx(sample: Sample) -> int:
+    """The fields of the Common Log Format in a line, or their usual names in JSON."""
+    return sum(
+        1
+        for line, found in zip(sample.lines, sample.objects, strict=True)
+        if (
+            _is_record(found)
+            if found is not None
+            else _COMBINED.match(line) and not _SQUID.match(line)
+        )
+    )
+
+
+def _is_record(found: Mapping[str, object]) -> bool:
+    has_request = "request" in found or any(key in found for key in _METHOD)
+    return (
+        any(key in found for key in _CLIENT)
+        and any(key in found for key in _TIME)
+        and any(key in found for key in _STATUS)
+        and (has_request or any(key in found for key in _SNI))
+    )
+
+
+class NginxReader(RecordReader):
+    """Reads one log."""
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says (see `netwatch.logs.records.RecordReader`)."""
+        if record.startswith(b"{"):
+            return self._json(record)
+        if not record.strip():
+            return ()
+        found = _COMBINED.match(record)
+        if found is None:
+            raise RecordError("access-line-invalid")
+        request = _REQUEST.match(found["request"])
+        if request is None:
+            return ()  # what was sent is no request
+        asked = target(request[1], request[2])
+        if asked is None:
+            raise RecordError("host-missing")
+        return self._entry(
+            found["time"], found["client"], 0, asked, int(found["status"]), request[1]
+        )
+
+    def _json(self, record: bytes) -> Iterable[LogEntry]:
+        found = json_object(record)
+        client = _first(found, _CLIENT).encode()
+        if not client:
+            return ()  # a message of another kind
+        time = _first(found, _TIME).encode()
+        status = next((number_of(found, key) for key in _STATUS if key in found), 0)
+        client_port = port_of(found, "remote_port")
+        sni = _first(found, _SNI).encode()
+        if sni and sni != b"-":
+            return self._handshake(time, client, client_port, sni, status)
+        method, url = _first(found, _METHOD).encode(), _first(found, _URL).encode()
+        request = _REQUEST.match(text_of(found, "request").encode())
+        if request is not None:
+            method, url = request[1], request[2]
+        # The URL of the request line may be logged without its host, which is a field of its own.
+        asked = target(method, url) or authority(_first(found, _HOST).encode())
+        if asked is None:
+            raise RecordError("host-missing")
+        return self._entry(time, client, client_port, asked, status, method)
+
+    def _entry(
+        self, time: bytes, client: bytes, port_: int, asked: Target, status: int, method: bytes
+    ) -> Iterable[LogEntry]:
+        when = access_time(time, self._times)
+        return _shown(when, asked, client, port_, _nginx_outcome(status, method))
+
+    def _handshake(
+        self, time: bytes, client: bytes, port_: int, sni: bytes, status: int
+    ) -> Iterable[LogEntry]:
+        """A connection that the stream module has passed on by its server name."""
+        name = normalise_name(sni)
+        when = access_time(time, self._times)
+        outcome: Outcome = "reached" if status == 200 else "attempted"
+        denied: tuple[Outcome, str] = ("blocked", "status 403")
+        found = Target(name, raw_name(sni, name), 0)
+        return _shown(
+            when, found, client, port_, denied if status == 403 else (outcome, ""), "tls-sni"
+        )
+
+
+def _first(found: Object, keys: Iterable[str]) -> str:
+    """The first text, or number as text, under one of the keys."""
+    for key in keys:
+        value = found.get(key)
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return repr(value)
+    return ""
+
+
+def _nginx_outcome(status: int, method: bytes) -> tuple[Outcome, str]:
+    """What came of a request. For CONNECT an answer other than 2xx is one of the proxy itself. For
+    others that is not known of 403, which both may give, and the errors of gateways are its own."""
+    if method.upper() == b"CONNECT":
+        if status == 403:
+            return "blocked", "HTTP 403"
+        return ("reached" if 200 <= status < 300 else "attempted"), ""
+    own = status in (403, 407, 502, 504)
+    return ("reached" if 100 <= status < 600 and not own else "attempted"), ""
+
+
+def recognise_haproxy(sample: Sample) -> int:
+    """Client and port, the accept date in brackets, frontend, backend and server, and the
+    timers."""
+    found = filter(None, map(_HAPROXY.match, sample.lines))
+    return sum(b"/" in each["server"] for each in found)
+
+
+class HaproxyReader(RecordReader):
+    """Reads one log."""
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says (see `netwatch.logs.records.RecordReader`)."""
+        found = _HAPROXY.match(record)
+        if found is None:
+            return ()  # starts and stops of servers, errors
+        http = _HTTP.match(found["rest"])
+        if http is None:
+            raise RecordError("host-missing")  # ``tcplog`` has no name
+        request = _REQUEST.match(http["request"])
+        if request is None:
+            return ()  # ``<BADREQ>``
+        asked = _host(request[1], request[2], http["captured"])
+        if asked is None:
+            raise RecordError("host-missing")
+        when = access_time(found["time"], self._times)
+        outcome = _haproxy_outcome(int(http["status"]), http["state"], found["server"])
+        return _shown(when, asked, found["client"], int(found["port"]), outcome)
+
+
+def _host(method: bytes, url: bytes, captured: bytes) -> Target | None:
+    asked = target(method, url)
+    if asked is not None:
+        return asked
+    first = captured.partition(b"}")[0].lstrip(b"{")
+    for value in first.split(b"|")[:16]:
+        if HOST_NAME.fullmatch(value.partition(b":")[0]):
+            return authority(value)
+    return None
+
+
+def _haproxy_outcome(status: int, state: bytes, server: bytes) -> tuple[Outcome, str]:
+    """What came of a request: a rule of the proxy has denied it (its session state begins with P
+    and it went to no server), or a server has answered."""
+    if server.endswith(b"/<NOSRV>"):
+        if state.startswith(b"P") and status in (401, 403, 429):
+            return "blocked", f"{state.decode('ascii')} {status}"
+        return "attempted", ""
+    return ("reached" if status > 0 and not state.startswith(b"S") else "attempted"), ""
+
+
+def _shown(
+    when: tuple[int, int],
+    asked: Target,
+    client: bytes,
+    client_port: int,
+    outcome: tuple[Outcome, str],
+    evidence: Evidence = "http-host",
+) -> Iterable[LogEntry]:
+    """What a client asked for."""
+    packed = packed_ip(client.decode("ascii", "replace"))
+    side = Endpoint(packed, client_port if client_port < 65536 else 0)
+    return (
+        LogName(
+            *(*when, evidence, asked.name, side),
+            transport="tcp",
+            raw=asked.raw,
+            outcome=outcome[0],
+            blocked_by=outcome[1],
+        ),
+    )
+
+
+class _SquidRequest(NamedTuple):
+    """The fields of a line: `began` and `ended` in ns since the epoch."""
+
+    began: int
+    ended: int
+    digits: int
+    client: bytes
+    code: bytes
+    status: bytes
+    size: int
+    method: bytes
+    server: Endpoint
+    rest: bytes
+
+
+def recognise_squid(sample: Sample) -> int:
+    """No other program writes its result codes (``TCP_MISS/200``, ``TCP_MISS:HIER_DIRECT``) in
+    these places."""
+    return sum(1 for line in sample.lines if _NATIVE.match(line) or _SQUID_COMBINED.match(line))
+
+
+class SquidReader(RecordReader):
+    """Reads one access log."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        super().__init__(context)
+        self._tunnels = 0
+
+    def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
+        """What a line says (see `netwatch.logs.records.RecordReader`)."""
+        if not record.strip() or record.startswith(b"#"):
+            return ()
+        found = _NATIVE.match(record) or _SQUID_COMBINED.match(record)
+        if found is None:
+            raise RecordError("squid-line-invalid")
+        values = found.groupdict()
+        if values["code"].startswith(b"UDP_") or values["url"].startswith(_SPECIAL):
+            return ()  # another cache asks, or the request was none
+        time, digits = access_time(values["time"], self._times)
+        duration = min(max(int(values.get("duration") or 0), 0), MAX_DURATION) * 1_000_000
+        asked = target(values["method"], values["url"])
+        if asked is None:
+            raise RecordError("host-missing")
+        request = _SquidRequest(
+            max(time - duration, 0),
+            time,
+            digits,
+            values["client"],
+            values["code"],
+            values["status"],
+            int(values["size"]) if values["size"].isdigit() else 0,
+            values["method"],
+            _server(values.get("hierarchy"), values.get("server"), asked.port),
+            values["rest"],
+        )
+        return self._entries(request, asked)
+
+    def _entries(self, request: _SquidRequest, asked: Target) -> Iterator[LogEntry]:
+        outcome, blocked_by = _squid_outcome(request)
+        packed = packed_ip(request.client.decode("ascii", "replace"))
+        client = Endpoint(packed)
+        # A site may write names of clients (%>A) in place of addresses.
+        host = "" if packed or request.client == b"-" else normalise_name(request.client[:255])
+        is_tunnel = request.method == b"CONNECT" and outcome == "reached"
+        flow = ""
+        if is_tunnel:
+            self._tunnels += 1
+            flow = f"squid-{request.ended}-{self._tunnels}"
+        name = LogName(
+            request.began,
+            request.digits,
+            "http-host",
+            asked.name,
+            client,
+            request.server,
+            "tcp",
+            client_host=host,
+            flow=flow,
+            raw=asked.raw,
+            outcome=outcome,
+            blocked_by=blocked_by,
+        )
+        yield name
+        sni = _server_name(request.rest, asked.name)
+        if sni:
+            shown = normalise_name(sni)
+            yield replace(name, evidence="tls-sni", name=shown, raw=raw_name(sni, shown))
+        if is_tunnel and packed is not None:
+            yield LogFlow(
+                request.began,
+                request.ended,
+                "tcp",
+                client,
+                request.server,
+                0,  # not in the log
+                request.size,
+                flow,
+                "named",
+                "payload",
+                "payload" if request.size else "headers",
+            )
+
+
+def _squid_outcome(request: _SquidRequest) -> tuple[Outcome, str]:
+    """What came of a request, and by what it was blocked. Denied for want of credentials it was
+    only put off: browsers ask again with them."""
+    code = request.code
+    if b"DENIED" in code:
+        if request.status == _CHALLENGE:
+            return "attempted", ""
+        # How the client took it does not matter.
+        return "blocked", code.removesuffix(b"_ABORTED").decode("ascii")
+    answered = request.status not in _NO_ANSWER and not (
+        code.startswith((b"NONE", b"TAG_NONE")) and request.method != b"CONNECT"
+    )
+    if request.method == b"CONNECT":
+        answered = request.status == b"200" and request.size > 0
+    if b"ABORTED" in code and not request.size:
+        answered = False
+    return ("reached" if answered else "attempted"), ""
+
+
+def _server(hierarchy: bytes | None, written: bytes | None, port: int) -> Endpoint:
+    """The server that Squid itself connected to, unless that was another proxy."""
+    if written is None or hierarchy not in _DIRECT:
+        return NOWHERE
+    packed = packed_ip(written.decode("ascii", "replace"))
+    return Endpoint(packed, port) if packed else NOWHERE
+
+
+def _server_name(rest: bytes, asked: str) -> bytes | None:
+    """The server name of a handshake among the fields that a site has put at the end, where it is
+    not the name that was asked for."""
+    for field in rest.split()[1:16]:
+        found = field.strip(b'"')
+        if HOST_NAME.fullmatch(found) and normalise_name(found) != asked:
+            return found
+    return None
