@@ -4,7 +4,7 @@ a wrong type, is none of the known words, out of range, or under an unknown key.
 import csv
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, reduce
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from netwatch.core.file_keys import Key, Section
 from netwatch.core.user_yaml import Fields, Problems
 from netwatch.core.yaml_reader import parse_yaml
 from netwatch.formats.registry import FILE_SCHEMAS, schema_text
+from netwatch.rules.bans import read_pack
+from netwatch.rules.load import load_signatures
 from netwatch.rules.signature import read_signature
 
 SIGNATURES = sorted((ROOT / "signatures" / "apps").glob("*.yaml"))
@@ -139,20 +141,38 @@ PROBES: list[Any] = [
 FREE = {"type": ["string", "number"]}
 
 
+def said_of(probe: Any, key: Key, folder: Path) -> list[str]:
+    """What the reader of a key says of a value."""
+    problems = Problems()
+    mapping = parse_yaml(yaml.safe_dump({key.name: probe}), "netwatch.yaml", problems)
+    assert mapping is not None
+    key.kind.read(Fields(mapping, "netwatch.yaml", problems, "a mapping"), key, folder)
+    return [each.message for each in problems.found]
+
+
 @pytest.mark.parametrize(("name", "key"), [*declared()])
 def test_a_key_is_refused_by_both_or_none(name: str, key: Key, tmp_path: Path) -> None:
     properties = _properties(name)
     for probe in PROBES:
-        problems = Problems()
-        mapping = parse_yaml(yaml.safe_dump({key.name: probe}), "netwatch.yaml", problems)
-        assert mapping is not None
-        key.kind.read(Fields(mapping, "netwatch.yaml", problems, "a mapping"), key, tmp_path)
         refused = not Draft202012Validator(properties).is_valid(as_json(probe))
-        said = [each.message for each in problems.found]
+        said = said_of(probe, key, tmp_path)
         if refused:
             assert said, probe
         elif properties.get("type", FREE["type"])[:2] != FREE["type"]:
             assert said == [] or not isinstance(probe, bool | float | dict), (probe, said)
+    for probe in exact(properties):
+        assert said_of(probe, key, tmp_path) == []
+
+
+def exact(schema: dict[str, Any]) -> list[Any]:
+    """Values that a schema allows where it says all that is allowed: words, numbers, days, and what
+    has its default."""
+    types = schema.get("type", [])
+    found = [*schema.get("enum", ()), *([None] if "null" in types else ())]
+    found += [True, False] if "boolean" in types else []
+    found += [schema["minimum"]] if "integer" in types else []
+    found += [schema["maximum"]] if "maximum" in schema else []
+    return [*found, "2023-03-10"] if "\\d{4}-" in schema.get("pattern", "") else found
 
 
 def _properties(name: str) -> dict[str, Any]:
@@ -285,24 +305,55 @@ def example(schema: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_the_reader_knows_each_key_that_the_schema_offers(sample: str, folder: Path) -> None:
-    written = read(SAMPLES[sample])
-    assert refusal(written, folder) == ""
+    check_keys("config", SAMPLES[sample], lambda value: refusal(value, folder))
+
+
+def test_the_reader_of_signatures_knows_each_key_that_the_schema_offers() -> None:
+    check_keys("signature", SIGNATURE, refusal_of_signature)
+
+
+def test_the_reader_of_bans_knows_each_key_that_the_schema_offers(folder: Path) -> None:
+    written = BANS[0].with_name("be-fed-tiktok-2023.yaml")
+    catalog = load_signatures([folder / "tiktok.yaml"], folder)
+
+    def refused(value: Any) -> str:
+        problems = Problems()
+        place = folder / written.name
+        place.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
+        read_pack(place, catalog, problems)
+        return "\n".join(each.message for each in problems.found)
+
+    check_keys("ban", written.read_text("utf-8"), refused)
+
+
+def check_keys(name: str, sample: str, refused: Callable[[Any], str]) -> None:
+    """Give a sample each key that its schema offers and that it lacks, with a value and without."""
+    written = read(sample)
+    assert refused(written) == ""
     absent: dict[Path_, dict[str, Any]] = {}
-    for (*path, key), schema in offered(json.loads(schema_text("config")), written):
+    for (*path, key), schema in offered(json.loads(schema_text(name)), written):
         absent.setdefault(tuple(path), {})[key] = schema
-    assert len(absent) > 5
-    empty = read(SAMPLES[sample])
+    assert len(absent) > 3
+    empty = read(sample)
     for path, keys in absent.items():
-        given = read(SAMPLES[sample])
+        given = read(sample)
         for key, schema in keys.items():
             at(given, path).setdefault(key, example(schema))
             at(empty, path).setdefault(key)
-            if mistakes("config", as_json(empty)):
+            if mistakes(name, as_json(empty)):
                 del at(empty, path)[key]  # One of them is needed, which the sample has.
-        said = refusal(given, folder)
+        said = refused(given)
         assert "unknown key" not in said
         assert "not supported" not in said
-    assert refusal(empty, folder) == ""
+    assert refused(empty) == ""
+
+
+def refusal_of_signature(value: Any) -> str:
+    problems = Problems()
+    mapping = parse_yaml(yaml.safe_dump(value), "clips.yaml", problems)
+    if mapping is not None:
+        read_signature(mapping, "clips.yaml", problems)
+    return "\n".join(each.message for each in problems.found)
 
 
 def at(value: Any, path: Path_) -> Any:
@@ -326,11 +377,8 @@ def test_what_the_schema_refuses_the_reader_refuses(
 def test_what_the_schema_of_signatures_refuses_the_reader_refuses(data: st.DataObject) -> None:
     value = data.draw(mutated(read(SIGNATURE)))
     wrong = mistakes("signature", as_json(value))
-    problems = Problems()
-    mapping = parse_yaml(yaml.safe_dump(value), "clips.yaml", problems)
-    if wrong and mapping is not None:
-        read_signature(mapping, "clips.yaml", problems)
-        assert problems.found, wrong
+    if wrong:
+        assert refusal_of_signature(value), wrong
 
 
 SIGNATURE = """\

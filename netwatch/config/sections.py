@@ -146,7 +146,7 @@ def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
     """The catalogue of the signatures; not `complete` where one has a mistake. Of names in an
     installed set that nobody decided there is a note."""
     sources = [*read_key(TopKeys, "signatures", fields, base)]
-    if not sources and fields.has("signatures"):
+    if not sources and fields.is_set("signatures"):
         fields.add_problem(
             "signatures", f"'signatures': expected {BUILTIN} or a path, found an empty list"
         )

@@ -27,6 +27,9 @@ from netwatch.core.verdict import (
     VerdictKind,
 )
 
+ALERT_SCHEMA = "netwatch.alert/1"
+"""The version of the record of an alert, and of the values that its id is computed from."""
+
 COMMUNITY_LIMIT = 64
 """Community IDs stored of one incident."""
 

@@ -156,7 +156,7 @@ def _span(text: str) -> UseSpan | None:
 
 
 def _read_expected(entry: Fields, declared: Key, _: Path) -> ExpectedUse | None:
-    if not entry.has(declared.name):
+    if not entry.is_set(declared.name):
         return None
     text = entry.text(declared.name)
     found = parse_expected(text)

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 from netwatch.core.alert import (
+    ALERT_SCHEMA,
     Address,
     Answer,
     CandidateSet,
@@ -280,7 +281,7 @@ class Incident(Record):
 
     __hash__ = Record.__hash__
 
-    schema: Annotated[str, Says(const="netwatch.alert/1")]
+    schema: Annotated[str, Says(const=ALERT_SCHEMA)]
     id: Hash
     status: Annotated[Literal["open", "update", "closed"], Mark.KNOWN]
     verdict: Annotated[VerdictKind, Mark.KNOWN]

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 from netwatch.core.alert import (
+    ALERT_SCHEMA,
     Alert,
     AlertRecord,
     EvidenceItem,
@@ -27,15 +28,12 @@ from netwatch.formats.values import json_line, rfc3339
 if TYPE_CHECKING:
     from netwatch.formats.observation_lines import ObservationLines
 
-SCHEMA = "netwatch.alert/1"
-"""The value of ``schema`` in the record of an alert."""
-
 
 def alert_record(alert: Alert) -> dict[str, Any]:
     """The record of an alert. Every documented key is present, with None where its value is not
     known. Keys of `Alert.extra` follow at the end and never replace a documented one."""
     record: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": ALERT_SCHEMA,
         "id": alert.id,
         "status": alert.status,
         "verdict": alert.verdict,

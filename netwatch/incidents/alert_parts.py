@@ -12,7 +12,14 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, Protocol
 
 from netwatch.core.addresses import ip_text
-from netwatch.core.alert import Answer, CandidateSet, Destination, EvidenceItem, IncidentKind
+from netwatch.core.alert import (
+    ALERT_SCHEMA,
+    Answer,
+    CandidateSet,
+    Destination,
+    EvidenceItem,
+    IncidentKind,
+)
 from netwatch.core.flow import RANKED, LogInfo, Seen
 from netwatch.core.verdict import (
     Candidates,
@@ -25,9 +32,6 @@ from netwatch.core.verdict import (
 )
 from netwatch.incidents.bounded_table import BoundedTable
 from netwatch.language.sentences import sentence
-
-SCHEMA = "netwatch.alert/1"
-"""The version of the alert record, and of the values that an alert's id is computed from."""
 
 Key = tuple[str, str, str, VerdictKind]
 """What all contacts of an incident under one ban share: device id, app id, ban id and kind of
@@ -66,7 +70,7 @@ def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
     contact (ns), and of the name of the `sensor` if a configuration gives it one, so that the same
     incident has the same id however often it is replayed, and those of two sensors never do."""
     # A JSON array, as `json.dumps` writes it.
-    text = f"[{', '.join(map(encode_basestring_ascii, (SCHEMA, *key)))}, {first_seen}"
+    text = f"[{', '.join(map(encode_basestring_ascii, (ALERT_SCHEMA, *key)))}, {first_seen}"
     text += f", {encode_basestring_ascii(sensor)}]" if sensor else "]"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

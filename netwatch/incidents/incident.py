@@ -153,11 +153,8 @@ class Incident:
             self.communities.add((is_lookup, community), (), contacts)
         # A certificate comes from the server that the device reached, so it names a destination.
         if not is_lookup and observation.evidence != "ip-asn" and observation.server_ip:
-            self.destinations.add(
-                (len(observation.server_ip), observation.server_ip, observation.server_port),
-                (),
-                count,
-            )
+            server = observation.server_ip
+            self.destinations.add((len(server), server, observation.server_port), (), count)
 
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
@@ -375,11 +372,8 @@ class Incident:
         communities = tuple(sorted({text for _, text in self.communities.items}))
         last = max((part.until for part in counted.totals.activity.totals.values()), default=first)
         duration = max(self.last, last, first) - first
-        blocked_by, reasons, frames = (
-            self.blocked_by(counted),
-            self.grounds.reasons,
-            tuple(self.frames),
-        )
+        blocked_by, reasons = self.blocked_by(counted), self.grounds.reasons
+        frames = tuple(self.frames)
         contradictions = tuple(self.contradictions.items())
         extra: dict[str, Any] = {"left_out": left_out} if left_out else {}
         if self.clients.total:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.contacts import APPS, BAN, GAP, HQ, NOON, SECOND, SENSOR, contact
 
-from netwatch.core.alert import Destination, IncidentCounts
+from netwatch.core.alert import ALERT_SCHEMA, Destination, IncidentCounts
 from netwatch.core.verdict import BanPeriod, Decision, Exemption, Network, Ruling
 from netwatch.formats import jsonl
 from netwatch.incidents import aggregate as incidents
@@ -64,10 +64,10 @@ def test_one_contact_is_an_incident_with_all_its_values():
 
 def test_the_id_is_the_hash_of_a_json_array():
     key = ('laptop "\\7"\u00e9\U0001f600', "tiktok", "r\u00e8gle", "violation")
-    text = json.dumps([alert_parts.SCHEMA, *key, NOON])
+    text = json.dumps([ALERT_SCHEMA, *key, NOON])
     expected = hashlib.sha256(text.encode()).hexdigest()[:32]
     assert alert_parts.incident_id(key, NOON) == expected
-    text = json.dumps([alert_parts.SCHEMA, *key, NOON, "gh\u00ebnt"])
+    text = json.dumps([ALERT_SCHEMA, *key, NOON, "gh\u00ebnt"])
     expected = hashlib.sha256(text.encode()).hexdigest()[:32]
     assert alert_parts.incident_id(key, NOON, "gh\u00ebnt") == expected
 
