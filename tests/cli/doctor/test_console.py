@@ -1,5 +1,6 @@
 """The checks of the console: accounts, certificate, address, and the provider of sign-in."""
 
+import importlib.util
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -196,16 +197,14 @@ def test_a_provider_that_cannot_be_asked(tmp_path: Path) -> None:
 
 
 def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from netwatch.console import extra
-
-    real = extra.importlib.util.find_spec
+    real = importlib.util.find_spec
     monkeypatch.setattr(
-        extra.importlib.util, "find_spec", lambda name: None if name == "joserfc" else real(name)
+        importlib.util, "find_spec", lambda name: None if name == "joserfc" else real(name)
     )
     (found,) = findings(console.check, tmp_path, text_of(oidc=oidc("https://id.example")))
     assert found.text.endswith(f"{install_command('oidc')}")
     monkeypatch.setattr(
-        extra.importlib.util, "find_spec", lambda name: None if name == "uvicorn" else real(name)
+        importlib.util, "find_spec", lambda name: None if name == "uvicorn" else real(name)
     )
     (found,) = findings(console.check, tmp_path, text_of())
     assert found.text == f"the console needs an extra: {install_command('web')}"
