@@ -19,7 +19,7 @@ from netwatch.cli.erasure_places import not_reached, outcome
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.cli.store import store_options
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system.files import user_id
 from netwatch.core.text import quantity
 
@@ -158,8 +158,10 @@ def _prune(args: argparse.Namespace) -> int:
     options = store_options(args)
     retention = configuration.load(args.config).retention
     if retention is None:
-        raise ConfigError([Problem("netwatch store prune", 0, 0, "the configuration has no"
-                                   " 'retention', so everything is kept for ever")])  # fmt: skip
+        raise ConfigError.of(
+            "netwatch store prune",
+            "the configuration has no 'retention', so everything is kept for ever",
+        )
     now = args.now if args.now is not None else time.time()
     with Catalogue.open(options) as catalogue:
         pruning = Pruning(_facts(catalogue, options.path), retention, now)
@@ -201,8 +203,7 @@ def _erase(args: argparse.Namespace) -> int:
     from netwatch.store.use_lock import UseLock
 
     if not args.device.strip():
-        raise ConfigError([Problem("netwatch store erase", 0, 0, "--device: expected a text, found"
-                                   " nothing")])  # fmt: skip
+        raise ConfigError.of("netwatch store erase", "--device: expected a text, found nothing")
     options = store_options(args)
     config = configuration.load(args.config)
     sealing = config.privacy.sealing if config.privacy is not None else None
@@ -212,7 +213,7 @@ def _erase(args: argparse.Namespace) -> int:
         resolved = Resolver(facts, config.devices.entries, networks, sealing).resolve(args.device)
         problem = refuse_reason(resolved.person, args.reason)
         if problem:
-            raise ConfigError([Problem("netwatch store erase", 0, 0, f"--reason: {problem}")])
+            raise ConfigError.of("netwatch store erase", f"--reason: {problem}")
         erasure = StoreErasure(facts, resolved.person, sealing)
         if not args.yes and not _is_confirmed(resolved, erasure):
             print_message("nothing was erased")
@@ -235,8 +236,9 @@ def _erase(args: argparse.Namespace) -> int:
 def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
     """Ask once, on a terminal. Raises `ConfigError` where there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError([Problem("netwatch store erase", 0, 0, "cannot ask where there is no"
-                                   " terminal: expected --yes")])  # fmt: skip
+        raise ConfigError.of(
+            "netwatch store erase", "cannot ask where there is no terminal: expected --yes"
+        )
     counts = erasure.count()
     for note in resolved.notes:
         print_message(note)
@@ -375,11 +377,12 @@ def _identify(args: argparse.Namespace) -> int:
     options = store_options(args)
     config = configuration.load(args.config)
     if config.privacy is None:
-        raise ConfigError([Problem("netwatch store identify", 0, 0, "the configuration has no"
-                                   " 'privacy' with the key of the pseudonym")])  # fmt: skip
+        raise ConfigError.of(
+            "netwatch store identify",
+            "the configuration has no 'privacy' with the key of the pseudonym",
+        )
     if not args.reason.strip():
-        raise ConfigError([Problem("netwatch store identify", 0, 0, "--reason: expected a text,"
-                                   " found nothing")])  # fmt: skip
+        raise ConfigError.of("netwatch store identify", "--reason: expected a text, found nothing")
     with Catalogue.open(options) as catalogue:
         write_journal(catalogue, user_name(), args.pseudonym, args.reason)
         clients = stored_clients(catalogue, config.privacy.sealing)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.cli.store import store_options
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
@@ -282,7 +282,9 @@ def _upgrade(args: argparse.Namespace) -> int:
 def _is_confirmed() -> bool:
     """Ask once, on a terminal. Raises `ConfigError` where there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError([Problem("netwatch store upgrade", 0, 0, "cannot ask where there is no"
-                                   " terminal: 'netwatch store upgrade --yes'")])  # fmt: skip
+        raise ConfigError.of(
+            "netwatch store upgrade",
+            "cannot ask where there is no terminal: 'netwatch store upgrade --yes'",
+        )
     print_message("Upgrade? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

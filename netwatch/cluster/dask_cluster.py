@@ -6,7 +6,6 @@ that is started here has certificates of its own, because others may have accoun
 """
 
 import importlib.util
-import ipaddress
 import logging
 import pickle
 import platform
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from netwatch.cluster.ledger import code_version
+from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.installing import install_command
 
@@ -61,7 +61,7 @@ def check_address(address: str) -> None:
         port = None
     if parts.scheme not in ("tls", "tcp") or not parts.hostname or not port:
         raise _usage(f"--cluster {address}: {expected}")
-    if parts.scheme == "tcp" and not _is_loopback(parts.hostname):
+    if parts.scheme == "tcp" and not is_loopback(parts.hostname):
         raise _usage(
             f"--cluster {address}: anyone who reaches a scheduler without TLS can run code on all"
             f" workers; {expected}"
@@ -180,13 +180,6 @@ def count_workers(client: "Client", address: str) -> int:
 
 def _identity() -> tuple[str, int, str]:
     return code_version(), pickle.HIGHEST_PROTOCOL, platform.python_version()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _usage(text: str) -> ConfigError:

@@ -6,7 +6,6 @@ all and of one address, so that no single client can hold all of them.
 """
 
 import asyncio
-import ipaddress
 import signal
 import socket
 import ssl
@@ -21,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.application import Application
 from netwatch.console.console import Console
+from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 
 MAX_CONNECTIONS = 200
@@ -53,7 +53,7 @@ class _Connections:
 
     def add(self, address: str) -> bool:
         """Count a connection; False if there are too many."""
-        limit = MAX_CONNECTIONS if _is_loopback(address) else MAX_OF_ADDRESS
+        limit = MAX_CONNECTIONS if is_loopback(address) else MAX_OF_ADDRESS
         self._of[address] += 1
         return self._of.total() <= MAX_CONNECTIONS and self._of[address] <= limit
 
@@ -189,18 +189,11 @@ def is_secure(options: ConsoleOptions) -> bool:
     return bool(options.tls.certificate) or options.url.startswith("https://")
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
-
-
 def check_exposure(console: Console) -> None:
     """Raise `ConfigError` for a console that others could reach and that does not protect what it
     shows."""
     options = console.options
-    if _is_loopback(options.host):
+    if is_loopback(options.host):
         return
     place = f"console {options.host}:{options.port}"
     reasons = []

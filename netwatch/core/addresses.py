@@ -6,6 +6,7 @@ Every module converts through these functions, so an address has the same spelli
 # `socket` makes enumerations of all its constants, which takes longer than all of this module.
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from functools import lru_cache
+from ipaddress import ip_address
 
 
 @lru_cache(16384)
@@ -26,6 +27,14 @@ def is_randomised(mac: bytes) -> bool:
     """Whether a MAC address of a single device is locally administered (IEEE 802 section 8.4.4): a
     device has chosen it, and may choose another."""
     return mac[0] & 3 == 2
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: ``localhost`` or a loopback address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_ip(text: str) -> bytes | None:

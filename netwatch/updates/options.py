@@ -1,11 +1,11 @@
 """``updates:`` of netwatch.yaml: where sets come from, who is trusted, and where they are kept."""
 
-import ipaddress
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from netwatch.core.addresses import is_loopback
 from netwatch.core.file_keys import key, read_section
 from netwatch.core.system.files import is_root, owns_system_folder
 from netwatch.core.user_yaml import Fields
@@ -116,13 +116,6 @@ def url_problem(url: str) -> str:
         return f"{expected}, without a user or password in it"
     if not host or port == 0:
         return expected
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         return f"{expected}; http is for this machine only"
     return "" if parts.scheme in ("https", "http") else expected
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

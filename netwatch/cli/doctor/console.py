@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import netwatch
 from netwatch.cli.doctor import finding
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
+from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 
@@ -57,7 +58,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     if options.tls.certificate and options.tls.key:
         host = urlsplit(options.url).hostname or ""
         yield finding.pair("console TLS", options.tls.certificate, options.tls.key, host)
-    elif not _is_loopback(options.host):
+    elif not is_loopback(options.host):
         text = f"{options.host} is not an address of loopback, so that 'serve' refuses to start"
         yield bad("console TLS", text, "give it 'tls' under 'console', or a proxy before it")
     yield _address(options)
@@ -98,15 +99,6 @@ def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:
         return ok("accounts", "no local accounts; users sign in at the provider")
     todo = "netwatch users add NAME --role analyst"
     return bad("accounts", "there are none, so no one can sign in", todo)
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _address(options: "ConsoleOptions") -> Finding:
