@@ -276,7 +276,7 @@ def host_name(name: object) -> str:
     if isinstance(name, str):
         return name
     message = f"expected a host name as a str, or several, found {_shown(name)}"
-    raise ConfigError([Problem("name", 0, 0, message)])
+    raise ConfigError.of("name", message)
 
 
 def _texts(paths: AnyPath | Iterable[AnyPath]) -> list[str]:

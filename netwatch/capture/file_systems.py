@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from netwatch.capture.locations import has_magic, shown_url
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.installing import install_command, install_library
 from netwatch.core.text import without_secrets
 
@@ -234,4 +234,4 @@ def _no_bucket(scheme: str, shown: str) -> ConfigError:
 
 
 def _usage(shown: str, text: str) -> ConfigError:
-    return ConfigError([Problem(shown, 0, 0, text)])
+    return ConfigError.of(shown, text)

@@ -192,7 +192,7 @@ def use_permitted() -> None:
     if effective == sets.get("CapEff", 0):
         return
     wanted = (effective, permitted, sets.get("CapInh", 0))
-    halves = [each >> shift & 0xFFFFFFFF for shift in (0, 32) for each in wanted]
+    halves = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in wanted]
     # struct __user_cap_header_struct, and two struct __user_cap_data_struct (capset(2)).
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     _libc().capset(header, (ctypes.c_uint32 * 6)(*halves))

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
-from netwatch.core.errors import CaptureError, ConfigError, Problem
+from netwatch.core.errors import CaptureError, ConfigError
 from netwatch.core.text import without_secrets
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
@@ -83,7 +83,7 @@ def local_path(url: str) -> str | None:
         return None
     host, slash, path = url[7:].partition("/")
     if host not in ("", "localhost") or not slash:
-        raise ConfigError([Problem(url, 0, 0, "expected file:///PATH, a file of this machine")])
+        raise ConfigError.of(url, "expected file:///PATH, a file of this machine")
     from urllib.parse import unquote
 
     path = unquote(path)

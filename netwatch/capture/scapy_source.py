@@ -150,7 +150,7 @@ class Libpcap:
         self._socket = _open(name, promiscuous)
         number = self._socket.pcap_fd.datalink()
         self.link_type = _LINKTYPE_RAW if number in _DLT_RAW else number
-        if self.link_type not in {each.number for each in LINK_TYPES}:
+        if self.link_type not in {row.number for row in LINK_TYPES}:
             self._socket.close()
             raise CaptureError(f"{name}: its link type {number} (DLT_ of libpcap) is not supported")
         self._socket.pcap_fd.setnonblock(True)
@@ -329,14 +329,14 @@ class ScapySource:
             stopping = self._stopping
             ready = self._ready(2 * longest if stopping else IDLE_INTERVAL / 1000)
             received = 0
-            for each in ready:
-                data, records = self._collect(each)
-                self._update_dropped(each)
+            for listener in ready:
+                data, records = self._collect(listener)
+                self._update_dropped(listener)
                 count = len(records) // FIELDS
                 if count:
                     received += count
                     position += len(data)
-                    interfaces = self._interfaces[each.name]
+                    interfaces = self._interfaces[listener.name]
                     yield Block(bytes(data), records, count, interfaces, first, position)
                     first += count
             if received:

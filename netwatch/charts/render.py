@@ -36,7 +36,7 @@ from xml.etree.ElementTree import Element
 from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from netwatch.charts.picture import FONT_SIZE, HATCH, LINE, SHADE, Picture, Size
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.language.language import Language, language
 
@@ -180,7 +180,7 @@ def require_renderer(command: str, extra: str) -> None:
     """Raise `ConfigError` for a command where the library that renders is not installed."""
     if importlib.util.find_spec("vl_convert") is None:
         message = f"pictures need an extra: {install_command(extra)}"
-        raise ConfigError([Problem(command, 0, 0, message)])
+        raise ConfigError.of(command, message)
 
 
 class Renderer:

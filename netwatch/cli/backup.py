@@ -125,19 +125,19 @@ def restore(args: argparse.Namespace) -> int:
 
     folder = Path(args.folder)
     kept = _read_list(folder)
-    for each in kept:
-        if _hash(folder / each.kept) != each.sha256:
-            raise NetwatchError(f"{folder / each.kept}: it is missing, or not what was kept")
-    others = [each for each in kept if each.place]
-    for each in others:
-        place = Path(each.place)
-        if place.exists() and _hash(place) != each.sha256:
+    for copy in kept:
+        if _hash(folder / copy.kept) != copy.sha256:
+            raise NetwatchError(f"{folder / copy.kept}: it is missing, or not what was kept")
+    others = [copy for copy in kept if copy.place]
+    for copy in others:
+        place = Path(copy.place)
+        if place.exists() and _hash(place) != copy.sha256:
             raise NetwatchError(
                 f"{place}: is there already, and is another file; move it away first"
             )
     # The configuration may say where the store is to be.
-    for each in others:
-        _bring_back(folder, each)
+    for copy in others:
+        _bring_back(folder, copy)
     options = _store(args)
     restore_store(folder / STORE, options)
     print_line(f"{quantity(len(kept), 'file')} restored; the store is {options.shown}")
@@ -185,14 +185,14 @@ def _named_files(configuration: Path) -> Iterator[Path]:
 
     def walk(value: Any) -> Iterator[str]:
         if isinstance(value, dict):
-            for key, each in value.items():
-                if key in ("file", "inventory") and isinstance(each, str):
-                    yield each
+            for key, inner in value.items():
+                if key in ("file", "inventory") and isinstance(inner, str):
+                    yield inner
                 else:
-                    yield from walk(each)
+                    yield from walk(inner)
         elif isinstance(value, list):
-            for each in value:
-                yield from walk(each)
+            for inner in value:
+                yield from walk(inner)
 
     for name in walk(yaml.safe_load(configuration.read_text(encoding="utf-8"))):
         path = configuration.parent / name
@@ -234,8 +234,8 @@ def _write_list(folder: Path, kept: Sequence[KeptFile]) -> None:
     from netwatch.store.backup import write_new
 
     files = [
-        {"kept": each.kept, "place": each.place, "sha256": each.sha256, "mode": each.mode}
-        for each in kept
+        {"kept": copy.kept, "place": copy.place, "sha256": copy.sha256, "mode": copy.mode}
+        for copy in kept
     ]
     record = {"schema": SCHEMA, "made": rfc3339(time.time_ns(), 0), "files": files}
     write_new(folder / LIST, iter([json.dumps(record, indent=1).encode() + b"\n"]))
@@ -248,8 +248,8 @@ def _read_list(folder: Path) -> list[KeptFile]:
         if record["schema"] != SCHEMA:
             raise NetwatchError(f"{path}: written by another version ({record['schema']})")
         kept = [
-            KeptFile(str(each["kept"]), str(each["place"]), str(each["sha256"]), int(each["mode"]))
-            for each in record["files"]
+            KeptFile(str(row["kept"]), str(row["place"]), str(row["sha256"]), int(row["mode"]))
+            for row in record["files"]
         ]
     except OSError as error:
         raise NetwatchError(
@@ -257,8 +257,8 @@ def _read_list(folder: Path) -> list[KeptFile]:
         ) from None
     except (ValueError, KeyError, TypeError):
         raise NetwatchError(f"{path}: is not the list of a backup") from None
-    for each in kept:
-        path_in = Path(each.kept)
-        if path_in.is_absolute() or ".." in path_in.parts or each.mode & ~0o777:
-            raise NetwatchError(f"{path}: {each.kept} is not a path within the backup")
+    for copy in kept:
+        path_in = Path(copy.kept)
+        if path_in.is_absolute() or ".." in path_in.parts or copy.mode & ~0o777:
+            raise NetwatchError(f"{path}: {copy.kept} is not a path within the backup")
     return kept

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from netwatch.cli.group import Group
+from netwatch.cli.group import Group, day
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.config import Config, load
 from netwatch.core.tabular import aligned
@@ -144,7 +144,7 @@ def add(
     )
     for parser in (listing, reviewing):
         parser.add_argument(
-            "--on", type=_day, metavar="DAY", help="the day, as YYYY-MM-DD (default: today)"
+            "--on", type=day, metavar="DAY", help="the day, as YYYY-MM-DD (default: today)"
         )
 
 
@@ -225,7 +225,10 @@ def _review(args: argparse.Namespace) -> int:
         print_line("nothing is due")
         return 0
     head = ("BAN", "FINDING", "DAY", "")
-    rows = [(ban.id, each.kind, day_text(each.day) or "-", each.text) for ban, each in findings]
+    rows = [
+        (ban.id, finding.kind, day_text(finding.day) or "-", finding.text)
+        for ban, finding in findings
+    ]
     for line in aligned([head, *rows]):
         print_line(line.rstrip())
     return 0
@@ -313,20 +316,12 @@ def _period(ban: Ban, day: date) -> str:
         if (period.start or date.min) <= day <= (period.end or date.max)
     ]
     return ", ".join(
-        f"{each.start or 'open'} to {each.end or 'open'}" for each in current or ban.periods
+        f"{period.start or 'open'} to {period.end or 'open'}" for period in current or ban.periods
     )
 
 
 def _today(on: date | None, ban: Ban) -> date:
     return on or datetime.now(UTC).astimezone(ZoneInfo(ban.timezone)).date()
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        message = f"expected a day as YYYY-MM-DD, found {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
 
 
 def _within(text: str) -> int:

@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, TypeVar
 
 from netwatch.capture.files import STDIN
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from netwatch.logs.times import LogOptions
@@ -78,7 +78,7 @@ def is_archive(args: argparse.Namespace) -> bool:
 
 
 def _usage(text: str) -> ConfigError:
-    return ConfigError([Problem("netwatch scan", 0, 0, text)])
+    return ConfigError.of("netwatch scan", text)
 
 
 def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool = True) -> None:

@@ -165,19 +165,19 @@ def scan(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise `ConfigError` for options that need another one."""
-    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.core.errors import ConfigError
 
     for is_given, needs, is_there in (
         (args.by_day, "--by-day needs --continuous", args.continuous),
         (getattr(args, "once", False), "--once needs --deliver", getattr(args, "deliver", False)),
     ):
         if is_given and not is_there:
-            raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])
+            raise ConfigError.of(f"netwatch {args.command}", needs)
     if sys.platform == "win32":
         for option in POSIX_OPTIONS:
             if getattr(args, option, None):
                 needs = f"--{option.replace('_', '-')} needs Linux, macOS or FreeBSD"
-                raise ConfigError([Problem(f"netwatch {args.command}", 0, 0, needs)])
+                raise ConfigError.of(f"netwatch {args.command}", needs)
 
 
 def _units(

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +22,10 @@ from netwatch.cli.store_privacy import user_name
 from netwatch.cli.terminal import output
 from netwatch.config import Config, load
 from netwatch.config.console_section import ROLES, ConsoleOptions
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.private_files import below
 from netwatch.core.text import quantity
-from netwatch.formats.values import LogFormat, log_line
+from netwatch.formats.values import LogFormat, log_line, rfc3339
 from netwatch.watch.endpoint_options import parse_listen_address
 
 if TYPE_CHECKING:
@@ -129,10 +128,10 @@ def serve_console(args: argparse.Namespace) -> int:
                 f" netwatch users add NAME --role analyst --store-path {store.shown}"
             )
 
-        for each in wide_addresses(options.proxy) if options.proxy is not None else ():
+        for address in wide_addresses(options.proxy) if options.proxy is not None else ():
             report(
-                f"every machine in {each} can sign in as any user: give 'addresses' under 'proxy'"
-                " only the address of the proxy"
+                f"every machine in {address} can sign in as any user: give 'addresses' under"
+                " 'proxy' only the address of the proxy"
             )
 
         def announce(address: str) -> None:
@@ -160,7 +159,7 @@ def _options(args: argparse.Namespace, config: Config) -> ConsoleOptions:
     options = config.console or ConsoleOptions()
     if bool(args.tls_cert) != bool(args.tls_key):
         message = "expected --tls-cert and --tls-key together"
-        raise ConfigError([Problem("netwatch serve", 0, 0, message)])
+        raise ConfigError.of("netwatch serve", message)
     if args.tls_cert:
         files = ServerCertificate(Path(args.tls_cert), Path(args.tls_key))
         options = replace(options, tls=files)
@@ -168,7 +167,7 @@ def _options(args: argparse.Namespace, config: Config) -> ConsoleOptions:
         try:
             host, port = parse_listen_address(args.listen)
         except ValueError as error:
-            raise ConfigError([Problem("netwatch serve", 0, 0, f"--listen: {error}")]) from None
+            raise ConfigError.of("netwatch serve", f"--listen: {error}") from None
         options = replace(options, listen=(host, port))
     return options
 
@@ -273,19 +272,16 @@ def _list_accounts(args: argparse.Namespace) -> int:
     with opened(args, "users list") as (accounts, _):
         found = accounts.all()
     if args.format == "jsonl":
-        for each in found:
-            print_record({"name": each.name, "role": each.role, "created": _time(each.created),
-                          "password_changed": _time(each.changed)})  # fmt: skip
+        for account in found:
+            record = {"name": account.name, "role": account.role}
+            record |= {"created": rfc3339(account.created, 0)}
+            print_record({**record, "password_changed": rfc3339(account.changed, 0)})
     elif found:
-        rows = [(each.name, each.role, _time(each.created)) for each in found]
+        rows = [(account.name, account.role, rfc3339(account.created, 0)) for account in found]
         print_columns([("NAME", "ROLE", "CREATED"), *rows])
     else:
         print_message("netwatch: no account exists; 'netwatch users add NAME --role ROLE' adds one")
     return 0
-
-
-def _time(moment: int) -> str:
-    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _note(audit: "Audit", action: str, name: str, **detail: str) -> None:
@@ -298,10 +294,10 @@ def _password(args: argparse.Namespace) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         message = "expected --password-stdin, because standard input is not a terminal"
-        raise ConfigError([Problem("netwatch users", 0, 0, message)])
+        raise ConfigError.of("netwatch users", message)
     first = getpass.getpass(f"Password for {args.name}: ")
     if first != getpass.getpass("The same again: "):
-        raise ConfigError([Problem("netwatch users", 0, 0, "the two passwords differ")])
+        raise ConfigError.of("netwatch users", "the two passwords differ")
     return first
 
 
@@ -361,7 +357,7 @@ def _list_rows(args: argparse.Namespace) -> int:
                 lines.record(entry_record(row, names))
     elif rows:
         shown = [
-            (str(row.number), _time(row.time), called[row.account], row.role, row.action,
+            (str(row.number), rfc3339(row.time, 0), called[row.account], row.role, row.action,
              row.subject, row.purpose)
             for row in rows
         ]  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from netwatch.cli import HelpFormatter, build_parser
 from netwatch.cli.printing import print_line
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 
 FOLDER = Path("netwatch-demo")
 
@@ -83,7 +83,7 @@ def copy_samples(folder: Path) -> None:
     """Write the samples into a new or empty folder; raises `ConfigError` for another one."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         message = f"expected a new or empty folder; {folder} has files: netwatch demo FOLDER"
-        raise ConfigError([Problem("netwatch demo", 0, 0, message)])
+        raise ConfigError.of("netwatch demo", message)
     folder.mkdir(parents=True, exist_ok=True)
     for pattern in SAMPLES:
         for path in _shipped().glob(pattern):

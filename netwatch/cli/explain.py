@@ -14,7 +14,7 @@ from netwatch.cli.group import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.store import chosen_store
 from netwatch.config import Config, load
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.explain.page import as_record, page
 from netwatch.explain.sources import Found, explanation, from_alerts
 from netwatch.explain.steps import Explanation
@@ -162,7 +162,7 @@ def _found(args: argparse.Namespace, config: Config) -> Found:
     ]
     if len(given) > 1:
         message = f"expected one source, found {' and '.join(given)}"
-        raise ConfigError([Problem("netwatch explain", 0, 0, message)])
+        raise ConfigError.of("netwatch explain", message)
     if args.alerts == "-":
         return from_alerts(sys.stdin, "standard input", args.id)
     if args.alerts is not None:

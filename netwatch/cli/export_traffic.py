@@ -8,7 +8,7 @@ from typing import Any
 
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.config import Config
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
@@ -84,7 +84,7 @@ class Traffic:
         database = self._config.geo.asn_path
         if database is None:
             message = "--asns needs geoip.asn in the configuration, a database of networks"
-            raise ConfigError([Problem("netwatch signatures export", 0, 0, message)])
+            raise ConfigError.of("netwatch signatures export", message)
         systems = {
             asn.number: asn.name
             for app in selection.apps
@@ -105,8 +105,8 @@ class Traffic:
 
         unread = len(self._statistics.unread)
         yield from observations(captures, self._statistics)
-        for each in self._statistics.unread[unread:]:
-            print_message(f"netwatch: {each}")
+        for reason in self._statistics.unread[unread:]:
+            print_message(f"netwatch: {reason}")
 
     def _is_store(self, path: str) -> bool:
         from netwatch.store.options import plain_path
@@ -157,17 +157,17 @@ def print_report(report: PreviewReport, output_format: str) -> None:
         print_line(f"{title} ({quantity(len(found), 'name')})")
         if found:
             rows = [("NAME", "WHY", "LOOKUPS", "HANDSHAKES", "DEVICES")]
-            rows += [_row(each) for each in found[:MAX_ROWS_SHOWN]]
+            rows += [_row(report) for report in found[:MAX_ROWS_SHOWN]]
             print_columns(rows, indent=2)
         if len(found) > MAX_ROWS_SHOWN:
             print_line(f"  and {len(found) - MAX_ROWS_SHOWN:,} more (--format jsonl)")
 
 
-def _row(each: NameReport) -> tuple[str, str, str, str, str]:
-    why = each.reason or (each.hit.rule.text if each.hit else "")
-    counts = (each.lookups, each.handshakes, each.devices)
+def _row(report: NameReport) -> tuple[str, str, str, str, str]:
+    why = report.reason or (report.hit.rule.text if report.hit else "")
+    counts = (report.lookups, report.handshakes, report.devices)
     lookups, handshakes, devices = map(str, counts)
-    return each.name, why, lookups, handshakes, devices
+    return report.name, why, lookups, handshakes, devices
 
 
 def _summary(report: PreviewReport) -> dict[str, Any]:
@@ -186,14 +186,14 @@ def _summary(report: PreviewReport) -> dict[str, Any]:
     }
 
 
-def _name(each: NameReport) -> dict[str, Any]:
-    record: dict[str, Any] = {"record": "name", "result": each.result, "name": each.name}
-    if each.hit is not None:
-        rule = each.hit.rule
+def _name(report: NameReport) -> dict[str, Any]:
+    record: dict[str, Any] = {"record": "name", "result": report.result, "name": report.name}
+    if report.hit is not None:
+        rule = report.hit.rule
         record |= {"app": rule.app.id, "role": rule.role, "rule": rule.text}
     return record | {
-        "lookups": each.lookups,
-        "handshakes": each.handshakes,
-        "devices": each.devices,
-        "reason": each.reason,
+        "lookups": report.lookups,
+        "handshakes": report.handshakes,
+        "devices": report.devices,
+        "reason": report.reason,
     }

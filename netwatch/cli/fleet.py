@@ -13,7 +13,7 @@ from netwatch.cli import fleet_publish
 from netwatch.cli.fleet_publish import centre_config, centre_folder, when_known
 from netwatch.cli.group import Group, add_log_format_option
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import below
 from netwatch.core.text import quantity
 from netwatch.formats.values import log_line, rfc3339
@@ -132,7 +132,7 @@ def _status(args: argparse.Namespace) -> int:
     config = centre_config(args.config)
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"
-        raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
+        raise ConfigError.of(config.path or "netwatch.yaml", text)
     with open_catalogue(config.store) as catalogue:
         sensors = roster(catalogue)
     now = time.time_ns()

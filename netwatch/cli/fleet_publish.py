@@ -13,7 +13,7 @@ from netwatch import __version__
 from netwatch.cli.group import Group, days, release
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.config import Config
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.formats.values import rfc3339
 
@@ -164,8 +164,9 @@ def _centre(path: str | None) -> "tuple[Config, Publications, list[str]]":
     config = load(path)
     if config.fleet is None or config.fleet.server is None:
         place = config.path or "netwatch.yaml"
-        raise ConfigError([Problem(place, 0, 0, f"{_COMMAND} needs 'fleet' with 'server': expected"
-                                                " the configuration of a centre")])  # fmt: skip
+        raise ConfigError.of(
+            place, f"{_COMMAND} needs 'fleet' with 'server': expected the configuration of a centre"
+        )
     folder = CentreFolder(config.fleet)
     folder.prepare()
     sensors = [sensor.name for sensor in folder.sensors()]
@@ -223,21 +224,21 @@ def _print_list(args: argparse.Namespace, publications: "Publications") -> None:
 
     now = datetime.now(UTC)
     rows = [("kind", "version", "for", "hash", "published", "valid until", "bytes")]
-    for each in publications.listing():
+    for publication in publications.listing():
         if args.format == "jsonl":
-            print_record(_record(each))
+            print_record(_record(publication))
             continue
-        manifest = each.bundle.manifest
+        manifest = publication.bundle.manifest
         expired = " (expired)" if now >= manifest.expires else ""
         rows.append(
             (
-                each.bundle.kind,
+                publication.bundle.kind,
                 str(manifest.version),
-                audience_text(each.bundle.audience),
-                each.bundle.hash,
+                audience_text(publication.bundle.audience),
+                publication.bundle.hash,
                 time_text(manifest.created),
                 time_text(manifest.expires) + expired,
-                str(len(each.data)),
+                str(len(publication.data)),
             )
         )
     if args.format != "jsonl":
@@ -262,7 +263,7 @@ def _record(published: "Published") -> dict[str, Any]:
 
 
 def _usage(message: str) -> ConfigError:
-    return ConfigError([Problem(_COMMAND, 0, 0, message)])
+    return ConfigError.of(_COMMAND, message)
 
 
 def add_trust(group: Group) -> None:
@@ -292,7 +293,7 @@ def centre_config(path: str | None) -> Config:
     config = load(path)
     if config.fleet is None or config.fleet.server is None:
         text = "expected 'fleet' with 'centre' and 'server', which make this a centre"
-        raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
+        raise ConfigError.of(config.path or "netwatch.yaml", text)
     return config
 
 
@@ -354,7 +355,7 @@ def _remove_facts(config: Config, sensor: str, *, is_enrolled: bool) -> "SensorR
 
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"
-        raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, text)])
+        raise ConfigError.of(config.path or "netwatch.yaml", text)
     with open_catalogue(config.store) as catalogue:
         facts = FactRemoval(catalogue, FactFiles(config.store.path))
         if not is_enrolled and not has_sensor(facts, sensor):
@@ -377,11 +378,11 @@ def _refused(args: argparse.Namespace) -> int:
         return 0
     found = kept.listing()
     if args.format == "jsonl":
-        for each in found:
-            print_record(_refused_record(each))
+        for refused in found:
+            print_record(_refused_record(refused))
     else:
         head = ("ID", "TIME", "KIND", "BYTES", "REASON")
-        print_columns([head, *(_row(each) for each in found)])
+        print_columns([head, *(_row(refused) for refused in found)])
     return 0
 
 

@@ -5,7 +5,7 @@ different groups have.
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from netwatch.cli import HelpFormatter
 
@@ -98,6 +98,15 @@ def add_log_format_option(parser: argparse._ActionsContainer) -> None:
         help="how the log on standard error is written (default text); json: an object with time,"
         " level and message on each line",
     )
+
+
+def day(text: str) -> date:
+    """A day, as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        message = f"expected a day as YYYY-MM-DD, found {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def days(text: str) -> timedelta:

@@ -17,7 +17,7 @@ from typing import Any
 
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.printing import ask, print_line, print_message
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
 from netwatch.engine.site_survey import PRIVATE_RANGES, SiteSurvey
 
@@ -232,7 +232,7 @@ class _Interview:
         service = self._list(
             args.service,
             "Ranges of service devices, to which bans apply",
-            [each for each in ranges or PRIVATE_RANGES if each not in others],
+            [span for span in ranges or PRIVATE_RANGES if span not in others],
             _cidr,
         )
         resolvers = self._list(
@@ -318,7 +318,7 @@ def _read(source: str, survey: SiteSurvey) -> None:
 def _is_interface(name: str) -> bool:
     import socket
 
-    return name in (each for _, each in socket.if_nameindex())
+    return name in (known for _, known in socket.if_nameindex())
 
 
 def _listen(interface: str, seconds: int, survey: SiteSurvey) -> None:
@@ -395,7 +395,7 @@ def _pack(text: str) -> str:
 
 
 def _wrong(text: str) -> ConfigError:
-    return ConfigError([Problem("netwatch init", 0, 0, text)])
+    return ConfigError.of("netwatch init", text)
 
 
 def _seconds(text: str) -> int:

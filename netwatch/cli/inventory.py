@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _refresh(args: argparse.Namespace) -> int:
     options = config.load_refresh(args.config)
     if options is None:
         message = "expected 'devices: sources', from which the inventory is refreshed; found none"
-        raise ConfigError([Problem(args.config or "the configuration", 0, 0, message)])
+        raise ConfigError.of(args.config or "the configuration", message)
     result = refresh(options, time_ns(), force=args.force, dry_run=args.dry_run)
     if args.format == "jsonl":
         print_record(

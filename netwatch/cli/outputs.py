@@ -16,7 +16,7 @@ from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.config import Config
 from netwatch.core.alert import Alert, AlertRecord
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.tabular import aligned
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import did_you_mean
@@ -85,7 +85,7 @@ def _selected(
         if name not in names:
             known = did_you_mean(name, names) or f"; configured are: {', '.join(names) or 'none'}"
             message = f"expected an output of the configuration, found '{name}'{known}"
-            raise ConfigError([Problem("netwatch outputs", 0, 0, message)])
+            raise ConfigError.of("netwatch outputs", message)
     if not outputs:
         raise NetwatchError("the configuration has no outputs; add some under 'outputs'")
     selected = [output for output in outputs if not args.names or output.name in args.names]
@@ -280,7 +280,7 @@ class RunDelivery:
     def __init__(self, config: Config, *, once: bool) -> None:
         if not config.outputs:
             problem = "--deliver needs 'outputs', the list of receivers of alerts"
-            raise ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, problem)])
+            raise ConfigError.of(config.path or "netwatch.yaml", problem)
         self._once = once
         self._delivery = Delivery(config.outputs, config.outbox, self._log)
         # Another process may be creating the outbox.

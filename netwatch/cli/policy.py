@@ -9,18 +9,18 @@ exit status 2.
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import time_ns
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from netwatch.cli.bans import period_records
+from netwatch.cli.bans import day_text, period_records
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.signature_update import describe_builtin
 from netwatch.config import Config, load
 from netwatch.core.addresses import mac_text, parse_ip, parse_mac
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.message import Evidence
 from netwatch.core.names import normalise_name
 from netwatch.core.period import days_text
@@ -131,8 +131,8 @@ def _ban(ban: Ban, state: str) -> Row:
         "state": state,
         "id": ban.id,
         "authority": ban.authority,
-        "from": _day(ban.start),
-        "until": _day(ban.end),
+        "from": day_text(ban.start),
+        "until": day_text(ban.end),
         "periods": period_records(ban),
         "timezone": ban.timezone,
         "forbids": sorted(ban.forbids),
@@ -165,8 +165,8 @@ def _exemption(exemption: Exemption, state: str, timezone: str) -> Row:
         "state": state,
         "device": exemption.device,
         "ban": exemption.ban,
-        "from": _day(exemption.start),
-        "until": _day(exemption.end),
+        "from": day_text(exemption.start),
+        "until": day_text(exemption.end),
         "timezone": timezone,
         "apps": sorted(exemption.apps),
         "reason": exemption.reason,
@@ -176,10 +176,6 @@ def _exemption(exemption: Exemption, state: str, timezone: str) -> Row:
     days = days_text([(exemption.start, exemption.end)], timezone)
     what = f"{exemption.device} from {exemption.ban}"
     return record, [f"{state:<14}", what, days, apps, exemption.reason, exemption.approved_by]
-
-
-def _day(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
 
 
 def add(
@@ -390,7 +386,7 @@ def _unknown_device(config: Config, word: str, time: int) -> str:
 
 
 def _mistake(message: str) -> ConfigError:
-    return ConfigError([Problem("netwatch policy explain", 0, 0, message)])
+    return ConfigError.of("netwatch policy explain", message)
 
 
 def _with_reason(verdicts: list[Verdict], missed: str) -> list[Verdict]:

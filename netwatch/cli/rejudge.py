@@ -167,13 +167,13 @@ def rejudge(args: argparse.Namespace) -> int:
     from netwatch.cli import terminal
     from netwatch.cli.store import chosen_store
     from netwatch.config.layers import Replacements
-    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.core.errors import ConfigError
     from netwatch.store.options import require_extra
 
     if not args.all and args.format not in FORMATS_OF_DIFFERENCES:
         expected = " or ".join(FORMATS_OF_DIFFERENCES)
         message = f"--format {args.format}: differences have the format {expected}; --all has all"
-        raise ConfigError([Problem("netwatch rejudge", 0, 0, message)])
+        raise ConfigError.of("netwatch rejudge", message)
     _check_record(args)
     since, until = _moment(args, "since"), _moment(args, "until")
     config = configuration.load(args.config, replacements=Replacements(args.signatures, args.bans))
@@ -210,19 +210,19 @@ def rejudge(args: argparse.Namespace) -> int:
 
 def _check_record(args: argparse.Namespace) -> None:
     """Raise `ConfigError` for an option with which nothing can be recorded."""
-    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.core.errors import ConfigError
 
     for name in ("at", "all"):
         if args.record and getattr(args, name):
             message = (
                 f"--record: expected no --{name}, which does not change how the past is judged"
             )
-            raise ConfigError([Problem("netwatch rejudge", 0, 0, message)])
+            raise ConfigError.of("netwatch rejudge", message)
 
 
 def _moment(args: argparse.Namespace, name: str) -> int | None:
     """The time of an option in ns; raises `ConfigError`."""
-    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.core.errors import ConfigError
     from netwatch.core.period import parse_moment
 
     text = getattr(args, name)
@@ -231,7 +231,7 @@ def _moment(args: argparse.Namespace, name: str) -> int | None:
     try:
         return parse_moment(text, time.time_ns(), is_end=name == "until")
     except ValueError as error:
-        raise ConfigError([Problem("netwatch rejudge", 0, 0, f"--{name}: {error}")]) from None
+        raise ConfigError.of("netwatch rejudge", f"--{name}: {error}") from None
 
 
 def _write_alerts(format_: str, again: "Again", stream: TextIO) -> None:
@@ -261,21 +261,21 @@ def _write_differences(format_: str, again: "Again", stream: TextIO) -> Counter[
     return found
 
 
-def _lines(each: "ReasonedDifference", *, has_sensors: bool) -> Iterator[str]:
+def _lines(reasoned: "ReasonedDifference", *, has_sensors: bool) -> Iterator[str]:
     """A difference for people: what the incident is, how it was and is judged, and why; with
     `has_sensors` also where it was, since sites have equal addresses."""
-    before, after = each.difference.before, each.difference.after
+    before, after = reasoned.difference.before, reasoned.difference.after
     record = after or before
     assert record is not None
     device, app, ban = record["device"]["id"], record["app"]["name"], record["ban"]["id"]
     if has_sensors:
         device += f" in {record['network']['name']} ({record['sensor']['name']})"
-    yield f"{each.difference.change:<10} {record['first_seen']}  {device}  {app}  {ban}"
+    yield f"{reasoned.difference.change:<10} {record['first_seen']}  {device}  {app}  {ban}"
     if before is not None:
         yield f"  before   {_words(before)}"
     if after is not None:
         yield f"  after    {_words(after)}"
-    yield f"  because  {each.reason}"
+    yield f"  because  {reasoned.reason}"
 
 
 def _words(record: "AlertRecord") -> str:

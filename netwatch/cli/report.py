@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.group import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_message
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system.files import user_id
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ def _require_days(args: argparse.Namespace) -> None:
 
 
 def _problem(message: str) -> ConfigError:
-    return ConfigError([Problem(_COMMAND, 0, 0, message)])
+    return ConfigError.of(_COMMAND, message)
 
 
 def _outputs(args: argparse.Namespace) -> list[Path]:
     """The files to write; with `--sign` the JSON is one of them. Raises `ConfigError`."""
-    outputs = [Path(each) for each in args.output]
+    outputs = [Path(path) for path in args.output]
     for output in outputs:
         if output.suffix not in _ENDS:
             expected = "a name that ends with .html, .pdf or .json"
@@ -227,8 +227,8 @@ def _print_answers(made: "Report", used: "Language") -> None:
         answer = ban.answer
         beside = f" ({words.unnamed(answer, used)})" if answer.days_in_force else ""
         print_line(f"{ban.id}: {labels.answers(used)[answer.word]}{beside}")
-        for each in (*answer.reasons, *answer.notes):
-            print_line(f"  {words.reason(each, used)}")
+        for reason in (*answer.reasons, *answer.notes):
+            print_line(f"  {words.reason(reason, used)}")
         if bound := words.bound(ban, used):
             print_line(f"  {bound}")
 
@@ -250,12 +250,12 @@ def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:
     with Renderer() as renderer:
         printed = page.page(made, used, renderer, lambda note: print_message(f"netwatch: {note}"))
     html = page.html(printed)
-    for each in pages:
-        if each.suffix == ".html":
-            _write_text(each, html)
+    for output in pages:
+        if output.suffix == ".html":
+            _write_text(output, html)
         else:
-            _create(each)
-            write_pdf(html, tables.files(printed.all_grids), each)
+            _create(output)
+            write_pdf(html, tables.files(printed.all_grids), output)
 
 
 def _create(path: Path) -> None:

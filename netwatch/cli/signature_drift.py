@@ -19,7 +19,7 @@ from netwatch.cli.signature_import import (
     read_given,
     source_tag,
 )
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.rules.catalog import Catalog
@@ -110,7 +110,7 @@ def _require_app(catalog: Catalog, app_id: str) -> None:
     if app_id not in catalog.signatures:
         hint = did_you_mean(app_id, catalog.signatures, cutoff=0.5)
         expected = "expected an app id (see netwatch signatures list)"
-        raise ConfigError([Problem("--app", 0, 0, f"{expected}, found '{app_id}'{hint}")])
+        raise ConfigError.of("--app", f"{expected}, found '{app_id}'{hint}")
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, get_args
 
 from netwatch import __version__
-from netwatch.cli.group import Group
+from netwatch.cli.group import Group, day
 from netwatch.cli.printing import print_message
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.core.verdict import Ban, Role
@@ -86,7 +86,7 @@ def add(group: Group) -> None:
         help="write the file to FILE, which is replaced only when all is written",
     )
     parser.add_argument(
-        "--date", metavar="DAY", type=_day, help="the date in the file, as YYYY-MM-DD"
+        "--date", metavar="DAY", type=day, help="the date in the file, as YYYY-MM-DD"
     )
     parser.add_argument(
         "--preview",
@@ -149,7 +149,7 @@ def _check_options(args: argparse.Namespace, form: "ExportFormat") -> None:
         )
     else:
         return
-    raise ConfigError([Problem(_COMMAND, 0, 0, message)])
+    raise ConfigError.of(_COMMAND, message)
 
 
 def _export(args: argparse.Namespace, config: "Config") -> "Export":
@@ -164,7 +164,7 @@ def _export(args: argparse.Namespace, config: "Config") -> "Export":
     apps = named or (ban.apps if ban is not None else frozenset())
     if ban is not None and not apps <= ban.apps:
         others = ", ".join(sorted(apps - ban.apps))
-        raise ConfigError([Problem("--app", 0, 0, f"the ban {ban.id} does not name {others}")])
+        raise ConfigError.of("--app", f"the ban {ban.id} does not name {others}")
     selection = select(config.catalog, apps, args.role)
     return Export(
         selection,
@@ -193,7 +193,7 @@ def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
             return next(iter(configured.values()))
         ids = ", ".join(configured) or "none"
         message = f"expected --ban or --app; the configuration has several bans or none: {ids}"
-        raise ConfigError([Problem(_COMMAND, 0, 0, message)])
+        raise ConfigError.of(_COMMAND, message)
     if args.ban in configured:
         return configured[args.ban]
     from netwatch.rules.bans import load_pack, pack_ids
@@ -202,7 +202,7 @@ def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
     if args.ban not in known:
         hint = did_you_mean(args.ban, [*configured, *known], cutoff=0.5)
         expected = "expected the id of a ban (see netwatch bans list --all)"
-        raise ConfigError([Problem("--ban", 0, 0, f"{expected}, found '{args.ban}'{hint}")])
+        raise ConfigError.of("--ban", f"{expected}, found '{args.ban}'{hint}")
     return load_pack(args.ban, config.catalog).ban
 
 
@@ -251,7 +251,7 @@ def _moment(day: date | None) -> datetime:
         return datetime.fromtimestamp(int(epoch), UTC)
     except (ValueError, OverflowError, OSError):
         message = f"expected seconds since 1970, found '{epoch}'"
-        raise ConfigError([Problem("SOURCE_DATE_EPOCH", 0, 0, message)]) from None
+        raise ConfigError.of("SOURCE_DATE_EPOCH", message) from None
 
 
 def _roles(text: str) -> tuple[Role, ...]:
@@ -262,11 +262,3 @@ def _roles(text: str) -> tuple[Role, ...]:
         message = f"expected some of {', '.join(known)}, found {unknown[0]!r}"
         raise argparse.ArgumentTypeError(message)
     return tuple(known[word] for word in words)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        message = f"expected a day as YYYY-MM-DD, found {text!r}"
-        raise argparse.ArgumentTypeError(message) from None

@@ -73,7 +73,7 @@ def source_tag(given: str | None, path: str) -> str:
         return re.sub("[^a-z0-9]+", "-", stem).strip("-") or "list"
     if not TAG.match(given) or len(given) > 64:
         expected = "expected a word of a-z, 0-9 and single hyphens that begins with a letter"
-        raise ConfigError([Problem("--source", 0, 0, f"{expected}, found '{given}'")])
+        raise ConfigError.of("--source", f"{expected}, found '{given}'")
     return given
 
 
@@ -82,13 +82,13 @@ def read_given(path: str, list_format: str | None, bounds: Bounds = COMPARED) ->
     `ConfigError` if it cannot be read."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
         message = "a URL is not fetched: expected a file that was downloaded from it"
-        raise ConfigError([Problem(path, 0, 0, message)])
+        raise ConfigError.of(path, message)
     if path != "-":
         return read_list(path, list_format, bounds=bounds)
     raw = sys.stdin.buffer.read(bounds.bytes + 1)
     if len(raw) > bounds.bytes:
         message = f"expected at most {bounds.bytes:,} bytes, found more"
-        raise ConfigError([Problem("standard input", 0, 0, message)])
+        raise ConfigError.of("standard input", message)
     return read_list("standard input", list_format, raw, bounds)
 
 
@@ -146,7 +146,7 @@ def _import(args: argparse.Namespace, catalog: Catalog) -> int:
     source = source_tag(args.source, args.list)
     if not TAG.match(source):
         message = f"expected --source, since '{source}' (from the name of the file) is no tag"
-        raise ConfigError([Problem(args.list, 0, 0, message)])
+        raise ConfigError.of(args.list, message)
     if args.output and os.path.lexists(args.output):
         raise _exists(args.output)
     try:
@@ -238,4 +238,4 @@ def _write_new(path: str, text: str) -> None:
 
 def _exists(path: str) -> ConfigError:
     message = "exists already and is not overwritten; give another path"
-    return ConfigError([Problem(path, 0, 0, message)])
+    return ConfigError.of(path, message)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netwatch import __version__
 from netwatch.cli.group import Group, days, release
 from netwatch.cli.printing import print_line, print_message, print_record
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from netwatch.updates.options import UpdateOptions
@@ -205,7 +205,7 @@ def describe_builtin(installed: "Installed | None") -> str:
 
 
 def _usage(message: str) -> ConfigError:
-    return ConfigError([Problem(_COMMAND, 0, 0, message)])
+    return ConfigError.of(_COMMAND, message)
 
 
 def add_publish(group: Group) -> None:
@@ -277,7 +277,7 @@ def publish(args: argparse.Namespace) -> int:
 
     if bool(args.folder) == bool(args.init or args.refresh or args.rotate):
         message = "expected either FOLDER, or one of --init, --refresh and --rotate"
-        raise ConfigError([Problem(_PUBLISH, 0, 0, message)])
+        raise ConfigError.of(_PUBLISH, message)
     require_tuf(_PUBLISH)
     from netwatch.updates.repository import KeyFolder, Repository
 

@@ -19,7 +19,7 @@ from netwatch.cli.erasure_places import not_reached, outcome
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.cli.store import store_options
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system.files import user_id
 from netwatch.core.text import quantity
 
@@ -161,7 +161,7 @@ def _prune(args: argparse.Namespace) -> int:
     retention = configuration.load(args.config).retention
     if retention is None:
         missing = "the configuration has no 'retention', so nothing is ever deleted; add it"
-        raise ConfigError([Problem("netwatch store prune", 0, 0, missing)])
+        raise ConfigError.of("netwatch store prune", missing)
     now = args.now if args.now is not None else time.time()
     with open_catalogue(options) as catalogue:
         pruning = Pruning(_facts(catalogue, options.path), retention, now)
@@ -202,8 +202,7 @@ def _erase(args: argparse.Namespace) -> int:
     from netwatch.store.resolving import Resolver
 
     if not args.device.strip():
-        raise ConfigError([Problem("netwatch store erase", 0, 0, "--device: expected a text, found"
-                                   " nothing")])  # fmt: skip
+        raise ConfigError.of("netwatch store erase", "--device: expected a text, found nothing")
     options = store_options(args)
     config = configuration.load(args.config)
     sealing = config.privacy.sealing if config.privacy is not None else None
@@ -213,7 +212,7 @@ def _erase(args: argparse.Namespace) -> int:
         resolved = Resolver(facts, config.devices.entries, networks, sealing).resolve(args.device)
         problem = refuse_reason(resolved.person, args.reason)
         if problem:
-            raise ConfigError([Problem("netwatch store erase", 0, 0, f"--reason: {problem}")])
+            raise ConfigError.of("netwatch store erase", f"--reason: {problem}")
         erasure = StoreErasure(facts, resolved.person, sealing)
         if not args.yes and not _is_confirmed(resolved, erasure):
             print_message("nothing was erased")
@@ -237,7 +236,7 @@ def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
     """Ask once, on a terminal. Raises `ConfigError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         missing = "cannot ask without a terminal: expected --yes"
-        raise ConfigError([Problem("netwatch store erase", 0, 0, missing)])
+        raise ConfigError.of("netwatch store erase", missing)
     counts = erasure.count()
     for note in resolved.notes:
         print_message(note)
@@ -376,10 +375,9 @@ def _identify(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     if config.privacy is None:
         missing = "the configuration has no 'privacy' with the key of the pseudonym; add it"
-        raise ConfigError([Problem("netwatch store identify", 0, 0, missing)])
+        raise ConfigError.of("netwatch store identify", missing)
     if not args.reason.strip():
-        raise ConfigError([Problem("netwatch store identify", 0, 0, "--reason: expected a text,"
-                                   " found nothing")])  # fmt: skip
+        raise ConfigError.of("netwatch store identify", "--reason: expected a text, found nothing")
     with open_catalogue(options) as catalogue:
         write_journal(catalogue, user_name(), args.pseudonym, args.reason)
         clients = stored_clients(catalogue, config.privacy.sealing)

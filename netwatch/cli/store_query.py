@@ -349,8 +349,8 @@ def _write_coverage(
             rows = ((_period(first, last), csv_rows(json.loads(text)))
                     for first, last, text in found)  # fmt: skip
             _write_csv(stream, CSV_COLUMNS, (
-                (period, (row for row in each if is_whole or row[is_asked]))
-                for period, each in rows
+                (period, (row for row in cells if is_whole or row[is_asked]))
+                for period, cells in rows
             ))  # fmt: skip
         else:
             for first, last, text in found:
@@ -386,9 +386,9 @@ def _write_hours(
     found = islice(records, wanted.limit)
     with terminal.output(args.output) as stream:
         if args.format == "jsonl":
-            stream.writelines(f"{json_line(each)}\n" for each in found)
+            stream.writelines(f"{json_line(record)}\n" for record in found)
             return
-        rows = ([_cell(each[name]) for name in COLUMNS] for each in found)
+        rows = ([_cell(record[name]) for name in COLUMNS] for record in found)
         if args.format == "csv":
             CsvWriter(stream).rows([COLUMNS, *rows])
         else:

@@ -99,14 +99,14 @@ def _describe(
     args: argparse.Namespace, catalogue: "Catalogue", options: "StoreOptions", table: str
 ) -> None:
     from netwatch.cli import terminal
-    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.core.errors import ConfigError
     from netwatch.store.tables import TABLE_TITLES, column_titles
     from netwatch.store.views import Views
 
     if table not in TABLE_TITLES:
         known = ", ".join(TABLE_TITLES)
         message = f"there is no table '{table}'; expected one of {known}"
-        raise ConfigError([Problem("netwatch store sql", 0, 0, message)])
+        raise ConfigError.of("netwatch store sql", message)
     titles = column_titles(table)
     with Views(catalogue, options, [table]) as views, terminal.output(args.output) as stream:
         writer = _writer(args.format, stream, ["column", "type", "meaning"], [False] * 3)
@@ -148,14 +148,14 @@ def _is_number(field: "pa.Field") -> bool:
 def _values(name: str, column: "pa.Array", is_json: bool) -> list[Any]:
     """The values of a column, as they go into JSON; texts that are JSON themselves (`is_json`) as
     what they say. Raises `ConfigError` for those that neither Python nor JSON has."""
-    from netwatch.core.errors import ConfigError, Problem
+    from netwatch.core.errors import ConfigError
 
     try:
         return _plain_values(column, is_json)
     except (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         message = f"column {name}: a value cannot be shown ({reason}): cast it to VARCHAR"
-        raise ConfigError([Problem("netwatch store sql", 0, 0, message)]) from None
+        raise ConfigError.of("netwatch store sql", message) from None
 
 
 def _plain_values(column: "pa.Array", is_json: bool) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import print_columns, print_line, print_message, print_record
 from netwatch.cli.store import store_options
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
@@ -283,6 +283,6 @@ def _is_confirmed() -> bool:
     """Ask once, on a terminal. Raises `ConfigError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         missing = "cannot ask without a terminal; run 'netwatch store upgrade --yes'"
-        raise ConfigError([Problem("netwatch store upgrade", 0, 0, missing)])
+        raise ConfigError.of("netwatch store upgrade", missing)
     print_message("Upgrade? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

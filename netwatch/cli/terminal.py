@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
 from netwatch.capture.block import Named
 from netwatch.capture.files import CaptureFile
 from netwatch.cli.printing import print_message
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import set_permissions
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
@@ -227,6 +227,6 @@ def observation_writer(args: argparse.Namespace, command: str) -> Iterator["Obse
 
         message = f"needs an extra: {install_command(binary.extra)}"
     if message:
-        raise ConfigError([Problem(command, 0, 0, f"--format {args.format} {message}")])
+        raise ConfigError.of(command, f"--format {args.format} {message}")
     with binary_output(args.output) as file:
         yield binary.writer(file)

@@ -189,26 +189,26 @@ def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator
             print_message(f"netwatch: {path}: there is no alert of its incident")
         for alert in alerts:
             found += differences(alert, file, claims, flows)
-    for each in found:
-        contact, client = each.contact, each.contact.client
-        frame = None if each.frame is None else file.packets[each.frame]
+    for item in found:
+        contact, client = item.contact, item.contact.client
+        frame = None if item.frame is None else file.packets[item.frame]
         yield {
             "file": str(path),
             "incident": contact.incident,
-            "result": each.result,
+            "result": item.result,
             "evidence": contact.type,
             "name": contact.name,
             "time": None if frame is None else rfc3339(frame.time, 9),
             "client": None
             if client is None
             else {"ip": client.ip, "mac": client.mac, "vlan": client.vlan},
-            "source": each.source or None,
-            "packet": each.number or None,
-            "file_packet": None if each.frame is None else each.frame + 1,
-            "readers": each.readers,
-            "bindings": [at + 1 for at in each.bindings],
-            "expected": each.expected or None,
-            "found": each.found or None,
+            "source": item.source or None,
+            "packet": item.number or None,
+            "file_packet": None if item.frame is None else item.frame + 1,
+            "readers": item.readers,
+            "bindings": [at + 1 for at in item.bindings],
+            "expected": item.expected or None,
+            "found": item.found or None,
         }
 
 

@@ -22,7 +22,7 @@ from typing import Self
 from netwatch.cluster.ledger import Ledger, Unit
 from netwatch.cluster.result_file import Written
 from netwatch.cluster.storage import MissingError, write
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.typed_json import MISMATCHES, dumps, loads, read
 from netwatch.core.user_yaml import read_trusted_file
 from netwatch.privacy import MIN_KEY_BYTES, mode_problem, write_new_key
@@ -97,7 +97,7 @@ def _make(place: Path) -> None:
 
 
 def _unusable(place: Path, reason: str) -> ConfigError:
-    return ConfigError([Problem(str(place), 0, 0, f"the key of the ledger {reason}")])
+    return ConfigError.of(str(place), f"the key of the ledger {reason}")
 
 
 def state_folder() -> Path:

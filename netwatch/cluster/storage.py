@@ -25,7 +25,7 @@ from netwatch.capture.file_systems import (
     scheme_of,
 )
 from netwatch.capture.locations import is_url, local_path, shown_url
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.private_files import PrivateFolder
 from netwatch.core.system.files import O_CLOEXEC
 
@@ -91,7 +91,7 @@ def open_storage(url: str) -> Storage:
         return Folder(local)
     if urlsplit(url).scheme.lower() in ("http", "https"):
         text = "a ledger is written too: expected a folder, or a URL of an object store"
-        raise ConfigError([Problem(shown_url(url), 0, 0, text)])
+        raise ConfigError.of(shown_url(url), text)
     return Bucket(url)
 
 

@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 
 from netwatch.cluster.ledger import code_version
 from netwatch.config import Config
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.addresses import is_loopback
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
-from netwatch.sinks.options import is_loopback
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -283,4 +283,4 @@ def _identity() -> tuple[str, int, str]:
 
 
 def _usage(text: str) -> ConfigError:
-    return ConfigError([Problem("netwatch scan", 0, 0, text)])
+    return ConfigError.of("netwatch scan", text)

@@ -225,8 +225,7 @@ def load(
     )
     replacements.replace_in(layers)
     rules = _read_rules(layers, notes)
-    reading = _Reading(fields, base, layers, with_secrets)
-    values = {name: read(reading) for name, read in _SECTIONS.items()}
+    values = _read_sections(fields, base, layers, with_secrets=with_secrets)
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
     incidents = incidents_section(layers.of("incidents")[0])
@@ -262,25 +261,18 @@ def load(
     )
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class _Reading:
-    """What sections are read from."""
-
-    fields: Fields
-    base: Path
-    layers: Layers
-    with_secrets: bool
-
-
-_SECTIONS: Mapping[str, Callable[[_Reading], Any]] = {
-    "geo": lambda each: geoip_section(each.fields, each.base),
-    "search_suffixes": lambda each: search_suffixes_section(*each.layers.of("search_suffixes")),
-    "sinkholes": lambda each: sinkholes_section(*each.layers.of("sinkholes")),
-    "metrics": lambda each: metrics_section(each.fields),
-    "data_protection": lambda each: read_data_protection(each.fields),
-    "console": lambda each: read_console(each.fields, each.base, with_secrets=each.with_secrets),
-}
-"""The sections that depend on no other, by their attribute of a `Config`."""
+def _read_sections(
+    fields: Fields, base: Path, layers: Layers, *, with_secrets: bool
+) -> dict[str, Any]:
+    """The sections that depend on no other, by their attribute of a `Config`."""
+    return {
+        "geo": geoip_section(fields, base),
+        "search_suffixes": search_suffixes_section(*layers.of("search_suffixes")),
+        "sinkholes": sinkholes_section(*layers.of("sinkholes")),
+        "metrics": metrics_section(fields),
+        "data_protection": read_data_protection(fields),
+        "console": read_console(fields, base, with_secrets=with_secrets),
+    }
 
 
 def _read_rules(layers: Layers, notes: list[str]) -> Callable[[], dict[str, Any]]:

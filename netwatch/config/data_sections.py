@@ -30,7 +30,7 @@ def _read_key(entry: Fields, declared: Key, base: Path) -> PseudonymKey | None:
 def _read_keys(entry: Fields, declared: Key, base: Path) -> tuple[PseudonymKey, ...]:
     written = entry.sequence(declared.name)
     found = (_key(entry, value, declared.name, base, line) for line, value in written)
-    return tuple(each for each in found if each is not None)
+    return tuple(pseudonym_key for pseudonym_key in found if pseudonym_key is not None)
 
 
 def _key(section: Fields, value: object, name: str, base: Path, line: int) -> PseudonymKey | None:

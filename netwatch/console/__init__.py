@@ -8,7 +8,7 @@ its modules import only when they are used.
 
 import importlib.util
 
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.installing import install_command
 from netwatch.store.options import require_extra as require_store
 
@@ -31,4 +31,4 @@ def require_oidc(command: str) -> None:
 def _require(command: str, modules: tuple[str, ...], what: str, extra: str) -> None:
     if any(importlib.util.find_spec(module) is None for module in modules):
         message = f"{what} needs an extra: {install_command(extra)}"
-        raise ConfigError([Problem(command, 0, 0, message)])
+        raise ConfigError.of(command, message)

@@ -34,10 +34,10 @@ from sqlalchemy import delete, func, insert, select
 from netwatch.config.console_section import OidcOptions
 from netwatch.console import tables
 from netwatch.console.accounts import account_of, role_of
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.addresses import is_loopback
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.exchange import PROVIDER, Exchange
 from netwatch.core.tls_sockets import PoolOptions, client_context, open_pool
-from netwatch.sinks.options import is_loopback
 from netwatch.store.database import Database
 
 MAX_ANSWER = 1 << 20
@@ -142,7 +142,7 @@ def _check_address(url: str) -> None:
         parts.scheme == "http" and is_loopback(parts.hostname or "")
     ):
         message = "expected an address with https: anyone able to change the answers could sign in"
-        raise ConfigError([Problem(url, 0, 0, message)])
+        raise ConfigError.of(url, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.application import Application
 from netwatch.console.console import Console
+from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.sinks.options import is_loopback
 
 MAX_CONNECTIONS = 200
 """Connections at a time; further ones are closed."""
@@ -219,7 +219,7 @@ def _check_certificate(options: ConsoleOptions) -> None:
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "strerror", None) or error
         message = f"the certificate or its key {options.tls.key} cannot be used: {reason}"
-        raise ConfigError([Problem(str(options.tls.certificate), 0, 0, message)]) from None
+        raise ConfigError.of(str(options.tls.certificate), message) from None
 
 
 def _listen(options: ConsoleOptions) -> socket.socket:

@@ -6,6 +6,7 @@ Every module converts through these functions, so an address has the same spelli
 # `socket` makes enumerations of all its constants, which takes longer than all of this module.
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 
 
 @lru_cache(16384)
@@ -26,6 +27,20 @@ def is_randomised(mac: bytes) -> bool:
     """Whether a MAC address of a single device is locally administered (IEEE 802 section 8.4.4): a
     device has chosen it, and may choose another."""
     return mac[0] & 3 == 2
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is certainly that of this host (RFC 6761 section 6.3, RFC 6890):
+    what is sent there crosses no network."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def parse_ip(text: str) -> bytes | None:

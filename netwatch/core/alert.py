@@ -383,7 +383,7 @@ def table_note(record: AlertRecord) -> str:
 
 def _sensors_note(record: AlertRecord) -> str:
     """Which sensors saw a case, and what speaks for it that it is one; empty for an alert."""
-    sensors = sorted({each["sensor"] for each in record.get("seen_by", ())})
+    sensors = sorted({sight["sensor"] for sight in record.get("seen_by", ())})
     if not sensors:
         return ""
     proof = {

@@ -6,7 +6,7 @@ shown at once.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from netwatch.core.text import escaped
 
@@ -84,3 +84,8 @@ class ConfigError(NetwatchError):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+    @classmethod
+    def of(cls, file: str, message: str) -> Self:
+        """One mistake that has no position in `file`, which may be a command or an option."""
+        return cls([Problem(file, 0, 0, message)])

@@ -230,7 +230,7 @@ class Ban:
     @property
     def days(self) -> list[tuple[date | None, date | None]]:
         """The first and the last day of each period."""
-        return [(each.start, each.end) for each in self.periods]
+        return [(span.start, span.end) for span in self.periods]
 
     @property
     def gaps(self) -> list[tuple[date, date]]:
@@ -244,9 +244,9 @@ class Ban:
 
     def period_at(self, time: int) -> BanPeriod | None:
         """The period that is in force at `time` (ns); None if none is."""
-        for each in self.periods:
-            if time in period(each.start, each.end, self.timezone):
-                return each
+        for span in self.periods:
+            if time in period(span.start, span.end, self.timezone):
+                return span
         return None
 
 

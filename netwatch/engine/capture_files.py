@@ -63,7 +63,7 @@ def group_files(
             folder = file.path.rpartition("/")[0]
             days.setdefault((folder, time // DAY), []).append((time, file))
         for _, found in sorted(days.items(), key=lambda day: day[0]):
-            yield [file for _, file in sorted(found, key=lambda each: each[0])]
+            yield [file for _, file in sorted(found, key=lambda timed: timed[0])]
     elif continuous:
         yield sorted(files, key=_first_packet_time)
     else:

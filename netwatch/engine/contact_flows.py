@@ -164,7 +164,7 @@ class _Sighting:
     def _contradict(self, found: Contradiction) -> None:
         """Note what speaks against the contact, unless something of its type does already."""
         known = self.contact.contradictions
-        if all(each.type != found.type for each in known):
+        if all(other.type != found.type for other in known):
             self.late += (found,)
             self.contact = replace(self.contact, contradictions=(*known, found))
 

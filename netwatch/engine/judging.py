@@ -332,7 +332,7 @@ def _tables(
 ) -> tuple[AddressRanges, AddressCategories, AddressFilter]:
     """The tables of `FlowOptions`. Nothing changes them, so the captures of a run share them."""
     spans = (span for scope in networks.scopes for span in scope.ranges)
-    ranges = ((each.network_address.packed, each.broadcast_address.packed) for each in spans)
+    ranges = ((span.network_address.packed, span.broadcast_address.packed) for span in spans)
     vlans = {vlan for scope in networks.scopes if not scope.ranges for vlan in scope.vlans}
     categories = {
         address: NAME_STATUSES.index(category)

@@ -93,10 +93,10 @@ class ClientHosts:
                     self._rows.setdefault(of, []).append(row)
         found = [self._entries[row] for row in self._rows.get(label, ())]
         return [
-            each
-            for each in found
-            if (each.since is None or each.since <= time)
-            and (each.until is None or time < each.until)
+            entry
+            for entry in found
+            if (entry.since is None or entry.since <= time)
+            and (entry.until is None or time < entry.until)
         ]
 
     def _of_entry(self, entry: Entry, time: int) -> bytes | None:

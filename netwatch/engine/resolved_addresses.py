@@ -189,8 +189,8 @@ class ResolvedAddresses:
     def had_other(self, client: bytes, address: bytes, time: int) -> bool:
         """Whether a client had this address for any name that no rule matches, at a time (ns)."""
         return self._uninteresting.answered(client, address, time) or any(
-            each.app is None and each.observation.time <= time <= each.until
-            for each in self._answers.get((client, address), ())
+            answer.app is None and answer.observation.time <= time <= answer.until
+            for answer in self._answers.get((client, address), ())
         )
 
     def had_name(self, client: bytes, name: str, time: int) -> bool:
@@ -217,10 +217,10 @@ class ResolvedAddresses:
             return None
         answers = self._answers.get((flow.client_ip, flow.server_ip), ())
         in_use = [
-            each
-            for each in answers
-            if each.observation.time <= flow.first <= each.until
-            and is_same_device(each.observation, flow)
+            answer
+            for answer in answers
+            if answer.observation.time <= flow.first <= answer.until
+            and is_same_device(answer.observation, flow)
         ]
         if not in_use or in_use[0].app is None:
             return None
@@ -336,7 +336,7 @@ class EchCandidates:
             given = self._given.setdefault(key, _Given({}))
             self._given.move_to_end(key)
             given.names = {
-                name: each for name, each in given.names.items() if each.until >= answer.time
+                name: host for name, host in given.names.items() if host.until >= answer.time
             }
             old = given.names.get(answer.name)
             if old is not None:
@@ -365,11 +365,11 @@ class EchCandidates:
         if given is None:
             return {}
         found: dict[str, Observation | None] = {
-            name: each.answer
-            for name, each in given.names.items()
-            if each.answer.time <= time <= each.until
-            and is_same_device(each.answer, time)
-            and self._fits(each, hello)
+            name: host.answer
+            for name, host in given.names.items()
+            if host.answer.time <= time <= host.until
+            and is_same_device(host.answer, time)
+            and self._fits(host, hello)
         }
         if not found:
             return {}
@@ -386,7 +386,7 @@ class EchCandidates:
         if any(self._has(hello, host) for host in given.hosts):
             return True
         return self._resolved.had_other(client, hello.server_ip, time) and any(
-            self._resolved.had_name(client, each, time) for each in given.others
+            self._resolved.had_name(client, other, time) for other in given.others
         )
 
     def _is_visited(self, hello: Observation) -> bool:

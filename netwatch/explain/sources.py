@@ -28,7 +28,7 @@ from typing import Any
 from netwatch.capture.files import find_captures
 from netwatch.config import Config
 from netwatch.core.alert import AlertRecord, Sensor, number_of
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import escaped
 from netwatch.core.user_yaml import read_user_file
@@ -114,7 +114,7 @@ def chosen(ids: Sequence[str], wanted: str, place: str) -> str:
         message = f"'{wanted}' begins the ids of {len(fitting)} incidents: {shown}{more}"
     else:
         message = f"no incident '{wanted}' in {place}{_near(ids, wanted)}"
-    raise ConfigError([Problem("netwatch explain", 0, 0, escaped(message))])
+    raise ConfigError.of("netwatch explain", escaped(message))
 
 
 def from_alerts(lines: Iterable[str], place: str, wanted: str) -> Found:

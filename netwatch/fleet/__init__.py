@@ -5,7 +5,7 @@ Every live capture asks here whether it is a sensor, so nothing is imported that
 
 from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.installing import install_command
 from netwatch.delivery.output import Output
 
@@ -19,7 +19,7 @@ def require_extra(what: str) -> None:
         import pyarrow.parquet
     except ImportError as error:
         text = f"a fleet needs an extra: {install_command('fleet')} ({error})"
-        raise ConfigError([Problem(what, 0, 0, text)]) from None
+        raise ConfigError.of(what, text) from None
     del cryptography, nats, nkeys, pyarrow
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.delivery.delivery import Delivery
 from netwatch.engine.judge import HidingApps
 from netwatch.engine.live_facts import maintain
@@ -302,4 +302,4 @@ def _reason(group: BaseExceptionGroup[Exception]) -> str:
 
 
 def _missing(config: Config, expected: str) -> ConfigError:
-    return ConfigError([Problem(config.path or "netwatch.yaml", 0, 0, f"expected {expected}")])
+    return ConfigError.of(config.path or "netwatch.yaml", f"expected {expected}")

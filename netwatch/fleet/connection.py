@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import EXPECTED, is_sensor_name
 from netwatch.core.tls_sockets import describe_error
 from netwatch.core.user_yaml import Fields, Problems
@@ -133,7 +133,7 @@ def _check_mode(path: Path, problems: Problems) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        raise ConfigError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from None
+        raise ConfigError.of(str(path), f"cannot be read: {error.strerror}") from None
     if mode & 0o077:
         problems.add(
             str(path),

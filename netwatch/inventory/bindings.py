@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
+from netwatch.core.addresses import mac_text
 from netwatch.core.flow import Frame
 
 USE_LIFETIME = 4 * 3_600_000_000_000
@@ -337,7 +338,7 @@ class BindingTables:
 
     def use_host(self, network: str, mac: bytes, time: int) -> Host:
         """The entry of a host, created if there is none, and marked as used at a time."""
-        return self._use(self._hosts, (network, mac), time, lambda: Host(mac_id(mac)))
+        return self._use(self._hosts, (network, mac), time, lambda: Host(mac_text(mac)))
 
     def is_router(self, mac: bytes) -> bool:
         """Whether a MAC address is known to belong to a router."""
@@ -376,8 +377,3 @@ class BindingTables:
             else:
                 del table[oldest_key]
         return entry
-
-
-def mac_id(mac: bytes) -> str:
-    """The id of a device that is identified by its MAC address."""
-    return mac.hex(":")

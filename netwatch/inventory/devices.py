@@ -331,13 +331,13 @@ def possible_classes(
     leases = devices.leases.leases_of(ip)
     found = [*entries.at_any_time(ip, mac)]
     # The MAC of a router is in all frames that it forwards: they are not of the router itself.
-    found = [each for each in found if not _is_router_of(each, ip, mac)]
+    found = [entry for entry in found if not _is_router_of(entry, ip, mac)]
     is_listed = len(found) == 1 and not leases and _is_certain(found[0], ip, mac)
     for owner in {lease.mac for lease in leases}:
         found += entries.at_any_time(b"", owner)
     for name in {lease.hostname for lease in leases}:
         found += entries.labelled(name.partition(".")[0]) if name else ()
-    classes = {each.device_class or kind for each in found}
+    classes = {entry.device_class or kind for entry in found}
     return PossibleClasses(frozenset(classes if is_listed else {*classes, kind}), is_listed)
 
 

@@ -262,7 +262,7 @@ def read_inventory_folder(
     table = EntryTable()
     try:
         refuse_writable(path)
-        found = {each for each in path.iterdir() if not each.name.startswith(".")}
+        found = {file for file in path.iterdir() if not file.name.startswith(".")}
     except OSError as error:
         problems.add(str(path), 0, f"the inventory cannot be read: {error.strerror}")
         return table

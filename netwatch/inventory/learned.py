@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from netwatch.core.addresses import mac_text
 from netwatch.core.flow import Frame
 from netwatch.core.message import AddressClaim, Message, Packet
 from netwatch.core.verdict import Binding, BindingPeriod
@@ -34,7 +35,6 @@ from netwatch.inventory.bindings import (
     AddressBinding,
     BindingTables,
     bytes_in,
-    mac_id,
 )
 
 REQUEST_LIMIT = 4096
@@ -392,7 +392,7 @@ class LearnedBindings:
         host = self._tables.find_host(network, last.mac)
         if host is not None and host.is_shared(time):
             return Binding(None, last.mac, None, "mac")
-        id, name = host.identity(time) if host else (mac_id(last.mac), last.hostname or None)
+        id, name = host.identity(time) if host else (mac_text(last.mac), last.hostname or None)
         frames = self._tables.evidence.frames_of(host, last)
         from_other = mac is not None and mac != last.mac and self._is_client(network, mac, time)
         source = "dhcp" if last.is_lease else "announcement"

@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from netwatch.core.addresses import mac_text
 from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Binding, BindingPeriod
-from netwatch.inventory.bindings import mac_id
 
 LEASE_LIMIT = 500_000
 """Periods of all lease files together."""
@@ -155,7 +155,7 @@ class LeaseTable:
         # address is a client's.
         is_other = mac is not None and mac != lease.mac and self._is_client(mac, time)
         return Binding(
-            mac_id(lease.mac),
+            mac_text(lease.mac),
             lease.mac,
             lease.hostname or None,
             "frame" if is_other else None,

@@ -352,7 +352,7 @@ def merge(
         if device.id not in kept:
             values = device.id, device.macs, device.ips, device.hostname, device.owner
             merged.append(Row(*values, device.device_class, now))
-    new, other, gone = (tuple(sorted(each)) for each in (added, changed, removed))
+    new, other, gone = (tuple(sorted(ids)) for ids in (added, changed, removed))
     return merged, Changes(new, other, gone, len(kept))
 
 

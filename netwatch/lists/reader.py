@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.names import NameList
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import read_user_file
@@ -169,7 +169,7 @@ class _Reading:
         if word is None:
             known = ", ".join(LIST_FORMATS)
             message = f"expected a list in one of the formats {known}, found another"
-            raise ConfigError([Problem(self._path, 0, 0, message)])
+            raise ConfigError.of(self._path, message)
         form = LIST_FORMATS[word]
         form.read(self._lines(text), findings)
         while self._pending:
@@ -194,7 +194,7 @@ class _Reading:
         try:
             raw = read_user_file(path, self._left)
         except NetwatchError as error:
-            raise ConfigError([Problem(str(path), 0, 0, str(error))]) from None
+            raise ConfigError.of(str(path), str(error)) from None
         self._left -= len(raw)
         return raw
 

@@ -313,7 +313,7 @@ def encode(entry: OpenIncident) -> str:
         "grounds": grounds_state(incident.grounds),
         "contradictions": contradictions_state(incident.contradictions),
         "counts": {name: getattr(incident, name) for name in _COUNTS},
-        "origins": {name: origin_state(each) for name, each in incident.origins.items()},
+        "origins": {name: origin_state(origin) for name, origin in incident.origins.items()},
         "tables": tables,
     }
     return _to_json(state)
@@ -324,7 +324,7 @@ def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
     `StateError`."""
     try:
         state = json.loads(text)
-        contacts = [_restored_contact(each) for each in state["contacts"]]
+        contacts = [_restored_contact(contact) for contact in state["contacts"]]
         incident = begun_incident(contacts, quiet_gap)
         restore_grounds(incident.grounds, state["grounds"])
         restore_contradictions(incident.contradictions, state["contradictions"])

@@ -142,7 +142,7 @@ def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
     from netwatch.logs.live.source import is_receiver, parse
 
     addresses = [parse(argument) for argument in arguments if is_receiver(argument)]
-    paths = tuple(dict.fromkeys(each for each in arguments if not is_receiver(each)))
+    paths = tuple(dict.fromkeys(argument for argument in arguments if not is_receiver(argument)))
     for path in paths:
         _check(path, options)
     return LogOpener(paths, Receivers(addresses), options)

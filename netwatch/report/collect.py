@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 
 from netwatch import __version__
 from netwatch.config import Config
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.period import UTC_ZONE
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban, BanTexts
@@ -93,7 +93,7 @@ def _bans(config: Config, ids: Sequence[str]) -> list[Ban]:
         if id_ not in known:
             message = f"--ban: expected a ban of the configuration, found '{id_}'"
             hint = did_you_mean(id_, known) or f" (known: {', '.join(known)})"
-            raise ConfigError([Problem("netwatch report", 0, 0, f"{message}{hint}")])
+            raise ConfigError.of("netwatch report", f"{message}{hint}")
     return [ban for ban in known.values() if not ids or ban.id in ids]
 
 

@@ -39,7 +39,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, set_mode
 from netwatch.core.system.kernel import limit_memory, limit_seconds
@@ -126,7 +126,7 @@ def require_weasyprint(command: str) -> None:
     """Raise `ConfigError` if the library is not installed."""
     if importlib.util.find_spec("weasyprint") is None:
         message = f"a report as PDF needs an extra: {install_command('report')}"
-        raise ConfigError([Problem(command, 0, 0, message)])
+        raise ConfigError.of(command, message)
 
 
 def write_pdf(html: str, attachments: Mapping[str, str], output: Path) -> None:

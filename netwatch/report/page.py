@@ -23,7 +23,7 @@ from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.picture import Picture, Size, dark_rules
 from netwatch.charts.render import Renderer
 from netwatch.charts.weeks import BanDay, Week, WeeklyIncidents, weeks_picture
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.text import escaped
 from netwatch.language.language import Language, language
@@ -169,7 +169,7 @@ def require_templates(command: str) -> None:
     """Raise `ConfigError` if the template engine is not installed."""
     if importlib.util.find_spec("jinja2") is None:
         message = f"a report as a page needs an extra: {install_command('report')}"
-        raise ConfigError([Problem(command, 0, 0, message)])
+        raise ConfigError.of(command, message)
 
 
 def report_language(code: str) -> Language:

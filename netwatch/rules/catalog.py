@@ -190,7 +190,7 @@ class Catalog:
             for rule in self._rules_in_zones(before, apps, fits):
                 length = len(f"{rule.name}.{tail}") if rule.kind == "suffix" else len(name)
                 ordered.append((-length, True, Hit(rule, tail)))
-        return [hit for *_, hit in sorted(ordered, key=lambda each: each[:2])]
+        return [hit for *_, hit in sorted(ordered, key=lambda ranked: ranked[:2])]
 
     def _rules_in_zones(self, name: str, apps: Sequence[str], fits: bool) -> Sequence[Rule]:
         """The rules that match a name which a CDN tail of these apps follows: those for their

@@ -25,7 +25,7 @@ LAYOUT = 4
 
 _ROLES: tuple[Role, ...] = get_args(Role)
 _HOST, _GLOB, _SUFFIX = map(KINDS.index, ("host", "glob", "suffix"))
-_IS_KIND = [bytes(kind == each for each in range(256)) for kind in range(len(KINDS))]
+_IS_KIND = [bytes(kind == number for number in range(256)) for kind in range(len(KINDS))]
 _IS_NO_GLOB = bytes(kind != _GLOB for kind in range(256))
 _COLUMNS = (
     ("kinds", "B"),
@@ -69,14 +69,16 @@ def pack(catalog: Catalog) -> list[bytes | bytearray | memoryview]:
         "rules": len(columns["kinds"]),
         "apps": apps,
         "marks": [
-            [each.cap, each.verified, each.embed_reachable, each.shipped]
-            for each in tables.of("marks")
+            [mark.cap, mark.verified, mark.embed_reachable, mark.shipped]
+            for mark in tables.of("marks")
         ],
-        "sources": [list(each) for each in tables.of("sources")],
+        "sources": [list(names) for names in tables.of("sources")],
         "files": tables.of("files"),
         "tails": tails,
         "decisions": [*decisions.items()],
-        "undecided": [[each.file, each.line, each.message] for each in catalog.undecided],
+        "undecided": [
+            [problem.file, problem.line, problem.message] for problem in catalog.undecided
+        ],
     }
     del names[-1:]  # the last line break
     zones = "\n".join(sorted(catalog.further_zones())).encode()
@@ -182,9 +184,9 @@ class RuleTable:
         self.names = names.decode("ascii").split("\n") if count else []
         self.apps: list[App] = []
         self.files: list[str] = head["files"]
-        self._marks: list[Marks] = [marks(*each) for each in head["marks"]]
+        self._marks: list[Marks] = [marks(*row) for row in head["marks"]]
         self._decisions: dict[int, str] = dict(head["decisions"])
-        self._sources = [tuple(each) for each in head["sources"]]
+        self._sources = [tuple(row) for row in head["sources"]]
         self._columns = [
             array(code, bytes(column)) for (_, code), column in zip(_COLUMNS, columns, strict=True)
         ]

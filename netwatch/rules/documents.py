@@ -278,7 +278,7 @@ def _cached(key: bytes) -> YamlMapping | None:
 def _packed(value: Any) -> Any:
     """A value of a document as one of JSON: lists are tagged, the rest is as it is."""
     if isinstance(value, YamlMapping):
-        items = [[key, _packed(each)] for key, each in value.items()]
+        items = [[key, _packed(inner)] for key, inner in value.items()]
         return ["map", value.line, items, value.lines, value.written]
     if isinstance(value, YamlSequence):
         return ["list", value.line, [*map(_packed, value)], [*value.lines]]
@@ -295,7 +295,7 @@ def _unpacked(value: Any) -> Any:
     if value[0] == "map":
         _, line, items, lines, written = value
         mapping = YamlMapping(line)
-        mapping.update((key, _unpacked(each)) for key, each in items)
+        mapping.update((key, _unpacked(inner)) for key, inner in items)
         mapping.lines, mapping.written = lines, written
         return mapping
     if value[0] == "list":

@@ -138,7 +138,13 @@ class _Comparison:
                 self._compare_rule(rule, drift, index)
         order = {change: at for at, change in enumerate(CHANGES)}
         differences = sorted(
-            self._differences, key=lambda each: (each.app, order[each.change], each.name, each.kind)
+            self._differences,
+            key=lambda difference: (
+                difference.app,
+                order[difference.change],
+                difference.name,
+                difference.kind,
+            ),
         )
         apps = tuple(drift for _, drift in sorted(self._drifts.items()))
         return Drift(

@@ -1,16 +1,14 @@
-"""Checks of the shipped signatures: where their grades come from, and that they accuse nobody.
+"""Checks of the signatures and bans that netwatch ships: that they say where they come from, and
+accuse nobody wrongly.
 
-They apply to the rules that came with netwatch, and to no rule of a site's own files, which count
-as their authors wrote them. Each check is a row of `LINT_RULES` in `netwatch.rules.lint`.
+A site's own rules count as their authors wrote them, so none of this applies to them. A check of
+signatures is a row of `LINT_RULES` in `netwatch.rules.lint`; one of bans is a function and a row of
+`PACK_RULES`.
 
-Among them are the hosts in the zones of apps that pages, other apps or servers call without the
-app. A contact with one of these proves no use of the app, so no shipped rule may give it more than
-the grade in the table (lint rule ``embedded-host``).
-
-Shipped bans have rules of their own: a pack must say what others need to check it. The form of a
-file is checked where it is read (`netwatch.rules.bans`). The ban that applies without a
-configuration comes from no authority, so none of the rules applies to it. A new rule is one
-function and one row of `PACK_RULES`.
+Hosts in the zones of apps that pages, other apps or servers call without the app prove no use of
+it, so no shipped rule may give a contact with one more than the grade in the table here (lint rule
+``embedded-host``). A pack must say what others need to check it; the ban that applies without a
+configuration comes from no authority, so none of the rules of bans applies to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping

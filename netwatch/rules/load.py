@@ -295,10 +295,10 @@ def _merge_layer(
 ) -> None:
     """Merge a later source into the earlier ones; its rules and addresses replace theirs."""
     # The layer may be far larger than what is below it.
-    known = {(rule.kind, rule.name) for each in merged.values() for rule in each.rules}
-    new = (rule for each in layer.values() for rule in each.rules)
+    known = {(rule.kind, rule.name) for signature in merged.values() for rule in signature.rules}
+    new = (rule for signature in layer.values() for rule in signature.rules)
     replaced = {key for rule in new if (key := (rule.kind, rule.name)) in known}
-    addresses = {address for each in layer.values() for address in each.addresses}
+    addresses = {address for signature in layer.values() for address in signature.addresses}
     for app_id, below in merged.items():
         merged[app_id] = replace(
             below,

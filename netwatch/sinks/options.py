@@ -10,7 +10,6 @@ password or a token without TLS to another host is refused, unless its configura
 that a secret is known, such as a signature or SCRAM, is not sent.
 """
 
-import ipaddress
 import re
 import ssl
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import NetwatchError
 from netwatch.core.file_keys import Key, Kind, key, nested
 from netwatch.core.file_keys import key as declare
@@ -230,17 +230,3 @@ def cleartext_warning(
         return f"{text}; {remedy}"
     fields.add_problem(credential, f"{text}: {remedy}, or accept that with 'insecure: true'")
     return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is certainly that of this host (RFC 6761 section 6.3, RFC 6890):
-    what is sent there crosses no network."""
-    name = host.lower().rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback

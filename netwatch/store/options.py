@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.errors import ConfigError
 from netwatch.core.file_keys import Key, key
 from netwatch.core.installing import install_command
 from netwatch.core.text import without_secrets
@@ -103,4 +103,4 @@ def require_extra(command: str) -> None:
     """Raise `ConfigError` for a command where the libraries of a store are not installed."""
     if any(importlib.util.find_spec(module) is None for module in _MODULES):
         message = f"a store needs an extra: {install_command('store')}"
-        raise ConfigError([Problem(command, 0, 0, message)])
+        raise ConfigError.of(command, message)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system import kernel
 from netwatch.core.system.workers import WorkerProcess
 from netwatch.store.catalogue import Catalogue
@@ -216,5 +216,5 @@ def _error(said: dict[str, str]) -> Exception:
     if kind == "memory":
         return NetwatchError(TOO_MUCH)
     if kind == "query":
-        return ConfigError([Problem("netwatch store sql", 0, 0, text)])
+        return ConfigError.of("netwatch store sql", text)
     return NetwatchError(text)

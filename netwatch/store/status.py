@@ -18,7 +18,7 @@ from sqlalchemy import Connection, case, create_engine, func, inspect, or_, sele
 from sqlalchemy.pool import NullPool
 
 from netwatch.core import owned_database
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.owned_database import OtherVersionError
 from netwatch.store import catalogue_tables as tables
@@ -335,14 +335,14 @@ def _server(options: StoreOptions, timeout: float) -> Database:
         engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
     except ImportError:
         message = f"a catalogue in PostgreSQL needs an extra: {install_command('postgres')}"
-        raise ConfigError([Problem(place, 0, 0, message)]) from None
+        raise ConfigError.of(place, message) from None
     database = Database(engine, place)
     with database.reading(timeout) as connection:
         names = set(inspect(connection).get_table_names())
         if not names:
             raise NoStoreError(f"{place}: there is no store; 'netwatch scan --store' creates one")
         if not {"store", "capture", "client", "file"} <= names:
-            raise ConfigError([Problem(place, 0, 0, "has tables of another program")])
+            raise ConfigError.of(place, "has tables of another program")
         schema = connection.execute(select(tables.store.c.schema)).scalar_one()
     if schema != tables.SCHEMA_VERSION:
         raise _other(schema, place)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from netwatch.core.addresses import is_loopback
 from netwatch.core.file_keys import key, read_section
 from netwatch.core.system.files import is_root, owns_system_folder
 from netwatch.core.user_yaml import Fields
 from netwatch.core.value_kinds import PATH, TEXT, duration, number
-from netwatch.sinks.options import is_loopback, url_of
+from netwatch.sinks.options import url_of
 
 SYSTEM_FOLDER = Path("/var/lib/netwatch/sets")
 """Where sets are kept unless the configuration names a folder, by root and by the user that owns

@@ -189,7 +189,7 @@ def _manifest(content: dict[str, Any], shape: Shape) -> Manifest:
         if not shape.names.fullmatch(name):
             raise ValueError(f"a set has no file of the name '{name[:80]}'")
     contents = {name: _read_content(value, MAX_SET_BYTES) for name, value in files.items()}
-    if sum(each.length for each in contents.values()) > MAX_SET_BYTES:
+    if sum(content.length for content in contents.values()) > MAX_SET_BYTES:
         raise ValueError(f"expected files of at most {MAX_SET_BYTES:,} bytes together")
     for wanted in shape.required:
         if not any(

@@ -176,7 +176,7 @@ class SetStore:
             shutil.rmtree(place)
         incoming.rename(place)
         sync_folder(place.parent)
-        rolled_back = tuple(each for each in state.rolled_back if each != new.version)
+        rolled_back = tuple(version for version in state.rolled_back if version != new.version)
         previous = state.current
         if previous is not None and previous.version > new.version:
             previous = None
@@ -333,7 +333,9 @@ class SetStore:
 
     def _remove_unused(self, state: State) -> None:
         """Remove sets that are neither in use nor the previous one, and halves of sets."""
-        used = {each.name for each in (state.current, state.previous) if each is not None}
+        used = {
+            installed.name for installed in (state.current, state.previous) if installed is not None
+        }
         for path in (self.folder / _SETS).iterdir():
             if path.is_symlink():
                 path.unlink()

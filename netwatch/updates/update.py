@@ -75,7 +75,7 @@ class Weighed:
 
     def describe(self) -> str:
         """The apps with most devices, in words."""
-        ranked = sorted(self.apps.items(), key=lambda each: (-each[1], each[0]))
+        ranked = sorted(self.apps.items(), key=lambda counted: (-counted[1], counted[0]))
         return ", ".join(f"{app}: {count:,}" for app, count in ranked[:MAX_SHOWN_APPS])
 
 
@@ -126,7 +126,7 @@ def require_tuf(user: str) -> None:
         importlib.import_module("tuf.ngclient")
     except ImportError:
         message = f"{user} needs an extra: {install_command('updates')}"
-        raise ConfigError([Problem("netwatch", 0, 0, message)]) from None
+        raise ConfigError.of("netwatch", message) from None
 
 
 @dataclass(frozen=True, slots=True)

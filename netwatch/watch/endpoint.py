@@ -268,8 +268,8 @@ def _application(metrics: Application, find_troubles: FindTroubles) -> Applicati
 def _health(found: list[Trouble]) -> tuple[str, str]:
     """Status line and body of ``/healthz``. `told` is the old name of `message`, for clients
     that read it."""
-    troubles = [_listed(each) for each in found if not each.is_note]
-    notes = [_listed(each) for each in found if each.is_note]
+    troubles = [_listed(finding) for finding in found if not finding.is_note]
+    notes = [_listed(finding) for finding in found if finding.is_note]
     status = "503 Service Unavailable" if troubles else "200 OK"
     body: dict[str, object] = {"healthy": not troubles, "troubles": troubles}
     if notes:

@@ -16,11 +16,12 @@ from support.made_alerts import output
 from support.ports import free_port
 
 from netwatch.cli import main
+from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError
 from netwatch.core.exchange import exchange
 from netwatch.core.tls_sockets import describe_error
 from netwatch.delivery import attempt
-from netwatch.sinks.options import TlsOptions, is_loopback
+from netwatch.sinks.options import TlsOptions
 from netwatch.sinks.secrets import redact
 
 

@@ -38,7 +38,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     """The console of the configuration, if it has one."""
     from netwatch.config import load_console, load_store
     from netwatch.console import require_extra, require_oidc
-    from netwatch.sinks.options import is_loopback
+    from netwatch.core.addresses import is_loopback
     from netwatch.store.options import StoreOptions, default_path
 
     try:

@@ -194,11 +194,11 @@ def validity(subject: str, pem: bytes, place: str, host: str = "") -> Finding:
     except ValueError:
         return bad(subject, f"{place}: expected a certificate in PEM")
     now = datetime.now(UTC)
-    until = min(each.not_valid_after_utc for each in chain)
+    until = min(certificate_in.not_valid_after_utc for certificate_in in chain)
     day = f"{until:%Y-%m-%d}"
     if until <= now:
         return bad(subject, f"{place} expired on {day}", "replace it, and start the service again")
-    begins = max(each.not_valid_before_utc for each in chain)
+    begins = max(certificate_in.not_valid_before_utc for certificate_in in chain)
     if begins > now:
         text = f"{place} is valid from {begins:%Y-%m-%d} only"
         return bad(subject, text, "is the clock of this machine right?")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.cli.doctor import finding as findings
 from netwatch.cli.doctor.finding import ANSWER_SECONDS, Finding, bad, ok, reason, warn, within
-from netwatch.core.errors import ConfigError, NetwatchError, Problem
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.text import quantity
 
@@ -69,7 +69,7 @@ def _require_drivers(options: "StoreOptions") -> None:
     ):
         if is_needed and importlib.util.find_spec(module) is None:
             message = f"{what} needs an extra: {install_command(extra)}"
-            raise ConfigError([Problem("store", 0, 0, message)])
+            raise ConfigError.of("store", message)
 
 
 def _place(options: "StoreOptions") -> Iterator[Finding]:
