@@ -187,7 +187,7 @@ def test_a_list_that_nobody_would_look_through_is_not_drafted(
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert main([*words, "-o", "video.yaml"]) == 1
     assert capsys.readouterr().err == (
-        "data: cannot be read: expected at most 16,777,216 bytes, found more\n"
+        "netwatch: data: cannot be read: expected at most 16,777,216 bytes, found more\n"
     )
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 << 10
     assert not Path("video.yaml").exists()
