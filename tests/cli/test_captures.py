@@ -543,4 +543,5 @@ def test_names_lists_the_formats_that_it_supports(kind: str, day: str, capsys: C
         main(["names", day, "--format", kind])
     assert ended.value.code == 2
     message = capsys.readouterr().err
-    assert f"--format: expected one of table, jsonl, csv, ecs, found '{kind}'" in message
+    assert "--format: expected one of table, jsonl, csv, ecs, arrow, parquet, " in message
+    assert f"found '{kind}'" in message

@@ -150,7 +150,7 @@ def test_an_imported_draft_is_used_beside_the_catalogue(
     assert "decide" not in err
     assert main(["signatures", "lint", "sig", "video.yaml"]) == 0
     assert main([*words, "-o", "video.yaml"]) == 2
-    assert "video.yaml: exists, and is not overwritten" in capsys.readouterr().err
+    assert "video.yaml: exists already and is not overwritten" in capsys.readouterr().err
     assert main(words) == 0
     assert capsys.readouterr().out == Path("video.yaml").read_text(encoding="utf-8")
 
@@ -181,13 +181,13 @@ def test_a_list_that_nobody_would_look_through_is_not_drafted(
     assert main([*words, "-o", "video.yaml"]) == 1
     assert capsys.readouterr() == (
         "",
-        "data:100001: expected a list of at most 100,000 names, found more\n",
+        "netwatch: data:100001: expected a list of at most 100,000 names, found more\n",
     )
     os.truncate("data", 3_000_000 * 20)  # as large as three million names
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert main([*words, "-o", "video.yaml"]) == 1
     assert capsys.readouterr().err == (
-        "data: cannot be read: expected at most 16,777,216 bytes, found more\n"
+        "netwatch: data: cannot be read: expected at most 16,777,216 bytes, found more\n"
     )
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 << 10
     assert not Path("video.yaml").exists()

@@ -53,7 +53,7 @@ def test_centre_listens_on_the_port_of_its_url(folder):
         ('{centre: "tls://a", server: {certificate: sensor.creds}}', "'key' together"),
         ('{centre: "tls://a", server: {join: "tls://b", listen: ":1"}}', "has no 'listen'"),
         ('{centre: "tls://a", server: {credentials: sensor.creds}}', "'join' next to it"),
-        ('{centre: "tls://a", server: {listen: nowhere}}', "not an address and port"),
+        ('{centre: "tls://a", server: {listen: nowhere}}', "expected an address and port"),
         ('{centre: "tls://a", server: {max_bytes: 1k}}', "at least 67,108,864 bytes"),
         ('{centre: "tls://a", server: {listne: ":1"}}', "listne"),
         ('{centre: "tls://a", server: {}, sensors: {A.b: {}}}', "like brussels-1"),
