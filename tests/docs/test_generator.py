@@ -12,6 +12,7 @@ from docs_generator.blocks import BLOCKS
 from docs_generator.data import rows
 from docs_generator.pages import documents, filled, parts
 from docs_generator.verdicts import EVIDENCE, READING_RULES
+from support.documents import DOCS
 from support.paths import ROOT
 
 from netwatch.core.anomalies import ANOMALIES
@@ -172,3 +173,10 @@ def test_every_record_is_documented() -> None:
         schemas.SCHEMAS
     )
     assert used("csv-columns") == {"observation", "alert"}
+
+
+@pytest.mark.parametrize("record", schemas.SCHEMAS)
+def test_every_record_has_its_page(record: str) -> None:
+    text = (DOCS / "reference" / "records" / f"{record}.md").read_text(encoding="utf-8")
+    found = [arguments for name, arguments in parts(text) if name == "record"]
+    assert [each.partition(" ")[0] for each in found] == [record]
