@@ -96,7 +96,19 @@ def test_a_command_that_fails_is_refused() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    assert used("command") == set(commands.parsers())
+    page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert re.findall("^## netwatch (.+)$", page, re.MULTILINE) == list(commands.parsers())
+    assert set(rows("command_guides")) <= set(commands.parsers())
+
+
+def test_the_exit_status_of_a_command_comes_from_its_help() -> None:
+    said = {name: commands.exit_status(parser) for name, parser in commands.parsers().items()}
+    assert said["demo"] == (
+        "0 the samples were written and scanned; 2 the folder is there already and not empty;"
+        " nothing was written"
+    )
+    assert said["bans show"] == "2 there is no such ban, or usage or configuration error"
+    assert said["help"] == ""
 
 
 def test_every_option_has_help() -> None:

@@ -31,7 +31,7 @@ from docs_generator.pages import Block
 BLOCKS: Mapping[str, Block] = {
     "anomalies": anomalies.block,
     "apps": catalogue.apps_block,
-    "command": commands.block,
+    "commands": commands.block,
     "confidence": verdicts.confidence_block,
     "console": console.block,
     "conformance": measured.conformance_block,
