@@ -23,6 +23,7 @@ from docs_generator import (
     records,
     siem_formats,
     situations,
+    trust,
     verdicts,
     views,
 )
@@ -75,5 +76,6 @@ BLOCKS: Mapping[str, Block] = {
     "titles": siem_formats.titles_block,
     "troubles": metrics.troubles_block,
     "store-tables": views.tables_block,
+    "trust": trust.block,
     "udp-tunnels": protocols.udp_tunnels_block,
 }
