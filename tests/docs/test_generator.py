@@ -101,6 +101,13 @@ def test_every_command_is_documented() -> None:
     assert set(rows("command_guides")) <= set(commands.parsers())
 
 
+def test_the_examples_of_a_command_come_from_its_help() -> None:
+    shown = commands.examples(commands.parsers()["names"])
+    assert shown[0] == "netwatch names office.pcap  # one line per name, as it is in the packets"
+    assert shown[-1] == "netwatch names captures/ --format parquet -o names.parquet"
+    assert commands.examples(commands.parsers()["users list"]) == []
+
+
 def test_the_exit_status_of_a_command_comes_from_its_help() -> None:
     said = {name: commands.exit_status(parser) for name, parser in commands.parsers().items()}
     assert said["demo"] == (

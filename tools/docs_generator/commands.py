@@ -54,6 +54,9 @@ def _section(command: str) -> str:
     own, elsewhere = _options(command)
     if own:
         lines.append("\n".join(f"- {option}: {text}" for option, text in own))
+    shown = examples(parser)
+    if shown:
+        lines.append("\n".join(["```sh", *shown, "```"]))
     also = [f"{', '.join(map(_short, each))} ({where})" for where, each in elsewhere.items()]
     guide = rows("command_guides").get(command)
     last = [f"Also {'; '.join(also)}."] if also else []
@@ -80,6 +83,19 @@ def _options(command: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]
         else:
             own.append((spelled, text))
     return own, elsewhere
+
+
+def examples(parser: argparse.ArgumentParser) -> list[str]:
+    """The examples of a command's help as a shell reads them: what they are for is a comment."""
+    _, _, text = (parser.epilog or "").partition("examples:\n")
+    lines = []
+    for line in text.partition("\n\n")[0].splitlines():
+        command, _, purpose = line.removeprefix("  ").rstrip().partition("  ")
+        if command and purpose.strip():
+            lines.append(f"{command}  # {purpose.strip()}")
+        else:
+            lines.append(line.removeprefix("  ").rstrip())
+    return lines
 
 
 def exit_status(parser: argparse.ArgumentParser) -> str:
