@@ -77,7 +77,7 @@ def _options(command: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]
         if _short(spelled) == "`-c`":
             continue
         if (spelled, text) in known:
-            elsewhere.setdefault("[shared options](#shared-options)", []).append(spelled)
+            elsewhere.setdefault("[shared](#shared-options)", []).append(spelled)
         elif of_scan.get(spelled) == text:
             elsewhere.setdefault("as for [`scan`](#netwatch-scan)", []).append(spelled)
         else:
