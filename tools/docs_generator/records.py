@@ -33,8 +33,8 @@ Schema = dict[str, Any]
 
 def block(name: str) -> str:
     """The fields of a record: path, type, whether it may be missing, meaning; fields that are alike
-    in all of these share an entry. Behind ``beside`` may be another record, whose fields are left out
-    where they are the same; behind ``depth`` how many names a path has at most."""
+    in all of these share an entry. Behind ``beside`` may be another record, whose fields are left
+    out if they are the same; behind ``depth`` how many names a path has at most."""
     name, _, most = name.partition(" depth ")
     name, _, other = name.partition(" beside ")
     known = {*fields(json.loads(schemas.text(other)))} if other else set()
