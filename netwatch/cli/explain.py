@@ -24,13 +24,13 @@ from netwatch.language.language import language
 from netwatch.store.options import require_extra
 
 _EXAMPLES = """examples:
-  netwatch explain 6a10b1da                     from the store of this user
-  netwatch explain 6a10b1da --store-path /var/lib/netwatch/store
-  netwatch explain 6a10b1da --alerts alerts.jsonl
-  netwatch scan office.pcap --format jsonl | netwatch explain 6a10b1da --alerts -
-  netwatch explain 6a10b1da --alerts alerts.jsonl --subject --lang nl
-  netwatch explain 6a10b1da --alerts alerts.jsonl --packets
-  netwatch explain proof/20230320T081240Z-6a10b1daae3f5b238e691360caf39bae.pcapng
+  netwatch explain b344cb62                     from the store of this user
+  netwatch explain b344cb62 --store-path /var/lib/netwatch/store
+  netwatch explain b344cb62 --alerts alerts.jsonl
+  netwatch scan office.pcap --format jsonl | netwatch explain b344cb62 --alerts -
+  netwatch explain b344cb62 --alerts alerts.jsonl --subject --lang nl
+  netwatch explain b344cb62 --alerts alerts.jsonl --packets
+  netwatch explain proof/20230320T081241Z-b344cb62f6ee490184da18b4c3fcea2d.pcapng
 
 exit status: 0 done; 1 the source cannot be read; 2 there is no such incident, or usage or
 configuration error

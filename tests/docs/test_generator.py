@@ -12,6 +12,7 @@ from docs_generator.blocks import BLOCKS
 from docs_generator.data import rows
 from docs_generator.pages import documents, filled, parts
 from docs_generator.verdicts import EVIDENCE, READING_RULES
+from support.documents import DOCS
 from support.paths import ROOT
 
 from netwatch.core.flow import NAME_STATUSES
@@ -95,7 +96,26 @@ def test_a_command_that_fails_is_refused() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    assert used("command") == set(commands.parsers())
+    page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert re.findall("^## netwatch (.+)$", page, re.MULTILINE) == list(commands.parsers())
+    assert set(rows("command_guides")) <= set(commands.parsers())
+
+
+def test_the_examples_of_a_command_come_from_its_help() -> None:
+    shown = commands.examples(commands.parsers()["names"])
+    assert shown[0] == "netwatch names office.pcap  # one line per name, as it is in the packets"
+    assert shown[-1] == "netwatch names captures/ --format parquet -o names.parquet"
+    assert commands.examples(commands.parsers()["users list"]) == []
+
+
+def test_the_exit_status_of_a_command_comes_from_its_help() -> None:
+    said = {name: commands.exit_status(parser) for name, parser in commands.parsers().items()}
+    assert said["demo"] == (
+        "0 the samples were written and scanned; 2 the folder is there already and not empty;"
+        " nothing was written"
+    )
+    assert said["bans show"] == "2 there is no such ban, or usage or configuration error"
+    assert said["help"] == ""
 
 
 def test_every_option_has_help() -> None:
@@ -177,3 +197,10 @@ def test_every_record_is_documented() -> None:
         registry.SCHEMAS
     )
     assert used("csv-columns") == {"observation", "alert"}
+
+
+@pytest.mark.parametrize("record", registry.SCHEMAS)
+def test_every_record_has_its_page(record: str) -> None:
+    text = (DOCS / "reference" / "records" / f"{record}.md").read_text(encoding="utf-8")
+    found = [arguments for name, arguments in parts(text) if name == "record"]
+    assert [each.partition(" ")[0] for each in found] == [record]

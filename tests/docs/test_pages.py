@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -56,19 +57,34 @@ def test_readme_is_short() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= README_LINES
 
 
-OTHERS = {"apiVersion", "app", "groups", "input", "scrape_configs", "sinks"}
-"""Keys at the top of examples that are signatures, or configurations of other programs."""
+OTHERS = {
+    "groups": "rules of Prometheus",
+    "scrape_configs": "Prometheus",
+    "sinks": "Vector",
+}
+"""Examples that other programs read, by a key at their top."""
+
+
+def examples() -> list[tuple[str, str, dict[str, Any]]]:
+    """The YAML blocks of all pages: where each is from, its text and its content."""
+    found = []
+    for page in pages():
+        for number, block in enumerate(blocks("yaml", page.read_text(encoding="utf-8")), 1):
+            content = yaml.safe_load(block)
+            assert isinstance(content, dict), (page, number)
+            found.append((f"{page.relative_to(ROOT)}-{number}", block, content))
+    return found
 
 
 def configurations() -> list[tuple[str, str]]:
     """The example configurations of all pages: where each is from, and its text."""
-    found = []
-    for page in pages():
-        for number, block in enumerate(blocks("yaml", page.read_text(encoding="utf-8")), 1):
-            top = yaml.safe_load(block)
-            if isinstance(top, dict) and not OTHERS & set(top):
-                found.append((f"{page.relative_to(ROOT)}-{number}", block))
-    return found
+    every = examples()
+    return [(at, block) for at, block, top in every if not {"app", *OTHERS} & set(top)]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_examples_for_other_programs_are_there(other: str) -> None:
+    assert any(other in content for _, _, content in examples())
 
 
 def test_there_are_example_configurations() -> None:
@@ -91,7 +107,7 @@ def test_example_configurations_are_valid(place: str, example: str, tmp_path: Pa
     (tmp_path / "inventory" / "devices-2023-03-01.csv").write_text("id,ip\nlab-07,10.20.7.7\n")
     file.write_text(version + example, encoding="utf-8")
     shutil.copy(ROOT / "pcaps" / "devices.csv", tmp_path)
-    for name in re.findall(r"([\w-]+\.pem|[\w.-]+\.j2)", example):
+    for name in re.findall(r"([\w-]+\.(?:pem|creds)|root\.json|[\w.-]+\.j2)", example):
         (tmp_path / name).touch()
     for name in re.findall(r"([\w-]+\.key)\}", example):
         write_new_key(tmp_path / name)
@@ -122,14 +138,15 @@ def test_example_inventories_are_valid(place: int, has_periods: bool, tmp_path: 
     assert entries.has_periods == has_periods
 
 
-def test_example_signature_is_valid() -> None:
-    text = (DOCS / "reference" / "signatures.md").read_text(encoding="utf-8")
-    (example,) = blocks("yaml", text)
-    problems = Problems()
-    mapping = parse_yaml(example, "tiktok.yaml", problems)
-    assert mapping is not None
-    assert read_signature(mapping, "tiktok.yaml", problems) is not None
-    assert problems.found == []
+def test_example_signatures_are_valid() -> None:
+    found = [(f"{top['app']}.yaml", block) for _, block, top in examples() if "app" in top]
+    assert len(found) > 1
+    for name, block in found:
+        problems = Problems()
+        mapping = parse_yaml(block, name, problems)
+        assert mapping is not None
+        assert read_signature(mapping, name, problems) is not None
+        assert problems.found == [], block
 
 
 def test_exit_statuses_are_as_documented(

@@ -37,7 +37,7 @@ def test_examples_give_what_the_page_shows(folder: Path) -> None:
 def test_the_program_of_the_page_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (shown,) = re.findall(r"<!-- program -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)
+    (shown,) = re.findall(r"program tests/\S+ -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)
     assert shown == PROGRAM.read_text(encoding="utf-8")  # which `make lint` checks
     for paths, status in ((["pcaps"], 0), (["pcaps", "none.pcap"], 1)):
         monkeypatch.setattr(sys, "argv", ["devices.py", *paths])

@@ -1,14 +1,18 @@
-"""The page on who can do what, of which each line names its test."""
+"""What pages say about who can do what: each line has a test that shows it."""
 
 import ast
-import re
 from functools import cache
 
 import pytest
+from docs_generator.blocks import BLOCKS
+from docs_generator.data import rows
+from docs_generator.pages import parts
+from support.documents import DOCS
 from support.paths import ROOT
 
-PAGE = (ROOT / "docs/concepts/trust.md").read_text()
-NAMED = re.compile(r"`([a-z_/0-9]+\.py)::(test_\w+)`")
+TRUST = rows("trust")
+PAGES = ("trust.md", "fleet-trust.md")
+NAMED = sorted({test for each in TRUST.values() for row in each for test in row["tests"]})
 ACTORS = (
     *("user of the same", "analyst", "administrator", "sensor", "worker", "writer of the bucket"),
     *("mirror", "publisher", "network"),
@@ -16,25 +20,35 @@ ACTORS = (
 
 
 def test_every_actor_has_a_part() -> None:
-    headings = " ".join(line for line in PAGE.splitlines() if line.startswith("## "))
+    page = (DOCS / "concepts" / "trust.md").read_text(encoding="utf-8")
+    headings = " ".join(line for line in page.splitlines() if line.startswith("## "))
     assert [actor for actor in ACTORS if actor not in headings] == []
 
 
+def test_the_pages_show_every_line() -> None:
+    texts = [(DOCS / "concepts" / page).read_text(encoding="utf-8") for page in PAGES]
+    shown = {given for text in texts for name, given in parts(text) if name == "trust"}
+    assert shown == set(TRUST)
+    for actor, lines in TRUST.items():
+        table = BLOCKS["trust"](actor)
+        assert all(line["can"] in table for line in lines), actor
+
+
 def test_each_line_names_a_test() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
-    rows = [line for line in rows if not line.startswith(("| ---", "| they |"))]
-    assert len(rows) > 40
-    unnamed = [line.split("|")[1].strip() for line in rows if not NAMED.search(line)]
+    lines = [line for each in TRUST.values() for line in each]
+    assert len(lines) > 55
+    unnamed = [line["can"] for line in lines if not line["tests"]]
     assert unnamed == ["can change everything, and read every key"]
 
 
 @cache
 def _names(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / "tests" / file).read_text())
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return frozenset(each.name for each in ast.walk(tree) if isinstance(each, functions))
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(PAGE))))
-def test_what_the_page_names_is_a_test(file: str, name: str) -> None:
+@pytest.mark.parametrize("named", NAMED)
+def test_what_a_line_names_is_a_test(named: str) -> None:
+    file, _, name = named.partition("::")
     assert name in _names(file)

@@ -1,6 +1,7 @@
 """Documents as tests read them: headings, tables, code blocks, links."""
 
 import re
+import textwrap
 from pathlib import Path
 
 from support.paths import ROOT
@@ -18,7 +19,7 @@ def pages() -> list[Path]:
 
 def without_code(text: str) -> str:
     """A page without its fenced code blocks."""
-    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.DOTALL)
 
 
 def anchors(text: str) -> set[str]:
@@ -41,5 +42,8 @@ def rows(text: str) -> Rows:
 
 
 def blocks(language: str, text: str) -> list[str]:
-    """The fenced code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    """The fenced code blocks of a language, with or without a title, also in lists."""
+    fence = re.compile(
+        rf"^( *)```{language}(?: title=[^\n]*)?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL
+    )
+    return [textwrap.dedent(found[2]) for found in fence.finditer(text)]

@@ -1,10 +1,12 @@
 """Commands and options, from the argument parsers."""
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
+from docs_generator.data import rows
 from docs_generator.markdown import code, table
 from netwatch.cli import build_parser
 
@@ -29,14 +31,45 @@ OFTEN = 3
 """Options that as many commands have, in the same words, are explained once."""
 
 
-def block(command: str) -> str:
-    """What a command does, how it is called if it has operands, and its own options."""
+USUAL = (
+    "0 done",
+    "2 usage error",
+    "2 usage or configuration error",
+    "2 the command line or the configuration is wrong",
+)
+"""What a status means in most commands, as the page of exit statuses has it."""
+
+
+def block(_: str) -> str:
+    """A section for each command: what it does, its options, its exit status and its guide."""
+    return "\n\n".join(f"## netwatch {command}\n\n{_section(command)}" for command in parsers())
+
+
+def _section(command: str) -> str:
     parser = parsers()[command]
+    lines = [parser.description or ""]
     called = synopsis(parser)
-    lines = [parser.description or "", ""]
     if called != f"{parser.prog} [options]":
-        lines += ["```text", called, "```", ""]
-    rows = [[code(operand_name(each)), meaning(parser, each)] for each in operands(parser)]
+        lines.append(f"```text\n{called}\n```")
+    own, elsewhere = _options(command)
+    if own:
+        lines.append("\n".join(f"- {option}: {text}" for option, text in own))
+    shown = examples(parser)
+    if shown:
+        lines.append("\n".join(["```sh", *shown, "```"]))
+    also = [f"{', '.join(map(_short, each))} ({where})" for where, each in elsewhere.items()]
+    guide = rows("command_guides").get(command)
+    last = [f"Also {'; '.join(also)}."] if also else []
+    last += [f"Exit status: {exit_status(parser)}."] if exit_status(parser) else []
+    last += [f"See {guide}."] if guide else []
+    return "\n\n".join(each for each in [*lines, " ".join(last)] if each)
+
+
+def _options(command: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """The operands and options of a command with their meaning, and those that are explained
+    elsewhere, by the place."""
+    parser = parsers()[command]
+    own = [(code(operand_name(each)), meaning(parser, each)) for each in operands(parser)]
     known = shared()
     of_scan = {} if command == "scan" else described(parsers()["scan"])
     elsewhere: dict[str, list[str]] = {}
@@ -44,15 +77,33 @@ def block(command: str) -> str:
         if _short(spelled) == "`-c`":
             continue
         if (spelled, text) in known:
-            elsewhere.setdefault("[shared options](#shared-options)", []).append(spelled)
+            elsewhere.setdefault("[shared](#shared-options)", []).append(spelled)
         elif of_scan.get(spelled) == text:
             elsewhere.setdefault("as for [`scan`](#netwatch-scan)", []).append(spelled)
         else:
-            rows.append([spelled, text])
-    if rows:
-        lines += [*(f"- {option}: {text}" for option, text in rows), ""]
-    also = (f"{', '.join(map(_short, each))} ({where})" for where, each in elsewhere.items())
-    return "\n".join([*lines, f"Also {'; '.join(also)}."] if elsewhere else lines)
+            own.append((spelled, text))
+    return own, elsewhere
+
+
+def examples(parser: argparse.ArgumentParser) -> list[str]:
+    """The examples of a command's help as a shell reads them: what they are for is a comment."""
+    _, _, text = (parser.epilog or "").partition("examples:\n")
+    lines = []
+    for line in text.partition("\n\n")[0].splitlines():
+        command, _, purpose = line.removeprefix("  ").rstrip().partition("  ")
+        if command and purpose.strip():
+            lines.append(f"{command}  # {purpose.strip()}")
+        else:
+            lines.append(line.removeprefix("  ").rstrip())
+    return lines
+
+
+def exit_status(parser: argparse.ArgumentParser) -> str:
+    """What is special about the statuses of a command, from its help, separated by semicolons."""
+    _, found, text = (parser.epilog or "").partition("exit status:")
+    part = text.lstrip("\n").partition("\n\n")[0]
+    lines = [" ".join(each.split()) for each in re.split(r"\n  (?=\d)|; (?=\d)", f"\n{part}")]
+    return "; ".join(each for each in lines if each and each not in USUAL) if found else ""
 
 
 def _short(spelled: str) -> str:

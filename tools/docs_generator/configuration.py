@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from docs_generator.configuration_keys import CONFIGURATION_KEYS
-from docs_generator.outputs import key_table
+from docs_generator.outputs import key_list
 from netwatch.core.file_keys import Section, sections
 from netwatch.rules.keys import BanKeys, PackEntryKeys, PackKeys, SignatureKeys
 
@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
 def keys_block(name: str) -> str:
     """The keys of a section of netwatch.yaml, of a signature file or a ban."""
     sections = SECTIONS[name]
-    return key_table(
+    return key_list(
         replace(key, name=f"{section.path}.{key.name}".lstrip(".")) if len(sections) > 1 else key
         for section in sections
         for key in section.keys

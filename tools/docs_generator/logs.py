@@ -86,7 +86,7 @@ def _said(name: str, lines: list[bytes]) -> str:
     found = list(_read(name, lines))
     if not found:
         raise ValueError(f"the example of {name} says nothing")
-    return table(("time", "evidence", "name", "client", "server", "outcome"), map(_row, found))
+    return "\n".join(f"- {_entry(each)}" for each in found)
 
 
 def _read(name: str, lines: list[bytes]) -> Iterator[LogEntry]:
@@ -101,27 +101,26 @@ def _read(name: str, lines: list[bytes]) -> Iterator[LogEntry]:
     yield from reader.flush()
 
 
-def _row(entry: LogEntry) -> list[str]:
+def _entry(entry: LogEntry) -> str:
     if isinstance(entry, LogName):
-        return [
-            _time(entry.time),
-            code(entry.evidence),
-            code(entry.name),
-            code(entry.client_host) if entry.client_host else _side(entry.client),
-            _side(entry.server),
-            _came(entry),
-        ]
+        client = code(entry.client_host) if entry.client_host else _side(entry.client)
+        what = [f"{code(entry.evidence)} {code(entry.name)}", *_sides(client, _side(entry.server))]
+        return f"{_time(entry.time)}: {', '.join(filter(None, [*what, _came(entry)]))}"
     if isinstance(entry, LogFlow):
         volume = f"{entry.bytes_out:,} bytes out, {entry.bytes_in:,} in"
-        sides = _side(entry.client), _side(entry.server)
-        return [_time(entry.first), "a flow", "", *sides, volume]
-    return [_time(entry.time), "a claim of an address", "", *_claimed(entry)]
+        sides = _sides(_side(entry.client), _side(entry.server))
+        return f"{_time(entry.first)}: {', '.join(['a flow', *sides, volume])}"
+    return f"{_time(entry.time)}: a claim of an address, {_claimed(entry)}"
 
 
-def _claimed(entry: LogClaim) -> tuple[str, str, str]:
+def _sides(client: str, server: str) -> list[str]:
+    return [f"{name} {side}" for name, side in (("client", client), ("server", server)) if side]
+
+
+def _claimed(entry: LogClaim) -> str:
     addresses = code(*map(ip_text, entry.claim.addresses))
     mac = entry.claim.mac.hex(":") if entry.claim.mac else ""
-    return addresses, "", " ".join(filter(None, (entry.claim.kind, mac, entry.claim.hostname)))
+    return " ".join(filter(None, (addresses, entry.claim.kind, mac, entry.claim.hostname)))
 
 
 def _came(entry: LogName) -> str:

@@ -14,6 +14,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, row))} |".replace("  |", " |") for row in lines)
 
 
+def listed(entries: Iterable[tuple[str, str, str]]) -> str:
+    """A list of names, each with what it is in brackets, unless that is empty, and its meaning. On
+    a narrow screen it can be read, unlike a table with long words in code."""
+    lines = []
+    for name, kind, meaning in entries:
+        what = f"{name} ({kind})" if kind else name
+        lines.append(f"- {what}: {' '.join(meaning.split())}")
+    return "\n".join(lines)
+
+
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 

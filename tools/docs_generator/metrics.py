@@ -1,6 +1,6 @@
 """Metrics and health, from the tables of the code."""
 
-from docs_generator.markdown import code, duration, table
+from docs_generator.markdown import code, duration, listed, table
 from netwatch.fleet.centre_status import CENTRE_METRICS
 from netwatch.watch.health import TROUBLES, Thresholds
 from netwatch.watch.metrics import METRICS
@@ -8,15 +8,9 @@ from netwatch.watch.metrics import METRICS
 
 def block(centre: str) -> str:
     """All metrics of a live capture, or those of the ``centre`` of a fleet."""
-    return table(
-        ("metric", "meaning"),
-        (
-            [
-                code(f"{each.name}{{{','.join(each.labels)}}}" if each.labels else each.name),
-                each.help,
-            ]
-            for each in (CENTRE_METRICS if centre else METRICS)
-        ),
+    return listed(
+        (code(each.name), f"by {code(*each.labels)}" if each.labels else "", each.help)
+        for each in (CENTRE_METRICS if centre else METRICS)
     )
 
 

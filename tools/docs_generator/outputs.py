@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from docs_generator.markdown import code, duration, table
+from docs_generator.markdown import code, duration, listed, table
 from netwatch.core.file_keys import Key, sections
 from netwatch.delivery.configuration import DigestKeys, FormatKeys, OutputKeys
 from netwatch.sinks.options import TlsOptions
@@ -71,21 +71,24 @@ def block(name: str) -> str:
     """A type of output: what it does, its keys, how ``doctor`` checks it; or a group of
     `SHARED`."""
     if name in SHARED:
-        return key_table(keys_of(name))
+        return key_list(keys_of(name))
     sink, several = SINKS[name], _of_several()
     own = [key for key in keys_of(name) if _words(key) not in several and key.name != "tls"]
     also = [code(key.name) for key in keys_of(name) if _words(key) in several]
     links = [f"{', '.join(also)} ([keys of several types](#keys-of-several-types))"] if also else []
     links += ["[`tls`](#tls)" for key in keys_of(name) if key.name == "tls"]
-    parts = [sink.description, key_table(own)]
+    parts = [sink.description, key_list(own)]
     if links:
         parts.append(f"Also {', '.join(links)}.")
     return "\n\n".join([*parts, f"`netwatch doctor`: {sink.connection_check}."])
 
 
-def key_table(keys: Iterable[Key]) -> str:
-    """The rows of keys."""
-    return table(
-        ("key", "type", "default", "meaning"),
-        ([code(each.name), each.type, each.default, each.description] for each in keys),
-    )
+def key_list(keys: Iterable[Key]) -> str:
+    """Keys, each with its type, its default and its meaning."""
+    return listed((code(each.name), _kind(each), each.description) for each in keys)
+
+
+def _kind(key: Key) -> str:
+    if key.default in ("", "none"):
+        return key.type
+    return f"{key.type}, {'' if key.default == 'required' else 'default '}{key.default}"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docs_generator.markdown import code, table
+from docs_generator.markdown import code, listed, table
 from netwatch.core.observation_columns import COLUMNS
 from netwatch.formats import csv, registry
 
@@ -33,8 +33,8 @@ Schema = dict[str, Any]
 
 def block(name: str) -> str:
     """The fields of a record: path, type, whether it may be missing, meaning; fields that are alike
-    in all of these share a row. Behind ``beside`` may be another record, whose fields are left out
-    where they are the same; behind ``depth`` how many names a path has at most."""
+    in all of these share an entry. Behind ``beside`` may be another record, whose fields are left
+    out if they are the same; behind ``depth`` how many names a path has at most."""
     name, _, most = name.partition(" depth ")
     name, _, other = name.partition(" beside ")
     known = {*fields(json.loads(registry.schema_text(other)))} if other else set()
@@ -42,8 +42,7 @@ def block(name: str) -> str:
     for path, kind, always, text in fields(json.loads(registry.schema_text(name))):
         if (path, kind, always, text) not in known and (not most or path.count(".") < int(most)):
             alike.setdefault((kind if always else f"{kind}, optional", text), []).append(path)
-    rows = ([code(*paths), kind, text] for (kind, text), paths in alike.items())
-    return table(("field", "type", "meaning"), rows)
+    return listed((code(*paths), kind, text) for (kind, text), paths in alike.items())
 
 
 def fields(schema: Schema) -> Iterator[tuple[str, str, bool, str]]:

@@ -8,8 +8,8 @@ import yaml
 
 
 @cache
-def rows(name: str) -> dict[str, list[list[Any]]]:
+def rows(name: str) -> dict[str, Any]:
     """The tables in ``NAME.yaml``, by name."""
     text = (Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8")
-    tables: dict[str, list[list[Any]]] = yaml.safe_load(text)
+    tables: dict[str, Any] = yaml.safe_load(text)
     return tables
