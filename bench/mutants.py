@@ -48,7 +48,7 @@ MODULES = {
     "netwatch.logs.recognise": (
         "logs/test_recognise.py",
         "logs/test_log_stream.py",
-        "logs/test_nginx.py",
+        "logs/test_proxies.py",
     ),
     "netwatch.rules.grade": ("rules/test_grade.py", "incidents/test_confidence.py"),
     "netwatch.watch.health": ("watch/test_health.py", "watch/test_metrics.py"),

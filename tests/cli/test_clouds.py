@@ -208,7 +208,7 @@ def test_another_account_than_that_of_the_environment(azure: Cloud, capsys: Capt
     assert run(capsys, SCAN[0], place, *SCAN[1:]) == (
         2,
         "",
-        f"{place}: {expected}, devstoreaccount1\n",
+        f"netwatch: {place}: {expected}, devstoreaccount1\n",
     )
 
 

@@ -25,7 +25,7 @@ NOT_RUN = {
 }
 """Commands that are left out, by a pattern, with the reason."""
 
-ELSEWHERE = {"/etc/netwatch/": "", "/var/log/": "log/", "/srv/": "srv/"}
+ELSEWHERE = {"/etc/netwatch/": "", "/var/log/": "log/", "/var/cache/": "cache/", "/srv/": "srv/"}
 """Paths of the pages, and where they are in the folder of the test."""
 
 FINDINGS = {"doctor": (0, 1)}
@@ -40,6 +40,7 @@ outputs:
 """
 LOGS = {
     "log/dnsmasq.log": "dnsmasq/router.log",
+    "cache/nfdump/flows.csv": "nfdump/flows.csv",
     "log/squid/access.log": "squid/native.log",
     "log/haproxy.log": "haproxy/forward.log",
     "log/nginx/access.log": "nginx/forward.log",

@@ -341,7 +341,7 @@ def test_a_read_only_folder_only_costs_time(write: Write, monkeypatch: pytest.Mo
     with tempfile.TemporaryDirectory() as place:
         monkeypatch.setenv("XDG_CACHE_HOME", place)
         path = Path(place, "video.yaml")
-        write("video", "suffix: video.com, role: exclusive").rename(path)
+        shutil.move(write("video", "suffix: video.com, role: exclusive"), path)
         path.chmod(0o644)
         Path(place).chmod(0o755)
         folder = Path(place, "netwatch")

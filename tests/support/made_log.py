@@ -6,7 +6,7 @@ from netwatch.core.addresses import parse_ip
 from netwatch.core.errors import RecordError
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import shown
-from netwatch.logs.records import Endpoint, LogFlow
+from netwatch.logs.records import Endpoint, LogFlow, RecordReader
 from netwatch.logs.registry import LOG_FORMATS, LogFormat
 from netwatch.logs.times import epoch
 
@@ -15,8 +15,9 @@ def recognise(sample):
     return sum(line.startswith(b"made ") for line in sample.lines)
 
 
-class Reader:
+class Reader(RecordReader):
     def __init__(self, context):
+        super().__init__(context)
         self.context = context
 
     def read(self, record, carried):

@@ -100,15 +100,18 @@ def new_catalogue(postgres_server: str) -> str:
     them takes several times as long as to copy them."""
     import psycopg
 
-    from netwatch.store.catalogue import Catalogue
+    from netwatch.store.opening import open_catalogue
     from netwatch.store.options import StoreOptions
 
     with psycopg.connect(postgres_server.format(database="postgres"), autocommit=True) as server:
         known = "SELECT 1 FROM pg_database WHERE datname = %s"
         if server.execute(known, [TEMPLATE]).fetchone() is None:
-            server.execute(f"CREATE DATABASE {TEMPLATE}")
-            url = postgres_server.format(database=TEMPLATE)
-            Catalogue.open(StoreOptions("s3://none", url), create=True).close()
+            # One that could not be filled is no template.
+            server.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}_unfilled")
+            server.execute(f"CREATE DATABASE {TEMPLATE}_unfilled")
+            url = postgres_server.format(database=f"{TEMPLATE}_unfilled")
+            open_catalogue(StoreOptions("s3://none", url), create=True).close()
+            server.execute(f"ALTER DATABASE {TEMPLATE}_unfilled RENAME TO {TEMPLATE}")
     url = new_database(postgres_server, TEMPLATE)
     with psycopg.connect(url) as database:
         database.execute("UPDATE store SET id = %s", [uuid.uuid4().hex])

@@ -100,7 +100,7 @@ def test_a_store_of_an_older_netwatch_is_not_migrated(folder: Path) -> None:
     before = files(folder / "store")
     found = findings(store.check, folder, HERE)
     assert of(found, "catalogue").level == "warn"
-    assert "brings it up to date" in of(found, "catalogue").text
+    assert "the next command that opens the store upgrades it" in of(found, "catalogue").text
     assert files(folder / "store") == before
 
 
