@@ -175,7 +175,7 @@ class FilesReader:
         if total * UNREAD_SHARE > read:
             reasons = ", ".join(f"{reason} {n:,}" for reason, n in unread.most_common())
             self._statistics.unread.append(
-                f"{path}: {total:,} of {quantity(read, 'record')} that were looked at could"
+                f"{path}: {total:,} of {quantity(read, 'examined record')} could"
                 f" not be read as {self._reader.format.title} ({reasons}); --as names another"
                 " format"
             )
