@@ -90,6 +90,7 @@ OPTIONAL_OUTPUT_MODULES = ("nkeys",)
 STORE_MODULES = (
     "netwatch.live.live_store",
     "netwatch.store.fact_tables",
+    "netwatch.store.observation_rows",
     "pyarrow",
     "pyarrow.compute",
     "pyarrow.dataset",
@@ -108,6 +109,7 @@ FLEET_MODULES = (
     "netwatch.rules.lint",
     "publicsuffixlist",
     "netwatch.live.live_store",
+    "netwatch.store.observation_rows",
     "nkeys",
     "pyarrow.compute",
     "pyarrow.parquet",

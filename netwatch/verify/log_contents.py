@@ -1,7 +1,8 @@
 """The records of a log that evidence names, read again and not by what netwatch reads logs with.
 
 Lines come from the file as it is, in UTF-8 or UTF-16, or unpacked by the libraries of the
-compressions: gzip, bzip2, xz, zstd, lz4. Frames of dnstap are divided here. Rows of an SQLite
+compressions: gzip, bzip2, xz, zstd, lz4. Frames of dnstap and messages of IPFIX are divided here,
+and the program ``nfdump`` reads files of nfcapd, for the first reader, too. Rows of an SQLite
 database are asked of SQLite by their key, with the names that they refer to; records of a Windows
 event log are those of the package ``evtx``, which the first reader uses, too. Rows and events are
 found by what they are: older ones may have been deleted, so that they are counted otherwise now.
@@ -13,7 +14,9 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sqlite3
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +28,7 @@ MAX_LINE = 1 << 20
 _TABLES = ("query_storage", "queries")
 _NAMES = {"domain": "domain_by_id", "additional_info": "addinfo_by_id"}
 _BUSY_SECONDS = 2.0
+_IPFIX = b"\0\x0a"
 
 
 class Found(NamedTuple):
@@ -44,6 +48,8 @@ def look_up(path: Path, wanted: Mapping[int, bytes]) -> Mapping[int, Found] | st
             return _rows(path, wanted)
         if head.startswith(b"ElfFile\0"):
             return _events(path, wanted)
+        if head.startswith(b"\x0c\xa5\x02\0"):
+            return _flows(path, wanted)
         with opened(path) as stream:
             return _numbered(stream, wanted)
     except FileNotFoundError:
@@ -91,9 +97,13 @@ def _numbered(stream: IO[bytes], wanted: Mapping[int, bytes]) -> dict[int, Found
     last = max(wanted)
     # A control frame: an escape, and the length of what follows.
     is_frames = head[:4] == bytes(4) and any(head[4:])
-    records = _frames(head[4:], stream) if is_frames else _lines(head, stream)
+    is_binary = is_frames or head.startswith(_IPFIX)
+    if is_frames:
+        records = _frames(head[4:], stream)
+    else:
+        records = _messages(head, stream) if is_binary else _lines(head, stream)
     for number, record in enumerate(records, 1):
-        if not is_frames and b"\0" in record:
+        if not is_binary and b"\0" in record:
             # What is before NUL bytes in a line was cut off.
             record = record.strip(b"\0").rpartition(b"\0")[2]
         if number in wanted:
@@ -165,6 +175,31 @@ def _frames(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
         if len(head) < 4:
             return
         size = int.from_bytes(head)
+
+
+def _messages(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+    """The messages of an IPFIX file (RFC 5655), each with its length behind its version."""
+    while head.startswith(_IPFIX) and len(head) == 8:
+        message = head + stream.read(max(0, int.from_bytes(head[2:4]) - 8))
+        yield message
+        head = stream.read(8)
+
+
+def _flows(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
+    """The flows of a file of nfcapd with these numbers."""
+    command = ["nfdump", "-q", "-r", str(path.absolute()), "-o", "ndjson"]
+    try:
+        found = subprocess.run(
+            command,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=os.environ | {"TZ": "UTC", "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        return "the log cannot be read without the program nfdump"
+    lines = found.stdout.splitlines()
+    return {number: Found(lines[number - 1]) for number in wanted if number <= len(lines)}
 
 
 def _events(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found]:

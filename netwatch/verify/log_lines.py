@@ -180,7 +180,11 @@ def _is_same(record: bytes, kept: bytes) -> bool:
 def _leads_to(flow: LinePiece, answer: LinePiece) -> bool:
     """Whether an answer has the name and an address that is in the record of a flow, other than
     that of the device."""
-    common = _addresses(flow.record) & _addresses(answer.record) - _addresses(flow.client.encode())
+    others = _addresses(answer.record) - _addresses(flow.client.encode())
+    # A record of IPFIX has them packed.
+    common = others & _addresses(flow.record) or [
+        each for each in others if ip_address(each).packed in flow.record
+    ]
     return bool(common) and shows(answer.record, "dns-answer", flow.name)
 
 

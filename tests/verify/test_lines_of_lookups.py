@@ -2,6 +2,7 @@
 finds the name there."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from support import fake_log
 from support.resolver_logs import SAMPLES
 
+from netwatch.cli import main
 from netwatch.config import load
 from netwatch.core.alert import Alert
 from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.engine import jobs
 from netwatch.incidents.evidence_folder import EvidenceFolder
 from netwatch.incidents.scan import ScanIncidents
@@ -177,7 +180,12 @@ def test_a_line_that_leads_to_the_name_must_be_there(site: Path) -> None:
         (1, "differs"), (2, "shown"), (3, "shown")}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in LOG_FORMATS if (SAMPLES / name).is_dir()])
+WITH_NAMES = [
+    name for name in LOG_FORMATS if (SAMPLES / name).is_dir() and name not in FLOW_RECORD_LOGS
+]
+
+
+@pytest.mark.parametrize("name", WITH_NAMES)
 def test_evidence_of_each_format_is_shown(name: str, tmp_path: Path) -> None:
     """Of all samples of logs: another reader finds each name in the record that evidence names."""
     (tmp_path / "devices.csv").write_text("hostname,ip\nPC-0104.example.org,10.0.0.4\n")
@@ -211,3 +219,34 @@ def test_pieces_of_a_line_are_part_of_it(site: Path) -> None:
     assert {(each.piece.number, each.piece.is_part, each.found) for each in findings} == {
         (1, True, ""), (3, False, "the name in record 1")}  # fmt: skip
     assert [each.result for each in findings if not each.piece.is_part] == ["unread"]
+
+
+NFDUMP = pytest.mark.skipif(not shutil.which("nfdump"), reason="needs nfdump")
+ANSWER = """\
+Nov 29 09:59:58 gw dnsmasq[7]: 1 10.20.6.20/40001 query[A] www.tiktok.com from 10.20.6.20
+Nov 29 09:59:58 gw dnsmasq[7]: 1 10.20.6.20/40001 reply www.tiktok.com is 192.0.2.81
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=NFDUMP) if name == "nfcapd" else name
+        for name in sorted(FLOW_RECORD_LOGS)
+    ],
+)
+def test_a_flow_record_is_shown_by_the_answer_that_names_its_address(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "netwatch.yaml").write_text(CONFIG)
+    log = tmp_path / "dns.log"
+    log.write_text(ANSWER)
+    for file in sorted((SAMPLES / name).iterdir()):
+        proof = tmp_path / f"proof-{file.name}"
+        options = ["-c", str(tmp_path / "netwatch.yaml"), "--year", "2026", "--timezone", "UTC"]
+        assert main(["scan", "-q", *options, "--evidence", str(proof), str(log), str(file)]) == 0
+        (written,) = proof.glob("*.lines")
+        findings = list(check_lines(*read_lines(written)))
+        assert {each.result for each in findings} == {"shown"}
+        assert str(file) in {each.piece.source for each in findings}
+    capsys.readouterr()
