@@ -312,7 +312,8 @@ def test_sql_opens_no_file(store: AskedStore) -> None:
         ran = store.ask("sql", query.format(place=store.path))
         assert (ran.status, ran.output) == (2, ""), query
         assert (
-            ran.errors == "netwatch: store sql: only the tables of the store can be read, no files\n"
+            ran.errors
+            == "netwatch: store sql: only the tables of the store can be read, no files\n"
         )
 
 

@@ -78,8 +78,8 @@ def test_a_process_that_dies_is_an_error(
 def test_a_confined_process_writes_no_file_and_stops_computing(tmp_path: Path) -> None:
     program = """
 import sys
-from netwatch.core.system import processes
-processes.confine(64 << 20, 0.0)
+from netwatch.core.system import kernel
+kernel.confine(64 << 20, 0.0)
 try:
     with open(sys.argv[1], "wb") as file:
         file.write(b"text")
