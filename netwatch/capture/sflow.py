@@ -1,6 +1,6 @@
 """Datagrams of sFlow version 5: bytes in, heads of sampled packets out.
 
-An agent takes one packet of so many and sends its first bytes, 128 by default
+An agent takes one packet in N and sends its first bytes, 128 by default
 (sflow_version_5.txt of sflow.org, section 5). Those are packets as those of a capture that was cut.
 Samples of counters say nothing of who talked to whom and are skipped.
 """

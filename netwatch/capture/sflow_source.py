@@ -1,6 +1,6 @@
 """Live capture of packets that agents of sFlow sample: a socket in place of an interface.
 
-An agent sends the first bytes of one packet of so many (`netwatch.capture.sflow`), so what is not
+An agent sends the first bytes of one packet in N (`netwatch.capture.sflow`), so what is not
 seen may have happened all the same; that is noted with the rate. Samples have no time of their own:
 that of a packet is when its datagram was received.
 

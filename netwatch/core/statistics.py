@@ -102,13 +102,15 @@ ANOMALIES: Mapping[str, str] = {
     "flow-records-full": "A flow record did not wait for the other direction: too many did.",
     "flow-records-lost": "Flow records (messages of NetFlow v9) were sent and did not arrive, by"
     " the sequence numbers.",
+    "flow-sampled": "A flow record is of sampled packets: what was not sampled is in no record."
+    " Its counters are those of the sample.",
     "flow-set-bad": "A set of NetFlow or IPFIX has an impossible length; the rest of the message is"
     " not read.",
     "flow-set-unknown": "A set of NetFlow or IPFIX has a number that is reserved.",
     "flow-table-full": "A flow with a packet in the last 60 s was evicted: its later packets count"
     " as another flow.",
     "flow-template-bad": "A template of flow records cannot be read, or its records have no bytes.",
-    "flow-template-changed": "A template of flow records was defined anew with other fields.",
+    "flow-template-changed": "A template of flow records was redefined with other fields.",
     "flow-template-missing": "Flow records came before their template; they are not read.",
     "flow-template-old": "The template of flow records was not sent again for 30 minutes; they are"
     " not read.",

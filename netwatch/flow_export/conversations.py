@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from netwatch.flow_export.records import FlowRecord
+from netwatch.flow_export import FlowRecord
 
 MAX_WAITING = 1 << 18
 """Records that wait for those of the other direction."""
@@ -48,7 +48,6 @@ class Conversation:
     goes_on: bool
     vlan: int | None
     client_mac: bytes | None
-    sampling: int
 
 
 Key = tuple[bytes, bytes, int, int, int]
@@ -132,7 +131,6 @@ class Conversations:
             goes_on,
             record.vlan,
             record.source_mac,
-            max(record.sampling, other.sampling if other is not None else 1),
         )
 
     def _number(self, record: FlowRecord, first: int, last: int) -> tuple[int, bool]:
@@ -195,7 +193,6 @@ def _swapped(record: FlowRecord, other: FlowRecord | None) -> tuple[FlowRecord, 
         0,
         0,
         vlan=record.vlan,
-        sampling=record.sampling,
     )
     return client, record
 

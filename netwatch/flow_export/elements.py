@@ -66,7 +66,6 @@ class Values(NamedTuple):
     sampler: int | None = None
     sampling_interval: int | None = None
     sampling_space: int | None = None
-    flow_direction: int | None = None
     biflow_direction: int | None = None
 
 
@@ -106,7 +105,6 @@ _ELEMENTS: dict[int, tuple[str, int]] = {
     50: ("sampling_interval", 1),  # samplerRandomInterval
     305: ("sampling_interval", 1),  # samplingPacketInterval
     306: ("sampling_space", 1),
-    61: ("flow_direction", 1),
     239: ("biflow_direction", 1),
 }
 
@@ -126,11 +124,9 @@ _CLOCKS: dict[int, tuple[str, str]] = {
     22: ("started", "uptime"),
     21: ("ended", "uptime"),
 }
-"""The times, from the most exact element to the least: what each is, and its unit."""
-
-CLOCKS = tuple(dict.fromkeys(clock for _, clock in _CLOCKS.values()))
-"""``uptime`` is in ms since the exporter was started, ``ntp`` in the 64 bits of RFC 5905 section 6,
-``microseconds-before`` before the time of export; the others are since 1970."""
+"""The times, from the most exact element to the least: what each is, and its unit. ``uptime`` is in
+ms since the exporter was started, ``ntp`` in the 64 bits of RFC 5905 section 6, the microseconds
+are before the time of export; the others are since 1970."""
 
 _NATIVE = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _PLACES = {name: place for place, name in enumerate(Values._fields)}

@@ -1,6 +1,6 @@
 """What is remembered of one exporter between its messages: templates, sampling, what must follow.
 
-An exporter is an observation domain (a source ID in NetFlow v9) of one address: each has template
+An exporter is an observation domain (a source ID in NetFlow v9) of one sender: each has template
 numbers, samplers and sequence numbers of its own (RFC 3954 section 5.1, RFC 7011 section 3.1).
 Everything has a limit, so that whoever invents templates or domains takes only their own room.
 """
@@ -35,16 +35,19 @@ class Exporter:
     `lost` how many records (messages of NetFlow v9) were sent that did not arrive. `boot_time` is
     when it was started, ms since the epoch, if it says so in its options."""
 
-    def __init__(self, sampling: int | None = None) -> None:
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.lost = 0
         self.boot_time: int | None = None
-        self._configured = sampling
         self._samplers: dict[int, int] = {}
         self._templates: dict[int, tuple[Layout, bool, int]] = {}
         self._before: tuple[int, int] | None = None
         self._counts_itself = False
         self._uptime = -1
+
+    def anomalies(self) -> Counter[str]:
+        """What was wrong with its messages, and what of them is missing."""
+        return self.counts + Counter({"flow-records-lost": self.lost})
 
     def layout(self, number: int, now: int) -> tuple[Layout, bool] | None:
         """The layout of a template at a time of the exporter (ns), and whether its records are
@@ -93,10 +96,8 @@ class Exporter:
             self._samplers[sampler] = max(1, interval)
 
     def sampling(self, sampler: int | None) -> int:
-        """Of how many packets one was looked at: as it is configured, or else as the exporter
-        said. Where it named a sampler that it never described, the coarsest that it has."""
-        if self._configured is not None:
-            return self._configured
+        """Of how many packets one was looked at, as the exporter said; that of its coarsest sampler
+        if it named one that it never described."""
         if not self._samplers:
             return 1
         if sampler is not None and sampler in self._samplers:

@@ -12,15 +12,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from netwatch.core.errors import ParseError
+from netwatch.flow_export import FlowRecord
 from netwatch.flow_export.elements import MAX_FIELDS, MICROSECONDS_BEFORE, Field, Layout, Values
 from netwatch.flow_export.exporters import Exporter
-from netwatch.flow_export.records import FlowRecord
 
-MAX_DOMAINS = 1024
-"""Observation domains that are known at a time, of all addresses."""
-
-MAX_DOMAINS_OF_ADDRESS = 64
-"""Observation domains of one address."""
+MAX_DOMAINS = 64
+"""Observation domains of one sender that are known at a time."""
 
 EARLIEST = 946_684_800_000_000_000
 """The year 2000: an exporter with an earlier time has no clock, ns since the epoch."""
@@ -79,19 +76,17 @@ def head(data: bytes) -> Message:
 
 
 class FlowDecoder:
-    """Reads the messages of any number of exporters, by their addresses. `sampling` has what is
-    configured of an address. What cannot be counted with an exporter is in `counts`."""
+    """Reads the messages of one sender, which may have several observation domains. What cannot be
+    counted with an exporter is in `counts`."""
 
-    def __init__(self, sampling: dict[bytes, int] | None = None) -> None:
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.exporters: dict[tuple[bytes, int, int], Exporter] = {}
-        self._sampling = sampling or {}
-        self._of_address: Counter[bytes] = Counter()
+        self.exporters: dict[tuple[int, int], Exporter] = {}
 
-    def read(self, data: bytes, address: bytes = b"") -> Iterator[FlowRecord]:
-        """The records of a message from an address. Raises `ParseError` where it is none."""
+    def read(self, data: bytes) -> Iterator[FlowRecord]:
+        """The records of a message. Raises `ParseError` where it is none."""
         message = head(data)
-        exporter = self._exporter(address, message)
+        exporter = self._exporter(message)
         if message.version == 5:
             yield from _records_of_v5(data, message, exporter)
             return
@@ -114,30 +109,20 @@ class FlowDecoder:
         """What was wrong with messages so far, of all exporters."""
         total = Counter(self.counts)
         for exporter in self.exporters.values():
-            total.update(exporter.counts)
-            if exporter.lost:
-                total["flow-records-lost"] += exporter.lost
+            total.update(exporter.anomalies())
         return total
 
-    def _exporter(self, address: bytes, message: Message) -> Exporter:
-        key = address, message.version, message.domain
+    def _exporter(self, message: Message) -> Exporter:
+        key = message.version, message.domain
         exporter = self.exporters.get(key)
         if exporter is None:
-            if self._of_address[address] >= MAX_DOMAINS_OF_ADDRESS:
-                self._forget(next(each for each in self.exporters if each[0] == address))
-            elif len(self.exporters) >= MAX_DOMAINS:
-                self._forget(next(iter(self.exporters)))
-            exporter = self.exporters[key] = Exporter(self._sampling.get(address))
-            self._of_address[address] += 1
+            if len(self.exporters) >= MAX_DOMAINS:
+                # Forget the oldest but for what it has counted.
+                oldest = self.exporters.pop(next(iter(self.exporters)))
+                self.counts.update(oldest.anomalies())
+                self.counts["flow-exporters-full"] += 1
+            exporter = self.exporters[key] = Exporter()
         return exporter
-
-    def _forget(self, key: tuple[bytes, int, int]) -> None:
-        """Forget an exporter but for what it has counted."""
-        exporter = self.exporters.pop(key)
-        self._of_address[key[0]] -= 1
-        self.counts.update(exporter.counts)
-        self.counts["flow-records-lost"] += exporter.lost
-        self.counts["flow-exporters-full"] += 1
 
 
 def _records_of_v5(data: bytes, message: Message, exporter: Exporter) -> Iterator[FlowRecord]:

@@ -17,8 +17,8 @@ import orjson
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import RecordError
+from netwatch.flow_export import FlowRecord
 from netwatch.flow_export.conversations import Conversation, Conversations
-from netwatch.flow_export.records import FlowRecord
 from netwatch.logs.fields import columns, csv_row, json_object, number, port, text
 from netwatch.logs.records import (
     Carried,
@@ -105,7 +105,7 @@ def log_flow(found: Conversation) -> LogFlow:
         found.bytes_out,
         found.bytes_in,
         f"flow-{found.number}",
-        client_sent="payload" if found.bytes_out else "headers",
+        client_sent="payload" if found.bytes_out else "nothing",
         server_sent="payload" if found.bytes_in else "nothing",
         start_seen=not found.goes_on,
         client_mac=found.client_mac,

@@ -80,6 +80,7 @@ class MessageReader(RecordReader):
         """The conversations that are complete. Raises `RecordError`."""
         try:
             for flow in self._decoder.read(record):
+                self.anomalies["flow-sampled"] += flow.sampling > 1
                 yield from map(log_flow, self._conversations.add(flow))
         except ParseError as error:
             raise RecordError(error.anomaly) from None

@@ -188,18 +188,24 @@ def _messages(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
 def _flows(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
     """The flows of a file of nfcapd with these numbers."""
     command = ["nfdump", "-q", "-r", str(path.absolute()), "-o", "ndjson"]
+    found: dict[int, Found] = {}
     try:
-        found = subprocess.run(
+        running = subprocess.Popen(
             command,
-            check=True,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             env=os.environ | {"TZ": "UTC", "LC_ALL": "C"},
         )
     except FileNotFoundError:
         return "the log cannot be read without the program nfdump"
-    lines = found.stdout.splitlines()
-    return {number: Found(lines[number - 1]) for number in wanted if number <= len(lines)}
+    with running:
+        assert running.stdout is not None
+        for number, line in zip(range(1, max(wanted) + 1), _bounded(running.stdout), strict=False):
+            if number in wanted:
+                found[number] = Found(line)
+        running.kill()
+    return found
 
 
 def _events(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found]:

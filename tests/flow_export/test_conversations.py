@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from netwatch.flow_export import conversations
+from netwatch.flow_export import FlowRecord, conversations
 from netwatch.flow_export.conversations import GOES_ON, WAIT, Conversations, payload
-from netwatch.flow_export.records import FlowRecord
 
 CLIENT, SERVER = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 1])
 SECOND = 10**9

@@ -27,9 +27,9 @@ CLIENT, SERVER = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 1])
 NOW = SECONDS * 10**9
 
 
-def read(*sent, decoder=None, address=b"\x7f\0\0\1"):
+def read(*sent, decoder=None):
     decoder = decoder or FlowDecoder()
-    return [record for each in sent for record in decoder.read(each, address)], decoder
+    return [record for each in sent for record in decoder.read(each)], decoder
 
 
 def one(*sent, **options):
@@ -131,11 +131,6 @@ def test_sampler_of_a_record():
     assert [record.sampling for record in records] == [100, 10, 100]
 
 
-def test_configured_sampling_takes_precedence():
-    address = b"\x7f\0\0\1"
-    assert one(netflow5({}), decoder=FlowDecoder({address: 512})).sampling == 512
-
-
 def test_biflow():
     described = (*FLOW, (1, 8, 29305), (2, 8, 29305), (6, 2, 29305))
     body = flow() + struct.pack(">QQH", 9000, 12, 0x12)
@@ -179,11 +174,10 @@ def test_ipv6():
     assert (record.source, record.destination) == (bytes(15) + b"\1", bytes(15) + b"\2")
 
 
-def test_template_of_another_domain_or_address_is_none():
+def test_template_of_another_domain_is_none():
     _, decoder = read(ipfix(set_of(2, template(300, *FLOW))))
     assert read(ipfix(set_of(300, flow()), domain=2), decoder=decoder)[0] == []
-    assert read(ipfix(set_of(300, flow())), decoder=decoder, address=b"\1\2\3\4")[0] == []
-    assert decoder.anomalies() == {"flow-template-missing": 2}
+    assert decoder.anomalies() == {"flow-template-missing": 1}
     assert len(read(ipfix(set_of(300, flow())), decoder=decoder)[0]) == 1
 
 
@@ -216,15 +210,14 @@ def test_templates_have_a_limit(monkeypatch):
     assert decoder.anomalies() == {"flow-templates-full": 2, "flow-template-missing": 1}
 
 
-def test_domains_of_one_address_take_no_room_of_another(monkeypatch):
-    monkeypatch.setattr(messages, "MAX_DOMAINS_OF_ADDRESS", 3)
-    monkeypatch.setattr(messages, "MAX_DOMAINS", 4)
-    _, decoder = read(ipfix(set_of(2, template(300, *FLOW))), address=b"good")
-    for domain in range(20):
-        read(ipfix(domain=domain), decoder=decoder, address=b"evil")
-    assert len(decoder.exporters) == 4
-    assert len(read(ipfix(set_of(300, flow())), decoder=decoder, address=b"good")[0]) == 1
-    assert decoder.anomalies()["flow-exporters-full"] == 17
+def test_domains_have_a_limit(monkeypatch):
+    monkeypatch.setattr(messages, "MAX_DOMAINS", 3)
+    sent = [ipfix(set_of(300, flow()), domain=each) for each in range(20)]
+    records, decoder = read(*sent)
+    assert not records
+    assert len(decoder.exporters) == 3
+    # What those that were forgotten have counted stays.
+    assert decoder.anomalies() == {"flow-exporters-full": 17, "flow-template-missing": 20}
 
 
 @pytest.mark.parametrize(

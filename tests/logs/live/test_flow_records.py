@@ -81,6 +81,13 @@ def test_netflow_over_udp(udp: Feed) -> None:
     assert udp.flows[0].server.port == 443
 
 
+def test_sampled_records_are_counted(udp: Feed) -> None:
+    back = {**BACK, "octets": 90_000}
+    udp.send(netflow5({}, back, seconds=NOW, sampling=0x4000 | 100))
+    udp.until(1)
+    assert udp.statistics.anomalies == {"flow-sampled": 2}
+
+
 def test_what_is_wrong_is_counted(udp: Feed) -> None:
     udp.send(b"garbage" * 9, BOTH)
     wait_until(lambda: udp.feed.read(0.01) is not None and bool(udp.statistics.anomalies))
