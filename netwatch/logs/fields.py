@@ -148,11 +148,12 @@ def is_cut_object(record: bytes) -> bool:
     return record.endswith(b"}") and b'":' in record and not record.startswith(b"{")
 
 
-def csv_row(record: bytes) -> list[str]:
-    """The fields of a line of CSV (RFC 4180). Raises `RecordError`."""
+def csv_row(record: bytes, delimiter: str = ",") -> list[str]:
+    """The fields of a line of CSV (RFC 4180), or of values with another `delimiter`. Raises
+    `RecordError`."""
     line = record.decode("utf-8", "surrogateescape")
     try:
-        rows = list(csv.reader([line], skipinitialspace=True))
+        rows = list(csv.reader([line], skipinitialspace=True, delimiter=delimiter))
     except csv.Error:
         raise RecordError("csv-invalid") from None
     return rows[0] if rows else []

@@ -1,7 +1,7 @@
 """Logs that are only fields (JSON, CSV, ``name=value``) are read by a row of a table each.
 
 A row says how the lines look, in which fields the time, the sides, the name and the decision are,
-and which kinds of records there are. Here are the reader of the rows and two resolvers;
+and which kinds of records there are. Here are the reader of the rows and three resolvers;
 `netwatch.logs.gateway_products` and `netwatch.logs.firewall_products` have the others.
 """
 
@@ -15,11 +15,22 @@ from netwatch.core.errors import RecordError
 from netwatch.core.flow import Sent
 from netwatch.core.message import DnsInfo, Evidence
 from netwatch.core.names import normalise_name, raw_name
-from netwatch.logs.dns_values import answer_info, carried_time, query_info, unescaped, with_aliases
+from netwatch.logs.dns_values import (
+    answer_info,
+    carried_time,
+    listed,
+    query_info,
+    record_type,
+    response_code,
+    unescaped,
+    with_aliases,
+)
 from netwatch.logs.fields import (
     MAX_ANSWERS,
     Sides,
     address,
+    columns,
+    csv_row,
     host_name,
     json_object,
     number,
@@ -339,7 +350,53 @@ def _coredns_dns(values: Values) -> DnsInfo:
     return query_info(kind) if rcode == b"-" else answer_info(kind, rcode)
 
 
+_BLOCKY = columns("time client names duration reason name answer rcode outcome type instance")
+_BLOCKY_LINE = re.compile(
+    rb"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\t[0-9a-fA-F.:]{2,45}\t[^\t]*\t\d{1,9}\t"
+    rb"(?:[^\t]*\t){3}[A-Z0-9]{2,16}\t[A-Z]{4,16}\t[A-Z0-9]{1,16}(?:\t|\Z)"
+)
+_BLOCKY_ANSWER = re.compile(r"(?:\A|, )(?:A|AAAA|CNAME) \(([^()\s]{1,255})\)")
+
+
+def _blocky_line(record: bytes, header: list[str]) -> Values:
+    """The fields of a line of tab-separated values. Older versions have no column of the
+    instance."""
+    row = csv_row(record, "\t")
+    if len(row) < len(_BLOCKY) - 1:
+        raise RecordError("columns-unknown")
+    values = dict(zip(_BLOCKY, row, strict=False))
+    if address(values["client"]) is None:
+        raise RecordError("address-invalid")
+    return values
+
+
+def _blocky_dns(values: Values) -> DnsInfo:
+    found = _BLOCKY_ANSWER.findall(text(values.get("answer")))[:MAX_ANSWERS]
+    kind, rcode = record_type(text(values["type"])), response_code(text(values["rcode"]))
+    return listed(kind, rcode, ((data.removesuffix("."), 0) for data in found))
+
+
 PRODUCTS: dict[str, Product] = {
+    # The query log of type ``csv`` or ``csv-client`` (https://0xerr0r.github.io/blocky/): a line
+    # for each lookup that was answered, with the local time of the host. Answers are written as
+    # ``CNAME (a.example.), A (192.0.2.1)``.
+    "blocky": Product(
+        title="blocky, query log as CSV",
+        lacks=("client-port", "server"),
+        looks=(_BLOCKY_LINE,),
+        lines=_blocky_line,
+        time=lambda values, times, _: rfc3339(text(values["time"]), times),
+        denied=re.compile(r"\A(?:BLOCKED|FILTERED)\b"),
+        kinds=(
+            Kind(
+                is_of=has("name"),
+                ends=Ends("client", "", "", "", tcp=lambda _: False),
+                action="reason outcome",
+                shows=named("name"),
+                dns=_blocky_dns,
+            ),
+        ),
+    ),
     # A line is ``ADDRESS:PORT - ID "TYPE CLASS NAME PROTOCOL SIZE DO BUFSIZE" RCODE FLAGS SIZE
     # DURATION`` (https://coredns.io/plugins/log/); the combined format adds the opcode. It is
     # written when the answer has been sent, with no time of its own since 1.6; the time is then

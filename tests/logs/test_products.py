@@ -44,6 +44,12 @@ def said(sample: str, *lines: bytes, **zone: timezone) -> list[LogEntry]:
 
 
 SAID: dict[str, list[tuple[object, ...]]] = {
+    "blocky/2026-03-02_ALL.log": [
+        ("dns-answer", WWW, "10.0.0.12:0", "-:0", "NOERROR"),
+        ("dns-cname", OTHER, "10.0.0.12:0", "-:0", "NOERROR"),
+        ("dns-answer", WWW, "2001:db8::12:0", "-:0", "NOERROR"),
+        ("dns-answer", WWW, "10.0.0.13:0", "-:0", "NXDOMAIN"),
+    ],
     "route53/resolver.json": [
         ("dns-answer", WWW, "10.0.0.12:56067", "-:0", "NOERROR"),
         ("dns-cname", OTHER, "10.0.0.12:56067", "-:0", "NOERROR"),
@@ -106,6 +112,11 @@ SAID: dict[str, list[tuple[object, ...]]] = {
 }
 
 DETAILS: list[tuple[str, int, dict[str, object]]] = [
+    ("blocky/2026-03-02_ALL.log", 0, {"dns.answers": (("198.51.100.7", 0), ("2001:db8::7", 0))}),
+    ("blocky/2026-03-02_ALL.log", 0, {"time": AT, "time_digits": 0, "transport": "udp"}),
+    ("blocky/2026-03-02_ALL.log", 0, {"lacks": (), "outcome": None}),
+    ("blocky/2026-03-02_ALL.log", 2, {"outcome": "blocked", "blocked_by": "BLOCKED (banned)"}),
+    ("blocky/2026-03-02_ALL.log", 2, {"dns.type": "HTTPS"}),
     ("route53/resolver.json", 0, {"raw": "www.TikTok.com", "time": AT, "time_digits": 0}),
     ("route53/resolver.json", 0, {"dns.answers": (("198.51.100.7", 0),)}),
     ("route53/resolver.json", 2, {"transport": "tcp", "outcome": "blocked", "blocked_by": "BLOCK"}),
