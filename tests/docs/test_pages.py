@@ -53,6 +53,26 @@ def test_files_that_pages_name_exist(page: Path) -> None:
     assert missing == []
 
 
+def test_modules_that_the_notice_names_exist() -> None:
+    named = re.findall(r"\b[\w/]+\.py\b", (ROOT / "NOTICE").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_names_of_the_code_in_contributing_exist() -> None:
+    text = without_code((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    named = {name for name in re.findall(r"`(\w+)`", text) if re.search(r"[A-Z]|_", name)}
+    folders = ("netwatch", "tests", "tools", "packaging")
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    known = set(re.findall(r"\w+", code))
+    placeholders = {"MAX_", "_LIMIT", "KIND_", "SEED", "CORPUS", "TARGET", "OPTIONS"}
+    assert named - known - placeholders == set()
+
+
 def test_readme_is_short() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= README_LINES
 
