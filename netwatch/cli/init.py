@@ -33,8 +33,8 @@ MAX_PROPOSED = 12
 _EXAMPLES = """examples:
   netwatch init                                 five questions, Enter accepts the proposal
   netwatch init --look office.pcap              propose the networks and resolvers of a capture
-  netwatch init --look eth1 --seconds 60        the same of an interface
-  netwatch init <answers.txt                    answers as lines, an empty one for the proposal
+  netwatch init --look eth1 --seconds 60        propose what an interface shows
+  netwatch init <answers.txt                    one answer a line, an empty one for the proposal
   netwatch init --yes --service 10.20.0.0/16 --resolver 10.20.0.53 --ban be-fed-tiktok-2023
 
 exit status:
@@ -132,7 +132,7 @@ def add(
         "init",
         help=COMMANDS["init"].summary,
         description="Writes a first configuration with comments: your networks, your resolvers, and"
-        " the bans that apply. Nothing that exists is overwritten.",
+        " the bans that apply. An existing file is never overwritten.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
@@ -154,7 +154,7 @@ def add(
     parser.add_argument("--authority", metavar="NAME", help="whose networks these are")
     for kind, text in (
         ("service", "devices of the organisation"),
-        ("personal", "devices of people"),
+        ("personal", "personal devices"),
         ("guest", "guests"),
     ):
         parser.add_argument(
@@ -162,7 +162,7 @@ def add(
             metavar="CIDR",
             action="append",
             default=[],
-            help=f"a range of {text}; may be repeated",
+            help=f"an address range of {text}; may be repeated",
         )
     parser.add_argument(
         "--resolver",
@@ -188,7 +188,7 @@ def init(args: argparse.Namespace) -> int:
     """Run ``netwatch init``; the exit status. Raises `ConfigError` and `NetwatchError`."""
     path = Path(args.output)
     if os.path.lexists(path):
-        raise _wrong(f"{path} exists, and is not overwritten; -o names another file")
+        raise _wrong(f"{path} exists already; -o names another file")
     is_terminal = sys.stdin is not None and sys.stdin.isatty()
     try:
         answers = _Interview(args, is_terminal=is_terminal).answers()

@@ -102,8 +102,8 @@ ANOMALIES: Mapping[str, str] = {
     "flow-records-full": "A flow record did not wait for the other direction: too many did.",
     "flow-records-lost": "Flow records (messages of NetFlow v9) were sent and did not arrive, by"
     " the sequence numbers.",
-    "flow-sampled": "A flow record is of sampled packets: what was not sampled is in no record."
-    " Its counters are those of the sample.",
+    "flow-sampled": "A flow record covers only sampled packets: others are in no record."
+    " Its counters cover only the sample.",
     "flow-set-bad": "A set of NetFlow or IPFIX has an impossible length; the rest of the message is"
     " not read.",
     "flow-set-unknown": "A set of NetFlow or IPFIX has a number that is reserved.",
@@ -209,12 +209,12 @@ ANOMALIES: Mapping[str, str] = {
     "resolved-addresses-full": "A resolved address was evicted because the table was full.",
     "senders-full": "The table of senders was full: a router's MAC may not be recognised.",
     "sflow-agents-full": "An agent of sFlow was forgotten because there were too many.",
-    "sflow-cut": "A datagram of sFlow ends inside of what it says to have.",
+    "sflow-cut": "An sFlow datagram is shorter than it declares.",
     "sflow-datagrams-lost": "Datagrams of sFlow were sent and did not arrive, by their numbers.",
     "sflow-link-type-unknown": "A sampled packet has a link type that is not read.",
     "sflow-version": "A datagram is not of sFlow version 5.",
-    "shared-clients-full": "What tells several devices behind an address apart was evicted because"
-    " the table was full.",
+    "shared-clients-full": "Data that tells several devices behind an address apart was evicted"
+    " because the table was full.",
     "socks-cut": "A SOCKS request is truncated.",
     "socks-request": "A message looked like a SOCKS request and is not one.",
     "tcp-gap": "Bytes are missing in a connection with several messages.",
