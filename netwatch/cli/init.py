@@ -63,7 +63,7 @@ def configuration_text(answers: Answers) -> str:
         "",
         "# The most specific range decides. service: devices of the organisation, to which bans",
         "# apply. personal: private devices, which a ban at most advises. guest: no ban applies.",
-        "# infrastructure: resolvers and proxies, which ask for others.",
+        "# infrastructure: resolvers and proxies, which ask on behalf of others.",
         "networks:",
         *_networks(answers),
         "",
@@ -169,7 +169,7 @@ def add(
         metavar="IP",
         action="append",
         default=[],
-        help="a resolver or proxy, which asks for others; may be repeated",
+        help="a resolver or proxy, which asks on behalf of others; may be repeated",
     )
     parser.add_argument(
         "--ban",
@@ -226,22 +226,24 @@ class _Interview:
             args.look, "A capture, log or interface of your network to look at, empty for none", ""
         )
         survey = look(args.look, args.seconds) if args.look else SiteSurvey()
-        authority = self._text(args.authority, "Whose networks these are, as alerts name it", "")
+        authority = self._text(
+            args.authority, "Who is responsible for these networks (shown in alerts)", ""
+        )
         ranges = [str(found.network) for found in survey.ranges()[:MAX_PROPOSED]]
         others = tuple(map(_cidr, [*args.personal, *args.guest]))
         service = self._list(
             args.service,
-            "Ranges of service devices, to which bans apply",
+            "Address ranges of service devices (bans apply to them)",
             [span for span in ranges or PRIVATE_RANGES if span not in others],
             _cidr,
         )
         resolvers = self._list(
             args.resolver,
-            "Resolvers and proxies, which ask for others",
+            "Resolvers and proxies (they ask on behalf of others)",
             survey.resolvers()[:MAX_PROPOSED],
             _address,
         )
-        packs = self._list(args.ban, "Bans, as netwatch bans list shows them", ["default"], _pack)
+        packs = self._list(args.ban, "Bans (see netwatch bans list)", ["default"], _pack)
         if not (service or others):
             raise _wrong("no network was named; expected a range like 10.20.0.0/16")
         if not packs:
