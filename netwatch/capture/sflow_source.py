@@ -225,5 +225,5 @@ def _listen(text: str) -> socket.socket:
         opened.setblocking(False)
     except OSError as error:
         opened.close()
-        raise CaptureError(f"{text}: cannot be listened at: {error.strerror or error}") from None
+        raise CaptureError(f"{text}: cannot listen: {error.strerror or error}") from None
     return opened

@@ -71,7 +71,7 @@ COMMANDS: Mapping[str, Command] = {
     "backup": Command(
         "netwatch.cli.backup:add_backup", "copy a store, its keys and its audit into a folder"
     ),
-    "restore": Command("netwatch.cli.backup:add_restore", "bring a backup back"),
+    "restore": Command("netwatch.cli.backup:add_restore", "restore a backup"),
     "ledger": Command(
         "netwatch.cli.ledger:add", "progress of the archives that `scan --ledger` reads"
     ),

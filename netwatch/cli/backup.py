@@ -41,7 +41,7 @@ _EXAMPLES = """examples:
 Nothing is overwritten: a backup goes into a new or empty folder, and what is there already at the
 place of a file that is restored has to be the same.
 
-exit status: 0 done; 1 something is missing or damaged, and is named; 2 usage or configuration error
+exit status: 0 done; 1 something is missing or damaged (it is named); 2 usage or configuration error
 """
 
 

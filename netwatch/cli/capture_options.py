@@ -88,7 +88,7 @@ def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool
         dest="log_format",
         metavar="FORMAT",
         type=_format,
-        help="read files that are no captures as logs of this format, instead of detecting it"
+        help="read files other than captures as logs of this format, instead of detecting it"
         " (dnsmasq, suricata-eve and others; a wrong name lists all)",
     )
     parser.add_argument(

@@ -88,8 +88,8 @@ def add_names(
     parser = groups.add_parser(
         "names",
         help=COMMANDS["names"].summary,
-        description="Lists every name that devices sent or received in DNS, TLS, QUIC or HTTP, by"
-        " captures or logs: one record per observation, before any rule is applied.",
+        description="Lists every name in captures or logs that devices sent or received in DNS,"
+        " TLS, QUIC or HTTP: one record per observation, before any rule is applied.",
         epilog=_NAMES_EXAMPLES,
         parents=list(parents),
         formatter_class=HelpFormatter,

@@ -41,7 +41,7 @@ _EXAMPLES = """examples:
 Listening on a non-loopback address requires TLS and an account. The console ends on SIGTERM and
 SIGINT.
 
-exit status: 0 it was told to end; 1 it cannot listen, or the store cannot be read; 2 usage or
+exit status: 0 ended by a signal; 1 it cannot listen, or the store cannot be read; 2 usage or
 configuration error
 """
 
@@ -189,10 +189,10 @@ def add_users(
     parser.add_argument("name", metavar="NAME", help="the name of the account")
     parser.add_argument("--role", choices=ROLES, required=True, help="what it may see")
     _add_password_options(parser)
-    parser = group.command("passwd", _passwd, "give an account another password", table=False)
+    parser = group.command("passwd", _passwd, "change the password of an account", table=False)
     parser.add_argument("name", metavar="NAME", help="the name of the account")
     _add_password_options(parser)
-    parser = group.command("role", _role, "give an account another role", table=False)
+    parser = group.command("role", _role, "change the role of an account", table=False)
     parser.add_argument("name", metavar="NAME", help="the name of the account")
     parser.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
     add_store_option(parser)
@@ -315,7 +315,7 @@ def add_audit(
         " sign-in, every change of an account.",
         epilog=_AUDIT,
     )
-    parser = group.command("list", _list_rows, "list the last rows")
+    parser = group.command("list", _list_rows, "list the latest rows")
     parser.add_argument(
         "--limit", type=_row_count, default=50, metavar="N", help="rows (default 50)"
     )
@@ -328,7 +328,7 @@ def add_audit(
     parser.add_argument("--subject", default="", metavar="TEXT", help="only about this subject")
     add_store_option(parser)
     parser = group.command("verify", _verify_rows, "compare each row with its hash", table=False)
-    parser.add_argument("--head", default="", metavar="HASH", help="a hash that was noted earlier")
+    parser.add_argument("--head", default="", metavar="HASH", help="a hash that you noted earlier")
     add_store_option(parser)
     parser = group.command(
         "export", _export_rows, "write all rows with their hashes as JSON lines", table=False

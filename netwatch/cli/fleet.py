@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _EPILOG = """examples:
   netwatch fleet enrol brussels-1 -o brussels-1.creds   the one file that the sensor needs
   netwatch fleet centre -c centre.yaml                  collect what sensors report, until Ctrl-C
-  netwatch fleet status -c centre.yaml                  who was heard when, and how they are
+  netwatch fleet status -c centre.yaml                  when each sensor was heard, and its state
   netwatch fleet revoke brussels-1                      its credentials are void from now on
   netwatch fleet refused list                           what the centre could not store, and why
 """
@@ -34,7 +34,7 @@ _CENTRE_EPILOG = """signals:
   SIGTERM, SIGINT  end; uncommitted data stays at the server and the sensors
   SIGHUP           make the server read certificates and sensors again
 
-exit status: 0 it was told to end; 1 the server or the store cannot be used; 2 usage or
+exit status: 0 ended by a signal; 1 the server or the store cannot be used; 2 usage or
 configuration error
 """
 
@@ -63,7 +63,7 @@ def add(
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="the new file (default NAME.creds); never replaced"
     )
-    group.command("status", _status, "show the sensors and how they are")
+    group.command("status", _status, "show the state of each sensor")
     fleet_publish.add(group)
     fleet_publish.add_trust(group)
 
@@ -77,7 +77,7 @@ def _enrol(args: argparse.Namespace) -> int:
     folder = centre_folder(config)
     path = Path(args.output or f"{args.name}.creds")
     if path.exists():
-        raise NetwatchError(f"{path} exists, and is not overwritten")
+        raise NetwatchError(f"{path} exists already")
     credentials = folder.enrol(args.name, open_signing_key(folder.path / "keys").public)
     try:
         write_credentials(path, credentials)

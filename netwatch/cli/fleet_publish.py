@@ -269,13 +269,13 @@ def _usage(message: str) -> ConfigError:
 def add_trust(group: Group) -> None:
     """Register the commands."""
     parser = group.command(
-        "revoke", _revoke, "make the credentials of a sensor void", _REVOKE_EPILOG, table=False
+        "revoke", _revoke, "revoke the credentials of a sensor", _REVOKE_EPILOG, table=False
     )
     parser.add_argument("name", metavar="SENSOR", help="the name of the sensor")
     parser.add_argument(
         "--remove-facts",
         action="store_true",
-        help="remove from the store all that the sensor reported, and what that changed",
+        help="also remove what the sensor reported from the store, and what that changed",
     )
     parser = group.command(
         "refused", _refused, "show messages that the centre refused", _REFUSED_EPILOG

@@ -33,8 +33,8 @@ MAX_PROPOSED = 12
 _EXAMPLES = """examples:
   netwatch init                                 five questions, Enter accepts the proposal
   netwatch init --look office.pcap              propose the networks and resolvers of a capture
-  netwatch init --look eth1 --seconds 60        the same of an interface
-  netwatch init <answers.txt                    answers as lines, an empty one for the proposal
+  netwatch init --look eth1 --seconds 60        propose what an interface shows
+  netwatch init <answers.txt                    one answer a line, an empty one for the proposal
   netwatch init --yes --service 10.20.0.0/16 --resolver 10.20.0.53 --ban be-fed-tiktok-2023
 
 exit status:
@@ -63,7 +63,7 @@ def configuration_text(answers: Answers) -> str:
         "",
         "# The most specific range decides. service: devices of the organisation, to which bans",
         "# apply. personal: private devices, which a ban at most advises. guest: no ban applies.",
-        "# infrastructure: resolvers and proxies, which ask for others.",
+        "# infrastructure: resolvers and proxies, which ask on behalf of others.",
         "networks:",
         *_networks(answers),
         "",
@@ -132,7 +132,7 @@ def add(
         "init",
         help=COMMANDS["init"].summary,
         description="Writes a first configuration with comments: your networks, your resolvers, and"
-        " the bans that apply. Nothing that exists is overwritten.",
+        " the bans that apply. An existing file is never overwritten.",
         epilog=_EXAMPLES,
         formatter_class=HelpFormatter,
     )
@@ -154,7 +154,7 @@ def add(
     parser.add_argument("--authority", metavar="NAME", help="whose networks these are")
     for kind, text in (
         ("service", "devices of the organisation"),
-        ("personal", "devices of people"),
+        ("personal", "personal devices"),
         ("guest", "guests"),
     ):
         parser.add_argument(
@@ -162,14 +162,14 @@ def add(
             metavar="CIDR",
             action="append",
             default=[],
-            help=f"a range of {text}; may be repeated",
+            help=f"an address range of {text}; may be repeated",
         )
     parser.add_argument(
         "--resolver",
         metavar="IP",
         action="append",
         default=[],
-        help="a resolver or proxy, which asks for others; may be repeated",
+        help="a resolver or proxy, which asks on behalf of others; may be repeated",
     )
     parser.add_argument(
         "--ban",
@@ -188,7 +188,7 @@ def init(args: argparse.Namespace) -> int:
     """Run ``netwatch init``; the exit status. Raises `ConfigError` and `NetwatchError`."""
     path = Path(args.output)
     if os.path.lexists(path):
-        raise _wrong(f"{path} exists, and is not overwritten; -o names another file")
+        raise _wrong(f"{path} exists already; -o names another file")
     is_terminal = sys.stdin is not None and sys.stdin.isatty()
     try:
         answers = _Interview(args, is_terminal=is_terminal).answers()
@@ -226,22 +226,24 @@ class _Interview:
             args.look, "A capture, log or interface of your network to look at, empty for none", ""
         )
         survey = look(args.look, args.seconds) if args.look else SiteSurvey()
-        authority = self._text(args.authority, "Whose networks these are, as alerts name it", "")
+        authority = self._text(
+            args.authority, "Who is responsible for these networks (shown in alerts)", ""
+        )
         ranges = [str(found.network) for found in survey.ranges()[:MAX_PROPOSED]]
         others = tuple(map(_cidr, [*args.personal, *args.guest]))
         service = self._list(
             args.service,
-            "Ranges of service devices, to which bans apply",
+            "Address ranges of service devices (bans apply to them)",
             [span for span in ranges or PRIVATE_RANGES if span not in others],
             _cidr,
         )
         resolvers = self._list(
             args.resolver,
-            "Resolvers and proxies, which ask for others",
+            "Resolvers and proxies (they ask on behalf of others)",
             survey.resolvers()[:MAX_PROPOSED],
             _address,
         )
-        packs = self._list(args.ban, "Bans, as netwatch bans list shows them", ["default"], _pack)
+        packs = self._list(args.ban, "Bans (see netwatch bans list)", ["default"], _pack)
         if not (service or others):
             raise _wrong("no network was named; expected a range like 10.20.0.0/16")
         if not packs:

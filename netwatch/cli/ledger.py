@@ -64,8 +64,8 @@ def add(
         metavar="N",
         type=_days,
         default=PRUNE_DAYS,
-        help=f"keep results that runs of the last N days used (default {PRUNE_DAYS}), and those of"
-        " the last run",
+        help=f"keep results that runs of the last N days used (default {PRUNE_DAYS}), or the last"
+        " run",
     )
     prune.add_argument("--dry-run", action="store_true", help="only show what would be deleted")
 

@@ -28,9 +28,9 @@ signals:
 exit status:
   0    ended by a signal, or at the end of the file
   1    an interface or file could not be read, a worker failed, or records, evidence, alerts
-       or what the store should have could not be written
+       or rows of the store could not be written
   2    the command line or the configuration is wrong
-  141  the reader of the records went away
+  141  the reader of standard output closed it
 """
 
 

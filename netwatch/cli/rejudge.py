@@ -104,7 +104,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include-names",
         action="store_true",
-        help="judge also what netwatch names has stored, which has no incidents yet; --record does",
+        help="also judge what `names --store` has kept, which has no incidents yet (--record"
+        " implies it)",
     )
 
 

@@ -22,8 +22,8 @@ def add(
     parser = groups.add_parser(
         "schema",
         help="print the JSON Schema of a record or a file",
-        description="Print the JSON Schema of a record, as `scan --format jsonl` prints one, or of"
-        " a file that you write, for an editor.",
+        description="Print the JSON Schema of a record, as in `scan --format jsonl`, or of a file"
+        " that you write, for your editor.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

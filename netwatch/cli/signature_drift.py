@@ -68,7 +68,7 @@ def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:
         metavar="N",
         type=_limit,
         default=SHOWN,
-        help=f"differences of a kind that the table shows for an app (default {SHOWN}, 0 for all)",
+        help=f"how many differences of each kind to show for an app (default {SHOWN}, 0 for all)",
     )
     add_list_options(parser)
 

@@ -42,7 +42,7 @@ error
 def add(group: Group) -> None:
     """Register the command."""
     parser = group.command(
-        "export", export, "write the names of a ban for what blocks or detects them", _EPILOG
+        "export", export, "write the names of a ban for resolvers, firewalls and sensors", _EPILOG
     )
     parser.add_argument(
         "--as",
@@ -62,7 +62,7 @@ def add(group: Group) -> None:
         metavar="ID",
         action="append",
         default=[],
-        help="an app, vendor:… or category:…, instead of a ban, or only this one of its apps"
+        help="an app, vendor:… or category:…, instead of a ban, or with --ban only this app of it"
         " (repeatable)",
     )
     parser.add_argument(
@@ -98,8 +98,7 @@ def add(group: Group) -> None:
         "--addresses",
         metavar="PATH",
         nargs="+",
-        help="with --as nftables: captures, logs or stores whose answers and handshakes have the"
-        " addresses",
+        help="with --as nftables: captures, logs or stores to take the addresses from",
     )
     parser.add_argument(
         "--asns",

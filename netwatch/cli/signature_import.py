@@ -55,7 +55,7 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         metavar="TAG",
-        help="the tag by which rules name the list as a source (default: the name of the file)",
+        help="how rules name the list as a source (default: the name of the file)",
     )
     parser.add_argument(
         "--as",

@@ -56,9 +56,8 @@ to the store, nothing is erased.
 
 exit status:
   0  nothing of the person is left
-  1  no data was found for the device: check its spelling, and the store; or
-     something could not be erased now, and is named; or nothing was, because a run writes to the
-     store
+  1  no data was found for the device (check its spelling, and the store), something could not
+     be erased now (it is named), or a run writes to the store, so nothing was erased
 """
 _IDENTIFY_EPILOG = """examples:
   netwatch store identify p3f9a-k7q2m5xw4n6b3c2d --reason "disciplinary case 12/2024"

@@ -60,8 +60,8 @@ def add_query(group: Group) -> None:
         "--until", metavar="TIME", help="only what was seen before; a day is included"
     )
     repeated = (
-        ("app", "ID", "an app, vendor:… or category:…; of observations and flows those with"
-                      " names that the configured signatures attribute to it"),
+        ("app", "ID", "an app, vendor:… or category:…; for observations and flows, names that"
+                      " the configured signatures attribute to it"),
         ("network", "NAME", "a network"),
         ("ban", "ID", "a ban"),
         ("name", "NAME", "a domain and all names below it, or a glob such as '*tiktok*'"),
@@ -85,8 +85,8 @@ def add_query(group: Group) -> None:
     parser.add_argument(
         "--hours",
         action="store_true",
-        help="of coverage: for each hour and network what was captured, and which of the configured"
-        " bans judged it",
+        help="with coverage: for each hour and network, what was captured, and which of the"
+        " configured bans judged it",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the records to FILE")
 

@@ -45,7 +45,10 @@ def add_sql(group: Group) -> None:
     )
     add_store_option(parser)
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, help="end the query after so long (60)"
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="stop the query after this time (default 60)",
     )
     parser.add_argument(
         "--format",

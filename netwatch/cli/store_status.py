@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from netwatch.store.status import StoreStatus
 
 _VERIFY_EPILOG = """exit status:
-  0  every file that the catalogue lists is there and as it was written; stray files, which no
-     reader sees, are listed only
+  0  every file that the catalogue lists is there, unchanged; stray files are only listed
   1  a file is missing, damaged, or does not fit its row in the catalogue
 """
 
@@ -208,7 +207,7 @@ def _verify(args: argparse.Namespace) -> int:
 def add_compact(group: Group) -> None:
     """Add ``compact``."""
     parser = group.command(
-        "compact", _compact, "merge small files into few that are ordered, and sweep leftovers"
+        "compact", _compact, "merge small files into larger, ordered ones, and sweep leftovers"
     )
     add_store_option(parser)
 

@@ -20,7 +20,8 @@ ANOMALIES: Mapping[str, str] = {
     "arp-cut": "An ARP packet is truncated.",
     "arp-operation": "An ARP packet has an operation other than request and reply.",
     "arp-type": "An ARP packet is not for IPv4 over Ethernet.",
-    "capture-dropped": "By the pcapng file, the interface or the system dropped a packet.",
+    "capture-dropped": "According to the pcapng file, the interface or the system dropped a"
+    " packet.",
     "clients-unproven": "A contact of an unproven client that is not in the inventory: there were"
     " too many of them in an hour, so they share one incident.",
     "contact-flows-full": "The table of flows that contact apps was full: bytes are missing from an"
@@ -95,15 +96,16 @@ ANOMALIES: Mapping[str, str] = {
     "flow-exporters-full": "An observation domain was forgotten, with its templates, because there"
     " were too many.",
     "flow-message-cut": "A message of NetFlow or IPFIX ends inside its header or its records.",
-    "flow-message-late": "A message of NetFlow or IPFIX arrived behind later ones.",
+    "flow-message-late": "A message of NetFlow or IPFIX arrived after later ones.",
     "flow-names-full": "The name of a flow was evicted because the table was full: a second name in"
     " the flow is not noticed.",
     "flow-record-cut": "A flow record exceeds its set.",
-    "flow-records-full": "A flow record did not wait for the other direction: too many did.",
-    "flow-records-lost": "Flow records (messages of NetFlow v9) were sent and did not arrive, by"
-    " the sequence numbers.",
-    "flow-sampled": "A flow record is of sampled packets: what was not sampled is in no record."
-    " Its counters are those of the sample.",
+    "flow-records-full": "A flow record was used without the other direction, because too many"
+    " were waiting.",
+    "flow-records-lost": "Flow records (NetFlow v9: messages) are missing, judging by the sequence"
+    " numbers.",
+    "flow-sampled": "A flow record covers only sampled packets: others are in no record."
+    " Its counters cover only the sample.",
     "flow-set-bad": "A set of NetFlow or IPFIX has an impossible length; the rest of the message is"
     " not read.",
     "flow-set-unknown": "A set of NetFlow or IPFIX has a number that is reserved.",
@@ -209,12 +211,12 @@ ANOMALIES: Mapping[str, str] = {
     "resolved-addresses-full": "A resolved address was evicted because the table was full.",
     "senders-full": "The table of senders was full: a router's MAC may not be recognised.",
     "sflow-agents-full": "An agent of sFlow was forgotten because there were too many.",
-    "sflow-cut": "A datagram of sFlow ends inside of what it says to have.",
-    "sflow-datagrams-lost": "Datagrams of sFlow were sent and did not arrive, by their numbers.",
+    "sflow-cut": "An sFlow datagram is shorter than it declares.",
+    "sflow-datagrams-lost": "Datagrams of sFlow are missing, judging by their numbers.",
     "sflow-link-type-unknown": "A sampled packet has a link type that is not read.",
     "sflow-version": "A datagram is not of sFlow version 5.",
-    "shared-clients-full": "What tells several devices behind an address apart was evicted because"
-    " the table was full.",
+    "shared-clients-full": "Data that tells several devices behind an address apart was evicted"
+    " because the table was full.",
     "socks-cut": "A SOCKS request is truncated.",
     "socks-request": "A message looked like a SOCKS request and is not one.",
     "tcp-gap": "Bytes are missing in a connection with several messages.",
@@ -263,7 +265,7 @@ ANOMALIES: Mapping[str, str] = {
     "tls-warning-alert": "Warning alerts precede or interrupt a hello; they are skipped, as some"
     " servers skip them.",
     "transport-header-cut": "A packet ends inside its TCP or UDP header.",
-    "transport-unknown": "The packet is ICMP, SCTP or another protocol but TCP and UDP. Shown with"
+    "transport-unknown": "The packet is ICMP, SCTP or another protocol, not TCP or UDP. Shown with"
     " `-v` only, as `no names in`.",
     "two-names": "A connection of an incident shows two names of servers: its contacts give at"
     " most `probable`.",
@@ -276,7 +278,7 @@ ANOMALIES: Mapping[str, str] = {
     " fragment of a WLAN frame.",
     "wrapping-unknown-N": "The frame has the EtherType N (`wrapping-unknown-0x9999`), which is in"
     " no table: a tag or tunnel that is not known, or a protocol that is not IP. Of more than 32"
-    " such EtherTypes those with the least numbers are named, the others are counted as"
+    " such EtherTypes those with the lowest numbers are named, the others are counted as"
     " `wrapping-unknown`.",
 }
 """Names of anomalies, sorted, each with its description in Markdown. ``dns-opcode-N`` stands

@@ -152,7 +152,7 @@ def _check(file: CaptureFile, deadline: float) -> None:
             digest.update(piece)
             _in_time(file.path, deadline)
     if digest.hexdigest() != file.sha256:
-        raise NetwatchError(f"{file.path}: has another SHA-256 than the capture that was read")
+        raise NetwatchError(f"{file.path}: has changed since it was read: its SHA-256 differs")
 
 
 def _frames(

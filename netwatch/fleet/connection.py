@@ -86,7 +86,7 @@ def write_private(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:
-        raise NetwatchError(f"{path} exists, and is not overwritten") from None
+        raise NetwatchError(f"{path} exists already") from None
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
 

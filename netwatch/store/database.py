@@ -222,7 +222,7 @@ def _open_file(folder: Path, *, create: bool, migrate: bool) -> Database:
         kind = _kind_at(path)
         condition = owned_database.identify(path, kind)
         if condition == "damaged":
-            raise NetwatchError(f"{path}: is damaged; 'netwatch restore' brings a backup back")
+            raise NetwatchError(f"{path}: is damaged; restore a backup with 'netwatch restore'")
         if condition == "missing":
             if not create:
                 raise NetwatchError(

@@ -321,7 +321,7 @@ def _file(folder: Path) -> Database:
     except OtherVersionError as error:
         raise _other(error.version, str(path)) from None
     if condition == "damaged":
-        raise NetwatchError(f"{path}: is damaged; 'netwatch restore' brings a backup back")
+        raise NetwatchError(f"{path}: is damaged; restore a backup with 'netwatch restore'")
     if condition == "missing":
         raise NoStoreError(f"{folder}: there is no store; 'netwatch scan --store' creates one")
     return Database(file_engine(path), str(path))

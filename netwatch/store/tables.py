@@ -31,7 +31,7 @@ Kind = Literal[
 TABLE_TITLES: Mapping[str, str] = {
     "observation": "names that devices showed, one a row",
     "flow": "conversations with their bytes, one a row",
-    "claim": "what messages said about who uses an address (DHCP, mDNS, ARP)",
+    "claim": "which device claimed which address (DHCP, mDNS, ARP)",
     "incident": "incidents as they were reported",
     "fleet_case": "incidents as the sensors of a fleet saw them together, at a centre",
     "fleet_sensor": "the sensors that are known, and how they are",

@@ -103,7 +103,7 @@ METRICS: tuple[Metric, ...] = (
     counts(
         "netwatch_log_events_total",
         "event",
-        "What happened to logs: `log-rotated`, `log-truncated`, `log-gap` (a file was gone before"
+        "Events of logs: `log-rotated`, `log-truncated`, `log-gap` (a file was gone before"
         " it was read); to what is sent: `line-too-long`, `sender-refused`, `connection-refused`,"
         " `connection-evicted`, `connection-idle`, frames that were wrong by the reason, and"
         " `records-of-others` (of programs whose logs are not read).",

@@ -88,5 +88,5 @@ def test_address_is_expected(text):
 
 
 def test_address_in_use(source):
-    with pytest.raises(CaptureError, match="cannot be listened at"):
+    with pytest.raises(CaptureError, match="cannot listen"):
         SflowSource([f"127.0.0.1:{source.ports[0]}"])

@@ -92,7 +92,7 @@ def test_nothing_is_overwritten(
     else:
         path.symlink_to("elsewhere")
     assert main(["init", "--yes"]) == 2
-    assert "netwatch.yaml exists, and is not overwritten" in capsys.readouterr().err
+    assert "netwatch.yaml exists already" in capsys.readouterr().err
     assert [each.name for each in folder.iterdir()] == ["netwatch.yaml"]
 
 

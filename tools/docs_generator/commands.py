@@ -115,7 +115,7 @@ def shared_block(_: str) -> str:
     """The options that many commands have, and which lack the first."""
     rest = [each for each, parser in parsers().items() if not any(map(_is_config, options(parser)))]
     known = table(("option", "meaning"), (list(each) for each in shared()))
-    return f"{known}\n\nAll commands but {code(*rest)} accept `-c`."
+    return f"{known}\n\nAll commands except {code(*rest)} accept `-c`."
 
 
 def _is_config(action: argparse.Action) -> bool:

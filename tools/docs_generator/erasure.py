@@ -6,7 +6,7 @@ from netwatch.cli.erasure_places import PLACES
 _REACH = {
     "erased": "erased",
     "sealed": "sealed",
-    "nobody": "nobody is in it",
+    "nobody": "not about the person",
     "not reached": "**not reached**",
 }
 

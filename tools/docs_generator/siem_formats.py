@@ -29,7 +29,7 @@ def formats_block(_: str) -> str:
     for name, binary in BINARY_FORMATS.items():
         text = f"{binary.title}, {binary.purpose}; needs the extra `{binary.extra}`"
         found.append([code(name), text, binary.specification, "observations"])
-    return table(("format", "what it is", "specification", "takes"), found)
+    return table(("format", "what it is", "specification", "for"), found)
 
 
 def fields_block(format: str) -> str:

@@ -42,7 +42,7 @@ READING_RULES: tuple[tuple[tuple[Visibility, ...], str], ...] = (
     (("encrypted-dns",), "port {dns}, DNS over TLS or QUIC, whatever name it shows"),
     (
         ("ech",),
-        "an outer hello with ECH: the readable name stands for others. GREASE, and what could be"
+        "an outer hello with ECH: the readable name is only a public one. GREASE, and what could be"
         " either, counts as `named`",
     ),
     (("named",), "a name was read: in a hello, a request or a certificate"),

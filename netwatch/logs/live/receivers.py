@@ -65,7 +65,7 @@ def open_socket(address: ReceiverAddress) -> socket.socket:
         opened = _unix(address) if address.path else _internet(address)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise NetwatchError(f"{address.text}: cannot be listened at: {reason}") from None
+        raise NetwatchError(f"{address.text}: cannot listen: {reason}") from None
     opened.setblocking(False)
     return opened
 

@@ -250,5 +250,5 @@ def test_only_own_sockets_are_replaced_and_removed(listen: Listen, tmp_path: Pat
 
 def test_taken_port_is_an_error(listen: Listen) -> None:
     port = listen("syslog+tcp://:0").port
-    with pytest.raises(NetwatchError, match="cannot be listened at: Address already in use"):
+    with pytest.raises(NetwatchError, match="cannot listen: Address already in use"):
         Receivers([parse(f"syslog+tcp://:{port}")])

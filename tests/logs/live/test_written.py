@@ -52,7 +52,7 @@ def test_receivers(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         is_ok, text, _ = examine(f"syslog+tcp://:{port}")
-    assert (is_ok, text) == (False, "cannot be listened at: Address already in use")
+    assert (is_ok, text) == (False, "cannot listen: Address already in use")
     assert examine("syslog+tcp://resolver")[0] is False
 
 
