@@ -40,10 +40,10 @@ class ContactProgress:
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
     (ns). `use_in` is the difference in what `use_of` gives for the flow. Contacts that are blocked
-    were blocked by `was_by`, and are by `by`; empty if the contact itself says by what. With
-    `seen` no outcome is counted: it says how one contact was seen, as far as its flow tells by now,
-    and `contacts` is 1 where something speaks against it that was not known before; `frames` are
-    packets that acknowledge it, if frames are kept."""
+    were blocked by `was_by`, and are by `by`; empty if the contact itself says by what. With `seen`
+    no outcome is counted: it says how one contact was seen, as far as its flow tells by now, and
+    `contacts` is 1 if something speaks against it that was not known before; `frames` are packets
+    that acknowledge it, if frames are kept."""
 
     time: int
     bytes_out: int

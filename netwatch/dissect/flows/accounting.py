@@ -85,9 +85,9 @@ class FlowOptions:
 @cython.final
 @cython.cclass
 class FlowAccounting:
-    """Counts the flows of one capture: in `named` the flows of which only matters that their name
-    was read, each with the time of its first packet; in `others` all others, with their times if
-    the client's device may depend on them.
+    """Counts the flows of one capture: in `named` the flows that only matter because their name was
+    read, each with the time of its first packet; in `others` all others, with their times if the
+    client's device may depend on them.
 
     Put into `resolved` the pairs of client and server whose flows are to be reported, and into
     `learned` the addresses whose device was learned. `salt` (63 bits) varies the hashes. With

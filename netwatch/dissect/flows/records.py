@@ -192,7 +192,7 @@ class FlowRecords:
             self.hand_over_others()
 
     def hand_over_named(self, *, all_: bool = False) -> None:
-        """Hand over the flows of which only matters that their name was read, if there are many, or
+        """Hand over the flows that only matter because their name was read, if there are many, or
         `all_`."""
         at_least = 1 if all_ else self._accounting.named_batch
         if self._accounting.named.flows >= at_least or self._named_due:

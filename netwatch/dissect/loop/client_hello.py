@@ -273,11 +273,11 @@ class ClientHello(Window):
         that it has one of `ECH_PUBLIC_NAMES`.
 
         Outer, the unencrypted name is not the real one. This is the result
-        - for a public name; wrong only for a client that visits such a name itself;
+        - for a public name; only wrong for a client that visits such a name itself;
         - without a key, as RFC 9849 section 5 requires in the second hello after a
           HelloRetryRequest, and as GREASE never is (section 6.2);
-        - for BoringSSL, if cipher suite, key or payload are not those of its GREASE; wrong for
-          another client that looks like BoringSSL.
+        - for BoringSSL, if cipher suite, key or payload differ from its GREASE; wrong for another
+          client that looks like BoringSSL.
 
         GREASE, the unencrypted name is the real one. This is the result for BoringSSL with any
         other name, if cipher suite, key and payload have the sizes of its GREASE, whose payload has
