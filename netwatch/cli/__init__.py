@@ -298,8 +298,8 @@ def _tell_of_found(path: Path) -> None:
 
 
 def _command_first(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The command, and the arguments with the options that precede it moved behind it, so that
-    it accepts them, or reports them with its own usage. ``--help`` and ``--version`` stay."""
+    """The command, and the arguments with the options that precede it moved after it, so that it
+    accepts them, or reports them with its own usage. ``--help`` and ``--version`` stay."""
     at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
     if at is None:
         return None, arguments

@@ -106,7 +106,7 @@ def print_error(text: str) -> None:
 
 
 def ask(prompt: str) -> str:
-    """The line that the user types behind a prompt on standard error, without blanks around it.
+    """The line that the user types after a prompt on standard error, without blanks around it.
     Raises `EOFError` at the end of the input."""
     print(escaped(prompt), end="", file=sys.stderr, flush=True)
     return input().strip()

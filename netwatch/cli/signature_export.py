@@ -226,7 +226,7 @@ def _report(made: "Export", form: "ExportFormat") -> None:
 
 
 def _why_not_in_force(ban: Ban, time: datetime) -> str:
-    """Why a ban is not in force at a moment, as the end of a sentence; empty where it is."""
+    """Why a ban is not in force at a moment, as the end of a sentence; empty if it is."""
     from netwatch.rules.policy import ban_state
 
     match ban_state(ban, int(time.timestamp()) * 1_000_000_000):

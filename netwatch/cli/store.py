@@ -93,7 +93,7 @@ def ban_judges(config: Config) -> dict[str, Wanted]:
 class RunStore:
     """The store of one run. It is opened before the first capture is read, so that problems with it
     are reported immediately; as a context it is closed at the end. Raises `ConfigError` and
-    `NetwatchError`. `failed` is true where something could not be stored."""
+    `NetwatchError`. `failed` is true if something could not be stored."""
 
     def __init__(self, args: argparse.Namespace, command: str, config: Config | None) -> None:
         require_extra(f"netwatch {command}")

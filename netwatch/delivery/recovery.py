@@ -50,8 +50,8 @@ _BUSY_TIMEOUT = 30.0
 
 @dataclass(slots=True)
 class Replacement:
-    """What became of a damaged outbox: where it is now, how many alerts were carried over, and how
-    many of those that an output still had to send could not be read, unless that is unknown."""
+    """The result for a damaged outbox: where it is now, how many alerts were carried over, and how
+    many of those that an output still had to send could not be read, None if unknown."""
 
     aside: Path = Path()
     carried_over: int = 0

@@ -307,7 +307,7 @@ class SigningKey:
 
 
 def open_signing_key(folder: Path) -> SigningKey:
-    """The key in `folder`, which is made where there is none. Raises `NetwatchError`."""
+    """The key in `folder`, which is made if there is none. Raises `NetwatchError`."""
     # Not at the top: sensors, which only verify, need no python-tuf.
     from netwatch.updates.repository import KeyFolder
 

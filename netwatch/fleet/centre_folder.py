@@ -56,8 +56,8 @@ class EnrolledSensor:
 
 
 class CentreFolder:
-    """The folder of the centre that `options` describe. Methods raise `NetwatchError` where it
-    cannot be used."""
+    """The folder of the centre that `options` describe. Methods raise `NetwatchError` if it cannot
+    be used."""
 
     def __init__(self, options: FleetOptions) -> None:
         assert options.server is not None

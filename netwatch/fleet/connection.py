@@ -155,7 +155,7 @@ class RefusedError(NetwatchError):
 class Peer:
     """The server at `url`, and who connects: the `seed` of a user, or a file of `credentials` of
     NATS. `ca` (PEM) verifies the server, empty for the authorities of the system; `server_name` is
-    the name in its certificate where it is not that of `url`. Answers come below `inbox`."""
+    the name in its certificate if it is not that of `url`. Answers come below `inbox`."""
 
     url: str
     name: str

@@ -1,4 +1,4 @@
-"""A batch of facts: rows of one table as a Parquet file, behind the clients that they name.
+"""A batch of facts: rows of one table as a Parquet file, after the clients that they name.
 
 ::
 

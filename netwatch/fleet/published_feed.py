@@ -305,7 +305,7 @@ class PublishedFeed:
             await self._report(current)
 
     async def _read(self, jetstream: Any, kind: str, key: str, entry: Entry) -> bytes | None:
-        """The bytes of a bundle; None where it was replaced meanwhile. Raises `BundleError`."""
+        """The bytes of a bundle; None if it was replaced meanwhile. Raises `BundleError`."""
         pieces: list[bytes] = []
         for part in entry.parts(key):
             piece = await read_value(jetstream, part)

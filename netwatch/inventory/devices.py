@@ -296,7 +296,7 @@ def unknown_device(ip: bytes, mac: bytes | None, reason: str) -> Device:
 
 
 def validity(entry: Entry) -> str:
-    """The period of an entry in words, behind a comma; empty if it has no limit."""
+    """The period of an entry in words, after a comma; empty if it has no limit."""
     if entry.since is None and entry.until is None:
         return ""
     since = BEGINNING if entry.since is None else entry.since

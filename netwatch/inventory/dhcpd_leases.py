@@ -135,7 +135,7 @@ def _mac(values: dict[str, _Statement], outer: list[_Statement]) -> bytes | None
         return mac
     for block in outer:
         if len(block.words) == 2 and block.words[0] == "ia-na":
-            return mac_of_duid(_unquoted(block.words[1])[4:])  # behind the IAID
+            return mac_of_duid(_unquoted(block.words[1])[4:])  # after the IAID
     return None
 
 

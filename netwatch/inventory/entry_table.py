@@ -2,7 +2,7 @@
 
 An inventory may have a million devices, of which a capture shows a few, so an entry is stored as
 bytes and becomes an object again when it is asked for. It is found by its id, MAC, IP addresses
-and, where it has none of the latter two, the first label of its host name.
+and, if it has none of the latter two, the first label of its host name.
 
 Each entry is valid in a period. Several may have the same id, MAC or address as long as their
 periods do not overlap, and what is found depends on the time that is asked for.

@@ -139,7 +139,7 @@ def _key(header: str) -> str:
 @lru_cache(_CACHED)  # Most rows have one of a few periods.
 def read_bound(cell: str, timezone: str, *, is_end: bool) -> int | None:
     """The time (ns) of a cell of `from`, or of `until` where it `is_end`: what is before it is
-    valid. None where the cell has no such time."""
+    valid. None if the cell has no such time."""
     try:
         if _DAY.fullmatch(cell):
             day = date.fromisoformat(cell)

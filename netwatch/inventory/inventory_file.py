@@ -124,7 +124,7 @@ def add_rows(
         return
     width = len(written)
     table.begin_file(file)
-    # The cells of a row by column; those of a column that is absent are the empty one behind it.
+    # The cells of a row by column; those of a column that is absent are the empty one after it.
     cells_of = itemgetter(*(place.get(column, width) for column in COLUMNS))
     for line, row in rows:
         if len(row) > width and any(map(str.strip, row[width:])):
@@ -167,7 +167,7 @@ def report_duplicates(table: EntryTable, problems: Problems) -> None:
 
 
 def _encoding(raw: bytes) -> str:
-    """The encoding of a file by its byte order mark, UTF-8 where it has none."""
+    """The encoding of a file by its byte order mark, UTF-8 if it has none."""
     return next((name for bom, name in _BOMS.items() if raw.startswith(bom)), "utf-8")
 
 

@@ -363,7 +363,7 @@ class Sinkholes:
 
     @property
     def spans(self) -> list[list[int]]:
-        """The configured ranges: the bytes of an address, the bits behind the prefix, and it."""
+        """The configured ranges: the bytes of an address, the bits after the prefix, and it."""
         return sorted(
             [size, shift, prefix]
             for (size, shift), prefixes in self._prefixes.items()

@@ -357,7 +357,7 @@ def merge(
 
 
 def last_change(rows: Iterable[Row]) -> int:
-    """When a row last began or ended (ns); 0 where none has a limit."""
+    """When a row last began or ended (ns); 0 if none has a limit."""
     return max((time or 0 for row in rows for time in (row.since, row.until)), default=0)
 
 

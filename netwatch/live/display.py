@@ -61,9 +61,9 @@ END_TIMEOUT = 2.0
 class StreamWriter:
     """Writes bytes to `descriptor` in the order of `put`; the descriptor stays open.
 
-    At most `limit` bytes are queued. `error` is the error of the last write, None where it
-    succeeded; data that could not be written stays queued. The thread is started with the first
-    data, so that a process may fork before.
+    At most `limit` bytes are queued. `error` is the error of the last write, None if it succeeded;
+    data that could not be written stays queued. The thread is started with the first data, so that
+    a process may fork before.
     """
 
     def __init__(self, descriptor: int, limit: int) -> None:
@@ -81,8 +81,8 @@ class StreamWriter:
         return len(self._queue)
 
     def put(self, data: bytes, *, required: bool = False) -> bool:
-        """Queue data as a whole; False where it was discarded, because the queue is full or the
-        writer is closed. `required` data is queued even beyond the limit."""
+        """Queue data as a whole; False if it was discarded, because the queue is full or the writer
+        is closed. `required` data is queued even beyond the limit."""
         with self._changed:
             if self._closed or (len(self._queue) + len(data) > self._limit and not required):
                 return False

@@ -228,7 +228,7 @@ class Log:
             self._write(line)
 
     def _texts(self, event: Event, now: int) -> list[str]:
-        """The lines for an event, behind what was left out before it."""
+        """The lines for an event, after what was left out before it."""
         left_out = self._alerts.left_out(now, at_end=isinstance(event, Stopped))
         before = [left_out] if left_out else []
         if isinstance(event, AlertSent):

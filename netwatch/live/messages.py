@@ -210,8 +210,8 @@ class Channel:
         self.discarded = 0
 
     def send(self, message: Any, *, required: bool = False) -> bool:
-        """Queue a message and send what the socket accepts; False where it was discarded. A
-        `required` message is queued even beyond the limit."""
+        """Queue a message and send what the socket accepts; False if it was discarded. A `required`
+        message is queued even beyond the limit."""
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         if self.queued + len(data) > self._limit and not required:
             self.discarded += 1

@@ -3,7 +3,7 @@ far logs were read for them.
 
 It is one small SQLite database that a single process locks, see `netwatch.core.owned_database`. The
 capture works without it: where it is damaged it is renamed and a new one gets what can be read of
-it, where it cannot be written the failure is counted, and either is reported as a warning. The
+it, if it cannot be written the failure is counted, and either is reported as a warning. The
 incidents of a person are erased from it while no capture runs: one that does has the file locked
 and its incidents in memory.
 
@@ -75,8 +75,8 @@ class StateFile:
 
     `failures` counts how often the file could not be written, `replacements` how often a damaged
     file was replaced by a new one. Raises `ForeignFileError` for a file that is none of netwatch,
-    and `NetwatchError` if another process uses the file, or where it cannot be created, unless
-    that may pass, as a full disk.
+    and `NetwatchError` if another process uses the file, or if it cannot be created, unless that
+    may pass, as a full disk.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:

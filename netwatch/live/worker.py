@@ -49,7 +49,7 @@ SETTLE_PACKET_TIME = 60 * SECOND
 is read much faster than its packets were captured."""
 
 RECORD_LAG = SECOND // 8
-"""Age of packets from which they are not recorded for the store, ns, if many wait behind them. At
+"""Age of packets from which they are not recorded for the store, ns, if many wait after them. At
 200,000 packets a second the ring lasts a third of a second."""
 
 RECORD_WAITING = 16_384
@@ -204,7 +204,7 @@ class Worker:
             self._recorder.process(block, name)
 
     def _is_behind(self) -> bool:
-        """Whether more packets wait than can be recorded soon; true where nobody knows."""
+        """Whether more packets wait than can be recorded soon; true if nobody knows."""
         waiting = getattr(self._source, "waiting", None)
         return waiting is None or waiting() > RECORD_WAITING
 

@@ -173,7 +173,7 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     """The text with each secret replaced by `REDACTED`, without line breaks and control
     characters, and at most `MAX_SHOWN` characters long."""
     patterns = [pattern for secret in secrets for pattern in _patterns_of(secret)]
-    # What begins in the part that is shown is found even if it ends behind it.
+    # What begins in the part that is shown is found even if it ends after it.
     reach = _PIECE * _MAX_GROWTH if patterns else 0
     spans = [span for pattern in patterns for span in pattern.spans(text[: _MAX_READ + reach])]
     shown = _masked(text, spans)
@@ -203,7 +203,7 @@ class _Pattern:
 
     def __init__(self, form: str, *, is_base64: bool = False) -> None:
         forms = map(_any_alphabet if is_base64 else _any_quoting, form)
-        # A group behind the position that is looked at, so that overlapping ones are found.
+        # A group after the position that is looked at, so that overlapping ones are found.
         self._pattern = re.compile(f"(?=({''.join(forms)}))", re.IGNORECASE)
         self._is_base64 = is_base64
 
