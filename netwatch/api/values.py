@@ -53,7 +53,7 @@ class Quic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One side of a flow, None where a log does not say. MAC, host name and network are those of
+    """One side of a flow, None if a log does not say. MAC, host name and network are those of
     clients."""
 
     ip: str | None = None
@@ -69,7 +69,7 @@ _NOBODY = Endpoint()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation(Record):
     """One name that one device showed, with its evidence: the record of an observation with its
-    keys as attributes, None where a key is left out. `time` is aware and in UTC, in microseconds;
+    keys as attributes, None if a key is left out. `time` is aware and in UTC, in microseconds;
     `record` has it as fine as the capture."""
 
     __hash__ = Record.__hash__
@@ -238,7 +238,7 @@ def read_options(
 
 
 def source_list(sources: AnyPath | Iterable[AnyPath] | None) -> tuple[str, ...]:
-    """The sources of signatures that an argument names. Raises `ConfigError` where they are no
+    """The sources of signatures that an argument names. Raises `ConfigError` if they are no
     paths."""
     problems: list[Problem] = []
     found = _read(problems, "signatures", _texts, sources)
@@ -272,7 +272,7 @@ def readable_errors() -> Iterator[None]:
 
 
 def host_name(name: object) -> str:
-    """A name of `match`. Raises `ConfigError` where it is no text."""
+    """A name of `match`. Raises `ConfigError` if it is no text."""
     if isinstance(name, str):
         return name
     message = f"expected a host name as a str, or several, found {_shown(name)}"
@@ -323,7 +323,7 @@ def _read(
     *,
     is_given: bool = False,
 ) -> T | None:
-    """What `read` makes of a value; None, with the reason among the problems, where it cannot, and
+    """What `read` makes of a value; None, with the reason among the problems, if it cannot, and
     where the value is None and need not be given."""
     if value is None and not is_given:
         return None

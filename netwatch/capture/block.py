@@ -1,9 +1,9 @@
 """Blocks of packets (a buffer and the positions of the packets in it), and the sources that yield
 them: captures, and live sources, which capture from network interfaces until they are stopped.
 
-The records are one flat array, so that the packet loop can walk them without creating an object
-per packet. A block is only valid until the source is asked for the next one, because its buffer and
-records are reused: who wants to keep bytes copies (slices) them first.
+The records are one flat array, so that the packet loop can walk them without creating an object per
+packet. A block is only valid until the next one is requested, because its buffer and records are
+reused: to keep bytes, copy (slice) them first.
 """
 
 import importlib
@@ -49,8 +49,8 @@ class Block:
     """`count` packets in `data`; `records` has at least ``count * FIELDS`` integers.
 
     `first` is the number of its first packet in the source, from 1. `position` is the number of
-    bytes of the source that were read so far (compressed bytes, if it is compressed). If several
-    workers read one capture, `owners` has two bytes for each packet that say whose it is
+    bytes of the source read so far (compressed bytes, if it is compressed). If several workers read
+    one capture, `owners` has two bytes for each packet, its owners
     (`netwatch.dissect.loop.division`).
     """
 
@@ -64,7 +64,7 @@ class Block:
 
 
 class Named(Protocol):
-    """What is read has a name."""
+    """Anything that is read has a name."""
 
     name: str
 
@@ -107,8 +107,8 @@ class LiveSource(Protocol):
     packets. `notes` are sentences about changes of the interfaces, newest last, which the caller
     may remove (``pop(0)``); `events` counts the same changes by name. `down` are the interfaces
     that cannot receive packets at present. `received` counts the packets that arrived, `dropped`
-    those for which there was no space, `freezes` how often the ring became full. The counters
-    may be read from any thread, and after `close`.
+    those for which there was no space, `freezes` how often the ring became full. The counters may
+    be read from any thread, and after `close`.
     """
 
     name: str
@@ -182,9 +182,9 @@ OpenSource = Callable[..., LiveSource]
 
 LIVE_SOURCES: dict[str, OpenSource] = {"ring": _ring, "scapy": _scapy, "sflow": _sflow}
 """The live sources by the name that users give them. Their modules are imported on first use: one
-works on Linux only, the import of the other takes long."""
+only works on Linux, the import of the other takes long."""
 
 
 def default_source() -> str:
-    """The name of the source that is used unless the user names another."""
+    """The default source."""
     return "ring" if sys.platform == "linux" else "scapy"

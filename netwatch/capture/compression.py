@@ -1,8 +1,8 @@
 """How captures are compressed (gzip, bzip2, xz, zstd, lz4), recognised and decompressed.
 
-A library for a compression is imported when the first file has it. Of a zstd frame the headers of
-the blocks are read (RFC 8878 section 3.1.1): a block of four bytes may expand to 128 KiB, so the
-input of a decompressor without a limit for its output is limited to a few blocks.
+A library for a compression is imported when the first file has it. The block headers of a zstd
+frame are read (RFC 8878 section 3.1.1): a block of four bytes may expand to 128 KiB, so the input
+of a decompressor without a limit for its output is limited to a few blocks.
 """
 
 import zlib
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 BLOCKS_AT_ONCE = 4
-"""Blocks that are taken at once; what they contain is at most 128 KiB each."""
+"""Blocks taken at once; they contain at most 128 KiB each."""
 
 _DESCRIPTOR = 5  # the magic number of a frame and its descriptor
 _BLOCK_HEADER = 3
@@ -36,9 +36,9 @@ class ZstdBlocks:
         self._is_last = False
 
     def take(self, data: bytes, at: int, size: int) -> int:
-        """How many of the `size` bytes from ``data[at]`` on are the rest of the block that has
-        begun and those of `BLOCKS_AT_ONCE` more at most; at least 1. They count as taken. Nothing
-        behind the frame is among them."""
+        """How many of the `size` bytes from ``data[at]`` on are the rest of the current block and
+        at most `BLOCKS_AT_ONCE` more; at least 1. They count as taken. None of them are after the
+        frame."""
         taken = blocks = 0
         while taken < size:
             if self._rest:
@@ -98,13 +98,13 @@ class Decompressor(Protocol):
         ...
 
     def decompress(self, data: Piece, max_length: int) -> bytes:
-        """The next bytes, at most `max_length`. One that has no such limit has a method
+        """The next bytes, at most `max_length`. A decompressor without such a limit has a method
         `input_limit` instead, with the parameters of `ZstdBlocks.take`."""
         ...
 
 
 class _Gzip:
-    """The decompressor of zlib with the interface of that of bz2."""
+    """The zlib decompressor with the interface of bz2's."""
 
     def __init__(self, member: Any) -> None:
         self._zlib = member
@@ -125,7 +125,7 @@ class _Gzip:
 
 
 class _Zstd:
-    """The decompressor of zstandard with the interface of that of bz2.
+    """The zstandard decompressor with the interface of bz2's.
 
     It has no limit for its output, so its input is limited to a few blocks, each of which expands
     to at most 128 KiB (RFC 8878 section 3.1.1.2).
@@ -150,7 +150,7 @@ class _Zstd:
 
 
 class Library(NamedTuple):
-    """What decompresses a format: `new_member` returns a decompressor for the next member,
+    """The decompression of a format: `new_member` returns a decompressor for the next member,
     `errors` are raised for damaged data."""
 
     new_member: Callable[[], Decompressor]
@@ -185,7 +185,7 @@ def _xz() -> Library:
 def _zstd() -> Library:
     import zstandard
 
-    context = zstandard.ZstdDecompressor()  # reused for all members, of which one is read at a time
+    context = zstandard.ZstdDecompressor()  # reused for all members, which are read one at a time
     return Library(lambda: _Zstd(context.decompressobj()), (zstandard.ZstdError,))
 
 
@@ -215,7 +215,7 @@ COMPRESSIONS: dict[str, Compression] = {
 
 
 def recognise_compression(head: bytes) -> str | None:
-    """The compression of a file with these first bytes, None if they are of none."""
+    """The compression of a file with these first bytes, None if there is none."""
     if is_skippable(head):  # pzstd writes one first; lz4 has them too, but no tool does
         return "zstd"
     for name, compression in COMPRESSIONS.items():

@@ -2,16 +2,15 @@
 
 Both the input of one call of a decompressor and its output are limited, so that a small file that
 expands to terabytes takes time but no memory. Several members one after another are one stream, as
-the compression tools define it; zeros and skippable frames between them are skipped. What gives no
-output, padding and empty members, costs next to nothing. Damaged or truncated data yield
+the compression tools define it; zeros and skippable frames between them are skipped. Padding and
+empty members, which give no output, cost next to nothing. Damaged or truncated data yield
 everything up to the damage.
 
-Decompressors release the lock of the interpreter, so on a second CPU they run in a thread while the
-packets before are judged. What the reader sees is the same as without the thread: it takes the
-outputs of the decompressor one by one, and with each the position in the file, the notes and the
-damage of the moment at which it was made. A thread is started for what follows the first few MiB of
-a regular file: for less it is not worth it, and nobody has to wait for a thread that waits for a
-pipe. At most `BATCHES` batches are ahead.
+Decompressors release the GIL, so on a second CPU they run in a thread while earlier packets are
+judged. The reader sees the same as without the thread: it takes the outputs of the decompressor one
+by one, each with the position in the file, the notes and the damage at that moment. A thread is
+started after the first few MiB of a regular file: for less it is not worth it, and a thread that
+waits for a pipe would have to be waited for. At most `BATCHES` batches are ahead.
 """
 
 import re
@@ -22,37 +21,38 @@ from netwatch.capture.compression import COMPRESSIONS, Decompressor, Piece, is_s
 from netwatch.capture.stream import Stream
 
 INPUT_SIZE = 1 << 20
-"""Compressed bytes that are read at once."""
+"""Compressed bytes to read at once."""
 
 OUTPUT_SIZE = 1 << 18
 """Bytes that a decompressor may return per call."""
 
 FIRST_PIECE = 1 << 12
-"""Compressed bytes of a member that are passed to its decompressor first, if they are there."""
+"""Compressed bytes of a member to pass to its decompressor first, if they are there."""
 
 MAX_KNOWN = 16
-"""Empty members and frames that are recognised where they are repeated."""
+"""Empty members and frames that are recognised if they are repeated."""
 
 MAX_KNOWN_SIZE = 256
-"""Bytes of such a member or frame. Those of all compression tools are far smaller."""
+"""Bytes of such a member or frame, at most. All compression tools make far smaller ones."""
 
 _ZEROS = re.compile(rb"\0*")
 
 START = 4 << 20
-"""Decompressed bytes that are read before the thread is started."""
+"""Decompressed bytes to read before the thread is started."""
 
 BATCH = 1 << 19
 """Decompressed bytes after which outputs are handed over. An output has at most 512 KiB."""
 
 BATCHES = 4
-"""Batches that the thread is ahead of the reader."""
+"""Batches by which the thread may be ahead of the reader."""
 
 _OVERHEAD = 1024
-"""Bytes that count for an output beside its content: very small ones are handed over too."""
+"""Bytes that count for an output in addition to its content: very small ones are handed over
+too."""
 
 
 class DecompressedStream(Stream):
-    """The decompressed content of a stream; its `position` is that in the compressed file."""
+    """The decompressed content of a stream; `position` is its position in the compressed file."""
 
     def __init__(self, compressed: Stream, compression: str) -> None:
         super().__init__(compressed.notes)
@@ -66,7 +66,7 @@ class DecompressedStream(Stream):
         self._input = b""
         self._at = 0
         self._discarded = 0  # bytes before those in self._input
-        self._empty = -1  # where in self._input a member began that gave no output so far
+        self._empty = -1  # where in self._input a member without output so far began
         self._output = memoryview(b"")
         self._members = 0
         self._known: tuple[bytes, ...] = ()
@@ -79,11 +79,11 @@ class DecompressedStream(Stream):
         return self._compressed.position
 
     def left(self, size: int | None) -> int:
-        """The decompressed bytes that were not read, and the compressed ones behind them."""
+        """The unread decompressed bytes, and the compressed ones after them."""
         return len(self._peeked) + len(self._output) + self.behind(size)
 
     def behind(self, size: int | None) -> int:
-        """The compressed bytes that were not passed to a decompressor, of a file of `size`."""
+        """The compressed bytes of a file of `size` that were not passed to a decompressor."""
         return len(self._input) - self._at + self._compressed.left(size)
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class DecompressedStream(Stream):
         self.notes = self._compressed.notes = notes
 
     def take_output(self) -> memoryview:
-        """What was decompressed and not read; it counts as read."""
+        """What was decompressed but not read; it counts as read."""
         output, self._output = self._output, memoryview(b"")
         return output
 
@@ -185,8 +185,8 @@ class DecompressedStream(Stream):
             self._stop("are truncated")
 
     def _skip_known(self) -> None:
-        """Skip zeros, and what is equal to an empty member or frame before it. A file of nothing
-        else would otherwise take a new decompressor for every few bytes."""
+        """Skip zeros, and copies of an earlier empty member or frame. A file of only these would
+        otherwise take a new decompressor for every few bytes."""
         data = self._input
         zeros = _ZEROS.match(data, self._at)
         at = zeros.end() if zeros is not None else self._at
@@ -197,8 +197,7 @@ class DecompressedStream(Stream):
         self._at = at
 
     def _remember(self, start: int) -> None:
-        """Remember what began at `start` and gave no output, to recognise it where it is
-        repeated."""
+        """Remember what began at `start` without output, to recognise it if it is repeated."""
         if self._at - start <= MAX_KNOWN_SIZE:
             self._known = (*self._known[1 - MAX_KNOWN :], self._input[start : self._at])
 
@@ -252,7 +251,7 @@ class DecompressedStream(Stream):
 
 class _Output(NamedTuple):
     """An output of the decompressor, empty at the end; where in the file it was made, how many
-    bytes were left behind it, whether the data are damaged there, and what was noted."""
+    bytes were left after it, whether the data are damaged there, and the notes."""
 
     content: memoryview
     position: int
@@ -279,7 +278,7 @@ class ReadAhead(Stream):
         return self._inner.position if self._thread is None else self._current.position
 
     def left(self, size: int | None) -> int:
-        """The decompressed bytes that were not read, and the compressed ones behind them."""
+        """The unread decompressed bytes, and the compressed ones after them."""
         if self._thread is None:
             return len(self._peeked) + self._inner.left(size)
         return len(self._peeked) + len(self._current.content) + self._current.behind
@@ -317,7 +316,7 @@ class ReadAhead(Stream):
         self._thread = _Thread(inner, self._size)
 
     def _next(self) -> bool:
-        """Go on to the next output; false at the end."""
+        """Move to the next output; false at the end."""
         assert self._thread is not None
         if not self._batch:
             self._batch = self._thread.take()
@@ -330,8 +329,8 @@ class ReadAhead(Stream):
 
 
 class _Thread:
-    """The thread, and the batches that it has made. It knows nothing of its reader, so that a
-    reader that is dropped is not kept."""
+    """The thread, and its batches. It does not refer to its reader, so that a dropped reader can be
+    freed."""
 
     def __init__(self, inner: DecompressedStream, size: int) -> None:
         from queue import SimpleQueue  # most captures are not compressed

@@ -1,13 +1,12 @@
 """File systems of object stores, as fsspec opens them, for captures, ledgers and stores.
 
-Each provider has a library of its own below fsspec, with options, a log and habits of its own. This
-is the only place that knows them. Nothing of it is imported before a URL is opened.
+Each provider has a library of its own below fsspec, with its own options, log and habits. Only this
+module knows them. Nothing is imported before a URL is opened.
 
-What the libraries log is kept off the terminal: they report an error there with a traceback before
-they raise it, and what they raise is reported by the caller. fsspec has no class of its own for
-errors: what is raised is that of the library of each provider, of its HTTP client, or of the
-system. `raising` is therefore the one place that catches everything, and says what is wrong in
-words and without secrets.
+The libraries' logs are kept off the terminal: they report an error there with a traceback before
+they raise it, and the caller reports what they raise. fsspec has no error class of its own: errors
+come from each provider's library, its HTTP client, or the system. `raising` is therefore the one
+place that catches everything, and describes the error in words and without secrets.
 """
 
 import logging
@@ -43,7 +42,7 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (PermissionError, _DENIED),
     (TimeoutError, "no answer in time"),
 )
-# The classes of libraries that may not be there.
+# Classes of libraries that may not be installed.
 _NAMED = dict.fromkeys(
     ("ClientPayloadError", "IncompleteReadError"), "the server ends each answer too soon"
 ) | {"ProxyError": "the server answered 502"}
@@ -58,11 +57,11 @@ BUCKETS = (*S3, *GOOGLE, *AZURE, "oss")
 """Schemes of URLs that begin with a bucket, which Azure calls a container."""
 
 REPEATING = (*GOOGLE, *AZURE)
-"""Schemes whose libraries make a request again if that may help, with pauses of half a minute
-together: what they raise is final."""
+"""Schemes whose libraries repeat a request if that may help, with pauses of half a minute in total:
+what they raise is final."""
 
 TIMEOUT = 30
-"""Seconds to connect to a server, and that it may be silent."""
+"""Seconds to connect to a server, and of its silence."""
 
 LONGEST_REQUEST = 300
 """Seconds for one request and its answer, where the library has no better limit."""
@@ -73,7 +72,7 @@ _LOGGERS = ("adlfs", "azure", "fsspec", "gcsfs", "google", "s3fs")
 
 
 def reason_of(error: BaseException) -> str:
-    """What a library or a server says, as a clause without secrets."""
+    """The text of a library or server, as a clause without secrets."""
     code, message = _answer(error)
     if code in _CODES:
         return _CODES[code]
@@ -87,8 +86,8 @@ def reason_of(error: BaseException) -> str:
 
 
 def _answer(error: BaseException) -> tuple[str, str]:
-    """The code of an error that a server answered with, empty if there is none, and its text.
-    That is an error of S3, or the number that HTTP has for it."""
+    """The code of an error that a server answered with, empty if there is none, and its text. It is
+    an S3 error code, or the HTTP status."""
     response = getattr(error.__cause__ or error, "response", None)
     if isinstance(response, dict):  # botocore
         answer = response.get("Error", {})
@@ -109,7 +108,7 @@ def _is_status(value: object) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    """The first line of a text that may go on with traces, requests and signatures."""
+    """The first line of a text that may continue with traces, requests and signatures."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
@@ -117,12 +116,12 @@ def _first_line(error: BaseException) -> str:
 def raising(
     error_of: Callable[[str], Exception], *, but: tuple[type[Exception], ...] = ()
 ) -> Iterator[None]:
-    """Raise what `error_of` makes of the reason where a library raises anything but `but`."""
+    """Raise what `error_of` makes of the reason if a library raises anything but `but`."""
     try:
         yield
     except but:
         raise
-    except Exception as error:  # Whatever the library of a provider raises.
+    except Exception as error:  # Anything that a provider's library raises.
         raise error_of(reason_of(error)) from None
 
 
@@ -132,15 +131,15 @@ def scheme_of(url: str) -> str:
 
 
 def authority_of(url: str) -> str:
-    """What is between the scheme of a URL and the first slash."""
+    """The part of a URL between the scheme and the first slash."""
     return url.partition("://")[2].partition("/")[0]
 
 
 def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
     """The file system of a URL with the credentials of the environment, and the path in it. Raises
-    `ConfigError` if the URL is none that fsspec opens, names no bucket, another account of Azure
-    than the credentials, or has credentials in it, and where a package is missing. What a library
-    raises when it looks for credentials passes."""
+    `ConfigError` if fsspec cannot open the URL, it names no bucket, another Azure account than the
+    credentials, or contains credentials, and if a package is missing. Exceptions of a library that
+    looks for credentials pass through."""
     scheme, shown = scheme_of(url), shown_url(url)
     _check_authority(url, shown)
     _prepare(scheme)
@@ -174,12 +173,12 @@ def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
 
 
 def _check_authority(url: str, shown: str) -> None:
-    """Raise `ConfigError` if the bucket is missing, or credentials stand before it."""
+    """Raise `ConfigError` if the bucket is missing, or credentials precede it."""
     scheme, authority = scheme_of(url), authority_of(url)
     if scheme not in BUCKETS:
         return
     user, has_user, _ = authority.rpartition("@")
-    # CONTAINER@ACCOUNT names no user. A colon is before a password, whose rest may follow behind a
+    # CONTAINER@ACCOUNT names no user. A colon is before a password, whose rest may follow after a
     # slash, but for the names of access points of S3.
     is_password = ":" in authority and not authority.startswith("arn:")
     if is_password or (has_user and scheme not in AZURE):
@@ -190,8 +189,8 @@ def _check_authority(url: str, shown: str) -> None:
 
 
 def _set_up_azure(url: str, system: Any, shown: str) -> None:
-    """Prepare a file system of adlfs. Raises `ConfigError` if it would read another account than
-    the URL names: a connection string of the environment is stronger than the URL."""
+    """Prepare an adlfs file system. Raises `ConfigError` if it would read another account than the
+    URL names: a connection string in the environment overrides the URL."""
     client = system.service_client
     _, has_container, host = authority_of(url).rpartition("@")
     if has_container and client.account_name and host.partition(".")[0] != client.account_name:
@@ -199,7 +198,7 @@ def _set_up_azure(url: str, system: Any, shown: str) -> None:
         raise _usage(shown, f"{text}, {client.account_name}")
     policy = getattr(getattr(client, "_config", None), "retry_policy", None)
     if policy is not None:
-        # The pauses after failed attempts are then 3, 9 and 27 s, about, and not 15 s longer each.
+        # The pauses after failed attempts are then about 3, 9 and 27 s, and not 15 s longer each.
         # adlfs passes on nothing that would set it.
         policy.initial_backoff = 0
     if hasattr(system.credential, "get_token") and not hasattr(system, "netwatch_has_token"):
@@ -218,12 +217,12 @@ def _prepare(scheme: str) -> None:
             logger.addHandler(logging.NullHandler())
     if scheme in GOOGLE:
         # gcsfs would ask another API for the kind of each bucket with each request, by gRPC and
-        # with permissions that reading needs not. Only buckets of a zone cannot be read without.
+        # with permissions that reading does not need. Only zonal buckets cannot be read without.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
 def _google_timeout() -> Any:
-    """The limits of a request to Google, for which gcsfs has none but that of all of it."""
+    """The limits of a request to Google; gcsfs only has a limit for the whole of it."""
     import aiohttp
 
     return aiohttp.ClientTimeout(total=LONGEST_REQUEST, sock_connect=TIMEOUT, sock_read=TIMEOUT)

@@ -63,10 +63,10 @@ ERF = "an ERF capture of an Endace card, convert it: editcap -F pcapng IN.erf OU
 """The same of a format that has no magic number."""
 
 CAPTURE_SUFFIXES = frozenset({"pcap", "pcapng", "cap", "dmp", "ntar", "erf"})
-"""File name suffixes of captures; a file in a folder with one of them has to be readable."""
+"""File name suffixes of captures; a file with one of them in a folder must be readable."""
 
 LOG_SUFFIXES = frozenset({"json", "jsonl", "ndjson", "log", "txt", "csv", "tsv", "xml"})
-"""File name suffixes of what is written about a capture."""
+"""File name suffixes of files about a capture."""
 
 _NO_TEXT = bytes(range(9)) + bytes(range(14, 32))
 
@@ -76,20 +76,20 @@ class NotACaptureError(CaptureError):
 
 
 class OwnEvidenceError(NotACaptureError):
-    """A file in a folder is evidence that netwatch wrote, of packets or records that are most often
-    in the same folder. It is read where it is named itself."""
+    """A file in a folder is evidence that netwatch wrote, with packets or records that are usually
+    in the same folder. It is read if it is named itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureFile:
-    """A file to read, or the reason why a path leads to none.
+    """A file to read, or the reason why there is none at a path.
 
-    `path` is written as the user wrote it or its folder. `named_by_user` is false if the user
-    named a folder that contains it. `error` is a sentence with the path, or None. `hint` says of a
-    file in a folder how it may be read, if it is no capture; empty if nobody knows.
+    `path` is written as the user wrote it or its folder. `named_by_user` is false if the user named
+    a folder that contains it. `error` is a sentence with the path, or None. `hint` explains how a
+    file in a folder that is not a capture may be read; empty if unknown.
 
-    For a capture at a URL `path` is the URL without what may be secret in it, `url` the URL itself,
-    and `info` what identified its content when it was found, None if nobody was asked.
+    For a capture at a URL `path` is the URL without possible secrets, `url` the URL itself, and
+    `info` what identified its content when it was found, None if the server was not asked.
     """
 
     path: str
@@ -114,7 +114,7 @@ class CaptureFile:
 
 
 def _remote(url: str) -> Any:
-    """The module that finds and opens what is at a URL; for local files none is imported."""
+    """The module that finds and opens URLs; none is imported for local files."""
     if url.partition("://")[0].lower() in ("http", "https"):
         from netwatch.capture import http_file
 
@@ -125,13 +125,12 @@ def _remote(url: str) -> Any:
 
 
 def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
-    """The files that `paths` refer to, in this order: files, folders, globs, URLs of either,
-    ``-``.
+    """The files that `paths` refer to, in this order: files, folders, globs, URLs of either, ``-``.
 
     A folder stands for all regular files below it, sorted, except those whose name starts with a
     dot; symbolic links to folders are not followed. A glob (with ``**`` for folders of any depth)
-    is expanded if no file has exactly that name. A file that several paths lead to is listed once.
-    Raises `ConfigError` for a URL that no installed package opens.
+    is expanded if no file has exactly that name. A file that is reached by several paths is listed
+    once. Raises `ConfigError` for a URL that no installed package opens.
     """
     found: dict[str, CaptureFile] = {}
     for path in paths:
@@ -161,13 +160,13 @@ def may_be_text(file: CaptureFile) -> bool:
 
 
 def capture_file(path: str) -> CaptureFile:
-    """The one file at a path or URL, which is not looked for."""
+    """The one file at a path or URL, without checking that it exists."""
     local = local_path(path) if is_url(path) else path
     return CaptureFile(shown_url(path), url=path) if local is None else CaptureFile(local)
 
 
 def file_info(file: CaptureFile) -> FileInfo:
-    """What identifies the content of a file: what was found, or what its path leads to now. Raises
+    """What identifies the content of a file: as found, or at its path now. Raises
     `CaptureError`."""
     if file.info is not None and file.info.size is not None:
         return file.info
@@ -196,8 +195,8 @@ def open_source(file: CaptureFile | str, windows: Windows | None = None) -> Sour
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of a file, decompressed where it is compressed, from its start on. `size` is that
-    of the file as it is stored, None if unknown; `compression` is empty if there is none."""
+    """The bytes of a file, decompressed if it is compressed, from its start on. `size` is its size
+    as stored, None if unknown; `compression` is empty if there is none."""
 
     stream: Stream
     size: int | None
@@ -208,7 +207,7 @@ _looked_at: list[Content] = []
 
 
 def look_at(file: CaptureFile, size: int) -> bytes:
-    """The first `size` bytes of what is in a file, fewer where it is shorter; of a capture only the
+    """The first `size` bytes of a file's content, fewer if it is shorter; of a capture only the
     first few, because a pipe may deliver no more for hours. Standard input can be opened afterwards
     like any file. Raises `CaptureError`."""
     content = open_content(file)
@@ -223,7 +222,7 @@ def look_at(file: CaptureFile, size: int) -> bytes:
 
 
 def open_content(file: CaptureFile) -> Content:
-    """Open a file of whatever format. Raises `CaptureError`."""
+    """Open a file of any format. Raises `CaptureError`."""
     if file.path == STDIN and _looked_at:
         return _looked_at.pop()
     opened, size = open_file(file)
@@ -242,8 +241,8 @@ def open_content(file: CaptureFile) -> Content:
 
 
 def open_file(file: CaptureFile) -> tuple[BinaryIO, int | None]:
-    """The bytes of a capture, unbuffered and as they are stored, and how many there are, None if
-    that is not known. Raises `CaptureError`."""
+    """The bytes of a capture, unbuffered and as stored, and their number, None if that is not
+    known. Raises `CaptureError`."""
     if file.url is not None:
         remote = _remote(file.url).open_url(file.url, file.info)
         return as_binary(remote), remote.size
@@ -256,8 +255,8 @@ def open_file(file: CaptureFile) -> tuple[BinaryIO, int | None]:
 
 
 def is_capture(head: bytes) -> bool:
-    """Whether a file with these first bytes, decompressed, is a capture, or of a format that is
-    known and not read."""
+    """Whether a file with these first bytes, decompressed, is a capture, or in a format that is
+    known but not read."""
     return head[:4] in SOURCES or head[:4] in UNSUPPORTED_FORMATS
 
 
@@ -299,7 +298,7 @@ def _stdin() -> BinaryIO:
 
 
 def _size(file: BinaryIO) -> int | None:
-    """The size of a regular file in bytes, else None."""
+    """The size of a regular file in bytes, otherwise None."""
     try:
         status = os.fstat(file.fileno())
     except OSError:

@@ -18,8 +18,8 @@ cdef inline long long u32(const unsigned char[::1] data, Py_ssize_t at, bint big
 cdef inline void expect_packet(
     const unsigned char[::1] data, Py_ssize_t at, Py_ssize_t end, Py_ssize_t next_one
 ) noexcept nogil:
-    # The frame of a packet at `at` and, where the next one is as long, the header of the one
-    # behind it.
+    # The frame of a packet at `at` and, where the next one is as long, the header of the one after
+    # it.
     if at + 192 < end:
         netwatch_prefetch(&data[0] + at + 64)
         netwatch_prefetch(&data[0] + at + 128)

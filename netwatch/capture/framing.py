@@ -5,10 +5,9 @@
 A walker goes from record to record and writes `FIELDS` integers for each into a flat array (see
 `netwatch.capture.block`). It returns to Python when it cannot continue alone: more bytes are
 needed, the array is full, a block opens a section or describes an interface, or a length is not
-possible. Where this file is not compiled, it runs as ordinary Python, slowly and with the same
-result.
+possible. If this file is not compiled, it runs as ordinary Python, slowly and with the same result.
 
-pcap is draft-ietf-opsawg-pcap, the ring is that of AF_PACKET on Linux
+pcap is draft-ietf-opsawg-pcap, the ring is Linux's AF_PACKET
 (Documentation/networking/packet_mmap); `framing_pcapng.py` walks pcapng. Offsets are in bytes from
 the start of the buffer, times in ns since the epoch, UTC.
 """
@@ -73,7 +72,7 @@ if not cython.compiled:
         return a << 24 | b << 16 | c << 8 | d if big else d << 24 | c << 16 | b << 8 | a
 
     def expect_packet(data: Sequence[int], at: int, end: int, next_one: int) -> None:
-        """Tell the processor which memory is read soon; nothing where it is interpreted."""
+        """Prefetch memory that is read soon; does nothing if interpreted."""
 
 
 def walk_pcap(
@@ -91,8 +90,8 @@ def walk_pcap(
     """Find pcap records in ``data[start:end]``; returns (count, at, status, value).
 
     `header` is the size of a record header, `limit` the largest captured length that is plausible;
-    `lengths` and `padding` are those of `netwatch.capture.pcap.Variant`. `at` is the
-    offset of the first record that was not read.
+    `lengths` and `padding` are as in `netwatch.capture.pcap.Variant`. `at` is the offset of the
+    first record that was not read.
     """
     capacity: cython.Py_ssize_t = len(records) // _FIELDS
     at: cython.Py_ssize_t = start

@@ -2,8 +2,8 @@
 # mypy: disable-error-code="import-untyped,untyped-decorator,valid-type"
 """Finds the packets in the blocks of pcapng, as `netwatch.capture.framing` does in pcap.
 
-pcapng is draft-ietf-opsawg-pcapng; sections named below are its. Offsets are in bytes from the
-start of the buffer, times in ns since the epoch, UTC.
+pcapng is draft-ietf-opsawg-pcapng, to which section numbers below refer. Offsets are in bytes from
+the start of the buffer, times in ns since the epoch, UTC.
 """
 
 try:
@@ -31,7 +31,7 @@ else:
     from netwatch.capture.framing import u32
 
 MAX_STATISTICS_BLOCK = 4096
-"""Bytes of an Interface Statistics Block that is read; a longer one is skipped."""
+"""Bytes of an Interface Statistics Block to read; a longer one is skipped."""
 
 INTERFACE_FIELDS = 5
 """Integers per interface in `interfaces`: largest captured length (bytes), length at which Simple
@@ -208,7 +208,7 @@ class _Walk:
     @cython.nogil
     @cython.exceptval(-1, check=True)
     def simple(self, length: cython.longlong) -> cython.int:
-        """A Simple Packet Block (section 4.4): always of the first interface, without a time, and
+        """A Simple Packet Block (section 4.4): always from the first interface, without a time, and
         cut at the snap length of the interface."""
         wire: cython.longlong
         captured: cython.longlong
@@ -270,8 +270,8 @@ class _Walk:
     @cython.nogil
     @cython.exceptval(-1, check=True)
     def lost_before(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """How many packets were lost before one, by epb_dropcount among its options in
-        ``data[at:end]`` (section 4.3); a number of more than 32 bits is not believed."""
+        """How many packets were lost before this one, from epb_dropcount among its options in
+        ``data[at:end]`` (section 4.3); a number of more than 32 bits is ignored."""
         code: cython.longlong
         size: cython.longlong
         high: cython.longlong

@@ -1,14 +1,13 @@
 """Captures on an HTTP server, one file or all that its index pages list below a folder or a glob.
 
-A server that knows ranges is read as an object store is, several ranges ahead (RFC 9110 section
-14). What identifies the content is its ETag, else its time of modification; each range names it,
-and what another one answers is refused. A server without ranges is read in order by a thread, a
-little ahead of the reader; what breaks there cannot be continued.
+A server that supports ranges is read like an object store, several ranges ahead (RFC 9110 section
+14). The content is identified by its ETag, otherwise its modification time; each range names it,
+and answers with another one are refused. A server without ranges is read in order by a thread, a
+little ahead of the reader; a broken transfer cannot be continued.
 
 The index pages of nginx, Apache, Caddy and of ``python -m http.server`` are lists of links. Only
-links that lead below their own page are followed, to a limited depth and number; the pages
-themselves are limited in size, and so a hostile server cannot lead anywhere else or keep anybody
-busy for ever.
+links that lead below their own page are followed, to a limited depth and number, and the pages are
+limited in size, so a hostile server can neither lead elsewhere nor keep the client busy for ever.
 """
 
 import errno
@@ -40,27 +39,27 @@ from netwatch.capture.remote_file import (
 from netwatch.core.errors import CaptureError
 
 PIECES = 64
-"""Pieces of a body that are read ahead from a server without ranges."""
+"""Pieces of a body to read ahead from a server without ranges."""
 
 MAX_UNSIZED = 1 << 40
-"""Bytes of an answer that are read where the server does not say how many there are."""
+"""Bytes of an answer to read if the server does not give its size."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _EMPTY = re.compile(r"bytes \*/0+")
 
 MAX_PAGE = 1 << 24
-"""Bytes of an index page that are read."""
+"""Bytes of an index page to read."""
 
 MAX_PAGES = 10_000
-"""Index pages that are read for one URL."""
+"""Index pages to read for one URL."""
 
 MAX_FILES = 1_000_000
-"""Files that one URL leads to."""
+"""Files for one URL, at most."""
 
 
 def open_url(url: str, info: FileInfo | None) -> OpenFile:
-    """Open the capture at a URL. Where `info` has an etag, only that content is read: another
-    one is an error and never a mix of two. Raises `CaptureError`."""
+    """Open the capture at a URL. If `info` has an etag, only that content is read: another one is
+    an error and never a mix of two. Raises `CaptureError`."""
     content = info.etag if info is not None else ""
     attempts, failed = Attempts(), 0
     while True:
@@ -92,7 +91,7 @@ def info_of_url(url: str) -> FileInfo:
 
 
 def _open(url: str, content: str) -> OpenFile:
-    """Ask once for the beginning of a file, which is then open."""
+    """Request the start of a file once, which is then open."""
     answer = ask(url, {"Range": f"bytes=0-{FIRST_RANGE - 1}"})
     now = _content(answer)
     if content and now != content:
@@ -115,7 +114,7 @@ def _open(url: str, content: str) -> OpenFile:
 
 
 class _Ranges:
-    """Fetches ranges of the file at a URL, whose content is the one that `content` identifies."""
+    """Fetches ranges of the file at a URL, with the content identified by `content`."""
 
     def __init__(self, url: str, content: str) -> None:
         self._url = url
@@ -146,7 +145,7 @@ class _Ranges:
 
 
 class StreamedFile:
-    """The body of an answer, read once and in order; an `netwatch.capture.locations.OpenFile`."""
+    """The body of an answer, read once and in order; a `netwatch.capture.locations.OpenFile`."""
 
     def __init__(self, answer: Answer, size: int | None) -> None:
         self.size = size
@@ -183,7 +182,7 @@ class StreamedFile:
         return size
 
     def close(self) -> None:
-        """Stop reading ahead. The thread ends with the next bytes of the server."""
+        """Stop reading ahead. The thread ends with the next bytes from the server."""
         self._has_ended = True
         self._allowed.put(False)
 
@@ -211,7 +210,7 @@ def _read_ahead(
 
 
 def _taken(answer: Answer, size: int) -> bytes:
-    """The first `size` bytes of a body, fewer where it ends before."""
+    """The first `size` bytes of a body, fewer if it ends before."""
     pieces: list[bytes] = []
     try:
         for piece in body_of(answer):
@@ -226,7 +225,7 @@ def _taken(answer: Answer, size: int) -> bytes:
 
 
 def _check_range(answer: Answer, wanted: Range) -> None:
-    """Raise `RemoteError` if an answer has not the range that was asked for."""
+    """Raise `RemoteError` if an answer does not have the requested range."""
     header = answer.headers.get("Content-Range", "")
     found = _CONTENT_RANGE.fullmatch(header)
     start = int(found[1]) if found else wanted.start
@@ -236,7 +235,7 @@ def _check_range(answer: Answer, wanted: Range) -> None:
 
 
 def _whole_size(answer: Answer) -> int | None:
-    """The size of the whole file, if the server says it."""
+    """The size of the whole file, if the server gives it."""
     header = answer.headers.get("Content-Range", "")
     if answer.status == 206:
         found = _CONTENT_RANGE.fullmatch(header)
@@ -248,15 +247,14 @@ def _whole_size(answer: Answer) -> int | None:
 
 
 def _content(answer: Answer) -> str:
-    """What identifies the content of an answer; empty if the server does not say."""
+    """What identifies the content of an answer; empty if the server does not tell."""
     return answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
 
 
 def find_urls(url: str) -> Iterator[FoundUrl]:
-    """The captures that a URL leads to: itself, those below a folder (a path that ends in a slash),
-    or those that match a glob. Hidden names are left out, as on a disk. A ``?`` begins the query of
-    a URL and is no part of a glob. Raises `CaptureError` if there is none or the server
-    fails."""
+    """The captures at a URL: itself, those below a folder (a path that ends in a slash), or those
+    that match a glob. Hidden names are left out, as on a disk. A ``?`` begins the query of a URL
+    and is not part of a glob. Raises `CaptureError` if there is none or the server fails."""
     parts = urlsplit(url)
     path = unquote(parts.path)
     shown = shown_url(url)

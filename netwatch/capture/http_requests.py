@@ -1,10 +1,10 @@
 """Requests to the servers of captures, which may be slow, broken or hostile.
 
-Redirections are followed a few times, to HTTP alone, never from HTTPS to HTTP, and never from a
+Redirections are followed a few times, only over HTTP, never from HTTPS to HTTP, and never from a
 server on the internet to an address of this machine or of a private network; the user and the
-password of a URL go to its own server and no other. Nothing is decompressed here: what a server
-compresses on its own is recognised like every compressed capture. Bodies are read piece by piece by
-the caller, which knows how much it needs.
+password of a URL are only sent to its own server. Nothing is decompressed here: bodies compressed
+by the server are recognised like every compressed capture. Bodies are read piece by piece by the
+caller, which knows how much it needs.
 """
 
 import os
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 MAX_REDIRECTS = 5
-"""Redirections that are followed for one request."""
+"""Redirections to follow for one request, at most."""
 
 PIECE = 1 << 18
-"""Bytes of a body that are read at a time."""
+"""Bytes of a body to read at a time."""
 
 _SCHEMES = ("http", "https")
 _INSIDE = tuple(
@@ -57,7 +57,7 @@ _CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request, whose body is not read yet, and the exchange that it belongs to."""
+    """The answer to a request, whose body has not been read yet, and its exchange."""
 
     response: "BaseHTTPResponse"
     exchange: Exchange
@@ -73,13 +73,13 @@ class Answer:
         return self.response.headers
 
     def close(self) -> None:
-        """Read no more of it."""
+        """Stop reading it."""
         self.response.close()
 
 
 def ask(url: str, headers: Mapping[str, str]) -> Answer:
-    """Ask once for a URL; the answer with status 200, 206 or 416, whose body was not read. Raises
-    `RemoteError` and `TransientError`."""
+    """Request a URL once; returns the answer with status 200, 206 or 416, whose body has not been
+    read. Raises `RemoteError` and `TransientError`."""
     headers = {
         "User-Agent": f"netwatch/{__version__}",
         "Accept-Encoding": "identity",
@@ -138,7 +138,7 @@ def _request(url: str, headers: Mapping[str, str]) -> Answer:
 
 @cache
 def _pool(process: int, proxy: str | None, is_secure: bool) -> "PoolManager":
-    """The connections of this process: one that it was forked from has others."""
+    """The connections of this process: its parent has others."""
     options = contexts("https:" if is_secure else "http:", proxy or "")
     return open_pool(proxy or "", replace(options, connections=_CONNECTIONS))
 
@@ -174,8 +174,8 @@ def redirected(url: str, location: str) -> str:
 
 
 def refuse_inside(before: str, after: str) -> None:
-    """Raise `RemoteError` if a redirection leads to this machine or a private network and comes
-    from elsewhere: that server could have netwatch ask what it cannot reach itself."""
+    """Raise `RemoteError` if a redirection leads to this machine or a private network from
+    elsewhere: that server could make netwatch request what it cannot reach itself."""
     hosts = urlsplit(before).hostname, urlsplit(after).hostname
     if hosts[0] != hosts[1] and _is_inside(hosts[1]) and not _is_inside(hosts[0]):
         raise RemoteError(
@@ -185,11 +185,11 @@ def refuse_inside(before: str, after: str) -> None:
 
 
 def _is_inside(host: str | None) -> bool:
-    """Whether an address of a host is one of this machine or of a private network."""
+    """Whether a host has an address of this machine or of a private network."""
     try:
         found = socket.getaddrinfo(unquote(host or ""), None, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError):
-        return False  # It cannot be asked either.
+        return False  # It cannot be requested either.
     for *_, place in found:
         address = ip_address(str(place[0]).partition("%")[0])
         address = getattr(address, "ipv4_mapped", None) or address

@@ -2,7 +2,7 @@
 capturing on them needs: how to check, grant and drop these.
 
 The queries are ioctls on a socket (netdevice(7)) and not files below /sys, so that the answers are
-those of the network namespace in which the socket was opened.
+for the network namespace in which the socket was opened.
 
 Capturing needs one capability, CAP_NET_RAW (capabilities(7)), and only while sockets are opened. A
 process that was started as root therefore opens its sources first and then permanently becomes
@@ -57,9 +57,9 @@ NET_RAW = 13
 """CAP_NET_RAW (linux/capability.h)."""
 
 CAPTURE_NICENESS = -15
-"""The niceness of a capture (setpriority(2)). Packets that no process reads in time are dropped by
-the kernel, and everything else can wait: against six busy processes of niceness 0 on the same core
-a process of niceness -15 has 83 % of it."""
+"""The niceness of a capture (setpriority(2)). The kernel drops packets that no process reads in
+time, and everything else can wait: against six busy processes of niceness 0 on the same core a
+process of niceness -15 has 83 % of it."""
 
 _STATUS = Path("/proc/self/status")
 
@@ -183,9 +183,9 @@ def can_capture() -> bool:
 
 
 def use_permitted() -> None:
-    """Make CAP_NET_RAW effective where it is only permitted: with ``setcap cap_net_raw=p`` a
-    program can also be started where it cannot have the capability, as in a container without it,
-    and has to take it itself (capabilities(7)). Where nothing is permitted, nothing happens."""
+    """Make CAP_NET_RAW effective if it is only permitted: with ``setcap cap_net_raw=p`` a program
+    can be started even where it cannot have the capability, such as in a container without it, but
+    must take it itself (capabilities(7)). If it is not permitted, nothing happens."""
     sets = _capabilities()
     permitted = sets.get("CapPrm", 0)
     effective = sets.get("CapEff", 0) | permitted & 1 << NET_RAW
@@ -201,7 +201,7 @@ def use_permitted() -> None:
 def grant_instructions(program: str | None = None) -> list[str]:
     """The ways to grant CAP_NET_RAW, one per line, with the exact command or setting.
 
-    `program` is the file that is to have the capability, by default the running interpreter.
+    `program` is the file to grant the capability to, by default the running interpreter.
     """
     found = str(Path(program or sys.executable).resolve())
     if sys.platform != "linux":
@@ -226,8 +226,8 @@ def _shared_interpreter_warning(file: str) -> str:
 
 
 def raise_priority() -> None:
-    """Put this process, and those that it forks, before others where it may do so: as root, with
-    CAP_SYS_NICE, or with a fitting RLIMIT_NICE. Elsewhere the niceness stays as it is."""
+    """Prioritise this process, and those that it forks, over others if allowed: as root, with
+    CAP_SYS_NICE, or with a suitable RLIMIT_NICE. Otherwise the niceness stays as it is."""
     if os.getpriority(os.PRIO_PROCESS, 0) > CAPTURE_NICENESS:
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, CAPTURE_NICENESS)
@@ -238,7 +238,7 @@ def drop_privileges(user: str, group: str | None = None, *, keep_groups: bool = 
     with `keep_groups` with all groups of the user: files that appear later may belong to them.
 
     Called as root after all sources were opened. All capabilities are dropped, and none can be
-    regained: every set of them is emptied, also the bounding set, which limits what a program
+    regained: every set of them is emptied, including the bounding set, which limits what a program
     with file capabilities gets. Without CAP_SETPCAP, in a container for example, the bounding set
     stays, and only PR_SET_NO_NEW_PRIVS guards against that. If the process already runs as that
     user, only its capabilities are dropped. Raises `NetwatchError` if the privileges cannot be
@@ -305,8 +305,8 @@ def _empty_capability_sets() -> None:
 
 
 def _verify_capabilities(*, bounding: bool) -> None:
-    """Raise `NetwatchError` unless all sets of capabilities are empty; the bounding set only
-    where that is wanted."""
+    """Raise `NetwatchError` unless all sets of capabilities are empty; the bounding set only if
+    requested."""
     left = [name for name, mask in _capabilities().items() if mask]
     if not bounding and "CapBnd" in left:
         left.remove("CapBnd")
@@ -315,8 +315,7 @@ def _verify_capabilities(*, bounding: bool) -> None:
 
 
 def _verify_dropped(uid: int, gid: int, groups: list[int]) -> None:
-    """Raise `NetwatchError` unless the privileges of root were dropped, and no group is left beside
-    these."""
+    """Raise `NetwatchError` unless root's privileges were dropped, and no other group is left."""
     can_regain_root = True
     try:
         os.setuid(0)

@@ -1,18 +1,18 @@
 """The kernel filter: which packets are not worth carrying into the ring.
 
-It is a program of classic BPF (Documentation/networking/filter.rst), which answers with the
-number of bytes of a packet to keep, 0 for none. What `program` drops changes no name, no flow and
-no count but those of packets and bytes read:
+It is a program of classic BPF (Documentation/networking/filter.rst), which answers with the number
+of bytes of a packet to keep, 0 for none. What `program` drops changes no name, no flow and no
+counts except of packets and bytes read:
 
 - TCP segments without data, SYN and RST are dropped. The packet loop does nothing with them, and
   flows count bytes of data.
-- UDP datagrams that no protocol mask of the packet loop matches are truncated behind 48 bytes of
-  their data. The loop stores nothing of one datagram for the next, so these bytes belong to no
+- UDP datagrams that no protocol mask of the packet loop matches are truncated after 48 bytes of
+  their data. The loop keeps nothing from one datagram to the next, so these bytes belong to no
   message, and their length on the wire, which flows count, stays known.
 
-All other packets are kept whole: TCP data, of which any segment may contain the end of a hello or
-of a certificate, which no filter without memory can tell; ports that carry names or tunnels;
-fragments; and what is wrapped in more than two VLAN tags.
+All other packets are kept whole: TCP data, since any segment may contain the end of a hello or of a
+certificate, which a stateless filter cannot tell; ports that carry names or tunnels; fragments; and
+packets with more than two VLAN tags.
 """
 
 import ctypes
@@ -24,21 +24,21 @@ from netwatch.capture.interfaces import ETHERNET, RAW
 from netwatch.core.encapsulation import UDP_TUNNELS
 
 Instruction = tuple[int, int, int, int]
-"""Code, jumps where true and where false, operand (struct sock_filter)."""
+"""Code, jump targets for true and false, operand (struct sock_filter)."""
 
 _Line = tuple[str, int, str, str]
 
 KEPT_DATA = 48
-"""Bytes of data that are kept of a truncated datagram: more than any mask reads."""
+"""Bytes of data kept of a truncated datagram: more than any mask reads."""
 
 WHOLE_BELOW = 1024
-"""UDP ports below this are kept whole, but for 443."""
+"""UDP ports below this are kept whole, except 443."""
 
 NAME_PORTS = (5353, 5355)
-"""UDP ports from `WHOLE_BELOW` on that carry names in clear: mDNS and LLMNR."""
+"""UDP ports from `WHOLE_BELOW` on that carry names in clear text: mDNS and LLMNR."""
 
 WHOLE_PORTS = tuple(sorted({*NAME_PORTS, *(row.port for row in UDP_TUNNELS)}))
-"""UDP ports of tunnels, and of names in clear, that are kept whole as well."""
+"""UDP ports of tunnels, and of names in clear text, that are also kept whole."""
 
 _CODES = {
     "ld": 0x20,
@@ -112,7 +112,7 @@ def program(
 ) -> list[Instruction]:
     """The program for an interface of this LINKTYPE_. It keeps up to `snaplen` bytes of a packet,
     and packets that the host itself sends only with `outgoing`. With `filtered` it drops and
-    truncates as described above, on Ethernet and raw IP alone."""
+    truncates as described above, only on Ethernet and raw IP."""
     do = _Assembler()
     if not outgoing:
         do("ldb", _PACKET_TYPE)
@@ -130,7 +130,7 @@ def program(
 
 
 def _link(do: _Assembler, link_type: int) -> None:
-    """Set X to the offset of the IP header. A load behind the end of a packet would drop it, so the
+    """Set X to the offset of the IP header. A load beyond the end of a packet would drop it, so the
     length is checked before."""
     do("len")
     if link_type == RAW:
@@ -255,8 +255,8 @@ def _transport(do: _Assembler) -> None:
 
 
 def _version(do: _Assembler) -> None:
-    """Keep what has the version of a long header whose fixed bit is cleared (RFC 9287). RTP begins
-    with the same bits, so the versions are those that `ProtocolMasks.quic` takes."""
+    """Keep packets with the version of a long header whose fixed bit is cleared (RFC 9287). RTP
+    begins with the same bits, so the versions are those accepted by `ProtocolMasks.quic`."""
     for bits, versions in _QUIC_VERSIONS:
         do("ld[x]", 9)
         do("and", bits)

@@ -1,17 +1,17 @@
 """Where captures are: on this machine, or at a URL; and globs over names that a server lists.
 
-A local file is opened by the system as ever. At a URL, `netwatch.capture.object_store` reads what
-fsspec opens (``s3://``, ``gs://``, ``abfs://`` and others), `netwatch.capture.http_file` what an
-HTTP server has (`netwatch.capture.files`). Both find captures at a URL (`find_urls`), say what
-identifies the content of one (`info_of_url`), and open it as a file that reads ahead (`open_url`,
-`netwatch.capture.remote_file`). ``file://`` is a local path in other words.
+A local file is opened by the system as usual. URLs are read by `netwatch.capture.object_store`
+through fsspec (``s3://``, ``gs://``, ``abfs://`` and others), and by `netwatch.capture.http_file`
+from an HTTP server (`netwatch.capture.files`). Both find captures at a URL (`find_urls`), return
+what identifies the content of one (`info_of_url`), and open it as a file that reads ahead
+(`open_url`, `netwatch.capture.remote_file`). ``file://`` is another form of a local path.
 
-A URL may carry a password or a signature. What is shown, stored and written into records is
-therefore `shown_url`, never the URL itself.
+A URL may contain a password or a signature. Therefore only `shown_url` is shown, stored and written
+into records, never the URL itself.
 
-Globs have the meaning that they have on a disk: ``*``, ``?`` and ``[…]`` stand inside one part of a
-name, ``**`` for folders of any depth. A name or folder that begins with a dot is hidden: only a
-pattern that writes the dot matches it.
+Globs have the same meaning as on a disk: ``*``, ``?`` and ``[…]`` match inside one part of a name,
+``**`` folders of any depth. A name or folder that begins with a dot is hidden: only a pattern that
+writes the dot matches it.
 """
 
 # Paths are reported as the user wrote them. pathlib would change them.
@@ -35,9 +35,9 @@ _DRIVE = re.compile(r"[A-Za-z]:(?:/|\\|$)")
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What identifies the content of a capture: `key`, its path or its URL without secrets;
-    `etag`, which changes when the content does, empty if nobody says; `size` in bytes, None
-    if it is not known before it is read."""
+    """What identifies the content of a capture: `key`, its path or its URL without secrets; `etag`,
+    which changes with the content, empty if unknown; `size` in bytes, None if it is not known
+    before it is read."""
 
     key: str
     etag: str
@@ -46,7 +46,7 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True)
 class FoundUrl:
-    """A capture that a URL leads to. `is_named` is false if it was found below a folder."""
+    """A capture at a URL. `is_named` is false if it was found below a folder."""
 
     url: str
     info: FileInfo | None
@@ -54,12 +54,12 @@ class FoundUrl:
 
 
 class OpenFile(Protocol):
-    """A file at a URL that was opened for reading. A failure to read raises OSError, whose
-    `strerror` is a sentence."""
+    """A file at a URL that is open for reading. A failure to read raises OSError, whose `strerror`
+    is a sentence."""
 
     @property
     def size(self) -> int | None:
-        """The size in bytes, None if the server does not say."""
+        """The size in bytes, None if the server does not give it."""
         ...
 
     def readinto(self, buffer: memoryview) -> int:
@@ -72,7 +72,7 @@ class OpenFile(Protocol):
 
 
 def is_url(path: str) -> bool:
-    """Whether a path is a URL; a drive letter is no scheme."""
+    """Whether a path is a URL; a drive letter is not a scheme."""
     return _SCHEME.match(path) is not None
 
 
@@ -92,8 +92,8 @@ def local_path(url: str) -> str | None:
 
 
 def shown_url(url: str) -> str:
-    """A URL without what may be secret in it: user and password, and the values of parameters that
-    sign or authorise a request or are long. Showing the result again does not change it."""
+    """A URL without possible secrets: user and password, and the values of parameters that sign or
+    authorise a request or are long. Applying it twice gives the same."""
     return without_secrets(url)
 
 
@@ -109,7 +109,7 @@ def info_of_path(path: str) -> FileInfo:
 
 
 def as_binary(file: OpenFile) -> BinaryIO:
-    """An open file as what a `FileStream` reads, which calls nothing but these methods."""
+    """An open file with the methods that a `FileStream` uses."""
     return cast(BinaryIO, file)
 
 
@@ -119,8 +119,8 @@ def has_magic(pattern: str) -> bool:
 
 
 def fixed_part(pattern: str) -> tuple[str, str]:
-    """The folder below which everything is that a glob can match, and how the names below it
-    begin."""
+    """The folder that contains everything that a glob can match, and the prefix of the names below
+    it."""
     parts = pattern.split("/")
     at = next(at for at, part in enumerate(parts) if has_magic(part))
     first = parts[at]
@@ -134,8 +134,8 @@ def is_hidden(name: str, folder: str) -> bool:
 
 
 def matcher(pattern: str) -> Callable[[str], bool | None]:
-    """A function that takes the name of a file and returns True if it matches, False if it
-    is below a folder that matches, else None."""
+    """A function that takes the name of a file and returns True if it matches, False if it is below
+    a folder that matches, otherwise None."""
     only_folders = pattern.endswith("/")
     parts = pattern.rstrip("/").split("/")
 
@@ -148,7 +148,7 @@ def matcher(pattern: str) -> Callable[[str], bool | None]:
 
 def _match(parts: Sequence[str], names: Sequence[str]) -> bool | None:
     """Whether the parts of a name match those of a pattern. The states are the parts of the pattern
-    that may come next, so that the time is that of both lengths multiplied."""
+    that may come next, so the time is the product of both lengths."""
     states = {0}
     below = False
     for name in names:
@@ -173,8 +173,8 @@ def _match(parts: Sequence[str], names: Sequence[str]) -> bool | None:
 
 
 def _behind_stars(parts: Sequence[str], states: set[int]) -> set[int]:
-    """The states, and those behind a ``**`` that stands for no folder; behind the last there is
-    none, because it stands for a folder itself."""
+    """The states, and those after a ``**`` that stands for no folder; none after the last one,
+    because it stands for a folder itself."""
     found = set(states)
     for at in states:
         while at < len(parts) - 1 and parts[at] == "**":

@@ -1,11 +1,10 @@
-"""Recognises what is not read as a capture: those of Endace cards (ERF), and what `scan --evidence`
-has written.
+"""Recognises what is not read as a capture: Endace's ERF, and what `scan --evidence` has written.
 
 ERF has no magic number but a chain of records. A record (Endace EDM11-01, the format of libpcap's
 DLT_ERF) begins with its time, a fraction of a second and the seconds in little-endian, then its
 type, flags, its length, a counter, and the length of the packet on the wire, in big-endian.
 
-The originals of evidence are most often in the same folder, so who reads both counts everything
+The originals of evidence are usually in the same folder, so reading both would count everything
 twice.
 """
 
@@ -13,7 +12,7 @@ import re
 import struct
 
 ERF_HEAD_BYTES = 8192
-"""Bytes of a file by which it is recognised."""
+"""Bytes of a file to recognise it by."""
 
 _HEADER = struct.Struct("<IIBB")
 _LENGTHS = struct.Struct(">HHH")
@@ -26,7 +25,7 @@ _SPREAD = 86_400
 """How far apart the first records may be, s."""
 
 EVIDENCE_HEAD_BYTES = 128
-"""Bytes of a file by which it is recognised."""
+"""Bytes of a file to recognise it by."""
 
 # The comment of a Section Header Block, in either byte order (draft-ietf-opsawg-pcapng section
 # 4.1), and the first lines of a text.

@@ -1,23 +1,21 @@
 """Captures in an object store, as fsspec opens them: S3, Google Cloud Storage, Azure and others.
 
-Credentials, endpoints and proxies are those that the libraries of the providers read from the
-environment (``AWS_PROFILE``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``,
+The providers' libraries read credentials, endpoints and proxies from the environment
+(``AWS_PROFILE``, ``AWS_ENDPOINT_URL``, ``GOOGLE_APPLICATION_CREDENTIALS``,
 ``AZURE_STORAGE_CONNECTION_STRING`` and more) and from the configuration of fsspec. None is ever
 shown.
 
-Objects of S3 are found here and read by `S3Object`. Of the others a range is fetched by fsspec, and
-the content is compared at the end with that at the beginning. Whether a request that failed is made
-again is a matter of the library where it does so itself
-(`netwatch.capture.file_systems.REPEATING`).
+S3 objects are found here and read by `S3Object`. For the others fsspec fetches ranges, and the
+content is compared at the end with the one at the start. Libraries that repeat failed requests
+themselves (`netwatch.capture.file_systems.REPEATING`) are left to do so.
 
-s3fs finds the objects, and with it they could be read. But its bodies pass through an event loop in
-chunks of some KiB, which takes three times as much of the CPU as botocore below it takes without
-one, while other threads judge packets. So the ranges are fetched by a client of botocore with the
-settings of s3fs. Each request names the ETag that is meant, and no more of a body is read than was
-asked for.
+s3fs finds the objects, and could also read them. But its bodies pass through an event loop in
+chunks of some KiB, which takes three times as much CPU as botocore below it takes without one,
+while other threads judge packets. So the ranges are fetched by a botocore client with the settings
+of s3fs. Each request names the expected ETag, and no more of a body is read than was requested.
 
-botocore repeats a request that a server refuses for the moment or does not answer; a body that is
-cut is continued by `netwatch.capture.remote_file`.
+botocore repeats a request that a server temporarily refuses or does not answer; a body that is cut
+is continued by `netwatch.capture.remote_file`.
 """
 
 import os
@@ -55,13 +53,13 @@ from netwatch.capture.remote_file import (
 from netwatch.core.errors import CaptureError, ConfigError
 
 TIMEOUT = 30
-"""Seconds to connect to a server, and that it may be silent."""
+"""Seconds to connect to a server, and of its silence."""
 
 CONNECTIONS = 32
-"""Connections to a server that are kept."""
+"""Connections to a server to keep."""
 
 PIECE = 1 << 18
-"""Bytes of a body that are read at a time."""
+"""Bytes of a body to read at a time."""
 
 _FINAL = (FileNotFoundError, PermissionError, ValueError, NotImplementedError)
 """Errors after which another attempt would not help."""
@@ -70,7 +68,7 @@ _IDENTITIES = ("ETag", "generation", "etag", "LastModified", "last_modified", "m
 
 
 def s3_options() -> dict[str, Any]:
-    """The options of s3fs, but for what the environment says."""
+    """The options of s3fs, except those from the environment."""
     settings: dict[str, Any] = {
         "connect_timeout": TIMEOUT,
         "read_timeout": TIMEOUT,
@@ -94,7 +92,7 @@ class S3Object:
     def fetch(self, wanted: Range) -> bytes:
         """See `netwatch.capture.remote_file.Fetch`."""
         asked = f"bytes {wanted.start}-"
-        # What is worth another attempt was tried again by the library.
+        # The library has already repeated what may succeed later.
         with raising(RemoteError):
             answer = self._client.get_object(
                 Range=f"bytes={wanted.start}-{wanted.end - 1}", **self._request
@@ -109,8 +107,8 @@ class S3Object:
 
 
 def _taken(body: Any, size: int) -> bytes:
-    """The first `size` bytes of a body, fewer where it ends before. Raises `TransientError` if
-    there are none."""
+    """The first `size` bytes of a body, fewer if it ends before. Raises `TransientError` if there
+    are none."""
     pieces: list[bytes] = []
     pace = Pace()
     while size:
@@ -130,8 +128,8 @@ def _taken(body: Any, size: int) -> bytes:
 
 
 def _client_of(system: Any) -> Any:
-    """The client with the settings of a file system of s3fs, which keeps it: a process that is
-    forked has file systems of its own."""
+    """The client with the settings of an s3fs file system, which keeps it: a forked process has
+    file systems of its own."""
     if not hasattr(system, "netwatch_client"):
         system.netwatch_client = _new_client(system)
     return system.netwatch_client
@@ -158,10 +156,10 @@ def _new_client(system: Any) -> Any:
 
 
 def find_urls(url: str) -> Iterator[FoundUrl]:
-    """The captures that a URL leads to: itself, those below a folder (a prefix that ends where a
-    name does), or those that match a glob. Hidden names are left out, as on a disk. Raises
-    `CaptureError` if there is none or the server fails, and `ConfigError` if a library for
-    the scheme is missing or there is no such scheme."""
+    """The captures at a URL: itself, those below a folder (a prefix that ends where a name does),
+    or those that match a glob. Hidden names are left out, as on a disk. Raises `CaptureError` if
+    there is none or the server fails, and `ConfigError` if a library for the scheme is missing or
+    there is no such scheme."""
     store = _Store(url)
     root, is_folder = store.root, url.endswith("/")
     if is_folder and has_magic(root):
@@ -182,8 +180,8 @@ def find_urls(url: str) -> Iterator[FoundUrl]:
 
 
 def open_url(url: str, info: FileInfo | None) -> OpenFile:
-    """Open the capture at a URL. Where `info` has an etag, only that content is read: another
-    one is an error and never a mix of two. Raises as `find_urls`."""
+    """Open the capture at a URL. If `info` has an etag, only that content is read: another one is
+    an error and never a mix of two. Raises as `find_urls`."""
     store = _Store(url)
     if info is None or info.size is None:
         info = info_of_url(url)
@@ -215,11 +213,11 @@ class _Store:
         with raising(self._unreadable, but=(ConfigError,)):
             self.system, self.root = open_file_system(url, **options)
         if self.is_s3:
-            # The library below it repeats requests already, with the server's errors in mind.
+            # The underlying library already repeats requests, considering the server's errors.
             self.system.retries = 1
 
     def info(self, path: str) -> dict[str, Any] | None:
-        """What the store says of an object or folder, None if there is none. Raises
+        """The store's information about an object or folder, None if there is none. Raises
         `CaptureError`."""
         try:
             with raising(self._unreadable, but=(FileNotFoundError,)):
@@ -245,7 +243,7 @@ class _Store:
         if self.protocol == "memory":
             return f"memory://{name}"
         if self.protocol in BUCKETS and self.root.partition("/")[0] in self._authority.split("@"):
-            # The bucket is in the authority, unless that is an account of Azure.
+            # The bucket is in the authority, unless that is an Azure account.
             name = name.partition("/")[2]
         return f"{self.protocol}://{self._authority}/{name.lstrip('/')}"
 
@@ -278,15 +276,15 @@ class _Store:
         except FileNotFoundError:
             return []
         if not isinstance(found, dict):
-            return []  # adlfs returns the name of a file that stands where a folder is looked for
+            return []  # adlfs returns the name of a file that is in the place of a folder
         files = [each for each in found.values() if each["type"] == "file"]
-        # An object whose name ends in a slash stands for a folder.
+        # An object whose name ends in a slash represents a folder.
         files = [each for each in files if not each["name"].endswith("/")]
         return sorted(files, key=lambda each: each["name"].split("/"))
 
 
 class _Ranges:
-    """Fetches ranges of an object by what all file systems of fsspec have."""
+    """Fetches ranges of an object with the methods that all fsspec file systems have."""
 
     def __init__(self, store: _Store) -> None:
         self._store = store
@@ -302,7 +300,7 @@ class _Ranges:
         except final as error:
             raise RemoteError(reason_of(error)) from None
         if len(data) > wanted.end - wanted.start:
-            # A server that ignores ranges, or an object that was decompressed on the way.
+            # A server that ignores ranges, or an object that was decompressed in transit.
             text = "more bytes came than were asked for, as of objects with a Content-Encoding"
             raise RemoteError(text)
         return data
@@ -316,7 +314,7 @@ class _Unchanged:
         self._info = info
 
     def __call__(self) -> None:
-        """Raise `RemoteError` if it is another one."""
+        """Raise `RemoteError` if it is different."""
         try:
             now = info_of_url(self._url)
         except CaptureError as error:

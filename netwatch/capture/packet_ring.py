@@ -23,7 +23,7 @@ from netwatch.capture.framing import ARRAY_FULL, PACKET_TOO_LONG, walk_ring
 from netwatch.core.errors import CaptureError
 
 RECORDS = 8192
-"""Maximum number of packets that are returned at once."""
+"""Maximum number of packets to return at once."""
 
 MAX_SNAPLEN = 262144
 """Maximum captured length of a packet in bytes (MAXIMUM_SNAPLEN of libpcap)."""
@@ -68,9 +68,9 @@ class PacketRing:
 
     `fanout_groups` are the numbers of the fanout groups by interface, which the rings of several
     workers share; None for a ring that shares no packets. `received`, `dropped` and `freezes` are
-    totals of the counters of the kernel: packets that passed the filter and were stored, those for
-    which there was no space, and how often the ring became full. `bytes_read` is the number of
-    bytes in all blocks that were read.
+    totals of the kernel's counters: packets that passed the filter and were stored, packets without
+    space, and how often the ring became full. `bytes_read` is the number of bytes in all blocks
+    that were read.
     """
 
     def __init__(
@@ -168,16 +168,16 @@ class PacketRing:
 
     def next_block_time(self) -> int | None:
         """The time (ns) of the first packet in the next block, None if no block is readable. A
-        block may be without packets, if the first one was too large for the space in it."""
+        block may have no packets, if the first one was too large for the space in it."""
         if not self._words or not self._words[self._at][_STATUS] & _BLOCK_IS_READABLE:
             return None
         words = self._words[self._at]
-        # The block descriptor has a time too, but it is that at which the block was opened.
+        # The block descriptor has a time too, but it is when the block was opened.
         first = words[_FIRST_PACKET] // 4
         return words[first + 1] * 1_000_000_000 + words[first + 2]
 
     def waiting(self) -> int:
-        """The number of packets in blocks that are readable and were not read."""
+        """The number of unread packets in readable blocks."""
         total = 0
         for place in range(len(self._words)):
             words = self._words[(self._at + place) % len(self._words)]
@@ -205,9 +205,9 @@ class PacketRing:
             words[_STATUS] = 0
 
     def update_counters(self) -> None:
-        """Add the counters of the kernel, which it resets whenever they are read."""
+        """Add the kernel's counters, which reading resets."""
         if self.fileno() >= 0:
-            # Only a descriptor that is not this socket any more is refused; it counts nothing.
+            # Only a descriptor that is no longer this socket is refused; it counts nothing.
             with contextlib.suppress(OSError):
                 counters = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12)
                 received, dropped, freezes = struct.unpack("=3I", counters)

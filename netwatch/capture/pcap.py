@@ -1,9 +1,9 @@
 """Classic pcap files (draft-ietf-opsawg-pcap), and their variants.
 
-A record has no magic number by which it could be found again, so reading stops at a length that is
-not plausible. Before the format was written down, versions had their lengths in another order, and
-systems added fields to records, some without another magic number: what a file header and the first
-records say tells those apart, by whether the first records make sense, as libpcap and Wireshark do.
+A record has no magic number by which it could be found again, so reading stops at an implausible
+length. Before the format was specified, versions had their lengths in another order, and systems
+added fields to records, some without another magic number: the file header, and whether the first
+records make sense, tell those apart, as in libpcap and Wireshark.
 """
 
 import struct
@@ -21,11 +21,11 @@ SNAPLEN = 262144
 snap length (MAXIMUM_SNAPLEN of libpcap)."""
 
 MAX_RECORDS_TRIED = 3
-"""Records by which a variant is recognised."""
+"""Records by which to recognise a variant."""
 
 IN_ORDER, SWAPPED, MAYBE_SWAPPED = range(3)
-"""Whether the length on the wire comes before the captured length in a record: never, always, or
-where the first of the two is greater."""
+"""Whether the length on the wire comes before the captured length in a record: never, always, or if
+the first of the two is greater."""
 
 _LENGTH_LIMIT = 1 << 27
 _INTERFACE_LIMIT = 10_000
@@ -39,9 +39,9 @@ RECORDS = 8192
 class Variant:
     """How the records of a file are written.
 
-    `order` is the byte order as `struct` names it, `digits` are those after the second, `first` is
-    the offset of the first record and `header` the size of its header (bytes), `lengths` is
-    IN_ORDER, SWAPPED or MAYBE_SWAPPED, and `padding` the number of bytes before each packet that
+    `order` is the byte order in the notation of `struct`, `digits` the digits after the second,
+    `first` is the offset of the first record and `header` the size of its header (bytes), `lengths`
+    is IN_ORDER, SWAPPED or MAYBE_SWAPPED, and `padding` the number of bytes before each packet that
     its captured length includes. `link_type` is a LINKTYPE_ number.
     """
 
@@ -70,21 +70,21 @@ MAGICS: dict[bytes, tuple[str, int, int, tuple[int, ...]]] = {
     bytes.fromhex("ac01001c"): ("<", 9, 28, (16,)),
 }
 """By the first four bytes: byte order, digits after the second, size of the file header (Ixia's
-have the size of the file in four more bytes), and the sizes that a record header may have: that of
-the standard, those of A. Kuznetzov's patches of libpcap (24 bytes, and 28 in SuSE 6.3), and that
-of Nokia's routers."""
+have the size of the file in four more bytes), and the possible sizes of a record header: the
+standard's, A. Kuznetzov's patches of libpcap (24 bytes, and 28 in SuSE 6.3), and Nokia's
+routers."""
 
 AIX_LINK_TYPES = {6: 1, 9: 6, 15: 10, 24: 0}
-"""The numbers of interfaces (ifType) that tcpdump of AIX writes instead of link types, with the
-link types: Ethernet, token ring, FDDI, loopback."""
+"""Interface numbers (ifType) that AIX's tcpdump writes instead of link types, with the link types:
+Ethernet, token ring, FDDI, loopback."""
 
 
 def read_header(buffer: StreamBuffer, name: str, *, whole: bool) -> Variant:
-    """Read the file header at the start of the buffer, and move `buffer.start` behind it.
+    """Read the file header at the start of the buffer, and move `buffer.start` after it.
 
-    `name` is that of the file. Only of a file that is there as a `whole`, and no pipe, may more be
-    read than the header, so that a record is not waited for. Raises `CaptureError` for a header
-    that is truncated, that of another format, or of a version that is not read.
+    `name` is the name of the file. More than the header may only be read if the file is there as a
+    `whole` and is not a pipe, so that a record is not waited for. Raises `CaptureError` for a
+    header that is truncated, belongs to another format, or has a version that is not read.
     """
     if not buffer.ensure(24):
         raise CaptureError(f"{name}: is truncated within its pcap header")
@@ -108,8 +108,8 @@ def read_header(buffer: StreamBuffer, name: str, *, whole: bool) -> Variant:
 
 
 def _of_old_version(variant: Variant, minor: int, network: int) -> Variant:
-    """A file of a version before 2.4, or that of tcpdump of DG/UX (543.0). Until 2.2 the length on
-    the wire came first; some programs wrote 2.3 in files of that order."""
+    """A file of a version before 2.4, or of DG/UX's tcpdump (543.0). Until 2.2 the length on the
+    wire came first; some programs wrote 2.3 in files with that order."""
     lengths = MAYBE_SWAPPED if minor == 3 else SWAPPED
     if minor == 2 and variant.header == 16 and variant.digits == 6 and network in AIX_LINK_TYPES:
         link_type = AIX_LINK_TYPES[network]
@@ -134,7 +134,7 @@ def _by_records(variant: Variant, headers: tuple[int, ...], buffer: StreamBuffer
 
 
 def _faults(variant: Variant, buffer: StreamBuffer) -> int:
-    """How many fields of the first records cannot be, if they are those of this variant."""
+    """How many fields of the first records are impossible in this variant."""
     faults: int = 0
     at: int = 0
     captured: int
@@ -157,7 +157,7 @@ def _faults(variant: Variant, buffer: StreamBuffer) -> int:
 
 
 def _extra_faults(variant: Variant, header: bytes) -> int:
-    """How many of the fields cannot be that a variant adds to the record header."""
+    """How many of the fields that a variant adds to the record header are impossible."""
     if variant.header == _NOKIA:
         word: int = struct.unpack_from(variant.order + "I", header, 16)[0]
         known = word & 0x0FFF00F0 == 0x0FBF0000

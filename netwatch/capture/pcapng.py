@@ -30,7 +30,7 @@ MAX_OPTIONS = 1 << 20
 """Largest plausible size of the options in a packet block, in bytes."""
 
 MAX_NAME = 256
-"""Bytes of the name of an interface that are read."""
+"""Bytes of an interface's name to read."""
 
 _ORDERS = {bytes.fromhex("1a2b3c4d"): ">", bytes.fromhex("4d3c2b1a"): "<"}
 _IF_NAME, _IF_TSRESOL, _IF_TSOFFSET = 2, 9, 14
@@ -59,8 +59,8 @@ class PcapngSource:
 
     @property
     def dropped(self) -> int:
-        """How many packets were lost while capturing: by the last Interface Statistics Block of
-        each interface, or by its packet blocks, whichever is more."""
+        """How many packets were lost while capturing: from the last Interface Statistics Block of
+        each interface, or from its packet blocks, whichever is more."""
         return self._dropped_in_previous_sections + self._dropped_in_section()
 
     def close(self) -> None:

@@ -2,14 +2,14 @@
 
 A range is one request, of `FIRST_RANGE` bytes at first and of twice as many each time, up to
 `RANGE`. Threads fetch the next ranges while the packets of this one are judged: one at first, since
-most of what is only looked at ends there, then up to `RANGES` at a time, more than a network needs
-to keep one CPU busy. Memory is therefore bounded, whatever the size of the file.
+most files that are only looked at need no more, then up to `RANGES` at a time, more than a network
+needs to keep one CPU busy. Memory is therefore bounded, whatever the size of the file.
 
-What is worth another attempt is tried again after a pause: a connection that breaks, a body that
-ends too soon, a server that is overloaded. It goes on at the byte that is missing. The attempts
-without any progress are limited, and so are those for a whole file, so that a server which delivers
-a byte a time cannot keep anybody for ever. Each request names the content that is meant (its ETag),
-so that a file which changes meanwhile is an error and never a mix of two.
+Transient errors are retried after a pause: a broken connection, a body that ends too soon, an
+overloaded server. Reading continues at the missing byte. Attempts without any progress are limited,
+and so are those for a whole file, so that a server which delivers a byte at a time cannot hold the
+client for ever. Each request names the expected content (its ETag), so that a file which changes
+meanwhile is an error and never a mix of two.
 """
 
 import errno
@@ -33,19 +33,19 @@ RANGE = 1 << 23
 """Bytes of the largest range."""
 
 RANGES = 4
-"""Ranges that are fetched or waiting at a time."""
+"""Ranges fetched or waiting at a time."""
 
 ATTEMPTS = 6
-"""Attempts without a single byte, after which a file counts as unreadable from there."""
+"""Attempts without a single byte after which the rest of a file counts as unreadable."""
 
 MAX_RETRIES = 100
-"""Attempts after the first for all ranges of a file together."""
+"""Attempts after the first, for all ranges of a file together."""
 
 FIRST_PAUSE = 0.25
-"""Seconds before the second attempt. Each pause is up to twice as long as the one before."""
+"""Seconds before the second attempt. Each pause is up to twice as long as the previous one."""
 
 MAX_PAUSE = 20.0
-"""The longest pause in seconds, whatever a server asks for."""
+"""The longest pause in seconds, whatever a server requests."""
 
 
 class RemoteError(NetwatchError):
@@ -54,7 +54,8 @@ class RemoteError(NetwatchError):
 
 
 class TransientError(NetwatchError):
-    """An attempt failed that may succeed later, after `pause` seconds if the server said so."""
+    """An attempt failed but another may succeed later, after `pause` seconds if the server said
+    so."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -70,12 +71,12 @@ class Range:
 
 
 Fetch = Callable[[Range], bytes]
-"""Asks once for the bytes of a range, from any thread. Returns the first of them: one at least, and
+"""Requests the bytes of a range once, from any thread. Returns the first of them: at least one, and
 never more than the range has. Raises `TransientError` and `RemoteError`."""
 
 
 class Pace:
-    """How fast a body comes: one byte before each timeout would otherwise last for ever."""
+    """The minimum pace of a body: one byte before each timeout would otherwise last for ever."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -99,7 +100,7 @@ class Attempts:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nobody wants the file any more."""
+        """Whether the file is no longer needed."""
         return self._stopped.is_set()
 
     def stop(self) -> None:
@@ -116,7 +117,7 @@ class Attempts:
             count = failed if failed >= ATTEMPTS else retries
             raise RemoteError(f"{error}, given up after {quantity(count, 'attempt')}") from None
         longest = min(FIRST_PAUSE * 2 ** (failed - 1), MAX_PAUSE)
-        # Readers that were refused together must not come back together.
+        # Readers that were refused together must not return together.
         seconds = random.uniform(longest / 2, longest)
         if error.pause is not None:
             seconds = min(max(seconds, error.pause), MAX_PAUSE)
@@ -125,7 +126,7 @@ class Attempts:
 
 
 def fetch_whole(fetch: Fetch, wanted: Range, attempts: Attempts) -> bytes:
-    """All bytes of a range, in as many attempts as it takes. Raises `RemoteError`."""
+    """All bytes of a range, with as many attempts as needed. Raises `RemoteError`."""
     pieces: list[bytes] = []
     at, failed = wanted.start, 0
     while at < wanted.end:
@@ -139,7 +140,7 @@ def fetch_whole(fetch: Fetch, wanted: Range, attempts: Attempts) -> bytes:
             continue
         pieces.append(piece)
         at += len(piece)
-        # A body that was cut counts as an attempt too, but not as one without progress.
+        # A cut body counts as an attempt too, but not as one without progress.
         if at < wanted.end:
             failed = 0
             attempts.pause(TransientError("the server ends each answer too soon"), 1)
@@ -147,10 +148,10 @@ def fetch_whole(fetch: Fetch, wanted: Range, attempts: Attempts) -> bytes:
 
 
 class RemoteFile:
-    """A file of `size` bytes whose ranges `fetch` asks for; an
-    `netwatch.capture.locations.OpenFile`. `first` are its first bytes where they are there already.
-    `verify`, if given, is called once all was read; it raises `RemoteError` if the content is not
-    the one that the first byte came from."""
+    """A file of `size` bytes whose ranges `fetch` requests; a
+    `netwatch.capture.locations.OpenFile`. `first` are its first bytes if they are already there.
+    `verify`, if given, is called once everything was read; it raises `RemoteError` if the content
+    is not the one that the first byte came from."""
 
     def __init__(
         self,
@@ -188,8 +189,8 @@ class RemoteFile:
         return size
 
     def close(self) -> None:
-        """Stop reading ahead. Threads that wait for the server end with its answer. What is read
-        from here on is the end, and says nothing of the content."""
+        """Stop reading ahead. Threads that wait for the server end with its answer. Reads from here
+        on return the end, which says nothing about the content."""
         self._attempts.stop()
         self._verify = None
         while self._threads:
@@ -234,7 +235,8 @@ class RemoteFile:
 def _serve(
     wanted: "SimpleQueue[tuple[Range, Future[bytes]] | None]", fetch: Fetch, attempts: Attempts
 ) -> None:
-    """The work of a thread. It does not know the file, so that one that is dropped is not kept."""
+    """The main function of a thread. It does not refer to the file, so that a dropped one can be
+    freed."""
     while (job := wanted.get()) is not None:
         part, answer = job
         if attempts.is_stopped:

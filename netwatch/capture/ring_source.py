@@ -20,24 +20,24 @@ from netwatch.capture.packet_ring import MAX_SNAPLEN, PacketRing, RingOptions
 from netwatch.core.errors import CaptureError
 
 BLOCKS, BLOCK_SIZE = 16, 1 << 22
-"""Number of blocks of a ring and their size in bytes, 64 MiB in total. Each block that is passed on
-wakes the reader up, which costs as much as some hundred packets: so a block holds what arrives
-within `TIMEOUT` at half a gigabit per second. There are enough of them that a ring stores a second
-of sparse traffic, whose blocks are not full, when its blocks are not read."""
+"""Number of blocks of a ring and their size in bytes, 64 MiB in total. Each block passed on wakes
+the reader up, which costs as much as some hundred packets: so a block holds what arrives within
+`TIMEOUT` at half a gigabit per second. There are enough of them that a ring stores a second of
+sparse traffic, whose blocks are not full, when its blocks are not read."""
 
 SMALLEST_BLOCK = 1 << 18
-"""The size in bytes down to which the blocks of a smaller ring become smaller, so that there are as
-many; a packet of the largest captured length still fits."""
+"""The size in bytes down to which the blocks of a smaller ring shrink, so that their number stays
+the same; a packet of the largest captured length still fits."""
 
 MEMORY_SHARE = 2
-"""Rings may use one part in so many of the memory of the machine. The kernel itself has no limit
-and would allocate them at the expense of all other programs."""
+"""Rings may use one part in so many of the machine's memory. The kernel itself has no limit and
+would allocate them at the expense of all other programs."""
 
 TIMEOUT = 64
 """Milliseconds after which the kernel passes on a block that is not full."""
 
 _STATE_INTERVAL = 1.0
-"""Seconds between queries of the states of the interfaces."""
+"""Seconds between queries of the interface states."""
 
 
 class RingSource:
@@ -146,7 +146,7 @@ class RingSource:
             os.close(self._wake)
 
     def waiting(self) -> int:
-        """The number of packets that wait behind the block that was yielded last."""
+        """The number of packets waiting after the block that was yielded last."""
         return sum(ring.waiting() for ring in self._rings)
 
     def blocks(self) -> Iterator[Block]:
@@ -277,7 +277,7 @@ class RingSource:
 
 
 def blocks_of(size: int) -> tuple[int, int]:
-    """The number of blocks, and the size of each, of a ring of about `size` bytes."""
+    """The number of blocks, and the size of each, in a ring of about `size` bytes."""
     block_size = BLOCK_SIZE
     while block_size > SMALLEST_BLOCK and size // block_size < BLOCKS:
         block_size //= 2
@@ -307,7 +307,7 @@ def open_worker_sources(interfaces: Sequence[str], count: int, **options: Any) -
 def _check_options(
     interfaces: Sequence[str], blocks: int, block_size: int, timeout: int, snaplen: int
 ) -> None:
-    """Raise `CaptureError` for options that are not possible."""
+    """Raise `CaptureError` for impossible options."""
     duplicates = [name for name, count in Counter(interfaces).items() if count > 1]
     if not interfaces:
         raise CaptureError("expected at least one interface")

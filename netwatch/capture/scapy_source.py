@@ -30,11 +30,11 @@ RECEIVE_BUFFER = 1 << 25
 """Size of the receive buffer requested from Linux in bytes; the kernel may limit it."""
 
 LIBPCAP_TIMEOUT = 0.1
-"""Seconds for which libpcap may collect packets before it hands them out, as scapy asks it to."""
+"""Seconds for which libpcap may collect packets before it hands them out, as requested by scapy."""
 
 _SOL_PACKET, _STATISTICS, _IGNORE_OUTGOING = 263, 6, 23  # linux/if_packet.h
 _TUNNELS = frozenset({768, 769, 776, 778, 823})
-_DLT_RAW, _LINKTYPE_RAW = (12, 14), 101  # as BSD and OpenBSD number it; tcpdump.org
+_DLT_RAW, _LINKTYPE_RAW = (12, 14), 101  # as numbered by BSD and OpenBSD; tcpdump.org
 
 SNAPLEN = 262144
 """Maximum captured length of a packet in bytes."""
@@ -47,7 +47,7 @@ MAX_BLOCK_SECONDS = 0.02
 
 
 class Received(NamedTuple):
-    """A packet, its time in s since the epoch (None if nobody says), and its original length."""
+    """A packet, its time in s since the epoch (None if unknown), and its original length."""
 
     data: bytes
     time: float | None
@@ -55,8 +55,8 @@ class Received(NamedTuple):
 
 
 class Listener(Protocol):
-    """An interface that is listened on. `index` is that of the interface on Linux, else 0;
-    `delay` is how many seconds a packet may take until it can be received."""
+    """An interface that is listened on. `index` is its index on Linux, otherwise 0; `delay` is how
+    many seconds a packet may take until it can be received."""
 
     name: str
     link_type: int
@@ -64,11 +64,11 @@ class Listener(Protocol):
     delay: float
 
     def fileno(self) -> int:
-        """The descriptor that can be read when packets arrive."""
+        """A descriptor that is readable when packets arrive."""
         ...
 
     def receive(self, snaplen: int) -> Received | None:
-        """A packet, None if none is there; only called where one may be. Raises `OSError`."""
+        """A packet, None if there is none; only called if there may be one. Raises `OSError`."""
         ...
 
     def has_more(self) -> bool:
@@ -76,7 +76,7 @@ class Listener(Protocol):
         ...
 
     def newly_dropped(self) -> int | None:
-        """Packets that were dropped since this was asked; None if nobody counts them."""
+        """Packets dropped since the last call; None if they are not counted."""
         ...
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Listener(Protocol):
 
 
 class PacketSocket:
-    """A socket of AF_PACKET. Raises `CaptureError`."""
+    """An AF_PACKET socket. Raises `CaptureError`."""
 
     delay = 0.0
 
@@ -130,14 +130,13 @@ class PacketSocket:
         self._socket.close()
 
     def detach(self) -> None:
-        """Close the descriptor alone."""
+        """Close only the descriptor."""
         self._socket.ins.close()
         self._socket.closed = True
 
 
 class Libpcap:
-    """A handle of libpcap. Packets that this host sends are always included. Raises
-    `CaptureError`."""
+    """A libpcap handle. Packets that this host sends are always included. Raises `CaptureError`."""
 
     index = 0
     delay = LIBPCAP_TIMEOUT
@@ -170,11 +169,11 @@ class Libpcap:
         return Received(packet[:snaplen], when, int(self._socket.pcap_fd.header.contents.len))
 
     def has_more(self) -> bool:
-        """Whether the buffer of libpcap was not found empty."""
+        """Whether libpcap's buffer was not found empty."""
         return self._has_more
 
     def newly_dropped(self) -> int | None:
-        """What libpcap counts, as a difference."""
+        """libpcap's counter, as a difference."""
         from scapy.libs import winpcapy
 
         counters = winpcapy.pcap_stat()
@@ -188,7 +187,7 @@ class Libpcap:
         self._socket.close()
 
     def detach(self) -> None:
-        """Nothing: to close the handle in one process could affect the other."""
+        """Does nothing: closing the handle in one process could affect the other."""
 
 
 def open_listener(name: str, promiscuous: bool, outgoing: bool) -> Listener:
@@ -342,7 +341,7 @@ class ScapySource:
             if received:
                 self.received += received
             elif stopping:
-                # A listener that promised more had nothing, so that nobody was waited for.
+                # A listener that promised more had nothing, so there was no waiting.
                 if is_last or not ready:
                     return
                 is_last = True

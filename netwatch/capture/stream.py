@@ -21,25 +21,25 @@ MAX_BUFFER_SIZE = 1 << 24
 
 
 class ReadFailure(str):
-    """A note that bytes of a capture could not be had from where it is stored, while others only
-    say what is in them."""
+    """A note that bytes of a capture could not be read from its storage; other notes are only about
+    its content."""
 
     __slots__ = ()
 
 
 class Windows(Protocol):
-    """Memory that a stream is read into, piece by piece, where others read it as well."""
+    """Memory that a stream is read into, piece by piece, if others read it as well."""
 
     def take(self, size: int) -> memoryview:
-        """A window of at least `size` bytes, at most `MAX_BUFFER_SIZE`, that nobody reads any
+        """A window of at least `size` bytes, at most `MAX_BUFFER_SIZE`, that is not being read any
         more."""
         ...
 
 
 class Stream(ABC):
     """Bytes in order. A read error ends the stream early and is described in `notes`, a list that
-    all layers of a capture share; the stream is then `damaged`. What is read with a `StreamBuffer`
-    goes to `windows`, if given."""
+    all layers of a capture share; the stream is then `damaged`. What a `StreamBuffer` reads goes to
+    `windows`, if given."""
 
     def __init__(self, notes: list[str]) -> None:
         self.notes = notes
@@ -54,8 +54,8 @@ class Stream(ABC):
 
     @abstractmethod
     def left(self, size: int | None) -> int:
-        """Bytes that are left to read in a file of `size` bytes. Of a pipe (None), what it has not
-        delivered yet is not counted; what is compressed counts as it is in the file."""
+        """Bytes left to read in a file of `size` bytes. For a pipe (None), bytes that it has not
+        delivered yet are not counted; compressed bytes count as they are in the file."""
 
     @abstractmethod
     def close(self) -> None:
@@ -99,7 +99,7 @@ class FileStream(Stream):
         return self._position
 
     def left(self, size: int | None) -> int:
-        """The bytes of the file that were not read."""
+        """The unread bytes of the file."""
         return len(self._peeked) + max(0, (size or 0) - self._position)
 
     def close(self) -> None:
@@ -124,9 +124,9 @@ class FileStream(Stream):
 class StreamBuffer:
     """The part of a stream that is in memory: ``buffer[start:end]``.
 
-    A caller moves `start` behind the bytes that it has processed. The buffer is never resized,
-    only replaced, so that views of it stay valid. It grows to at most `max_size` bytes. If the
-    stream has windows, each piece that is read is in a window of its own.
+    A caller moves `start` after the bytes that it has processed. The buffer is never resized, only
+    replaced, so that views of it stay valid. It grows to at most `max_size` bytes. If the stream
+    has windows, each piece that is read is in a window of its own.
     """
 
     def __init__(
@@ -150,8 +150,7 @@ class StreamBuffer:
         return self.end - self.start
 
     def left(self, size: int | None) -> int:
-        """Bytes that were not processed, in memory or in a file of `size` bytes (see
-        `Stream.left`)."""
+        """Unprocessed bytes, in memory or in a file of `size` bytes (see `Stream.left`)."""
         return self.available + self.stream.left(size)
 
     def read_more(self, needed: int) -> bool:

@@ -256,7 +256,7 @@ def _table(values: Sequence[NetworkCoverage], language: Language) -> Table:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Incidents of a network in a period, and the share (0 to 1) of its flows whose name was read;
-    None where no flow is known. The incidents are None where nothing was captured."""
+    None if no flow is known. The incidents are None if nothing was captured."""
 
     incidents: int | None
     named_share: float | None

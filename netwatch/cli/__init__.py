@@ -107,7 +107,7 @@ POSIX_COMMANDS = (
     ),
     *("restore", "store", "users"),
 )
-"""Commands that need what Windows does not have."""
+"""Commands that need something Windows lacks."""
 
 GC_THRESHOLD = 50_000
 """Allocations between two runs of the garbage collector: a scan allocates many objects and
@@ -153,7 +153,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=_terminal_width() - 2)
 
     def add_argument(self, action: argparse.Action) -> None:
-        """Count an argument in when the column is computed in which help texts begin."""
+        """Include an argument when computing the column of help texts."""
         super().add_argument(action)
         if isinstance(action, argparse._SubParsersAction):
             # argparse does not take into account that commands are indented once more.
@@ -166,7 +166,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _terminal_width() -> int:
-    """The columns of the terminal, as `shutil.get_terminal_size` finds them."""
+    """The columns of the terminal, found as by `shutil.get_terminal_size`."""
     with contextlib.suppress(ValueError):
         if columns := int(os.environ.get("COLUMNS", 0)):
             return columns
@@ -176,7 +176,7 @@ def _terminal_width() -> int:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that reports a mistake in one line, as all errors are, and names the command, option
+    """A parser that reports a mistake in one line, like all errors, and names the command, option
     or value that was probably meant."""
 
     _arguments: Sequence[str] = ()
@@ -203,11 +203,11 @@ class CommandParser(argparse.ArgumentParser):
                 self._fail(f"unknown option '{name}'", name, known)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Report a command or value that is none of the choices."""
+        """Report a command or value that is not one of the choices."""
         if action.choices is None or value in action.choices:
             return
         if isinstance(action, argparse._SubParsersAction):
-            # The parser of all commands knows only those that are wanted now.
+            # The parser of all commands knows only those that are needed now.
             known = COMMANDS if self.prog == "netwatch" else action.choices
             self._fail(f"unknown command '{value}'", str(value), known)
         choices = [str(each) for each in action.choices]
@@ -225,7 +225,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message, and exit with status 2."""
-        self._refuse_unknown_option()  # where argparse says first what is missing
+        self._refuse_unknown_option()  # when argparse first says what is missing
         self._exit(self._with_help(message.removeprefix("argument ")))
 
     def _with_help(self, message: str) -> str:
@@ -237,7 +237,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run netwatch with the arguments `argv` (without the name of the program); the exit
+    """Run netwatch with the arguments `argv` (without the name of the program); returns the exit
     status."""
     gc.set_threshold(GC_THRESHOLD)
     # The system frees the memory faster than a last run of the garbage collector would.
@@ -277,11 +277,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(str(error))
         return 1
     except BrokenPipeError:
-        # The reader of the records has ended (`| head`), which is no error.
+        # The reader of the records has ended (`| head`), which is not an error.
         sys.stderr.close()
         return 141
     except OSError as error:
-        # Whatever else is written names its file in its own error.
+        # Everything else names its file in its own error.
         is_output = error.filename is None and error.errno in _FULL
         place = "standard output" if is_output else error.filename
         place = f"{place}: " if place else ""
@@ -298,8 +298,8 @@ def _tell_of_found(path: Path) -> None:
 
 
 def _command_first(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The command, and the arguments with the options that precede it moved behind it, so that
-    it accepts them, or reports them with its own usage. ``--help`` and ``--version`` stay."""
+    """The command, and the arguments with the options that precede it moved after it, so that it
+    accepts them, or reports them with its own usage. ``--help`` and ``--version`` stay."""
     at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
     if at is None:
         return None, arguments
@@ -313,8 +313,8 @@ def _command_first(arguments: list[str]) -> tuple[str | None, list[str]]:
 def build_parser(
     commands: Container[str | None] = COMMANDS, listed: Container[str] = COMMANDS
 ) -> CommandParser:
-    """The parser of the command line. `commands` are those whose options are wanted; others that
-    are `listed` are in the help, and their modules are not imported."""
+    """The parser of the command line. `commands` are those whose options are needed; others that
+    are `listed` are in the help, without importing their modules."""
     parser = CommandParser(
         prog="netwatch",
         description="Checks network traffic for violations of bans on apps: who contacted"
@@ -370,7 +370,7 @@ def _common_options() -> argparse.ArgumentParser:
 
 
 def _discard_output() -> None:
-    """Send what is still in the buffer of standard output nowhere: a full disk would refuse it
-    once more when Python exits."""
+    """Discard what is still in the buffer of standard output: a full disk would refuse it once more
+    when Python exits."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,8 @@
-"""``netwatch backup`` and ``netwatch restore``: a store and what it takes to read it, in a folder.
+"""``netwatch backup`` and ``netwatch restore``: a store and everything needed to read it, in a
+folder.
 
-Beside the store with its audit and accounts these are the configuration, the secrets and the
-inventory that it names, the folder of a centre, and the evidence captures that the store knows.
+Besides the store with its audit and accounts these are the configuration, the secrets and the
+inventory that it names, the folder of a centre, and the evidence captures in the store.
 `backup.json` lists each file with its place and its hash, and is written last.
 """
 
@@ -88,7 +89,7 @@ def _add(groups: Any, parents: Any, name: str, run: Any, folder: str) -> None:
 
 
 def back_up(args: argparse.Namespace) -> int:
-    """Run ``netwatch backup``; the exit status."""
+    """Run ``netwatch backup``; returns the exit status."""
     require_extra("netwatch backup")
     from netwatch.store.backup import STORE, copy_store
 
@@ -119,7 +120,7 @@ def back_up(args: argparse.Namespace) -> int:
 
 
 def restore(args: argparse.Namespace) -> int:
-    """Run ``netwatch restore``; the exit status."""
+    """Run ``netwatch restore``; returns the exit status."""
     require_extra("netwatch restore")
     from netwatch.store.backup import STORE, restore_store
 
@@ -135,7 +136,7 @@ def restore(args: argparse.Namespace) -> int:
             raise NetwatchError(
                 f"{place}: is there already, and is another file; move it away first"
             )
-    # The configuration may say where the store is to be.
+    # The configuration may set the place of the store.
     for copy in others:
         _bring_back(folder, copy)
     options = _store(args)
@@ -157,7 +158,7 @@ def _listed(folder: Path, store: Path) -> Iterator[KeptFile]:
 
 
 def _other_files(args: argparse.Namespace, store: Path, options: "StoreOptions") -> Iterator[Path]:
-    """The files beside the store that are kept, by their absolute paths."""
+    """The files to keep besides the store, by their absolute paths."""
     from netwatch.config import load_fleet
     from netwatch.store.backup import evidence_paths
 

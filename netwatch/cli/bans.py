@@ -1,9 +1,9 @@
 """``netwatch bans``: the shipped bans and those of the configuration, and what is due for review.
 
-A ban is in force by day: a day is one in the ban's own time zone, from its first to its last
-moment. With ``-c`` the bans of that configuration take part: packs that it uses are marked, with
-what it changes of them, and bans that it writes out are added. ``netwatch policy check`` prints
-bans and their packs as the same records.
+A ban is in force by day: a day in the ban's own time zone, from its first to its last moment. With
+``-c`` the bans of that configuration are included: packs that it uses are marked, with what it
+changes in them, and bans that it defines are added. ``netwatch policy check`` prints bans and their
+packs as the same records.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from netwatch.rules.load import BUILTIN, load_signatures
 from netwatch.rules.policy import Finding, review_ban, state_on
 
 DEFAULT_WITHIN = 30
-"""Days ahead in which a review counts as due."""
+"""Days ahead within which a review counts as due."""
 
 MAX_WITHIN = 3660
 """Days that ``--within`` accepts."""
@@ -72,7 +72,7 @@ def period_records(ban: Ban) -> list[dict[str, Any]]:
 
 
 def ban_record(ban: Ban, pack: Pack | None, configured: bool | None) -> dict[str, Any]:
-    """All facts of a ban. The keys of its pack are None for a ban that is written out in a
+    """All facts of a ban. The keys of its pack are None for a ban that is defined in a
     configuration, and `configured` is None if no configuration was read."""
     return {
         "id": ban.id,
@@ -150,8 +150,8 @@ def add(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A ban with its pack; None for one that a configuration writes out. `configured` is None
-    if no configuration is given."""
+    """A ban with its pack; None for one that a configuration defines. `configured` is None if no
+    configuration is given."""
 
     ban: Ban
     pack: Pack | None
@@ -213,7 +213,7 @@ def _review(args: argparse.Namespace) -> int:
         findings += [
             (row.ban, finding)
             for finding in review_ban(row.ban, day, args.within, unconfirmed, status)
-            # That a pack is over, or begins later, matters only to those who configured it.
+            # Whether a pack is over, or begins later, only matters to those who configured it.
             if row.configured or finding.kind not in ("expired", "not-yet")
         ]
     if args.format == "jsonl":
@@ -235,7 +235,7 @@ def _review(args: argparse.Namespace) -> int:
 
 
 def _rows(args: argparse.Namespace) -> Iterator[_Row]:
-    """The bans of the configuration in its order, where one is given, then the other packs."""
+    """The bans of the configuration in its order, if there is one, then the other packs."""
     config: Config | None = load(args.config) if args.config else None
     catalog = load_signatures([BUILTIN], Path())
     packs = {pack_id: load_pack(pack_id, catalog) for pack_id in pack_ids()}
@@ -255,7 +255,7 @@ def _wanted(row: _Row, app: str | None, jurisdiction: str | None) -> bool:
 
 
 def _unknown(args: argparse.Namespace, rows: Sequence[_Row]) -> str:
-    """What is wrong with the filter of a list without a ban; empty if there simply is none."""
+    """What is wrong with the filter of a list without bans; empty if there simply are none."""
     code = (args.jurisdiction or "").upper()
     codes = {row.pack.jurisdiction.upper() for row in rows if row.pack}
     if code and not any(known == code or known.startswith(f"{code}-") for known in codes):

@@ -54,7 +54,7 @@ def add_archive_options(parser: argparse.ArgumentParser) -> None:
 
 
 def is_archive(args: argparse.Namespace) -> bool:
-    """Whether a scan is one of an archive. Raises `ConfigError` for options that do not fit."""
+    """Whether a scan is for an archive. Raises `ConfigError` for options that do not fit."""
     tls = (args.cluster_ca, args.cluster_cert, args.cluster_key)
     if any(tls) and not (args.cluster or "").startswith("tls://"):
         raise _usage("--cluster-ca, --cluster-cert and --cluster-key need --cluster tls://…")
@@ -82,7 +82,7 @@ def _usage(text: str) -> ConfigError:
 
 
 def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool = True) -> None:
-    """The arguments that say how logs are read, and with `beside_captures` whether they are."""
+    """The arguments for reading logs and, with `beside_captures`, whether to read them."""
     parser.add_argument(
         "--as",
         dest="log_format",
@@ -114,7 +114,7 @@ def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool
 
 
 def log_options(args: argparse.Namespace) -> "LogOptions":
-    """What the arguments say of logs."""
+    """The log options in the arguments."""
     from netwatch.logs.times import LogOptions
 
     return LogOptions(args.log_format, args.year, args.timezone, getattr(args, "only", None))
@@ -208,7 +208,7 @@ def add_capture_options(parser: argparse.ArgumentParser, formats: Iterable[str])
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``scan`` alone."""
+    """The arguments of ``scan`` only."""
     parser.add_argument(
         "--fail-on",
         type=str.lower,

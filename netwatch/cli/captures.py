@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netwatch.incidents.scan import ScanResult
 
 POSIX_OPTIONS = ("store", "store_path", "deliver", "ledger", "cluster")
-"""Options that need what Windows does not have."""
+"""Options that need something Windows lacks."""
 
 _SCAN_EXAMPLES = f"""examples:
   netwatch scan office.pcap                    with ./netwatch.yaml, or with built-in rules
@@ -82,7 +82,7 @@ def add_names(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Add the parser of ``netwatch names``. It sets `func`, as that of ``scan`` does."""
+    """Add the parser of ``netwatch names``. It sets `func`, like that of ``scan``."""
     from netwatch.formats.registry import OBSERVATION_FORMATS
 
     parser = groups.add_parser(
@@ -99,7 +99,7 @@ def add_names(
 
 
 def scan(args: argparse.Namespace) -> int:
-    """Run ``netwatch scan``; the exit status."""
+    """Run ``netwatch scan``; returns the exit status."""
     from netwatch import config as configuration
     from netwatch.cli import terminal
     from netwatch.cli.capture_options import is_archive
@@ -183,7 +183,7 @@ def _check(args: argparse.Namespace) -> None:
 def _units(
     args: argparse.Namespace, *, counts_flows: bool
 ) -> "tuple[list[Capture], list[LogUnit]]":
-    """The files of each capture, and the logs, of whose flows the coverage is wanted."""
+    """The files of each capture, and the logs; for their flows the coverage is wanted."""
     from netwatch.cli.capture_options import log_options
     from netwatch.engine.capture_files import find_units
 
@@ -206,7 +206,8 @@ def _found_here(
     coverage: "Coverage | None",
     store: "RunStore | None",
 ) -> "Iterator[tuple[ScanResult, None]]":
-    """What this process and its workers find. The alerts can be read until the context ends."""
+    """The results of this process and its workers. The alerts can be read until the context
+    ends."""
     from netwatch.cli import terminal
     from netwatch.engine.jobs import scanned
 
@@ -259,8 +260,8 @@ def _written(
     evidence: "EvidenceFolder | None",
     store: "RunStore | None",
 ) -> Iterator["Alert"]:
-    """Write each alert wherever the run keeps alerts; it has the name of its evidence capture
-    then."""
+    """Write each alert to all places that keep alerts; it then has the name of its evidence
+    capture."""
     for alert in alerts:
         if evidence is not None:
             alert = evidence.write(alert)
@@ -273,8 +274,8 @@ def _written(
 
 
 def _evidence(args: argparse.Namespace) -> "EvidenceFolder | None":
-    """The folder of evidence captures. Raises `NetwatchError` if it cannot be used, which
-    is better known before the first capture is read."""
+    """The folder of evidence captures. Raises `NetwatchError` if it cannot be used, which is better
+    known before the first capture is read."""
     if not args.evidence:
         return None
     from netwatch.cli.printing import print_message
@@ -302,8 +303,8 @@ def _store(args: argparse.Namespace, command: str, config: "Config | None") -> "
 
 
 def _store_path(args: argparse.Namespace, config: "Config | None") -> str | None:
-    """The path of the store that the run is kept in; otherwise that of the configuration, whose
-    folder is private, too."""
+    """The path of the store that the run is kept in; otherwise the configuration's, whose folder is
+    also private."""
     if args.store_path is not None:
         return str(args.store_path)
     if config is not None and config.store is not None:
@@ -318,7 +319,7 @@ def _store_path(args: argparse.Namespace, config: "Config | None") -> str | None
 
 
 def names(args: argparse.Namespace) -> int:
-    """Run ``netwatch names``; the exit status."""
+    """Run ``netwatch names``; returns the exit status."""
     from netwatch.cli import terminal
     from netwatch.cli.summary import Summary
     from netwatch.cli.terminal import observation_writer
@@ -355,5 +356,5 @@ def names(args: argparse.Namespace) -> int:
 
 
 def _is_incomplete(statistics: RunStatistics, args: argparse.Namespace) -> bool:
-    """Whether a capture was not read; with ``--strict`` also whether one was not read whole."""
+    """Whether a capture was not read; with ``--strict`` also whether one was only read in part."""
     return bool(statistics.unread or (args.strict and statistics.damaged))

@@ -1,8 +1,8 @@
-"""``netwatch completion``: what makes a shell complete commands, options and files.
+"""``netwatch completion``: makes a shell complete commands, options and files.
 
 shtab writes the scripts from the argument parsers. It asks each argument how it is completed; here
-the placeholder of the argument in ``--help`` decides. Beside a command is its one-line summary;
-shtab would show the first paragraph of its help.
+the argument's placeholder in ``--help`` decides. Next to a command is its one-line summary; shtab
+would show the first paragraph of its help.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _FUNCTIONS = {
 _netwatch_users() { compgen -u -- "$1"; }
 """
 }
-"""What bash has no function for."""
+"""Completions for which bash has no function."""
 
 _COMPLETED: Mapping[str, Any] = {
     **dict.fromkeys(("CAPTURE", "FILE", "KEY", "LIST", "PATH", "PUB", "SOURCE"), shtab.FILE),
@@ -43,8 +43,8 @@ _COMPLETED: Mapping[str, Any] = {
     "IFACE": _INTERFACES,
     "USER": _USERS,
 }
-"""How an argument is completed, by its placeholder. If that is a URL, a folder of the machine
-is one too."""
+"""How an argument is completed, by its placeholder. If that is a URL, it may also be a local
+folder."""
 
 
 def add(

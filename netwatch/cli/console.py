@@ -1,6 +1,5 @@
-"""The web console over a store: ``netwatch serve``; ``netwatch users`` and ``netwatch audit``, its
-accounts, who looked at what with them, and whether that record is sound.
-"""
+"""The web console over a store: ``netwatch serve``; ``netwatch users`` and ``netwatch audit``: its
+accounts, who looked at what with them, and whether that record is intact."""
 
 import argparse
 import contextlib
@@ -153,7 +152,7 @@ def _reporter(form: LogFormat) -> Callable[[str], None]:
 
 
 def _options(args: argparse.Namespace, config: Config) -> ConsoleOptions:
-    """The options of the configuration with those of the command line in their place."""
+    """The options of the configuration, overridden by the command line's."""
     from netwatch.config.console_section import ServerCertificate
 
     options = config.console or ConsoleOptions()

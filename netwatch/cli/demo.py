@@ -14,7 +14,7 @@ from netwatch.core.errors import ConfigError
 FOLDER = Path("netwatch-demo")
 
 SAMPLES = ("*.pcap", "devices.csv", "netwatch.yaml")
-"""What a user gets of the folder of the samples."""
+"""The files that a user gets from the folder of the samples."""
 
 _EXAMPLES = """examples:
   netwatch demo                    write the samples into ./netwatch-demo, and scan them

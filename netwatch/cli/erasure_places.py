@@ -1,8 +1,8 @@
-"""Where a person's data are, and how they go when the person is erased: one row for each place.
+"""Where a person's data are, and how they are erased: one row for each place.
 
-``store erase`` says by these rows what it did, and the page on data protection has them as a table.
-A test compares them with the tables of the catalogue and of the console, and with what an erasure
-counts, so that a place without a row is noticed.
+``store erase`` reports from these rows what it did, and the page on data protection has them as a
+table. A test compares them with the tables of the catalogue and of the console, and with what an
+erasure counts, so that a place without a row is noticed.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Reach = Literal["erased", "sealed", "nobody", "not reached"]
-"""What an erasure does with a place: the person's data go; or cannot be read any more; or
+"""What an erasure does with a place: the person's data are deleted; or can no longer be read; or
 the place has no personal data; or it is not netwatch's to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place: `what` is kept there and `where`, and `how` it goes. `tables` are those of the
-    catalogue and the console that it is in, `counts` what an erasure counts of it."""
+    """A place: `what` is kept there and `where`, and `how` it is erased. `tables` are its tables in
+    the catalogue and the console, `counts` what an erasure counts for it."""
 
     id: str
     what: str
@@ -220,7 +220,7 @@ PLACES = (
 
 
 def outcome(counts: Mapping[str, int]) -> dict[str, Any]:
-    """What an erasure with these counts did, by place: what it counted there, and how it goes."""
+    """What an erasure with these counts did, by place: the count there, and how it is erased."""
     return {
         place.id: {
             "reach": place.reach,

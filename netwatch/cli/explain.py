@@ -45,9 +45,9 @@ def subject_lines(incident: Explanation, config: Config, code: str) -> Iterator[
 
 
 def packet_lines(incident: Explanation, capture: str | None) -> Iterator[str]:
-    """The packets that prove an incident: those of its evidence capture, which may be `capture`,
-    else those that its evidence names in the captures that were scanned. Raises `NetwatchError`
-    if there are neither."""
+    """The packets that prove an incident: those in its evidence capture, which may be `capture`,
+    otherwise those that its evidence names in the scanned captures. Raises `NetwatchError` if there
+    are neither."""
     from netwatch.verify.evidence_file import claims_of, read_evidence_file
     from netwatch.verify.show import Named, capture_lines, evidence_lines
 
@@ -150,7 +150,7 @@ def explain(args: argparse.Namespace) -> int:
 
 
 def _found(args: argparse.Namespace, config: Config) -> Found:
-    """The incident that is asked for. Raises `ConfigError` and `NetwatchError`."""
+    """The requested incident. Raises `ConfigError` and `NetwatchError`."""
     given = [
         name
         for name, value in (
@@ -184,7 +184,7 @@ def _found(args: argparse.Namespace, config: Config) -> Found:
 
 
 def _other_configuration(incident: Explanation, config: Config) -> list[str]:
-    """A sentence where the configuration at hand is not the one that decided."""
+    """A sentence if the current configuration is not the one that decided."""
     decided = incident.versions.get("configuration")
     if not decided or decided == config.sensor.policy:
         return []

@@ -1,5 +1,5 @@
-"""The traffic that ``netwatch signatures export`` looks at: captures, logs and stores, for a
-preview and for addresses."""
+"""The traffic used by ``netwatch signatures export``: captures, logs and stores, for a preview and
+for addresses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from netwatch.exports.preview import (
 from netwatch.exports.selection import Selection
 
 MAX_ROWS_SHOWN = 50
-"""Names of one result that the table of a preview shows."""
+"""Names of one result in the table of a preview, at most."""
 
 _TITLES = {
     "innocent": "stopped, though not a name of the apps in these roles",
@@ -33,8 +33,7 @@ _TITLES = {
 
 
 class Traffic:
-    """Reads traffic as a configuration says. `is_incomplete` is true if some could not be
-    read."""
+    """Reads traffic by the configuration. `is_incomplete` is true if some could not be read."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -48,7 +47,7 @@ class Traffic:
     def preview(
         self, form: ExportFormat, text: str, selection: Selection, paths: Sequence[str]
     ) -> PreviewReport:
-        """What a file would have stopped and missed in the traffic of these paths."""
+        """What a file would have blocked and missed in the traffic of these paths."""
         config = self._config
         counted = Preview(
             form,
@@ -132,7 +131,7 @@ class Traffic:
 
 
 def print_report(report: PreviewReport, output_format: str) -> None:
-    """Print a preview: what is stopped of others first, as nobody expects it."""
+    """Print a preview: wrongly blocked traffic first, since it is unexpected."""
     if output_format == "jsonl":
         print_record(_summary(report))
         for name in report.names:

@@ -69,7 +69,7 @@ def add(
 
 
 def _enrol(args: argparse.Namespace) -> int:
-    """Run ``netwatch fleet enrol``; the exit status."""
+    """Run ``netwatch fleet enrol``; returns the exit status."""
     from netwatch.fleet.access import open_signing_key
     from netwatch.fleet.connection import write_credentials
 
@@ -93,7 +93,7 @@ def _enrol(args: argparse.Namespace) -> int:
 
 
 def _centre(args: argparse.Namespace) -> int:
-    """Run ``netwatch fleet centre``; the exit status."""
+    """Run ``netwatch fleet centre``; returns the exit status."""
     config = centre_config(args.config)
     from netwatch.fleet.centre import Centre
 
@@ -105,7 +105,7 @@ def _centre(args: argparse.Namespace) -> int:
     if not args.quiet:
         assert config.store is not None
         report(f"the centre {config.fleet.centre} stores into {config.store.shown}")
-    # What is there now stays, and need not be looked at in every run of the garbage collector.
+    # Existing objects stay, and need not be checked in every run of the garbage collector.
     gc.collect()
     gc.freeze()
     try:
@@ -125,7 +125,7 @@ async def _run(centre: Any) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    """Run ``netwatch fleet status``; the exit status."""
+    """Run ``netwatch fleet status``; returns the exit status."""
     from netwatch.store.fleet_sensors import roster
     from netwatch.store.opening import open_catalogue
 
@@ -148,8 +148,8 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _tell_of_server(config: "Config") -> int:
-    """Say where the server does not answer: then nobody can be heard, and what is shown is from
-    before. The exit status."""
+    """Report if the server does not answer: then no sensor can be heard, and what is shown is old.
+    Returns the exit status."""
     from netwatch.fleet.server import try_server
 
     assert config.fleet is not None
@@ -172,7 +172,7 @@ SILENT_SECONDS = 60
 
 
 def _record(sensor: "FleetSensor", now: int) -> dict[str, Any]:
-    """What is known of a sensor, as a record."""
+    """What is known about a sensor, as a record."""
     from netwatch.store.run_rows import OUTSIDE
 
     status = sensor.status

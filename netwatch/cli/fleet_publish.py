@@ -1,6 +1,5 @@
 """``netwatch fleet publish``, ``revoke`` and ``refused``: what is signed for the sensors of a
-fleet, and what becomes of one that is not trusted.
-"""
+fleet, and what happens to an untrusted one."""
 
 import argparse
 import sys
@@ -97,7 +96,7 @@ def add(group: Group) -> None:
 
 
 def publish(args: argparse.Namespace) -> int:
-    """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
+    """Run the command; returns the exit status. Raises `ConfigError` and `NetwatchError`."""
     from netwatch.fleet.access import published_keys
     from netwatch.updates.update import require_tuf
 
@@ -127,8 +126,8 @@ def publish(args: argparse.Namespace) -> int:
 
 
 def _is_held_back(args: argparse.Namespace, config: "Config", files: Mapping[str, bytes]) -> bool:
-    """Whether a set would have accused many devices that the store of the centre knows, which is
-    said. Raises `SetError` if the store cannot be asked."""
+    """Whether a set would have accused many devices in the centre's store, which is reported.
+    Raises `SetError` if the store cannot be queried."""
     from netwatch.core.private_files import PrivateFolder
     from netwatch.updates.options import ASK_ABOVE
     from netwatch.updates.update import DAYS, weigh
@@ -156,7 +155,7 @@ def _is_held_back(args: argparse.Namespace, config: "Config", files: Mapping[str
 
 
 def _centre(path: str | None) -> "tuple[Config, Publications, list[str]]":
-    """The configuration of a centre, what it published, and the sensors that it knows."""
+    """The configuration of a centre, what it published, and the known sensors."""
     from netwatch.config import load
     from netwatch.fleet.centre_folder import CentreFolder
     from netwatch.fleet.publications import open_publications
@@ -176,7 +175,7 @@ def _centre(path: str | None) -> "tuple[Config, Publications, list[str]]":
 def _examined(
     paths: Sequence[Path], publications: "Publications", audience: str
 ) -> dict[str, dict[str, bytes]]:
-    """The files of each kind, sets first, after they were examined together with what is in use."""
+    """The files of each kind, sets first, examined together with what is in use."""
     from netwatch.fleet.publications import collect_configuration, examine_files
     from netwatch.updates.update import read_examined
 
@@ -192,7 +191,7 @@ def _examined(
     if "configuration" in found:
         examine_files(found["configuration"], shown, set_files)
     elif (current := publications.newest("configuration", audience)) is not None:
-        # A set must not leave behind a configuration that names what it does not have.
+        # A set must not leave a configuration in use that names what it lacks.
         examine_files(current, Path("(the configuration that was published)"), set_files)
     return {kind: found[kind] for kind in ("set", "configuration") if kind in found}
 
@@ -285,7 +284,7 @@ def add_trust(group: Group) -> None:
 
 
 def centre_config(path: str | None) -> Config:
-    """The configuration, which has to be that of a centre. Raises `ConfigError`."""
+    """The configuration, which must be a centre's. Raises `ConfigError`."""
     from netwatch.config import load
     from netwatch.fleet import require_extra
 
@@ -308,7 +307,7 @@ def centre_folder(config: Config) -> "CentreFolder":
 
 
 def when_known(config: Config) -> str:
-    """When the server knows what has changed, in a sentence."""
+    """When the server learns of the change, in a sentence."""
     from netwatch.fleet.centre_folder import ACCOUNTS
 
     assert config.fleet is not None
@@ -327,7 +326,7 @@ def refused_folder(folder: Path) -> "RefusedMessages":
 
 
 def _revoke(args: argparse.Namespace) -> int:
-    """Run ``netwatch fleet revoke``; the exit status."""
+    """Run ``netwatch fleet revoke``; returns the exit status."""
     config = centre_config(args.config)
     folder = centre_folder(config)
     is_enrolled = folder.is_enrolled(args.name)
@@ -368,7 +367,7 @@ def _remove_facts(config: Config, sensor: str, *, is_enrolled: bool) -> "SensorR
 
 
 def _refused(args: argparse.Namespace) -> int:
-    """Run ``netwatch fleet refused``; the exit status."""
+    """Run ``netwatch fleet refused``; returns the exit status."""
     kept = refused_folder(centre_folder(centre_config(args.config)).path)
     if args.action == "show":
         message, data = kept.show(args.id)

@@ -79,7 +79,7 @@ def add_store_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_language_option(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option that names the language of `what` is printed."""
+    """Add the option for the language in which `what` is printed."""
     from netwatch.language.language import LANGUAGES
 
     parser.add_argument(
@@ -88,7 +88,7 @@ def add_language_option(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_log_format_option(parser: argparse._ActionsContainer) -> None:
-    """Add the option that says how a service logs."""
+    """Add the option for the log format of a service."""
     from netwatch.formats.values import LOG_FORMATS
 
     parser.add_argument(

@@ -1,8 +1,8 @@
-"""``netwatch init``: asks five questions and writes a first ``netwatch.yaml``, with comments that
-say what to change.
+"""``netwatch init``: asks five questions and writes a first ``netwatch.yaml``, with comments on
+what to change.
 
-Each question has an option, so that a script needs no terminal. A capture or an interface that is
-looked at makes proposals; what was not said and is not asked for is taken from them.
+Each question has an option, so that a script needs no terminal. A capture or an interface gives
+proposals, which are used for what is neither given nor asked.
 """
 
 import argparse
@@ -25,10 +25,10 @@ NETWORK_CLASSES = ("service", "personal", "guest", "infrastructure")
 """The classes of networks, as ``networks`` has them."""
 
 MAX_OBSERVATIONS = 5_000_000
-"""Observations of a capture after which there is enough to propose networks."""
+"""Observations of a capture that are enough to propose networks."""
 
 MAX_PROPOSED = 12
-"""Ranges, and resolvers, that are proposed; those with most clients come first."""
+"""Ranges, and resolvers, to propose; those with most clients come first."""
 
 _EXAMPLES = """examples:
   netwatch init                                 five questions, Enter accepts the proposal
@@ -45,8 +45,8 @@ exit status:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a first configuration is made of: the name of the authority (may be empty), the ranges
-    of each class, the addresses of resolvers and proxies, and the ids of ban packs."""
+    """The content of a first configuration: the name of the authority (may be empty), the ranges of
+    each class, the addresses of resolvers and proxies, and the ids of ban packs."""
 
     authority: str
     ranges: dict[str, tuple[str, ...]]
@@ -185,7 +185,7 @@ def add(
 
 
 def init(args: argparse.Namespace) -> int:
-    """Run ``netwatch init``; the exit status. Raises `ConfigError` and `NetwatchError`."""
+    """Run ``netwatch init``; returns the exit status. Raises `ConfigError` and `NetwatchError`."""
     path = Path(args.output)
     if os.path.lexists(path):
         raise _wrong(f"{path} exists already; -o names another file")
@@ -207,8 +207,8 @@ def init(args: argparse.Namespace) -> int:
 
 
 class _Interview:
-    """Collects the answers: from options, with ``--yes`` from proposals, else from the lines of
-    standard input, which `is_terminal` or is a file or pipe with the answers in turn."""
+    """Collects the answers: from options, with ``--yes`` from proposals, otherwise from the lines
+    of standard input, which `is_terminal` or is a file or pipe with the answers in turn."""
 
     def __init__(self, args: argparse.Namespace, *, is_terminal: bool) -> None:
         self._args = args
@@ -217,8 +217,8 @@ class _Interview:
         self._number = 0
 
     def answers(self) -> Answers:
-        """All answers. Raises `ConfigError` for an option that is wrong, or an answer that nobody
-        can be asked for again, and `EOFError` if there is none."""
+        """All answers. Raises `ConfigError` for a wrong option, or an answer that cannot be asked
+        for again, and `EOFError` if there is none."""
         args = self._args
         if self._asks and self._is_terminal:
             print_message("Five questions; Enter accepts the answer in brackets. Ctrl-D ends.")
@@ -292,7 +292,7 @@ class _Interview:
 
 
 def look(source: str, seconds: int) -> SiteSurvey:
-    """What captures, or an interface for so long, show of a site. Raises `NetwatchError` if
+    """What captures, or an interface for so long, show about a site. Raises `NetwatchError` if
     nothing can be read."""
     survey = SiteSurvey()
     if not Path(source).exists() and _is_interface(source):
@@ -354,7 +354,7 @@ def _write(path: Path, text: str) -> None:
         with draft.open("x", encoding="utf-8") as stream:
             stream.write(text)
         load(str(draft))
-        # Unlike a rename, a link replaces nothing that was written meanwhile.
+        # Unlike a rename, a link does not replace a file written meanwhile.
         os.link(draft, path)
     except OSError as error:
         raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""``netwatch inventory``: the inventory, brought up to date from registers of devices."""
+"""``netwatch inventory``: the inventory, updated from registers of devices."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netwatch.refresh.run import Refreshed
 
 _MAX_LISTED = 20
-"""Devices of one kind of change that a table shows."""
+"""Devices of one kind of change to show in a table."""
 
 _EPILOG = """examples:
   netwatch inventory refresh             read the sources, and replace the inventory

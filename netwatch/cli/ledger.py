@@ -1,6 +1,5 @@
-"""``netwatch ledger``: what is kept of the archives that ``scan --ledger`` has read; and that
-scan itself, with its progress, as ``scan --cluster`` shows it too.
-"""
+"""``netwatch ledger``: what is kept about the archives that ``scan --ledger`` has read; and that
+scan itself, with its progress, which ``scan --cluster`` shows too."""
 
 import argparse
 import time
@@ -157,7 +156,7 @@ def scan(
     statistics: RunStatistics,
     coverage: Coverage | None,
 ) -> "Iterator[tuple[ScanResult, UnitCounts]]":
-    """What an archive gives, and how much of it was done now. The alerts can be read until the
+    """The results of an archive, and how much of it was done now. The alerts can be read until the
     context ends. Raises `ConfigError` and `NetwatchError`."""
     from netwatch.cluster.archive import Archive
     from netwatch.cluster.signatures import LedgerKey
@@ -216,7 +215,7 @@ def progress(args: argparse.Namespace) -> "Iterator[Progress]":
         task = bar.add_task("reading", total=None, units="")
 
         def update(counts: "UnitCounts") -> None:
-            # What earlier runs have done took no time now, so it would spoil the rate.
+            # What earlier runs have done took no time now, so it would distort the rate.
             there = counts.size_done - counts.size_judged
             bar.update(
                 task,

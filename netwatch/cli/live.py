@@ -58,7 +58,7 @@ def add(
 
 
 def _add_capture_options(parser: argparse.ArgumentParser) -> None:
-    """What is captured, and how."""
+    """The arguments for what to capture, and how."""
     from netwatch.live.source_openers import SOURCE_NAMES
 
     group = parser.add_argument_group("capture")
@@ -117,7 +117,7 @@ def _add_capture_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_log_options(parser: argparse.ArgumentParser) -> None:
-    """What logs are read, and how."""
+    """The arguments for which logs to read, and how."""
     from netwatch.cli.capture_options import add_log_options
 
     group = parser.add_argument_group("logs")
@@ -134,7 +134,7 @@ def _add_log_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Where records, state and status go."""
+    """The arguments for the places of records, state and status."""
     from netwatch.cli.group import add_log_format_option
     from netwatch.formats.registry import FORMATS
 
@@ -196,7 +196,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 
 def live(args: argparse.Namespace) -> int:
-    """Run ``netwatch live``; the exit status."""
+    """Run ``netwatch live``; returns the exit status."""
     from netwatch.capture.block import default_source
     from netwatch.cli import terminal
     from netwatch.cli.capture_options import log_options
@@ -231,7 +231,7 @@ def live(args: argparse.Namespace) -> int:
                 options, display.log, display.messages, display.show if display.has_view else None
             )
         except KeyboardInterrupt:
-            # Standard error may be a pipe that nobody reads, which only `display` can write to.
+            # Standard error may be an unread pipe, to which only `display` can write.
             print_message("netwatch: interrupted")
             return 130
         summary = Summary(
@@ -259,7 +259,7 @@ def live(args: argparse.Namespace) -> int:
 
 
 def _sources(args: argparse.Namespace, source: str) -> tuple[str, ...]:
-    """The interfaces, or the logs. It exits with status 2 where they do not fit the source."""
+    """The interfaces, or the logs. Exits with status 2 if they do not fit the source."""
     from netwatch.live.source_openers import FLOWS, LOGS
 
     if source in (LOGS, FLOWS):
@@ -288,7 +288,7 @@ def _describe(losses: "Losses") -> str:
 
 
 def _of_store(losses: "Losses") -> str:
-    """What the store does not have, if there is one."""
+    """What is missing in the store, if there is one."""
     from netwatch.core.text import quantity
 
     if losses.unrecorded is None:
@@ -300,8 +300,8 @@ def _of_store(losses: "Losses") -> str:
 
 
 def _source_options(args: argparse.Namespace, source: str) -> dict[str, object]:
-    """The options for the source that the user gave. Raises `CaptureError` for one that the
-    source does not have."""
+    """The options that the user gave for the source. Raises `CaptureError` for one that the source
+    lacks."""
     from netwatch.core.errors import CaptureError
 
     given = {

@@ -1,7 +1,7 @@
 """``netwatch outputs``: the state of the outputs, test alerts, and the replay of dead letters.
 
-It reads the outbox on disk; ``netwatch live`` may be using it at the same time. ``scan
---deliver`` delivers the alerts of a run, and reports what could not be delivered.
+It reads the outbox on disk, possibly while ``netwatch live`` is using it. ``scan --deliver``
+delivers the alerts of a run, and reports what could not be delivered.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def add(
 def _selected(
     args: argparse.Namespace, *, with_centre: bool = True
 ) -> tuple[list[Output], OutboxOptions]:
-    """The outputs named on the command line, or all, and with them the centre of a sensor. Raises
+    """The outputs named on the command line, or all, including the centre of a sensor. Raises
     `ConfigError` and `NetwatchError`."""
     from netwatch import config, fleet
 
@@ -113,8 +113,8 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _stored_status(options: OutboxOptions) -> list[OutputStatus]:
-    """The outputs that the outbox knows; none before the first delivery. One that has alerts left
-    is stopped if there is no process that delivers them."""
+    """The outputs in the outbox; none before the first delivery. One with remaining alerts is
+    stopped if no process delivers them."""
     if not _has_outbox(options):
         return []
     try:

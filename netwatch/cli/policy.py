@@ -301,7 +301,7 @@ def _lease(mac: bytes | None, period: BindingPeriod) -> str:
 
 
 def _binding(binding: BindingPeriod | None) -> str:
-    """From where it is known that it is this device, and since when."""
+    """How it is known that it is this device, and since when."""
     if binding is None:
         return "none: it is not known which device it was"
     if binding.source == "address":
@@ -336,8 +336,8 @@ def _device(device: Device) -> dict[str, Any]:
 
 
 def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | None]:
-    """The IP address and MAC of the device: those given, else those of the inventory at that time.
-    For a device with a MAC alone, the address that a lease gives it at that time."""
+    """The IP address and MAC of the device: the given ones, otherwise those in the inventory at
+    that time. For a device with only a MAC, the address that a lease gives it at that time."""
     devices, time = config.devices, args.time
     mac = parse_mac(args.mac) if args.mac else None
     if args.mac and mac is None:
@@ -376,7 +376,7 @@ def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | No
 
 
 def _unknown_device(config: Config, word: str, time: int) -> str:
-    """What is wrong with an id that the inventory does not have at a time."""
+    """What is wrong with an id that is not in the inventory at a time."""
     other = config.devices.find(word)
     if other is not None:
         found = f"'{word}' is in the inventory at another time (line {other.line} of {other.file}"
@@ -390,7 +390,7 @@ def _mistake(message: str) -> ConfigError:
 
 
 def _with_reason(verdicts: list[Verdict], missed: str) -> list[Verdict]:
-    """The verdicts, where one says that the client is outside with what it missed."""
+    """The verdicts; if the client is outside, one of them says what it missed."""
     if not missed:
         return verdicts
     return [

@@ -1,8 +1,8 @@
-"""How commands print: the only place from which text reaches standard output and standard error.
+"""How commands print: text only reaches standard output and standard error from here.
 
-Every line goes through `netwatch.core.text.escaped`, because any of them may contain a file name,
-a name from a packet, a value of the configuration or the text of an exception. For the same reason
-the secrets of URLs are taken out of it.
+Every line goes through `netwatch.core.text.escaped`, because any of them may contain a file name, a
+name from a packet, a value of the configuration or the text of an exception. For the same reason
+the secrets of URLs are removed.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from netwatch.core.tabular import aligned
 from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
 
 _BATCH = 512
-"""Lines that are printed at once where very many are."""
+"""Lines to print at once if there are very many."""
 
 
 def print_line(text: str = "") -> None:
@@ -36,9 +36,9 @@ def _shown(text: str) -> str:
 
 
 class Lines:
-    """Prints many lines of a result, in batches: a call for each line takes longer than to find
-    out what is in it. On a terminal each line is printed at once. It is a context, at whose end
-    the lines that are left are printed, also if the user interrupts it."""
+    """Prints many lines of a result, in batches: a call for each line takes longer than producing
+    it. On a terminal each line is printed at once. A context manager, which prints the remaining
+    lines, also if the user interrupts it."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -98,7 +98,7 @@ def print_message(text: str) -> None:
 
 
 def print_error(text: str) -> None:
-    """Print an error on standard error, in the form of all: ``netwatch: PLACE: what is wrong; what
+    """Print an error on standard error, in the common form: ``netwatch: PLACE: what is wrong; what
     to do``. The place is a file with its line, an option or a command, if there is one."""
     if command := re.match(r"netwatch (?=[a-z]+(?: [a-z]+)*: )|netwatch: ", text):
         text = text[command.end() :]
@@ -106,16 +106,16 @@ def print_error(text: str) -> None:
 
 
 def ask(prompt: str) -> str:
-    """The line that the user types behind a prompt on standard error, without blanks around it.
+    """The line that the user types after a prompt on standard error, without surrounding blanks.
     Raises `EOFError` at the end of the input."""
     print(escaped(prompt), end="", file=sys.stderr, flush=True)
     return input().strip()
 
 
 def replace_closed_streams() -> None:
-    """Open the null device instead of standard input, output and error where they were closed, so
-    that no file or socket gets their descriptors. What is printed on standard error is discarded
-    then. `sys.stdout` stays None, because records must not be discarded without a word."""
+    """Open the null device for closed standard input, output and error, so that no file or socket
+    gets their descriptors. What is printed on standard error is then discarded. `sys.stdout` stays
+    None, because records must not be silently discarded."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -126,8 +126,8 @@ def replace_closed_streams() -> None:
 
 
 def escape_unencodable() -> None:
-    """Let standard output and standard error escape what their encoding does not have, as
-    `escaped` does, where Python would fail. Inside JSON the escape is read back unchanged."""
+    """Make standard output and standard error escape characters missing in their encoding, as
+    `escaped` does, instead of failing. Inside JSON the escape is read back unchanged."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # On Windows a file or pipe would get the code page of the machine.

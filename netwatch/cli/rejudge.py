@@ -68,7 +68,7 @@ def add(
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
-    """What is judged again, and by what."""
+    """The arguments for what to judge again, and by what."""
     moment = "(a time, a day, or an age such as 7d)"
     parser.add_argument(
         "--since", metavar="TIME", help=f"only incidents that began since then {moment}"
@@ -110,7 +110,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output_options(parser: argparse.ArgumentParser, formats: Iterable[str]) -> None:
-    """What is printed, and how the store is read."""
+    """The arguments for what to print, and how to read the store."""
     parser.add_argument(
         "--all",
         action="store_true",
@@ -161,8 +161,8 @@ def _jobs(text: str) -> int:
 
 
 def rejudge(args: argparse.Namespace) -> int:
-    """Run ``netwatch rejudge``; the exit status."""
-    # What is judged makes next to no reference cycles, and to look for some is 4 % of the work.
+    """Run ``netwatch rejudge``; returns the exit status."""
+    # Judging makes next to no reference cycles, and looking for some is 4 % of the work.
     gc.set_threshold(GC_THRESHOLD)
     from netwatch import config as configuration
     from netwatch.cli import terminal
@@ -210,7 +210,7 @@ def rejudge(args: argparse.Namespace) -> int:
 
 
 def _check_record(args: argparse.Namespace) -> None:
-    """Raise `ConfigError` for an option with which nothing can be recorded."""
+    """Raise `ConfigError` for an option that excludes recording."""
     from netwatch.core.errors import ConfigError
 
     for name in ("at", "all"):
@@ -247,7 +247,7 @@ def _write_alerts(format_: str, again: "Again", stream: TextIO) -> None:
 
 
 def _write_differences(format_: str, again: "Again", stream: TextIO) -> Counter[str]:
-    """Write the differences; their number by kind."""
+    """Write the differences; returns their number by kind."""
     from netwatch.core.text import escaped
     from netwatch.formats.values import json_line
 
@@ -318,7 +318,7 @@ def _report(args: argparse.Namespace, again: "Again", changes: Counter[str]) -> 
 
 
 def _report_recording(again: "Again") -> None:
-    """Report what the store was told, and what not."""
+    """Report what was recorded in the store, and what was not."""
     from netwatch.cli.printing import print_message
     from netwatch.core.text import quantity
 

@@ -1,5 +1,5 @@
-"""``netwatch report``: was a ban complied with? The period report as HTML, PDF and JSON, signed on
-wish."""
+"""``netwatch report``: was a ban complied with? The period report as HTML, PDF and JSON, optionally
+signed."""
 
 import argparse
 import getpass
@@ -205,13 +205,13 @@ def _collected(args: argparse.Namespace) -> "Report":
 
 
 def _journal(wanted: "Wanted") -> dict[str, str]:
-    """What the journal notes of a report that names devices."""
+    """The journal entry for a report that names devices."""
     bans = ", ".join(wanted.bans) or "all"
     return {"report": f"{wanted.first} to {wanted.last}", "bans": bans}
 
 
 def _user() -> str:
-    """Who asks, for the journal."""
+    """The user, for the journal."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (OSError, KeyError):
@@ -259,7 +259,7 @@ def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:
 
 
 def _create(path: Path) -> None:
-    """Create a file that names devices, for its owner and group, where it does not exist."""
+    """Create a file that names devices, for its owner and group, if it does not exist."""
     from netwatch.core.private_files import open_for_append
 
     try:

@@ -1,6 +1,6 @@
-"""``netwatch signatures drift``: the catalogue next to public lists.
+"""``netwatch signatures drift``: the catalogue compared with public lists.
 
-Differences go to standard output, what was read of each list to standard error.
+Differences go to standard output, information about each list to standard error.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from netwatch.rules.grade import families
 from netwatch.rules.signature import Rule
 
 SHOWN = 20
-"""Differences of a kind that the table shows for an app, unless the user says otherwise."""
+"""Differences of a kind to show for an app in the table, by default."""
 
 _DRIFT = f"""{LISTS_HELP}
 examples:
@@ -115,7 +115,7 @@ def _require_app(catalog: Catalog, app_id: str) -> None:
 
 @dataclass(slots=True)
 class _Merged:
-    """A difference that one or several lists have: each with its source and place."""
+    """A difference found in one or several lists: each with its source and place."""
 
     change: Change
     app: str

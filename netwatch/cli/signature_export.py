@@ -1,7 +1,7 @@
 """``netwatch signatures export``: the names of a ban for resolvers, firewalls, sensors and others.
 
-The file goes to standard output or to ``-o FILE``. What a format cannot say, and what it stops of
-others, goes to standard error. With ``--preview`` the report on traffic that was seen goes to
+The file goes to standard output or to ``-o FILE``. What a format cannot express, and what it blocks
+wrongly, is reported on standard error. With ``--preview`` the report on observed traffic goes to
 standard output instead of the file.
 """
 
@@ -112,7 +112,7 @@ def add(group: Group) -> None:
 
 
 def export(args: argparse.Namespace) -> int:
-    """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
+    """Run the command; returns the exit status. Raises `ConfigError` and `NetwatchError`."""
     from netwatch import config as configuration
     from netwatch.cli import terminal
     from netwatch.cli.export_traffic import Traffic, print_report
@@ -137,7 +137,7 @@ def export(args: argparse.Namespace) -> int:
 
 
 def _check_options(args: argparse.Namespace, form: "ExportFormat") -> None:
-    """Refuse what does not go together, and addresses that nobody asked for."""
+    """Refuse conflicting options, and unrequested addresses."""
     given = bool(args.addresses or args.asns)
     if given and not form.needs_addresses:
         message = f"--addresses and --asns are for nftables; {args.export_format} has names"
@@ -176,14 +176,14 @@ def _export(args: argparse.Namespace, config: "Config") -> "Export":
 
 
 def _signatures(config: "Config") -> str:
-    """The version of the signatures in words: the hash of their files, and that of a signed set."""
+    """The version of the signatures in words: the hash of their files, and of a signed set."""
     version = config.catalog.version
     return f"{version} (set {config.installed.identity.version})" if config.installed else version
 
 
 def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
-    """The ban of ``--ban``, first of those of the configuration; without it none if apps are
-    named, else the only one of the configuration."""
+    """The ban of ``--ban``, first from the configuration; without it none if apps are named,
+    otherwise the only one of the configuration."""
     configured = {ban.id: ban for ban in config.policy.bans}
     if args.ban is None:
         if args.app:
@@ -206,7 +206,7 @@ def _ban(args: argparse.Namespace, config: "Config") -> Ban | None:
 
 
 def _report(made: "Export", form: "ExportFormat") -> None:
-    """Say on standard error what is in the file, and what it does not say as the rules do."""
+    """Report on standard error what is in the file, and how it differs from the rules."""
     from netwatch.exports.export_format import losses
 
     selection = made.selection
@@ -225,7 +225,7 @@ def _report(made: "Export", form: "ExportFormat") -> None:
 
 
 def _why_not_in_force(ban: Ban, time: datetime) -> str:
-    """Why a ban is not in force at a moment, as the end of a sentence; empty where it is."""
+    """Why a ban is not in force at a moment, as the end of a sentence; empty if it is."""
     from netwatch.rules.policy import ban_state
 
     match ban_state(ban, int(time.timestamp()) * 1_000_000_000):
@@ -239,8 +239,8 @@ def _why_not_in_force(ban: Ban, time: datetime) -> str:
 
 
 def _moment(day: date | None) -> datetime:
-    """The moment that the file has as that of its making: the begin of a day in UTC, or that of
-    SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    """The creation time in the file: the start of a day in UTC, or SOURCE_DATE_EPOCH
+    (https://reproducible-builds.org/specs/source-date-epoch/)."""
     if day is not None:
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")

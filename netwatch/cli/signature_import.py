@@ -1,8 +1,8 @@
-"""``netwatch signatures import``: a public list as the draft of a signature file; and the lists
-that `import` and `drift` are given: options, reading, messages.
+"""``netwatch signatures import``: a public list as the draft of a signature file; and the common
+parts of `import` and `drift` for lists: options, reading, messages.
 
 The draft goes to standard output or to a new file. Lists come from files, never from the network.
-What was read of each list, which lines were not, what is not in a draft, and what a person must
+What was read from each list, the unreadable lines, what is not in a draft, and what a person must
 decide, goes to standard error.
 """
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 LISTS_HELP = """LIST is a file, or - for standard input. Its format is recognised by its content. A
 URL is not fetched: download the list, and look at it, first.
 """
-"""What the help of both commands says of lists."""
+"""The text on lists in the help of both commands."""
 
 A_LIST = "a file, or - for standard input"
 """The help of an argument that names a list."""
 
 TAG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
-"""A tag of a source, an id of an app, a vendor or a category."""
+"""The syntax of a source tag, an app id, a vendor or a category."""
 
 _IMPORT = f"""{LISTS_HELP}
 examples:
@@ -51,7 +51,7 @@ exit status: 0 done; 1 the list could not be read; 2 usage or configuration erro
 
 
 def add_list_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what a list is."""
+    """Add the options that describe a list."""
     parser.add_argument(
         "--source",
         metavar="TAG",
@@ -67,7 +67,7 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
 
 
 def source_tag(given: str | None, path: str) -> str:
-    """The tag of a list: the given one, else made from the name of its file."""
+    """The tag of a list: the given one, otherwise made from the name of its file."""
     if given is None:
         stem = "standard-input" if path == "-" else Path(path).stem.lower()
         return re.sub("[^a-z0-9]+", "-", stem).strip("-") or "list"
@@ -93,7 +93,7 @@ def read_given(path: str, list_format: str | None, bounds: Bounds = COMPARED) ->
 
 
 def describe_list(listing: NameList, patterns: int) -> None:
-    """Say on standard error what was read, and which lines were not."""
+    """Report on standard error what was read, and which lines were not."""
     parts = [f"{listing.format}, {quantity(len(listing.names) - patterns, 'name')}"]
     if listing.exceptions:
         parts.append(quantity(len(listing.exceptions), "exception"))
@@ -172,7 +172,7 @@ def _import(args: argparse.Namespace, catalog: Catalog) -> int:
 
 
 def _app(args: argparse.Namespace, catalog: Catalog) -> App:
-    """The app of the catalogue, or the one that the options describe."""
+    """The app in the catalogue, or the one that the options describe."""
     given = {"name": args.name, "vendor": args.vendor, "category": args.category}
     known = catalog.signatures.get(args.app)
     problems = []
@@ -197,7 +197,7 @@ def _app(args: argparse.Namespace, catalog: Catalog) -> App:
 
 
 def _report_draft(draft: "Draft", args: argparse.Namespace, app: App, source: str) -> None:
-    """Say on standard error what is not in a draft, and what a person must decide."""
+    """Report on standard error what is not in a draft, and what a person must decide."""
     for listed, reason in draft.left_out:
         print_message(
             f"{listed.file}:{listed.line}: left out {listed.kind} {listed.name}: {reason}"
@@ -222,7 +222,7 @@ def _report_draft(draft: "Draft", args: argparse.Namespace, app: App, source: st
 
 
 def _write_new(path: str, text: str) -> None:
-    """Write a file that does not exist. What was written in part is removed again."""
+    """Write a new file. A partly written one is removed again."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC, 0o666)
     except FileExistsError:

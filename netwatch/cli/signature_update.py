@@ -95,7 +95,7 @@ def add(group: Group) -> None:
 
 
 def update(args: argparse.Namespace) -> int:
-    """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
+    """Run the command; returns the exit status. Raises `ConfigError` and `NetwatchError`."""
     # Not at the top, because most commands of the group need none of it.
     from netwatch.config import examine_set, load_store
     from netwatch.updates import update as updates
@@ -133,8 +133,8 @@ def _rollback(args: argparse.Namespace, options: "UpdateOptions") -> int:
 
 
 def _options(args: argparse.Namespace) -> tuple["UpdateOptions", bool]:
-    """The options of the configuration, as the arguments change them, and whether there are such in
-    the configuration."""
+    """The options of the configuration, overridden by the arguments, and whether the configuration
+    has any."""
     from netwatch.config import load_updates
     from netwatch.updates.options import UpdateOptions, default_folder, url_problem
 
@@ -189,7 +189,7 @@ def _record(installed: "Installed") -> dict[str, Any]:
 
 
 def print_installed(args: argparse.Namespace) -> None:
-    """Print which set ``builtin`` stands for, where ``updates`` is configured."""
+    """Print which set ``builtin`` stands for, if ``updates`` is configured."""
     from netwatch.config import load_updates
 
     updates = load_updates(args.config)
@@ -266,7 +266,7 @@ def add_publish(group: Group) -> None:
 
 
 def publish(args: argparse.Namespace) -> int:
-    """Run the command; the exit status. Raises `ConfigError` and `NetwatchError`."""
+    """Run the command; returns the exit status. Raises `ConfigError` and `NetwatchError`."""
     # Not at the top, because most commands of the group need none of it.
     from netwatch.updates.update import (
         DEFAULT_LIFE,
@@ -319,7 +319,7 @@ def _publish(
 
 
 def _print_root(path: Path) -> None:
-    """Print where a root is, and the hash by which subscribers can compare theirs."""
+    """Print where a root is, and the hash with which subscribers can compare theirs."""
     print_line(f"{path}  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
 
 

@@ -1,7 +1,7 @@
 """``netwatch signatures``: show the catalogue of apps, and check signature files.
 
 Results go to standard output, counts and errors to standard error. The exit status of ``match`` is
-that of grep: 1 where a name matches no rule. Mistakes in a file give exit status 2.
+that of grep: 1 if a name matches no rule. Mistakes in a file give exit status 2.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from netwatch.rules.load import BUILTIN, load_signatures, read_signatures
 from netwatch.rules.signature import Signature
 
 MAX_LINE = 4096
-"""Bytes of a line of names on standard input."""
+"""Bytes of a line of names on standard input, at most."""
 
 _GROUP = """examples:
   netwatch signatures list                     list all known apps
@@ -219,8 +219,8 @@ def _match_lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:
-    """The names of the command line, with those of standard input instead of ``-``. Lines that are
-    too long are noted."""
+    """The names on the command line, with those from standard input instead of ``-``. Lines that
+    are too long are noted."""
     for word in words:
         if word == "-":
             yield from _lines_of_input(problems)
@@ -229,7 +229,7 @@ def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[byte
 
 
 def _host_of(word: str) -> str:
-    """A name, or the host of the URL that was given instead."""
+    """A name, or the host of a given URL."""
     if "://" not in word:
         return word
     try:
@@ -299,7 +299,7 @@ def _report(problems: set[Problem], checked: str) -> int:
 
 
 def _bans(catalog: Catalog, app: str) -> list[str]:
-    """The ids of the packs that name an app, of those whose apps are all in the catalogue."""
+    """The ids of the packs that name an app, among those whose apps are all in the catalogue."""
     found = []
     for ban_id in bans.pack_ids():
         try:

@@ -1,8 +1,8 @@
-"""``netwatch store`` (what is kept, questions to it, and whether it is whole), and ``--store`` of
-``scan`` and ``names``, which keep what a run saw and decided, and report what could not be kept.
+"""``netwatch store`` (what is kept, queries, and whether it is intact), and ``--store`` of ``scan``
+and ``names``, which keep what a run saw and decided, and report what could not be kept.
 
-Each command opens the store of the configuration, or the one of ``--store-path``. What needs the
-libraries of a store is imported when a command runs.
+Each command opens the store of the configuration, or of ``--store-path``. The libraries of a store
+are imported when a command runs.
 """
 
 import argparse
@@ -54,7 +54,7 @@ _EPILOG = """examples:
 """
 
 INCIDENTS = 500
-"""Incidents that are sent to the writer at a time."""
+"""Incidents to send to the writer at a time."""
 
 
 def add(
@@ -76,13 +76,13 @@ def add(
 
 
 def store_options(args: argparse.Namespace) -> StoreOptions:
-    """The store that a command is for. Raises `ConfigError`."""
+    """The store for a command. Raises `ConfigError`."""
     require_extra("netwatch store")
     return chosen_store(args, configuration.load_store(args.config))
 
 
 def ban_judges(config: Config) -> dict[str, Wanted]:
-    """Of each ban of a configuration, whether a version has judged by it."""
+    """For each ban of a configuration, whether a version has judged by it."""
     sensor = config.sensor
     contents = ban_contents(config.policy.bans, config.catalog)
     return {
@@ -93,7 +93,7 @@ def ban_judges(config: Config) -> dict[str, Wanted]:
 class RunStore:
     """The store of one run. It is opened before the first capture is read, so that problems with it
     are reported immediately; as a context it is closed at the end. Raises `ConfigError` and
-    `NetwatchError`. `failed` is true where something could not be stored."""
+    `NetwatchError`. `failed` is true if something could not be stored."""
 
     def __init__(self, args: argparse.Namespace, command: str, config: Config | None) -> None:
         require_extra(f"netwatch {command}")
@@ -153,8 +153,8 @@ class RunStore:
 
 
 def chosen_store(args: argparse.Namespace, configured: StoreOptions | None) -> StoreOptions:
-    """The store that a command is for: the one that `--store-path` names, else that of the
-    configuration, else that of the user."""
+    """The store for a command: `--store-path`, otherwise the configuration's, otherwise the
+    user's."""
     if args.store_path is None:
         return configured or StoreOptions(default_path())
     catalogue = configured.catalogue if configured is not None else ""

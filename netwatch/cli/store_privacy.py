@@ -1,9 +1,8 @@
-"""``netwatch store prune``, ``erase``, ``identify`` and ``key``: what data protection asks of a
+"""``netwatch store prune``, ``erase``, ``identify`` and ``key``: what data protection requires of a
 store.
 
-`erase` asks once, on a terminal alone. It begins with what is outside of the store (the state file
-of a live capture, the outbox), because who the person is is known from the store, which forgets it
-last.
+`erase` asks once, only on a terminal. It begins with everything outside the store (the state file
+of a live capture, the outbox), because the person is identified by the store, which is erased last.
 """
 
 import argparse
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from netwatch.store.resolving import Resolved
 
 MAX_KEPT = 20
-"""Captures that `erase` names, a line each."""
+"""Captures to name by `erase`, one per line."""
 
 UNIT_STATE = Path("/var/lib/netwatch/live.sqlite")
 """The state file of the systemd unit."""
@@ -136,7 +135,7 @@ def _end_of_day(text: str) -> float:
 
 
 def user_name() -> str:
-    """Who asks, for the journal."""
+    """The user, for the journal."""
     user = os.environ.get("SUDO_USER")
     try:
         return user or getpass.getuser()
@@ -251,8 +250,8 @@ def _is_confirmed(resolved: "Resolved", erasure: "StoreErasure") -> bool:
 def _erase_outside(
     args: argparse.Namespace, config: "Config", person: "Person", erasure: "StoreErasure"
 ) -> tuple[int, list[str]]:
-    """Erase what is not in the store: open incidents of live, and alerts in the outbox. How many,
-    and sentences on what could not be erased."""
+    """Erase what is not in the store: open incidents of live, and alerts in the outbox. Returns how
+    many, and sentences on what could not be erased."""
     from netwatch.delivery.recovery import erase_alerts
     from netwatch.live.state_file import erase_open_incidents, state_path
     from netwatch.store.person import ALWAYS
@@ -292,8 +291,8 @@ def _erase_console(
 
 
 def _erase_temporary(options: "StoreOptions", left: list[str]) -> int:
-    """Remove the temporary files that ended runs left, whomever they name: how many folders. Those
-    of a run that goes on are added to `left`."""
+    """Remove the temporary files left by ended runs, whomever they name; returns how many folders.
+    Those of a running process are added to `left`."""
     from netwatch.core.private_files import home_of, in_use, places, remove_ended
 
     home = home_of(options.path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netwatch.store.statements import Filter
 
 RECORDS = ("incidents", "cases", "observations", "flows", "coverage")
-"""What can be asked for."""
+"""The kinds of records that can be queried."""
 
 _FILTERS = {
     "incidents": {"since", "until", "app", "device", "network", "ban", "name", "verdict", "limit"},
@@ -98,7 +98,7 @@ def _count(text: str) -> int:
 
 
 def query(args: argparse.Namespace) -> int:
-    """Run ``netwatch store query``; the exit status."""
+    """Run ``netwatch store query``; returns the exit status."""
     _check(args)
     options = store_options(args)
     from netwatch import config as configuration
@@ -305,7 +305,7 @@ def _write_flows(
 
 
 def _is_of_app(wanted: "Filter", config: "Config") -> Callable[[str], bool] | None:
-    """Whether the signatures attribute a name to one of the apps that are asked for."""
+    """Whether the signatures attribute a name to one of the requested apps."""
     if not wanted.apps:
         return None
 
@@ -344,7 +344,7 @@ def _write_coverage(
             for *_times, text in found:
                 stream.write(f"{text}\n")
         elif args.format == "csv":
-            # The first columns are network, class and device: what was asked for has them.
+            # The first columns are network, class and device: the requested ones have them.
             is_asked = 2 if wanted.device else 0
             rows = ((_period(first, last), csv_rows(json.loads(text)))
                     for first, last, text in found)  # fmt: skip

@@ -1,6 +1,6 @@
 """``netwatch store sql``: read-only SQL over the tables of a store.
 
-Rows of any columns are shown to people aligned, and not wider than the terminal.
+Rows with any columns are shown to people aligned, and not wider than the terminal.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def _seconds(text: str) -> float:
 
 
 def sql(args: argparse.Namespace) -> int:
-    """Run ``netwatch store sql``; the exit status."""
+    """Run ``netwatch store sql``; returns the exit status."""
     from netwatch.cli import terminal
     from netwatch.store.opening import open_catalogue
 
@@ -149,8 +149,8 @@ def _is_number(field: "pa.Field") -> bool:
 
 
 def _values(name: str, column: "pa.Array", is_json: bool) -> list[Any]:
-    """The values of a column, as they go into JSON; texts that are JSON themselves (`is_json`) as
-    what they say. Raises `ConfigError` for those that neither Python nor JSON has."""
+    """The values of a column for JSON; texts that are JSON themselves (`is_json`) become their
+    values. Raises `ConfigError` for values that neither Python nor JSON has."""
     from netwatch.core.errors import ConfigError
 
     try:
@@ -177,7 +177,7 @@ def _plain_values(column: "pa.Array", is_json: bool) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of Python as JSON has it."""
+    """A Python value for JSON."""
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if isinstance(value, dict):

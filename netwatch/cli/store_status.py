@@ -1,8 +1,8 @@
-"""``store status``, ``verify``, ``compact`` and ``upgrade``: what is kept, whether it is whole, and
-what keeps it so.
+"""``store status``, ``verify``, ``compact`` and ``upgrade``: what is kept, whether it is intact,
+and its maintenance.
 
-By ``compact`` many small files become few in order, and what killed processes left goes; by
-``upgrade`` the catalogue of an older netwatch is brought up to date.
+``compact`` merges many small files into a few sorted ones and removes what killed processes left;
+``upgrade`` upgrades the catalogue of an older netwatch.
 """
 
 import argparse
@@ -68,8 +68,8 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _hours(catalogue: "Catalogue", config: "Config") -> dict[str, Any]:
-    """For how many hours something was captured, and in how many something was lost; of each ban of
-    the configuration, for how many hours its networks were captured together, and judged."""
+    """For how many hours something was captured, and in how many something was lost; for each ban
+    of the configuration, for how many hours its networks were captured together, and judged."""
     from netwatch.cli.store import ban_judges
     from netwatch.coverage.judged import QUARTERS
     from netwatch.store.judged_coverage import judged_coverage
@@ -156,7 +156,7 @@ def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
 
 
 def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
-    """What else the store does not have, if there is anything."""
+    """What else is missing in the store, if anything."""
     lines = []
     for kind, name in (
         ("skipped", "skipped packets"),

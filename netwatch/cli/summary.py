@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from netwatch.incidents.evidence_folder import EvidenceFolder
 
 SKIPPED_LISTED = 8
-"""Skipped files that are listed without --verbose; the others are only counted."""
+"""Skipped files to list without --verbose; the others are only counted."""
 
 NOTES_LISTED = 3
-"""Files that are listed without --verbose where the same is to be said of several."""
+"""Files to list without --verbose if several have the same message."""
 
 _KINDS: Mapping[IncidentKind, str] = {
     "session": "session",
@@ -35,12 +35,12 @@ _KINDS: Mapping[IncidentKind, str] = {
 }
 
 MISSED_LISTED = 5
-"""Reasons that are listed why flows are outside all networks because of their VLAN tag; all are in
-the report of `--coverage`."""
+"""Reasons to list why flows are outside all networks because of their VLAN tag; all are in the
+report of `--coverage`."""
 
 
 class IncidentCounts(Protocol):
-    """What is counted of incidents, as `netwatch.incidents.scan.ScanResult` does."""
+    """The counts of incidents, as in `netwatch.incidents.scan.ScanResult`."""
 
     @property
     def by_verdict(self) -> Mapping[str, int]: ...  # noqa: D102
@@ -54,10 +54,10 @@ class IncidentCounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run of `seconds` read and found. If a part is None, the run did not have it.
-    `judged` are the incidents by kind and outcome, `restored` those by verdict that an earlier run
-    had reported and left open, `units` those of an archive. With `of_logs` nothing but logs was to
-    be read. `notes_shown` says that the notes on the configuration were shown before."""
+    """What a run of `seconds` read and found. A part is None if the run did not have it. `judged`
+    are the incidents by kind and outcome, `restored` those, by verdict, that an earlier run had
+    reported and left open, `units` those of an archive. With `of_logs` only logs were to be read.
+    `notes_shown` means that the notes on the configuration were already shown."""
 
     statistics: RunStatistics
     seconds: float
@@ -91,7 +91,8 @@ class Summary:
 
     def _lines(self, verbose: bool) -> Iterator[tuple[str, str]]:
         statistics = self.statistics
-        # Of what could not be read nothing is known: "incidents none" would say that it has none.
+        # Nothing is known about what could not be read: "incidents none" would say that it has
+        # none.
         is_unread = bool(statistics.unread) and not _has_read(statistics)
         read = "nothing" if is_unread else ", ".join(_read(statistics, self.of_logs))
         yield "read", f"{read} in {self.seconds:.2f} s (netwatch {__version__})"
@@ -142,7 +143,7 @@ class Summary:
 
 
 def _shortened(notes: Sequence[str]) -> Iterator[str]:
-    """Notes on files (``path: text``), where many say the same only the first few and how many
+    """Notes on files (``path: text``); if many have the same text, only the first few and how many
     more there are."""
     same: dict[str, list[str]] = {}
     for note in notes:
@@ -154,7 +155,7 @@ def _shortened(notes: Sequence[str]) -> Iterator[str]:
 
 
 def _has_read(statistics: RunStatistics) -> bool:
-    """Whether anything was read, be it only a part of a file."""
+    """Whether anything was read, even only a part of a file."""
     return bool(
         statistics.files or statistics.packets or statistics.logs.total() or statistics.records
     )
@@ -176,7 +177,7 @@ def _read(statistics: RunStatistics, of_logs: bool) -> Iterator[str]:
 
 
 def _units(counts: "UnitCounts") -> str:
-    """Of how many units of an archive the result was there, and what happened to the others."""
+    """How many units of an archive already had a result, and what happened to the others."""
     parts = [f"{counts.there:,} were done before", f"{counts.judged:,} read now"]
     if counts.damaged:
         parts.append(f"{quantity(counts.damaged, 'damaged result')} made again")
@@ -207,8 +208,8 @@ def _incidents(
 
 
 def _kinds(judged: Mapping[Judgement, int]) -> str:
-    """What the incidents look like, and what came of them: ``2 sessions (2 reached), 3 lookups (2
-    blocked, 1 unknown)``."""
+    """The kinds and outcomes of incidents: ``2 sessions (2 reached), 3 lookups (2 blocked, 1
+    unknown)``."""
     parts = []
     for kind, word in _KINDS.items():
         outcomes = [
@@ -223,8 +224,8 @@ def _kinds(judged: Mapping[Judgement, int]) -> str:
 
 
 def _coverage(report: CoverageReport) -> Iterator[str]:
-    """The flows by whether their name could be read, then the packets that are not part of
-    any flow. If many could not be read, the share of named flows says so."""
+    """The flows by whether their name could be read, then the packets that are not part of any
+    flow. If many could not be read, the share of named flows is included."""
     total = report.total
     share = f"{total.percent} %"
     if report.unreadable_percent:
@@ -255,6 +256,6 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Names with their counts, the most frequent first and those with the same count by name: the
-    order does not depend on what was counted first."""
+    """Names with their counts, the most frequent first and equal counts by name: the order does not
+    depend on what was counted first."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -39,7 +39,7 @@ def note(args: argparse.Namespace, text: str) -> None:
 
 
 def warn_interpreted(args: argparse.Namespace) -> None:
-    """Warn where the packet loop is not compiled, which makes it a hundred times slower."""
+    """Warn if the packet loop is not compiled, which makes it a hundred times slower."""
     if args.quiet:
         return
     from netwatch.dissect.loop.loop import COMPILED
@@ -84,7 +84,7 @@ def binary_output(path: str | None) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _file(path: str, wrap: "Callable[[_NamedFile], Stream]") -> "Iterator[Stream]":
-    """The file of `output`, as the stream that `wrap` makes of it."""
+    """The file of `output`, as the stream made by `wrap`."""
     target = Path(path)
     try:
         if target.exists() and not target.is_file():
@@ -134,8 +134,8 @@ def _bytes(file: "_NamedFile") -> BinaryIO:
 
 
 class _NamedFile(io.FileIO):
-    """A file whose errors name it. After an error nothing is written any more, so that the error
-    is not raised again when the file is closed."""
+    """A file whose errors name it. After an error nothing is written any more, so that the error is
+    not raised again when the file is closed."""
 
     def __init__(self, file: str | int, name: str, *, closefd: bool = True) -> None:
         super().__init__(file, "w", closefd=closefd)
@@ -205,9 +205,8 @@ def _size(found: CaptureFile) -> int | None:
 
 @contextlib.contextmanager
 def observation_writer(args: argparse.Namespace, command: str) -> Iterator["ObservationWriter"]:
-    """A writer to the output in the format that was asked for, for `command`. Raises
-    `ConfigError` if that needs an extra that is not installed, or is no text and goes to a
-    terminal."""
+    """A writer to the output in the requested format, for `command`. Raises `ConfigError` if that
+    needs an extra that is not installed, or is binary and goes to a terminal."""
     from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 
     binary = BINARY_FORMATS.get(args.format)

@@ -20,7 +20,7 @@ from netwatch.store.options import require_extra
 _Find = Callable[[str], Mapping[str, Any] | None]
 
 MAX_FILES = 100_000
-"""Files of the folders that are given."""
+"""Files of the given folders, at most."""
 
 _EXAMPLES = """examples:
   netwatch scan office.pcap --evidence proof --format jsonl -o alerts.jsonl
@@ -78,7 +78,7 @@ def add(
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Run ``netwatch verify``; the exit status."""
+    """Run ``netwatch verify``; returns the exit status."""
     from netwatch.verify.dpkt_reader import DpktReader
     from netwatch.verify.scapy_reader import ScapyReader
 
@@ -111,7 +111,7 @@ def verify(args: argparse.Namespace) -> int:
 
 def _files(paths: Sequence[str]) -> Iterator[Path]:
     """The files, and those in folders, in the order of their names. Raises `NetwatchError` for a
-    folder that has none."""
+    folder without any."""
     for text in paths:
         path = Path(text)
         if not path.is_dir():
@@ -126,8 +126,8 @@ def _files(paths: Sequence[str]) -> Iterator[Path]:
 
 
 def _finder(args: argparse.Namespace) -> _Find | None:
-    """How the alert of an incident is found by its id; None if captures are compared with
-    themselves alone. Raises `ConfigError` and `NetwatchError`."""
+    """How to find the alert of an incident by its id; None if captures are only compared with
+    themselves. Raises `ConfigError` and `NetwatchError`."""
     if args.alerts:
         return _alerts(args.alerts).get
     if args.store_path is None:
@@ -213,7 +213,7 @@ def _records(path: Path, find: _Find | None, readers: Sequence[Any]) -> Iterator
 
 
 def _records_of_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The same of a file of lines of logs. Raises `NetwatchError`."""
+    """The same for a file of log lines. Raises `NetwatchError`."""
     from netwatch.verify.log_lines import check_lines, read_lines
 
     for line in check_lines(*read_lines(path)):
@@ -238,7 +238,7 @@ def _records_of_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _print(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """The pieces of one file as aligned columns; differences stand below their piece."""
+    """The pieces of one file as aligned columns; differences are below their piece."""
     print_line(f"{path}")
     for record, line in zip(records, aligned(map(_row, records)), strict=True):
         print_line(f"  {line}".rstrip())

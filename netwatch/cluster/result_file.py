@@ -171,7 +171,7 @@ def write_entries(writer: "LineWriter", entries: Iterable[Entry]) -> int:
 
 
 def read_head(storage: Storage, written: Written) -> Head:
-    """The head of a result. Raises `ResultError`, also where it is not what was written, and
+    """The head of a result. Raises `ResultError`, also if it is not what was written, and
     `netwatch.cluster.storage.StorageError`."""
     name, digest = written
     prefix, packed, _ = _packed_head(storage, name)

@@ -104,7 +104,7 @@ class Config:
     ``updates``, `store` unless it has ``store``. `privacy` is None unless devices have pseudonyms,
     `retention` unless it is said how long a store keeps what. `data_protection` is whom a person
     concerned may ask, `console` the web console, and `fleet` the fleet that this machine belongs
-    to, None where they are not configured. `published` is what its centre has published to this
+    to, None if they are not configured. `published` is what its centre has published to this
     sensor, None for no sensor of a fleet. More unknown clients than `client_limit` are summed up
     (`netwatch.incidents.unproven`).
     """

@@ -133,7 +133,7 @@ _BLANK = "a blank to fill in"
 @dataclass(frozen=True, slots=True)
 class DataProtection:
     """Who is responsible for the data (GDPR article 4, number 7), how the data protection officer
-    is reached, and the supervisory authority; empty where it is not configured."""
+    is reached, and the supervisory authority; empty if it is not configured."""
 
     controller: str = key(TEXT, "who is responsible for the data", shown=_BLANK)
     contact: str = key(TEXT, "how the data protection officer is reached", shown=_BLANK)

@@ -129,7 +129,7 @@ PUBLISHED_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is in use of what was published: None where nothing is. `state_files` change with it."""
+    """What is in use of what was published: None if nothing is. `state_files` change with it."""
 
     installed_set: "Installed | None" = None
     configuration: "Installed | None" = None
@@ -193,7 +193,7 @@ def read_layers(
 
 def published_fields(folder: Path, problems: Problems) -> Fields | None:
     """The fields of the published configuration in a folder, which has no other keys than may be
-    published; None where it cannot be read. Mistakes are noted in `problems`."""
+    published; None if it cannot be read. Mistakes are noted in `problems`."""
     from netwatch.updates.set_format import CONFIGURATION_FILE
 
     path = folder / CONFIGURATION_FILE
@@ -230,8 +230,8 @@ def _noted(local: Fields) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """How sets are updated, and which is installed: None where none is, and where the set is one
-    that is only being examined. `held` is a newer set that is held back until somebody says yes.
+    """How sets are updated, and which is installed: None if none is, and where the set is one that
+    is only being examined. `held` is a newer set that is held back until somebody says yes.
     `state_file` changes with the installed set."""
 
     options: "UpdateOptions"

@@ -12,26 +12,26 @@ from ipaddress import IPv6Address, ip_address
 @lru_cache(16384)
 def ip_text(packed: bytes) -> str:
     """A packed address (4 or 16 bytes) in its canonical text form (RFC 5952 for IPv6). Other sizes
-    are of texts that take the place of an address in a store, pseudonyms, and are decoded."""
+    are pseudonyms, which a store has instead of addresses, and are decoded as text."""
     if len(packed) not in (4, 16):
         return packed.decode("ascii")
     return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed)
 
 
 def mac_text(packed: bytes) -> str:
-    """A MAC address of six bytes as text, like ``02:00:00:00:00:01``."""
+    """Six bytes as ``02:00:00:00:00:01``."""
     return packed.hex(":")
 
 
 def is_randomised(mac: bytes) -> bool:
-    """Whether a MAC address of a single device is locally administered (IEEE 802 section 8.4.4): a
-    device has chosen it, and may choose another."""
+    """Whether a MAC address of a single device is locally administered (IEEE 802 section 8.4.4):
+    the device has chosen it, and may choose another."""
     return mac[0] & 3 == 2
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is certainly that of this host (RFC 6761 section 6.3, RFC 6890):
-    what is sent there crosses no network."""
+    """Whether a name or an address can only mean this host (RFC 6761 section 6.3, RFC 6890): what
+    is sent there crosses no network."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -1,8 +1,8 @@
-"""Alerts: incidents as they are reported to people and to other systems, and what their kind, their
-outcome and the place of their evidence are called.
+"""Alerts: incidents as they are reported to people and to other systems, and the words for their
+kind, their outcome and the place of their evidence.
 
-A part of an alert whose attributes are keys of its record is that record's part, too
-(`netwatch.formats.alert_record`): its annotations say what its schema says.
+Parts of an alert whose attributes are the keys of its record are written as they are
+(`netwatch.formats.alert_record`); the schema follows from their annotations.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,27 +28,27 @@ from netwatch.core.verdict import (
 )
 
 ALERT_SCHEMA = "netwatch.alert/1"
-"""The version of the record of an alert, and of the values that its id is computed from."""
+"""The version of an alert's record, and of the values that its id is computed from."""
 
 COMMUNITY_LIMIT = 64
-"""Community IDs stored of one incident."""
+"""Community IDs stored for one incident, at most."""
 
 EVIDENCE_KEYS = ("evidence_file", "evidence_lines")
-"""The keys of a record with the path of the packets of an incident, and of the records of logs."""
+"""The keys of a record with the path of an incident's packets, and of its log records."""
 
 UNHEARD = "unheard"
-"""The key of a record that was closed because nothing was heard of its sensor: `since` when, and
-the last `status` that was reported (`netwatch.store.unheard`)."""
+"""The key of a record that was closed because its sensor fell silent: `since` when, and the last
+`status` that was reported (`netwatch.store.unheard`)."""
 
 RecordKind = Literal["observations", "alerts"]
 """The two kinds of records that a run can write."""
 
 IncidentKind = Literal["session", "background", "embed", "lookup"]
 """What an incident looks like: the app was used, an installed app kept in touch, a page or another
-app loaded a part of it, or a name was only asked for."""
+app loaded a part of it, or a name was only looked up."""
 
 Judgement = tuple[IncidentKind, Outcome]
-"""What an incident looks like and what came of it, as incidents are counted by."""
+"""The kind and the outcome by which incidents are counted."""
 
 AlertRecord = Mapping[str, Any]
 """An alert as a JSON object, as `netwatch.formats.jsonl.alert_record` makes it."""
@@ -82,7 +82,7 @@ TITLES: Mapping[str, Mapping[Situation, str]] = {
         "blocked": "Contact with a banned app blocked despite an exemption",
     },
 }
-"""Fixed titles by verdict and situation. Rules of SIEMs match them: they never change."""
+"""Fixed titles by verdict and situation. SIEM rules match them, so they never change."""
 
 _NOTES = {
     "session": "this looks like use of the app",
@@ -92,11 +92,13 @@ _NOTES = {
 
 
 class Mark(Enum):
-    """What the type of a key that may be missing does not say: `ALWAYS` records have it, unless
-    they are old. It may be `NULL`, too. Only what is `ELSEWHERE`, in other records, has it.
+    """What the type of a key that may be missing does not tell. `ALWAYS`: every record has the key,
+    unless it is old. `NULL`: its value may be null. `ELSEWHERE`: only other kinds of records have
+    it.
 
-    Of records from elsewhere, a text that is `STORED` by itself is short and without NUL, and a
-    word is one of those that are `KNOWN`: of others a newer netwatch may have more."""
+    When a record from elsewhere is checked, a `STORED` text must be short and without NUL, and a
+    word must be a `KNOWN` one; for words without this mark, a newer netwatch may have more.
+    """
 
     ALWAYS = "always"
     NULL = "null"
@@ -106,8 +108,8 @@ class Mark(Enum):
 
 
 class Says:
-    """A part of a schema: what it has of ``$ref``, ``const`` or ``type`` is in place of what the
-    type of Python says, everything else is added to it. `meaning` is what a ``$ref`` stands for."""
+    """A part of a schema. Its ``$ref``, ``const`` or ``type`` replaces what follows from the Python
+    type; everything else is added to it. `meaning` is what a ``$ref`` refers to."""
 
     def __init__(self, meaning: Mapping[str, Any] | None = None, **schema: Any) -> None:
         self.schema: Mapping[str, Any] = schema
@@ -130,7 +132,7 @@ DEFINITIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def of_kind(name: str) -> Says:
-    """What refers to one of these."""
+    """A reference to one of these."""
     return Says(DEFINITIONS[name], **{"$ref": f"#/$defs/{name}"})
 
 
@@ -154,8 +156,8 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a resolver that a piece of evidence is, or that led to it: an address with its
-    time to live in seconds, None if it has none, and the response code."""
+    """A resolver's answer that is a piece of evidence or led to one: an address with its time to
+    live in seconds, both None if there is none, and the response code."""
 
     address: str | None
     ttl: Count | None
@@ -167,12 +169,12 @@ class EvidenceItem:
     """The first observation of a name by one kind of evidence, and how often it was observed.
 
     `time` is in ns with `time_digits` significant digits after the second, `source` and `packet`
-    identify the packet. `app_only` says that only the app itself asks for this name: no page
-    and no other app does. `place` is where `rule` is written. `raw` is the name in the letters of
-    the packet, None if the packet has no name; `chain` are the aliases from the name asked for
-    to this one. `ja4` is the fingerprint of the client. A piece that comes from a log has its
-    format and what it lacks in `log`, and the number of its record in `packet`. `seen` is how the
-    piece was seen: it is the first of those of which most was seen.
+    identify the packet. `app_only` means that only the app itself looks up this name: no page and
+    no other app does. `place` is where `rule` is written. `raw` is the name as spelled in the
+    packet, None if the packet has no name; `chain` are the aliases from the name asked for to this
+    one. `ja4` is the fingerprint of the client. A piece from a log has the log's format and what it
+    lacks in `log`, and the number of its record in `packet`. `seen` is how the piece was seen; of
+    several observations, the one of which most was seen is kept.
     """
 
     time: int
@@ -196,8 +198,8 @@ class EvidenceItem:
 
 @dataclass(frozen=True, slots=True)
 class ContradictionPlace:
-    """The first contact that something speaks against, and where it is: `source` and `packet`, at
-    `time` in ns with `time_digits` significant digits after the second."""
+    """The first contact with a contradiction: `source` and `packet`, at `time` in ns with
+    `time_digits` significant digits after the second."""
 
     time: int
     time_digits: int
@@ -209,7 +211,7 @@ class ContradictionPlace:
 
 @dataclass(frozen=True, slots=True)
 class ContradictionItem:
-    """What speaks against `count` contacts of an incident, as a sentence, and the first of them."""
+    """A contradiction to `count` contacts of an incident, as a sentence, and the first of them."""
 
     type: ContradictionType
     text: str
@@ -239,7 +241,7 @@ class IncidentCounts:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an incident looks like, and the reasons, as sentences with the numbers they rest on."""
+    """The kind of an incident, and the reasons as sentences with the numbers they rest on."""
 
     value: Annotated[IncidentKind, Mark.KNOWN]
     reasons: tuple[str, ...]
@@ -247,8 +249,8 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
-    """Names of which contacts had one each, without showing which: how many contacts, and why it is
-    one of these, as a sentence."""
+    """The names that contacts may have been for, if none of them showed which: how many contacts,
+    and why it is one of these, as a sentence."""
 
     names: tuple[str, ...]
     count: Positive
@@ -269,11 +271,10 @@ class InstalledSet:
 class Sensor:
     """The netwatch that reports an alert.
 
-    `name` is the name of this host, or if it `is_named` one that its configuration gives it, which
-    is then part of the ids of its incidents. `version` is that of netwatch. `signatures`, `bans`
-    and `policy` are versions (content hashes) of the signatures, of the bans and exemptions, and of
-    the configuration as a whole. `installed_set` is None if the shipped signatures and bans are
-    in use.
+    `name` is the name of this host or, if it `is_named`, one from its configuration, which is then
+    part of the ids of its incidents. `version` is netwatch's. `signatures`, `bans` and `policy` are
+    versions (content hashes) of the signatures, of the bans and exemptions, and of the
+    configuration as a whole. `installed_set` is None if the shipped signatures and bans are in use.
     """
 
     name: str
@@ -286,7 +287,7 @@ class Sensor:
 
     @property
     def name_in_ids(self) -> str:
-        """The name as part of ids; empty if it is just the host name."""
+        """The name as part of ids; empty for the host name."""
         return self.name if self.is_named else ""
 
 
@@ -297,11 +298,10 @@ class Alert:
     Times are in ns with `time_digits` significant digits after the second. `evidence_frames`
     contains the packets that prove the incident, the strongest evidence first; it is empty unless
     packets are stored as evidence. `outcome` is the strongest one of its contacts, `blocked_by` are
-    the answers that blocked some of them: ``NXDOMAIN``, an address, ``reset``.
-    `confidence_reasons` are sentences that say why the confidence is what it is, and
-    `contradictions` what speaks against its contacts. `candidates` are the names of contacts that
-    did not show theirs. `duration` is the
-    time from the first contact to the last packet of its flows, in ns.
+    the answers that blocked some of them: ``NXDOMAIN``, an address, ``reset``. `confidence_reasons`
+    are sentences that explain the confidence, `contradictions` what speaks against its contacts.
+    `candidates` are the possible names of contacts that did not show theirs. `duration` is the time
+    from the first contact to the last packet of its flows, in ns.
     """
 
     id: str
@@ -361,7 +361,7 @@ def verb(record: AlertRecord) -> str:
 
 
 def note(record: AlertRecord) -> str:
-    """What kind and outcome of an alert's record mean, as part of a sentence; empty if the verb
+    """The meaning of an alert record's kind and outcome, as part of a sentence; empty if the verb
     says it already."""
     if record.get("outcome") == "blocked":
         app_only = any(item.get("app_only") for item in record["evidence"])
@@ -372,8 +372,8 @@ def note(record: AlertRecord) -> str:
 
 
 def table_note(record: AlertRecord) -> str:
-    """What a reader of the table has to know of an alert's record beside the words of its kind and
-    its outcome; empty if they say everything."""
+    """What else a reader of the table must know about an alert's record; empty if its kind and
+    outcome say everything."""
     if record["outcome"] == "blocked":
         text = note(record)
     else:
@@ -382,7 +382,7 @@ def table_note(record: AlertRecord) -> str:
 
 
 def _sensors_note(record: AlertRecord) -> str:
-    """Which sensors saw a case, and what speaks for it that it is one; empty for an alert."""
+    """Which sensors saw a case, and the evidence that they saw the same; empty for an alert."""
     sensors = sorted({sight["sensor"] for sight in record.get("seen_by", ())})
     if not sensors:
         return ""
@@ -394,8 +394,8 @@ def _sensors_note(record: AlertRecord) -> str:
 
 
 def blocked_note(blocked_by: Iterable[str], *, app_only: bool) -> str:
-    """How a contact was blocked. A name that only the app asks for (`app_only`) shows that the app
-    is there."""
+    """How a contact was blocked. A name that only the app looks up (`app_only`) shows that the app
+    is installed."""
     reasons = ", ".join(blocked_by)
     text = f"blocked ({reasons})" if reasons else "blocked"
     return f"{text}, the app is probably still installed" if app_only else text
@@ -407,12 +407,12 @@ def sentences(reasons: Iterable[str]) -> str:
 
 
 def number_of(item: Mapping[str, Any]) -> int:
-    """The number of the packet, or of the record of the log, of a piece of evidence's record."""
+    """The number of the packet or log record in the record of a piece of evidence."""
     log = item.get("log")
     number: int = log["line"] if log else item["packet"]
     return number
 
 
 def place_of(item: Mapping[str, Any]) -> str:
-    """The place of a piece of evidence's record."""
+    """The place in the record of a piece of evidence."""
     return f"{item['source']}{':' if item.get('log') else '#'}{number_of(item)}"

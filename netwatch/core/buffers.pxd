@@ -1,5 +1,5 @@
-# Bytes in words of eight, as compiled modules share them. The interpreted form takes the same from
-# buffers.py; tests/core/test_buffers.py holds the two to the same.
+# Bytes in words of eight, shared by compiled modules. The interpreted form is buffers.py;
+# tests/core/test_buffers.py compares the two.
 
 from libc.string cimport memcpy
 
@@ -28,8 +28,8 @@ cdef inline void put_word(unsigned char *at, unsigned long long word) noexcept n
     word = little(word)
     memcpy(at, &word, 8)
 
-# Bytes from 0x80 - x on up to 0x7F - y have the highest bit of their sum with x, and not of that
-# with y. `last` is such a y, of a hyphen or of a dot, which follows it.
+# Bytes from 0x80 - x to 0x7F - y have the highest bit set in their sum with x, but not in their sum
+# with y. `last` is such a y, for a hyphen or for a dot, which follows it.
 cdef inline unsigned long long in_lower_case(
     unsigned long long word, unsigned long long last
 ) noexcept nogil:
@@ -59,7 +59,7 @@ cdef inline unsigned long long mixed(
     hash_ = (hash_ ^ word) * <unsigned long long>0x2545F4914F6CDD1D
     return hash_ ^ (hash_ >> 32)
 
-# Where the size is no multiple of eight, the last two words overlap.
+# If the size is not a multiple of eight, the last two words overlap.
 cdef inline unsigned long long hash_of(
     const unsigned char *at, Py_ssize_t size, unsigned long long salt
 ) noexcept nogil:

@@ -1,14 +1,13 @@
-"""The memory that compiled code reads and writes: its types, how large tables get theirs, and bytes
-of it in words of eight.
+"""The memory that compiled code reads and writes: its types, how large tables are allocated, and
+bytes in words of eight.
 
 The compiled form declares the types as typed memoryviews in its ``.pxd``: ``const unsigned
 char[::1]`` for `Octets`, ``unsigned char[::1]`` for `Buffer`, ``long long[::1]`` and the like for
 `Words`.
 
-A label of a host name has letters, digits, ``-`` and ``_``. Compiled modules verify eight bytes of
-it at once, and make them lower case, by the functions of buffers.pxd. Interpreted ones take the
-same from here, and so do tests. There a function takes the address of bytes, here bytes and an
-offset.
+A label of a host name has letters, digits, ``-`` and ``_``. Compiled modules check and lowercase
+eight bytes of it at once, with the functions of buffers.pxd. Interpreted modules and tests use the
+ones here, which take bytes and an offset instead of a pointer.
 """
 
 import struct
@@ -32,20 +31,19 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def zeroed(typecode: Literal["B", "q"], count: int) -> memoryview:
-    """`count` zeros of the type that `array.array` has by this code, at the start of a page.
+    """`count` zeros of an `array.array` type code, at the start of a page.
 
-    The system provides each page of it when it is first written, so that a table that is sized for
-    a large capture costs a small one no more than what it uses. An array of the same size would
-    write all of its pages. The memory goes back to the system with the last view of it.
+    The system provides each page when it is first written, so a table that is sized for a large
+    capture costs a small one only what it uses. An array of the same size would write all of its
+    pages. The memory goes back to the system with the last view of it.
     """
     size = max(count, 1) * struct.calcsize(typecode)
     return memoryview(private_pages(size)).cast(typecode)[:count]
 
 
 def word_of(data: Octets, at: int, size: int) -> int:
-    """The `size` bytes at `at`, but at most eight, as a word whose lowest byte is the first one;
-    the bytes that are missing in it are hyphens. The compiled form reads eight bytes in any
-    case."""
+    """The `size` bytes at `at`, at most eight, as a word whose lowest byte is the first one;
+    missing bytes are hyphens. The compiled form always reads eight bytes."""
     return int.from_bytes(bytes(data[at : at + min(size, 8)]).ljust(8, b"-"), "little")
 
 
@@ -56,18 +54,18 @@ def put_word(out: Buffer, at: int, word: int) -> None:
 
 
 def lowered(word: int) -> int:
-    """The word in lower case; 0 where a byte is none of a label's letters."""
+    """The word in lower case; 0 if a byte is not a letter of a label."""
     return _lowered(word, _LETTERS)
 
 
 def lowered_name(word: int) -> int:
-    """The word in lower case; 0 where a byte is neither one of a label's letters nor a dot."""
+    """The word in lower case; 0 if a byte is neither a letter of a label nor a dot."""
     return _lowered(word, _LETTERS + b".")
 
 
 def hash_of(data: Octets, at: int, size: int, salt: int) -> int:
-    """A hash of 63 bits of the `size` bytes at `at`, another one for each `salt`. It is not the one
-    of the compiled form: nothing but the speed of a table depends on it."""
+    """A 63-bit hash of the `size` bytes at `at`, different for each `salt`. It differs from the
+    compiled form's: only the speed of a table depends on it."""
     return (hash(bytes(data[at : at + size])) ^ salt) & 0x7FFFFFFFFFFFFFFF
 
 

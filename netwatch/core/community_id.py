@@ -2,9 +2,9 @@
 """Community ID: an identifier of a flow that every tool computes alike.
 
 This is version 1 of https://github.com/corelight/community-id-spec, for protocols with ports.
-`community_id` is the definition. `CommunityIds` writes those of the rows of an observation batch
-as text, without a Python object: what it hashes is always less than a block of SHA-1 (FIPS 180-4),
-which is computed here, and rows of one flow are computed once.
+`community_id` is the definition. `CommunityIds` writes the ones for the rows of an observation
+batch as text, without a Python object: the hashed message is always shorter than a block of SHA-1
+(FIPS 180-4), which is computed here, and rows of one flow are computed once.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ SIZE = cython.declare(cython.Py_ssize_t, 30)
 
 FLOWS = cython.declare(cython.Py_ssize_t, 4096)
 LOW32 = cython.declare(cython.uint, 0xFFFFFFFF)
-# What SHA-1 begins with, and adds in each of its four parts.
+# The initial state of SHA-1, and the constant of each of its four parts.
 H0 = cython.declare(cython.uint, 0x67452301)
 H1 = cython.declare(cython.uint, 0xEFCDAB89)
 H2 = cython.declare(cython.uint, 0x98BADCFE)
@@ -72,8 +72,8 @@ ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 class CommunityIds:
     """Writes Community IDs of one batch after the other.
 
-    `flows` is a cache of the last flow in each of `FLOWS` places: its addresses, its ports and
-    protocol. Addresses are numbers of texts, which `forget` makes invalid.
+    `flows` caches the last flow in each of `FLOWS` slots: addresses, ports and protocol. Addresses
+    are text numbers, valid until `forget`.
     """
 
     def __init__(self) -> None:
@@ -85,13 +85,13 @@ class CommunityIds:
         self.digest: Words = array("I", bytes(4 * 6))
 
     def forget(self) -> None:
-        """Forget all flows: the rows that follow are of another batch."""
+        """Forget all flows: the next rows belong to another batch."""
         i: cython.Py_ssize_t
         for i in range(2 * FLOWS):
             self.flows[i] = 0
 
     def has_id(self, batch: ObservationBatch, row: cython.Py_ssize_t) -> cython.bint:
-        """Whether the addresses and ports of a row are known: logs may lack some."""
+        """Whether a row has all addresses and ports: logs may lack some."""
         at: cython.Py_ssize_t = row * columns.WORDS
         return (
             batch.words[at + columns.WORD_CLIENT_IP] != 0
@@ -103,8 +103,8 @@ class CommunityIds:
     def write(
         self, batch: ObservationBatch, row: cython.Py_ssize_t, out: Buffer, to: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:
-        """Write the Community ID of a row, of 30 characters, at `to`; where it ends. A client that
-        has a pseudonym in place of an address has none."""
+        """Write a row's Community ID of 30 characters at `to`, and return where it ends. A client
+        whose address is a pseudonym has none."""
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t = row * columns.WORDS
         client: cython.longlong = batch.words[at + columns.WORD_CLIENT_IP]
@@ -141,8 +141,8 @@ class CommunityIds:
         server_port: cython.longlong,
         protocol: cython.longlong,
     ) -> cython.Py_ssize_t:
-        """Write what is hashed to `message`: a seed of 0, both endpoints in their order, protocol
-        and ports. The result is its size."""
+        """Write the hash input to `message`: a seed of 0, both endpoints in their order, protocol
+        and ports. Returns its size."""
         if self._is_behind(batch, client, client_port, server, server_port):
             client, server = server, client
             client_port, server_port = server_port, client_port
@@ -180,7 +180,7 @@ class CommunityIds:
     def _address(
         self, batch: ObservationBatch, text: cython.longlong, to: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:
-        """Copy an address, of at most 16 bytes; where it ends in `message`."""
+        """Copy an address of at most 16 bytes, and return where it ends in `message`."""
         i: cython.Py_ssize_t
         start: cython.Py_ssize_t = batch.starts[text]
         size: cython.Py_ssize_t = min(batch.starts[text + 1] - start, 16)

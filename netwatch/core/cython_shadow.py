@@ -1,8 +1,8 @@
-"""What the compiled modules use of the module `cython`, for where they run interpreted.
+"""What the compiled modules use of the module `cython`, for when they run interpreted.
 
 Compiled code has no use for the module: its types and decorators are instructions to the compiler.
-Interpreted, the same lines have to be valid Python that does nothing, so that running without a
-compiler does not require Cython to be installed either. Types here are plain integers.
+Interpreted, the same lines must be valid Python that does nothing, so that Cython need not be
+installed. Types here are plain integers.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,12 @@ def declare(_type: object, value: T) -> T:
 
 
 def cast(_type: object, value: T) -> T:
-    """A value as another C type; integers of Python have no limits."""
+    """A value as another C type; Python integers have no limits."""
     return value
 
 
 class _NoGil:
-    """``with cython.nogil:`` and ``@cython.nogil``, neither of which does anything."""
+    """``with cython.nogil:`` and ``@cython.nogil``, which do nothing."""
 
     def __enter__(self) -> None:
         return None

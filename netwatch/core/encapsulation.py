@@ -1,11 +1,10 @@
-"""What a packet may be wrapped in: link types, EtherTypes, IP protocols, GRE and UDP tunnels, as
-tables.
+"""What a packet may be wrapped in: tables of link types, EtherTypes, IP protocols, GRE and UDP
+tunnels.
 
 The packet loop, the kernel filter and the generated reference read these tables. A row names the
-layer that follows (a ``LAYER_`` constant of `netwatch.dissect.loop.layout`, in lower case), or
-the function of `netwatch.dissect.loop.udp_tunnels` that reads the tunnel. A number without a row
-carries nothing that is read: it is counted as ``link-type-unknown``, ``wrapping-unknown-N`` or
-``transport-unknown``.
+layer that follows (a ``LAYER_`` constant of `netwatch.dissect.loop.layout`, in lower case), or the
+function of `netwatch.dissect.loop.udp_tunnels` that reads the tunnel. A number without a row is not
+read: it is counted as ``link-type-unknown``, ``wrapping-unknown-N`` or ``transport-unknown``.
 """
 
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ class Encapsulation:
 
 @dataclass(frozen=True, slots=True)
 class UdpTunnel:
-    """A tunnel over UDP: its port, its name, where it is specified, and the function that reads
-    it. The port is that of the destination, with `either` that of the source as well."""
+    """A tunnel over UDP: its port, its name, where it is specified, and the function that reads it.
+    The port is the destination port, with `either` also the source port."""
 
     port: int
     name: str
@@ -296,7 +295,7 @@ IP_PROTOCOLS: tuple[Encapsulation, ...] = (
     Encapsulation(143, "Ethernet", "RFC 8986", "ethernet", _READ_FRAME),
     Encapsulation(145, "network service header", "RFC 9491", "nsh"),
 )
-"""By IP protocol number. Extension headers are read behind an IPv6 header alone."""
+"""By IP protocol number. Extension headers are only read behind an IPv6 header."""
 
 GRE_PROTOCOLS: tuple[Encapsulation, ...] = (
     Encapsulation(0x0000, "keep-alive", "Cisco", "control", _NOT_IP),
@@ -319,8 +318,8 @@ GRE_PROTOCOLS: tuple[Encapsulation, ...] = (
     Encapsulation(0x88D2, "CDMA2000 3GPP2 packet", "3GPP2 A.S0008", "unsupported", _UNSUPPORTED),
     Encapsulation(0xB7EA, "GRE tunnel bonding", "RFC 8157", "control", _NOT_IP),
 )
-"""By protocol type of GRE, beside the EtherTypes above, which mean the same there (RFC 2784 section
-2.4)."""
+"""By GRE protocol type, in addition to the EtherTypes above, which mean the same there (RFC 2784
+section 2.4)."""
 
 UDP_TUNNELS: tuple[UdpTunnel, ...] = (
     UdpTunnel(4789, "VXLAN", "RFC 7348", "vxlan"),
@@ -351,5 +350,5 @@ TUNNEL_FUNCTIONS = tuple(dict.fromkeys(row.function for row in UDP_TUNNELS))
 
 
 def tunnel_number(function: str) -> int:
-    """The number of such a function, from 1."""
+    """The number of a function that reads tunnels, from 1."""
     return 1 + TUNNEL_FUNCTIONS.index(function)

@@ -12,8 +12,8 @@ from netwatch.core.text import escaped
 
 
 class NetwatchError(Exception):
-    """The base class of all errors that netwatch raises on purpose. They reach another process as
-    they are, whatever their classes take to be made."""
+    """The base class of all errors that netwatch raises on purpose. They can be pickled whatever
+    arguments their constructor takes."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made_again, (type(self), self.args, self.__dict__)
@@ -28,7 +28,7 @@ def _made_again(
 
 
 class CaptureError(NetwatchError):
-    """A capture cannot be read, or not to its end; the text says why."""
+    """A capture cannot be read, or not to its end; the text gives the reason."""
 
 
 class ParseError(NetwatchError):
@@ -51,8 +51,8 @@ class RecordError(NetwatchError):
 class Incomplete(NetwatchError):  # noqa: N818 - not an error of the input: more of it is needed
     """The message continues beyond the bytes that were given.
 
-    `bytes_needed` is a lower bound for the bytes, counted from the start of the message, with
-    which another attempt can succeed. It is always greater than the number of bytes given.
+    `bytes_needed` is a lower bound for the bytes, from the start of the message, with which another
+    attempt can succeed. It is always greater than the number of bytes given.
     """
 
     def __init__(self, bytes_needed: int) -> None:
@@ -64,8 +64,8 @@ class Incomplete(NetwatchError):  # noqa: N818 - not an error of the input: more
 class Problem:
     """One mistake in a file that a user wrote.
 
-    `line` and `column` start at 1; 0 means that the mistake has no position. As text it is one
-    line, whatever the file contains.
+    `line` and `column` start at 1; 0 means no position. As text it is one line, whatever the file
+    contains.
     """
 
     file: str
@@ -87,5 +87,5 @@ class ConfigError(NetwatchError):
 
     @classmethod
     def of(cls, file: str, message: str) -> Self:
-        """One mistake that has no position in `file`, which may be a command or an option."""
+        """One mistake without a position; `file` may be a command or an option."""
         return cls([Problem(file, 0, 0, message)])

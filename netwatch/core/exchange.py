@@ -1,13 +1,13 @@
-"""One exchange with somebody outside: deadlines and a limit of bytes for all that belongs to it.
+"""One exchange with a remote party: deadlines and a byte limit for everything in it.
 
-The timeout of a socket limits the time between two reads only, so a server that sends a byte now
-and then would hold its client for ever. Whatever a socket of `connect` does inside of an exchange
-shares the deadlines of its `Limits`: resolving the name, connecting, the TLS handshake, sending,
-and reading the answer, whichever library calls it. The exchange belongs to the thread, because
-libraries wrap and replace sockets but do not pass a deadline on.
+The timeout of a socket only limits the time between two reads, so a server that sends a byte now
+and then could hold its client for ever. Everything that a socket of `connect` does within an
+exchange shares the deadlines of its `Limits`: resolving the name, connecting, the TLS handshake,
+sending, and reading the answer, whichever library calls it. The exchange belongs to the thread,
+because libraries wrap and replace sockets but do not pass a deadline on.
 
-Outputs and NetBox are configured with a `timeout` for all of it. What netwatch asks for on its own
-has its limits here: `UPDATES` of signatures, `CAPTURES` on a server, and the `PROVIDER` of sign-in.
+Outputs and NetBox have a `timeout` in the configuration for all of it. The limits of netwatch's own
+requests are here: `UPDATES` of signatures, `CAPTURES` on a server, and the sign-in `PROVIDER`.
 """
 
 import math
@@ -36,10 +36,10 @@ SILENCE_SECONDS = 30.0
 """Seconds that a server may be silent."""
 
 LEAST_PACE = 1024
-"""Bytes a second of a body, below which it counts as cut."""
+"""Bytes per second of a body; a slower one counts as cut."""
 
 PACE_SECONDS = 60.0
-"""Seconds in which a body has to come as fast as `LEAST_PACE` on average, again and again."""
+"""Seconds over which a body must keep an average of `LEAST_PACE`, again and again."""
 
 FETCH_SECONDS = 300.0
 """Seconds for one file of an update."""
@@ -48,10 +48,10 @@ UPDATE_SECONDS = 900.0
 """Seconds for all files of an update together."""
 
 CAPTURE_SECONDS = 86_400.0
-"""Seconds that one answer with a capture may be waited for."""
+"""Seconds to wait for one answer with a capture."""
 
 PROVIDER_SECONDS = 10.0
-"""Seconds for one request to the provider of sign-in with its answer."""
+"""Seconds for one request to the sign-in provider with its answer."""
 
 
 class TooLongError(OSError):
@@ -65,8 +65,8 @@ class TooLongError(OSError):
 class Limits:
     """How long an exchange may take in s: all of it (`total`), each connection (`connect`), until
     the headers of the answer are complete (`answer`, connecting included), and between two bytes
-    (`silence`). The body has to come with `pace` bytes a second in each `pace_seconds`. With
-    `is_short`, more than `MAX_RECEIVED` bytes are an error."""
+    (`silence`). The body must come with at least `pace` bytes per second in each `pace_seconds`.
+    With `is_short`, more than `MAX_RECEIVED` bytes are an error."""
 
     total: float
     connect: float = math.inf
@@ -101,8 +101,8 @@ PROVIDER = Limits(PROVIDER_SECONDS)
 
 class Exchange:
     """An exchange that begins now. It can be interrupted: the time between two `going_on` does not
-    count, so that a slow reader is not taken for a slow server. `expired` says which limit ended
-    it, as a clause ("no answer within 30 s"), and is empty before."""
+    count, so that a slow reader is not taken for a slow server. `expired` names the limit that
+    ended it, as a clause ("no answer within 30 s"), and is empty until then."""
 
     def __init__(self, limits: Limits) -> None:
         self.expired = ""
@@ -131,12 +131,12 @@ class Exchange:
             self._paused = time.monotonic()
 
     def begin_body(self) -> None:
-        """The headers of the answer are complete; what comes now is its body."""
+        """The headers of the answer are complete; the body follows."""
         self._body = time.monotonic(), 0
 
     def time_left(self) -> float:
-        """The seconds that the next read or write has, above 0. Raises TimeoutError if none are
-        left."""
+        """The seconds left for the next read or write, above 0. Raises TimeoutError if there are
+        none."""
         limits, now = self._limits, time.monotonic()
         left, reason = self._begun + limits.total - now, _incomplete(limits.total)
         if self._body is None:
@@ -159,7 +159,7 @@ class Exchange:
         return left
 
     def timed_out(self) -> None:
-        """The time that `time_left` gave is over."""
+        """The time given by `time_left` is over."""
         self.expired = self._next_reason
 
     def count(self, size: int) -> None:
@@ -174,7 +174,7 @@ class Exchange:
             self._body = (time.monotonic(), 0) if enough else (begun, received)
 
     def connect_within(self) -> float:
-        """The seconds that a connection may take from now. Raises TimeoutError if none are left."""
+        """The seconds left for a connection from now on. Raises TimeoutError if there are none."""
         left = self.time_left()
         if self._limits.connect < left:
             left, self._next_reason = self._limits.connect, _not_connected(self._limits.connect)
@@ -209,8 +209,8 @@ def exchange(timeout: float) -> Iterator[None]:
 
 
 def time_left() -> float:
-    """The seconds that the exchange has for the next step, above 0. Raises TimeoutError if none are
-    left."""
+    """The seconds that the exchange leaves for the next step, above 0. Raises TimeoutError if there
+    are none."""
     current = _current.get()
     if current is None:
         raise RuntimeError("a socket was used outside of an exchange")
@@ -218,14 +218,14 @@ def time_left() -> float:
 
 
 def connect_within() -> float:
-    """The seconds that the exchange has for connecting, above 0. Raises TimeoutError if none are
-    left."""
+    """The seconds that the exchange leaves for connecting, above 0. Raises TimeoutError if there
+    are none."""
     current = _current.get()
     return time_left() if current is None else current.connect_within()
 
 
 def timed_out() -> None:
-    """Note for the exchange that the time it gave is over."""
+    """Note for the exchange that its time is over."""
     current = _current.get()
     if current is not None:
         current.timed_out()
@@ -245,7 +245,7 @@ def _count(size: int) -> None:
 
 @contextmanager
 def waiting(sock: socket.socket) -> Iterator[None]:
-    """Bound what the socket does in this block by the exchange."""
+    """Apply the deadlines of the exchange to the socket in this block."""
     sock.settimeout(time_left())
     try:
         yield
@@ -261,36 +261,36 @@ else:
 
 
 class Bounded(_Base):
-    """Added to a type of socket, it bounds the methods that may wait by the deadlines of the
-    exchange."""
+    """A mixin for a type of socket: the deadlines of the exchange bound the methods that may
+    wait."""
 
     def recv(self, *args: Any) -> bytes:
-        """Receive as the socket does."""
+        """`socket.socket.recv`, bounded by the exchange."""
         with waiting(self):
             data = super().recv(*args)
         _count(len(data))
         return data
 
     def recv_into(self, *args: Any) -> int:
-        """Receive as the socket does."""
+        """`socket.socket.recv_into`, bounded by the exchange."""
         with waiting(self):
             size = super().recv_into(*args)
         _count(size)
         return size
 
     def send(self, *args: Any) -> int:
-        """Send as the socket does."""
+        """`socket.socket.send`, bounded by the exchange."""
         with waiting(self):
             return super().send(*args)
 
     def sendall(self, *args: Any) -> None:
-        """Send as the socket does."""
+        """`socket.socket.sendall`, bounded by the exchange."""
         with waiting(self):
             super().sendall(*args)
 
 
 class BoundedSocket(Bounded, socket.socket):
-    """A TCP socket whose operations end with the exchange."""
+    """A TCP socket bounded by its exchange."""
 
 
 def connect(host: str, port: int) -> BoundedSocket:
@@ -316,12 +316,12 @@ def connect(host: str, port: int) -> BoundedSocket:
 
 
 Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
-"""An address to connect to: family, type, protocol, and what `socket.socket.connect` takes."""
+"""An address: family, type, protocol, and the argument of `socket.socket.connect`."""
 
 
 def resolve(host: str, port: int, kind: socket.SocketKind) -> list[Address]:
-    """The addresses of a host, at least one. The resolver of the system has timeouts of its own,
-    which are longer. Raises OSError."""
+    """The addresses of a host, at least one. The system's resolver has its own timeouts, which are
+    longer. Raises OSError."""
 
     def look_up() -> list[Address]:
         try:
@@ -344,7 +344,7 @@ def in_background(work: Callable[[], T]) -> T:
 
 
 class Background(Generic[T]):
-    """A call in a thread of its own. The thread does not keep the process from ending."""
+    """A call in a thread of its own, which does not keep the process from ending."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._done: Future[T] = Future()
@@ -363,5 +363,5 @@ class Background(Generic[T]):
         return self._done.done()
 
     def result(self, timeout: float) -> T:
-        """What the call returned or raised; TimeoutError after `timeout` s."""
+        """The return value or the exception of the call; TimeoutError after `timeout` s."""
         return self._done.result(timeout)

@@ -1,11 +1,11 @@
 """The keys of the files that a user writes. Each is declared once, as a field of a dataclass.
 
-The field says what kind of value the key has, what it means and what its default is. The reader
-(`read_section`), the rows of the reference and the JSON Schemas come from that. Checks between keys
-are code beside the dataclass. `netwatch.core.value_kinds` has the kinds of values.
+The field declares the kind of value, its meaning and its default. The reader (`read_section`), the
+rows of the reference and the JSON Schemas come from that. Checks between keys are code beside the
+dataclass. `netwatch.core.value_kinds` has the kinds of values.
 
-Classes that every start needs are dataclasses without what nobody uses, such as comparison and
-freezing: each takes a millisecond to make otherwise.
+Dataclasses that every start needs omit what is not used, such as comparison and freezing, which
+would cost a millisecond each.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False, repr=False)
 class Kind:
-    """A kind of values, in words and as a JSON Schema. `read` gives the value of a key; None if
-    it is absent or wrong, which is noted. `parse` gives the value of a default as it is written.
-    A key without default has the value `empty`. `below` is the dataclass that declares the keys of
-    mappings inside, and `place` where they are: in the value itself (empty), in each item of a list
-    (``[]``), under each name of a mapping (``.*``), or beside the key, which is none then (``=``).
-    """
+    """A kind of values, in words and as a JSON Schema. `read` gives the value of a key; None if it
+    is absent or wrong, which is noted. `parse` gives the value of a default as written in a file. A
+    key without default has the value `empty`. `below` is the dataclass that declares the keys of
+    nested mappings, and `place` where these are: in the value itself (empty), in each item of a
+    list (``[]``), under each name of a mapping (``.*``), or next to the key, which is then None
+    (``=``)."""
 
     words: str
     schema: Mapping[str, Any]
@@ -43,9 +43,9 @@ class Kind:
 @dataclass(slots=True, eq=False, repr=False)
 class Key:
     """A key: its name, the kind of its values, what it means in one line, and its default as the
-    reference shows it. `required` says what is expected if it has to be written, and is empty
-    otherwise. `written` is the default as in a file, None if it cannot be written. Texts may
-    contain Markdown code spans."""
+    reference shows it. `required` is the expected value if the key must be written, otherwise
+    empty. `written` is the default as in a file, None if it cannot be written. Texts may contain
+    Markdown code spans."""
 
     name: str
     kind: Kind
@@ -80,8 +80,8 @@ def key(
     required: str = "",
 ) -> Any:
     """A field of a dataclass that is a key of a file, called like the field unless `name` is given.
-    `default` is as in a file; `shown` is what the reference shows in its place, `words` what it
-    shows instead of the words of the kind."""
+    `default` is as in a file; the reference shows `shown` instead, and `words` instead of the words
+    of the kind."""
     kind = replace(kind, words=words) if words else kind
     words_of_default = str(default).lower() if isinstance(default, bool) else default
     usual = "none" if default is None else f"`{words_of_default}`"
@@ -98,8 +98,8 @@ def key(
 
 @cache
 def keys_of(declaring: Any) -> tuple[tuple[str, Any, Key], ...]:
-    """The keys that a dataclass declares: for each the name of its field, the value of the field
-    where it is absent, and the key. The trailing ``_`` of a field is no part of its key."""
+    """The keys that a dataclass declares: for each the name of its field, the value if the key is
+    absent, and the key. A field's trailing ``_`` is not part of its key."""
     return tuple(
         (
             each.name,
@@ -112,8 +112,8 @@ def keys_of(declaring: Any) -> tuple[tuple[str, Any, Key], ...]:
 
 
 def read_keys(declaring: type[T], entry: Fields, base: Path) -> T:
-    """The values of the keys that a dataclass declares, of a mapping that may have others. Mistakes
-    are noted, and the value is then the default. Relative paths count from `base`."""
+    """The values of the keys that a dataclass declares, from a mapping that may have other keys.
+    Mistakes are noted, and the value is then the default. Relative paths count from `base`."""
     values, declares = {}, cast(Hashable, declaring)
     for name, default, declared in keys_of(declares):
         value = declared.kind.read(entry, declared, base)
@@ -122,7 +122,7 @@ def read_keys(declaring: type[T], entry: Fields, base: Path) -> T:
 
 
 def read_section(declaring: type[T], entry: Fields, base: Path) -> T:
-    """Like `read_keys`, of a mapping that has no other keys."""
+    """Like `read_keys`, for a mapping without other keys."""
     found = read_keys(declaring, entry, base)
     entry.reject_unknown()
     return found
@@ -136,7 +136,7 @@ def read_key(declaring: type, name: str, entry: Fields, base: Path) -> Any:
 
 
 def know_keys(declaring: type, entry: Fields) -> None:
-    """Make the keys that a dataclass declares known, so that none of them is a mistake."""
+    """Mark the keys that a dataclass declares as known, so that none of them is a mistake."""
     for _, _, declared in keys_of(declaring):
         entry.value(declared.name)
 
@@ -144,9 +144,8 @@ def know_keys(declaring: type, entry: Fields) -> None:
 def nested(
     declaring: type, subject: str = "", check: Callable[..., Any] | None = None, empty: Any = None
 ) -> Kind:
-    """A mapping with keys of its own, which messages call `subject`, or like its key. `check` gets
-    what was read, its fields and the base, notes what is wrong between keys, and returns the
-    value."""
+    """A mapping with keys of its own; messages call it `subject`, or like its key. `check` gets the
+    result, its fields and the base, notes what is wrong between keys, and returns the value."""
 
     def read(entry: Fields, declared: Key, base: Path) -> Any:
         part = entry.nested(declared.name, subject or declared.name)
@@ -162,8 +161,8 @@ def mappings(
     words: str = "list of mappings",
     empty: Any = (),
 ) -> Kind:
-    """A list of mappings with keys of their own, each of which messages call `subject`. `check` is
-    as of `nested`; items of which it gives None are left out. None if the key is absent."""
+    """A list of mappings with keys of their own; messages call each `subject`. `check` is as in
+    `nested`; items for which it returns None are left out. None if the key is absent."""
 
     def read(entry: Fields, declared: Key, base: Path) -> Any:
         if entry.value(declared.name, declared.required) is None:
@@ -180,7 +179,7 @@ def mappings(
 
 def beside(declaring: type, check: Callable[..., Any] | None = None) -> Kind:
     """The keys that a dataclass declares for several mappings, in the same mapping; `check` is as
-    of `nested`."""
+    in `nested`."""
 
     def read(entry: Fields, _: Key, base: Path) -> Any:
         found: Any = read_keys(declaring, entry, base)

@@ -1,10 +1,10 @@
 """Flows, the frames in them that may prove an incident, and how evidence was seen: whether the
-server took part, which directions, and the checksum; what speaks against a contact; and what a log
-says beside what packets show. A frame is raw data: nothing here knows what it contains.
+server took part, which directions, and the checksum; what contradicts a contact; and what a log
+says in addition to what packets show. A frame is raw data: nothing here knows what it contains.
 
-A packet says of itself alone only in part how it was seen. Its mark
-(`netwatch.dissect.loop.seen_marks`) is kept with the observation until it is known what its flow
-came to, and what of it the server acknowledged.
+A packet alone shows only in part how it was seen. Its mark (`netwatch.dissect.loop.seen_marks`) is
+kept with the observation until the outcome of its flow is known, and how much of it the server
+acknowledged.
 """
 
 import hashlib
@@ -13,10 +13,10 @@ from itertools import product
 from typing import Literal, NamedTuple, get_args
 
 LOG_LINE = -1
-"""The link type of what is no frame but a record of a log."""
+"""The link type of a log record, which is not a frame."""
 
 MAX_RECORD = 65_536
-"""Bytes of a record of a log that are kept as evidence."""
+"""Bytes of a log record that are kept as evidence, at most."""
 
 DIGEST_DIGITS = 16
 """Hexadecimal digits of a packet's digest."""
@@ -24,7 +24,7 @@ DIGEST_DIGITS = 16
 NameStatus = Literal[
     "none", "truncated", "no-sni", "named", "ech", "encrypted-dns", "vpn", "relay", "tor"
 ]
-"""What the messages of a flow revealed about the name of its server."""
+"""What the messages of a flow revealed about its server's name."""
 
 NAME_STATUSES: tuple[NameStatus, ...] = get_args(NameStatus)
 """The name statuses by their number in the flow table. A higher number replaces a lower one."""
@@ -41,8 +41,8 @@ app has the category as its name status."""
 Sent = str
 """What one side of a flow was seen to send: ``payload``; a ``refusal`` (TCP RST, or an ICMP error
 in its name) before any payload; one of `DENIALS` instead of an answer; ``headers``, which are
-packets without payload, such as a SYN-ACK, or without an answer, such as a Retry of QUIC; or
-``nothing`` that the flow table looks at. Acknowledgements without data are not looked at."""
+packets without payload (SYN-ACK) or without an answer (QUIC Retry); or ``nothing`` that the flow
+table looks at. Acknowledgements without data are not looked at."""
 
 REFUSAL: Sent = "refusal"
 
@@ -57,49 +57,49 @@ _ALERTS = {
     113: "bad_certificate_status_response", 115: "unknown_psk_identity",
     116: "certificate_required", 120: "no_application_protocol", 121: "ech_required",
 }  # fmt: skip
-"""Alerts of TLS by their number (RFC 8446 section 6, RFC 9849 section 5)."""
+"""TLS alerts by number (RFC 8446 section 6, RFC 9849 section 5)."""
 
 DENIALS: tuple[Sent, ...] = (
     "",
     *(f"tls-alert {_ALERTS.get(number, number)}" for number in range(256)),
     *(f"HTTP {status}" for status in (403, 407, 451, 511)),
 )
-"""What denies a client what it asked for, behind an empty text: fatal alerts of TLS instead of a
-ServerHello, and responses of HTTP. Of those to several requests the last one counts, and only
-if all of them were denials."""
+"""What denies a client its request, after an empty text: fatal TLS alerts instead of a ServerHello,
+and HTTP responses. With several requests, the last response counts, and only if all of them were
+denials."""
 
 Checksums = Literal["right", "unknown", "wrong"]
-"""What the checksums of one side of a flow are, as far as they were looked at beside those of
-packets with names: ``right`` if any is, ``wrong`` if all are."""
+"""The checksums of one side of a flow, as far as packets without names were checked: ``right`` if
+any is, ``wrong`` if all are."""
 
 INITIAL_WINDOW = 14_600
-"""Payload that a server may send before its client acknowledges any of it, bytes (RFC 6928). So
-much may still arrive behind a reset that a middlebox has sent in the name of the server."""
+"""Payload in bytes that a server may send before its client acknowledges any of it (RFC 6928). So
+much may still arrive behind a reset that a middlebox has forged in the server's name."""
 
 
 CONTESTED = -1
 """Instead of what a server has acknowledged: its client was seen to send other bytes, or a hello
-with another name, at the same place, and nobody can tell which of them the server took."""
+with another name, at the same place, and it is unknown which of them the server took."""
 
 Directions = Literal["both", "client", "server"]
 """Which sides of a conversation were seen."""
 
 Checksum = Literal["right", "unknown", "wrong"]
-"""What the checksum of the packet with the name is: ``unknown`` where bytes of it were cut off,
-where it has none, where those of its whole direction are wrong, and in a log."""
+"""The checksum of the packet with the name: ``unknown`` if bytes of it were cut off, if it has
+none, if all of its direction are wrong, and in a log."""
 
 CHECKSUMS: tuple[Checksum, ...] = ("unknown", "right", "wrong")
-"""What a checksum is, by its number in a mark."""
+"""Checksum states, by their number in a mark."""
 
 IN_FLIGHT = 65_536
-"""How much more a server may acknowledge than was seen of its client, bytes: what the capture may
-have lost."""
+"""How much more than the client was seen to send a server may acknowledge, in bytes: the capture
+may have lost packets."""
 
 CHECKSUM_PLACE = 32
 PLACED = 1 << 34
 PLACES = 0xFFFFFFFF
-"""In a mark: where the number of the checksum is, the bit of those that have a place, and the bits
-of that."""
+"""The layout of a mark: the shift of the checksum's number, the bit that is set if there is a
+position, and the mask of the position."""
 
 ContradictionType = Literal[
     "mac-not-bound",
@@ -109,12 +109,12 @@ ContradictionType = Literal[
     "sensor-network",
     "sensor-device",
 ]
-"""What speaks against a contact: the MAC in the frame is not that of the device, two MACs claim its
-address, its connection showed another name as well, bytes that overlap differ, or a sensor speaks
-of a network or a device that is not its own."""
+"""What contradicts a contact: the MAC in the frame is not the device's, two MACs claim its address,
+its connection showed another name as well, overlapping bytes differ, or a sensor reports a network
+or device that is not its own."""
 
 CONTRADICTION_TYPES: tuple[ContradictionType, ...] = get_args(ContradictionType)
-"""All of them, in the order in which alerts have them."""
+"""All contradictions, in the order of alerts."""
 
 PACKETS = "packets"
 """The origin of what was read from captures and interfaces."""
@@ -124,10 +124,10 @@ PACKETS = "packets"
 class Frame:
     """A frame as it was captured.
 
-    `source`, `number`, `time` and `time_digits` are those of its `Packet`. `link_type` is a
-    LINKTYPE_ number, or `LOG_LINE`; `interface` is the name of the interface or empty,
-    `wire_length` the length on the wire in bytes, and `vlan_tci` the TCI of the VLAN tag that the
-    NIC removed (-1 for none).
+    `source`, `number`, `time` and `time_digits` are as in its `Packet`. `link_type` is a LINKTYPE_
+    number, or `LOG_LINE`; `interface` is the name of the interface or empty, `wire_length` the
+    length on the wire in bytes, and `vlan_tci` the TCI of the VLAN tag that the NIC removed (-1 for
+    none).
     """
 
     source: str
@@ -146,8 +146,8 @@ class EvidenceFrames:
     """The frames that prove one contact of an incident.
 
     `type` is the kind of evidence, `name` the name shown, and `source` and `packet` identify the
-    frame that the evidence names. `client_ip` (4 or 16 bytes, empty where it is not known),
-    `client_mac` and `vlan` are those of the contact.
+    frame that the evidence names. `client_ip` (4 or 16 bytes, empty if not known), `client_mac` and
+    `vlan` are the contact's.
     """
 
     type: str
@@ -162,23 +162,23 @@ class EvidenceFrames:
 
 
 def record_digest(data: bytes) -> str:
-    """The beginning of the SHA-256 of a record of a log."""
+    """The beginning of the SHA-256 of a log record."""
     return hashlib.sha256(data).hexdigest()[:DIGEST_DIGITS]
 
 
 def packet_digest(time: int, data: bytes) -> str:
-    """The beginning of the SHA-256 of a packet in an evidence capture: of its time in ns, as 8
-    bytes in network order, and its bytes."""
+    """The beginning of the SHA-256 of a packet in an evidence capture: of its time in ns (8 bytes
+    in network order) and its bytes."""
     digest = hashlib.sha256((time & (1 << 64) - 1).to_bytes(8) + data)
     return digest.hexdigest()[:DIGEST_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)
 class FlowProgress:
-    """A flow so far, as the client of an observation in it sees it: payload sent and received,
-    the time of its last packet (ns), what its server was seen to send, the place in what the client
-    has sent that it has `acknowledged` (`mark`), and what the `checksums` are of
-    packets that the client has sent."""
+    """A flow so far, as seen by the client of an observation in it: payload sent and received, the
+    time of its last packet (ns), what its server was seen to send, the position in the client's
+    stream that the server has `acknowledged` (`mark`), and the `checksums` of the client's
+    packets."""
 
     bytes_out: int
     bytes_in: int
@@ -189,7 +189,7 @@ class FlowProgress:
 
 
 class FlowClient(NamedTuple):
-    """The client of a flow: its packed address, its VLAN id and its MAC, as far as known."""
+    """The client of a flow: its packed address, VLAN id and MAC, as far as known."""
 
     ip: bytes
     vlan: int | None
@@ -202,16 +202,16 @@ class Flow:
     capture did. Lookups on the ports of DNS are not flows.
 
     `first` and `last` are the times of its first and last packet in ns, `bytes_out` and `bytes_in`
-    the transport payload that the client sent and received. The client is the side that opened
-    the flow; if the capture started in the middle of the flow (`start_seen` is false), it is the
-    side with the higher port. `incomplete_message` is true if a message began in the flow and
-    never became complete, and no other told about its name. `client_sent` and `server_sent` are
-    what the two sides were seen to send. `source` and `packet` identify the first packet, `flow_id`
-    is the number of the flow in observations. A flow from a log has its format in `log`, and the
+    the transport payload that the client sent and received. The client is the side that opened the
+    flow; if the capture started in the middle of the flow (`start_seen` is false), it is the side
+    with the higher port. `incomplete_message` is true if a message began in the flow and never
+    became complete, and no other message showed its name. `client_sent` and `server_sent` are what
+    the two sides were seen to send. `source` and `packet` identify the first packet, `flow_id` is
+    the number of the flow in observations. A flow from a log has its format in `log`, and the
     number of its record in `packet`. `frames` are the frames of the first packet, if frames are
-    stored. `client_acknowledged` is the place in what the client has sent that the server has
-    acknowledged (`mark`), None where it has acknowledged nothing; `client_checksums`
-    says what the checksums of its packets are. The same is known of the server.
+    stored. `client_acknowledged` is the position in the client's stream that the server has
+    acknowledged (`mark`), None if it has acknowledged nothing; `client_checksums` is the state of
+    its packets' checksums. The same is known of the server.
     """
 
     first: int
@@ -243,9 +243,9 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a piece of evidence was seen. `server` says whether the server took part: it answered, or
-    acknowledged what the client had sent; in a log, whether its program served the client, or says
-    that a server did."""
+    """How a piece of evidence was seen. `server` tells whether the server took part: it answered,
+    or acknowledged what the client had sent; in a log, whether its program served the client, or
+    reports that a server did."""
 
     server: bool
     directions: Directions
@@ -258,7 +258,7 @@ class Seen:
 
     @property
     def rank(self) -> int:
-        """Smaller where more was seen."""
+        """A sort key: smaller if more was seen."""
         return _RANKS[self]
 
 
@@ -268,42 +268,42 @@ RANKED: tuple[Seen, ...] = tuple(
         (True, False), get_args(Checksum), get_args(Directions)
     )
 )
-"""All there are, the best first."""
+"""All there are, best first."""
 
 _RANKS = {seen: rank for rank, seen in enumerate(RANKED)}
 
 UNSEEN = Seen(False, "client", "unknown")
-"""A packet of the client alone, of which nothing else is known."""
+"""A packet of the client, without anything else known."""
 
 
 def mark(place: int, checksum: Checksum) -> int:
-    """The mark of a packet at this place in what its side sends."""
+    """The mark of a packet at this position in its side's stream."""
     return place | CHECKSUMS.index(checksum) << CHECKSUM_PLACE | PLACED
 
 
 def place_of(mark: int) -> int | None:
-    """The place of a packet by its mark; None where it has none."""
+    """The position of a packet by its mark; None if it has none."""
     return mark & PLACES if mark & PLACED else None
 
 
 def checksum_of(mark: int) -> Checksum:
-    """What the checksum of a packet is, by its mark."""
+    """The checksum state of a packet, by its mark."""
     return CHECKSUMS[min(mark >> CHECKSUM_PLACE & 3, 2)]
 
 
 def seen_in_flow(mark: int, transport: str, flow: FlowProgress) -> Seen:
-    """How a packet with this mark was seen, which a client has sent in a flow.
+    """How a packet with this mark, sent by a client in a flow, was seen.
 
-    A server has acknowledged a segment with a number that is not before it, nor behind what the
-    client has sent. A datagram is answered where the flow table says that this one was.
+    A server has acknowledged a segment if its acknowledgement is not before the segment, nor beyond
+    what the client has sent. A datagram is answered if the flow table says that this one was.
     """
     checksum = checksum_of(mark)
     if checksum == "wrong" and flow.checksums == "wrong":
-        # So are those of the others: the card computes them after the capture.
+        # So are all others: the card computes them after the capture.
         checksum = "unknown"
     place, acked = place_of(mark), flow.acknowledged
     if place is None:
-        # A store of an older version has neither.
+        # A store written by an older version has neither.
         server = flow.server_sent in ("payload", "headers")
     elif acked is None or acked == CONTESTED:
         server = False
@@ -316,10 +316,10 @@ def seen_in_flow(mark: int, transport: str, flow: FlowProgress) -> Seen:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Contradiction:
-    """Something that speaks against a contact, as a sentence.
+    """A contradiction to a contact, as a sentence.
 
-    `sender` is the MAC in its frames where there is nothing to explain if that belongs to a router;
-    a pseudonym of it where the device has one. Otherwise it is empty.
+    `sender` is the MAC in its frames, or the pseudonym of it that the device has, if there would be
+    no contradiction should that MAC belong to a router. Otherwise it is empty.
     """
 
     type: ContradictionType
@@ -339,8 +339,8 @@ class LogInfo:
     """The log of an observation that comes from one.
 
     `lacks` are words of `netwatch.logs.records.Lack`, in the order of that table. `outcome` is what
-    the log itself says came of the contact (a word of `netwatch.core.verdict.Outcome`), empty where
-    it says nothing, and `blocked_by` its own word for what denied it.
+    the log itself reports about the contact (a word of `netwatch.core.verdict.Outcome`), empty if
+    nothing, and `blocked_by` its own word for what denied it.
     """
 
     format: str
@@ -351,6 +351,6 @@ class LogInfo:
 
 def origin_of(log: "LogInfo | None") -> str:
     """Who has seen a contact: `PACKETS`, or the program whose log shows it, which is the name of
-    the format up to the first hyphen (``zeek-tsv`` and ``zeek-json`` are both of ``zeek``). What
-    two origins show may be the same contact twice."""
+    the format up to the first hyphen (``zeek-tsv`` and ``zeek-json`` are both ``zeek``). What two
+    origins show may be the same contact twice."""
     return PACKETS if log is None else log.format.partition("-")[0]

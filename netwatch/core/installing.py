@@ -1,9 +1,9 @@
-"""The command that adds what is missing to the installation that is running.
+"""The command that installs what is missing in the running installation.
 
-The distribution is netwatch-bans: `netwatch` on the index is a project of somebody else. The
-command names the interpreter that runs and where netwatch was installed from. An environment of a
-package of the system gets another package. If modules that are to be compiled are not,
-`why_interpreted` tells the cause.
+The distribution is netwatch-bans: `netwatch` on PyPI is another project. The command names the
+running interpreter and where netwatch was installed from. If netwatch was installed by a package of
+the system, the command installs another package. If modules that should be compiled are not,
+`why_interpreted` gives the cause.
 """
 
 import json
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from netwatch.core.text import escaped
 
 PACKAGED = "/usr/lib/netwatch"
-"""The environment of the packages for apt and dnf."""
+"""The virtual environment of the apt and dnf packages."""
 
 CONSOLE_PACKAGE = "netwatch-console"
 
@@ -42,7 +42,7 @@ def install_command(extra: str) -> str:
 
 
 def install_library(name: str) -> str:
-    """The command that installs a library which no extra has."""
+    """The command that installs a library that belongs to no extra."""
     return _pip(name)
 
 
@@ -52,14 +52,14 @@ def _is_packaged() -> bool:
 
 def _pip(requirement: str) -> str:
     quoted = shlex.quote(requirement)
-    # Brackets have a meaning for shells such as zsh, which shlex quotes too.
+    # Brackets have a meaning in shells such as zsh, which shlex also quotes.
     return f"{shlex.quote(sys.executable or 'python3')} -m pip install {quoted}"
 
 
 def _origin() -> tuple[str, str]:
-    """What the installation was made of: a checkout, or the file or folder that pip was given, if
-    it is still there. Else the name with the version that is installed, which pip finds and does
-    not replace."""
+    """What netwatch was installed from: a checkout, or the file or folder that pip was given, if it
+    still exists. Otherwise the name with the installed version, which pip finds and does not
+    replace."""
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "pyproject.toml").is_file():
         return str(checkout), ""
@@ -79,8 +79,8 @@ def _origin() -> tuple[str, str]:
 
 
 def why_interpreted() -> str:
-    """What the C compiler said when netwatch was installed, in one line; empty if it was not
-    asked, as for the wheel of plain Python."""
+    """What the C compiler printed when netwatch was installed, in one line; empty if it was not
+    run, as for the pure Python wheel."""
     try:
         with _CAUSE.open(encoding="utf-8", errors="replace") as file:
             return escaped(file.read(_MAX_CAUSE).strip())

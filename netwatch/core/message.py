@@ -1,7 +1,6 @@
 # cython: language_level=3
-"""What is read from packets and logs: the packet that can carry a name, what a parser read in the
-message in it, and the observations that are made of that.
-"""
+"""What is read from packets and logs: the packet that can carry a name, what a parser read in its
+message, and the observations made from that."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ LOOKUPS = frozenset({"dns-query", "dns-answer", "dns-cname"})
 HANDSHAKES = frozenset(
     {"tls-sni", "quic-sni", "dtls-sni", "http-host", "socks-host", "ech-from-dns"}
 )
-"""Evidence that a device contacted the host of that name; by ``ech-from-dns``, the host of one of
+"""Evidence that a device contacted the host of that name; with ``ech-from-dns``, the host of one of
 several names."""
 
 
@@ -46,8 +45,8 @@ class ShownName:
 
     `client_is_destination` is true if the message was sent to the client, as DNS responses and
     certificates are. `raw` is the name as it is in the packet (`netwatch.core.names.raw_name`),
-    empty where that is the same. `asked` is the
-    name that was asked for, where this one is an alias of it.
+    empty where that is the same. `asked` is the name that was looked up, if this one is an alias of
+    it.
     """
 
     evidence: Evidence
@@ -62,14 +61,13 @@ class ShownName:
 class DnsInfo:
     """What a DNS message contains besides the name.
 
-    `type` is the type queried, `rcode` the response code (None in a query), `answers` the
-    addresses with their TTL in seconds, and `chain` the aliases from the queried name to the last
-    target. `ech_public_names` are the public names of the ECH configurations in the answer, which
-    appear in outer ClientHellos instead of the real name; `ech_configs` are those configurations
-    that are of the queried name, as `EchConfig` writes them. `service_targets` are the targets of
-    SVCB and HTTPS records in service mode (RFC 9460 section 2.4.3): hosts that provide the service
-    under the queried name, or the resolvers that an answer for
-    ``_dns.resolver.arpa`` designates (RFC 9462).
+    `type` is the type queried, `rcode` the response code (None in a query), `answers` the addresses
+    with their TTL in seconds, and `chain` the aliases from the queried name to the last target.
+    `ech_public_names` are the public names of the ECH configurations in the answer, which appear in
+    outer ClientHellos instead of the real name; `ech_configs` are the configurations of the queried
+    name, as `EchConfig` writes them. `service_targets` are the targets of SVCB and HTTPS records in
+    service mode (RFC 9460 section 2.4.3): hosts that provide the service under the queried name, or
+    the resolvers that an answer for ``_dns.resolver.arpa`` designates (RFC 9462).
     """
 
     type: str
@@ -86,10 +84,10 @@ class DnsInfo:
 class TlsInfo:
     """What a ClientHello contains besides the name.
 
-    `ech` is None without the extension, ``outer`` or ``grease`` where these can be distinguished,
-    and ``present`` where they cannot. `ech_config_id` is the config_id in it, which GREASE has at
-    random. `compute_ja4` computes the JA4 fingerprint, which only the
-    few reported hellos need; it is None if the hello is truncated.
+    `ech` is None without the extension, ``outer`` or ``grease`` if these can be distinguished,
+    otherwise ``present``. `ech_config_id` is the config_id in it, which is random in GREASE.
+    `compute_ja4` computes the JA4 fingerprint, which only the few reported hellos need; it is None
+    if the hello is truncated.
     """
 
     version: str
@@ -114,9 +112,9 @@ class QuicInfo:
 
 AddressClaimKind = Literal["request", "lease", "nak", "release", "announcement"]
 """``request``: a client asks for an address or wants to keep it (DHCPDISCOVER, DHCPREQUEST).
-``lease``: a server assigns it (DHCPACK, a DHCPv6 Reply). ``nak``: a server refuses it.
-``release``: a client gives it up or declines it. ``announcement``: a host says that it uses the
-address (ARP, neighbor discovery, mDNS)."""
+``lease``: a server assigns it (DHCPACK, a DHCPv6 Reply). ``nak``: a server refuses it. ``release``:
+a client gives it up or declines it. ``announcement``: a host announces that it uses the address
+(ARP, neighbor discovery, mDNS)."""
 
 LEARNING_SOURCES = ("dhcp", "mdns", "arp")
 """The protocols that devices can be learned from, in the order of the bits of `learning`."""
@@ -126,13 +124,13 @@ LEARNING_SOURCES = ("dhcp", "mdns", "arp")
 class AddressClaim:
     """A statement in a message about who uses which IP addresses.
 
-    `addresses` are packed; an empty tuple stands for the source address of the packet. `mac` is
-    the hardware address in the message, or None. `on_link` is true if the device itself sent or
-    receives the frame, so that the frame has the MAC of the device and not that of a relay.
-    `hostname` is empty if the message has none, and `lifetime` (in seconds) is None.
-    `transaction_id` connects a request with its answer; `client_id` and `server_id` identify DHCP
-    clients and servers. `renewal` is true if the client says that it already had the address.
-    `is_router` is true if the sender forwards packets of others.
+    `addresses` are packed; an empty tuple stands for the source address of the packet. `mac` is the
+    hardware address in the message, or None. `on_link` is true if the device itself sent or
+    receives the frame, so that the frame has the MAC of the device and not of a relay. `hostname`
+    is empty and `lifetime` (in seconds) None if the message lacks it. `transaction_id` connects a
+    request with its answer; `client_id` and `server_id` identify DHCP clients and servers.
+    `renewal` is true if the client already had the address, by its own account. `is_router` is true
+    if the sender forwards other hosts' packets.
     """
 
     kind: AddressClaimKind
@@ -153,9 +151,9 @@ class AddressClaim:
 class Message:
     """What a parser read in one message of its protocol.
 
-    `names` are the names shown, `size` the length of the message in bytes, so that the next
-    message of a stream starts there. `anomalies` are the names of deviations from the RFC that
-    did not prevent parsing. `claims` are the message's statements about who uses which address.
+    `names` are the names shown, `size` the length of the message in bytes, where the next message
+    of a stream starts. `anomalies` are the names of deviations from the RFC that did not prevent
+    parsing. `claims` are the message's statements about who uses which address.
     """
 
     names: tuple[ShownName, ...]
@@ -202,16 +200,14 @@ class Packet:
 class Observation:
     """One name that one device showed on the network, with its evidence.
 
-    `time` is in ns with `time_digits` significant digits after the second. `source` is the file
-    or interface and `packet` the number of the packet in it, from 1; where `log` is given, it is
-    the number of the record in that log (of the line, where it has lines). A log may lack the
-    server (empty), a port (0), and the address of the client (empty); then `client_host` may be its
-    host name there. `flow_id` identifies the
-    flow within one run. `raw` is the name as it is in the packet, empty where that is `name`,
-    `asked` the name that was asked for, where `name` is an alias of it.
-    `frames` are the frames that prove the observation, if frames are stored: read without any other
-    packet, they show the same name. `mark` says how the packet was seen (`netwatch.core.flow`), 0
-    in a log.
+    `time` is in ns with `time_digits` significant digits after the second. `source` is the file or
+    interface and `packet` the number of the packet in it, from 1; with `log`, it is the number of
+    the record or line in that log. A log may lack the server (empty), a port (0), and the client's
+    address (empty); then `client_host` may be its host name. `flow_id` identifies the flow within
+    one run. `raw` is the name as it is in the packet, empty if that is `name`; `asked` is the name
+    that was looked up, if `name` is an alias of it. `frames` are the frames that prove the
+    observation, if frames are stored: read without any other packet, they show the same name.
+    `mark` says how the packet was seen (`netwatch.core.flow`), 0 in a log.
     """
 
     time: int

@@ -1,9 +1,9 @@
 """Host names in one spelling, wherever they come from, and the names of public lists.
 
-Names compare in lower case, without the trailing dot, in the A-label form of IDNA (RFC 5890).
-Bytes that cannot be part of a host name are escaped as in a zone file (RFC 1035 section 5.1): what
-was on the wire remains visible, and can neither break a line of output nor imitate another name.
-Where the spelling in the packet matters, as in a proof, `raw_name` has it.
+Names compare in lower case, without the trailing dot, in the A-label form of IDNA (RFC 5890). Bytes
+that cannot be part of a host name are escaped as in a zone file (RFC 1035 section 5.1): what was on
+the wire remains visible, and can neither break a line of output nor imitate another name. If the
+spelling in the packet matters, as in evidence, use `raw_name`.
 
 Lists are blocklists, routing lists and response policy zones: `netwatch.lists` reads them,
 `netwatch.rules.drift` and `netwatch.rules.draft` compare them with the catalogue.
@@ -52,8 +52,8 @@ def escape_bytes(raw: bytes) -> str:
 
 
 def raw_name(raw: bytes, name: str) -> str:
-    """A name as it is in the packet, with its bytes escaped as in a zone file; empty where that is
-    its normal spelling `name`."""
+    """A name as it is in the packet, with its bytes escaped as in a zone file; empty if that is its
+    normal spelling `name`."""
     text = escape_bytes(raw)
     return "" if text == name else text
 
@@ -62,10 +62,10 @@ def raw_name(raw: bytes, name: str) -> str:
 class ListedName:
     """An entry of a list; `file` and `line` are where it is written.
 
-    A `host` is that name alone, a `suffix` the name and all below it, a `glob` is a name in which
-    ``*`` is any text inside one label. A `pattern` (keyword, regular expression) names nobody's
-    zone and is compared with nothing. `attributes` are what the list says of the entry, without
-    ``@`` or ``$``.
+    A `host` is exactly that name, a `suffix` the name and all below it, a `glob` a name in which
+    ``*`` is any text inside one label. A `pattern` (keyword, regular expression) belongs to no zone
+    and is not compared. `attributes` are what the list says about the entry, without ``@`` or
+    ``$``.
     """
 
     kind: ListedKind
@@ -79,11 +79,11 @@ class ListedName:
 class NameList:
     """A list that was read.
 
-    `path` is how the user called it, `format` the id of its format, `digest` the SHA-256 of its
-    content, with that of the files it includes. `names` are without duplicates, and without those
-    that the list itself takes out again; `exceptions` are the names that it takes out. With
-    `exceptions_prevail` an exception also holds for listed names below it. `skipped` counts
-    entries that are no names by what they are. `problems` are lines that could not be read, at most
+    `path` is as the user gave it, `format` the id of its format, `digest` the SHA-256 of its
+    content and the files it includes. `names` are without duplicates, and without those that the
+    list itself excludes again; `exceptions` are the names that it excludes. With
+    `exceptions_prevail` an exception also holds for listed names below it. `skipped` counts entries
+    that cannot be names. `problems` are lines that could not be read, at most
     `netwatch.lists.findings.MAX_PROBLEMS` of them; `bad_lines` is how many there were.
     """
 

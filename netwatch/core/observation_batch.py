@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The observation batch: observations as rows of integers, from which every reader takes them.
+"""The observation batch: observations as rows of integers, which every reader uses.
 
-The packet loop fills it without a Python object a row; what a parser has read is appended to the
-same batch. A row has the words of `netwatch.core.observation_columns`, one row behind the other.
-Texts are stored once, in a dictionary that is the batch's own: packed addresses, and names and
-other texts as ASCII. Objects, JSON lines, CSV, Arrow and Parquet are functions of a batch.
+The packet loop fills it without Python objects; what a parser has read is appended to the same
+batch. A row has the words of `netwatch.core.observation_columns`, one row after the other. Texts
+are stored once, in the batch's own dictionary: packed addresses, and names and other texts as
+ASCII. Objects, JSON lines, CSV, Arrow and Parquet are functions of a batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,9 +49,9 @@ from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
 
 ROWS = 4096
 LIST_WORDS = 16_384
-"""What a batch has room for at first, beside texts: rows, and words of lists."""
+"""Initial capacity of a batch, apart from texts: rows, and words of lists."""
 
-# Room for what one message adds without a parser: a name and the targets of 32 aliases, with a
+# Room for what one message adds without a parser: a name and the targets of 32 aliases, with one
 # row each, and up to 64 addresses.
 MESSAGE_ROWS = cython.declare(cython.Py_ssize_t, 40)
 MESSAGE_TEXTS = cython.declare(cython.Py_ssize_t, 256)
@@ -67,13 +67,13 @@ _TRANSPORT_NUMBERS = {name: number for number, name in TRANSPORTS.items()}
 @cython.final
 @cython.cclass
 class ObservationBatch(TextDictionary):
-    """Rows of observations; `sources` are the names of files and interfaces by their number, and of
-    networks and sensors where a store has them.
+    """Rows of observations; `sources` are the names of files and interfaces by number, and of
+    networks and sensors in a store.
 
     There are `count` rows, whose texts are in the dictionary that the batch is. `lists` has the
     entries of lists. `frames` has the captured frames that prove a row, for rows that have some.
-    `spans` are the rows in the order of packets, as ranges: rows that a parser has read are behind
-    those of the packet loop. A row is valid until `clear`.
+    `spans` are the rows in the order of packets, as ranges, since rows from a parser come after
+    those from the packet loop. A row is valid until `clear`.
     """
 
     def __init__(self, sources: Sequence[str] = ()) -> None:
@@ -86,7 +86,7 @@ class ObservationBatch(TextDictionary):
         self.words: Words = zeroed("q", 1)
         self.lists: Words = zeroed("q", 1)
         self.list_words = 0
-        # Equal ones are the same list, so that rows that are alike have the same words.
+        # Equal lists are stored once, so that equal rows have equal words.
         self.lacks: dict[tuple[str, ...], int] = {}
         self._grow_rows(ROWS)
         self._grow_lists(LIST_WORDS)
@@ -101,8 +101,8 @@ class ObservationBatch(TextDictionary):
         self.spans.clear()
 
     def has_room(self) -> cython.bint:
-        """Whether the packet loop can add what one message shows; where it cannot, the message goes
-        to its parser."""
+        """Whether the packet loop can add what one message shows; otherwise the message goes to its
+        parser."""
         return (
             self.count + MESSAGE_ROWS <= self.capacity
             and self.texts + MESSAGE_TEXTS < len(self.places)
@@ -111,11 +111,11 @@ class ObservationBatch(TextDictionary):
         )
 
     def reserve(self) -> None:
-        """Grow where there is no room for what one message shows."""
+        """Grow if there is no room for what one message shows."""
         self._reserve(MESSAGE_ROWS, MESSAGE_TEXTS, MESSAGE_BYTES, MESSAGE_LIST_WORDS)
 
     def new_row(self) -> cython.Py_ssize_t:
-        """Where the words of another row start, all of them 0. There has to be room for it."""
+        """Add a row of zeros, and return where its words start. There must be room for it."""
         at: cython.Py_ssize_t = self.count * columns.WORDS
         i: cython.Py_ssize_t
         self.words[at + columns.WORDS - 1] = 0
@@ -128,8 +128,8 @@ class ObservationBatch(TextDictionary):
         return at
 
     def copied_row(self, source: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the words of another row start, which are those that start at `source`. There has
-        to be room for it."""
+        """Add a copy of the row whose words start at `source`, and return where its words start.
+        There must be room for it."""
         at: cython.Py_ssize_t = self.count * columns.WORDS
         i: cython.Py_ssize_t
         self.words[at + columns.WORDS - 1] = self.words[source + columns.WORDS - 1]
@@ -171,7 +171,7 @@ class ObservationBatch(TextDictionary):
                 yield self.observation(row)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A batch can be sent to another process. What it proves, its frames, is left out."""
+        """A batch can be sent to another process. Its frames are left out."""
         state = (
             list(self.sources),
             list(self.spans),
@@ -212,9 +212,9 @@ class ObservationBatch(TextDictionary):
         log: LogInfo | None = None,
         client_host: str = "",
     ) -> tuple[int, int]:
-        """Append a row for each name that a message shows: the first of these rows, and the one
-        behind the last. `source` is the number of the packet's source; with `fingerprint` the
-        JA4 of a hello is computed. Where `log` is given, the packet stands for a record of it."""
+        """Append a row for each name that a message shows. Returns the first of these rows and the
+        one after the last. `source` is the number of the packet's source; with `fingerprint` the
+        JA4 of a hello is computed. With `log`, the packet stands for a log record."""
         shown: ShownName
         first: cython.Py_ssize_t = self.count
         at: cython.Py_ssize_t
@@ -262,7 +262,7 @@ class ObservationBatch(TextDictionary):
             for word, value in details:
                 self.words[at + cython.cast(cython.Py_ssize_t, word)] = value
             if log is not None:
-                # A port that the log does not say.
+                # A port that is not in the log.
                 for place in (columns.WORD_CLIENT_PORT, columns.WORD_SERVER_PORT):
                     if self.words[at + place] == 0:
                         self.words[at + place] = -1
@@ -311,7 +311,7 @@ class ObservationBatch(TextDictionary):
         )
 
     def restore(self, words: bytes, lists: bytes, octets: bytes, starts: bytes) -> None:
-        """Take rows, lists and texts as another batch had them."""
+        """Take over rows, lists and texts of another batch."""
         texts = len(starts) // 8 - 1
         self.clear()
         self._reserve(len(words) // (8 * columns.WORDS), texts, len(octets), len(lists) // 8)
@@ -322,7 +322,7 @@ class ObservationBatch(TextDictionary):
         memoryview(self.octets)[: len(octets)] = octets
         memoryview(self.starts).cast("B")[: len(starts)] = starts
         self.texts = texts
-        # The hash table is built anew, which numbers the texts as they are.
+        # The hash table is rebuilt, with the texts numbered as they are.
         self.number_anew()
 
     def _log(self, at: cython.Py_ssize_t) -> LogInfo | None:
@@ -423,7 +423,7 @@ class ObservationBatch(TextDictionary):
         ]
 
     def _list(self, entries: list[int], count: int) -> int:
-        """The word of a list of so many entries, whose words are given."""
+        """The word of a list of so many entries, given their words."""
         self._reserve(0, 0, 0, len(entries))
         start = self.list_words
         for word in entries:
@@ -431,7 +431,7 @@ class ObservationBatch(TextDictionary):
         return self.list_since(start, min(count, columns.LIST_MASK))
 
     def _reserve(self, rows: int, texts: int, octets: int, list_words: int) -> None:
-        """Grow where there is no room for so many more rows, texts, bytes of texts, or words of
+        """Grow if there is no room for so many more rows, texts, bytes of texts, or words of
         lists."""
         if self.count + rows > self.capacity:
             self._grow_rows(2 * (self.count + rows))
@@ -460,7 +460,7 @@ def restored(
     octets: bytes,
     starts: bytes,
 ) -> ObservationBatch:
-    """A batch of what `ObservationBatch.__reduce__` has given."""
+    """A batch from the result of `ObservationBatch.__reduce__`."""
     batch: ObservationBatch = ObservationBatch(sources)
     batch.restore(words, lists, octets, starts)
     batch.spans.extend(spans)

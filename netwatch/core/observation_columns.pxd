@@ -1,5 +1,5 @@
-# Words of a row of an observation batch, as compiled modules share them. The interpreted form takes
-# the same from observation_columns.py; tests/core/test_observation_columns.py compares the two.
+# Words of a row of an observation batch, shared by compiled modules. The interpreted form is
+# observation_columns.py; tests/core/test_observation_columns.py compares the two.
 
 cdef enum:
     WORD_TIME = 0

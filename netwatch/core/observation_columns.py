@@ -1,9 +1,9 @@
 """The columns of an observation: the one definition of its record, which every reader follows.
 
-An observation batch (`netwatch.core.observation_batch`) has one word of 64 bits a row and column.
-`COLUMNS` says of each key of the record what kind of value it has and in which word it is. From
-this table follow the objects, JSON lines, CSV, Arrow and Parquet: a new column is a word here (and
-in observation_columns.pxd), a row of the table, and the code that fills it.
+An observation batch (`netwatch.core.observation_batch`) has one word of 64 bits per row and column.
+`COLUMNS` defines for each key of the record the kind of value and its word. The objects, JSON
+lines, CSV, Arrow and Parquet follow from this table: a new column is a word here (and in
+observation_columns.pxd), a row of the table, and the code that fills it.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ WORD_TIME_DIGITS = 1  # significant digits after the second
 WORD_EVIDENCE = 2  # index in EVIDENCE
 WORD_NAME = 3  # text
 WORD_CLIENT_IP = 4  # text: the packed address, 4 or 16 bytes
-WORD_CLIENT_PORT = 5  # -1 where a log does not say
+WORD_CLIENT_PORT = 5  # -1 if not in the log
 WORD_CLIENT_MAC = 6  # the address with bit 48 set; 0 if there is none
-WORD_SERVER_IP = 7  # 0 if a log does not say
-WORD_SERVER_PORT = 8  # -1 where a log does not say
+WORD_SERVER_IP = 7  # 0 if not in the log
+WORD_SERVER_PORT = 8  # -1 if not in the log
 WORD_TRANSPORT = 9  # IP protocol: 6 or 17
 WORD_VLAN = 10  # VLAN id; -1 if there is none
 WORD_SOURCE = 11  # index in the `sources` of the batch
@@ -40,7 +40,7 @@ WORD_TLS_ECH = 23  # text
 WORD_QUIC_VERSION = 24  # text
 WORD_RAW = 25  # text: the name as it is in the packet; 0 if it is the same
 WORD_DNS_ASKED = 26  # text: the name asked for, in the row of an alias
-WORD_CLIENT_HOST = 27  # text: the host name of a client of which a log knows no address
+WORD_CLIENT_HOST = 27  # text: the host name of a client without an address in the log
 WORD_LOG_LINE = 28  # number of the record in its log, from 1; 0 in a capture
 WORD_LOG_FORMAT = 29  # text; the row is of a log if there is one
 WORD_LOG_LACKS = 30  # list of texts
@@ -86,10 +86,10 @@ Kind = Literal[
     "addresses",
     "community id",
 ]
-"""What a column has: ``text``, ``place`` and ``address`` are omitted if there is none,
-``optional number`` where it is negative, ``positive number`` and ``mac`` where it is 0, and the
-lists ``texts`` and ``addresses`` where they are empty. ``community id`` follows from other columns
-and has no word: it is omitted where an address or a port is."""
+"""What a column has: ``text``, ``place`` and ``address`` are omitted if there is none, ``optional
+number`` if it is negative, ``positive number`` and ``mac`` if it is 0, and the lists ``texts`` and
+``addresses`` if they are empty. ``community id`` follows from other columns and has no word: it is
+omitted if an address or a port is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,16 @@
 """SQLite files that netwatch owns: recognised before they are opened, created complete.
 
-A path that a user gives can lead to a file of another program. So each kind of file carries an
+A path that a user gives can lead to a file of another program. So each kind of file has an
 ``application_id`` and a schema version (``user_version``; SQLite file format, sections 1.3.16 and
 1.3.17), and a mark on its second page, by which it is recognised if the first one is damaged.
-`identify` reads these bytes, and SQLite never opens a file that has none of them.
+`identify` reads these bytes, and SQLite never opens a file without them.
 
-A file is created under a temporary name and then linked to its place. So what is at that place is
-complete, whenever netwatch is killed.
+A file is created under a temporary name and then linked to its final one, so it is complete
+whenever netwatch is killed.
 
-Two properties of SQLite have to be respected. A process that closes a file loses the locks of its
-connections to it, so `identify` does not open one that has connections. And a connection removes
-the write-ahead log by its path when it is closed, so no file may be renamed while it has any.
+Two properties of SQLite matter. A process that closes a file loses the locks of its connections to
+it, so `identify` does not open a file with connections. And a connection removes the write-ahead
+log by its path when it is closed, so no file may be renamed while it has any.
 """
 
 import errno
@@ -31,10 +31,10 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, is_root, sync_folder, user_id
 
 PAGE_SIZE = 4096
-"""Bytes of a page of every file."""
+"""Bytes in a page of every file."""
 
 MAX_SET_ASIDE = 16
-"""Damaged files next to each other that are kept; then none is set aside until some are removed."""
+"""Damaged files next to each other, at most; then no more are set aside until some are removed."""
 
 _MAGIC = b"SQLite format 3\0"
 _VERSION_AT, _APPLICATION_ID_AT = 60, 68
@@ -45,7 +45,7 @@ _DAMAGE = frozenset(
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_FORMAT,
-        # The tables, or what is in them, are not those that netwatch wrote.
+        # The tables or their content are not what netwatch wrote.
         sqlite3.SQLITE_ERROR,
         sqlite3.SQLITE_CONSTRAINT,
         sqlite3.SQLITE_MISMATCH,
@@ -55,7 +55,8 @@ _UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_R
 
 
 class ForeignFileError(ConfigError):
-    """A file is none that netwatch owns, or not of this kind and version; it was left as it is."""
+    """A file that does not belong to netwatch, or is of another kind or version; it was not
+    touched."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__([Problem(str(path), 0, 0, reason)])
@@ -73,12 +74,12 @@ class OtherVersionError(ForeignFileError):
 
 
 class DamagedFileError(NetwatchError):
-    """A file that netwatch owns is not as netwatch wrote it."""
+    """A file of netwatch is not as netwatch wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """A kind of file: what messages call it, its ``application_id``, the `version` of its schema,
+    """A kind of file: its name in messages, its ``application_id``, the `version` of its schema,
     and the statements that create its `tables`, separated by semicolons."""
 
     name: str
@@ -88,7 +89,7 @@ class FileKind:
 
     @property
     def mark(self) -> str:
-        """The text on the second page of each such file."""
+        """The mark on the second page of each such file."""
         return f"netwatch {self.name} {self.application_id:08x}: owned by netwatch"
 
 
@@ -97,7 +98,7 @@ Condition = Literal["missing", "own", "damaged"]
 
 def identify(path: Path, kind: FileKind) -> Condition:
     """Whether there is a file of this kind at `path`; ``damaged`` if its first page is. Nothing is
-    written. Raises `ForeignFileError` for anything else that is there, a symbolic link too, and
+    written. Raises `ForeignFileError` for anything else, including a symbolic link, and
     `NetwatchError` if the file cannot be read."""
     try:
         status = path.lstat()
@@ -129,7 +130,7 @@ def _read_head(path: Path) -> bytes:
 
 
 def _condition(path: Path, head: bytes, kind: FileKind) -> Condition:
-    """The condition of a file with these two pages at its head."""
+    """The condition of a file that begins with these two pages."""
     is_database = head.startswith(_MAGIC)
     application_id = int.from_bytes(head[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big")
     if application_id != kind.application_id:
@@ -162,7 +163,7 @@ def _refuse_other_owners(path: Path, status: os.stat_result) -> None:
 
 
 def _refuse_leftovers(path: Path) -> None:
-    """SQLite would apply the log of a database that is gone to the new one."""
+    """SQLite would apply the log of a deleted database to the new one."""
     for suffix in ("-wal", "-journal"):
         beside = path.with_name(path.name + suffix)
         if os.path.lexists(beside):
@@ -181,7 +182,7 @@ def create(
         with closing(sqlite3.connect(temporary, isolation_level=None)) as database:
             database.execute(f"PRAGMA page_size = {PAGE_SIZE}")
             with transaction(database):
-                # The first table that is created has the second page.
+                # The first table that is created gets the second page.
                 database.execute("CREATE TABLE owner (mark TEXT NOT NULL)")
                 database.execute("INSERT INTO owner VALUES (?)", (kind.mark,))
                 for statement in filter(str.strip, kind.tables.split(";")):
@@ -200,12 +201,13 @@ def create(
 
 
 def temporary_prefix(path: Path) -> str:
-    """How the name begins that a file has until it is complete. It stays if netwatch is killed."""
+    """The prefix of a file's name until it is complete. Such a file remains if netwatch is
+    killed."""
     return f".{path.name}."
 
 
 def _link(temporary: str, path: Path) -> None:
-    """Give the file its name, without replacing a file that has it."""
+    """Give the file its name, without replacing an existing file."""
     try:
         os.link(temporary, path)
     except OSError as error:
@@ -218,8 +220,8 @@ def _link(temporary: str, path: Path) -> None:
 
 
 class _Connections:
-    """The files to which this process has connections, by device and inode. With `mutex` held, no
-    connection begins."""
+    """The files to which this process has connections, by device and inode. While `mutex` is held,
+    no connection begins."""
 
     def __init__(self) -> None:
         self.mutex = threading.Lock()
@@ -258,8 +260,8 @@ class _Connection(sqlite3.Connection):
 
 def connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
     """A connection to a file that `identify` has recognised, for one thread at a time, without
-    implicit transactions. Text that is not UTF-8 is escaped instead of an error. `busy_timeout` is
-    how long to wait for another writer, in s. Raises `sqlite3.Error`."""
+    implicit transactions. Text that is not UTF-8 is escaped instead of raising an error.
+    `busy_timeout` is how long to wait for another writer, in s. Raises `sqlite3.Error`."""
     with _connections.mutex:
         database = sqlite3.connect(
             path,
@@ -269,13 +271,13 @@ def connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
             factory=_Connection,
         )
         database.file = _connections.add(path)
-    # A partial of a type is called without a frame of Python, and there are many texts.
+    # Calling a partial of a type needs no Python frame, and there are many texts.
     database.text_factory = partial(str, encoding="utf-8", errors="backslashreplace")
     return database
 
 
 def quick_check(database: sqlite3.Connection) -> None:
-    """Verify the pages of a database. Raises `DamagedFileError` and `sqlite3.Error`."""
+    """Check the pages of a database. Raises `DamagedFileError` and `sqlite3.Error`."""
     (result,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if result != "ok":
         raise DamagedFileError(
@@ -299,8 +301,8 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the file is damaged; if not, it may work again by itself (a full
-    disk, another writer)."""
+    """Whether an error means that the file is damaged; other errors may go away (full disk, another
+    writer)."""
     if isinstance(error, DamagedFileError):
         return True
     code = getattr(error, "sqlite_errorcode", None)
@@ -314,9 +316,9 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def set_aside(path: Path, name: str = "") -> Path:
-    """Rename a damaged file, and the files next to it, to ``NAME.damaged-N``; NAME is its own
-    unless another one is given. Returns its new path. Raises `NetwatchError` if there are
-    `MAX_SET_ASIDE` already, and `OSError`."""
+    """Rename a damaged file, and the files next to it, to ``NAME.damaged-N``; NAME is its own name
+    unless another is given. Returns its new path. Raises `NetwatchError` if there are already
+    `MAX_SET_ASIDE`, and `OSError`."""
     for number in range(1, MAX_SET_ASIDE + 1):
         aside = path.with_name(f"{name or path.name}.damaged-{number}")
         if not os.path.lexists(aside):
@@ -328,8 +330,8 @@ def set_aside(path: Path, name: str = "") -> Path:
 
 
 def move(path: Path, target: Path) -> None:
-    """Rename a file and then the files next to it, as far as they exist. It can be called again if
-    it was interrupted. Raises `OSError`."""
+    """Rename a file and then those of the files next to it that exist. It can be called again after
+    an interruption. Raises `OSError`."""
     for suffix in ("", *_SUFFIXES):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))

@@ -1,6 +1,5 @@
-"""Times as a user writes them: periods of whole days in a time zone, the hours in which a network
-is used, and moments of the past.
-"""
+"""Times as a user writes them: periods of whole days in a time zone, a network's hours of use, and
+moments in the past."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from netwatch.core.file_keys import Key, Kind
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 
 UTC_ZONE = "UTC"
-"""The time zone of days where none is written."""
+"""The time zone of days if none is written."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -24,7 +23,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 """The days of the week as a configuration names them."""
 
 WORKING_DAYS = range(5)
-"""Monday to Friday, on which a network of which nothing is said is expected to be used."""
+"""Monday to Friday, when a network is expected to be used by default."""
 
 DAY_MINUTES = 24 * 60
 
@@ -38,7 +37,7 @@ _AGO = re.compile(r"(\d{1,6})(s|m|h|d|w|y)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 EXPECTED_MOMENT = "a time like 2023-03-20T09:00Z, a day like 2023-03-20, or an age like 7d"
-"""What `parse_moment` takes, for error messages."""
+"""What `parse_moment` accepts, for error messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +60,17 @@ class Period:
         return self.end is not None and time >= self.end
 
 
-@lru_cache(_CACHED_PERIODS)  # a ban is asked about each contact
+@lru_cache(_CACHED_PERIODS)  # each contact asks a ban for its periods
 def period(first: date | None, last: date | None, timezone: str) -> Period:
-    """The period from the beginning of the day `first` to the end of the day `last` in `timezone`
-    (IANA name). Days on which clocks change have 23 or 25 hours."""
+    """The period from the start of the day `first` to the end of the day `last` in `timezone` (IANA
+    name). Days on which clocks change have 23 or 25 hours."""
     zone = ZoneInfo(timezone)
     after = last + _DAY if last and last < date.max else None
     return Period(_start_of_day(first, zone), _start_of_day(after, zone))
 
 
 def day_at(moment: int, timezone: str) -> date:
-    """The day in `timezone` (IANA name) on which a time (ns) is."""
+    """The day in `timezone` (IANA name) that contains a time (ns)."""
     return datetime.fromtimestamp(moment // 1_000_000_000, ZoneInfo(timezone)).date()
 
 
@@ -84,8 +83,8 @@ def days_text(days: Sequence[tuple[date | None, date | None]], timezone: str) ->
 
 
 def read_timezone(fields: Fields) -> str:
-    """The IANA name of the time zone in ``timezone``, `UTC_ZONE` where the key is absent or the
-    name is unknown, which is noted."""
+    """The IANA name of the time zone in ``timezone``, `UTC_ZONE` if the key is absent or the name
+    unknown, which is noted."""
     name = fields.text("timezone", UTC_ZONE)
     try:
         ZoneInfo(name)
@@ -101,7 +100,7 @@ def read_timezone(fields: Fields) -> str:
 def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:
     if day is None:
         return None
-    # Where clocks skip midnight, fold=0 applies the offset before the change, which gives the very
+    # If clocks skip midnight, fold=0 applies the offset before the change, which gives the very
     # moment at which the day starts. If midnight occurs twice, fold=0 is the first.
     start = datetime(day.year, day.month, day.day, tzinfo=zone)
     return (start - _EPOCH) // _MICROSECOND * 1000
@@ -119,18 +118,17 @@ class UseSpan:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedUse:
-    """The times in which a network is used, on the caller's clock; none for one that is
-    never used."""
+    """The times at which a network is used, on the caller's clock; none if it never is."""
 
     spans: tuple[UseSpan, ...]
 
     def on(self, weekday: int) -> list[tuple[int, int]]:
-        """The minutes of a day of the week."""
+        """The minutes of use on a day of the week."""
         return [(span.begin, span.end) for span in self.spans if weekday in span.days]
 
 
 def parse_expected(text: str) -> ExpectedUse | None:
-    """The times that a text says; None if it says none."""
+    """The times of use written in `text` (`EXPECTED_HOURS`); None if it is malformed."""
     if text == "never":
         return ExpectedUse(())
     if text == "always":
@@ -171,10 +169,10 @@ EXPECTED_USE = Kind("text", {"type": "string", "minLength": 1}, _read_expected)
 
 
 def parse_moment(text: str, now: int, *, is_end: bool = False) -> int:
-    """A moment in ns since the epoch, of a time of RFC 3339 (UTC where it has no offset), a day in
-    UTC, or an age before `now` (ns): ``90s``, ``30m``, ``12h``, ``7d``, ``2w``, ``1y``. A day
-    means its beginning, or its end where the moment ends a period (`is_end`), so that a period from
-    a day to the same day is that day. Raises `ValueError` with what was expected."""
+    """A moment in ns since the epoch from an RFC 3339 time (UTC if it has no offset), a day in UTC,
+    or an age before `now` (ns): ``90s``, ``30m``, ``12h``, ``7d``, ``2w``, ``1y``. A day means its
+    start, or its end if the moment ends a period (`is_end`), so that a period from a day to the
+    same day is that day. Raises `ValueError` with what was expected."""
     found = _AGO.fullmatch(text)
     if found:
         return now - int(found[1]) * _SECONDS[found[2]] * 1_000_000_000

@@ -1,14 +1,15 @@
 """Files that name people, what devices did and with whom: only their owner and group can read them.
 
-A file that exists keeps the permissions that its administrator gave it, as with rsyslog and
-logrotate: a log shipper may have been granted access to it. A new one has no name until it is
-complete where the system allows that, so that nothing of it stays if its process is killed before.
+An existing file keeps the permissions that its administrator gave it, as with rsyslog and
+logrotate: a log shipper may have been granted access to it. Where the system allows it, a new file
+has no name until it is complete, so nothing remains if its process is killed before.
 
-A folder for temporary files is below the folder of the store in use (`below`), otherwise in that of
-the system for temporary files. It goes when its context ends, and on SIGTERM, SIGHUP and SIGQUIT.
-After SIGKILL or a power failure `remove_ended` removes it, which every run does when it begins.
-Each folder has a file that says what it is and is locked for as long as a process of the run
-lives, so that neither the folder of a run that goes on is removed, nor one of another program.
+A folder for temporary files is created below the folder of the store in use (`below`), otherwise in
+the system's folder for temporary files. It is removed when its context ends, and on SIGTERM, SIGHUP
+and SIGQUIT. After SIGKILL or a power failure it is removed by `remove_ended`, which every run calls
+when it begins. Each folder has a file that identifies it and is locked for as long as a process of
+the run lives, so that neither the folder of a running process is removed, nor one of another
+program.
 """
 
 import atexit
@@ -45,7 +46,7 @@ _NAME = re.compile(rf"netwatch-[0-9]+-[0-9a-f]{{8}}({_ENDED})?")
 _SIGNALS = ("SIGTERM", "SIGHUP", "SIGQUIT")
 
 _ours: dict[Path, int] = {}
-"""What is to be removed at the end, and the process that made it: a forked one has a copy."""
+"""What to remove at the end, and the process that created it: a forked process has a copy."""
 
 _home: Path | None = None
 _looked_at: set[Path] = set()
@@ -58,9 +59,9 @@ FOLDER_MODE = 0o750
 
 
 class PrivateFolder:
-    """A new folder that only this user can read, until `remove`; it is a context that gives its
-    path. With `is_short` it is never below a store, for sockets, whose paths are limited. Raises
-    `OSError` if there is no place for one."""
+    """A new folder that only this user can read, until `remove`; a context manager that gives its
+    path. With `is_short` it is never below a store: paths of sockets are limited. Raises `OSError`
+    if there is no place for one."""
 
     def __init__(self, *, is_short: bool = False) -> None:
         self.path, self._lock = _create_anywhere(None if is_short else _home)
@@ -73,7 +74,7 @@ class PrivateFolder:
         self.remove()
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it."""
+        """Delete the folder and its content."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -83,8 +84,8 @@ class PrivateFolder:
 
 @contextlib.contextmanager
 def below(store: str | None) -> Iterator[None]:
-    """The context of a run: its temporary files are below the folder of this store, if it has one
-    that can be written to. What ended runs left, there or in the folder of the system, is
+    """The context of a run: its temporary files are below the folder of this store, if there is one
+    that can be written to. Leftovers of ended runs, there or in the system's folder, are
     removed."""
     global _home
     before, _home = _home, home_of(store)
@@ -102,16 +103,16 @@ def home_of(store: str | None) -> Path | None:
 
 
 def places(store: str | None) -> list[Path]:
-    """Where the temporary files of runs with this store can be."""
-    # The module `tempfile` would look for one that can be written to, which takes longer.
+    """The folders that can contain temporary files of runs with this store."""
+    # The module `tempfile` would look for a writable one, which takes longer.
     system = Path(os.environ.get("TMPDIR") or "/tmp")
     home = home_of(store)
     return [system] if home is None else [home, system]
 
 
 def remove_ended(place: Path) -> int:
-    """Remove the folders in `place` of runs of this user that have ended; how many. Root also
-    removes those of the owner of `place`."""
+    """Remove the folders in `place` of this user's runs that have ended, and return how many. Root
+    also removes those of the owner of `place`."""
     return sum(map(_remove_unused, list(_folders(place))))
 
 
@@ -121,7 +122,7 @@ def ended(place: Path) -> list[Path]:
 
 
 def in_use(place: Path) -> list[Path]:
-    """The folders of runs that go on."""
+    """The folders of running processes."""
     return [path for path in _folders(place) if not _is_unused(path)]
 
 
@@ -142,7 +143,7 @@ def forget(path: Path) -> None:
 
 def _create_anywhere(home: Path | None) -> tuple[Path, int]:
     if home is not None:
-        # A store may be read by those who may not write to it.
+        # Some users may read a store but not write to it.
         with contextlib.suppress(OSError):
             return _create(home)
     import tempfile  # not at the top, because most runs need no folder
@@ -168,8 +169,8 @@ def _create(place: Path) -> tuple[Path, int]:
 
 
 def _locked(file: Path) -> int | None:
-    """The descriptor of the new file of a lock; None if its folder is gone, because it looked
-    like one that was left until the file was locked."""
+    """The descriptor of a new lock file; None if its folder is gone, because it looked like a
+    leftover until the file was locked."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC
     try:
         descriptor = os.open(file, flags, 0o600)
@@ -190,7 +191,7 @@ def _locked(file: Path) -> int | None:
 
 
 def _folders(place: Path) -> Iterator[Path]:
-    """The folders in `place` whose names and owners are those of temporary files."""
+    """The folders in `place` whose names and owners match temporary files."""
     try:
         owner = place.stat().st_uid
         with os.scandir(place) as found:
@@ -214,7 +215,7 @@ def _is_unused(path: Path) -> bool:
 
 
 def _remove_unused(path: Path) -> bool:
-    """Remove a folder that nobody uses; whether it was one."""
+    """Remove a folder that is not in use; False if it is."""
     try:
         with OpenFolder(path) as folder, _unused(folder) as is_unused:
             if is_unused:
@@ -229,12 +230,12 @@ def _remove_unused(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _unused(folder: OpenFolder) -> Iterator[bool]:
-    """Whether a folder is one of temporary files that nobody uses. Nobody can begin to within the
-    context."""
+    """Whether a folder is one of temporary files that is not in use. Nobody can start using it
+    within the context."""
     try:
         descriptor = folder.open(LOCK, os.O_RDWR | O_NOFOLLOW)
     except FileNotFoundError:
-        # Who made it died before, or when everything else was removed.
+        # Its creator died before, or when everything else was removed.
         yield not folder.names()
         return
     try:
@@ -257,7 +258,7 @@ def _remove(path: Path) -> None:
         with contextlib.suppress(OSError):
             path.unlink()
         return
-    # Other processes of the run cannot add a file then.
+    # Then other processes of the run cannot add a file.
     gone = path.with_name(path.name + _ENDED)
     with contextlib.suppress(OSError):
         path.rename(gone)
@@ -267,7 +268,7 @@ def _remove(path: Path) -> None:
 
 
 def _empty(folder: OpenFolder) -> None:
-    """Remove all files in a folder; the lock as the last one, by which the folder is known."""
+    """Remove all files in a folder, and last the lock, by which the folder is recognised."""
     for name in folder.names():
         if name != LOCK:
             folder.remove_tree(name)
@@ -276,14 +277,14 @@ def _empty(folder: OpenFolder) -> None:
 
 
 def _remove_ours(*_: object) -> None:
-    """Remove what this process, and not one that forked it, has to remove."""
+    """Remove what this process has to remove, but not what the process that forked it has to."""
     for path, process in list(_ours.items()):
         if process == os.getpid():
             _remove(path)
 
 
 def _end(number: int, _: object) -> None:
-    """End by a signal as any program does, but for what has to be removed before."""
+    """End by a signal as any program does, after removing what has to be removed."""
     _remove_ours()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -311,8 +312,8 @@ atexit.register(_remove_ours)
 
 
 class UnnamedFile:
-    """A new file in the folder of `target`, for its owner only, which replaces `target` when it is
-    complete. It is a context. Raises `OSError`; all methods do so."""
+    """A new file in the folder of `target`, readable by its owner only, which replaces `target`
+    when it is complete. It is a context manager. All methods raise `OSError`."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
@@ -360,8 +361,8 @@ class UnnamedFile:
 
 
 def open_for_append(path: str | Path, flags: int = 0) -> int:
-    """The descriptor of a file to append to, which is created with `MODE` where it does not
-    exist. `flags` are added to those of open(2). Raises `OSError`."""
+    """The descriptor of a file to append to, created with `MODE` if it does not exist. `flags` are
+    added to those of open(2). Raises `OSError`."""
     append = os.O_WRONLY | os.O_APPEND | O_CLOEXEC | flags
     try:
         descriptor = os.open(path, append | os.O_CREAT | os.O_EXCL, MODE)
@@ -376,16 +377,16 @@ def open_for_append(path: str | Path, flags: int = 0) -> int:
 
 
 def restrict(descriptor: int, mode: int = MODE) -> None:
-    """Give a new file these permissions, whatever the umask was. On a file system without
+    """Give a new file these permissions, whatever the umask is. On a file system without
     permissions (FAT, some network shares) its mount options decide, and nothing fails."""
     with contextlib.suppress(OSError):
         set_mode(descriptor, mode)
 
 
 def give_to_owner(new: int | Path, folder: Path) -> None:
-    """Where root writes into the folder of another user, a new file (by its descriptor or path) is
-    that user's, too: else a service could not read what a command of its administrator wrote.
-    Raises `OSError`."""
+    """If root writes into another user's folder, give that user a new file (by its descriptor or
+    path): otherwise a service could not read what its administrator's command wrote. Raises
+    `OSError`."""
     if is_root():
         change_owner(new, folder.stat())
 

@@ -1,10 +1,10 @@
 """The numbers of DNS and TLS that the parsers and the packet loop share, with the names that IANA
 has registered, and an ECH configuration as text.
 
-Types of DNS records are those of RFC 1035 section 3.2.2 and later, response codes those of RFC
-6895 section 2.3. ClientHellos are read by the loop where they are laid out as usual, by the parsers
-otherwise: what they call a version, and what tells an encrypted hello from GREASE, is here alone.
-Of the public key of ECH only a hash is stored: it tells keys apart, and nobody needs the key.
+DNS record types are from RFC 1035 section 3.2.2 and later, response codes from RFC 6895 section
+2.3. The loop reads ClientHellos with the usual layout, the parsers read all others; both take the
+names of versions, and what tells an encrypted hello from GREASE, from here. Of the public key of
+ECH only a hash is stored, which is enough to tell keys apart.
 """
 
 import hashlib
@@ -102,9 +102,9 @@ def rcode_text(number: int) -> str:
 
 
 class EchConfig(NamedTuple):
-    """What an ECHConfig (RFC 9849 section 4) shows of the outer hellos that follow from it.
+    """What an ECHConfig (RFC 9849 section 4) reveals about the outer hellos that use it.
 
-    They have `public_name` in the place of the real one, and `config_id`. `key_id` is a hash of the
+    They have `public_name` instead of the real name, and `config_id`. `key_id` is a hash of the
     public key (16 hex digits), `ttl` the time to live of its record (seconds).
     """
 
@@ -120,7 +120,7 @@ class EchConfig(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The configuration that `text` gave. Raises `ValueError` if it is none."""
+        """The configuration written in `text`. Raises `ValueError` if it is not valid."""
         public_name, config_id, key_id, ttl = text.rsplit("/", 3)
         return cls(public_name, int(config_id), key_id, int(ttl))
 
@@ -158,4 +158,4 @@ ECH_PUBLIC_NAMES = frozenset(
         "public.tls-ech.dev",  # of a public test service
     }
 )
-"""Names that are only used in outer hellos: no service is visited under them."""
+"""Names that only appear in outer hellos: no service is visited under them."""

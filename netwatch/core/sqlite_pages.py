@@ -1,10 +1,10 @@
 """Reads the rows of a damaged SQLite file from its leaf pages, without its b-trees.
 
-SQLite gives up where a page that leads to others is damaged. The rows themselves are in leaf pages
-and on chains of overflow pages, and each can be read alone (SQLite file format, sections 1.6 and
+SQLite gives up if a page that leads to others is damaged. The rows themselves are in leaf pages and
+on chains of overflow pages, and each can be read on its own (SQLite file format, sections 1.6 and
 2.1). Pages in the write-ahead log replace those of the file (section 4).
 
-Pages that were freed may still have rows, so a reader has to tell rows that were deleted.
+Freed pages may still contain rows, so the caller must recognise deleted rows.
 """
 
 import struct
@@ -26,8 +26,9 @@ _INTEGER_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 
 class Pages:
-    """The pages of a file with those of its write-ahead log in their place; a page that cannot be
-    read is empty. Use it as a context manager. Raises `OSError` if the file cannot be opened."""
+    """The pages of a file, with those of its write-ahead log instead of the file's own; an
+    unreadable page is empty. Use it as a context manager. Raises `OSError` if the file cannot be
+    opened."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
@@ -51,7 +52,7 @@ class Pages:
             self._wal.close()
 
     def read(self, number: int) -> bytes:
-        """The page with this number, which counts from 1."""
+        """The page with this number, from 1."""
         offset = self._wal_offsets.get(number)
         stream: BinaryIO = self._file
         at = (number - 1) * PAGE_SIZE
@@ -64,9 +65,9 @@ class Pages:
             return b""
 
     def read_chain(self, first: int, size: int) -> bytes:
-        """So many octets on a chain of overflow pages, fewer if it ends before. In a damaged file,
-        chains may lead anywhere: there is a limit to the pages of all those that do not end where
-        they should."""
+        """So many octets on a chain of overflow pages, fewer if it ends early. In a damaged file,
+        chains may lead anywhere, so the pages of all chains that do not end where they should are
+        limited in total."""
         parts: list[bytes] = []
         number = first
         while size > 0 and 1 < number <= self.count and self._futile_reads < 4 * self.count:
@@ -82,14 +83,14 @@ class Pages:
 
 
 def _committed_frames(wal: BinaryIO, pages_in_file: int) -> dict[int, int]:
-    """Where the log has the last committed content of each page."""
+    """Offsets in the log of the last committed content of each page."""
     header = wal.read(_WAL_HEADER)
     found: dict[int, int] = {}
     pending: dict[int, int] = {}
     frames = 0
     while len(frame := wal.read(_FRAME_HEADER)) == _FRAME_HEADER:
         if frame[8:16] != header[16:24]:
-            # A frame of an earlier round of the log has other salts.
+            # A frame from an earlier round of the log has other salts.
             break
         at = _WAL_HEADER + frames * (_FRAME_HEADER + PAGE_SIZE)
         frames += 1
@@ -98,14 +99,14 @@ def _committed_frames(wal: BinaryIO, pages_in_file: int) -> dict[int, int]:
             found.update(pending)
             pending.clear()
         wal.seek(at + _FRAME_HEADER + PAGE_SIZE)
-    # Each frame adds one page at most, whatever a damaged one says.
+    # Each frame adds at most one page, whatever a damaged one claims.
     return {page: at for page, at in found.items() if 0 < page <= pages_in_file + frames}
 
 
 def rows(pages: Pages) -> Iterator[tuple[int, tuple[Value, ...]]]:
-    """All rows of all tables that can be read, with their rowids, in the order of the pages. A text
-    or blob whose overflow pages are damaged is cut or wrong. The first page, with the schema, is
-    left out."""
+    """All readable rows of all tables, with their rowids, in the order of the pages. A text or blob
+    whose overflow pages are damaged is cut or wrong. The first page, with the schema, is left
+    out."""
     for number in range(2, pages.count + 1):
         page = pages.read(number)
         if len(page) == PAGE_SIZE and page[0] == _LEAF:
@@ -164,7 +165,7 @@ def _record(payload: bytes) -> tuple[Value, ...]:
 
 
 def _value(kind: int, payload: bytes, at: int) -> tuple[Value, int]:
-    """The value of this serial type at this offset, and where the next one begins."""
+    """The value of this serial type at this offset, and the offset of the next one."""
     if kind == 0:
         return None, at
     if kind in (8, 9):
@@ -183,8 +184,8 @@ def _value(kind: int, payload: bytes, at: int) -> tuple[Value, int]:
 
 
 def _varint(octets: bytes, at: int) -> tuple[int, int]:
-    """A big-endian base-128 number of at most 9 bytes (section 1.6), and where it ends. Raises
-    `IndexError`."""
+    """A big-endian base-128 number of at most 9 bytes (section 1.6), and the offset after it.
+    Raises `IndexError`."""
     number = 0
     for count in range(9):
         octet = octets[at + count]

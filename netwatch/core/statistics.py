@@ -1,11 +1,11 @@
 """The counts of a run, for the summary at its end, and what each anomaly among them means.
 
-An anomaly is input that is not as its specification says, or a table that was full. It gets a
-name, is counted under it and never stops a run. The code that finds an anomaly uses its name as
-a literal (``ParseError("dns-cut")``); `ANOMALIES` gives each name its one sentence for the
-documentation. A test keeps the literals and this mapping the same, in both directions.
+An anomaly is input that breaks its specification, or a full table. It has a name, is counted under
+it and never stops a run. The code that finds an anomaly uses its name as a literal
+(``ParseError("dns-cut")``); `ANOMALIES` has the sentence of each name for the documentation. A test
+compares the literals with this mapping, in both directions.
 
-The names are part of the summary, of metrics and of coverage records: they never change.
+The names are part of the summary, of metrics and of coverage records, so they never change.
 """
 
 from collections import Counter
@@ -299,19 +299,18 @@ class TableUsage(NamedTuple):
 
 @dataclass()
 class RunStatistics:
-    """The counts of one run, or of the part that one worker process did.
+    """The counts of one run, or of one worker's part of it.
 
     `wire_bytes` is the length of all packets on the wire, `candidates` counts packets that could
-    carry a name. `observations` is by kind of evidence, `anomalies` by name, and
-    `without_verdict` counts contacts that no ban applies to, by reason. `notes` are sentences
-    about captures that were read only in part, `unread` about those that could not be read at
-    all, or not to their end because their storage failed. `damaged` are captures that are damaged
-    or truncated, each with the bytes that were not read. `skipped` are the files in folders that
-    are not captures, `own_evidence` those that are evidence which netwatch wrote. `recorded_rows`
-    are those that were recorded for a store, `lost_rows` those of them that were not sent there;
-    `unrecorded_packets` were not looked at for it, because a live capture was behind. Of logs,
-    `logs` are the files read by their format, `records` the records in them, and `unread_records`
-    those that could not be read, by file and reason.
+    carry a name. `observations` is by kind of evidence, `anomalies` by name, and `without_verdict`
+    counts contacts that no ban applies to, by reason. `notes` are sentences about captures that
+    were read only in part, `unread` about captures that could not be read at all, or not to their
+    end because their storage failed. `damaged` are captures that are damaged or truncated, each
+    with the bytes that were not read. `skipped` are files in folders that are not captures,
+    `own_evidence` those that netwatch wrote as evidence. `recorded_rows` are the rows recorded for
+    a store, `lost_rows` those that were not sent there; `unrecorded_packets` were not looked at for
+    the store because a live capture was behind. For logs, `logs` are the files read by format,
+    `records` the records in them, and `unread_records` the unreadable ones, by file and reason.
     """
 
     files: int = 0
@@ -356,15 +355,15 @@ class RunStatistics:
 
 
 def is_unknown_ether_type(anomaly: str) -> bool:
-    """Whether an anomaly is that of an EtherType which is in no table."""
+    """Whether an anomaly is an EtherType that is in no table."""
     return anomaly.startswith("wrapping-unknown-0x")
 
 
 def limit_ether_types(anomalies: Mapping[str, int]) -> Counter[str]:
-    """The counts with at most `ETHER_TYPE_LIMIT` EtherTypes named, those with the least numbers.
+    """The counts with at most `ETHER_TYPE_LIMIT` EtherTypes named, the lowest numbers first.
 
     The others are counted as ``wrapping-unknown``. The packet loop limits each capture in the same
-    way, so the counts are the same in whatever order captures were read.
+    way, so the counts do not depend on the order of captures.
     """
     limited = Counter(anomalies)
     for name in sorted(filter(is_unknown_ether_type, anomalies))[ETHER_TYPE_LIMIT:]:

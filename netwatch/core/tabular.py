@@ -12,10 +12,10 @@ from typing import Any, Protocol, TextIO
 from netwatch.core.text import escaped
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would take for a formula."""
+"""First characters of a cell that make it a formula in a spreadsheet."""
 
 BLOCK = 500
-"""Rows of a query whose widths are found out together."""
+"""Rows of a query whose column widths are computed together."""
 
 GAP = "  "
 """Between two columns."""
@@ -42,7 +42,7 @@ class _Target(Protocol):
 
 
 class CsvWriter:
-    """Writes rows of CSV. With `exact`, texts are quoted and stay as they are, for a program."""
+    """Writes rows of CSV. With `exact`, texts are quoted and otherwise unchanged, for programs."""
 
     def __init__(self, target: _Target, end: str = "\n", *, exact: bool = False) -> None:
         writer = csv.writer(target, lineterminator=end)
@@ -52,7 +52,7 @@ class CsvWriter:
         self._exact = exact
 
     def row(self, values: Iterable[Any]) -> Any:
-        """Write a row; what `write` of the target returned."""
+        """Write a row; returns what the target's `write` returned."""
         return self._write(values if self._exact else [cell(value) for value in values])
 
     def rows(self, rows: Iterable[Iterable[Any]]) -> None:
@@ -62,7 +62,7 @@ class CsvWriter:
 
 
 class _Echo:
-    """Returns what is written."""
+    """Returns its argument."""
 
     def write(self, text: str, /) -> str:
         return text
@@ -76,14 +76,14 @@ def csv_line(values: Iterable[Any], end: str = "") -> str:
 
 class Columns:
     """Columns that only ever get wider, so that a line can be written before the next one is known.
-    Those whose places are in `numbers` are right-aligned."""
+    Columns in `numbers` are right-aligned."""
 
     def __init__(self, widths: Iterable[int], numbers: Collection[int] = ()) -> None:
         self.widths = list(widths)
         self._numbers = frozenset(numbers)
 
     def widen(self, cells: Sequence[str]) -> None:
-        """Make room for the lines of cells."""
+        """Widen the columns for the lines of cells."""
         self.widths = [
             max(width, *map(len, cell.split("\n")))
             for width, cell in zip(self.widths, cells, strict=True)
@@ -98,7 +98,7 @@ class Columns:
 
 
 def aligned(rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> Iterator[str]:
-    """Rows as lines of aligned columns; see `Columns`. The last cell is not padded behind."""
+    """Rows as lines of aligned columns; see `Columns`. The last cell is not padded."""
     texts = [[*map(escaped, row)] for row in rows]
     columns = Columns((max(map(len, column)) for column in zip(*texts, strict=True)), numbers)
     for row in texts:
@@ -107,8 +107,8 @@ def aligned(rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> Ite
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal that a stream goes to; None if it goes elsewhere, and lines
-    may be as long as they are."""
+    """The columns of the terminal that a stream writes to; None if it is not a terminal, and lines
+    may have any length."""
     if not stream.isatty():
         return None
     try:
@@ -136,13 +136,13 @@ class ResultTable:
             self._write()
 
     def end(self) -> None:
-        """Write what is left, and the header if there is no row."""
+        """Write the remaining rows, and the header if there were none."""
         self._write()
         self._stream.flush()
 
     def _write(self) -> None:
         rows, self._rows, self._block = self._rows, [], BLOCK
-        # Widths never get smaller, so that blocks line up as far as they can.
+        # Widths never shrink, so that blocks line up as far as they can.
         for row in rows:
             self._columns.widen(row)
         widths = _fitting(self._columns.widths, self._width)
@@ -169,7 +169,7 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 
 def _fitting(widths: Sequence[int], available: int | None) -> list[int]:
-    """The widths of columns, of which the widest get narrower until they fit."""
+    """The widths of columns, the widest of them narrowed until all fit."""
     fitted = list(widths)
     if available is None:
         return fitted

@@ -1,18 +1,17 @@
-"""Text for people: numbers with their nouns, and text of a sender that must not do harm or is
-secret.
+"""Text for people: numbers with their nouns, and text from outside that could do harm or is secret.
 
 File names, interface names, host names, values of a configuration and texts of exceptions can all
-contain characters that move the cursor, recolour the screen, begin a new line or reverse what is
-next to them. `escaped` makes them visible; every text that is shown to people goes through it.
-`without_secrets` takes out what may be secret in a URL, which no message, log or record shows.
+contain characters that move the cursor, recolour the screen, begin a new line or reverse adjacent
+text. `escaped` makes them visible; every text that is shown to people goes through it.
+`without_secrets` removes what may be secret in a URL, which no message, log or record shows.
 """
 
 import codecs
 import re
 
 ESCAPE_UNENCODABLE = "netwatch.escape"
-"""The name of the error handler (see `codecs.register_error`) that writes characters which an
-encoding does not have as `escaped` writes unsafe ones."""
+"""The error handler (see `codecs.register_error`) that writes characters missing from an encoding
+as `escaped` writes unsafe ones."""
 
 # Control characters, characters that reorder or hide surrounding text (Unicode TR 36 and TR 9),
 # line and paragraph separators, and unpaired surrogates, which UTF-8 cannot encode: Python has them
@@ -26,8 +25,8 @@ UNSAFE = re.compile(
 _LONGEST_SHOWN = 32
 # Names of query parameters that carry a secret: of presigned URLs of S3 and Google, of SAS tokens.
 _SECRET = re.compile(r"(?i)sig|token|key|secret|passw|cred|auth|policy|session|code|^s[epvrt]+$")
-# Whoever is named in a URL of HTTP may be a token; that of Azure is the name of a container.
-# A key may have slashes; what follows a colon and is no port is one.
+# The user name in an HTTP URL may be a token; in an Azure URL it is the name of a container. A key
+# may contain slashes; text after a colon that is not a port is a key.
 _USER = re.compile(
     r"(?i)\b(https?://)[^/?#\s]*@|(://)[^/?#\s@]*:[^/?#\s]*@"
     r"|(://)[^/?#\s@:]*:(?!\d*(?:[/?#\s]|$))\S*@"
@@ -63,15 +62,15 @@ codecs.register_error(ESCAPE_UNENCODABLE, _escape_unencodable)
 
 
 def quantity(count: int, noun: str, plural: str | None = None) -> str:
-    """A count with its noun in the right number: ``1 packet``, ``1,200 packets``,
-    ``2 entries``. `plural` is needed where it is not the noun with an ``s`` behind it."""
+    """A count with its noun in singular or plural: ``1 packet``, ``1,200 packets``, ``2 entries``.
+    `plural` is needed if it is not the noun plus ``s``."""
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {plural or f'{noun}s'}"
 
 
 def without_secrets(text: str) -> str:
-    """A text, an error of a server for example, without the secrets of URLs in it: users with their
+    """A text, such as a server's error, without the secrets in its URLs: users with their
     passwords, and the values of parameters that sign or authorise a request or are long."""
     if "://" not in text:
         return text
@@ -91,9 +90,9 @@ def _parameter(match: "re.Match[str]") -> str:
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 EXPECTED = "lower-case letters, digits and '-', at most 63, like brussels-1"
-"""What a name looks like, for people."""
+"""The syntax of such a name, for people."""
 
 
 def is_sensor_name(text: str) -> bool:
-    """Whether a text can name a sensor: a label of a host name in lower case."""
+    """Whether a text can name a sensor: a lower-case label of a host name."""
     return _NAME.fullmatch(text) is not None

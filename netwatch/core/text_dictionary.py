@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""A dictionary of texts: each distinct one is stored once, and known by its number.
+"""A dictionary of texts: each distinct text is stored once, and has a number.
 
-The packet loop adds to it without a Python object. Texts are bytes of any length; who uses them
-knows what they stand for.
+The packet loop adds to it without Python objects. Texts are bytes of any length; their meaning is
+up to the user.
 """
 
 import os
@@ -22,7 +22,7 @@ from netwatch.core.buffers import Buffer, Octets, Words, zeroed
 
 TEXTS = 8192
 TEXT_BYTES = 262_144
-"""What a dictionary has room for at first: distinct texts, and bytes of them."""
+"""Initial capacity of a dictionary: distinct texts, and bytes of them."""
 
 # A slot of the hash table has the number of a text, and bits of its hash above it.
 NUMBER = cython.declare(cython.longlong, 0xFFFFFFFF)
@@ -33,9 +33,9 @@ HASH_BITS = cython.declare(cython.longlong, 0x7FFFFFFF00000000)
 class TextDictionary:
     """Distinct texts by their number.
 
-    There are so many `texts`, of which number 0 is the empty one. The bytes of text `i` are
-    ``octets[starts[i]:starts[i + 1]]``; so many bytes are `used`. A number is valid until
-    `clear_texts`, and `cleared` counts how often that was.
+    There are `texts` of them; number 0 is the empty one. The bytes of text `i` are
+    ``octets[starts[i]:starts[i + 1]]``; `used` bytes are taken. A number is valid until
+    `clear_texts`; `cleared` counts these.
     """
 
     def __init__(self) -> None:
@@ -62,21 +62,21 @@ class TextDictionary:
         self.cleared += 1
 
     def reserve_texts(self, texts: int, octets: int) -> None:
-        """Grow where there is no room for so many more texts, or for so many bytes of them."""
+        """Grow if there is no room for so many more texts, or for so many bytes of them."""
         if self.texts + texts >= len(self.places):
             self._grow_texts(2 * (self.texts + texts))
         if self.used + octets > len(self.octets):
             self._grow_octets(2 * (self.used + octets))
 
     def number_anew(self) -> None:
-        """Build the hash table anew, after `octets` and `starts` were written: each text keeps its
+        """Rebuild the hash table after `octets` and `starts` were written: each text keeps its
         number."""
         self._grow_texts(len(self.places))
 
     def text_of(
         self, data: Octets, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.longlong:
-        """The number of the text in these bytes. There has to be room for it."""
+        """The number of the text in these bytes. There must be room for it."""
         i: cython.Py_ssize_t
         if size <= 0 or at < 0 or at + size > len(data) or self.used + size > len(self.octets):
             return 0
@@ -88,7 +88,7 @@ class TextDictionary:
         return self.add_text(size)
 
     def add_text(self, size: cython.Py_ssize_t) -> cython.longlong:
-        """The number of the text in the `size` bytes that were written behind those `used`."""
+        """The number of the text in the `size` bytes that were written after the `used` ones."""
         hash_: cython.longlong
         place: cython.Py_ssize_t
         found: cython.longlong
@@ -126,7 +126,7 @@ class TextDictionary:
         return self.number_of(text.encode("ascii"))
 
     def text(self, number: int) -> str:
-        """A text by its number, which is not that of an address."""
+        """A text by its number; not for addresses."""
         return self.packed(number).decode("ascii")
 
     def packed(self, number: int) -> bytes:
@@ -136,7 +136,7 @@ class TextDictionary:
     def _is(
         self, text: cython.Py_ssize_t, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether a text is the same as `size` bytes at `at` of `octets`."""
+        """Whether a text equals the `size` bytes at `at` of `octets`."""
         start: cython.Py_ssize_t = self.starts[text]
         i: cython.Py_ssize_t
         if self.starts[text + 1] - start != size:
@@ -168,7 +168,7 @@ class TextDictionary:
         self.slots = zeroed("q", slots)
         self.mask = slots - 1
         known, self.texts, self.used = self.texts, 1, 0
-        # Each text is found where it is already, and gets its number again.
+        # Each text is found where it already is, and gets its number again.
         for number in range(1, known):
             size = self.starts[number + 1] - self.starts[number]
             self.add_text(size)

@@ -1,7 +1,7 @@
-"""TLS sockets whose operations end with their exchange, how a server is verified, and urllib3's
-connections made of such sockets.
+"""TLS sockets bounded by their exchange, how a server is verified, and urllib3's connections made
+of such sockets.
 
-TLS 1.2 is the minimum. The certificate of a server is always verified.
+TLS 1.2 is the minimum. A server's certificate is always verified.
 """
 
 import os
@@ -26,7 +26,7 @@ class TlsSocket(ssl.SSLSocket):
     stayed open until garbage collection."""
 
     def recv(self, *args: Any) -> bytes:
-        """Receive as `ssl.SSLSocket.recv` does."""
+        """`ssl.SSLSocket.recv`, which closes the socket on a reset."""
         try:
             return super().recv(*args)
         except ConnectionError:
@@ -35,23 +35,23 @@ class TlsSocket(ssl.SSLSocket):
 
 
 class BoundedTlsSocket(Bounded, TlsSocket):
-    """A TLS socket whose operations end with the exchange that they belong to."""
+    """A TLS socket bounded by its exchange."""
 
     def do_handshake(self, block: bool = False) -> None:
-        """Shake hands as `ssl.SSLSocket.do_handshake` does."""
+        """`ssl.SSLSocket.do_handshake` within the exchange."""
         with waiting(self):
             super().do_handshake(block)
 
     def unwrap(self) -> socket.socket:
-        """End TLS as `ssl.SSLSocket.unwrap` does."""
+        """`ssl.SSLSocket.unwrap` within the exchange."""
         with waiting(self):
             return super().unwrap()
 
 
 def client_context(ca: Path | None = None) -> ssl.SSLContext:
-    """A context for client connections, whose sockets end with the exchange that they belong to. It
-    trusts the certificates in the PEM file `ca`, by default those of the system. Raises
-    `NetwatchError` if the file is not usable."""
+    """A context for client connections, whose sockets are bounded by their exchange. It trusts the
+    certificates in the PEM file `ca`, by default the system's. Raises `NetwatchError` if the file
+    is not usable."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sslsocket_class = BoundedTlsSocket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -66,7 +66,7 @@ def client_context(ca: Path | None = None) -> ssl.SSLContext:
 
 
 def reason_of(error: OSError) -> str:
-    """What an error of the system or of OpenSSL says."""
+    """The text of an error of the system or of OpenSSL."""
     return error.strerror or str(error)
 
 
@@ -86,14 +86,14 @@ def describe_error(error: Exception) -> str:
 
 
 class _Connection(HTTPConnection):
-    """A connection whose socket ends with the exchange."""
+    """An HTTP connection bounded by its exchange."""
 
     def _new_conn(self) -> BoundedSocket:
         return _connect(self)
 
 
 class _SecureConnection(HTTPSConnection):
-    """The same with TLS."""
+    """An HTTPS connection bounded by its exchange."""
 
     def _new_conn(self) -> BoundedSocket:
         return _connect(self)
@@ -124,10 +124,10 @@ class _SecurePool(HTTPSConnectionPool):
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
-    """What connections are made with: the contexts of TLS for the server and for the proxy (None
-    without TLS), the name that the certificate of the server has to be valid for, empty for the
-    host itself, the connections that are kept, and the timeout that urllib3 names in its errors;
-    the limits are those of the exchange."""
+    """The parameters of connections: the TLS contexts for the server and for the proxy (None
+    without TLS), the name that the server's certificate must match (empty for the host itself), the
+    number of connections to keep, and the timeout that urllib3 names in its errors; the actual
+    limits are the exchange's."""
 
     context: ssl.SSLContext | None = None
     proxy_context: ssl.SSLContext | None = None
@@ -137,8 +137,8 @@ class PoolOptions:
 
 
 def open_pool(proxy: str, options: PoolOptions) -> PoolManager:
-    """A pool of connections, through `proxy` unless that is empty. Each request has to be inside of
-    an exchange, and so has reading its answer."""
+    """A pool of connections, through `proxy` unless that is empty. Each request, and reading its
+    answer, must be inside an exchange."""
     arguments: dict[str, Any] = {
         "timeout": Timeout(connect=options.timeout, read=options.timeout),
         "ssl_context": options.context,
@@ -154,8 +154,8 @@ def open_pool(proxy: str, options: PoolOptions) -> PoolManager:
 
 
 def contexts(url: str, proxy: str) -> PoolOptions:
-    """Options for a server at `url` through `proxy`, that the authorities of the system vouch
-    for."""
+    """Options for a server at `url` through `proxy`, verified by the system's certificate
+    authorities."""
     return PoolOptions(
         client_context() if url.startswith("https:") else None,
         client_context() if proxy.startswith("https:") else None,

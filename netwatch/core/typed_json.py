@@ -1,12 +1,11 @@
 """Values of typed classes as JSON, and back with a check of every type.
 
-It is for what netwatch itself wrote earlier, or elsewhere: the state of a live capture, the results
-of a ledger. A pickle would be shorter to write, but what a file contains must never be able to run.
-What is read is checked against the types of the values that it becomes, and whatever does not match
-them raises one of `MISMATCHES`.
+It reads what netwatch wrote earlier or on another machine: the state of a live capture, the results
+of a ledger. A pickle would be less code, but the content of a file must never be executed. Values
+are checked against the types of their fields, and a mismatch raises one of `MISMATCHES`.
 
-A dataclass is an object by the names of its fields, a tuple or frozenset a list, bytes are
-hexadecimal digits, and a date is that of ISO 8601.
+A dataclass becomes an object with the names of its fields, a tuple or frozenset a list, bytes
+hexadecimal digits, and a date ISO 8601.
 """
 
 import json
@@ -21,10 +20,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import orjson
 
 Reader = Callable[[Any], Any]
-"""Makes the value of a type from what JSON has in its place."""
+"""Converts the JSON form of a type to its value."""
 
 MISMATCHES = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-"""What reading raises where the text is not of the types that it should be."""
+"""The exceptions raised if the text does not match the types."""
 
 _PLAIN = frozenset({int, str, bool})
 
@@ -32,8 +31,8 @@ _HINTS: dict[Any, Mapping[str, Any]] = {}
 
 
 def declare_fields(kind: type, hints: Mapping[str, Any]) -> None:
-    """Declare the types of the fields of a class that Cython compiles, which has no type hints. It
-    may be declared with fewer types than it has values for."""
+    """Declare the field types of a class compiled by Cython, which has no type hints. These types
+    may allow less than the class does."""
     _HINTS[kind] = hints
 
 
@@ -42,12 +41,12 @@ def dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=plain)
     except TypeError:
-        # The name of a file may have bytes that are no text, which orjson does not write.
+        # A file name may contain bytes that are not text, which orjson cannot write.
         return json.dumps(value, separators=(",", ":"), default=plain).encode()
 
 
 def loads(text: bytes | str) -> Any:
-    """What JSON has; raises `ValueError`."""
+    """JSON as Python values; raises `ValueError`."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -55,7 +54,7 @@ def loads(text: bytes | str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of a type that JSON does not have, in types that it has."""
+    """A value of a type that JSON lacks, in types that it has."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, date):
@@ -68,19 +67,19 @@ def plain(value: Any) -> Any:
 
 @cache
 def field_names(kind: Any) -> tuple[str, ...]:
-    """The names of the fields of a dataclass; `TypeError` where it is none."""
+    """The names of a dataclass's fields; `TypeError` if it is not one."""
     return tuple(field.name for field in fields(kind))
 
 
 def read(kind: Any, found: Any) -> Any:
-    """The value of type `kind` that JSON has as `found`; raises one of `MISMATCHES` where it is
-    none."""
+    """The value of type `kind` whose JSON form is `found`; raises one of `MISMATCHES` if it does
+    not match."""
     return reader(kind)(found)
 
 
 @cache
 def reader(kind: Any) -> Reader:
-    """What reads values of the type `kind`."""
+    """The function that reads values of the type `kind`."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _optional(reader(next(each for each in inner if each is not type(None))))
@@ -95,7 +94,7 @@ def reader(kind: Any) -> Reader:
     if origin is list:
         return _list(reader(inner[0]))
     if origin in (dict, Counter):
-        # `Counter` has one parameter, since all of its values are numbers.
+        # `Counter` has one parameter, since all its values are numbers.
         of_value = reader(inner[1]) if origin is dict else reader(int)
         return _mapping(origin, reader(inner[0]), of_value)
     if is_dataclass(kind):
@@ -141,7 +140,7 @@ def _tuple(parts: tuple[Reader, ...]) -> Reader:
 
 
 def _plain_tuple(kinds: tuple[type, ...]) -> Reader:
-    """The same for a tuple of nothing but values that JSON has."""
+    """Like `_tuple`, for values that are all plain JSON."""
 
     def read_plain_tuple(found: Any) -> Any:
         if not isinstance(found, list) or tuple(map(type, found)) != kinds:
@@ -172,7 +171,7 @@ def _dataclass(kind: Any) -> Reader:
     readers: dict[str, Reader] = {}
 
     def read_fields(found: Any) -> Any:
-        if not readers:  # Later than `reader`, because a class may contain itself.
+        if not readers:  # After `reader` is defined, because a class may contain itself.
             hints = _HINTS.get(kind) or get_type_hints(kind)
             readers.update({name: reader(hint) for name, hint in hints.items()})
         return kind(**{name: readers[name](part) for name, part in found.items()})

@@ -1,19 +1,19 @@
-"""Files that a user names, and what a user wrote in those of YAML: each value with its line, and
-the mistakes in them.
+"""Files that a user names, and the content of YAML files: each value with its line, and the
+mistakes in them.
 
-Configuration, signatures and bans are all checked with these classes, so that a mistake in any of
-them is reported in one way: file, line, what was expected, what was found, and the most similar
-known word. Mistakes are collected: a `Problems` object is passed along, and the caller that started
-the reading raises `ConfigError` if it is not empty. `netwatch.core.yaml_reader` parses the files.
+Configuration, signatures and bans are all checked with these classes, so that mistakes are reported
+alike: file, line, what was expected, what was found, and the most similar known word. Mistakes are
+collected: a `Problems` object is passed along, and the caller that started the reading raises
+`ConfigError` if it is not empty. `netwatch.core.yaml_reader` parses the files.
 
-A file's name may be that of anything: a folder, a device that never ends, a pipe into which nobody
-writes. So a file is opened without waiting, it must be a regular file or a pipe (shells give a pipe
-for ``<(command)``), and size and waiting time are limited.
+A file name may lead to anything: a folder, a device that never ends, a pipe that nobody writes to.
+So a file is opened without waiting, it must be a regular file or a pipe (shells give a pipe for
+``<(command)``), and size and waiting time are limited.
 
-Configuration, signatures, keys, inventories and secrets decide what netwatch does, and so do users
-who can write to them. So such a file that its group or everybody may write to is refused, as by
-OpenSSH and sudo, with the command that mends it; its owner's private group may, as on systems whose
-umask is 002. A file that nobody named, but that lay in the current folder, must also belong to root
+Configuration, signatures, keys, inventories and secrets decide what netwatch does, and so does
+everyone who can write to them. So such a file is refused if its group or everybody may write to it,
+as by OpenSSH and sudo, with the command that fixes it; its owner's private group may, as on systems
+whose umask is 002. A file found in the current folder without being named must also belong to root
 or to the user of this process. Windows has no such permissions, and nothing is refused there.
 """
 
@@ -43,10 +43,10 @@ from netwatch.core.system.files import (
 from netwatch.core.text import quantity
 
 MAX_SIMILAR_WORDS = 10_000
-"""Known words among which one is searched for that is similar to a wrong one."""
+"""Known words among which to look for one similar to a wrong one, at most."""
 
 MAX_SIMILAR_LENGTH = 256
-"""Characters of a wrong word for which a similar one is searched."""
+"""Characters of a wrong word for which to look for a similar one, at most."""
 
 MAX_MESSAGE = 1000
 """Characters of a message about a mistake."""
@@ -57,7 +57,7 @@ MAX_SHOWN = 80
 T = TypeVar("T")
 
 MAX_FILE_BYTES = 256 << 20
-"""Bytes of a file that a user wrote. A million domains or devices take some 90 MB."""
+"""Bytes of a user's file, at most. A million domains or devices take some 90 MB."""
 
 MAX_PIPE_SECONDS = 10.0
 """How long a pipe may take until its writer has closed it, in s."""
@@ -79,8 +79,8 @@ _TELL: ContextVar[Tell | None] = ContextVar("tell", default=None)
 
 
 class YamlMapping(dict[str, Any]):
-    """A YAML mapping with the line where it starts, and in `lines` the line of each key. `written`
-    has the values that are not text (numbers, dates) as they are written."""
+    """A YAML mapping with its first line, and in `lines` the line of each key. `written` has the
+    original text of values that are not text (numbers, dates)."""
 
     __slots__ = ("line", "lines", "written")
 
@@ -92,7 +92,7 @@ class YamlMapping(dict[str, Any]):
 
 
 class YamlSequence(list[Any]):
-    """A YAML sequence with the line where it starts, and in `lines` the line of each item."""
+    """A YAML sequence with its first line, and in `lines` the line of each item."""
 
     __slots__ = ("line", "lines")
 
@@ -109,8 +109,8 @@ class Problems:
         self.found: list[Problem] = []
 
     def add(self, file: str, line: int, message: str, column: int = 0) -> None:
-        """Add a mistake; `message` says what was expected and what was found. Of a long message,
-        the middle is left out."""
+        """Add a mistake; `message` says what was expected and what was found. Long messages are cut
+        in the middle."""
         if len(message) > MAX_MESSAGE:
             half = MAX_MESSAGE // 2
             message = f"{message[:half]} … {message[-half:]}"
@@ -123,8 +123,8 @@ class Problems:
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """A hint that names the known word most similar to `word`; empty if none is similar, and if
-    the search would take long because they are too many or `word` is too long."""
+    """A hint that names the known word most similar to `word`; empty if none is similar, or if the
+    search would take long because there are too many words or `word` is too long."""
     words = sorted(islice(known, MAX_SIMILAR_WORDS + 1))
     if len(words) > MAX_SIMILAR_WORDS or len(word) > MAX_SIMILAR_LENGTH:
         return ""
@@ -135,7 +135,7 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def describe(value: Any) -> str:
-    """A value that was found in a file, as messages show it."""
+    """A value found in a file, as shown in messages."""
     if value is None:
         return "nothing"
     if isinstance(value, YamlMapping):
@@ -153,10 +153,11 @@ def describe(value: Any) -> str:
 
 
 class Fields:
-    """The keys of one mapping, read one at a time; keys that nobody read are mistakes.
+    """The keys of one mapping, read one at a time; keys that were never read are mistakes.
 
-    Each method that reads a key returns the default if the key is absent or its value is wrong.
-    A wrong value is added to the problems with its line. `what` is what messages call the mapping.
+    Each method that reads a key returns the default if the key is absent or its value is wrong. A
+    wrong value is added to the problems with its line. `what` is the name of the mapping in
+    messages.
     """
 
     def __init__(self, mapping: YamlMapping, file: str, problems: Problems, what: str) -> None:
@@ -167,7 +168,7 @@ class Fields:
         self._read: set[str] = set()
 
     def line_of(self, key: str | None = None) -> int:
-        """The line of `key`, or the line where the mapping starts if the key is absent."""
+        """The line of `key`, or the first line of the mapping if the key is absent."""
         return self.mapping.lines.get(key or "", self.mapping.line)
 
     def add_problem(self, key: str | None, message: str) -> None:
@@ -184,11 +185,11 @@ class Fields:
         return key in self.mapping
 
     def is_set(self, key: str) -> bool:
-        """Whether the key has a value. Where nothing is written behind it, it has its default."""
+        """Whether the key has a value. An empty one means the default."""
         return self.mapping.get(key) is not None
 
     def value(self, key: str, required: str = "") -> Any:
-        """The value as YAML has it; `required` says what is expected if it is absent."""
+        """The parsed value; `required` is what is expected if it is absent."""
         self._read.add(key)
         value = self.mapping.get(key)
         if value is None and required:
@@ -198,7 +199,7 @@ class Fields:
         return value
 
     def text(self, key: str, default: str = "", required: str = "") -> str:
-        """A string that is not blank. A number or a date is read as it is written."""
+        """A string that is not blank. A number or a date is taken as written."""
         value = self.value(key, required)
         if value is None:
             return default
@@ -238,7 +239,7 @@ class Fields:
         return list(self.items(key, required))
 
     def items(self, key: str, required: str = "") -> Iterator[tuple[int, Any]]:
-        """Like `sequence`, for a long one whose pairs are needed one at a time."""
+        """Like `sequence`, but one pair at a time, for long sequences."""
         value = self.value(key, required)
         if value is None:
             return iter(())
@@ -270,7 +271,7 @@ class Fields:
     def build_item(
         self, line: int, item: Any, build: Callable[["Fields"], T | None], what: str
     ) -> T | None:
-        """The result of `build` for an item of a sequence, which has to be a mapping."""
+        """The result of `build` for an item of a sequence, which must be a mapping."""
         if isinstance(item, YamlMapping):
             return build(Fields(item, self.file, self.problems, what))
         message = f"expected {what} as a mapping (key: value), found {describe(item)}"
@@ -302,11 +303,11 @@ def read_user_file(
     limit: int | None = None,
     check: Callable[[os.stat_result], None] | None = None,
 ) -> bytes:
-    """The content of a file or pipe; `limit` in bytes is `MAX_FILE_BYTES` unless given. `check`
-    raises `NetwatchError` if the file is not to be read.
+    """The content of a file or pipe; `limit` in bytes is `MAX_FILE_BYTES` by default. `check`
+    raises `NetwatchError` if the file must not be read.
 
-    Raises `NetwatchError` if there is no such file, it has another type, is larger, or a pipe that
-    is not closed in time; its text continues a sentence: ``cannot be read: ...``.
+    Raises `NetwatchError` if the file does not exist, has another type, is larger, or is a pipe
+    that is not closed in time; its text continues a sentence: ``cannot be read: ...``.
     """
     limit = MAX_FILE_BYTES if limit is None else limit
     try:
@@ -334,8 +335,8 @@ def read_user_file(
 
 
 def require_regular_file(path: Path) -> None:
-    """For a file that a library opens: raises `NetwatchError` if there is something else, such as
-    a pipe, for which it would wait."""
+    """For a file that a library opens: raises `NetwatchError` for anything else that it would wait
+    for, such as a pipe."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -355,11 +356,11 @@ def _read(descriptor: int, limit: int, *, is_pipe: bool) -> bytes:
     size = 0
     end = time.monotonic() + MAX_PIPE_SECONDS
     if is_pipe:
-        from netwatch.core.system.kernel import Readable  # most files are no pipes
+        from netwatch.core.system.kernel import Readable  # most files are not pipes
 
         readable = Readable(descriptor)
     while True:
-        # A pipe without a writer reads as empty until it had one, so it is waited for.
+        # A pipe that has not had a writer yet reads as empty, so wait for one.
         if is_pipe and not readable.wait(end - time.monotonic()):
             seconds = quantity(int(MAX_PIPE_SECONDS), "second")
             raise NetwatchError(
@@ -379,13 +380,13 @@ def _too_large(limit: int) -> NetwatchError:
 
 
 def tell_of_found(tell: Tell | None) -> None:
-    """From now on `tell` is called, once and in this thread, for a file that was found and read."""
+    """From now on call `tell`, once and in this thread, for a file that was found and read."""
     _TELL.set(tell)
 
 
 def read_trusted_file(path: Path, limit: int | None = None, *, found: bool = False) -> bytes:
-    """Like `read_user_file`, for a file to which nobody but its owner may write. One that was
-    `found`, and that nobody named, belongs to root or to the user of this process."""
+    """Like `read_user_file`, for a file that only its owner may write to. A `found` file, which was
+    not named, must belong to root or to the user of this process."""
 
     def check(status: os.stat_result) -> None:
         if found and not is_root_or_own(status):
@@ -405,8 +406,8 @@ def read_trusted_file(path: Path, limit: int | None = None, *, found: bool = Fal
 
 
 def refuse_writable(path: Path, status: os.stat_result | None = None) -> None:
-    """Raises `NetwatchError` if others than its owner may write to a file or folder. A file that is
-    not there is no mistake here. Its text continues a sentence."""
+    """Raises `NetwatchError` if users other than its owner may write to a file or folder. A missing
+    file is fine here. The text continues a sentence."""
     if status is None:
         try:
             status = path.stat()
@@ -421,7 +422,7 @@ def refuse_writable(path: Path, status: os.stat_result | None = None) -> None:
 
 
 def foreign_owner(path: Path) -> int | None:
-    """The user to whom a file belongs, if that is neither root nor the user of this process."""
+    """The user who owns a file, if neither root nor the user of this process."""
     try:
         status = path.stat()
     except (OSError, ValueError):

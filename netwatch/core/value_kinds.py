@@ -1,7 +1,7 @@
 """The kinds of values that keys of files have: reader, words and JSON Schema of each.
 
-A schema refuses only what the reader refuses. So it allows text around which there is white space,
-which is removed, and where nothing is written a blank text.
+A schema refuses only what the reader refuses. So it allows white space around a text, which is
+removed, and a blank text for a missing one.
 """
 
 import re
@@ -29,7 +29,7 @@ def _read_text(entry: Fields, key: Key, _: Path) -> Any:
 
 
 TEXT = Kind("text", {"type": ["string", "number"]}, _read_text, empty="")
-"""A text; a number or a date is read as it is written."""
+"""A text; a number or a date is taken as written."""
 
 
 def parsed(
@@ -41,9 +41,9 @@ def parsed(
     empty: Any = None,
     numbers: bool = True,
 ) -> Kind:
-    """What `parse` makes of a text. For one that is wrong it returns None, or raises `ValueError`
-    that says what is expected. A text that `pattern` does not match is wrong; `numbers` says that
-    numbers may be right."""
+    """What `parse` makes of a text. For a wrong text it returns None, or raises `ValueError` with
+    what is expected. A text that does not match `pattern` is wrong; with `numbers`, numbers are
+    allowed."""
 
     def read(entry: Fields, key: Key, _: Path) -> Any:
         text = entry.text(key.name, required=key.required)
@@ -88,7 +88,7 @@ SECONDS = duration(second=1.0)
 """A time, in s."""
 
 DURATION = duration("a duration like 90s, 30m, 2h, 1d", "duration", second=1.0)
-"""The same, where it is called a duration."""
+"""The same, called a duration."""
 
 NANOSECONDS = duration(second=1_000_000_000)
 """A time, in ns."""
@@ -173,8 +173,8 @@ def texts(
     *,
     items: dict[str, Any] | None = None,
 ) -> Kind:
-    """A list of texts, as a tuple; None if the key is absent. `item` gives the value of a text;
-    None if it is wrong, which it notes. `items` is the JSON Schema of a text."""
+    """A list of texts, as a tuple; None if the key is absent. `item` returns the value of a text,
+    or None if it is wrong, and notes why. `items` is the JSON Schema of a text."""
 
     def read(entry: Fields, key: Key, _: Path) -> Any:
         found = entry.texts(key.name, key.required)

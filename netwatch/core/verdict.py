@@ -25,11 +25,11 @@ Severity = Literal["low", "medium", "high", "critical"]
 Outcome = Literal["reached", "attempted", "blocked", "unknown"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""All of them, the strongest first."""
+"""All of them, strongest first."""
 
 CLIENT_LIMIT = 10_000
-"""Unknown clients without a handshake that have incidents of their own, in a network and hour, if
-the configuration says nothing else (`netwatch.incidents.unproven`)."""
+"""Unknown clients without a handshake that have incidents of their own, at most, per network and
+hour; the configuration's default (`netwatch.incidents.unproven`)."""
 
 RESET = "reset"
 """What blocks a connection that is refused or reset before its server has answered."""
@@ -37,7 +37,7 @@ RESET = "reset"
 _DAY = timedelta(days=1)
 
 CONFIDENCE_RANK: Mapping[str, int] = {"possible": 1, "probable": 2, "confirmed": 3}
-"""Numbers by which confidences compare; stronger evidence has a higher number."""
+"""Confidences as numbers; stronger evidence has a higher number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class App:
 @dataclass(frozen=True, slots=True, order=True)
 class RulePlace:
     """Where a rule is written, and the public lists that it comes from. `file` is
-    ``signatures/apps/APP.yaml`` for a shipped one, wherever netwatch is installed."""
+    ``signatures/apps/APP.yaml`` for a shipped rule, wherever netwatch is installed."""
 
     file: str = ""
     line: int = 0
@@ -61,17 +61,18 @@ class RulePlace:
 
 
 NO_PLACE = RulePlace()
-"""The place of a rule that is in no file."""
+"""The place of a rule that is not in a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """The rule that matches a name; `rule` is written as in the signature: `suffix tiktok.com`.
 
-    `grade` is the confidence of a handshake with the name; no contact has a higher one. None means
-    that it follows from the role alone. `grade_reasons` say why, as sentences. `embed_reachable` is
-    whether pages or other apps call the name too, `lone_family` the only family of sources that
-    lists it where nothing but that takes its grade down. `place` is where the rule is written.
+    `grade` is the confidence of a handshake with the name, and the highest of any contact; None
+    means that it follows from the role. `grade_reasons` are sentences that explain it.
+    `embed_reachable` is whether pages or other apps call the name too, `lone_family` the only
+    family of sources that lists it, if nothing else lowers its grade. `place` is where the rule is
+    written.
     """
 
     app: App
@@ -85,8 +86,8 @@ class Match:
 
     @property
     def app_only(self) -> bool:
-        """Whether only the app calls the name, as far as is known: neither a page nor another app
-        does. A name that rests on one source is one too."""
+        """Whether only the app calls the name, as far as is known, and no page or other app does.
+        This includes a name that rests on one source."""
         return self.role == "exclusive" and not self.embed_reachable
 
 
@@ -103,11 +104,11 @@ class Network:
 class BindingPeriod:
     """How it is known that an address belonged to a device, and when.
 
-    `source` is ``dhcp`` for a lease and ``announcement`` for anything else (ARP, mDNS) in the
-    traffic, the format of a lease file (``dhcpd``, ``kea``, ``dnsmasq``), ``inventory`` for a row
-    of it, and ``address`` where nothing is known but the address. It begins at `since` and ends
-    before `until`, both in ns; None means unknown and never. `line` is where `file` says so, for a
-    row of the inventory or a lease file.
+    `source` is ``dhcp`` for a lease and ``announcement`` for other traffic (ARP, mDNS), the format
+    of a lease file (``dhcpd``, ``kea``, ``dnsmasq``), ``inventory`` for a row of it, and
+    ``address`` if nothing is known but the address. It begins at `since` and ends before `until`,
+    both in ns; None means unknown and never. `file` and `line` are set for a row of the inventory
+    or a lease file.
     """
 
     source: str
@@ -121,11 +122,11 @@ class BindingPeriod:
 class Binding:
     """The device that had an address at some time, as learned from the network.
 
-    `id` is None if the device is known by nothing but the address. `ambiguity` is None, or what
-    two devices had in common at that time, so that they cannot be distinguished: the ``address``,
-    the ``mac``, or the ``frame`` (the packet came in a frame of another device that is not known
-    to be a router). `claimants` are the MACs that have one address. `frames` are the frames that
-    prove the binding, if frames are stored. `period` is how it is known, and when it was so.
+    `id` is None if only the device's address is known. `ambiguity` is None, or what two devices had
+    in common at that time, so that they cannot be distinguished: the ``address``, the ``mac``, or
+    the ``frame`` (the packet came in a frame of another device that is not known to be a router).
+    `claimants` are the MACs that have one address. `frames` are the frames that prove the binding,
+    if frames are stored. `period` is how it is known, and for what time.
     """
 
     id: str | None
@@ -141,12 +142,12 @@ class Binding:
 class Device:
     """The client of a contact.
 
-    `id` is the id of the inventory, else the MAC if the address is known to belong to it, else
-    the address. `binding` says how and when the address belonged to it; None if that is not
-    known. `reason` says why it is this device, or why it is ``unknown``, as a sentence without
-    addresses and names. With `randomised_mac` the MAC is locally administered, and in no row of the
-    inventory: the device may have another one at another time. If it `has_pseudonym`, `id` and `ip`
-    are pseudonyms of these, and nothing else tells who it is.
+    `id` is the id of the inventory, otherwise the MAC if the address is known to belong to it,
+    otherwise the address. `binding` says how and when the address belonged to it; None if that is
+    not known. `reason` explains why it is this device, or why it is ``unknown``, as a sentence
+    without addresses and names. With `randomised_mac` the MAC is locally administered and not in
+    the inventory: the device may have another one at another time. If it `has_pseudonym`, `id` and
+    `ip` are pseudonyms, and nothing else identifies it.
     """
 
     id: str
@@ -162,7 +163,7 @@ class Device:
 
     @property
     def address(self) -> str | None:
-        """Its IP address; None if that is not to be shown."""
+        """Its IP address; None if it must not be shown."""
         return None if self.has_pseudonym else self.ip or None
 
 
@@ -170,8 +171,8 @@ class Device:
 class BanPeriod:
     """Days on which a ban is in force, from `start` to `end`, both included; None means no limit.
 
-    `basis` is the decision that this period rests on: the first one, or that of an extension. With
-    `advice` the authority only advised in this period what it forbade before or later.
+    `basis` is the decision that this period rests on: the first one, or an extension. With `advice`
+    the authority only advised against the apps in this period, and forbade them before or later.
     """
 
     start: date | None
@@ -183,7 +184,7 @@ class BanPeriod:
 @dataclass(frozen=True, slots=True)
 class BanTexts:
     """The words of a ban in a `language`: its authority, its legal basis, and the basis of each
-    period, in order. What is empty has no translation."""
+    period, in order. Empty ones have no translation."""
 
     language: str
     authority: str = ""
@@ -193,13 +194,13 @@ class BanTexts:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A rule of an authority against the use of apps.
+    """An authority's rule against the use of apps.
 
-    It is in force in its `periods`, of which there is at least one, in order and apart; their days
-    are those of `timezone`. Between two periods it is not in force.
-    `apps` contains the ids of the banned apps, `bypass` those of further apps that the ban covers
-    because they hide which names a device looks up. The ban applies only in `networks` (names);
-    an empty set means all networks. `texts` are its words in other languages.
+    It is in force in its `periods`, of which there is at least one, in order and not overlapping;
+    their days are in `timezone`. Between two periods it is not in force. `apps` are the ids of the
+    banned apps, `bypass` of further apps that the ban covers because they hide which names a device
+    looks up. The ban applies only in `networks` (names); an empty set means all networks. `texts`
+    are its words in other languages.
     """
 
     id: str
@@ -234,8 +235,8 @@ class Ban:
 
     @property
     def gaps(self) -> list[tuple[date, date]]:
-        """The first and the last day of each time between two periods, in which the ban is not in
-        force. Periods that follow one another without a day between them have no gap."""
+        """The first and the last day of each gap between two periods, in which the ban is not in
+        force. Adjacent periods have no gap."""
         return [
             (before.end + _DAY, after.start - _DAY)
             for before, after in pairwise(self.periods)
@@ -252,7 +253,7 @@ class Ban:
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """A registered exemption of a device from a ban, for all of its apps or those in `apps`.
+    """A registered exemption of a device from a ban, for all of its apps or only `apps`.
 
     `start` and `end` are the first and the last day, in the time zone of the ban; None means no
     limit.
@@ -271,7 +272,7 @@ class Exemption:
 class Verdict:
     """The verdict of a ban on a contact.
 
-    `kind` is None if the ban does not apply. `clause` is the rule that decided, in words.
+    `kind` is None if the ban does not apply. `clause` is the deciding rule, in words.
     """
 
     kind: VerdictKind | None
@@ -283,8 +284,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a ban says of the contacts that it applies to: the `kind` of its verdict, and the
-    exemption that decides, if one does."""
+    """What a ban says about the contacts that it applies to: the `kind` of its verdict, and the
+    exemption that decides, if any."""
 
     ban: Ban
     kind: VerdictKind
@@ -292,17 +293,17 @@ class Ruling:
 
 
 BEGINNING, FOREVER = -(1 << 63), (1 << 63) - 1
-"""Before and after all times, ns."""
+"""Before and after all times, in ns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the bans say of contacts between which they see no difference.
+    """What the bans say about contacts that they treat alike.
 
-    `rulings` are those of the bans that apply, one a ban, in the order of the bans. If none
-    applies, `clause` says why. The decision holds for contacts from `since` up to, but without,
-    `until` (ns). `key` tells rulings apart by ban and kind: the id of the ban and the kind if
-    there is one ruling, else a hash of all.
+    `rulings` has one for each ban that applies, in the order of the bans. If none applies, `clause`
+    says why. The decision holds for contacts from `since` up to, but without, `until` (ns). `key`
+    tells rulings apart by ban and kind: the id of the ban and the kind if there is one ruling,
+    otherwise a hash of all.
     """
 
     rulings: tuple[Ruling, ...]
@@ -341,12 +342,11 @@ def _key_of(rulings: tuple[Ruling, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Further contacts that differ from a first one in nothing but their time, their packet, the
-    port of the client, and their flow.
+    """Further contacts that differ from a first one only in their time, their packet, the client's
+    port, and their flow.
 
-    Together with the first there are `count`, in the minute of the first, the last at `last`
-    (ns). `ports` says of how many of them which port of the client is, and `flows` has the flows
-    of handshakes.
+    Together with the first there are `count`, in the minute of the first, the last at `last` (ns).
+    `ports` counts them by the client's port, and `flows` has the flows of handshakes.
     """
 
     count: int
@@ -357,13 +357,13 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class ContactDetail:
-    """What the packet of a contact shows beside the name.
+    """What the packet of a contact shows besides the name.
 
-    `raw` is the name in the letters of the packet, empty if the packet has no name. `chain` are
-    the aliases from the name asked for to this one, both included; empty if it is the name asked
-    for. `answers` are the first addresses of the answer that the contact is, or that led to it,
-    with their TTL in seconds, and `rcode` is its response code. `ja4` is the fingerprint of the
-    client, `server` the address of the server of a handshake.
+    `raw` is the name as spelled in the packet, empty if the packet has no name. `chain` are the
+    aliases from the name asked for to this one, both included; empty if it is the name asked for.
+    `answers` are the first addresses of the answer that the contact is, or that led to it, with
+    their TTL in seconds, and `rcode` is its response code. `ja4` is the client's fingerprint,
+    `server` the server's address in a handshake.
     """
 
     raw: str = ""
@@ -375,12 +375,12 @@ class ContactDetail:
 
 
 NO_DETAIL = ContactDetail()
-"""The detail of a contact of which nothing more is known."""
+"""The detail of a contact without further information."""
 
 
 class Candidates(NamedTuple):
-    """The `names` of which a contact has one, in order, and the name that its hello showed in the
-    place of it. `shared` says whether any of them is not banned, as the others are."""
+    """The `names` one of which a contact was for, in order, and the name that its hello showed
+    instead. `shared` tells whether any of them is not banned while the others are."""
 
     names: tuple[str, ...]
     shown: str
@@ -389,17 +389,17 @@ class Candidates(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """An observation that matches a rule of an app, with its client and what the bans say; or
-    several that differ in nothing that matters (`repeats`), of which it is the first.
+    """An observation that matches a rule of an app, with its client and what the bans say; or the
+    first of several that differ in nothing that matters (`repeats`).
 
-    `outcome` is what came of it as far as the observation itself shows; the flow of a handshake
-    tells more when it ends. `blocked_by` says by what it was blocked, where it was: a response
-    code, an address, or `RESET`. `detail` is what its packet shows beside the name. `seen` is how
-    it was seen, as far as its observation tells; its flow tells more. `contradictions` speak
-    against it; what it is without them is its `confidence`. `sender` is the MAC in its frame, None
-    if there is none. If the packet does not say which of several names it is for,
-    `candidates` has all of them. `limits` are sentences that say why its confidence is no higher,
-    beside what a log lacks.
+    `outcome` is the outcome as far as the observation itself shows it; the flow of a handshake
+    tells more when it ends. `blocked_by` is what blocked it, if anything: a response code, an
+    address, or `RESET`. `detail` is what its packet shows besides the name. `seen` is how it was
+    seen, as far as its observation tells; its flow tells more. `contradictions` speak against it;
+    `confidence` is what it is without them. `sender` is the MAC in its frame, None if there is
+    none. If the packet does not say which of several names it is for, `candidates` has all of them.
+    `limits` are sentences that explain why its confidence is no higher, apart from what a log
+    lacks.
     """
 
     observation: Observation

@@ -25,12 +25,12 @@ from netwatch.core.yaml_scalars import (
 )
 
 MAX_NESTING = 32
-"""Lists and mappings inside one another."""
+"""Lists and mappings nested in one another, at most."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Everything that YAML 1.1 does not accept in a file (section 5.1). The opposite of what it accepts
-# would take ten times as long to compile.
+# Everything that YAML 1.1 forbids in a file (section 5.1). A pattern of what it allows would take
+# ten times as long to compile.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -39,7 +39,7 @@ class _RowsNotFoundError(Exception):
 
 
 class _UnreadableError(Exception):
-    """The file cannot be read any further. `line` is where, and the text says why."""
+    """The rest of the file cannot be read. `line` is where, and the text is the reason."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -64,8 +64,8 @@ def decode_yaml(raw: bytes, file: str, problems: Problems, rows_of: str = "") ->
 def parse_yaml(text: str, file: str, problems: Problems, rows_of: str = "") -> YamlMapping | None:
     """Like `decode_yaml`, for decoded text.
 
-    In the list under the key `rows_of` of the top level, mappings that are rows stay a `Row`, for
-    a caller that reads so many of them that each as a `YamlMapping` would take too much memory.
+    In the list under the top-level key `rows_of`, mappings that are rows stay a `Row`, for a caller
+    that reads so many of them that a `YamlMapping` each would take too much memory.
     """
     unprintable = _UNPRINTABLE.search(text)
     if unprintable:
@@ -103,8 +103,8 @@ def _build(text: str, file: str, problems: Problems, rows_of: str) -> YamlMappin
         problems.found += found.found
         raise
     except yaml.YAMLError as error:
-        # Lines that look like rows may be part of a text over several lines. It is a mistake of
-        # the file if the parser finds the same one in the file as it is.
+        # Lines that look like rows may be part of a text over several lines. A mistake only counts
+        # if the parser finds the same one in the file as it is.
         if not _is_same_error(error, text):
             return _Builder(file, problems, None).build(text)
         problems.found += found.found
@@ -132,7 +132,7 @@ class _Rows:
         self._next = 0
 
     def take(self, line: int) -> Row | None:
-        """The row of this line if it is the next one."""
+        """The next row, if it is on this line."""
         at = self._next
         if at == len(self._lines) or self._lines[at] != line:
             return None
@@ -140,17 +140,17 @@ class _Rows:
         return self._rows[at]
 
     def are_all_before(self, line: int) -> bool:
-        """Whether all rows before a line were taken."""
+        """Whether all rows before a line were used."""
         return self._next == len(self._lines) or self._lines[self._next] >= line
 
     def is_empty(self) -> bool:
-        """Whether all rows were taken."""
+        """Whether all rows were used."""
         return self._next == len(self._lines)
 
 
 class _Frame:
-    """A collection that has begun. In a mapping, `key` is the one whose value is next, and
-    `has_key` whether there is one; None stands for a key whose value is not wanted."""
+    """A collection that has begun. In a mapping, `key` is the one whose value comes next, and
+    `has_key` tells whether there is one; None stands for a key whose value is ignored."""
 
     __slots__ = ("collection", "has_key", "key")
 
@@ -172,7 +172,7 @@ class _Builder:
 
     def build(self, text: str) -> YamlMapping:
         """The mapping of a text. Raises `yaml.YAMLError`, `_UnreadableError` and, if rows are not
-        where they were taken, `_RowsNotFoundError`."""
+        where they were taken from, `_RowsNotFoundError`."""
         documents = 0
         for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.ScalarEvent):
@@ -259,7 +259,7 @@ class _Builder:
             mapping.lines[key] = line
 
     def _put(self, frame: _Frame, value: Any, line: int, written: str = "") -> None:
-        """Put a value into a collection. `written` is how a single value is written."""
+        """Put a value into a collection. `written` is the original text of a single value."""
         collection = frame.collection
         if isinstance(collection, YamlSequence):
             collection.lines.append(line)

@@ -1,16 +1,16 @@
 """Single values of YAML, and rows of them: lines such as ``- {suffix: tiktok.com, sources:
 [v2fly]}``.
 
-The types of values are those of YAML 1.1 (text, nothing, true and false, integers, numbers, dates),
-which the resolver of PyYAML tells apart. A tag may name the type that a word has anyway, or make
-text of it; any other tag is a mistake, since PyYAML raises all kinds of exceptions for values that
-do not fit their tag.
+The types of values are from YAML 1.1 (text, nothing, true and false, integers, numbers, dates), as
+PyYAML's resolver distinguishes them. A tag may name the type that a word has anyway, or make it a
+text; any other tag is a mistake, since PyYAML raises all kinds of exceptions for values that do not
+fit their tag.
 
 Long lists (the domains of a signature, networks) are written as one mapping a line. For the YAML
-parser such a line is a dozen tokens; here it is one match of an expression that describes a small
-part of YAML, whose meaning does not depend on anything else in the file. `take_rows` takes such
-lines out of a text and leaves `PLACEHOLDER` for each of them, so that the parser still decides
-where in the document they are. Every other way to write a mapping is left to the parser.
+parser such a line is a dozen tokens; here it is one match of a regular expression for a small part
+of YAML whose meaning does not depend on the rest of the file. `take_rows` replaces such lines by
+`PLACEHOLDER`, so that the parser still decides where in the document they are. Any other way to
+write a mapping is left to the parser.
 """
 
 import re
@@ -20,7 +20,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 MAX_NUMBER = 100
-"""Characters of a number or date. Longer ones take time that grows with the square."""
+"""Characters of a number or date, at most. Longer ones take quadratic time."""
 
 Scalar = str | bool | int | float | object | None
 
@@ -33,13 +33,13 @@ _EXPECTED = {
     f"{_PREFIX}float": "a number",
     f"{_PREFIX}timestamp": "a date",
 }
-"""The types other than text, by their tags, as messages name them."""
+"""The types other than text, by tag, as named in messages."""
 
 PLACEHOLDER = "0"
-"""What is left in the text for a row. Unlike quotes, it does not end a quoted text that goes over
-several lines, and it contains no row."""
+"""What replaces a row in the text. Unlike quotes, it does not end a quoted text over several lines,
+and it contains no row."""
 
-# No quantifier gives back what it took (`*+`), so a match takes time in proportion to the line.
+# No quantifier backtracks (`*+`), so a match takes time in proportion to the line.
 _PLAIN = r"[A-Za-z0-9_][A-Za-z0-9_./*-]*+"
 _QUOTED = r'"[ !#-\[\]-~]*+"'
 _WORD = rf"(?:{_PLAIN}|{_QUOTED})"
@@ -54,8 +54,8 @@ _OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 
 
 class _Types(NamedTuple):
-    """What PyYAML knows of types: `patterns` has the tag and the form of those that a word may
-    have, by its first character; `construct` makes the value of a word of a type."""
+    """PyYAML's types: `patterns` has the tags and forms that a word may have, by its first
+    character; `construct` makes the value of a word of a type."""
 
     patterns: dict[str, list[tuple[str, Callable[[str], Any]]]]
     construct: Callable[[str, str], Scalar]
@@ -80,11 +80,11 @@ def _types() -> _Types:
 
 
 class ScalarError(ValueError):
-    """A written word has no value; the text says what was expected."""
+    """A written word has no value; the text is what was expected."""
 
 
 def read_scalar(text: str, tag: str | None, *, is_plain: bool) -> Scalar:
-    """The value of a written word. `tag` is the explicit one or None; `is_plain` says that the
+    """The value of a written word. `tag` is the explicit one or None; `is_plain` means that the
     word is not quoted, so that it may be something other than text. Raises `ScalarError`."""
     if tag is None or tag == "!":
         return read_plain(text) if is_plain else text
@@ -115,7 +115,7 @@ def _construct(text: str, tag: str) -> Scalar:
 
 
 def is_tag_of(tag: str | None, kind: str) -> bool:
-    """Whether the explicit tag of a collection is that of its kind: ``map`` or ``seq``."""
+    """Whether the explicit tag of a collection matches its kind: ``map`` or ``seq``."""
     return tag in (None, "!", f"{_PREFIX}{kind}")
 
 
@@ -125,8 +125,8 @@ def short_tag(tag: str) -> str:
 
 
 def _resolve(text: str) -> str:
-    """The tag of an unquoted word. The tags of ``<<`` and ``=``, which have a meaning only as a
-    key, are those of text."""
+    """The tag of an unquoted word. ``<<`` and ``=``, which have a meaning only as a key, get the
+    tag of text."""
     for tag, fullmatch in _types().patterns.get(text[:1], ()):
         if fullmatch(text):
             return tag
@@ -134,7 +134,7 @@ def _resolve(text: str) -> str:
 
 
 class Row:
-    """A mapping in one line; `text` is how it is written, from ``{`` to ``}``."""
+    """A mapping in one line; `text` is its source, from ``{`` to ``}``."""
 
     __slots__ = ("text",)
 

@@ -4,6 +4,6 @@
 
 `delivery` is what the rest of netwatch uses. `outbox` stores alerts until every output has
 delivered them, `worker` sends and retries, `attempt` is one attempt to send a batch, and
-`dead_letters` stores what a receiver refuses permanently. `deferred` stores what some recipients of
-an alert are still to get. `configuration` reads ``outputs:`` of netwatch.yaml.
+`dead_letters` stores what a receiver refuses permanently. `deferred` stores alerts that some
+recipients are still to get. `configuration` reads ``outputs:`` of netwatch.yaml.
 """

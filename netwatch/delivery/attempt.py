@@ -1,12 +1,12 @@
-"""One attempt to deliver a batch, with everything that can come of it in one value.
+"""One attempt to deliver a batch, with all its possible results in one value.
 
 A sink returns an outcome for each alert or raises for all of them, and a format may fail on a
-record that another version of netwatch wrote. Whatever happens, `attempt` says which alerts were
+record that another version of netwatch wrote. In every case `attempt` tells which alerts were
 delivered, which were refused, and whether and when to retry.
 
-Retries for single recipients have a schedule of their own, so neither they nor later alerts of the
-same output wait for the other. ``netwatch outputs test`` and ``netwatch doctor`` send a marked test
-alert, or check the connection without sending anything.
+Retries for single recipients have a schedule of their own, so that they and later alerts of the
+same output do not wait for each other. ``netwatch outputs test`` and ``netwatch doctor`` send a
+marked test alert, or check the connection without sending anything.
 """
 
 import math
@@ -37,16 +37,16 @@ from netwatch.sinks.secrets import redact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """What became of a batch.
+    """The result of a batch.
 
     `delivered` has the numbers of alerts in the outbox. `refused` maps such numbers to the record
     and the reason, for the dead letters. `state` is one of `outbox.STATES`; `reason` explains it
     unless it is ``idle``, and `retry_after` is how long the receiver asked to wait, in s. With
-    `split_batch`, the batch was refused as a whole and has to be split. `answer` is the receiver's
+    `split_batch`, the batch was refused as a whole and must be split. `answer` is the receiver's
     answer to the last alert that it accepted.
 
-    An alert that a receiver took for some recipients only is in `delivered`, if anybody has it.
-    `deferred` has the recipients for which it is to be sent again, for the reason `deferral`, and
+    An alert that a receiver accepted only for some recipients is in `delivered`, if anybody has it.
+    `deferred` has the recipients to which it must be sent again, for the reason `deferral`, and
     `refused_for` those for which it was refused.
     """
 
@@ -139,14 +139,14 @@ def _reasons(by_recipient: Mapping[str, str]) -> str:
 def _render(
     output: Output, queued: Sequence[QueuedAlert], clean: Callable[[str], str]
 ) -> tuple[list[OutgoingAlert], dict[int, tuple[AlertRecord, str]]]:
-    """Render alerts in the output's format. A record that it cannot express, for example one of
+    """Render alerts in the output's format. A record that it cannot express, for example from
     another version, is refused, so that it does not block the others."""
     alerts: list[OutgoingAlert] = []
     refused: dict[int, tuple[AlertRecord, str]] = {}
     for alert in queued:
         try:
             text = output.render(alert.record)
-        except Exception as error:  # Whatever fails, the record becomes a dead letter with why.
+        except Exception as error:  # It becomes a dead letter, with the reason.
             reason = f"cannot be written as {output.format}: {type(error).__name__}: {error}"
             refused[alert.number] = alert.record, clean(reason)
             continue
@@ -193,9 +193,9 @@ def check_connection(output: Output) -> tuple[bool, str]:
 
 class Deferral:
     """The alerts of one output that wait for single recipients. `write_dead_letters` stores dead
-    letters and returns how many fitted; `delay` says how long to wait after so many consecutive
-    failures, and `paused_delay` how long if somebody has to correct something, in s. `reason` is
-    why alerts wait, empty if none does."""
+    letters and returns how many fitted; `delay` returns how long to wait after so many consecutive
+    failures, and `paused_delay` how long if somebody must correct something, in s. `reason` is why
+    alerts wait, empty if none does."""
 
     def __init__(
         self,
@@ -233,7 +233,7 @@ class Deferral:
         return max(0.0, self._due - time.monotonic())
 
     def retry(self, outbox: OutboxDatabase, sink: Sink) -> None:
-        """Make an attempt for all recipients that wait."""
+        """Make an attempt for all waiting recipients."""
         # If an error follows, other alerts must not wait for this for ever.
         self._due = time.monotonic() + self._delay(self._failures + 1)
         reasons, is_paused = [], False

@@ -1,7 +1,7 @@
 """Reads ``outputs:`` of netwatch.yaml.
 
-The keys that all outputs share are declared here, the others beside the output's type. Relative
-paths count from the folder `base`. Whatever is not valid is noted with file and line.
+The keys that all outputs share are declared here, the others with the output's type. Relative paths
+count from the folder `base`. Everything invalid is noted with file and line.
 """
 
 import re
@@ -20,7 +20,7 @@ from netwatch.sinks.base import SEVERITIES, VERDICTS
 from netwatch.sinks.registry import SINKS, SinkType
 
 MAX_OUTPUTS = 64
-"""Outputs of one configuration. Each has a thread."""
+"""Outputs of one configuration, at most. Each has a thread."""
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -58,7 +58,7 @@ class FormatKeys:
 
 @dataclass(frozen=True, slots=True)
 class JsonFormatKeys:
-    """The same, where the line of an alert is a JSON object."""
+    """The same, if the line of an alert is a JSON object."""
 
     format: str = key(choice(name for name in RENDERERS if FORMATS[name].json), **_FORMAT)
 
@@ -75,7 +75,8 @@ def _minutes(text: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class DigestKeys:
-    """The additional keys of outputs that send digests. `every` is in s, 0 for that of the type."""
+    """The additional keys of outputs that send digests. `every` is in s, 0 for the type's
+    default."""
 
     every: float = key(
         replace(DURATION, empty=0.0),
@@ -97,7 +98,7 @@ class DigestKeys:
 
 
 def _keys_of_form(sink: SinkType) -> type[FormatKeys | JsonFormatKeys | DigestKeys]:
-    """What declares the keys that say in which form alerts are sent."""
+    """The dataclass that declares the keys for the form of alerts."""
     if not sink.default_format:
         return DigestKeys
     return JsonFormatKeys if sink.json_only else FormatKeys

@@ -1,9 +1,9 @@
 """Dead letters: alerts that a receiver refused permanently, and records that can no longer be read,
 stored with the reason until somebody looks at them.
 
-There is one file of JSON lines an output, in the folder ``dead`` of the outbox. A line is written
-and synced before the outbox forgets its alert. Writers and `replay` lock the file and then check
-that it still has its name, because `replay` renames it.
+There is one file of JSON lines per output, in the outbox's folder ``dead``. A line is written and
+synced before the outbox forgets its alert. Writers and `replay` lock the file and then check that
+it still has its name, because `replay` renames it.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
 
 MAX_DEAD_BYTES = 100 << 20
-"""Bytes of the dead letters of one output; further ones are dropped and counted."""
+"""Bytes of the dead letters of one output, at most; further ones are dropped and counted."""
 
 FOLDER = "dead"
-"""The name of the folder in that of the outbox."""
+"""The name of the folder in the outbox's folder."""
 
 _REPLAY_BATCH = 500
 
@@ -137,8 +137,8 @@ def replay(
 
 
 def rewrite(path: Path, keep: Callable[[bytes], bool]) -> int:
-    """Write a file of dead letters again with the lines that `keep` keeps. Returns how many went.
-    A writer that appends waits, and then appends to the new file. Raises OSError."""
+    """Rewrite a file of dead letters with the lines that `keep` keeps. Returns how many were
+    removed. A writer that appends waits, and then appends to the new file. Raises OSError."""
     with _locked(path, os.O_RDWR):
         lines = path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if keep(line)]

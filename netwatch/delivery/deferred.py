@@ -3,9 +3,9 @@ accepted them for some of its recipients; evicted, because the outbox is full; a
 
 Mail has several recipients, and the server answers for each. An alert that some of them cannot get
 now leaves the queue of its output, so that later alerts do not wait, and is stored here with the
-recipients that are still to get it, until they have it. Every output that still had to send an
-alert that is evicted or expires counts it as dropped. Functions of this module work on the
-connection of `outbox`, and raise `sqlite3.Error`.
+remaining recipients until they have it. Every output that still had to send an evicted or expired
+alert counts it as dropped. Functions of this module work on the connection of `outbox`, and raise
+`sqlite3.Error`.
 """
 
 import hashlib
@@ -30,17 +30,17 @@ CREATE INDEX deferred_by_recipients ON deferred (output, recipients, number);
 CREATE INDEX deferred_by_age ON deferred (stored)
 """
 """``stored`` is explained in `netwatch.delivery.outbox_file`; ``recipients`` is a JSON list. The
-indexes are for what is asked every second, however many alerts wait."""
+indexes are for what is queried every second, however many alerts wait."""
 
 _EVICTED_AT_ONCE = 50
 
 _STEPS = 50
 
-# An alert for one output only was replayed by a person, so no filter applies to it.
+# A person replayed an alert for one output only, so no filter applies to it.
 PENDING = """alert.seq > output.cursor AND (alert.output = output.name OR (
     alert.output IS NULL AND alert.verdict >= output.verdict
     AND alert.severity >= output.severity))"""
-"""The condition in SQL that an output still has to send an alert of its queue."""
+"""The SQL condition that an output still has to send an alert of its queue."""
 
 
 def encode(record: AlertRecord) -> str:
@@ -49,8 +49,8 @@ def encode(record: AlertRecord) -> str:
 
 
 def decode(text: str, key: str) -> AlertRecord:
-    """The record that `encode` has made this text of. Raises `ValueError`, which gives the reason,
-    for any other text, and for a record that has another key."""
+    """The record from the text made by `encode`. Raises `ValueError`, which gives the reason, for
+    any other text, and for a record that has another key."""
     try:
         record = json.loads(text)
         actual_key = deduplication_key(record) if isinstance(record, dict) else ""
@@ -76,8 +76,8 @@ def deduplication_key(record: AlertRecord) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """An alert to be stored: the time `stored` by the clock of the outbox, and the recipients that
-    are still to get it."""
+    """An alert to store: the time `stored` by the clock of the outbox, and the remaining
+    recipients."""
 
     record: AlertRecord
     stored: float
@@ -86,8 +86,8 @@ class Deferral:
 
 @dataclass(frozen=True, slots=True)
 class DeferredAlert:
-    """A stored one. `number` identifies it here. `reason` says why its record cannot be read, empty
-    if it can; then `text` is what is stored in its place."""
+    """A stored one. `number` identifies it here. `reason` is why its record cannot be read, empty
+    if it can; then `text` is what is stored instead."""
 
     number: int
     key: str

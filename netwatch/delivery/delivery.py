@@ -1,4 +1,4 @@
-"""Delivery as the rest of netwatch sees it: alerts are put in and delivered in the background.
+"""Delivery as seen by the rest of netwatch: alerts are put in and delivered in the background.
 
 Everything that waits for a receiver runs in threads of its own; `Delivery.put` costs one
 transaction on the local disk. If even that fails (a full or broken disk), a limited number of
@@ -35,10 +35,10 @@ _DRAIN_POLL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """How many alerts are not delivered yet: queued in the outbox by output, and buffered in memory
-    only, because the outbox cannot be written. `unread` is why the outbox could not be read; then
-    the queued ones are those of the last time that it could, and there may be others. False if
-    there are none."""
+    """How many alerts are not delivered yet: queued in the outbox by output, and buffered only in
+    memory, because the outbox cannot be written. `unread` is why the outbox could not be read; then
+    the queued ones are from the last time that it could, and there may be others. False if there
+    are none."""
 
     queued: Mapping[str, int]
     unwritten: int
@@ -86,15 +86,15 @@ class Delivery:
             target=self._maintain, name="netwatch-outbox", daemon=True
         )
         try:
-            # To replace a large one may take a minute, for which no capture should wait.
+            # Replacing a large one may take a minute, which no capture should wait for.
             self._outbox.open(may_replace=False)
         except ConfigError:
             self._lock.release()
             raise
 
     def open(self) -> bool:
-        """Open the outbox now if it is not open, instead of soon; whether it is open. Raises
-        `ConfigError` if a file of another program is in its place."""
+        """Open the outbox now if it is not open, instead of soon; returns whether it is open.
+        Raises `ConfigError` if a file of another program is in its place."""
         return self._outbox.open()
 
     @property
@@ -113,7 +113,7 @@ class Delivery:
         return self._buffer.lost
 
     def start(self) -> None:
-        """Start to deliver what is in the outbox and what is put into it. To be called once."""
+        """Start to deliver the content of the outbox and what is put into it. To be called once."""
         for output in self.outputs:
             worker = DeliveryWorker(
                 output,
@@ -204,10 +204,10 @@ class Delivery:
                         self._write()
                     self._wake_workers()
                 expired = connection.get().clean_up(self._outbox.options.max_age)
-            except Exception as error:  # This thread must go on: without it nothing is written.
+            except Exception as error:  # This thread must continue: without it nothing is written.
                 connection.failed(error)
                 text = f"{type(error).__name__}: {error}"
-                # What the outbox reports itself, or what passes by itself, is not reported here.
+                # What the outbox reports itself, and temporary errors, are not reported here.
                 if not isinstance(error, (NetwatchError, sqlite3.Error)) and text != reported:
                     reported = text
                     self._log(f"outbox: it cannot be maintained ({text})")
@@ -224,8 +224,8 @@ class Delivery:
             worker.wake()
 
     def status(self) -> list[OutputStatus]:
-        """The state of the outputs of this configuration: from the outbox, and from memory what it
-        does not have yet. If it cannot be read, the counts are those of the last time."""
+        """The state of the outputs of this configuration: from the outbox, and from memory what is
+        not there yet. If it cannot be read, the counts are from the last time."""
         workers = {worker.output.name: worker for worker in self._workers}
         return [
             self._complete(status, output, workers.get(status.name))
@@ -233,7 +233,7 @@ class Delivery:
         ]
 
     def _stored_status(self) -> list[OutputStatus]:
-        """The state of the outputs as the outbox has it, in the order of the configuration."""
+        """The state of the outputs in the outbox, in the order of the configuration."""
         with self._reader_mutex:
             try:
                 found = {status.name: status for status in self._reader.get().status()}
@@ -252,7 +252,7 @@ class Delivery:
     def _complete(
         self, status: OutputStatus, output: Output, worker: DeliveryWorker | None
     ) -> OutputStatus:
-        """The state of an output with what is in memory only."""
+        """The state of an output including what is only in memory."""
         waiting, waited = self._buffer.waiting_for(output)
         if waited is not None:
             oldest = min(time.time() - waited, status.oldest or float("inf"))
@@ -331,7 +331,7 @@ class Delivery:
 
 
 def _unknown(output: Output) -> OutputStatus:
-    """The state of an output of which the outbox knows nothing."""
+    """The state of an output that is not in the outbox."""
     return OutputStatus(
         name=output.name,
         type=output.type,

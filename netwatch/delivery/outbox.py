@@ -1,10 +1,10 @@
-"""The outbox: stores every alert on disk before it is sent, with one cursor an output.
+"""The outbox: stores every alert on disk before it is sent, with one cursor per output.
 
 `OutboxDatabase.put` commits and syncs alerts. An output's cursor moves when it has delivered, and
 need not be synced: a cursor lost in a power failure causes a duplicate, not a loss. An alert is
 deleted when all outputs have passed it. The outbox is limited in size and age: if it is full or an
 alert expires, the oldest alerts are evicted, and every output that still had to send them counts
-them as dropped. Ages are those of `netwatch.delivery.outbox_file`.
+them as dropped. Ages are measured by `netwatch.delivery.outbox_file`.
 """
 
 import contextlib
@@ -31,15 +31,15 @@ MAX_BATCH_BYTES = 4 << 20
 
 STATES = ("idle", "retrying", "paused", "stopped")
 """The state of an output: its last attempt succeeded, it will be retried automatically, somebody
-has to correct something first, or nothing delivers its alerts now."""
+must correct something first, or nothing delivers its alerts now."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedAlert:
     """An alert in the outbox. `number` increases with every alert, `key` identifies duplicates, and
     `waited` is how long ago the alert was stored, in s. With `is_repeat`, the output has delivered
-    it before, and must not send it again. `recipients` are those that are to get it, empty for all
-    of the output."""
+    it before, and must not send it again. `recipients` are the ones to send it to, empty for all of
+    the output."""
 
     number: int
     key: str
@@ -51,7 +51,7 @@ class QueuedAlert:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableAlert:
-    """What is stored instead of an alert's record, and why it is none."""
+    """What is stored instead of an alert's record, and why it is not one."""
 
     number: int
     text: str
@@ -60,7 +60,7 @@ class UnreadableAlert:
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """An output as the outbox knows it: how many alerts are queued, when the oldest of these was
+    """An output as stored in the outbox: how many alerts are queued, when the oldest of these was
     stored (s since the epoch), and how many alerts were delivered, attempts failed, alerts became
     dead letters, and alerts were dropped because they were too old, too many or lost in a damaged
     outbox. `repeated` of the delivered ones had been delivered before, and so many repeats were
@@ -89,7 +89,7 @@ Result = TypeVar("Result")
 
 
 def _exclusive(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """A method of `OutboxDatabase` that waits for one that another thread has called."""
+    """A method of `OutboxDatabase` that waits while another thread is in one."""
 
     @functools.wraps(method)
     def wrapped(*args: Parameters.args, **keys: Parameters.kwargs) -> Result:
@@ -100,8 +100,8 @@ def _exclusive(method: Callable[Parameters, Result]) -> Callable[Parameters, Res
 
 
 class OutboxDatabase:
-    """One connection to the outbox. Several connections, from several processes too, may be open at
-    once. Another thread may close it at any time; then methods raise `sqlite3.ProgrammingError`.
+    """One connection to the outbox. Several connections, also from several processes, may be open
+    at once. Another thread may close it at any time; then methods raise `sqlite3.ProgrammingError`.
 
     The constructor raises what `open_database` raises; all methods raise `sqlite3.Error`, and
     `DamagedFileError` for content that netwatch has not written. `durable` and `busy_timeout` are
@@ -140,7 +140,7 @@ class OutboxDatabase:
             raise
 
     def close(self) -> None:
-        """Close the connection. Never raises, not for a damaged file either."""
+        """Close the connection. Never raises, even for a damaged file."""
         with self.mutex:
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
@@ -243,7 +243,8 @@ class OutboxDatabase:
         **counts: int,
     ) -> None:
         """Record an attempt for single recipients. `sent` are the keys of alerts that somebody got;
-        one that others had got before counts no more. `counts` are those of `record_attempt`."""
+        one that others had already got does not count again. `counts` are as in
+        `record_attempt`."""
         with transaction(self._db):
             deferred.settle(self._db, finished, restricted)
             new = [key for key in sent if not outbox_file.is_delivered(self._db, output, key)]
@@ -259,7 +260,7 @@ class OutboxDatabase:
             )
 
     def used_bytes(self) -> int:
-        """Bytes of the database that are in use."""
+        """Bytes of the database in use."""
         pages = self._db.execute("PRAGMA page_count").fetchone()[0]
         free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages - free) * self._page_size
@@ -320,7 +321,7 @@ class OutboxDatabase:
     ) -> None:
         """Move an output's cursor to the number `cursor`, up to which nothing is left to send, note
         the keys of the alerts that were `sent`, and add to the output's counts. `for_others` are
-        alerts that wait for some recipients only, and for which."""
+        alerts that only wait for some recipients, and for which."""
         now = self._clock.now()
         deferrals = [
             deferred.Deferral(alert.record, now - alert.waited, recipients)
@@ -374,7 +375,7 @@ class OutboxDatabase:
     @_exclusive
     def truncate_wal(self) -> None:
         """Release the space of the write-ahead log when the disk is full, as far as possible."""
-        # Where it fails, the next attempt releases it, and a writer that cannot write reports it.
+        # If this fails, the next attempt releases it, and a writer that cannot write reports it.
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

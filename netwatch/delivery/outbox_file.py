@@ -1,22 +1,22 @@
 """The files of the outbox: its folder; the locks, by which one process at a time delivers from it;
 and the database, with what each output has delivered, and how long other alerts have waited.
 
-The database is one of SQLite in WAL mode, see `netwatch.core.owned_database`. Every connection is
-opened here; `outbox` works with them.
+The database is SQLite in WAL mode, see `netwatch.core.owned_database`. Every connection is opened
+here; `outbox` works with them.
 
 Other processes may add alerts to the outbox. One of them takes over when the delivering process
 ends, however it ends, because the kernel then releases its lock. To replace a damaged outbox, the
-delivering process waits until nobody has it open.
+delivering process waits until no other process has it open.
 
-Of what was delivered the outbox stores a digest of the output's name and the alert's key, so that
-``scan --deliver --once`` leaves it out. The key depends on all that an alert says, so an incident
-of which more is known than before is sent again. The oldest digests are forgotten first: then a
-repeat is sent.
+For delivered alerts the outbox stores a digest of the output's name and the alert's key, so that
+``scan --deliver --once`` leaves them out. The key depends on the whole content of an alert, so an
+incident with new information is sent again. The oldest digests are forgotten first: then a repeat
+is sent.
 
 The wall clock may jump by weeks. So an outbox has a clock of its own, which advances with the
 seconds since the boot (CLOCK_BOOTTIME, clock_gettime(2)) while a process has the outbox open, and
-between two processes of the same boot. Time without power does not count: what is known of it comes
-from the wall clock only. So an age may be too low, but never too high.
+between two processes of the same boot. Time without power does not count, since only the wall clock
+measures it. So an age may be too low, but never too high.
 """
 
 import hashlib
@@ -84,13 +84,13 @@ CREATE TABLE clock (
 );"""
     + deferred.TABLES,
 )
-"""How the file is recognised, and its tables, which the docstring of the module explains."""
+"""How to recognise the file, and its tables, which the docstring of the module explains."""
 
 _MAX_WAL_BYTES = 4 << 20
 _CHECKPOINT_PAGES = 250
 
 MAX_DELIVERED = 200_000
-"""Delivered alerts that an outbox remembers, those of all outputs together."""
+"""Delivered alerts that an outbox remembers, for all outputs together."""
 
 _BYTES_EACH = 80
 _SHARE = 8
@@ -103,7 +103,7 @@ LOCK_FILE = "lock"
 """The name of the lock file in the folder of the outbox."""
 
 USE_FILE = "lock.use"
-"""The name of the file that everybody locks, shared, who has the outbox open."""
+"""The name of the file that every process with an open outbox locks, shared."""
 
 
 def prepare_folder(folder: Path) -> None:
@@ -132,11 +132,12 @@ def folder_warning(folder: Path) -> str:
 def open_database(
     folder: Path, *, create: bool, durable: bool, busy_timeout: float
 ) -> sqlite3.Connection:
-    """Connect to the outbox in `folder`, where it is created if `create` is set.
+    """Connect to the outbox in `folder`, creating it if `create` is set.
 
     With `durable`, a commit survives a power failure. `busy_timeout` is how long to wait for
-    another writer, in s. Raises `ForeignFileError` for a file that is none of netwatch,
-    `DamagedFileError`, and `NetwatchError` if there is no outbox or it cannot be opened."""
+    another writer, in s. Raises `ForeignFileError` for a file that does not belong to netwatch,
+    `DamagedFileError`, and `NetwatchError` if there is no outbox or it cannot be opened.
+    """
     path = folder / FILE
     condition = owned_database.identify(path, KIND)
     if condition == "damaged":
@@ -165,7 +166,7 @@ def open_database(
 
 
 def limit_for(max_bytes: int) -> int:
-    """How many to remember in an outbox of this size: they take an eighth of it at most."""
+    """How many to remember in an outbox of this size: they use at most an eighth of it."""
     return min(MAX_DELIVERED, max_bytes // _SHARE // _BYTES_EACH)
 
 
@@ -255,8 +256,8 @@ def lock_use(folder: Path) -> int:
 
 @contextmanager
 def unused(folder: Path) -> Iterator[None]:
-    """A context within which nobody has the outbox in `folder` open. Raises `NetwatchError` if
-    somebody has."""
+    """A context within which no process has the outbox in `folder` open. Raises `NetwatchError` if
+    one has."""
     descriptor = _lock_now(folder, "it is open in another process", exclusive=True)
     try:
         yield
@@ -295,8 +296,8 @@ class DeliveryLock:
         return self._descriptor is not None
 
     def acquire(self) -> bool:
-        """Take the lock unless another process has it; whether this process has it now. Raises
-        OSError."""
+        """Take the lock unless another process has it; returns whether this process has it now.
+        Raises OSError."""
         with self._mutex:
             if self._descriptor is not None:
                 return True

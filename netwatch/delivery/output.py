@@ -28,8 +28,8 @@ class QuietHours:
     zone: ZoneInfo
 
     def left(self, now: float) -> float:
-        """Seconds until the quiet hours end that it is in at a time (s since the epoch); 0 outside
-        of them."""
+        """Seconds until the quiet hours end that contain a time (s since the epoch); 0 outside of
+        them."""
         local = datetime.fromtimestamp(now, UTC).astimezone(self.zone)
         minute = local.hour * 60 + local.minute
         over_midnight = self.end < self.start
@@ -89,7 +89,7 @@ class Output:
         return render_within(RENDERERS[self.format or "jsonl"], record, limit)
 
     def warnings(self) -> list[Problem]:
-        """What a person should know of the output, although it is accepted."""
+        """What a person should know about the output, although it is accepted."""
         text = self.options.warning()
         return [Problem(self.file, self.line, 0, f"output '{self.name}': {text}")] if text else []
 

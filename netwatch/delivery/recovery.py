@@ -1,21 +1,21 @@
-"""Writes an outbox anew: one that is damaged, with what can be read of it, and one that mentions a
-person who is to be erased, without that.
+"""Rewrites an outbox: a damaged one, with its readable content, and one that mentions a person to
+be erased, without that.
 
 The steps by which a damaged outbox is replaced can be interrupted at any point, and continued at
 the next start:
 
 1. ``outbox.sqlite`` is renamed to ``outbox.sqlite.replacing``, with the files next to it.
-2. A new outbox gets what can be read, see `netwatch.core.sqlite_pages`, and then its name.
+2. A new outbox gets the readable content, see `netwatch.core.sqlite_pages`, and then its name.
 3. ``outbox.sqlite.replacing`` is renamed to ``outbox.sqlite.damaged-N``, and is kept.
 
-Nobody may have the outbox open meanwhile, see `netwatch.delivery.outbox_file.unused`. Numbers of
-alerts and cursors of outputs stay as they were. An output whose cursor cannot be read gets all
+No process may have the outbox open meanwhile, see `netwatch.delivery.outbox_file.unused`. Numbers
+of alerts and cursors of outputs stay as they were. An output whose cursor cannot be read gets all
 alerts again, which is better than none. Only the process that has the lock of the outbox may do
 this.
 
-Waiting alerts, dead letters and what is remembered of delivered alerts are erased. The outbox may
-be in use meanwhile: what a worker is about to send it has in memory, and a receiver that has an
-alert is beyond reach. SQLite overwrites what it deletes, and writes the file anew afterwards.
+Waiting alerts, dead letters and the digests of delivered alerts are erased. The outbox may be in
+use meanwhile: what a worker is about to send is in its memory, and a receiver that has an alert is
+beyond reach. SQLite overwrites what it deletes, and rewrites the file afterwards.
 """
 
 import json
@@ -50,8 +50,8 @@ _BUSY_TIMEOUT = 30.0
 
 @dataclass(slots=True)
 class Replacement:
-    """What became of a damaged outbox: where it is now, how many alerts were carried over, and how
-    many of those that an output still had to send could not be read, unless that is unknown."""
+    """The result for a damaged outbox: where it is now, how many alerts were carried over, and how
+    many of those that an output still had to send could not be read, None if unknown."""
 
     aside: Path = Path()
     carried_over: int = 0
@@ -102,8 +102,8 @@ def resume(folder: Path, outputs: Sequence[Output]) -> Replacement:
 
 
 def _copy_rows(damaged: Path, database: sqlite3.Connection) -> int:
-    """Copy what can be read into a new database. Returns the highest number that an alert is known
-    to have had, 0 if that cannot be read."""
+    """Copy the readable content into a new database. Returns the highest number that an alert is
+    known to have had, 0 if that cannot be read."""
     sequence = 0
     with Pages(damaged) as pages:
         for number, values in sqlite_pages.rows(pages):
@@ -122,7 +122,7 @@ def _complete(
     replacement: Replacement,
 ) -> None:
     """Add outputs that could not be read, delete remains of alerts that all outputs have passed,
-    and count what was lost."""
+    and count losses."""
     replacement.is_lost_known = bool(sequence)
     first = database.execute("SELECT coalesce(min(seq), 1) FROM alert").fetchone()[0]
     database.executemany(
@@ -160,8 +160,8 @@ def _complete(
 
 
 def _table_of(values: tuple[Value, ...]) -> str:
-    """The table that a row with these values belongs to, by their number and types; empty for
-    another one. The primary key is stored as null if it is the row's number."""
+    """The table for a row with these values, by their number and types; empty for any other row.
+    The primary key is stored as null if it is the row's number."""
     match values:
         case (None, str(), int() | float(), int(), int(), None | str(), 0 | 1, str() | bytes()):
             return "alert"
@@ -185,7 +185,7 @@ def _insert(
         values = (number, *values[1:])
     try:
         if table == "output":
-            # A page that was freed may have an earlier state of the row.
+            # A freed page may have an earlier state of the row.
             database.execute(
                 "DELETE FROM output WHERE name = ? AND cursor < ?", (values[0], values[5])
             )
@@ -216,8 +216,8 @@ class ErasedAlerts:
 def erase_alerts(
     folder: Path, mentions: Mentions, records: Iterable[AlertRecord] = ()
 ) -> ErasedAlerts:
-    """Erase what the outbox in `folder` has of a person. `records` are further alerts about her,
-    of which it may remember that they were delivered. Raises `NetwatchError`."""
+    """Erase a person's data in the outbox in `folder`. `records` are further alerts about them
+    whose delivery it may remember. Raises `NetwatchError`."""
     dead, left = _erase_dead_letters(folder, mentions)
     left += [
         f"{path} is a damaged outbox that was set aside, and was not searched: delete it"
@@ -248,7 +248,7 @@ def erase_alerts(
 def _erase_waiting(
     database: sqlite3.Connection, mentions: Mentions, records: Iterable[AlertRecord]
 ) -> int:
-    """Erase alerts that wait, and what is remembered of those that were delivered."""
+    """Erase waiting alerts, and the digests of delivered ones."""
     keys = {deduplication_key(record) for record in records}
     count = 0
     with transaction(database):
@@ -267,7 +267,7 @@ def _erase_waiting(
 
 
 def _erase_dead_letters(folder: Path, mentions: Mentions) -> tuple[int, list[str]]:
-    """Write the files of dead letters anew without hers."""
+    """Rewrite the files of dead letters without theirs."""
     count, left = 0, []
     place = folder / dead_letters.FOLDER
     for path in sorted(place.glob("*")) if place.is_dir() else []:
@@ -281,7 +281,7 @@ def _erase_dead_letters(folder: Path, mentions: Mentions) -> tuple[int, list[str
 
 
 def _parsed(text: str | bytes) -> Any:
-    """JSON as its value; a text that is none as it is."""
+    """JSON as its value; any other text unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
-"""The outbox as the threads of a process share it: opened, replaced if it fails, opened again; and
+"""The outbox shared by the threads of a process: opened, replaced if it fails, opened again; and
 the alerts that wait in memory for it.
 
-Each thread has a `Connection`, which leads to whatever database is the outbox now. A thread that
-gets an error of SQLite reports it. If the database is damaged, all connections are closed, and it
-is replaced, see `recovery`. While no outbox can be opened, `problem` says why, and it is tried
+Each thread has a `Connection`, which leads to the current database of the outbox. A thread that
+gets an SQLite error reports it. If the database is damaged, all connections are closed, and it is
+replaced, see `recovery`. While no outbox can be opened, `problem` gives the reason, and it is tried
 again. Usually an alert is in memory for a moment. It stays there while the outbox cannot be written
 or opened, and then the number of alerts is limited.
 """
@@ -36,7 +36,7 @@ from netwatch.delivery.output import OutboxOptions, Output
 from netwatch.sinks.base import severity_rank, verdict_rank
 
 MAX_UNWRITTEN = 10_000
-"""Alerts buffered in memory while the outbox cannot be written; then the oldest are evicted."""
+"""Alerts to buffer in memory while the outbox cannot be written; then the oldest are evicted."""
 
 
 class NoOutboxError(NetwatchError):
@@ -45,11 +45,11 @@ class NoOutboxError(NetwatchError):
 
 class SharedOutbox:
     """The outbox of a process for these outputs. Only the process that has `lock` creates or
-    replaces the database. `retry_delay` says how long to wait after so many consecutive failures,
-    in s; `log` takes messages for the log.
+    replaces the database. `retry_delay` returns how long to wait after so many consecutive
+    failures, in s; `log` takes messages for the log.
 
-    `problem` is why no outbox is open, else empty. `generation` increases whenever another database
-    becomes the outbox.
+    `problem` is why no outbox is open, otherwise empty. `generation` increases whenever another
+    database becomes the outbox.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SharedOutbox:
         self._retry_delay = retry_delay
         self._log = log
         self._mutex = threading.Lock()
-        # For `problem` and `generation` only: to open the outbox may take long, and the thread that
+        # For `problem` and `generation` only: opening the outbox may take long, and the thread that
         # puts alerts must not wait for that.
         self._state = threading.Lock()
         self._path = options.folder / FILE
@@ -81,8 +81,8 @@ class SharedOutbox:
         self._connections: list[Connection] = []
 
     def open(self, *, may_replace: bool = True) -> bool:
-        """Open the outbox unless it is open; create it, or replace it with `may_replace`, if that
-        is necessary. Returns whether it is open now. Raises `ForeignFileError` if a file of another
+        """Open the outbox unless it is open; create it, or replace it with `may_replace`, if
+        necessary. Returns whether it is now open. Raises `ForeignFileError` if a file of another
         program is in its place."""
         with self._mutex:
             self._may_replace = may_replace
@@ -152,7 +152,7 @@ class SharedOutbox:
         try:
             return identify(self._path, KIND)
         except ForeignFileError:
-            # Where nothing can be recognised any more, it is still the file that was opened.
+            # If nothing can be recognised any more, it is still the file that was opened.
             if self._identity is None or _identity(self._path) != self._identity:
                 raise
             return "damaged"
@@ -205,7 +205,7 @@ class SharedOutbox:
         return False
 
     def connect(self, *, durable: bool, busy_timeout: float) -> OutboxDatabase:
-        """A connection to the outbox as it is now. Raises `NetwatchError` and `sqlite3.Error`."""
+        """A connection to the current outbox. Raises `NetwatchError` and `sqlite3.Error`."""
         if self.problem:
             raise NoOutboxError(f"the outbox cannot be used: {self.problem}")
         if not self._mutex.acquire(timeout=busy_timeout):
@@ -226,7 +226,7 @@ class SharedOutbox:
 
 
 class Connection:
-    """One thread's connection to the outbox. `durable` and `busy_timeout` are those of
+    """One thread's connection to the outbox. `durable` and `busy_timeout` are as in
     `OutboxDatabase`. Another thread may close it."""
 
     def __init__(
@@ -240,7 +240,7 @@ class Connection:
         shared.add(self)
 
     def get(self) -> OutboxDatabase:
-        """The outbox as it is now. Raises `NetwatchError` and `sqlite3.Error`."""
+        """The current outbox. Raises `NetwatchError` and `sqlite3.Error`."""
         shared = self._shared
         database = self._database
         if database is not None and self._generation == shared.generation and not shared.problem:
@@ -253,7 +253,7 @@ class Connection:
 
     def release(self) -> None:
         """The connection is not used for now. Unless this process delivers, it is closed: it must
-        not keep the process that does from replacing a damaged outbox."""
+        not keep the delivering process from replacing a damaged outbox."""
         if not self._shared.is_deliverer:
             self.close()
 
@@ -296,8 +296,8 @@ class BufferedAlert:
 
 
 class AlertBuffer:
-    """The alerts that the outbox does not have yet, oldest first. `lost` counts those that were
-    evicted; `log` is called with the first one."""
+    """The alerts that are not in the outbox yet, oldest first. `lost` counts evicted ones; `log` is
+    called with the first one."""
 
     def __init__(self, outputs: Sequence[Output], log: Callable[[str], None]) -> None:
         self._outputs = tuple(outputs)
@@ -330,7 +330,7 @@ class AlertBuffer:
                 self.lost += 1
 
     def take(self, count: int) -> list[BufferedAlert]:
-        """Take at most `count` alerts, the oldest first, to write them. Then call `written` or
+        """Take at most `count` alerts, oldest first, to write them. Then call `written` or
         `put_back`."""
         with self._mutex:
             while self._waiting and len(self._being_written) < count:
@@ -349,7 +349,7 @@ class AlertBuffer:
             self._being_written.clear()
 
     def lost_by_output(self) -> Counter[str]:
-        """The alerts that were evicted and are not counted in the outbox yet, by output."""
+        """The evicted alerts that are not counted in the outbox yet, by output."""
         with self._mutex:
             return Counter(self._uncounted)
 

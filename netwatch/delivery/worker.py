@@ -1,11 +1,11 @@
 """The delivery worker of one output: takes alerts from the outbox and sends them.
 
 Each output has a worker thread of its own, so no output waits for another. A worker sends the next
-batch, records what became of each alert, and moves the cursor up to the first one that is not done.
+batch, records the result for each alert, and moves the cursor up to the first one that is not done.
 Failed attempts are retried without limit, with capped exponential backoff and jitter, or after the
 time that the receiver asked for. Alerts that the receiver refuses permanently become dead letters.
 If the receiver rejects the output as such, the output is paused: it is attempted once every few
-minutes, and the log says so prominently. No error ends a worker, whatever it is.
+minutes, with a prominent log message. No error ends a worker, whatever it is.
 """
 
 import random
@@ -47,16 +47,16 @@ class RetryTiming:
 
     def delay(self, failures: int, retry_after: float | None = None) -> float:
         """How long to wait after so many consecutive failed attempts (at least 1). `retry_after` is
-        what the receiver asked for."""
+        the receiver's request."""
         backoff = min(self.max_delay, self.first_delay * 2.0 ** min(failures - 1, 30))
         return max(backoff * random.uniform(0.5, 1), min(retry_after or 0, MAX_RETRY_AFTER))
 
 
 @dataclass(slots=True)
 class _Counts:
-    """What became of a batch: the keys of alerts that were sent, failed attempts, alerts that
-    became dead letters, that could not be stored as such, repeats that were left out, and alerts
-    that wait for some recipients, with these."""
+    """The counts of a batch: the keys of alerts that were sent, failed attempts, alerts that became
+    dead letters, that could not be stored as such, repeats that were left out, and alerts that wait
+    for some recipients, with these."""
 
     sent: list[str] = field(default_factory=list)
     retried: int = 0
@@ -67,9 +67,9 @@ class _Counts:
 
 
 class DeliveryWorker(threading.Thread):
-    """Delivers what the outbox has for one output. `folder` is that of the outbox, `connection`
+    """Delivers the content of the outbox for one output. `folder` is the outbox's, `connection`
     leads to it. `log` takes messages for the log. `state` is one of `outbox.STATES`, empty before
-    the first attempt, and `reason` explains it. `is_paused` says whether the last attempt was
+    the first attempt, and `reason` explains it. `is_paused` tells whether the last attempt was
     rejected until somebody corrects something, and no further one is due."""
 
     def __init__(
@@ -103,8 +103,8 @@ class DeliveryWorker(threading.Thread):
         # Numbers of alerts that are delivered or refused while an earlier one is not. The cursor
         # cannot pass that one yet.
         self._done: set[int] = set()
-        # A smaller batch size while the alert that makes the receiver refuse a batch is searched
-        # for; else 0.
+        # A smaller batch size while searching for the alert that makes the receiver refuse a batch;
+        # otherwise 0.
         self._reduced_batch = 0
         self._due = 0.0
         self._deferral = Deferral(
@@ -140,11 +140,11 @@ class DeliveryWorker(threading.Thread):
             try:
                 delay = self._work()
             except BaseException as error:
-                # A library may raise anything, and whatever it is, later alerts must be delivered.
+                # A library may raise anything, and later alerts must be delivered anyway.
                 delay = self._handle(error)
             self._wait(delay)
         if self._sink is not None:
-            # What was answered is noted already: whatever a library raises now changes nothing.
+            # The answers are already noted: whatever a library raises now changes nothing.
             with suppress(Exception):
                 self._sink.close()
         self._connection.close()
@@ -175,7 +175,7 @@ class DeliveryWorker(threading.Thread):
             self._set_state("idle", "", outbox)
 
     def _handle(self, error: BaseException) -> float:
-        """Note an error that is none of the receiver's. Returns how long to wait, in s."""
+        """Note an error that is not the receiver's. Returns how long to wait, in s."""
         self._failures += 1
         text = str(error)
         if isinstance(error, sqlite3.Error):
@@ -242,7 +242,7 @@ class DeliveryWorker(threading.Thread):
     def _settle_unsendable(
         self, outbox: OutboxDatabase, batch: Sequence[QueuedAlert | UnreadableAlert]
     ) -> list[QueuedAlert]:
-        """Make dead letters of what is not readable, and pass over what must not be sent again.
+        """Make dead letters of unreadable alerts, and skip those that must not be sent again.
         Returns the alerts to send."""
         new = [alert for alert in batch if alert.number not in self._done]
         unreadable = [alert for alert in new if isinstance(alert, UnreadableAlert)]
@@ -266,8 +266,8 @@ class DeliveryWorker(threading.Thread):
         unsent: Sequence[QueuedAlert],
         result: AttemptResult,
     ) -> None:
-        """Record what became of the alerts that were sent, what was delivered first: if an error
-        follows, it is not sent again."""
+        """Record the results of the alerts that were sent, delivered ones first: if an error
+        follows, they are not sent again."""
         counts = _Counts(retried=int(result.state != "idle" or bool(result.deferred)))
         letters = [
             DeadLetter(reason, record, recipients=result.refused_for.get(number, ()))
@@ -341,7 +341,7 @@ class DeliveryWorker(threading.Thread):
             state, reason = "retrying", self._deferral.reason
         self.is_paused = state == "paused"
         if outbox is not None and self._stored_state != (state, reason):
-            # Where it fails, the next state is stored: `_stored_state` is the last one that was.
+            # If this fails, the next state is stored: `_stored_state` is the last one that was.
             with suppress(sqlite3.Error):
                 outbox.set_state(self.output.name, state, reason)
                 self._stored_state = (state, reason)

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""A packet that the packet loop passed on, because it may carry a name.
+"""A packet that the packet loop passed on because it may carry a name.
 
-The loop describes it by a row of integers that point into its block. Most candidates show
-nothing that is reported, so a row is first made into a `Candidate`, which copies what would be
-lost with the block; only with a message to report it becomes a `Packet`.
+The loop describes it by a row of integers that point into its block. Most candidates show nothing
+that is reported, so a row first becomes a `Candidate`, which copies what would be lost with the
+block; it only becomes a `Packet` if a message is reported.
 """
 
 try:
@@ -28,7 +28,7 @@ class Candidate:
     """A candidate row with the addresses of its packet copied from `block`.
 
     `time` is in ns since the epoch; `flow` and `side` (which end of the flow sent it, with
-    SIDE_STRAY) are those of the row.
+    SIDE_STRAY) are taken from the row.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Candidate:
 
 
 def copy_frame(record: int, block: Block, source: str) -> Frame:
-    """A copy of a record of `block`, as it was captured."""
+    """A copy of a record of `block`, as captured."""
     at = record * FIELDS
     time, offset, captured, wire, interface, tag = tuple(block.records[at : at + FIELDS])
     captured_on = block.interfaces[interface]

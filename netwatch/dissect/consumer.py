@@ -1,6 +1,6 @@
 """The seam between reading packets and using what they show.
 
-A `Consumer` says which messages it wants, and is handed flows and address claims. It is the only
+A `Consumer` decides which messages it wants, and is handed flows and address claims. It is the only
 object that a dissector and an observer call back.
 """
 
@@ -17,18 +17,18 @@ from netwatch.dissect.loop.division import Division
 
 @dataclass(frozen=True, slots=True)
 class DissectorOptions:
-    """What a dissector reads beside the messages that its consumer wants.
+    """What a dissector reads besides the messages that its consumer wants.
 
-    `domains` are the domains of interest, in lower case: a message with no name in one of
-    them is counted and dropped in the packet loop, before the consumer is asked; None means
-    that every name is of interest. `learn_from` are words of `core.message.LEARNING_SOURCES`: what
-    address claims are read from. With `flows` the flows that have ended are counted and
-    handed over. With `keep_frames` packets come with the captured frames that prove what they show.
-    Without, the packet loop itself reads messages that are laid out as usual, unless `parse_all`
-    says otherwise; where flows are counted by a consumer that `knows_bypasses`, which has to be
-    asked what a message tells of its flow, it leaves hellos and requests to parsers. With
-    `fingerprints` the observations of hellos have a JA4. Where `division` is given, the packets are
-    divided among several workers, and the dissector is that of the one with the number `worker`.
+    `domains` are the domains of interest, in lower case: a message without a name in one of them is
+    counted and dropped in the packet loop, before it reaches the consumer; None means that every
+    name is of interest. `learn_from` are the `core.message.LEARNING_SOURCES` to read address claims
+    from. With `flows`, ended flows are counted and handed over. With `keep_frames`, packets come
+    with the captured frames that prove what they show. Without it, the packet loop itself reads
+    messages with the usual layout, unless `parse_all` is set; but it leaves hellos and requests to
+    parsers if flows are counted by a consumer that `knows_bypasses`, since only the consumer knows
+    what a message reveals about its flow. With `fingerprints` the observations of hellos have a
+    JA4. With `division`, the packets are divided among several workers, and the dissector belongs
+    to the one with the number `worker`.
     """
 
     domains: Sequence[bytes] | None = None
@@ -43,23 +43,23 @@ class DissectorOptions:
 
 
 class Consumer(Protocol):
-    """Whoever uses what the packets of one capture show."""
+    """A user of what the packets of one capture show."""
 
     def wanted(self, message: Message) -> bool:
-        """Whether a message with names in the domains of interest is to be handed over.
+        """Whether to hand over a message with names in the domains of interest.
 
-        Messages that claim addresses are handed over without being asked for.
+        Messages that claim addresses are handed over anyway.
         """
         ...
 
     def name_status(self, message: Message) -> int:
-        """What a message tells of the name of its flow, as an index into
-        `core.flow.NAME_STATUSES`. Called only where flows are recorded."""
+        """What a message reveals about the name of its flow, as an index into
+        `core.flow.NAME_STATUSES`. Called only if flows are recorded."""
         ...
 
     def keeps_frames_for(self, address: bytes) -> bool:
         """Whether a flow with this packed address may later need its first frame as evidence.
-        Called only where frames are kept."""
+        Called only if frames are kept."""
         ...
 
     def address_claimed(self, packet: Packet, message: Message) -> None:
@@ -68,17 +68,17 @@ class Consumer(Protocol):
         ...
 
     def flow_ended(self, flow: Flow) -> None:
-        """Take a flow that has ended and that may matter by itself: its end was asked for, or its
-        server's address was resolved for an app. It is also counted."""
+        """Take an ended flow that may matter by itself: its end was requested, or its server's
+        address was resolved for an app. It is also counted."""
         ...
 
     def flows_counted(
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
     ) -> None:
-        """Take the number of flows of a client that have ended with this visibility. Of clients
-        outside of all ranges of networks it has no address (``b""``). `times` are those of the
-        first packets of the flows, in ns since the epoch; of an address whose device does not
-        depend on the time there may be none, else there are all."""
+        """Take the number of a client's ended flows with this visibility. A client outside all
+        network ranges has no address (``b""``). `times` are the times of the first packets of the
+        flows, in ns since the epoch; they may be missing for an address whose device does not
+        depend on the time, otherwise they are complete."""
         ...
 
 
@@ -90,7 +90,7 @@ class WantsEverything:
         return True
 
     def name_status(self, message: Message) -> int:
-        """Tell named and nameless flows apart, and nothing more."""
+        """Tell named flows from nameless ones, and nothing more."""
         return NAME_STATUSES.index("named" if message.names else "none")
 
     def keeps_frames_for(self, address: bytes) -> bool:

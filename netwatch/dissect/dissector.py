@@ -1,7 +1,7 @@
 """Blocks of packets in, messages out: the candidates of the packet loop, parsed.
 
-A dissector reads one capture: it has its flows, its unfinished messages and its counts. The
-parsers are given, so that this package knows bytes and flows but no protocol.
+A dissector reads one capture: it has its flows, its unfinished messages and its counts. The parsers
+are passed in, so that this package knows bytes and flows but no protocol.
 """
 
 from collections import Counter
@@ -43,8 +43,8 @@ Found = tuple[Packet, Message]
 
 @dataclass(frozen=True, slots=True)
 class LoopRows:
-    """Rows of the observation batch, from `start` up to `stop`, that the packet loop has written
-    and that come next. If they are the `last` ones, no row that it has written is left."""
+    """Rows of the observation batch, from `start` up to `stop`, which the packet loop has written
+    and which come next. With `last`, no row written by the loop is left."""
 
     start: int
     stop: int
@@ -52,15 +52,15 @@ class LoopRows:
 
 
 MAX_NESTED_DATAGRAMS = 8
-"""How many reassembled datagrams may be inside of each other, in tunnels."""
+"""How deep reassembled datagrams may be nested, in tunnels."""
 
 
 class Dissector:
     """The messages of one capture that `consumer` wants, with their packets.
 
-    `parsers` by the kinds that the packet loop gives; `detect_kind` tells the kind of a byte
-    stream from its first bytes, 0 where it is none of them. `seed` (62 bits) varies the hashes
-    of the flow table, so that nobody can aim at it.
+    `parsers` are by the kinds of the packet loop; `detect_kind` tells the kind of a byte stream
+    from its first bytes, 0 if it is none of them. `seed` (62 bits) varies the hashes of the flow
+    table, so that it cannot be attacked.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Dissector:
             for kind, each in parsers.items()
             if each.parse_datagram is not None
         }
-        # A flow that another worker counts is read as well; what that counts is dropped.
+        # A flow that another worker counts is read as well; its counts are dropped.
         self._filters = [
             MessageFilter(consumer, self.loop, self._flow_records, counting=counting)
             for counting in ([True] if options.division is None else [True, False])
@@ -132,7 +132,7 @@ class Dissector:
         learn_from: Collection[str],
         flows: FlowOptions | None = None,
     ) -> None:
-        """Change the domains of interest, what is learned from, and by what flows are counted (see
+        """Change the domains of interest, the sources to learn from, and how flows are counted (see
         `DissectorOptions`)."""
         if self.accounting is not None and flows is not None:
             self.accounting.replace(flows)
@@ -148,8 +148,8 @@ class Dissector:
         return number
 
     def messages(self, block: Block, source: str) -> Iterator[Found | LoopRows]:
-        """The messages that became complete with the packets of a block, in their order; those that
-        the packet loop has read are rows of its batch."""
+        """The messages completed by the packets of a block, in order; messages read by the packet
+        loop are rows of its batch."""
         number = self.source_number(source)
         if block.count:
             last = block.records[(block.count - 1) * FIELDS + TIME]
@@ -157,56 +157,57 @@ class Dissector:
         return self._read(self.loop.walk(block, number), block, source)
 
     def flush(self) -> Iterator[Found | LoopRows]:
-        """What messages show that are incomplete at the end of the capture."""
+        """What messages show that are still incomplete at the end of the capture."""
         yield from self._read_all_reassembled(self._defragmenter.flush())
         yield from self._read(self.loop.finish(), None, "")
         for reader in self._readers:
             yield from reader.flush(self._latest)
 
     def flows(self) -> Iterator[Flow]:
-        """Count the flows that have ended since the last call, and yield those that are to be
-        reported by themselves."""
+        """Count the flows that have ended since the last call, and yield those to report
+        individually."""
         for flow in self._flow_records.flows() if self._flow_records is not None else ():
             yield flow if self._provenance is None else self._provenance.with_first_packet(flow)
 
     def hand_over_named_flows(self) -> None:
-        """Hand the counts of named flows to the consumer where there are many."""
+        """Hand the counts of named flows to the consumer if there are many."""
         if self._flow_records is not None:
             self._flow_records.hand_over_named()
 
     def hand_over_other_flows(self) -> None:
-        """Hand the counts of all flows but those to the consumer. Needed before the devices of
+        """Hand the counts of all other flows to the consumer. Needed before the devices of
         addresses change."""
         if self._flow_records is not None:
             self._flow_records.hand_over_others()
 
     def hand_over_all_flows(self) -> None:
         """Hand all counts to the consumer. Needed before networks change: whether a client is
-        outside of all of them was decided when its flow ended."""
+        outside all of them was decided when its flow ended."""
         if self._flow_records is not None:
             self._flow_records.hand_over_named(all_=True)
             self._flow_records.hand_over_others()
 
     def count_open_flows(self, counted: CountedFlows) -> None:
-        """Hand the counts of the flows that go on to `counted`, as if they ended now."""
+        """Hand the counts of the open flows to `counted`, as if they ended now."""
         if self._flow_records is not None:
             self._collect()
             self._flow_records.count_open(counted)
 
     def report_end_of(self, flow: int) -> None:
-        """Let `flows` report this flow by itself when it has ended."""
+        """Let `flows` report this flow individually when it has ended."""
         if self._flow_records is not None:
             self._flow_records.report_individually(flow)
 
     def set_name_status(self, flow: int, name_status: int) -> None:
-        """Note what a message has told of the name of its flow, an index in `NAME_STATUSES`."""
+        """Note what a message has revealed about the name of its flow, an index in
+        `NAME_STATUSES`."""
         if self._flow_records is not None:
             self._flow_records.set_name_status(flow, name_status)
 
     def end_flows(self, before: int = END_OF_TIME) -> Iterator[Flow]:
-        """End the flows without a packet since `before` (ns since the epoch), by default all of
-        them, and yield what `flows` reports; then hand all counts to the consumer. Their bytes
-        cannot be asked for after this."""
+        """End the flows without a packet since `before` (ns since the epoch), by default all, and
+        yield what `flows` reports; then hand all counts to the consumer. Their bytes are not
+        available after this."""
         done = self._flow_records is None
         while not done:
             done = self.loop.flows.close_flows(before)
@@ -220,8 +221,8 @@ class Dissector:
             self._flow_records.collect()
 
     def progress_of(self, observation: Observation) -> FlowProgress | None:
-        """The flow of an observation so far; None where it has no payload, as where the flow table
-        has evicted it."""
+        """The flow of an observation so far; None if it has no payload, for example because the
+        flow table has evicted it."""
         counts = self.loop.flows.bytes_of(observation.flow_id)
         if counts == (0, 0):
             return None
@@ -239,7 +240,7 @@ class Dissector:
         )
 
     def answers_in(self, flow: int) -> tuple[Frame, ...]:
-        """The packets that acknowledge what was sent in a flow, if frames are kept."""
+        """The packets that acknowledge what a flow sent, if frames are kept."""
         return () if self._provenance is None else self._provenance.answers(flow)
 
     def names_by_evidence(self) -> Counter[str]:
@@ -247,11 +248,11 @@ class Dissector:
         return self._filters[0].names_by_evidence + Counter(self.loop.prefilter.names())
 
     def anomalies(self) -> Counter[str]:
-        """How often each anomaly was met, by its name."""
+        """How often each anomaly occurred, by its name."""
         total = self._anomalies + self._filters[0].anomalies
         total += self._readers[0].anomalies()
         if self._is_first_worker:
-            # All workers put fragments together.
+            # All workers reassemble fragments.
             total += self._defragmenter.anomalies
         total.update(self.loop.anomalies())
         if self.loop.flows.evicted:
@@ -274,9 +275,9 @@ class Dissector:
     def _read(
         self, lists: Iterable[list[int]], block: Block | None, source: str
     ) -> Iterator[Found | LoopRows]:
-        """The messages of candidate rows, which are of packets of `block` or, with a negative
-        record, of packets that the loop has buffered since an earlier block; between them what the
-        loop has read itself."""
+        """The messages of candidate rows, which refer to packets of `block` or, with a negative
+        record, to packets that the loop has buffered since an earlier block; in between come the
+        rows that the loop has read itself."""
         filling, batch = self.loop.rows.active, self.loop.batch
         for rows in lists:
             done, stop = self.loop.rows.start, batch.count
@@ -291,7 +292,7 @@ class Dissector:
                 self.loop.set_due(min(reader.next_timeout() for reader in self._readers))
 
     def _read_row(self, row: Row, block: Block | None, source: str) -> Iterator[Found | LoopRows]:
-        """The messages that became complete with the packet of a candidate row."""
+        """The messages completed by the packet of a candidate row."""
         provenance = self._provenance
         row_block, row_source = block, source
         number = int(row[layout.ROW_OWNER] == layout.OWNER_OTHER)
@@ -302,8 +303,8 @@ class Dissector:
         assert row_block is not None
         datagram_frames = None
         if provenance is not None:
-            # A buffered packet was captured as it is, even if the others of this list are
-            # reassembled from fragments.
+            # A buffered packet is as captured, even if the others of this list are reassembled from
+            # fragments.
             datagram_frames = provenance.datagram_frames
             provenance.datagram_frames = datagram_frames if row_block is block else None
         self._filters[number].prefiltered = row[layout.ROW_PREFILTERED] != 0
@@ -328,7 +329,7 @@ class Dissector:
             provenance.datagram_frames = datagram_frames
 
     def _read_datagram(self, row: Row, block: Block, source: str) -> Found | None:
-        """Parse a candidate that is a message by itself; None where it is not handed over."""
+        """Parse a candidate that is a message by itself; None if it is not handed over."""
         owner = row[layout.ROW_OWNER]
         try:
             message = self._datagram_parsers[row[layout.ROW_KIND]](_payload(row, block))
@@ -346,10 +347,10 @@ class Dissector:
         return Candidate(row, block, source).to_packet(frames), message
 
     def _read_fragment(self, row: Row, block: Block, source: str) -> Iterator[Found | LoopRows]:
-        """Buffer an IP fragment; the messages of datagrams that became complete with it."""
+        """Buffer an IP fragment; returns the messages of datagrams that it completed."""
         packet = Candidate(row, block, source).to_packet()
-        # Datagrams that time out now are read before the frames of this fragment are added:
-        # with them the frames that prove those datagrams time out as well.
+        # Datagrams that time out now are read before the frames of this fragment are added, because
+        # adding them also times out the frames that prove those datagrams.
         yield from self._read_all_reassembled(self._defragmenter.expire(packet.time))
         if self._provenance is not None:
             frames = self._provenance.frames_of(row, block, source)
@@ -359,8 +360,8 @@ class Dissector:
         )
 
     def _read_all_reassembled(self, datagrams: Iterable[Reassembled]) -> Iterator[Found | LoopRows]:
-        """Walk the packets of reassembled datagrams. Two of one key were put together from the same
-        fragments, which prove what either shows."""
+        """Walk the packets of reassembled datagrams. Two with the same key were reassembled from
+        the same fragments, which prove both."""
         provenance = self._provenance
         frames: dict[DatagramKey, Frames] = {}
         for datagram in datagrams:
@@ -371,7 +372,7 @@ class Dissector:
     def _read_reassembled(
         self, datagram: Reassembled, frames: Frames | None
     ) -> Iterator[Found | LoopRows]:
-        """Walk the packet of a reassembled datagram; `frames` are those of its fragments, where
+        """Walk the packet of a reassembled datagram; `frames` are the frames of its fragments, if
         frames are kept. Its fragments were counted as packets, so it is not."""
         if self._nested >= MAX_NESTED_DATAGRAMS:
             self._anomalies["wrapped-too-deep"] += self._is_first_worker
@@ -398,5 +399,5 @@ def _payload(row: Row, block: Block) -> bytes:
 
 
 def _learning_bits(learn_from: Collection[str]) -> int:
-    """Words of `LEARNING_SOURCES` as the bits that the packet loop takes."""
+    """Words of `LEARNING_SOURCES` as bits for the packet loop."""
     return sum(1 << bit for bit, word in enumerate(LEARNING_SOURCES) if word in learn_from)

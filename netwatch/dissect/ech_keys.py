@@ -1,10 +1,10 @@
-"""The ECH configurations that clients were given, to tell a real outer hello from GREASE.
+"""The ECH configurations that clients received, to tell a real outer hello from GREASE.
 
 A hello with ECH and one with GREASE look alike. But a client can only encrypt with a key that it
-was given, and then shows the public name and the config_id that came with it. GREASE has the real
-name, and a config_id at random. So a hello with both is an outer one; one in 256 hellos with GREASE
-to the public name itself is taken for one as well. The table is bounded by number and age, in
-packet time.
+received, and then shows the public name and the config_id that came with it. GREASE has the real
+name and a random config_id. So a hello with both is an outer one; one in 256 hellos with GREASE to
+the public name itself is also taken for one. The table is bounded by number and age, in packet
+time.
 """
 
 from collections import OrderedDict
@@ -16,7 +16,7 @@ from netwatch.core.message import DnsInfo, Message, Packet
 from netwatch.core.protocol_numbers import EchConfig
 
 LIMIT = 65536
-"""Configurations of clients that are remembered; the least recent is evicted first."""
+"""Configurations of clients to remember; the least recent is evicted first."""
 
 _SECOND = 1_000_000_000
 
@@ -25,9 +25,9 @@ _Key = tuple[bytes, str, int]
 
 
 class EchKeys:
-    """The configurations of the clients of one capture. In `given` the byte of each config_id that
-    any of them was given is set: the packet loop hands over hellos with it. `evicted` counts those
-    that did not fit into the table."""
+    """The configurations of the clients of one capture. `given` marks each config_id that any of
+    them received: the packet loop hands over hellos with it. `evicted` counts configurations that
+    did not fit into the table."""
 
     def __init__(self, given: Buffer, limit: int = LIMIT) -> None:
         self._given = given
@@ -39,7 +39,7 @@ class EchKeys:
         return len(self._times)
 
     def add(self, packet: Packet, answer: DnsInfo) -> None:
-        """Remember what a DNS answer in a packet gave to its client."""
+        """Remember what a packet's DNS answer gave its client."""
         for config in map(EchConfig.of, answer.ech_configs):
             key = packet.dst, config.public_name, config.config_id
             until = packet.time + config.ttl * _SECOND + DNS_TTL_GRACE
@@ -53,7 +53,7 @@ class EchKeys:
             self.evicted += 1
 
     def read(self, packet: Packet, hello: Message) -> Message:
-        """The hello in a packet; as an outer one where its client was given such a key."""
+        """The hello in a packet, as an outer one if its client had received such a key."""
         tls = hello.tls
         if tls is None or tls.ech_config_id is None or tls.ech == "outer":
             return hello

@@ -1,5 +1,5 @@
-"""Messages that may span several packets: in TCP segments, or in datagrams of a handshake; which
-of them are handed to the consumer, and what the others are counted as."""
+"""Messages that may span several packets: in TCP segments, or in datagrams of a handshake; which of
+them are handed to the consumer, and how the others are counted."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,9 +24,9 @@ from netwatch.dissect.reassembly.streams import StreamReassembler
 class MessageFilter:
     """Asks `consumer` which messages it wants, and counts what all of them show.
 
-    Where `flow_records` is given, each message updates the name status of its flow. `prefiltered`
-    is set while a candidate is read whose hello the packet loop has judged already. The filter of
-    flows that another worker counts (`counting` is false) has counts of its own.
+    With `flow_records`, each message updates the name status of its flow. `prefiltered` is set
+    while reading a candidate whose hello the packet loop has already judged. The filter of flows
+    that another worker counts (`counting` is false) has counts of its own.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class MessageFilter:
         self.names_by_evidence: Counter[str] = Counter()
 
     def accepts(self, message: Message, flow: int, *, is_stray: bool = False) -> bool:
-        """Count what a message of a flow shows; whether it is to be handed over. One that
-        `is_stray` reaches no server, so that it tells nothing of its flow."""
+        """Count what a message of a flow shows; returns whether to hand it over. One that
+        `is_stray` reaches no server, so it reveals nothing about its flow."""
         if message.anomalies:
             self.anomalies.update(message.anomalies)
         for shown in message.names:
@@ -62,9 +62,9 @@ class MessageFilter:
         return bool(message.names) and self._wanted(message)
 
     def is_uninteresting(self, kind: int, flow: int, message: bytes) -> bool:
-        """Whether the bytes of a complete message show only names outside of the domains of
-        interest. The packet loop then counts the names, and no parser has to read them. It did not
-        pass on a hello that it judged to be uninteresting, so no hello is judged twice."""
+        """Whether the bytes of a complete message show only names outside the domains of interest.
+        The packet loop then counts the names, and no parser reads them. It did not pass on a hello
+        that it judged to be uninteresting, so no hello is judged twice."""
         if self.prefiltered or not self._hellos.uninteresting(kind, message):
             return False
         if self._flow_records is not None:
@@ -72,13 +72,13 @@ class MessageFilter:
         return True
 
     def unread(self, flow: int) -> None:
-        """Note that what came at the place of a message of a flow could not be read: the name in
-        that message may be another one than that of the flow."""
+        """Note that something unreadable came at the place of a message of a flow: the name in that
+        message may not be the flow's."""
         if self._flow_records is not None:
             self._flow_records.forget_name(flow)
 
     def contest(self, flow: int, side: int) -> None:
-        """Note that nobody can tell what the receiver of a side has taken."""
+        """Note that it is unknown which bytes of a side the receiver took."""
         self._flows.contest_flow(flow, side)
 
     def truncated(self, flow: int) -> None:
@@ -114,18 +114,18 @@ class Parser(Protocol):
 
     @property
     def persistent(self) -> bool:
-        """Whether the next message of a stream starts where one ends."""
+        """Whether the next message of a stream starts where the last one ends."""
         ...
 
 
 class MultiPacketReader:
     """Reads the candidates of one capture whose messages may span several packets.
 
-    `parsers` by the kinds that the packet loop gives; `detect_kind` tells the kind of a byte
-    stream from its first bytes, 0 where it is none of them. Where `provenance` is given,
-    packets come with all captured frames that their message needed. `kept_messages` gives the side,
-    sequence number and bytes of messages of a flow that are read already. While `is_late`,
-    candidates are of packets that the packet loop has buffered, and that came before others.
+    `parsers` are by the kinds of the packet loop; `detect_kind` tells the kind of a byte stream
+    from its first bytes, 0 if it is none of them. With `provenance`, packets come with all captured
+    frames that their message needed. `kept_messages` returns the side, sequence number and bytes of
+    messages of a flow that have already been read. While `is_late`, candidates are packets that the
+    packet loop has buffered, and that came before others.
     """
 
     def __init__(
@@ -168,12 +168,12 @@ class MultiPacketReader:
         }
 
     def read(self, row: Row, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
-        """The messages that became complete with a candidate.
+        """The messages completed by a candidate.
 
-        The order matters. Messages that time out now are delivered first, because the frames
-        that prove them time out as well as soon as the frame of this candidate is added. That
-        frame is added before the candidate is parsed, and all frames of its message are
-        discarded after the message was delivered.
+        The order matters. Messages that time out now are delivered first, because the frames that
+        prove them also time out as soon as the frame of this candidate is added. That frame is
+        added before the candidate is parsed, and all frames of its message are discarded after the
+        message was delivered.
         """
         kind, flow, side = row[layout.ROW_KIND], row[layout.ROW_FLOW], row[layout.ROW_SIDE]
         has_other_bytes = side & layout.SIDE_OTHER_BYTES != 0
@@ -190,7 +190,7 @@ class MultiPacketReader:
         yield from self._deliver(self._expired(candidate))
         if self._provenance is not None:
             if self._streams.is_paused((flow, side)):
-                # The frames of the messages before, on which the next one builds, are gone.
+                # The frames of the previous messages, on which the next one builds, are gone.
                 self._provenance.mark_incomplete(candidate, counting=self._filter.counting)
             self._provenance.add(candidate, self._provenance.frames_of(row, block, source))
         start, captured = row[layout.ROW_PAYLOAD], row[layout.ROW_CAPTURED]
@@ -224,22 +224,22 @@ class MultiPacketReader:
             self._provenance.discard(candidate)
 
     def expire(self, row: Row, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
-        """What messages show that time out with a message of the flow of a candidate, which the
-        packet loop has read itself."""
+        """What messages show that time out because the packet loop has read a message of a
+        candidate's flow itself."""
         if self._unordered:
             self._restore_order()
         yield from self._deliver(self._expired(Candidate(row, block, source)))
 
     def next_timeout(self) -> int:
-        """The time (ns) after which the next message may make others time out."""
+        """The time (ns) after which the next message may time out others."""
         first = self._streams.next_timeout()
         for handshakes in self._handshakes.values():
             first = min(first, handshakes.next_timeout())
         return first
 
     def flush(self, now: int) -> Iterator[tuple[Packet, Message]]:
-        """What messages show that are incomplete at the end of the capture, whose last packet
-        came at `now` (ns)."""
+        """What messages show that are incomplete at the end of the capture, whose last packet came
+        at `now` (ns)."""
         if self._unordered:
             self._restore_order()
         yield from self._deliver(self._streams.flush(now))
@@ -247,7 +247,7 @@ class MultiPacketReader:
             yield from self._deliver(handshakes.flush())
 
     def anomalies(self) -> Counter[str]:
-        """What was counted so far, by name."""
+        """The counts so far, by name."""
         total = Counter(self._streams.anomalies)
         for handshakes in self._handshakes.values():
             total += handshakes.anomalies
@@ -273,7 +273,7 @@ class MultiPacketReader:
             handshakes.sort()
 
     def _expired(self, candidate: Candidate) -> list[Found]:
-        """What messages show that time out when a candidate comes, except for its own."""
+        """What messages show that time out when a candidate comes, other than its own."""
         found = self._streams.expire((candidate.flow, candidate.side), candidate.time)
         for handshakes in self._handshakes.values():
             found += handshakes.expire(candidate.flow, candidate.time)

@@ -1,11 +1,11 @@
-"""The captured frames that prove what a message shows, buffered while it is put together.
+"""The captured frames that prove what a message shows, buffered while it is reassembled.
 
-A message that is complete in its packet is proven by that packet. One that spans several needs
-all of them, and they may have come blocks ago. So where frames are kept, everything that is
-handed to streams, handshakes and the defragmenter leaves its frames here until the message is
-complete. A TCP message also comes with the first packet of its flow, and a flow that may later
-be identified by its address with its own first packet. All buffers are limited by number, bytes
-and age; evicted entries are counted, and their messages come without proof.
+A message that is complete in its packet is proven by that packet. One that spans several needs all
+of them, and they may have come blocks ago. So if frames are kept, everything that is handed to
+streams, handshakes and the defragmenter leaves its frames here until the message is complete. A TCP
+message also comes with the first packet of its flow, and so does a flow that may later be
+identified by its address. All buffers are limited by number, bytes and age; evicted entries are
+counted, and their messages come without proof.
 """
 
 from collections import Counter, OrderedDict
@@ -22,13 +22,13 @@ from netwatch.dissect.reassembly.fragments import DatagramKey
 Frames = tuple[Frame, ...]
 
 MAX_FIRST_PACKETS = 16384
-"""First packets of flows that are buffered: for TCP messages, and for flows by address."""
+"""First packets of flows to buffer: for TCP messages, and for flows by address."""
 
 MAX_FIRST_PACKET_BYTES = 16 << 20
-"""Bytes of either."""
+"""Bytes of either, at most."""
 
 MAX_ANSWERS = 4
-"""Packets of one flow that acknowledge or refuse something and are buffered."""
+"""Packets of one flow that acknowledge or refuse something, to buffer at most."""
 
 DAY = 86_400_000_000_000
 """How long the first packet of a flow that may be identified by its address is buffered, ns."""
@@ -38,9 +38,9 @@ class FrameBuffer:
     """Captured frames, buffered by what they are part of.
 
     Limits: entries, bytes of all entries, frames of one, and ns of packet time since its first
-    frame. `evicted` counts the entries that exceeded a limit; those that time out are not
-    counted. With `complete_only` an entry that lost frames stays empty until it is discarded,
-    because a part of them would prove nothing.
+    frame. `evicted` counts the entries that exceeded a limit; those that time out are not counted.
+    With `complete_only` an entry that lost frames stays empty until it is discarded, because a part
+    of them would prove nothing.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FrameBuffer:
                 return
 
     def evict(self, key: Hashable) -> None:
-        """Discard and count an entry of which frames are lost."""
+        """Discard and count an entry that has lost frames."""
         self.evicted += 1
         self.discard(key)
         if self._complete_only:
@@ -102,7 +102,7 @@ class FrameBuffer:
         return tuple(buffered)
 
     def shorten(self, key: Hashable, length: int) -> None:
-        """Discard the newest frames of an entry, so that it has at most so many."""
+        """Discard the newest frames of an entry, so that at most so many remain."""
         _, buffered = self._entries.get(key, (0, []))
         self._bytes -= _size(buffered[length:])
         del buffered[length:]
@@ -117,9 +117,9 @@ class FrameBuffer:
 class PacketProvenance:
     """The frames of one capture that may prove something.
 
-    `keeps_frames_for` says whether a flow with a packed address may be identified by it later.
-    `datagram_frames` are the frames of the fragments of the datagram that is read now, None
-    if a packet is read as it was captured.
+    `keeps_frames_for` tells whether a flow with a packed address may later be identified by it.
+    `datagram_frames` are the frames of the fragments of the datagram that is being read, None if a
+    packet is read as captured.
     """
 
     def __init__(self, keeps_frames_for: Callable[[bytes], bool]) -> None:
@@ -168,9 +168,9 @@ class PacketProvenance:
             self._flows_by_address.append((source, block.first + record), now, frames)
 
     def add_answer(self, row: Row, block: Block, source: str) -> None:
-        """Buffer a packet that acknowledges what the other side of its flow has sent, or refuses
-        it: the first ones, and instead of the last of these the newest, which acknowledges all
-        that came before it."""
+        """Buffer a packet that acknowledges or refuses what the other side of its flow has sent:
+        the first ones, and instead of the last of these the newest, which acknowledges everything
+        before it."""
         flow = row[layout.ROW_FLOW]
         now = block.records[row[layout.ROW_RECORD] * FIELDS + TIME]
         frames = self.frames_of(row, block, source)[:MAX_ANSWERS]
@@ -183,8 +183,7 @@ class PacketProvenance:
         return self._answers.frames(flow)
 
     def with_first_packet(self, flow: Flow) -> Flow:
-        """A flow that has ended with its first packet, if that is buffered, and those that answer
-        it."""
+        """An ended flow with its first packet, if that is buffered, and those that answer it."""
         frames = self._flows_by_address.frames((flow.source, flow.packet))
         if not frames:
             return flow
@@ -210,8 +209,8 @@ class PacketProvenance:
         return replace(packet, frames=flow_start + frames)
 
     def mark_incomplete(self, candidate: Candidate, *, counting: bool) -> None:
-        """Frames are missing of the messages to come from the side of this candidate; with
-        `counting` that is an anomaly."""
+        """Frames of the next messages from the side of this candidate are missing; with `counting`
+        that is an anomaly."""
         self._messages.evict((candidate.flow, candidate.side))
         self._messages.evicted -= not counting
 

@@ -1,5 +1,5 @@
-"""Capture files in, blocks of packets out: what belongs together, and what cannot be read; and a
-log as a unit of a run alongside captures.
+"""Capture files in, blocks of packets out: which files belong together, and which cannot be read;
+and a log as a unit of a run alongside captures.
 
 A unit of a run is a capture of one file or more, or a log. The formats of logs are imported only
 if an option names one, or a file may be a log.
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from netwatch.logs.log_files import Log
 
 Progress = Callable[[RunStatistics, Named, int], None]
-"""Called after each block with the statistics so far, the source, and the bytes of it read."""
+"""Called after each block with the statistics so far, the source, and the bytes of it that were
+read."""
 
 LINK_TYPES_NAMED = 8
-"""Link types of a capture that a note names."""
+"""Link types of a capture to name in a note, at most."""
 
 _READ_LINK_TYPES = frozenset(row.number for row in LINK_TYPES)
 
@@ -53,9 +54,9 @@ DAY = 86_400_000_000_000
 def group_files(
     files: Iterable[CaptureFile], continuous: bool, by_day: bool = False
 ) -> Iterator[Sequence[CaptureFile]]:
-    """The files of each capture: one each or, with `continuous`, all files as one capture that
-    was split, in the order of their first packets. With `by_day` it is one for each folder, and
-    each day (UTC) of the first packets."""
+    """The files of each capture: one each or, with `continuous`, all files as one split capture, in
+    the order of their first packets. With `by_day` it is one for each folder and each day (UTC) of
+    the first packets."""
     if continuous and by_day:
         days: dict[tuple[str, int], list[tuple[int, CaptureFile]]] = {}
         for file in files:
@@ -81,8 +82,8 @@ def _first_packet_time(file: CaptureFile) -> int:
 
 
 def expected_packets(files: Iterable[CaptureFile]) -> float:
-    """About how many packets the files have, by their sizes and the first of their packets;
-    infinite where the size of one is not known."""
+    """Roughly how many packets the files have, from their sizes and their first packets; infinite
+    if the size of one is not known."""
     packets = 0.0
     for file in files:
         if file.error is not None:
@@ -98,10 +99,10 @@ def expected_packets(files: Iterable[CaptureFile]) -> float:
 
 
 def capture_seed(block: Block) -> int:
-    """A number of 62 bits for the hash tables of a capture, from the first packet of its first
-    block, which must have one: only live sources give blocks without.
+    """A 62-bit number for the hash tables of a capture, from the first packet of its first block,
+    which must have one: only live sources yield blocks without packets.
 
-    Each capture is read in the same way every time. Nobody who sends packets can choose those that
+    Each capture is read in the same way every time. Senders of packets cannot choose those that
     collide in a table, because the time and the content of the first packet are not known.
     """
     time, offset, captured = block.records[TIME], block.records[OFFSET], block.records[CAPTURED]
@@ -118,7 +119,7 @@ class _LinkTypes:
         self._unknown: set[int] = set()
 
     def add(self, interfaces: tuple[Interface, ...]) -> None:
-        """Look at the interfaces of a block, which most often are those of the one before."""
+        """Look at the interfaces of a block, which are usually the same as in the previous one."""
         if interfaces is not self._interfaces:
             self._interfaces = interfaces
             self._unknown |= {interface.link_type for interface in interfaces} - _READ_LINK_TYPES
@@ -143,9 +144,8 @@ def read_blocks(
     """The blocks of all files, one file after the other, each with the name of its source. Their
     bytes are in `windows`, if given.
 
-    A file that cannot be read is noted in `statistics` and the next one is read. So is one that
-    is truncated, after what could be read of it, and one whose storage fails midway, which counts
-    as unread.
+    A file that cannot be read is noted in `statistics` and the next one is read. So is a truncated
+    file, after its readable part, and one whose storage fails midway, which counts as unread.
     """
     for file in files:
         if file.error:
@@ -183,9 +183,9 @@ def read_blocks(
 
 @dataclass(frozen=True, slots=True)
 class LogUnit:
-    """All files of one log, which are judged together, with what the user said of logs. If it
+    """All files of one log, which are judged together, with the user's options for logs. If it
     `counts_flows`, all its records are read for the coverage: whether a flow had a name is in
-    records that are of no other interest."""
+    records that are otherwise of no interest."""
 
     log: "Log"
     options: LogOptions
@@ -212,10 +212,10 @@ def find_units(
     by_day: bool = False,
     counts_flows: bool = False,
 ) -> tuple[list[Capture], list[LogUnit]]:
-    """The captures and the logs that `paths` lead to, which are as `find_captures` takes them. With
-    `continuous` and `by_day` captures consist of several files (see `group_files`); with
-    `counts_flows` the coverage of the flows in logs is wanted. Raises `ConfigError` for a URL that
-    no installed package opens."""
+    """The captures and the logs in `paths`, which are as for `find_captures`. With `continuous` and
+    `by_day` captures consist of several files (see `group_files`); with `counts_flows` the coverage
+    of the flows in logs is wanted. Raises `ConfigError` for a URL that no installed package
+    opens."""
     captures, logs = divided(find_captures(paths), options)
     units = [LogUnit(log, options, counts_flows) for log in logs]
     return list(group_files(captures, continuous, by_day)), units
@@ -229,7 +229,7 @@ def divided(
         file.error is not None or (has_capture_name(file.path) and not may_be_text(file))
         for file in files
     ):
-        # To import all formats takes longer than to read a small capture.
+        # Importing all formats takes longer than reading a small capture.
         return ([] if options.only == "logs" else files), ()
     from netwatch.logs.log_files import divide
 

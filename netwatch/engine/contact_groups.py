@@ -1,11 +1,11 @@
 # cython: language_level=3
-"""Rows of the observation batch become contacts, those alike as one.
+"""Rows of the observation batch become contacts, equal ones as one.
 
-A device in use of an app shows the same names again and again. Rows that differ in nothing that
-decides - client, MAC, VLAN, name, the name it is an alias of, evidence, server, answer, JA4, minute
-- are counted on the contact of the first of them; no rule, device or ban is asked again, and no
-object is made, unless what decides may have changed meanwhile: a day on which a ban begins or ends,
-or the device that has the address. A group lasts no longer than a block of packets.
+A device that uses an app shows the same names again and again. Rows with the same client, MAC,
+VLAN, name, aliased name, evidence, server, answer, JA4 and minute are counted on the contact of the
+first of them. No rule, device or ban is evaluated again, and no object is made, unless the decision
+may have changed meanwhile: on a day on which a ban begins or ends, or if another device has the
+address. A group lasts no longer than a block of packets.
 """
 
 from collections import Counter
@@ -49,21 +49,20 @@ else:
 
 KEY_WORDS = cython.declare(cython.Py_ssize_t, 19)
 FLOW_LIMIT = cython.declare(cython.Py_ssize_t, 65_536)
-"""Flows of which is remembered which name their hello showed first; of more the oldest is
-evicted."""
+"""Flows to remember with the name that their hello showed first; of more the oldest is evicted."""
 
 DATAGRAM_WINDOW = cython.declare(cython.longlong, 10_000_000_000)
-"""Within this time (ns) two hellos of one client in datagrams between two ports are of one
-connection; a client may use its port again."""
+"""Within this time (ns) two hellos of one client in datagrams between two ports belong to one
+connection; a client may reuse its port."""
 
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 32)
-"""Addresses of an answer that are compared with those of another; longer ones are not grouped."""
+"""Addresses of an answer that are compared with another's; longer ones are not grouped."""
 
 POSSIBLE: Confidence = "possible"
 """The confidence of a contact with one of several names that are not all banned."""
 
 NO_CLIENT = sentence("no-client")
-"""Why a contact has no verdict of which a log does not name the device."""
+"""Why a contact has no verdict if a log does not name the device."""
 
 _MINUTE = cython.declare(cython.longlong, MINUTE)
 _CHECKSUM = cython.declare(cython.int, 32)
@@ -75,13 +74,13 @@ _TCP = cython.declare(cython.longlong, 6)
 @cython.final
 @cython.cclass
 class Group:
-    """Rows that are alike, and the contact that the first of them is.
+    """Equal rows, and the contact of the first of them.
 
-    Where no ban applies to them, `reason` says why; `contact` is None where the client is in no
-    network. They are `count`, the last at `last` (ns); `ports` counts them by the port of the
-    client, `flows` are the flows of handshakes. What was decided holds from `since` up to, but
-    without, `until` (ns), for a client whose address has this `binding`, and several devices for
-    this reason (`shared`), in a flow whose hello showed the name `earlier` before.
+    If no ban applies to them, `reason` says why; `contact` is None if the client is in no network.
+    They are `count`, the last at `last` (ns); `ports` counts them by the client's port, `flows` are
+    the flows of handshakes. The decision holds from `since` up to, but without, `until` (ns), for a
+    client whose address has this `binding`, and several devices for this reason (`shared`), in a
+    flow whose hello showed the name `earlier` before.
     """
 
     def __init__(
@@ -121,12 +120,12 @@ class Group:
 @cython.final
 @cython.cclass
 class ContactGroups:
-    """Passes contacts on to `collector`, those alike as one, and handshakes at once to
+    """Passes contacts on to `collector`, equal ones as one, and handshakes at once to
     `contact_flows`.
 
-    `judge` judges them; those to which no ban applies are counted in `without_verdict`, by the
-    reason. `shared_names` counts hellos of one of several names that are not all banned,
-    `names_evicted` flows whose first name was forgotten.
+    `judge` judges them; those to which no ban applies are counted in `without_verdict`, by reason.
+    `shared_names` counts hellos for one of several names that are not all banned, `names_evicted`
+    flows whose first name was forgotten.
     """
 
     def __init__(
@@ -157,7 +156,7 @@ class ContactGroups:
         """Take rows of the observation batch, in the order of packets."""
         row: cython.Py_ssize_t
         if batch.cleared != self._batch_number:
-            # The numbers of texts are those of other texts now.
+            # The numbers now belong to other texts.
             self.flush()
             self._matches.clear()
             self._batch_number = batch.cleared
@@ -170,8 +169,8 @@ class ContactGroups:
                 self._add(batch, row, match)
 
     def add_late(self, observation: Observation) -> Contact | None:
-        """The contact that an observation is whose place is before others that were taken already;
-        None where no ban applies."""
+        """The contact of an observation that comes before others already taken; None if no ban
+        applies."""
         group: Group | None = self._late_group(observation)
         if group is None:
             return None
@@ -184,7 +183,7 @@ class ContactGroups:
         return group.contact
 
     def _late_group(self, observation: Observation) -> Group | None:
-        """The group of such an observation alone; None where no rule matches its name."""
+        """The group of a single such observation; None if no rule matches its name."""
         match = self._judge.contacted(observation.name)
         if match is None:
             return None
@@ -194,9 +193,9 @@ class ContactGroups:
 
     def add_candidates(self, shown: Sequence[Observation], candidates: Candidates) -> None:
         """Take a hello that is for one of `candidates`, as an observation of each of them that a
-        rule matches. It is a contact with the app of most of them. Under bans that say the same of
-        all of them it is as sure as the weakest; under others it is `possible` at most, and nothing
-        of its flow counts as the app's."""
+        rule matches. It is a contact with the app of most of them. Under bans that treat all of
+        them alike it is as certain as the weakest; under others it is `possible` at most, and
+        nothing in its flow counts as the app's."""
         group: Group | None
         found: list[Contact] = []
         for observation in shown:
@@ -263,7 +262,8 @@ class ContactGroups:
                 self._collector.add(group.contacts())
 
     def _note_sender(self, group: Group) -> cython.void:
-        """Pass on whose packets the MAC in the frame of a contact sends that no ban forbids."""
+        """Pass on which client the MAC in the frame of a contact that no ban forbids sends packets
+        for."""
         if group.contact is not None and group.contact.sender is not None:
             self._collector.add_sender(group.contact)
 
@@ -315,11 +315,11 @@ class ContactGroups:
         self._count(batch, at, group)
 
     def _count(self, batch: ObservationBatch, at: cython.Py_ssize_t, group: Group) -> cython.void:
-        """Count a row of a group to which a ban applies."""
+        """Count a row in a group to which a ban applies."""
         contact = group.contact
         assert contact is not None
         time = batch.words[at + columns.WORD_TIME]
-        # A port that a log does not say is -1 in rows, and 0 in contacts.
+        # A port that is not in the log is -1 in rows, and 0 in contacts.
         port = max(0, batch.words[at + columns.WORD_CLIENT_PORT])
         group.ports[port] = group.ports.get(port, 0) + 1
         self._judge.mark_reported(contact, time)
@@ -332,8 +332,8 @@ class ContactGroups:
             self._contact_flows.add(contact, flow, place)
 
     def _shared(self, batch: ObservationBatch, at: cython.Py_ssize_t, time: cython.longlong) -> str:
-        """Why the client of the row at `at` is not one device; empty where nothing speaks against
-        it. What the row tells of it is noted."""
+        """Why the client of the row at `at` is not one device; empty if there is no such reason.
+        What the row reveals about it is noted."""
         judge = self._judge
         ja4: cython.longlong = batch.words[at + columns.WORD_TLS_JA4]
         evidence: cython.longlong = batch.words[at + columns.WORD_EVIDENCE]
@@ -351,8 +351,8 @@ class ContactGroups:
         return found
 
     def _earlier(self, batch: ObservationBatch, at: cython.Py_ssize_t) -> str:
-        """The other name that a hello showed before in the flow of the row at `at`; empty where
-        there was none, and in a log."""
+        """The other name that a hello showed before in the flow of the row at `at`; empty if there
+        was none, and in a log."""
         evidence: cython.longlong = batch.words[at + columns.WORD_EVIDENCE]
         if batch.words[at + columns.WORD_LOG_FORMAT] or evidence not in (
             columns.EVIDENCE_TLS_SNI,
@@ -361,7 +361,7 @@ class ContactGroups:
         ):
             return ""
         name: str = batch.text(batch.words[at + columns.WORD_NAME])
-        # What a flow has shown first, when, and the port of the client.
+        # The name that a flow has shown first, when, and the client's port.
         flow: cython.longlong = batch.words[at + columns.WORD_FLOW]
         time: cython.longlong = batch.words[at + columns.WORD_TIME]
         port: cython.longlong = batch.words[at + columns.WORD_CLIENT_PORT]
@@ -401,8 +401,8 @@ class ContactGroups:
         return group
 
     def _fill_key(self, batch: ObservationBatch, row: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Write the words of a row that decide into the key. Returns their number, 0 where the row
-        is like no other."""
+        """Write the words of a row that affect the decision into the key. Returns their number, 0
+        if the row equals no other."""
         key = self._key
         words = batch.words
         at: cython.Py_ssize_t = row * columns.WORDS

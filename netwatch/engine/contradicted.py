@@ -1,7 +1,7 @@
-"""What speaks against an observation: who else may have sent it, as far as that can be seen.
+"""Contradictions of an observation: who else may have sent it, as far as that can be seen.
 
-Each of these can be told when the observation is judged, from what was known of the capture up to
-it. Whether a MAC that is not the device's belongs to a router is decided later
+Each of these can be found when the observation is judged, from what is known about the capture so
+far. Whether a MAC that is not the device's belongs to a router is decided later
 (`netwatch.incidents.senders`), unless the inventory or the router itself has said so.
 """
 
@@ -19,19 +19,18 @@ EVIDENCE_DTLS_SNI = EVIDENCE.index("dtls-sni")
 """The number of this kind of evidence in a row of the observation batch."""
 
 USUAL_CACHE = 16_384
-"""Devices with their MACs of which is cached that nothing speaks against them; a full cache is
-emptied."""
+"""Devices with their MACs known to have no contradiction; a full cache is emptied."""
 
 _PREFIX = 8
-"""Bytes of an IPv6 address that are those of its network, in which a device has many addresses."""
+"""Bytes of an IPv6 address that are its network, in which a device has many addresses."""
 
 
 _Usual = tuple[tuple[Contradiction, ...], Sender | None]
 
 
 class Contradicted:
-    """Finds what speaks against the observations of one capture, judged by `config`. `learned` is
-    what was learned of devices, None if that is not asked for."""
+    """Finds the contradictions of the observations of one capture, judged by `config`. `learned` is
+    what was learned about devices, None if nothing is to be learned."""
 
     def __init__(self, config: Config, learned: LearnedBindings | None) -> None:
         self._usual: dict[tuple[bytes | None, str, str | None], _Usual] = {}
@@ -52,9 +51,9 @@ class Contradicted:
         network: Network,
         earlier: str,
     ) -> tuple[tuple[Contradiction, ...], Sender | None]:
-        """What speaks against an observation of a `device` in a `network`, and whose packet the MAC
-        in its frame sent: None if there is no MAC, or it is known to be the device's own. In its
-        flow, a hello showed the name `earlier` before it, unless that is empty."""
+        """The contradictions of an observation of a `device` in a `network`, and the client whose
+        packet the MAC in its frame sent: None if there is no MAC, or it is known to be the device's
+        own. In its flow, a hello showed the name `earlier` before it, unless that is empty."""
         mac = shown.client_mac
         is_claimed = binding is not None and binding.ambiguity == "address"
         if not (earlier or is_claimed):
@@ -101,7 +100,7 @@ class Contradicted:
         return Contradiction("mac-not-bound", sentence(code, mac=text, bound=device.mac), sender)
 
     def _is_router(self, mac: bytes, time: int) -> bool:
-        """Whether the inventory has a MAC as infrastructure, or its owner has said that it is a
+        """Whether the inventory has a MAC as infrastructure, or its owner has announced itself as a
         router, or is in several networks."""
         entry = self._config.devices.entries.with_mac(mac, time)
         if entry is not None and entry.device_class == "infrastructure":
@@ -113,7 +112,7 @@ class Contradicted:
         return privacy is not None and privacy.device(device, network).has_pseudonym
 
     def _text(self, text: str, device: Device, network: Network) -> str:
-        """A MAC or a client, or a pseudonym of it where the device has one."""
+        """A MAC or a client, or its pseudonym if the device has one."""
         privacy = self._config.privacy
         if privacy is None or not self._hides(device, network):
             return text

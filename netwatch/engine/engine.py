@@ -1,4 +1,4 @@
-"""The engine: judges one capture, or what one worker reads of a live capture, block by block."""
+"""The engine: judges one capture, or one worker's share of a live capture, block by block."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ FLOW_TIMEOUT = 600_000_000_000
 
 def prepare(config: Config) -> None:
     """Make the tables that all engines of a configuration share, so that workers which are forked
-    later have them already."""
+    later already have them."""
     hash_table(Judge(config).domains_of_interest())
     flow_options(config, report_all=False)
 
@@ -39,12 +39,12 @@ class Engine:
     """Judges one capture, block by block. Contacts go to `collector`; flows are counted in
     `coverage` unless that is None.
 
-    `seed` (62 bits) varies how flows and addresses spread over tables, so that nobody can send
-    packets that fill one part of a table. With `keep_frames` contacts come with the captured
-    frames that prove them. `share_claim` is called with each message that claims addresses, so that
-    the engines of other captures can learn it too. If `division` is given, several engines read
-    the same packets, and this one judges the clients of the worker with the number `worker`. The
-    engine is the `netwatch.dissect.consumer.Consumer` of its capture.
+    `seed` (62 bits) varies how flows and addresses spread over tables, so that packets cannot be
+    crafted to fill one part of a table. With `keep_frames` contacts come with the captured frames
+    that prove them. `share_claim` is called with each message that claims addresses, so that the
+    engines of other captures can learn it too. If `division` is given, several engines read the
+    same packets, and this one judges the clients of the worker with the number `worker`. The engine
+    is the `netwatch.dissect.consumer.Consumer` of its capture.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Engine:
 
     def reload(self, config: Config) -> None:
         """Judge by another configuration from now on. Flows, unfinished messages, resolved
-        addresses and what was learned of devices stay."""
+        addresses and learned devices stay."""
         self._dissector.hand_over_all_flows()
         self._judging.reload(config)
         self._flow_counter = self._counter(config)
@@ -110,8 +110,7 @@ class Engine:
         )
 
     def report_recent(self) -> None:
-        """Report what became of the contacts of devices that had another one since the last
-        report."""
+        """Report the outcome of contacts of devices that had another one since the last report."""
         self._judging.report_recent()
 
     def checkpoint(self, now: int) -> None:
@@ -122,7 +121,7 @@ class Engine:
         self.update_statistics()
 
     def open_flows(self) -> Coverage:
-        """The flows that go on, counted as if they ended now."""
+        """The open flows, counted as if they ended now."""
         found = Coverage()
         if self._flow_counter is not None:
             self._dissector.count_open_flows(self._flow_counter.apart(found).add)
@@ -144,7 +143,7 @@ class Engine:
         self.update_statistics()
 
     def free_tables(self) -> None:
-        """Free the tables of a capture that was finished; the engine cannot be used any more.
+        """Free the tables of a finished capture; the engine cannot be used any more.
 
         The engine and its dissector refer to each other. Without this call their tables, tens of
         megabytes for each capture, stay in memory until the garbage collector happens to run.
@@ -160,8 +159,8 @@ class Engine:
         return self._dissector.table_usage() | self._judging.table_usage()
 
     def wanted(self, message: Message) -> bool:
-        """Want messages with a name that a rule matches, answers with addresses, and what tells
-        which names a hello with ECH can have."""
+        """Whether to hand over a message: one with a name that a rule matches, an answer with
+        addresses, or one that tells which names a hello with ECH can have."""
         return (
             self._judge.wanted(message)
             or ResolvedAddresses.has_addresses(message)
@@ -169,7 +168,7 @@ class Engine:
         )
 
     def name_status(self, message: Message) -> int:
-        """What a message tells of the name of its flow."""
+        """What a message reveals about the name of its flow."""
         return self._judge.name_status(message)
 
     def keeps_frames_for(self, address: bytes) -> bool:
@@ -183,18 +182,18 @@ class Engine:
             self._share_claim(packet, message)
 
     def flow_ended(self, flow: Flow) -> None:
-        """Judge a flow that has ended by its server's address if it has no name."""
+        """Judge an ended flow by its server's address if it has no name."""
         self._judging.flow_ended(flow, identify=self._judges(flow.client_ip, flow.server_ip))
 
     def flows_counted(
         self, client: FlowClient, visibility: Visibility, flows: int, times: Sequence[int]
     ) -> None:
-        """Count flows that have ended."""
+        """Count ended flows."""
         if self._flow_counter is not None:
             self._flow_counter.add(client, visibility, flows, times)
 
     def _judged(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        """Of these rows those of clients that this engine judges."""
+        """The rows among these whose clients this engine judges."""
         if self._division is None:
             yield from rows
             return

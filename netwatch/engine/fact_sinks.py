@@ -1,6 +1,5 @@
-"""Where a recorder sends facts: to the writer of the store, with or without waiting for it; and the
-rows that are made of objects one by one, as chunks for that writer.
-"""
+"""Where a recorder sends facts: to the writer of the store, with or without waiting for it; and
+rows made from single objects, as chunks for that writer."""
 
 import contextlib
 import socket
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 QUEUED_ROWS = 500_000
-"""Rows that wait in the queue of a live capture, some 50 MB."""
+"""Rows in the queue of a live capture, at most, some 50 MB."""
 
 CLOSE_TIMEOUT = 20.0
 """How long the end of a live capture waits for a writer that takes nothing from its queue, in s."""
@@ -35,13 +34,13 @@ class FactSink(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing follows."""
+        """Nothing more follows."""
         ...
 
 
 class WriterConnection:
-    """A connection to the writer of the store at the address of its socket. If the writer is
-    behind, `send` waits; where it has ended, what is sent is lost."""
+    """A connection to the store's writer at the address of its socket. If the writer is behind,
+    `send` waits; if it has ended, messages are lost."""
 
     def __init__(self, address: str) -> None:
         self._connection: Connection | None = None
@@ -74,9 +73,9 @@ class WriterConnection:
 
 
 class QueuedSink:
-    """A sink that never waits: a thread sends what is in a bounded queue to the writer at an
-    address. If the writer dies, it goes on with the next one there; what does not fit into the
-    queue meanwhile is lost, and so is what follows once nobody listens there any more."""
+    """A sink that never waits: a thread sends from a bounded queue to the writer at an address. If
+    the writer dies, it continues with the next one there; what does not fit into the queue
+    meanwhile is lost, and so is what follows once nobody listens there any more."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -98,10 +97,10 @@ class QueuedSink:
         return True
 
     def close(self) -> None:
-        """Let the thread send what is queued, and wait for it, as long as the writer takes anything
-        within `CLOSE_TIMEOUT`."""
+        """Let the thread send what is queued, and wait for it, as long as the writer takes
+        something within `CLOSE_TIMEOUT`."""
         self._queue.put(None)
-        # What is counted is the time in which this process was not stopped itself.
+        # Only count the time in which this process itself was not stopped.
         taken, waited = self._taken, 0.0
         while self._thread.is_alive() and waited < CLOSE_TIMEOUT:
             self._thread.join(_POLL)
@@ -118,7 +117,7 @@ class QueuedSink:
         self._connection.close()
 
     def _reconnect(self) -> None:
-        """Connect to the next writer, which has to know the capture first."""
+        """Connect to the next writer, which must learn about the capture first."""
         self._connection = WriterConnection(self._address)
         self._is_open = self._connection.is_open
         if self._is_open and self._begun is not None:
@@ -126,7 +125,7 @@ class QueuedSink:
 
 
 class RowBuffer:
-    """Rows of objects that wait to be sent."""
+    """Rows of objects that are waiting to be sent."""
 
     def __init__(self, table: str, row: Callable[[Any], tuple[ClientKey, tuple[Any, ...]]]) -> None:
         self.table = table
@@ -162,7 +161,7 @@ class RowBuffer:
 
 
 def claim_row(value: Any) -> tuple[ClientKey, tuple[Any, ...]]:
-    """The row of a claim, given with its packet. It is about the address that it names first."""
+    """The row of a claim, given with its packet. It is about the first address in the claim."""
     packet, claim = value
     address = (claim.addresses or (packet.src,))[0]
     return ClientKey(address, claim.mac, packet.vlan), (
@@ -176,7 +175,7 @@ def claim_row(value: Any) -> tuple[ClientKey, tuple[Any, ...]]:
 
 
 def array_of(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
-    """Values as an array of a type, which may be that of a dictionary."""
+    """Values as an array of a type, possibly a dictionary type."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):

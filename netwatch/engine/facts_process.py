@@ -1,15 +1,15 @@
-"""The process of a store's writer: started for captures that end, with what became of the rows of a
-run, and kept by a host for a live capture (`netwatch.engine.live_facts`).
+"""The process of a store's writer: started for captures that end, with the counts of a run's rows,
+and kept by a host for a live capture (`netwatch.engine.live_facts`).
 
-The process that captures has threads by the time a writer dies, and a process with threads cannot
-be forked safely. So a host without any is forked at the start. It keeps the socket that facts are
-sent to, so that whoever sends them finds the next writer at the same address.
+By the time a writer dies, the capturing process has threads, and a process with threads cannot be
+forked safely. So a host without threads is forked at the start. It keeps the socket that facts are
+sent to, so that senders find the next writer at the same address.
 
 A store describes clients by their address and MAC, or sealed, under a pseudonym. Alerts call a
-device by a pseudonym where its class says so: that of the inventory, else that of its network
-(`netwatch.privacy.Privacy.device`). The same class decides here, but a client of the store
-has no time. It is sealed where it may ever be a device of such a class: what is sealed in vain can
-be read with the key, what is stored in clear cannot be taken back.
+device by a pseudonym if its class says so: the class in the inventory, otherwise its network's
+(`netwatch.privacy.Privacy.device`). The same class decides here, but a client of the store has no
+time. It is sealed if it may ever be a device of such a class: data sealed in vain can be read with
+the key, data stored in clear cannot be taken back.
 """
 
 import contextlib
@@ -50,14 +50,14 @@ WRITER = "netwatch store writer"
 """The name of the process."""
 
 NICENESS = 10
-"""The niceness of the writer, at least: where a capture needs the same core, it comes first."""
+"""The niceness of the writer, at least: if a capture needs the same core, it comes first."""
 
 END_TIMEOUT = 600.0
-"""How long to wait for a writer that says nothing when the run has ended, in s."""
+"""How long to wait for a silent writer when the run has ended, in s."""
 
 
 class _Counts(ctypes.Structure):
-    """What `netwatch.store.service.Counts` says; all processes of a run have it in memory."""
+    """The counts of `netwatch.store.service.Counts`, in memory shared by all processes of a run."""
 
     _fields_ = (
         ("claim", ctypes.c_char * 1024),
@@ -86,7 +86,7 @@ def run_description(command: str, config: Config) -> RunDescription:
 
 
 def listen(listener: socket.socket, folder: Path) -> str:
-    """Have the socket of a writer listen in a folder of its own; its address."""
+    """Have a writer's socket listen in a folder of its own; returns its address."""
     address = str(folder / "facts")
     listener.bind(address)
     listener.listen(256)
@@ -94,7 +94,7 @@ def listen(listener: socket.socket, folder: Path) -> str:
 
 
 def no_socket(error: OSError) -> NetwatchError:
-    """What to raise where there is no place for the folder of the socket."""
+    """What to raise if there is no place for the socket's folder."""
     return NetwatchError(
         f"{error.filename}: {error.strerror}; the variable TMPDIR names the folder for temporary"
         " files"
@@ -103,8 +103,8 @@ def no_socket(error: OSError) -> NetwatchError:
 
 @contextlib.contextmanager
 def closing_folder(listener: socket.socket) -> Iterator[None]:
-    """Remove the folder of the socket at the end. That nobody reads what is answered any more is
-    no error: the other process has died, and all that it had sent was taken."""
+    """Remove the socket's folder at the end. It is not an error if nobody reads the answers any
+    more: the other process has died, and everything that it had sent was taken."""
     folder = Path(listener.getsockname()).parent
     try:
         with contextlib.suppress(BrokenPipeError):
@@ -114,13 +114,13 @@ def closing_folder(listener: socket.socket) -> Iterator[None]:
 
 
 def died(place: str, status: int | None) -> str:
-    """The sentence on a writer that has died."""
+    """The message about a writer that has died."""
     return f"the writer of the store {place} died unexpectedly (exit status {status})"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Fork a writer. It goes on with `run` (None: it begins one), and describes clients by
+    """Fork a writer. It continues `run` (None: it begins one), and describes clients by
     `described`."""
 
     run: int | None
@@ -129,7 +129,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The writer has ended, with an exit status, negative where a signal ended it."""
+    """The writer has ended, with an exit status, negative if a signal ended it."""
 
     status: int | None
 
@@ -139,7 +139,7 @@ MakeWriter = Callable[[Start], Writer]
 
 class WriterHost:
     """Starts the host; no thread may run yet. One writer runs at a time. Processes that are forked
-    from now on may send facts until they end, whatever becomes of this one."""
+    from now on may send facts until they end, whatever happens to this one."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class WriterHost:
         make_writer: MakeWriter,
         maintain: service.Maintain,
     ) -> None:
-        # The workers have this end, too: it is closed when nobody may send facts any more.
+        # The workers have this end, too: it is closed when nobody can send facts any more.
         senders, self._senders = Pipe(duplex=False)
         work = partial(_host, self._senders, listener, counts, make_writer, maintain, senders)
         self._process = WorkerProcess(
@@ -157,20 +157,21 @@ class WriterHost:
         senders.close()
 
     def start(self, request: Start) -> Connection:
-        """Fork a writer; the pipe to it. Raises `OSError` and `EOFError` where the host is gone."""
+        """Fork a writer; returns the pipe to it. Raises `OSError` and `EOFError` if the host is
+        gone."""
         self._process.send(request)
         return Connection(recv_handle(self._process.connection))
 
     def exited(self, timeout: float) -> Exited | None:
-        """How the writer ended; None where it still runs after `timeout` seconds. Raises `EOFError`
-        or `OSError` where the host is gone."""
+        """How the writer ended; None if it still runs after `timeout` seconds. Raises `EOFError` or
+        `OSError` if the host is gone."""
         if not self._process.connection.poll(timeout):
             return None
         answer: Exited = self._process.connection.recv()
         return answer
 
     def kill(self) -> None:
-        """End the writer at once. Raises `OSError` where the host is gone."""
+        """Kill the writer. Raises `OSError` if the host is gone."""
         self._process.send(None)
 
     def stop(self, timeout: float) -> None:
@@ -197,7 +198,7 @@ def _host(
             try:
                 request = pipe.recv()
                 if request is None:
-                    continue  # It was to end a writer that had ended by itself.
+                    continue  # It was to kill a writer that had already ended.
                 work = partial(_serve, listener, counts, make_writer, request, maintain, senders)
                 writer = WorkerProcess(work, name=WRITER, is_forked=True, ignored=ENDINGS)
                 with contextlib.closing(writer.connection):
@@ -207,7 +208,7 @@ def _host(
                     writer.kill()
                 pipe.send(Exited(writer.join()))
             except (EOFError, OSError):
-                # The process that captures is gone, which the writer notices, too.
+                # The capturing process is gone, which the writer notices, too.
                 break
         if writer is not None:
             writer.join()
@@ -226,21 +227,21 @@ def _serve(
 
 
 def description(config: Config) -> tuple[writer.Locate, writer.Seal | None, HidingApps]:
-    """How clients are described by a configuration, and claims about them sealed; and which apps
-    hide names."""
+    """How a configuration describes clients and seals claims about them, and which apps hide
+    names."""
     privacy = config.privacy
     seal = privacy.sealing.seal_claim if privacy is not None else None
     return partial(_locate, config), seal, HidingApps(config)
 
 
 def described(config: Config, command: str) -> Described:
-    """The same as a message to the writer of a store, with what judges."""
+    """The same as a message to the writer of a store, with what it needs to judge."""
     run = run_description(command, config)
     return Described(*description(config), run.versions, run.contents)
 
 
 def _locate(config: Config, key: ClientKey) -> ClientAddress:
-    """A client with the network that it is in; one that may have a pseudonym is sealed."""
+    """A client with its network; sealed if it may have a pseudonym."""
     found = writer.located(key)
     network = config.networks.find(key.ip, key.vlan) if key.ip else None
     name, kind = (network.name, network.device_class) if network is not None else (None, None)
@@ -256,8 +257,8 @@ def _locate(config: Config, key: ClientKey) -> ClientAddress:
 
 
 def _may_be_anybody(ip: bytes) -> bool:
-    """Whether an address says of no network: devices of all classes have such ones until they get
-    another (``0.0.0.0``, ``::``), or beside it (``fe80::/10``, ``169.254.0.0/16``)."""
+    """Whether an address does not tell the network: devices of all classes have one until they get
+    another (``0.0.0.0``, ``::``), or besides it (``fe80::/10``, ``169.254.0.0/16``)."""
     if not ip:
         return True
     address = ipaddress.ip_address(ip)
@@ -266,7 +267,7 @@ def _may_be_anybody(ip: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Where the facts of a run go: the address of the socket of its writer. It can be sent to other
+    """Where the facts of a run go: the address of its writer's socket. It can be sent to other
     processes. If it `is_live`, the recorder never waits for the writer."""
 
     address: str
@@ -289,8 +290,8 @@ class Recording:
 
 
 class FactsProcess:
-    """The writer of a store for one run, in a process of its own. It is a context: at its end the
-    writer is stopped. Raises `ConfigError` and `NetwatchError` if the store cannot be opened.
+    """The writer of a store for one run, in a process of its own. A context manager, which stops
+    the writer. Raises `ConfigError` and `NetwatchError` if the store cannot be opened.
 
     `report` takes a sentence as soon as the writer fails; `failed` is true from then on.
     """
@@ -339,11 +340,11 @@ class FactsProcess:
 
     @property
     def stored(self) -> int:
-        """Rows in files that readers see."""
+        """Rows in files that readers can see."""
         return int(self._counts.stored)
 
     def poll(self) -> None:
-        """Notice what the writer has said."""
+        """Process the writer's messages."""
         while not self.failed and self._process.connection.poll():
             self._take(self._receive())
 
@@ -358,8 +359,8 @@ class FactsProcess:
             self._take(self._receive())
 
     def end(self, recorded: int) -> messages.Ended | None:
-        """End the run, of which so many rows were recorded; None if the writer has failed, which
-        was reported."""
+        """End the run, with so many recorded rows; None if the writer has failed, which was
+        reported."""
         self.send(messages.End())
         while not self.failed:
             answer = self._receive()
@@ -392,7 +393,7 @@ class FactsProcess:
         self._report(died(self._place, self._process.status))
 
     def _stop(self) -> None:
-        # It writes what it has got, and ends by itself.
+        # It writes what it has received, and then ends.
         self._process.end(END_TIMEOUT)
         self._folder.remove()
 

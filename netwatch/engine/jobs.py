@@ -1,16 +1,15 @@
 """Several worker processes, by captures or for one capture.
 
-Of as many captures as there are workers, or more, each worker reads a whole one at a time and
+If there are at least as many captures as workers, each worker reads a whole one at a time and
 returns its results. They come out in the order of the captures, whichever worker finishes first.
 Observations, of which there can be any number, come back through temporary files.
 
-A scan of fewer captures reads one after the other, and shares out the clients in each among all
+A scan of fewer captures reads one after the other, and divides the clients in each among all
 workers (`netwatch.engine.scan_share`), unless all of them are small. For the names in one capture,
-a second process reads what this one writes (`netwatch.engine.sharing`). Both need workers
-that are forked: where a system cannot (`netwatch.core.system.kernel`), one process reads one
-capture.
+a second process reads what this one writes (`netwatch.engine.sharing`). Both need forked workers:
+if the system cannot fork (`netwatch.core.system.kernel`), one process reads one capture.
 
-Logs come behind the captures of a run. A log is always read by one worker, because it has state.
+Logs come after the captures of a run. A log is always read by one worker, because it has state.
 """
 
 import contextlib
@@ -44,11 +43,11 @@ if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
 
 MOST_WORKERS = 256
-"""Processes that a run can be asked for."""
+"""The most processes that a run can be asked for."""
 
 LEAST_SHARED = 250_000
-"""Packets that captures must have, about, for several workers to share out the clients in each:
-to make these workers takes as long as to scan some hundred thousand packets."""
+"""Roughly how many packets captures must have for several workers to share the clients in each:
+creating these workers takes as long as scanning some hundred thousand packets."""
 
 
 @contextlib.contextmanager
@@ -64,8 +63,8 @@ def scanned(
     keep_frames: bool = False,
     recording: "Recording | None" = None,
 ) -> Iterator[ScanResult]:
-    """What this process and its workers find; the arguments are those of `scan`. The alerts
-    can be read until the context ends, which deletes what of them is on disk."""
+    """The results of this process and its workers; the arguments are those of `scan`. The alerts
+    can be read until the context ends, which deletes their files."""
     with ScanIncidents(config.quiet_gap, client_limit=config.client_limit) as incidents:
         scan(
             captures,
@@ -101,7 +100,7 @@ def scan(
 ) -> None:
     """Judge all captures and logs, read by up to `workers` processes. Their contacts are added to
     `incidents`, their flows to `coverage`, if given; with `keep_frames` the contacts come with the
-    captured frames that prove them. Their facts go to the store that `recording` leads to."""
+    captured frames that prove them. Their facts go to the store of `recording`."""
     here = partial(
         pipeline.scan,
         config=config,
@@ -116,7 +115,7 @@ def scan(
     has_stdin = any(map(_has_stdin, units))
     is_shared = (len(units) < workers and kernel.CAN_FORK) or has_stdin
     is_small = not logs and is_shared and not recording and _are_small(captures)
-    # Of several logs none can be shared out, but each can have a worker.
+    # Several logs cannot be shared out, but each can have a worker.
     shared = captures if is_shared else ()
     is_alone = len(units) == 1 or has_stdin
     if not kernel.CAN_FORK and is_alone:
@@ -125,7 +124,7 @@ def scan(
         for position, unit in enumerate(units):
             here(unit, position=position)
         return
-    # What several processes need is not imported at the top, because it imports much.
+    # Code for several processes is not imported at the top, because it imports much.
     if shared:
         from netwatch.engine.scan_share import scan_together
 
@@ -176,8 +175,8 @@ def names(
     recording: "Recording | None" = None,
 ) -> Generator[ObservationBatch, None, None]:
     """The observations of all captures and logs, one after the other, read by up to `workers`
-    processes. A batch is valid until the next one is asked for. The facts go to the store that
-    `recording` leads to."""
+    processes. A batch is valid until the next one is requested. The facts go to the store of
+    `recording`."""
     units: list[Unit] = [*captures, *logs]
     is_alone = len(units) == 1 and (bool(logs) or not kernel.CAN_FORK)
     if workers == 1 or not units or any(map(_has_stdin, units)) or is_alone:
@@ -212,8 +211,8 @@ def names(
 
 
 def observations(paths: Sequence[str], statistics: RunStatistics) -> Iterator[ObservationBatch]:
-    """The observations of all captures and logs that paths lead to, for commands that look at
-    traffic by the way. A batch is valid until the next one is asked for."""
+    """The observations of all captures and logs in paths, for commands that only look at traffic in
+    passing. A batch is valid until the next one is requested."""
     captures, logs = find_units(paths, LogOptions())
     yield from names(captures, statistics, logs=logs)
 
@@ -264,7 +263,7 @@ def _write_batches(
     folder: Path, numbered: tuple[int, Unit], recording: "Recording | None"
 ) -> RunStatistics:
     """Write the batches of one capture or log, given with its position, to a file, in a worker, and
-    None behind the last. Raises `NetwatchError` if the file cannot be written."""
+    None after the last. Raises `NetwatchError` if the file cannot be written."""
     import pickle
 
     statistics = RunStatistics()

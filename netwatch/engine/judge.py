@@ -1,9 +1,9 @@
 """From an observed name to a contact: the rule that matches, the device, what the bans say, and
-what the packet of a contact shows beside the name.
+what the packet of a contact shows besides the name.
 
-The latter is taken from the observation alone, so that it is the same whether the observation comes
+The latter is only taken from the observation, so that it is the same whether the observation comes
 from a packet or from the store. The code that counts stored flows
-(`netwatch.store.hour_counting.Hides`) asks here which apps hide names.
+(`netwatch.store.hour_counting.Hides`) also takes the apps that hide names from here.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ from netwatch.rules.catalog import Catalog
 from netwatch.rules.policy import OUTSIDE, confidence
 
 MAX_ADDRESSES = 16
-"""Addresses of an answer that are stored of it."""
+"""Addresses of an answer to store, at most."""
 
 _WITHOUT_NAME = ("ip-from-dns", "ip-asn", "ech-from-dns")
 
@@ -47,11 +47,11 @@ NAME_CACHE = 65536
 """Names whose rule is cached; a full cache is emptied as a whole."""
 
 CACHE_LIMIT = 65_536
-"""Names whose category is remembered."""
+"""Names whose category to remember."""
 
 
 def detail_of(observation: Observation) -> ContactDetail:
-    """What the packet of an observation shows beside the name."""
+    """What the packet of an observation shows besides the name."""
     evidence, dns, tls = observation.evidence, observation.dns, observation.tls
     raw = "" if evidence in _WITHOUT_NAME else observation.raw or observation.name
     if evidence in HANDSHAKES:
@@ -67,8 +67,8 @@ def detail_of(observation: Observation) -> ContactDetail:
 
 
 def alias_path(observation: Observation) -> tuple[str, ...]:
-    """The aliases from the name that was asked for to that of an observation, both included; empty
-    if they are the same."""
+    """The aliases from the name asked for to the observed name, both included; empty if they are
+    the same."""
     asked, name, dns = observation.asked, observation.name, observation.dns
     if not asked or asked == name or dns is None:
         return ()
@@ -78,7 +78,7 @@ def alias_path(observation: Observation) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2)
 def _domains_of_interest(catalog: Catalog, search_suffixes: tuple[str, ...]) -> tuple[bytes, ...]:
-    """See `Judge.domains_of_interest`. There are many, and each capture of a run asks for them."""
+    """See `Judge.domains_of_interest`. There are many, and each capture of a run needs them."""
     domains = (*catalog.encoded_zones(), *map(str.encode, ECH_PUBLIC_NAMES))
     suffixes = [f".{suffix}".encode() for suffix in search_suffixes]
     return domains + tuple(domain + suffix for suffix in suffixes for domain in domains)
@@ -86,9 +86,9 @@ def _domains_of_interest(catalog: Catalog, search_suffixes: tuple[str, ...]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client of an observation: its network, None outside of the configured ones, what is
-    known of its address at that time, and the device that it is. By the inventory it is that from
-    `since` up to, but without, `until` (ns)."""
+    """The client of an observation: its network, None outside the configured ones, what is known
+    about its address at that time, and the device. In the inventory it is this device from `since`
+    up to, but without, `until` (ns)."""
 
     network: Network | None
     binding: Binding | None
@@ -100,9 +100,9 @@ class Client:
 class Judge:
     """Judges observations by the configuration of one run.
 
-    The rule of a name is cached, because names repeat. `learned` are the devices that were learned
-    from the capture, None if the configuration does not ask for it. `shared_contacts` counts
-    contacts whose device is not known, because there are several behind its address, by the reason.
+    The rule of a name is cached, because names repeat. `learned` are the devices learned from the
+    capture, None if the configuration does not want that. `shared_contacts` counts contacts whose
+    device is not known because there are several behind its address, by the reason.
     """
 
     def __init__(self, config: Config, learned: LearnedBindings | None = None) -> None:
@@ -136,7 +136,7 @@ class Judge:
 
     def wanted(self, message: Message) -> bool:
         """Whether a message shows a name that a rule matches, or a public name of ECH: each hello
-        with one has to be looked at, because it hides another name."""
+        with one must be looked at, because it hides another name."""
         names = [shown.name for shown in message.names]
         return any(self.match(name) is not None or name in ECH_PUBLIC_NAMES for name in names)
 
@@ -146,8 +146,8 @@ class Judge:
         return _domains_of_interest(self._config.catalog, self._config.search_suffixes)
 
     def app_of_answer(self, observation: Observation) -> tuple[str, str] | None:
-        """The id of the app that a DNS answer is for, and the name that a rule matched: the
-        name asked for or one of its aliases. None if no rule matches any of them."""
+        """The id of the app that a DNS answer is for, and the name that a rule matched: the name
+        asked for or one of its aliases. None if no rule matches any of them."""
         aliases = observation.dns.chain if observation.dns else ()
         for name in (observation.name, *aliases):
             match = self.match(name)
@@ -156,12 +156,12 @@ class Judge:
         return None
 
     def name_status(self, message: Message) -> int:
-        """What a message tells of the name of its flow, as an index into
+        """What a message reveals about the name of its flow, as an index into
         `core.flow.NAME_STATUSES`."""
         return message_name_status(message, self.bypass_category)
 
     def bypass_category(self, name: str) -> NameStatus | None:
-        """The bypass category of the app that alone uses a name, else None."""
+        """The bypass category of the only app that uses a name, otherwise None."""
         match = self.match(name)
         if match is None or match.role not in ("exclusive", "vendor"):
             return None
@@ -170,8 +170,8 @@ class Judge:
         )
 
     def contacted(self, name: str) -> Match | None:
-        """The rule that makes the observation of a name a contact. None if no rule matches it,
-        and where it is a bypass that no ban mentions: a blind spot, which the coverage counts."""
+        """The rule that makes the observation of a name a contact. None if no rule matches it, or
+        if it is a bypass that no ban mentions: a blind spot, which the coverage counts."""
         match = self.match(name)
         if match is None:
             return None
@@ -180,12 +180,12 @@ class Judge:
 
     @property
     def knows_bindings(self) -> bool:
-        """Whether anything is known of addresses beside the inventory."""
+        """Whether anything but the inventory is known about addresses."""
         return self._learned is not None or len(self._config.devices.leases) > 0
 
     def binding_of(self, observation: Observation, *, late: bool = False) -> Binding | None:
-        """What is known of the address of a client at the time of an observation. It is `late`
-        where later ones were judged before it."""
+        """What is known about a client's address at the time of an observation. It is `late` if
+        later ones were judged before it."""
         ip, mac, time = observation.client_ip, observation.client_mac, observation.time
         if self._learned is not None:
             vlan = observation.vlan
@@ -201,19 +201,20 @@ class Judge:
 
     @property
     def shared_evicted(self) -> int:
-        """Addresses of which it was forgotten what tells several devices behind them apart."""
+        """Addresses for which the data that distinguishes several devices behind them was
+        forgotten."""
         return self._shared.evicted
 
     def note_request(self, server: bytes, vlan: int | None, time: int) -> None:
-        """Note that the host of an app was asked of a server by HTTP or SOCKS. One of ours is a
-        proxy then, unless it is a server that a filter answers with."""
+        """Note that a server was asked for the host of an app by HTTP or SOCKS. If it is one of our
+        clients, it is a proxy, unless it is a server that a filter answers with."""
         network = self._config.networks.find(server, vlan)
         if network is not None and server not in self._config.sinkholes:
             self._shared.note_request((network.name, server), time)
 
     def shared_at(self, ip: bytes, vlan: int | None, time: int, ja4: str = "") -> str:
-        """Why a client is not one device at a time (ns), as a sentence; empty if nothing speaks
-        against it. `ja4` is that of its contact at that time."""
+        """Why a client is not one device at a time (ns), as a sentence; empty if it may be one.
+        `ja4` is the JA4 of its contact at that time."""
         if not ja4 and not self._shared.has_any:
             return ""
         network = self._config.networks.find(ip, vlan)
@@ -225,16 +226,16 @@ class Judge:
         return self._shared.reason_at(key, time)
 
     def count_shared(self, contact: Contact | None, shared: str) -> None:
-        """Count a contact of a client behind whose address there are several devices, unless it is
-        known all the same which one it is."""
+        """Count a contact of a client with several devices behind its address, unless the device is
+        known anyway."""
         if contact is not None and contact.device.reason == shared:
             self.shared_contacts[shared] += 1
 
     def client_of(
         self, observation: Observation, binding: Binding | None, shared: str = ""
     ) -> Client:
-        """The client of an observation with this `binding`. If there are several devices behind
-        its address for the reason `shared`, it is that of the inventory, or unknown."""
+        """The client of an observation with this `binding`. If there are several devices behind its
+        address for the reason `shared`, it is the inventory's, or unknown."""
         ip, mac = observation.client_ip, observation.client_mac
         network = self._config.networks.find(ip, observation.vlan)
         found = self._config.devices.identify(ip, mac, network, observation.time, binding)
@@ -248,15 +249,15 @@ class Judge:
     def contact(
         self, observation: Observation, match: Match, client: Client, earlier: str = ""
     ) -> Contact:
-        """The contact that an observation is, of a client in one of the networks. Its decision says
+        """The contact of an observation, with a client in one of the networks. Its decision says
         which bans apply, or why none does. In its flow, a hello showed the name `earlier` before,
         unless that is empty."""
         network, binding, device = client.network, client.binding, client.device
         assert network is not None
         reported = device
         if binding is not None and binding.id is None and binding.ambiguity is None:
-            # It is judged as the device that it is known to be by now, but its incident began
-            # under the address alone and keeps that id.
+            # It is judged as the device that is known by now, but its incident began under just the
+            # address and keeps that id.
             reported = replace(device, id=device.ip)
         if binding is not None and binding.frames and observation.frames:
             observation = replace(observation, frames=(*binding.frames, *observation.frames))
@@ -266,8 +267,8 @@ class Judge:
         against, sender = self._contradicted.found(observation, binding, reported, network, earlier)
         privacy = self._config.privacy
         if privacy is not None:
-            # Here and nowhere else: what follows (incidents, their ids, alerts, what is on disk
-            # of them) knows the pseudonym alone.
+            # The only place where the real id is replaced: everything that follows (incidents,
+            # their ids, alerts, files) only knows the pseudonym.
             reported = privacy.device(reported, network)
             decision = privacy.decision(decision, reported)
         return Contact(
@@ -286,8 +287,8 @@ class Judge:
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:
-        """Note that a contact at a time, of this client, is reported under its address, if that
-        is so: a device that is learned later keeps that id."""
+        """Note that a contact at a time, of this client, is reported under its address, if so: a
+        device that is learned later keeps that id."""
         if self._learned is not None and contact.device.id == contact.device.ip:
             seen = contact.observation
             self._learned.mark_reported(seen.client_ip, seen.client_mac, seen.vlan, time)
@@ -302,10 +303,10 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
     """The outcome of a contact as far as its observation shows it.
 
     An answer is ``blocked``, or ``attempted`` if it has an address that the device could go to, or
-    ``unknown`` if it decides nothing: no data of the type asked for, or a failure. If a search
-    suffix follows the name, no such domain is what the resolver answers without any filter. What a
-    log says of a request comes first, and of a lookup that it was denied; but a sinkhole that has
-    answered a handshake is no server of the app.
+    ``unknown`` if it is undecided: no data of the requested type, or a failure. If a search suffix
+    follows the name, NXDOMAIN is the normal answer without any filter. What a log reports about a
+    request comes first, and about a lookup that it was denied; but a sinkhole that has answered a
+    handshake is not a server of the app.
     """
     evidence, dns, log = observation.evidence, observation.dns, observation.log
     if evidence not in LOOKUPS and observation.server_ip in config.sinkholes:
@@ -327,8 +328,8 @@ def observed_outcome(observation: Observation, config: Config) -> Outcome:
 
 
 def block_of(observation: Observation) -> str:
-    """By what a contact was blocked whose observation shows that: the first address in the answer,
-    its response code, or the address of the server; in a log its own word for that."""
+    """What blocked a contact whose observation shows that: the first address in the answer, its
+    response code, or the address of the server; in a log its own word for it."""
     if observation.log is not None and observation.log.outcome == "blocked":
         return observation.log.blocked_by or observation.log.format
     dns = observation.dns
@@ -355,7 +356,7 @@ class HidingApps:
         return HidingApps, (self._config,)
 
     def by_name(self, name: str) -> int:
-        """The category of the app that alone uses a name, as a place in `NAME_STATUSES`."""
+        """The category of the only app that uses a name, as a place in `NAME_STATUSES`."""
         found = self._names.get(name)
         if found is None:
             if len(self._names) >= CACHE_LIMIT:
@@ -365,7 +366,7 @@ class HidingApps:
         return found
 
     def by_address(self, address: str) -> int:
-        """The same of the app that has a server at an address."""
+        """The same for the app that has a server at an address."""
         self._loaded()
         return self._addresses.get(address, 0)
 

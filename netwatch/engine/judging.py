@@ -1,9 +1,9 @@
 """What a capture shows becomes contacts: its rows, its flows, and its claims of addresses; and whom
 its flows are counted for: networks, devices and apps by address.
 
-This is the part of the pipeline that knows nothing of packets. `netwatch.engine.engine` feeds it
-while it reads them, `netwatch.engine.replay` from what was stored: both in the same order, and so
-with the same contacts.
+This is the part of the pipeline without packets. `netwatch.engine.engine` feeds it while reading
+them, `netwatch.engine.replay` from what was stored: both in the same order, and so with the same
+contacts.
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ from netwatch.rules.catalog import Catalog
 
 
 class LearnedAddresses(Protocol):
-    """Says of which addresses the device was learned."""
+    """Takes the addresses whose device was learned."""
 
     def add(self, address: bytes) -> None:
         """Note a packed address."""
@@ -63,7 +63,7 @@ class LearnedAddresses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaptureTables:
-    """What judging asks, or tells, those who read the packets of a capture."""
+    """What judging needs from, or tells, the reader of a capture's packets."""
 
     flows: FollowedFlows
     uninteresting: UninterestingAddresses
@@ -75,8 +75,8 @@ class Judging:
     """Judges one capture by `config`: contacts go to `collector`, those to which no ban applies are
     counted in `without_verdict`.
 
-    `before_change` is called before anything changes of what is known of devices. `connect` gives
-    the tables of the capture, before the first row; `judge` can be asked at once.
+    `before_change` is called before anything known about devices changes. `connect` sets the tables
+    of the capture, before the first row; `judge` can be used at once.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class Judging:
         self._learned_addresses = tables.learned
 
     def reload(self, config: Config) -> None:
-        """Judge by another configuration from now on. Resolved addresses and what was learned of
-        devices stay."""
+        """Judge by another configuration from now on. Resolved addresses and learned devices
+        stay."""
         self.config = config
         self._contact_flows.quiet_gap = config.quiet_gap
         if not config.learn:
@@ -135,8 +135,8 @@ class Judging:
         self._contacts.flush()
 
     def _add_outer_hello(self, hello: Observation) -> None:
-        """Collect the contact that an outer hello is, where its client was given its key for names
-        of apps. One whose outer name is that of an app is a contact already."""
+        """Collect the contact of an outer hello, if its client was given its key for names of apps.
+        One whose outer name is an app's is already a contact."""
         names = self.candidates.names_of(hello, self._is_still_same)
         if self.judge.contacted(hello.name) is not None:
             return
@@ -159,7 +159,7 @@ class Judging:
         return self.judge.match(name) is not None
 
     def note_request(self, batch: ObservationBatch, row: int) -> None:
-        """Note what a row of a client that another worker judges tells of its server: where it is
+        """Note what a row of a client that another worker judges reveals about its server: if it is
         asked for a host of an app, it is a proxy."""
         if batch.word(row, WORD_EVIDENCE) in (EVIDENCE_HTTP_HOST, EVIDENCE_SOCKS_HOST):
             shown = batch.observation(row)
@@ -175,8 +175,8 @@ class Judging:
                     self._learned_addresses.add(address)
 
     def flow_ended(self, flow: Flow, *, identify: bool = True) -> None:
-        """Judge a flow that has ended by its server's address if it has no name, unless that is not
-        to be done here (`identify` is false): another worker judges its client."""
+        """Judge an ended flow by its server's address if it has no name, unless another worker
+        judges its client (`identify` is false)."""
         self._contacts.flush()
         if self._contact_flows.flow_ended(flow) or not identify:
             return
@@ -208,7 +208,7 @@ class Judging:
         self._contact_flows.report()
 
     def report_recent(self) -> None:
-        """The same of the flows of devices that had a contact since the last report."""
+        """The same for the flows of devices that had a contact since the last report."""
         self._contact_flows.report_recent()
 
     def forget_flows(self, before: int) -> None:
@@ -231,7 +231,7 @@ class Judging:
         }
 
     def anomalies(self) -> Counter[str]:
-        """What the tables have counted so far."""
+        """The counts of the tables so far."""
         anomalies = Counter(
             {
                 "contact-flows-full": self._contact_flows.rejected,
@@ -257,8 +257,8 @@ class Judging:
         return anomalies
 
     def _learning(self) -> LearnedBindings:
-        """What is learned from now on. Flows that ended before something is learned are counted
-        by what was known then."""
+        """What is learned from now on. Flows that ended before something is learned are counted by
+        what was known then."""
         return LearnedBindings(
             self._network_name, self.config.quiet_gap, before_change=self._before_change
         )
@@ -290,7 +290,7 @@ class ConfiguredDirectory:
         self._learned = learned
 
     def locate(self, client: FlowClient, time: int | None) -> Location:
-        """The network and device of a client at a time, in ns since the epoch; None where they are
+        """The network and device of a client at a time, in ns since the epoch; None if they are
         permanent."""
         network = self._config.networks.find(client.ip, client.vlan)
         if network is None:
@@ -301,7 +301,7 @@ class ConfiguredDirectory:
         if time is not None and binding is None:
             binding = self._config.devices.leases.binding_at(client.ip, client.mac, time)
         devices, privacy = self._config.devices, self._config.privacy
-        # Where the device is permanent, any time gives it.
+        # If the device is permanent, any time gives it.
         at = time or 0
         if privacy is None:
             return network, devices.id_of(client.ip, client.mac, network, at, binding)
@@ -313,15 +313,15 @@ class ConfiguredDirectory:
         return self._config.networks.missed(client.ip, client.vlan)
 
     def is_permanent(self, client: FlowClient) -> bool:
-        """Whether nothing was learned of the address, no lease has it, and no row of the inventory
-        that is valid in a period only, so that its device does not change."""
+        """Whether nothing was learned about the address, no lease has it, and no inventory row with
+        a limited period has it, so that its device does not change."""
         if not self._config.devices.is_permanent(client.ip, client.mac):
             return False
         return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)
 
 
 def flow_options(config: Config, *, report_all: bool, counting: bool = True) -> FlowOptions:
-    """What counting flows takes from a configuration (see `FlowOptions`)."""
+    """The part of a configuration for counting flows (see `FlowOptions`)."""
     tables = _tables(config.networks, config.catalog, config.devices)
     return FlowOptions(*tables, report_all=report_all, counting=counting)
 
@@ -344,6 +344,6 @@ def _tables(
     for address in devices.leases.addresses():
         changing.add(address)
     if devices.entries.has_periods:
-        # Rows may name a MAC alone, which can have any address.
+        # Rows may name only a MAC, which can have any address.
         changing.add_all()
     return AddressRanges(ranges, vlans), AddressCategories(categories), changing

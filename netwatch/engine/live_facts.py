@@ -1,9 +1,9 @@
-"""The writer of a live capture's store, which is started again where it dies.
+"""The writer of a live capture's store, which is restarted when it dies.
 
-Facts wait in the queues of the workers meanwhile, and what was decided waits here; both are bounded
+Meanwhile facts wait in the queues of the workers, and decisions wait here; both are bounded
 (`netwatch.engine.fact_sinks`, `netwatch.live.live_store`). What the writer had not written when it
-died is lost and counted. A decision is sent again until a writer has taken it, since storing one
-twice is the same as once.
+died is lost and counted. A decision is sent again until a writer has taken it: storing one twice
+has the same result as once.
 """
 
 import math
@@ -42,26 +42,26 @@ from netwatch.store.unheard import close_of_ended_runs
 from netwatch.store.writer import RunDescription, Writer
 
 END_TIMEOUT = 20.0
-"""How long to wait for a writer that says nothing when the capture has ended, in s."""
+"""How long to wait for a silent writer when the capture has ended, in s."""
 
 RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Seconds until a writer is started again, after one failure, two, and so on."""
+"""Seconds until a writer is restarted, after one failure, two, and so on."""
 
 STEADY = 300.0
-"""Seconds after which a writer that runs counts as one that has not failed."""
+"""Seconds after which a running writer counts as one that has not failed."""
 
 IN_MEMORY = 60_000_000_000
 """How old rows other than flows may be that a writer had in memory when it died, in ns."""
 
 RESENT = 3
-"""How many writers a decision is sent to that die of it."""
+"""How many writers may die of a decision before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where the facts of a live capture go: the store or what takes its place (`what`, with an
-    article), and where that is. `make_writer` opens it in the process of the writer, `maintain`
-    keeps it in order every hour, and `lock` keeps others from erasing."""
+    """Where the facts of a live capture go: the store or its substitute (`what`, with an article),
+    and where that is. `make_writer` opens it in the writer's process, `maintain` maintains it every
+    hour, and `lock` keeps others from erasing."""
 
     what: str
     place: str
@@ -82,13 +82,13 @@ def store_destination(options: StoreOptions, config: Config) -> Destination:
 
 
 class LiveFacts:
-    """The writer of a live capture's facts. It is a context: at its end the writer is stopped.
-    No thread may run when it is made; from then on one thread at a time may call it. Raises
-    `ConfigError` and `NetwatchError` if the destination cannot be opened at first.
+    """The writer of a live capture's facts. A context manager, which stops the writer. No thread
+    may run when it is made; from then on one thread at a time may call it. Raises `ConfigError` and
+    `NetwatchError` if the destination cannot be opened at first.
 
     `report` takes a sentence when the store cannot be written to, and when it can be again;
-    `problem` says why it cannot be now. `restarts` counts writers that were restarted. `clock`
-    is the time of packets (ns), by which it is noted when something was lost.
+    `problem` says why it cannot be now. `restarts` counts writers that were restarted. `clock` is
+    the time of packets (ns), by which losses are noted.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class LiveFacts:
 
     @property
     def stored(self) -> int:
-        """Rows in files that readers see."""
+        """Rows in files that readers can see."""
         return int(self._counts.stored)
 
     @property
@@ -175,7 +175,7 @@ class LiveFacts:
         return self._control is None
 
     def poll(self) -> None:
-        """Notice what the writer has said, and start one where it is time to."""
+        """Process the writer's messages, and start a writer if it is time to."""
         while self._control is not None and self._control.poll():
             self._take(self._receive())
         if self._control is None:
@@ -201,8 +201,8 @@ class LiveFacts:
         self._losses.add("records", self._clock(), count)
 
     def end(self, recorded: int) -> None:
-        """End the run, of which so many rows were recorded. If there is no writer, one more is
-        started for this."""
+        """End the run, with so many recorded rows. If there is no writer, one more is started for
+        this."""
         if self._control is None and self._retry_at < math.inf:
             self._restart()
         self._send_losses()
@@ -218,13 +218,13 @@ class LiveFacts:
         self._unconfirmed.clear()
 
     def kill(self, reason: str) -> None:
-        """End the writer at once, for this reason, and start none any more; from any thread."""
+        """Kill the writer, for this reason, and start no more; from any thread."""
         self._retry_at = math.inf
         self._ended_by_us = reason
         try:
             self._host.kill()
         except OSError:
-            return  # The host is gone, and its writers end by themselves.
+            return  # The host is gone, and its writers will end.
 
     def _send(self, message: object) -> None:
         if self._control is None:
@@ -258,7 +258,7 @@ class LiveFacts:
         self._set_problem(reason if error is None else str(error))
 
     def _set_problem(self, problem: str) -> None:
-        """Say it where the store cannot be written to any more, or can be again."""
+        """Report when the store cannot be written to any more, or can be again."""
         if bool(problem) != bool(self.problem):
             now = f"cannot be written to: {problem}" if problem else "is written to again"
             self._report(f"{self.what} {now}")
@@ -278,23 +278,23 @@ class LiveFacts:
                 self._host.kill()
                 exited = self._host.exited(END_TIMEOUT)
         except (EOFError, OSError):
-            exited, delay = None, math.inf  # The host is gone, which alone can start another one.
+            exited, delay = None, math.inf  # The host is gone, and only it could start another one.
         self._retry_at = max(time.monotonic() + delay, self._retry_at)
         counts = self._counts
-        # What it was about to make visible is for the next one to say.
+        # What it was about to make visible, the next one will report.
         self._count_killed(counts.received - max(counts.stored, counts.claimed) - counts.lost)
         self._confirm()
         return exited.status if exited is not None else None
 
     def _count_killed(self, rows: int) -> None:
-        """Count rows that a writer had in memory when it died."""
+        """Count the rows that a writer had in memory when it died."""
         if rows > 0:
             self._counts.lost += rows
             now = self._clock()
             self._losses.add_killed(now - IN_MEMORY, now, rows)
 
     def _drop_deadly(self) -> None:
-        """Give up a decision that several writers in turn have died of."""
+        """Give up a decision that several writers in a row have died of."""
         decided, times = self._stuck
         is_same = decided == self._counts.decided and bool(self._unconfirmed)
         self._stuck = self._counts.decided, times + 1 if is_same else 1
@@ -305,7 +305,7 @@ class LiveFacts:
             self.lose(lost)
 
     def _send_losses(self) -> None:
-        """Tell the writer what is lost, if there is more than it knows."""
+        """Tell the writer what was lost, if there is more than it knows."""
         if self._losses.is_new and self._control is not None:
             losses = messages.RunLosses(self._losses.take())
             self._unconfirmed.append(losses)
@@ -323,7 +323,7 @@ class LiveFacts:
             self._send(decision)
 
     def _start(self) -> Exception | None:
-        """Start a writer; why that was not possible."""
+        """Start a writer; returns why that was not possible."""
         try:
             self._control = self._host.start(Start(self._run, self._described))
         except (EOFError, OSError) as error:
@@ -347,7 +347,7 @@ def _make_writer(options: StoreOptions, run: RunDescription, request: Start) -> 
 
 
 def maintain(options: StoreOptions) -> None:
-    """Compact and prune a store, and sweep what killed processes left."""
+    """Compact and prune a store, and remove what killed processes left."""
     files = FactFiles(options.path)
     with open_catalogue(options) as catalogue:
         landing.compact(files, catalogue)

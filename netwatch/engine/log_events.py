@@ -1,6 +1,6 @@
-"""What the records of a log say as events: those that an engine meets in a capture.
+"""What the records of a log report, as the events that an engine meets in a capture.
 
-So a log is judged as stored events are (`netwatch.engine.replay`). Flows are numbered by the log's
+So a log is judged like stored events (`netwatch.engine.replay`). Flows are numbered by the log's
 own identifier, so that a name and the end of its flow find each other.
 """
 
@@ -17,25 +17,25 @@ from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName, Place
 from netwatch.logs.registry import LOG_FORMATS
 
 FLOW_LIMIT = 65_536
-"""Identifiers of flows of one log that are known at a time."""
+"""Identifiers of flows of one log to know at a time."""
 
 MAX_WORD = 256
-"""Characters of what a log calls a client, or what denied its request."""
+"""Characters of a log's name for a client, or of what denied its request."""
 
 DNS_PORT = 53
-"""The port whose conversations are lookups, and no flows."""
+"""The port whose conversations are lookups, not flows."""
 
 FindAddress = Callable[[str, int], bytes | None]
 """The packed address of a host name at a time (ns), None if it is not known."""
 
 
 class LogEvents:
-    """The events of one log. `find_address` says which address a client had of which the log has
-    the host name alone; without it the client stays without address. With `keep_records` each
-    observation has the record that shows it, as a frame of the link type `LOG_LINE`.
+    """The events of one log. `find_address` returns a client's address if the log has only the host
+    name; without it the client has no address. With `keep_records` each observation has the record
+    that shows it, as a frame of the link type `LOG_LINE`.
 
     `evicted` counts identifiers of flows that were forgotten because the table was full.
-    `has_flows` and `has_names` say whether the log had any so far.
+    `has_flows` and `has_names` tell whether the log had any so far.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class LogEvents:
                 yield self._claim(item, entry)
 
     def _is_repeated(self, name: str, entry: LogName) -> bool:
-        """Whether another log has shown this hello: Zeek writes one of QUIC into two."""
+        """Whether another log has shown this hello: Zeek writes a QUIC hello into two."""
         if name != "zeek" or entry.evidence != "quic-sni" or not entry.flow:
             return False
         key = entry.flow, entry.name
@@ -183,7 +183,7 @@ class LogEvents:
         self._statuses[flow] = "ech" if is_outer else self._statuses.get(flow, "named")
 
     def _with_name(self, flow: Flow) -> Flow:
-        """The flow with what its names told of it."""
+        """The flow with what its names revealed about it."""
         status = self._statuses.get(flow.flow_id)
         if status is None or flow.name_status not in ("none", "truncated", "no-sni"):
             return flow
@@ -200,14 +200,14 @@ def _word(text: str) -> str:
 
 @lru_cache(4096)
 def _log_info(name: str, lacks: tuple[str, ...], outcome: str, blocked_by: str) -> LogInfo:
-    """The log of an observation, with what no record of its format says."""
+    """The log of an observation, with what the records of its format lack."""
     row = LOG_FORMATS.get(name)
     of_format = row.lacks if row is not None else ()
     return LogInfo(name, tuple(dict.fromkeys((*of_format, *lacks))), outcome, blocked_by)
 
 
 def _frames(item: LogItem, entry: LogName) -> tuple[Frame, ...]:
-    """The record that has a name, and behind it the others that say something of it."""
+    """The record that has a name, followed by the others about it."""
     read = Place(
         item.source,
         item.line,

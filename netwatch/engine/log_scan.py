@@ -1,11 +1,11 @@
-"""Logs as captures of another kind: what their records say goes the way of stored events.
+"""Logs as captures of another kind: what their records report goes the way of stored events.
 
-The records of a log become events (`netwatch.engine.log_events`), and these contacts
+The records of a log become events (`netwatch.engine.log_events`), and these become contacts
 (`netwatch.engine.replay`), flows in the coverage, rows of the store, or observations to write.
 
-Of some clients a log has the host name alone. The inventory says which device has a name, and lease
-files which address it had at that time. What neither knows, or several devices have, is not
-guessed: such a client has no address.
+For some clients a log only has the host name. The inventory tells which device has a name, and
+lease files which address it had at that time. If neither knows it, or several devices have it,
+there is no guess: such a client has no address.
 
 Logs that are judged as they are written go the same way, without an end. All of them are judged
 together, so that a device that one of them names is known to the others.
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from netwatch.engine.record_facts import EventRecorder
 
 CACHE_LIMIT = 65_536
-"""Host names of which is cached who has them; a full cache is emptied as a whole."""
+"""Host names whose owners are cached; a full cache is emptied as a whole."""
 
 Progress = Callable[[RunStatistics, Named, int], None]
 
 FLOW_AGE = 6 * 3_600_000_000_000
-"""How long the end of a flow with a contact is waited for, ns."""
+"""How long to wait for the end of a flow with a contact, ns."""
 
 
 class ClientHosts:
@@ -84,7 +84,7 @@ class ClientHosts:
         return min((ip for _, ip in active), key=lambda ip: (len(ip), ip))
 
     def _listed(self, label: str, time: int) -> list[Entry]:
-        """The entries with a host name that begins with a label, of those that are valid."""
+        """The valid entries with a host name that begins with a label."""
         if self._rows is None:
             self._rows = {}
             for row, entry in enumerate(self._entries):
@@ -146,7 +146,7 @@ class LogJudge:
 
     @property
     def domains_of_interest(self) -> tuple[bytes, ...]:
-        """The domains outside of which no name matters."""
+        """The domains outside which no name matters."""
         return self._replay.domains_of_interest
 
     def judge(self, events: Iterator[Event]) -> None:
@@ -168,7 +168,7 @@ class LogJudge:
         self._replay.forget_flows(before)
 
     def anomalies(self) -> Counter[str]:
-        """What the tables have counted so far."""
+        """The counts of the tables so far."""
         return self._replay.anomalies()
 
     def table_usage(self) -> dict[str, TableUsage]:
@@ -186,7 +186,7 @@ class LogJudge:
         self._statistics.anomalies.update(+self._replay.anomalies())
 
     def _counted(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The events, of which observations and flows are counted."""
+        """The events, counting observations and flows."""
         for event in events:
             if isinstance(event, Observation):
                 self._statistics.observations[event.evidence] += 1
@@ -195,8 +195,8 @@ class LogJudge:
             yield event
 
     def _count(self, counter: FlowCounter, flow: Flow) -> None:
-        """Count a flow in the coverage. Of one whose client the log does not name nothing is known:
-        it is counted outside of all networks."""
+        """Count a flow in the coverage. If the log does not name its client, nothing is known about
+        it: it is counted outside all networks."""
         if self._addresses is None:
             self._addresses = {
                 address: category
@@ -220,7 +220,7 @@ def scan_log(
     keep_records: bool = False,
     recorder: "EventRecorder | None" = None,
 ) -> None:
-    """Judge one log. Its contacts go to `collector`, its flows are counted in `coverage`, if given;
+    """Judge one log. Its contacts go to `collector`, its flows are counted in `coverage`, if given
     and the unit `counts_flows`; with `keep_records` the contacts come with the records that prove
     them. Its events go to `recorder`, if given."""
     if not unit.counts_flows:
@@ -249,8 +249,8 @@ def names_of_log(
     progress: Progress | None = None,
     recorder: "EventRecorder | None" = None,
 ) -> Iterator[ObservationBatch]:
-    """Every observation of one log. A batch is valid until the next one is asked for. The events
-    of the log go to `recorder`, if given."""
+    """Every observation of one log. A batch is valid until the next one is requested. The events of
+    the log go to `recorder`, if given."""
     made, rows = LogEvents(), EventBatch()
     events = made.events(items(unit.log, unit.options, statistics, zones=None, progress=progress))
     batch = rows.batch
@@ -271,7 +271,7 @@ def names_of_log(
 def _note(
     made: LogEvents, unit: LogUnit, statistics: RunStatistics, coverage: Coverage | None
 ) -> None:
-    """Count what tables evicted, and say where nothing can be said of the coverage."""
+    """Count what tables evicted, and note where the coverage is unknown."""
     if made.evicted:
         statistics.anomalies["log-flows-full"] += made.evicted
     if coverage is not None and not made.has_flows and made.has_names:
@@ -294,23 +294,22 @@ class _Gate:
             self._collector.add(contact)
 
     def add_sender(self, contact: Contact) -> None:
-        """Hand on whose packet a frame had."""
+        """Hand on which client a frame's sender sends packets for."""
         if self.is_open:
             self._collector.add_sender(contact)
 
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
-        """Hand on what became of contacts."""
+        """Hand on outcomes of contacts."""
         if self.is_open:
             self._collector.add_progress(contact, progress, bans)
 
 
 class LiveLogs:
-    """Judges what logs say by `config`. Contacts go to `collector`, with `keep_records` with the
+    """Judges what logs report by `config`. Contacts go to `collector`, with `keep_records` with the
     records that prove them; flows are counted in `coverage`, and the rest in `statistics`. With a
-    `recorder` all goes to the store, too.
-    """
+    `recorder` everything also goes to the store."""
 
     def __init__(
         self,
@@ -332,13 +331,13 @@ class LiveLogs:
         self._counted = Counter[str]()
 
     def judge(self, items: Iterable[LogItem]) -> None:
-        """Judge what records say, in order of time."""
+        """Judge what records report, in order of time."""
         events = self._events.events(items)
         self._judge.judge(events if self.recorder is None else self.recorder.recorded(events))
 
     def learn(self, items: Iterable[LogItem]) -> None:
-        """Take what records said that were judged in an earlier run, only to know what later ones
-        belong to."""
+        """Take what records reported that were judged in an earlier run, only as context for later
+        ones."""
         without_verdict = Counter(self._statistics.without_verdict)
         self._gate.is_open = False
         self._judge.learn(self._events.events(items))
@@ -359,7 +358,7 @@ class LiveLogs:
             self.recorder.checkpoint()
 
     def finish(self) -> None:
-        """Nothing follows: store the rest."""
+        """Nothing more follows: store the rest."""
         self.update_statistics()
         if self.recorder is not None:
             self.recorder.finish()

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Blocks of packets in, observations out: one for each name that a device showed.
 
-Here the dissector meets the protocols. Nothing is known of apps and bans yet.
+This is where the dissector meets the protocols. Apps and bans are not known yet.
 """
 
 from collections import Counter
@@ -29,16 +29,16 @@ else:
 _ECH = NAME_STATUSES.index("ech")
 
 BATCH_ROWS = 2048
-"""Rows after which a batch is handed over amid a block."""
+"""Rows after which a batch is handed over within a block."""
 
 
 class Observer:
     """The observations of one capture, block by block, as rows of `batch`.
 
-    What the packets show beside names goes to `consumer`: flows that have ended, and messages
-    that claim addresses. Flows and unfinished messages continue from one block to the next
-    until `close`. `listed` rows of the batch were given so far by those methods that give batches.
-    `seed` (62 bits) varies how flows and addresses spread over tables.
+    What the packets show besides names goes to `consumer`: ended flows, and messages that claim
+    addresses. Flows and unfinished messages continue from one block to the next until `close`.
+    `listed` is the number of rows of the batch that the batch methods have returned so far. `seed`
+    (62 bits) varies how flows and addresses spread over tables.
     """
 
     def __init__(
@@ -60,23 +60,23 @@ class Observer:
         self._counted_anomalies: Counter[str] = Counter()
 
     def rows(self, block: Block, source: str) -> Iterator[tuple[int, int]]:
-        """The rows of `batch` that come next, as ranges, of messages that became complete with the
-        packets of a block. A range is valid until the next one is asked for.
+        """The next rows of `batch`, as ranges, from messages completed by the packets of a block. A
+        range is valid until the next one is requested.
 
-        `source` is the file or interface of the block. The block's flows that have ended are
-        handed over once its observations were consumed.
+        `source` is the file or interface of the block. The block's ended flows are handed over once
+        its observations were consumed.
         """
         for start, stop, _ in self._block_rows(block, source):
             yield start, stop
 
     def flush_rows(self) -> Iterator[tuple[int, int]]:
-        """The same of messages that are incomplete at the end of the capture."""
+        """The same for messages that are incomplete at the end of the capture."""
         for start, stop, _ in self._rows(self.dissector.flush()):
             yield start, stop
 
     def batches(self, block: Block, source: str, at_least: int = 0) -> Iterator[ObservationBatch]:
-        """The same as `rows` as batches: the rows of each are its `spans`. A batch is valid until
-        the next one is asked for. Fewer rows than `at_least` wait for those of later blocks."""
+        """Like `rows`, as batches: the rows of each are its `spans`. A batch is valid until the
+        next one is requested. Fewer rows than `at_least` wait for those of later blocks."""
         return self._batches(self._block_rows(block, source, at_least))
 
     def waiting(self) -> Iterator[ObservationBatch]:
@@ -84,7 +84,7 @@ class Observer:
         return self._batches(self._rows(()))
 
     def flush(self) -> Iterator[ObservationBatch]:
-        """The same of messages that are incomplete at the end of the capture."""
+        """The same for messages that are incomplete at the end of the capture."""
         return self._batches(self._rows(self.dissector.flush()))
 
     def end_flows(self, before: int) -> None:
@@ -131,7 +131,7 @@ class Observer:
         self, messages: Iterable[Found | LoopRows], at_least: int = 0
     ) -> Iterator[tuple[int, int, bool]]:
         """Ranges of rows in the order of packets, and whether the batch is cleared when the next
-        one is asked for, as it is at the end unless it has fewer rows than `at_least`."""
+        one is requested, as it is at the end unless it has fewer rows than `at_least`."""
         batch = self.batch
         most = max(at_least, BATCH_ROWS)
         for found in messages:
@@ -156,7 +156,7 @@ class Observer:
             self._clear()
 
     def _read_hello(self, packet: Packet, message: Message) -> Message:
-        """A hello with ECH, by what its client was given. That may tell more of its flow."""
+        """A hello with ECH, with what its client was given. That may reveal more about its flow."""
         read = self._keys.read(packet, message)
         if read is not message:
             self.dissector.set_name_status(packet.flow_id, _ECH)

@@ -2,29 +2,30 @@
 
 Each walk through the code follows one path:
 
-- **A DNS query.** `capture_files.read_blocks` yields blocks of packets, `Engine.process` takes
-  them one by one. `observe.Observer` hands a block to `dissect.dissector.Dissector`. Its packet
-  loop finds the query; if its name is in a domain of interest, it writes a row of the observation
-  batch for each name. A query that is not laid out as usual is read as a `Message` by a parser of
-  `netwatch.protocols`; `Engine.wanted` says whether a rule matches, and the observer appends its
-  rows. `judging.Judging` takes them: `contact_groups.ContactGroups` counts rows that are alike as
-  one `Contact`, of which `judge.Judge` says who it is of, and which bans apply. The contact ends in
+- **A DNS query.** `capture_files.read_blocks` yields blocks of packets, `Engine.process` takes them
+  one by one. `observe.Observer` hands a block to `dissect.dissector.Dissector`. Its packet loop
+  finds the query; if its name is in a domain of interest, it writes a row of the observation batch
+  for each name. A query without the usual layout is read as a `Message` by a parser of
+  `netwatch.protocols`; `Engine.wanted` tells whether a rule matches, and the observer appends its
+  rows. `judging.Judging` takes them: `contact_groups.ContactGroups` counts equal rows as one
+  `Contact`; `judge.Judge` finds its device and the bans that apply. The contact ends in
   `netwatch.incidents`.
-- **A TLS hello.** The same path; in the dissector, `dissect.reassembly` puts the hello together
-  where it spans several segments. Because a hello shows that its flow goes to the host of that
-  name, `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When
-  the flow has ended, `Engine.flow_ended` reports what is left, and `Engine.flows_counted` counts
-  it in the coverage.
+- **A TLS hello.** The same path; in the dissector, `dissect.reassembly` reassembles the hello if it
+  spans several segments. Because a hello shows that its flow goes to the host of that name,
+  `contact_flows.ContactFlows` reports the flow's bytes and what its server answered. When the flow
+  has ended, `Engine.flow_ended` reports the rest, and `Engine.flows_counted` counts it in the
+  coverage.
 - **An alert.** A `ContactCollector` takes the contacts. For `netwatch scan` it is
   `netwatch.incidents`, asked for its alerts at the end; in a live capture it sends them to the
-  process that aggregates incidents (`netwatch.live`), whose alerts go through
-  `netwatch.delivery` to a module of `netwatch.sinks`.
+  process that aggregates incidents (`netwatch.live`), whose alerts go through `netwatch.delivery`
+  to a module of `netwatch.sinks`.
 
 - **A log.** `netwatch.logs` reads its records, `log_events` makes events of them, and `replay`
   judges these as it judges stored ones: the same `Judging`, without packets.
 
-Captures that end and live captures take the same path. Here are those that end. What reads packets
-is imported with the first block, because to import it takes as long as to skip many files.
+Captures that end and live captures take the same path. This module is for those that end. The
+packet readers are imported with the first block, because importing them takes as long as skipping
+many files.
 """
 
 from collections.abc import Iterator
@@ -51,8 +52,8 @@ def names(
     position: int = 0,
 ) -> Iterator[ObservationBatch]:
     """Every observation of one capture or log, whether a rule matches it or not. A batch is valid
-    until the next one is asked for. The facts of the unit, which is at `position` of the run, go to
-    the store that `recording` leads to."""
+    until the next one is requested. The facts of the unit, which is at `position` of the run, go to
+    the store of `recording`."""
     if isinstance(unit, LogUnit):
         from netwatch.engine.log_scan import names_of_log
 
@@ -88,7 +89,7 @@ def scan(
     """Judge one capture or log. Its contacts go to `collector`, its flows are counted in
     `coverage`, if given; with `keep_frames` the contacts come with the captured frames, or the
     records, that prove them. The facts of the unit, which is at `position` of the run, go to the
-    store that `recording` leads to."""
+    store of `recording`."""
     if isinstance(unit, LogUnit):
         from netwatch.engine.log_scan import scan_log
 
@@ -106,7 +107,7 @@ def scan(
         )
         return
     recorder = recording.recorder(position, unit, statistics) if recording else None
-    # Without a block there is no engine: its tables take longer to make than to skip a file.
+    # Without a block there is no engine: making its tables takes longer than skipping a file.
     engine = None
     for block, source in read_blocks(unit, statistics, progress):
         if engine is None:

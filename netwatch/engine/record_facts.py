@@ -1,13 +1,13 @@
-"""Facts of a capture or a log for the store: all that packets and records show, whatever the
-configuration says.
+"""Facts of a capture or a log for the store: everything that packets and records show, whatever the
+configuration.
 
 The recorder of a capture sees the blocks that an engine judges, with an observer of its own that
 wants everything and reports every flow and every address claim. So what is stored does not depend
-on the configuration, and what is judged cannot change by storing it. Observations go from the batch
-into columns without an object a row.
+on the configuration, and storing it cannot change what is judged. Observations go from the batch
+into columns without an object per row.
 
-Events of a log are numbered in the order in which they are judged, so that they give the same
-incidents when they are judged again (`netwatch.rejudge`).
+Events of a log are numbered in the order in which they are judged, so that judging them again gives
+the same incidents (`netwatch.rejudge`).
 """
 
 from array import array
@@ -41,7 +41,7 @@ CHUNK_ROWS = 16_384
 """Rows of a table after which they are sent to the writer."""
 
 BATCH_ROWS = 8192
-"""Observations that become columns at a time: columns of a few rows cost as much as those of
+"""Observations that become columns at a time: columns of a few rows cost as much as columns of
 thousands."""
 
 EVENT_CHUNK_ROWS = 8192
@@ -55,7 +55,7 @@ class _EveryFact(WantsEverything):
         self._claimed = claimed
 
     def name_status(self, message: Message) -> int:
-        """What the message itself tells, without a signature."""
+        """What the message itself reveals, without a signature."""
         return message_name_status(message, lambda name: None)
 
     def address_claimed(self, packet: Packet, message: Message) -> None:
@@ -64,10 +64,9 @@ class _EveryFact(WantsEverything):
 
 
 class _Sender:
-    """Sends the facts of one capture or log, the one at `position` of the run, to `sink`.
-    `statistics` are those of the run: what they note of it while it is recorded says whether it was
-    read as a whole, and rows that were recorded, and those of them that were lost, are counted
-    there."""
+    """Sends the facts of one capture or log, at `position` of the run, to `sink`. `statistics` are
+    the run's: what they note about it while it is recorded tells whether it was read as a whole,
+    and they count recorded and lost rows."""
 
     def __init__(
         self,
@@ -129,7 +128,7 @@ class Recorder(_Sender):
         super().__init__(sink, position, files, statistics)
         self._files = statistics.files
         self._observer: Observer | None = None
-        # Rows of the batch before claims and flows, how many these are, and how many in all.
+        # Rows of the batch before claims and flows, the number of these, and of all.
         self._marks: list[tuple[int, int]] = []
         self._marked = 0
         self._has_begun = False
@@ -143,8 +142,8 @@ class Recorder(_Sender):
         self._flow_names = FlowNames(new_key())
 
     def process(self, block: Block, source: str) -> None:
-        """Record the next block of `source`. Those without packets that come first, as where a
-        live source has none yet, show nothing."""
+        """Record the next block of `source`. Initial blocks without packets, as from a live source
+        that has none yet, show nothing."""
         if self._observer is None:
             if not block.count:
                 return
@@ -153,7 +152,7 @@ class Recorder(_Sender):
         if block.count:
             self._note_block(block)
         if self._flows_are_due:
-            # A name comes before the end of its flow, and the counter of flows has to know it.
+            # A name comes before the end of its flow, and the counter of flows must know it.
             self._record(self._observer.waiting())
             self._send_all()
         self._record(self._observer.batches(block, source, BATCH_ROWS))
@@ -173,7 +172,7 @@ class Recorder(_Sender):
         ended."""
         if not self._has_begun and self._statistics.files == self._files:
             self._sink.close()
-            return  # It was no capture.
+            return  # It was not a capture.
         self._begin_capture()
         if self._observer is not None:
             self._record(self._observer.flush())
@@ -182,14 +181,14 @@ class Recorder(_Sender):
         self._send_end()
 
     def checkpoint(self, before: int) -> None:
-        """Send what waits to be sent, with the flows that have had no packet since `before` (ns
-        since the epoch): nobody waits for the end of a capture that has none."""
+        """Send what is waiting, with the flows without a packet since `before` (ns since the
+        epoch): a capture that never ends cannot wait for it."""
         if self._observer is not None:
             self._observer.end_flows(before)
         self.send_waiting()
 
     def send_waiting(self) -> None:
-        """Send what waits to be sent, but for flows that go on."""
+        """Send what is waiting, except open flows."""
         if self._observer is not None:
             self._record(self._observer.waiting())
         self._send_all()
@@ -239,8 +238,8 @@ class Recorder(_Sender):
                 self._send_observations()
 
     def _next_place(self, count: int) -> int:
-        """The place of the first of so many claims or flows, which come behind the rows that the
-        batch has so far."""
+        """The place of the first of so many claims or flows, which come after the rows so far in
+        the batch."""
         assert self._observer is not None
         rows = self._observer.listed
         place = self._sequence + rows + self._marked
@@ -335,7 +334,7 @@ class EventRecorder(_Sender):
         self._send_begin()
 
     def recorded(self, events: Iterable[Event]) -> Iterator[Event]:
-        """The events, each of which is recorded before it is handed on."""
+        """The events, each recorded before it is handed on."""
         for event in events:
             if isinstance(event, Observation):
                 self._note_times(event.time, event.time)
@@ -349,14 +348,14 @@ class EventRecorder(_Sender):
                 self._flows.add(self._sequence, event)
                 self._sequence += 1
                 if len(self._flows) >= EVENT_CHUNK_ROWS:
-                    # A name comes before the end of its flow, and has to be known first.
+                    # A name comes before the end of its flow, and must be known first.
                     self.checkpoint()
             else:
                 self._claim(event)
             yield event
 
     def checkpoint(self) -> None:
-        """Send what waits to be sent: nobody waits for the end of a log that has none."""
+        """Send what is waiting: a log that never ends cannot wait for it."""
         if self._numbers:
             self._send_observations()
         for buffer in (self._flows, self._claims):

@@ -1,21 +1,21 @@
 """Stored events of a capture, judged as the engine judged them when it read the packets.
 
-An event is an observation, a flow that has ended, or a message that claims addresses. Taken in the
-order in which an engine meets them, they give the same contacts as the packets did: they go through
-the same `netwatch.engine.judging.Judging`. Instead of the flow table stand the flows themselves:
-all that was stored of one is known when it has ended.
+An event is an observation, an ended flow, or a message that claims addresses. Taken in the order in
+which an engine meets them, they give the same contacts as the packets did: they go through the same
+`netwatch.engine.judging.Judging`. The flows themselves replace the flow table: everything stored
+about one is known when it has ended.
 
 A log is judged in the same way (`netwatch.engine.log_events`).
 
-Three things of the packet loop are not in the events, because they depend on the configuration:
+Three things from the packet loop are not in the events, because they depend on the configuration:
 
 - Answers for names in no domain of interest stay in the loop, in a table of fixed size in which a
   new entry may evict another. Here there is room for many more. A scan that counts
-  ``resolved-addresses-full`` may have taken a flow for the app's whose address the client had for
-  another name as well.
+  ``resolved-addresses-full`` may have attributed a flow to the app although the client also had its
+  address for another name.
 - A flow to an app that hides names (a VPN, encrypted DNS) has the category of the app as its name
   status, which follows from the catalogue.
-- Only the protocols of ``devices.learn`` are listened to.
+- Only the protocols of ``devices.learn`` are used.
 
 Observations become rows of an observation batch, from which formats, the store and judging read
 them.
@@ -42,10 +42,10 @@ ANSWER_LIMIT = 1 << 19
 """Pairs of a client and a name of no interest, or an address that it had for one."""
 
 HIDDEN_LIMIT = 1 << 18
-"""Flows to apps that hide names whose end did not come yet; a log may not have it at all."""
+"""Flows to apps that hide names whose end has not come yet; a log may not have it at all."""
 
 NAME_CACHE = 65536
-"""Names of which is cached whether they are in a domain of interest."""
+"""Names for which it is cached whether they are in a domain of interest."""
 
 _SECOND = 1_000_000_000
 _LONGEST_TTL = 0x7FFFFFFF
@@ -60,8 +60,8 @@ class EventBatch:
         self.batch = ObservationBatch(self._names)
 
     def append(self, shown: Observation) -> tuple[int, int]:
-        """Append a row: its place, and the one behind it. Whichever side sent its message, it is as
-        if the client had: all that a row says is which side the client is."""
+        """Append a row; returns its place, and the one after it. It is written as if the client had
+        sent the message, whichever side did: a row only tells which side the client is."""
         number = self._numbers.get(shown.source)
         if number is None:
             number = self._numbers[shown.source] = len(self._names)
@@ -123,17 +123,17 @@ class Replay:
 
     @property
     def domains_of_interest(self) -> tuple[bytes, ...]:
-        """The domains outside of which no name matters."""
+        """The domains outside which no name matters."""
         return self._judge.domains_of_interest()
 
     @property
     def learned(self) -> LearnedBindings | None:
-        """What was learned of devices so far, None if nothing is to be learned."""
+        """What was learned about devices so far, None if nothing is to be learned."""
         return self._judging.learned
 
     def reload(self, config: Config) -> None:
-        """Judge by another configuration from now on. Resolved addresses and what was learned of
-        devices stay."""
+        """Judge by another configuration from now on. Resolved addresses and learned devices
+        stay."""
         self._judging.reload(config)
         self._learn = frozenset(config.learn)
         self._zones = frozenset(map(bytes.decode, self._judge.domains_of_interest()))
@@ -148,18 +148,18 @@ class Replay:
         return self._judging.table_usage()
 
     def finish(self) -> None:
-        """The capture has ended. Of the flows that did not end nothing is known: the flow table had
-        evicted them."""
+        """The capture has ended. Nothing is known about the flows that did not end: the flow table
+        had evicted them."""
         self._judging.report_progress()
 
     def anomalies(self) -> Counter[str]:
-        """What the tables have counted so far."""
+        """The counts of the tables so far."""
         counts = self._judging.anomalies()
         counts["resolved-addresses-full"] += self._answers.evicted
         return counts
 
     def _rows(self, events: Iterable[Event]) -> Iterator[tuple[int, int]]:
-        """The rows of the observations among the events. The others are judged when they come."""
+        """The rows of the observations among the events. The others are judged as they come."""
         batch = self._rows_of.batch
         for event in events:
             if isinstance(event, Observation):
@@ -176,8 +176,8 @@ class Replay:
                 self._claimed(event)
 
     def _is_of_interest(self, shown: Observation) -> bool:
-        """Whether the packet loop hands over the message of an observation, as far as it matters:
-        one of its names is in a domain of interest, or it gives or uses a key of ECH."""
+        """Whether the packet loop would hand over the message of an observation, as far as it
+        matters: one of its names is in a domain of interest, or it gives or uses a key of ECH."""
         if self._is_interesting(shown.name):
             return True
         if shown.evidence == "dns-answer" and shown.dns is not None and shown.dns.ech_configs:
@@ -208,8 +208,8 @@ class Replay:
             self._hidden[shown.flow_id] = max(number, self._hidden.get(shown.flow_id, 0))
 
     def with_name_status(self, flow: Flow, *, is_last: bool = True) -> Flow:
-        """The flow with the greatest name status that its messages give it. It is forgotten if
-        that is asked for the last time."""
+        """The flow with the greatest name status from its messages. It is forgotten if this is the
+        last request."""
         number = self._hidden.get(flow.flow_id, 0)
         if is_last:
             self._hidden.pop(flow.flow_id, None)
@@ -225,21 +225,21 @@ class Replay:
 
 
 def _protocol_of(claim: AddressClaim) -> str:
-    """The protocol of a claim, as a word of `core.message.LEARNING_SOURCES`: of the announcements
-    only those of mDNS have a host name."""
+    """The protocol of a claim, as a word of `core.message.LEARNING_SOURCES`: only mDNS
+    announcements have a host name."""
     if claim.kind != "announcement":
         return "dhcp"
     return "mdns" if claim.hostname else "arp"
 
 
 class _Flows:
-    """The flows of a capture of which all is known when they have ended."""
+    """The flows of a capture about which everything is known when they have ended."""
 
     def report_end_of(self, flow: int) -> None:
         """Every end is an event."""
 
     def progress_of(self, observation: Observation) -> FlowProgress | None:
-        """Of a flow that has not ended nothing is known."""
+        """Nothing is known about a flow that has not ended."""
         return None
 
     def answers_in(self, flow: int) -> tuple[Frame, ...]:
@@ -248,7 +248,7 @@ class _Flows:
 
 
 class _Ignored:
-    """Takes addresses and pairs of them that nobody asks for: no flow is left out."""
+    """Takes addresses and pairs of them and ignores them: no flow is left out."""
 
     def add(self, *addresses: bytes) -> None:
         """Ignore them."""
@@ -258,9 +258,9 @@ class _Ignored:
 
 
 class _Answers:
-    """Names of no interest that clients looked up and their addresses, as the packet loop's
-    `netwatch.dissect.loop.dns_addresses.DnsAddresses` has them, but many more: of a store only
-    those come here that have an address of interest."""
+    """Names of no interest that clients looked up and their addresses, as in the packet loop's
+    `netwatch.dissect.loop.dns_addresses.DnsAddresses`, but many more: from a store only those with
+    an address of interest arrive here."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[bytes, bytes | str], tuple[int, int]] = {}
@@ -279,8 +279,8 @@ class _Answers:
             self.remember_name(answer.client_ip, answer.name, answer.time, until)
 
     def remember(self, client: bytes, address: bytes, time: int, until: int) -> None:
-        """Remember that a client had an address from one time to another. An answer that is in use
-        already stays so for longer."""
+        """Remember that a client had an address from one time to another. An answer that is already
+        in use stays so for longer."""
         self._remember((client, address), time, until)
 
     def remember_name(self, client: bytes, name: str, time: int, until: int) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScanShare:
-    """What a worker found in its share of all captures. The packets are counted by the process that
+    """A worker's result for its share of all captures. The packets are counted by the process that
     reads the captures."""
 
     incidents: ScanIncidents
@@ -72,7 +72,7 @@ class ScanShareReader:
         self._engine = None
 
     def result(self) -> ScanShare:
-        """What was found in all captures."""
+        """The results of all captures."""
         self._statistics.packets = self._statistics.wire_bytes = 0
         return ScanShare(self._incidents, self._statistics, self._coverage)
 
@@ -89,8 +89,8 @@ def scan_together(
     keep_frames: bool,
     recording: "Recording | None" = None,
 ) -> None:
-    """Judge all captures one after the other, each by all workers. This process records their
-    facts where `recording` is given, because only it sees all packets."""
+    """Judge all captures one after the other, each by all workers. This process records their facts
+    for `recording`, because only it sees all packets."""
 
     def take(number: int, found: ScanShare) -> None:
         shares[number] = found

@@ -1,19 +1,19 @@
 """One capture, several cores: this process reads it, and each worker walks its share of it.
 
-The workers are forked before the first packet is read, so that they have the configuration already.
-They get the blocks through shared memory, in order, and say when they are done with some of them,
-which nobody waits for until the memory is needed again. A worker that fails or dies ends the run
-with an error.
+The workers are forked before the first packet is read, so that they already have the configuration.
+They get the blocks through shared memory, in order, and report when they are done with some of
+them, which is only waited for when the memory is needed again. A worker that fails or dies ends the
+run with an error.
 
 The shared memory is a ring of windows. The process that reads the capture takes a window for each
-piece of it, and a slot for the records of each block. Both may be used again when every worker has
-said that it is done with their blocks. The memory is mapped before the workers are forked; the
+piece of it, and a slot for the records of each block. Both may be reused when every worker has
+reported that it is done with their blocks. The memory is mapped before the workers are forked; the
 system provides only the pages that are written.
 
 The names in one capture are read on two cores: another process reads it, this one writes the
-records. Observations have to come in the order of packets, and one of a message that times out
-comes with the next message of any flow. So the packets are not divided among workers as for a scan;
-the work is. The batches come through a pipe, which bounds how far the reader is ahead.
+records. Observations must come in the order of packets, and those of a message that times out come
+with the next message of any flow. So the packets are not divided among workers as for a scan; the
+work is. The batches come through a pipe, which bounds how far the reader is ahead.
 """
 
 import mmap
@@ -44,29 +44,29 @@ if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording
 
 WINDOWS = 8
-"""Windows of the ring: pieces of the capture that workers may be behind its reader."""
+"""Windows of the ring: pieces of the capture by which workers may lag behind its reader."""
 
 WINDOW_BYTES = 1 << 21
-"""Bytes that are read into a window at a time. Each block is a message to every worker, so a window
-is larger than what one process reads alone, for which it would have to fit into its cache."""
+"""Bytes read into a window at a time. Each block is a message to every worker, so a window is
+larger than in a single process, where it should fit into the cache."""
 
 SLOTS = 16
-"""Slots of the ring: blocks that workers may be behind."""
+"""Slots of the ring: blocks by which workers may lag."""
 
 _RECORD_BYTES = 8 * FIELDS * RECORDS
 _SLOT_BYTES = _RECORD_BYTES + 2 * RECORDS
 
 PIPE_BYTES = 2048
-"""Size of a message that `SLOTS` times fits into a pipe."""
+"""Size of a message, `SLOTS` of which fit into a pipe."""
 
 BLOCKS_DONE = 4
-"""Blocks after which a worker says that it is done with them, while there are more to read."""
+"""Blocks after which a worker reports that it is done with them, while there are more to read."""
 
 
 class SharedBlock(NamedTuple):
     """Where a block is in shared memory: `size` bytes of a window, and a slot. The other fields are
-    those of the block, and the name of its source. The interfaces, of which there may be thousands,
-    are left out where they are those of the block before. It is a tuple because it is pickled for
+    the block's, and the name of its source. The interfaces, of which there may be thousands, are
+    left out if they are the same as in the previous block. It is a tuple because it is pickled for
     each block."""
 
     window: int
@@ -80,11 +80,11 @@ class SharedBlock(NamedTuple):
 
 
 class SharedWindows:
-    """The ring, as the process that reads the capture uses it. It is the
+    """The ring, as used by the process that reads the capture. It is the
     `netwatch.capture.stream.Windows` of that capture.
 
-    `wait_for` blocks until all workers are done with so many blocks, counted from the first one
-    on. Workers use `block` alone.
+    `wait_for` blocks until all workers are done with so many blocks, counted from the first one on.
+    Workers only use `block`.
     """
 
     def __init__(self, wait_for: Callable[[int], None]) -> None:
@@ -107,8 +107,8 @@ class SharedWindows:
         return self._memory[at : at + size]
 
     def publish(self, block: Block, source: str, division: Division) -> tuple[SharedBlock, int]:
-        """Copy the records of a block, whose bytes are in the window that was taken last, to a
-        slot, and decide whose its packets are. Also the bytes of its packets on the wire."""
+        """Copy the records of a block, whose bytes are in the window taken last, to a slot, and
+        decide whose its packets are. Also returns the bytes of its packets on the wire."""
         slot = self._published % SLOTS
         self._wait_for(self._published - SLOTS + 1)
         is_same = block.interfaces is self._interfaces
@@ -178,7 +178,7 @@ class ShareReader(Protocol):
         ...
 
     def result(self) -> object:
-        """What was found in all captures; the answer is sent."""
+        """The result for all captures; the answer is sent."""
         ...
 
 
@@ -205,11 +205,11 @@ class _Done(NamedTuple):
 
 class ShareWorkers:
     """`count` workers that read captures together, each with a `ShareReader` that `make_reader`
-    makes in it.
+    creates in it.
 
-    `ranges` are those of the networks whose clients are judged; packets are divided by flow
-    where it is None. `answered` is called with the number of a worker and each answer of its
-    reader that is not None.
+    `ranges` are the ranges of the networks whose clients are judged; packets are divided by flow if
+    it is None. `answered` is called with the number of a worker and each answer of its reader that
+    is not None.
     """
 
     def __init__(
@@ -274,7 +274,7 @@ class ShareWorkers:
             process.join()
 
     def _conclude(self, message: object) -> None:
-        """Send a message, and wait until nothing is left to do for any worker."""
+        """Send a message, and wait until no worker has anything left to do."""
         self._send(message)
         self._wait_for(self._sent + 1)
         self._sent = 0
@@ -287,13 +287,13 @@ class ShareWorkers:
     def _send(self, message: object) -> None:
         packed = pickle.dumps(message)
         if len(packed) > PIPE_BYTES:
-            # It may not fit into a pipe. A worker that is idle receives it, whatever its size.
+            # It may not fit into a pipe. An idle worker receives it, whatever its size.
             self._wait_for(self._sent)
         for number, process in enumerate(self._processes):
             try:
                 process.connection.send_bytes(packed)
             except OSError:
-                while True:  # What it has said before it ended.
+                while True:  # What it sent before it ended.
                     self._receive(number)
 
     def _wait_for(self, blocks: int) -> None:
@@ -358,8 +358,8 @@ def names_of(
     recording: "Recording | None" = None,
 ) -> Iterator[ObservationBatch]:
     """Every observation of one capture, which another process reads, and whose facts it sends to
-    the store that `recording` leads to. Raises `NetwatchError` if
-    that dies, and its exception where it fails."""
+    the store of `recording`. Raises `NetwatchError` if that process dies, and its exception if it
+    fails."""
     worker = WorkerProcess(
         partial(_read, files, recording), name=f"the process that reads {files[0].path}"
     )

@@ -1,7 +1,8 @@
-"""What a capture shows of a site: which ranges its clients are in, and which hosts resolve names.
+"""What a capture shows about a site: which ranges its clients are in, and which hosts resolve
+names.
 
-It helps somebody who writes a first configuration. It proposes and decides nothing: a network that
-showed no name is not found, and which ranges belong to service devices no packet says.
+It helps to write a first configuration. It proposes and decides nothing: a network that showed no
+name is not found, and packets do not tell which ranges belong to service devices.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ from netwatch.core.observation_columns import (
 )
 
 MAX_ADDRESSES = 65_536
-"""Maximum number of clients, and of servers of DNS, that a survey counts."""
+"""Maximum number of clients, and of DNS servers, that a survey counts."""
 
 DNS_PORT = 53
 
@@ -30,7 +31,7 @@ PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 _PRIVATE = tuple(map(ip_network, PRIVATE_RANGES))
 
 _PREFIXES = {4: (24, 16, 4), 6: (64, 48, 2)}
-"""By IP version: the range of one subnet, that of a site, and how many subnets make a site."""
+"""By IP version: the range of one subnet, the range of a site, and how many subnets make a site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class SiteSurvey:
 
     def ranges(self) -> list[FoundRange]:
         """The ranges that clients are in, those with most clients first: subnets, or a site if
-        there are several of its subnets. Of each version of IP only private ranges, where a client
-        is in one: the others may call a server of the site."""
+        there are several of its subnets. For each IP version only private ranges, if a client is in
+        one: the others may call a server of the site."""
         found: list[IPv4Address | IPv6Address] = []
         for version in (4, 6):
             clients = [
@@ -85,7 +86,7 @@ class SiteSurvey:
         return _ranges(found)
 
     def resolvers(self) -> list[str]:
-        """The addresses inside the ranges that clients ask by DNS, those that most clients ask
+        """The addresses inside the ranges that clients query by DNS, those with the most clients
         first."""
         networks = [found.network for found in self.ranges()]
         wide = [each.supernet(new_prefix=_PREFIXES[each.version][1]) for each in networks]

@@ -45,7 +45,7 @@ def points(texts: Iterable[str]) -> Iterator[str]:
 
 
 def value(label: str, text: str, indent: int = 0) -> Iterator[str]:
-    """A value behind its label; nothing if there is none."""
+    """A value after its label; nothing if there is none."""
     if text:
         begin = " " * indent + label.ljust(_LABEL - 1) + " "
         yield from _wrapped(text, begin, " " * len(begin))

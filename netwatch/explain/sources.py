@@ -142,8 +142,8 @@ Place = tuple[str, int]
 
 
 def packet_places(data: bytes) -> list[Place | None]:
-    """The original place of each packet of an evidence capture, in order; None where its comments
-    do not say it. What follows a block that is damaged is left out."""
+    """The original place of each packet of an evidence capture, in order; None if its comments do
+    not say it. What follows a block that is damaged is left out."""
     places: list[Place | None] = []
     for kind, body in _blocks(data):
         if kind == _PACKET and len(body) >= 20:
@@ -154,7 +154,7 @@ def packet_places(data: bytes) -> list[Place | None]:
 
 def incident_id(data: bytes) -> tuple[str, str]:
     """The id of the incident that an evidence capture was written for, and the sensor that it is
-    of; empty where its section does not say it."""
+    of; empty if its section does not say it."""
     kind, body = next(_blocks(data), (0, b""))
     for comment in _comments(body[16:]) if kind == _SECTION else ():
         found = _TITLE.match(comment)

@@ -56,8 +56,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line of a log that another tool wrote in a `format`, counted from 1; a record, where it has
-    no lines. `lacks` are words for what it does not say (`netwatch.core.flow`)."""
+    """A line of a log that another tool wrote in a `format`, counted from 1; a record, if it has no
+    lines. `lacks` are words for what it does not say (`netwatch.core.flow`)."""
 
     format: str
     line: int

@@ -122,7 +122,7 @@ class Preview:
         self._apps = {app.id for app in selection.apps}
         self._cache: dict[str, _Interest] = {}
         # A name and a client -> how many observations of each kind; those that went to an address
-        # of the entries have "+" behind the kind.
+        # of the entries have "+" after the kind.
         self._pairs: dict[tuple[str, bytes], Counter[str]] = {}
         self._counts: Counter[str] = Counter()
 

@@ -39,7 +39,7 @@ _ADDRESSES = ("0.0.0.0", "::")
 LOOKUP: frozenset[Evidence] = frozenset({"dns-query"})
 
 MAX_NAME = 190
-"""The longest name of a rule: with that of the zone behind it, it has to fit into 253 letters."""
+"""The longest name of a rule: with that of the zone after it, it has to fit into 253 letters."""
 
 _STOP, _PASS = ".", "rpz-passthru."
 

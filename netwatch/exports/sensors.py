@@ -4,7 +4,7 @@ Suricata: for each rule an alert on DNS queries, and on the server's name in TLS
 
 Values of ``dns.query``, ``tls.sni`` and ``quic.sni`` are in the letters of the packet, so their
 contents are compared without case; ``http.host`` is in lower case already, and Suricata refuses
-``nocase`` there. A domain is compared behind a dot that ``dotprefix`` puts before the name.
+``nocase`` there. A domain is compared after a dot that ``dotprefix`` puts before the name.
 
 The id of a signature (sid) follows from ban, protocol and rule: `FIRST_SID` and the first 28 bits
 of a hash, in steps of 4, and 0 to 3 for the protocol. Of two rules with one hash, which is rare,
@@ -212,7 +212,7 @@ def _write_zeek(export: Export, _: tuple[Rule, ...]) -> str:
     authority = export.ban.authority if export.ban else "no ban"
     desc = escaped(authority).replace("\t", " ")
     rows = [f"{name}\tIntel::DOMAIN\t{source}\t{desc}" for name in export.selection.names]
-    # Zeek skips lines with a hash before the one of the fields, and behind it.
+    # Zeek skips lines with a hash before the one of the fields, and after it.
     return joined([*comments(export, ZEEK_INTEL), _FIELDS, *rows])
 
 

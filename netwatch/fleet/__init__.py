@@ -1,4 +1,4 @@
-"""Many sensors, one centre: what sensors send over NATS JetStream, and who commits it.
+"""Many sensors, one centre: what sensors send over NATS JetStream, and the process that commits it.
 
 Every live capture asks here whether it is a sensor, so nothing is imported that only a fleet needs.
 """
@@ -11,7 +11,7 @@ from netwatch.delivery.output import Output
 
 
 def require_extra(what: str) -> None:
-    """Raise `ConfigError` where a library is missing; `what` needs it."""
+    """Raise `ConfigError` if a library that `what` needs is missing."""
     try:
         import cryptography
         import nats.aio.client
@@ -29,7 +29,7 @@ def is_sensor(config: Config) -> bool:
 
 
 def outputs_of(config: Config) -> tuple[Output, ...]:
-    """The outputs of a configuration, with the centre as one where this is a sensor."""
+    """The outputs of a configuration, including the centre on a sensor."""
     return with_centre(config.outputs, config.fleet, config.path or "")
 
 

@@ -1,21 +1,21 @@
-"""Who may do what in a fleet: the subjects, streams and buckets of its server, who may use which,
-and the keys by which sensors and the centre are known.
+"""Access control of a fleet: the subjects, streams and buckets of its server, who may use which,
+and the keys that identify sensors and the centre.
 
 A sensor publishes below its own name and reads what is addressed to it or to all. The server
 enforces that (`accounts_of`), so a sensor that pretends to be another is refused there, and the
-centre can take the name in a subject as that of the sender.
+centre can rely on the sender's name in a subject.
 
 Users of a NATS server have nkeys: a seed that stays with the user, and its public key. The server
-knows the public key alone and has the user sign a challenge, so nothing that the server or its
-configuration has lets anybody else in.
+only knows the public key and has the user sign a challenge, so nothing on the server or in its
+configuration gives access to anybody else.
 
 If the administrator has no certificates, the centre has an authority of its own. Sensors verify the
-server with its certificate, which is in their credentials. So the certificate of the server can be
-made again at any time.
+server with the authority's certificate, which is in their credentials. So the server's certificate
+can be renewed at any time.
 
-The private key that signs what a centre publishes is a file in the folder of keys of the centre, as
-a publisher of sets has them (`netwatch.updates.repository`). The public key, 64 hexadecimal digits,
-is ``publisher`` in the file that a sensor is enrolled with.
+The private key that signs what a centre publishes is a file in the centre's folder of keys, as for
+a publisher of sets (`netwatch.updates.repository`). The public key, 64 hexadecimal digits, is
+``publisher`` in the file with which a sensor is enrolled.
 """
 
 import hashlib
@@ -41,16 +41,16 @@ CENTRE = "NETWATCH"
 """The account of the centre on the server, with its streams and buckets."""
 
 ROOT = "netwatch.v1"
-"""What all subjects of the fleet begin with."""
+"""The prefix of all subjects of the fleet."""
 
 STREAM = "NETWATCH"
-"""The stream of what the centre has to commit."""
+"""The stream of what the centre must commit."""
 
 HEALTH_BUCKET = "netwatch-health"
 """The bucket with the last sign of life of each sensor, under its name."""
 
 PUBLISHED_BUCKET = "netwatch-published"
-"""The bucket with what is published to sensors: which versions there are under `ALL` or
+"""The bucket with what is published to sensors: the index of versions under `ALL` or
 ``sensor.<name>``, and below these the parts of each."""
 
 ALL = "all"
@@ -60,24 +60,24 @@ STREAM_KINDS = ("alerts", "facts", "coverage", "applied")
 """Kinds of messages that the stream keeps until the centre has committed them."""
 
 MAX_PAYLOAD = 1 << 20
-"""Bytes of a message that the server accepts."""
+"""Bytes of a message that the server accepts, at most."""
 
 MAPPED = "_R_."
-"""What the subject of an answer begins with that the server carries into a sensor's account."""
+"""The prefix of the subject of an answer that the server carries into a sensor's account."""
 
 AUTHORITY_DAYS = 20 * 365
-"""Days that the authority is valid."""
+"""Days for which the authority is valid."""
 
 SERVER_DAYS = 825
-"""Days that the certificate of a server is valid."""
+"""Days for which a server's certificate is valid."""
 
 RENEW_DAYS = 90
-"""Days before its end from which a certificate is made anew when the centre starts."""
+"""Days before its end from which a certificate is renewed when the centre starts."""
 
 _SKEW = timedelta(days=1)
 
 ROLE = "fleet"
-"""The beginning of the name of the key's file."""
+"""The prefix of the key file's name."""
 
 _PUBLIC = re.compile(r"[0-9a-f]{64}")
 
@@ -88,7 +88,7 @@ def subject(sensor: str, kind: str) -> str:
 
 
 def sender_of(subject: str) -> tuple[str, str]:
-    """The sensor and the kind that a subject names. Raises `ValueError` for any other."""
+    """The sensor and the kind in a subject. Raises `ValueError` for any other subject."""
     parts = subject.split(".")
     if len(parts) != 4 or ".".join(parts[:2]) != ROOT or not is_sensor_name(parts[2]):
         raise ValueError(f"{subject!r} is no subject of a sensor")
@@ -126,17 +126,17 @@ def inbox(sensor: str) -> str:
 
 
 def is_own_reply(sensor: str, reply: str) -> bool:
-    """Whether an answer that goes to this subject reaches its sensor and nobody else."""
+    """Whether an answer to this subject only reaches its sensor."""
     return reply.startswith((MAPPED, f"{inbox(sensor)}."))
 
 
 def accounts_of(centre: str, sensors: Mapping[str, str]) -> Mapping[str, Any]:
-    """The accounts of the centre, whose public key is `centre`, and of each sensor by its own, as
-    nats-server's configuration has them.
+    """The accounts of the centre, whose public key is `centre`, and of each sensor by its own, for
+    nats-server's configuration.
 
-    Each sensor is alone in an account of its name. What it may send is a service of the centre's
-    account that it imports, so an answer to it, whoever gives it, the server's own acknowledgements
-    too, goes back into the account of the sensor, whatever subject it asked for.
+    Each sensor has an account of its own, with its name. What it may send is a service of the
+    centre's account that it imports, so an answer, also the server's own acknowledgement, goes back
+    into the sensor's account, whatever subject it requested.
     """
     exports = [_export("service", service) for service in _services("*")]
     exports += [_export("stream", stream) for stream in _streams("*")]
@@ -160,7 +160,7 @@ def accounts_of(centre: str, sensors: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _export(kind: str, exported: str) -> Mapping[str, Any]:
-    """What the centre's account lets others import: with a name in it only the account of that."""
+    """What others can import from the centre's account: with a name in it, only that account."""
     tokens = exported.split(".")
     place = {"account_token_position": tokens.index("*") + 1} if "*" in tokens else {}
     return {kind: exported, **place}
@@ -172,7 +172,7 @@ def _published(sensor: str) -> list[str]:
 
 
 def _services(sensor: str) -> list[str]:
-    """To what a sensor publishes."""
+    """Subjects that a sensor publishes to."""
     return [
         *(subject(sensor, kind) for kind in (*STREAM_KINDS, "clock")),
         bucket_subject(HEALTH_BUCKET, sensor),
@@ -193,13 +193,13 @@ def new_seed() -> str:
 
 
 def public_key(seed: str) -> str:
-    """The public key of a user with this seed. Raises `NetwatchError` for what is no seed."""
+    """The public key of a user with this seed. Raises `NetwatchError` for an invalid seed."""
     import nkeys
 
     try:
         pair = nkeys.from_seed(bytearray(seed.encode("ascii")))
         return str(pair.public_key.decode())
-    except Exception:  # The library raises whatever it meets; a seed must not be repeated.
+    except Exception:  # The library raises any exception; a seed must not be repeated in a message.
         raise NetwatchError("expected the seed of a user of NATS, which begins with SU") from None
 
 
@@ -307,7 +307,7 @@ class SigningKey:
 
 
 def open_signing_key(folder: Path) -> SigningKey:
-    """The key in `folder`, which is made where there is none. Raises `NetwatchError`."""
+    """The key in `folder`, created if there is none. Raises `NetwatchError`."""
     # Not at the top: sensors, which only verify, need no python-tuf.
     from netwatch.updates.repository import KeyFolder
 

@@ -1,8 +1,8 @@
 """The output of a sensor's alerts to its centre.
 
 It is an output like others: alerts are in the outbox, with its limits, retries and dead letters
-(`netwatch.delivery`). An alert counts as delivered when the centre says that its database has
-committed it. That the server has it is not enough: a stream can be lost.
+(`netwatch.delivery`). An alert counts as delivered when the centre reports that its database has
+committed it. Having reached the server is not enough: a stream can be lost.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ OUTPUT = "fleet"
 """The name and the type of the output."""
 
 TIMEOUT = 15.0
-"""Seconds in which a batch has to be sent and committed."""
+"""Seconds within which a batch must be sent and committed."""
 
 ENROL_SECONDS = 60.0
-"""Seconds in which a refusal may be that of a server that has not read yet that the sensor was
-enrolled; then it is one that somebody has to correct."""
+"""Seconds in which a refusal may come from a server that has not yet read that the sensor was
+enrolled; after that somebody must correct something."""
 
 _MARGIN = 2.0
 _KEY_BYTES = 300
@@ -61,8 +61,8 @@ def sensor_peer(fleet: FleetOptions) -> Peer:
 
 @dataclass(frozen=True, slots=True)
 class CentreOptions:
-    """The options of the output: those of the fleet. The credentials are read when the sink is
-    opened, so that a file that was corrected takes effect."""
+    """The options of the output: the fleet's. The credentials are read when the sink is opened, so
+    that a corrected file takes effect."""
 
     fleet: FleetOptions
     url: str = field(compare=False)
@@ -75,7 +75,7 @@ class CentreOptions:
         )
 
     def warning(self) -> str:
-        """Nothing is sent in the clear, but on loopback."""
+        """Nothing is sent in clear text, except on loopback."""
         return ""
 
     def open(self) -> "CentreSink":
@@ -122,7 +122,7 @@ class CentreSink(NatsSink):
         self._refused_since: float | None = None
 
     def connect_arguments(self) -> dict[str, Any]:
-        """Those of the sensor as a user."""
+        """The sensor's options as a user."""
         return dict(self._peer.arguments())
 
     async def connect(self) -> Any:
@@ -132,7 +132,7 @@ class CentreSink(NatsSink):
         if client is not self._subscribed:
             self._news = asyncio.Event()
             await client.subscribe(subject(self._sensor, "committed"), cb=self._take_news)
-            # The server has the subscription before anything is published.
+            # The server must have the subscription before anything is published.
             await client.flush(timeout=TIMEOUT)
             self._subscribed = client
         return client
@@ -158,11 +158,11 @@ class CentreSink(NatsSink):
             self._committed.update(map(str, news.get("keys", ())))
             self._refused.update(news.get("refused", {}))
         except (ValueError, TypeError, AttributeError):
-            return  # Of another version, perhaps; what is not known to be committed is sent again.
+            return  # Perhaps from another version; what is not known to be committed is sent again.
         self._news.set()
 
     async def publish(self, alerts: Sequence[OutgoingAlert]) -> list[Outcome]:
-        """Publish a batch and wait until the centre has said what became of it."""
+        """Publish a batch and wait for the centre's results."""
         deadline = time.monotonic() + TIMEOUT - _MARGIN
         client = await self.connect()
         self._committed.clear()
@@ -189,7 +189,8 @@ class CentreSink(NatsSink):
     async def _publish_group(
         self, client: Any, group: Sequence[OutgoingAlert]
     ) -> dict[str, Outcome]:
-        """Publish alerts as one content; the outcome of those that could not be."""
+        """Publish alerts as one content; returns the outcome of those that could not be
+        published."""
         envelope = self._envelope(group)
         try:
             messages = cut(envelope)
@@ -204,7 +205,7 @@ class CentreSink(NatsSink):
         """Publish a message; None when the server has it."""
         errors = self._library.js.errors
         jetstream = client.jetstream(timeout=TIMEOUT)
-        # A stream drops what it was sent before. Then the centre has it, or had it and said so when
+        # A stream drops repeated messages. Then the centre has it, or had it and reported so when
         # nobody listened, so it is sent once more under another id.
         for name in (identity, f"{identity}.{time.monotonic_ns()}"):
             try:
@@ -249,7 +250,7 @@ class CentreSink(NatsSink):
 
 
 def _groups(alerts: Sequence[OutgoingAlert]) -> list[list[OutgoingAlert]]:
-    """Alerts in groups that fit into a message, as far as one alert does."""
+    """Alerts in groups that fit into a message, as far as a single alert does."""
     groups: list[list[OutgoingAlert]] = [[]]
     room = PART_BYTES
     for alert in alerts:

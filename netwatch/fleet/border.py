@@ -1,18 +1,18 @@
-"""What a sensor may say: the limits at the border of a centre, the checks of values, and of which
-networks and devices it may speak.
+"""Limits of what a sensor may report, at the border of a centre: the checks of values, and the
+networks and devices that it may report on.
 
-A sensor may be broken or taken over, so nothing that it says is used before it has passed here.
+A sensor may be broken or taken over, so nothing that it sends is used before it has passed here.
 Numbers are so small that the sum of as many as a store can have rows still fits into 63 bits, times
-are not in the future, texts are texts that any database keeps. What does not fit raises
-`BorderError`.
+are not in the future, texts are storable in any database. Anything else raises `BorderError`.
 
-A sensor that was taken over can also claim to have seen a device of any network, or of any
-inventory. What it says of one that is not its own, as the centre is configured, is kept and shown
-as a contradiction, with the least confidence; it is a case of its own
-(`netwatch.store.case_members`), so it changes nothing that other sensors have said. What it says of
-its own joins no case of another network, or of another device of an inventory, either, whatever
-flow, device or address it claims to have seen. Its clients and its coverage count for no other
-network. Facts name no device of an inventory: who a client is, the centre finds out by its own.
+A compromised sensor can also claim to have seen a device of any network, or of any inventory.
+Reports on a network or device that is not its own, by the centre's configuration, are kept and
+shown as a contradiction, with the least confidence; each is a case of its own
+(`netwatch.store.case_members`), so it changes nothing that other sensors have reported. Its
+legitimate reports do not join a case of another network, or of another device of an inventory,
+either, whatever flow, device or address it claims to have seen. Its clients and its coverage count
+for no other network. Facts name no device of an inventory: the centre identifies clients by its
+own.
 """
 
 import json
@@ -39,18 +39,18 @@ from netwatch.store.fleet_sensors import AppliedState, PublishedKind
 from netwatch.store.run_rows import ClientAddress
 
 MAX_FLOWS = 10_000_000_000
-"""Flows of a network in an hour, or rows that a capture lost: 9 * 10^8 such numbers can be summed.
-"""
+"""Flows of a network in an hour, or rows that a capture lost, at most: 9 * 10^8 such numbers can be
+summed."""
 
 MAX_BYTES = 1_000_000_000_000_000
-"""Bytes or packets of one flow or incident."""
+"""Bytes or packets of one flow or incident, at most."""
 
 CLOCK_SLACK = 86_400_000_000_000
-"""How far after its receipt something may have happened (ns). A clock that is off by more cannot
+"""How far after its receipt something may have happened (ns). A clock with a larger error could not
 apply what is published either."""
 
 MAX_POSITION = 2_147_483_647
-"""What a column of the catalogue holds that counts captures and hours."""
+"""The greatest count of captures and hours that a column of the catalogue holds."""
 
 MAX_TEXT = 300
 """Characters of a name."""
@@ -59,7 +59,7 @@ MAX_SENTENCE = 4000
 """Characters of a text for people."""
 
 MAX_DEPTH = 12
-"""Values in each other."""
+"""Nesting depth of values."""
 
 MAX_HEALTH = 64 << 10
 """Bytes of a sign of life."""
@@ -74,15 +74,15 @@ _PLACE = ("time", "type", "name", "source")
 _MAX_NAMED = 16
 
 LEAST = min(CONFIDENCE_RANK, key=CONFIDENCE_RANK.__getitem__)
-"""The confidence of what a sensor says of a network or a device that is not its own."""
+"""The confidence of a sensor's report on a network or device that is not its own."""
 
 
 class BorderError(NetwatchError):
-    """Something that a sensor sent is not what it may be."""
+    """A sensor sent something that is not allowed."""
 
 
 def text(value: Any, limit: int = MAX_TEXT, *, empty: bool = False) -> str:
-    """A text that can be stored. Raises `BorderError`."""
+    """A storable text. Raises `BorderError`."""
     if not isinstance(value, str) or len(value) > limit or "\0" in value:
         raise BorderError(f"expected a text of at most {limit} characters")
     if not value and not empty:
@@ -109,7 +109,7 @@ def number(value: Any, limit: int = MAX_FLOWS) -> int:
 
 
 def moment(value: Any, now: int) -> int:
-    """A time (ns since the epoch) that is over at `now`, as far as clocks differ. Raises
+    """A time (ns since the epoch) that is not after `now`, allowing for clock differences. Raises
     `BorderError`."""
     if type(value) is not int or not 0 <= value <= now + CLOCK_SLACK:
         raise BorderError("expected a time from 1970 on that is not in the future")
@@ -125,8 +125,8 @@ def span(first: Any, last: Any, now: int) -> tuple[int | None, int | None]:
 
 
 def require_plain(value: Any, values: int = 10_000) -> None:
-    """Require JSON that can be kept and shown: at most so many values, numbers that fit into 63
-    bits, texts that are texts. Raises `BorderError`."""
+    """Require JSON that can be stored and shown: at most so many values, numbers that fit into 63
+    bits, valid texts. Raises `BorderError`."""
     stack: list[tuple[Any, int]] = [(value, 0)]
     while stack:
         found, depth = stack.pop()
@@ -154,7 +154,7 @@ def require_plain(value: Any, values: int = 10_000) -> None:
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """A context in which an error says where it is."""
+    """A context that adds the place to an error."""
     try:
         yield
     except BorderError as error:
@@ -162,7 +162,7 @@ def naming(name: str) -> Iterator[None]:
 
 
 def value_of(record: Mapping[str, Any], name: str, check: Callable[..., Any], *limits: Any) -> Any:
-    """The value of a field as `check` gives it. Raises `BorderError`, which names the field."""
+    """The checked value of a field, from `check`. Raises `BorderError`, which names the field."""
     with naming(name):
         return check(record.get(name), *limits)
 
@@ -204,7 +204,7 @@ def read_applied(body: Any) -> tuple[PublishedKind, str, AppliedState, str]:
 
 
 def read_coverage(record: Any) -> dict[str, Any]:
-    """The record of coverage as ``scan --coverage`` writes it. Raises `BorderError`."""
+    """The record of coverage as written by ``scan --coverage``. Raises `BorderError`."""
     with naming("record"):
         require_plain(record, 200_000)
         if not isinstance(record, dict):
@@ -241,7 +241,7 @@ def _share(share: Any) -> None:
 
 @dataclass(slots=True)
 class Outside:
-    """The networks and devices of which a sensor spoke that are not its own; None is no network."""
+    """The networks and devices in a sensor's reports that are not its own; None is no network."""
 
     networks: set[str | None] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
@@ -257,7 +257,7 @@ class SensorLimits:
     allowed: Mapping[str, SensorLimit]
 
     def allows(self, sensor: str, network: str | None) -> bool:
-        """Whether a sensor may speak of a network."""
+        """Whether a sensor may report on a network."""
         limit = self.allowed.get(sensor)
         return limit is None or limit.networks is None or network in limit.networks
 
@@ -265,7 +265,7 @@ class SensorLimits:
         self, sensor: str, record: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], Outside] | None:
         """The record of an alert with the limits of its sensor, and with the contradictions if it
-        speaks of what is outside, and that; None if the sensor may speak of all."""
+        is about something outside, and that; None if the sensor may report on everything."""
         limit = self.allowed.get(sensor)
         if limit is None or limit == SensorLimit():
             return None
@@ -328,8 +328,8 @@ class SensorLimits:
 def _contradiction(
     kind: str, about: str, said_by: Mapping[str, Any], limit: str, record: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What speaks against a record that is `about` what its sensor may not speak of; `limit` is the
-    key of what it may."""
+    """The contradiction of a record `about` something that its sensor may not report on; `limit` is
+    the key of its limit."""
     own = said_by[limit]
     names = ", ".join(own[:_MAX_NAMED]) or "none"
     more = ", …" if len(own) > _MAX_NAMED else ""
@@ -343,4 +343,4 @@ def _contradiction(
 
 
 UNLIMITED = SensorLimits({})
-"""Each sensor may speak of everything."""
+"""Each sensor may report on everything."""

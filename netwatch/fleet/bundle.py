@@ -5,11 +5,11 @@
     {"schema": "netwatch.bundle/1", "statement": BASE64, "signatures": [{"key": …, …}]}
     the archive, as `updates.set_format.pack` makes it
 
-The statement is what is signed (Ed25519): the kind, for whom the bundle is, and the manifest with
-its version, its life, and the length and hash of the archive and of each file. Whatever carries a
-bundle, a server or a stick, can withhold it and nothing else. A sensor reads one in this order, and
-each step refuses what it can judge: size, schema, signature, audience, time, release, version,
-archive. `Refusal` has the words under which refusals are counted.
+The statement is signed (Ed25519): the kind, the audience of the bundle, and the manifest with its
+version, its validity, and the length and hash of the archive and of each file. The carrier of a
+bundle, a server or a USB stick, can only withhold it. A sensor checks one in this order, and each
+step refuses what it can judge: size, schema, signature, audience, time, release, version, archive.
+`Refusal` has the words under which refusals are counted.
 """
 
 import base64
@@ -41,11 +41,11 @@ from netwatch.updates.set_format import (
 )
 
 SCHEMA = "netwatch.bundle/1"
-"""The value of ``schema`` in a bundle. A higher number after the slash is another format; keys that
-are not known are ignored."""
+"""The value of ``schema`` in a bundle. A higher number after the slash is another format; unknown
+keys are ignored."""
 
 MAX_SIGNATURES = 8
-"""Signatures of a bundle that are looked at."""
+"""Signatures of a bundle to check."""
 
 MAX_HEADER_BYTES = 2 * MAX_MANIFEST_BYTES
 """Bytes of the first line of a bundle."""
@@ -54,22 +54,23 @@ MAX_BUNDLE_BYTES = MAX_HEADER_BYTES + MAX_ARCHIVE_BYTES
 """Bytes of a bundle."""
 
 MAX_CLOCK_DIFFERENCE = 86_400
-"""How far in the future a bundle may have been made, in s by the clock of the sensor."""
+"""How far in the future a bundle may have been made, in s by the sensor's clock."""
 
 _CONTEXT = b"netwatch fleet bundle\n"
-"""What precedes a statement in what is signed, so that the key can sign nothing else by mistake."""
+"""The prefix of a statement in the signed bytes, so that the key cannot be made to sign anything
+else."""
 
 Refusal = Literal[
     "oversized", "truncated", "schema", "forged", "misdirected", "expired", "future", "release",
     "older", "altered", "invalid", "unwritable",
 ]  # fmt: skip
-"""Why a bundle is refused: too large; not whole; of a format that this release does not know; not
-signed by the centre; for another sensor; past its expiry; made after now; for a newer release; not
+"""Why a bundle is refused: too large; incomplete; in a format that this release does not know; not
+signed by the centre; for another sensor; expired; made in the future; for a newer release; not
 newer than what was in use; not what was signed; with mistakes; the disk."""
 
 
 class BundleError(NetwatchError):
-    """A bundle is refused; `refusal` is the kind of the reason, the text says it in words."""
+    """A bundle is refused; `refusal` is the kind of the reason, the text is for people."""
 
     def __init__(self, refusal: Refusal, text: str) -> None:
         super().__init__(text)
@@ -77,7 +78,7 @@ class BundleError(NetwatchError):
 
 
 class Signer(Protocol):
-    """A private key: its id, and what it makes of bytes, 64 bytes."""
+    """A private key: its id, and its signature of bytes, 64 bytes."""
 
     key_id: str
 
@@ -87,7 +88,7 @@ class Signer(Protocol):
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bundle whose signature was verified. `kind` is one of `updates.published.SHAPES`,
-    `audience` one of the keys of `subjects.published_keys`. `archive` was not looked at yet."""
+    `audience` one of the keys of `subjects.published_keys`. `archive` has not been checked yet."""
 
     kind: str
     audience: str
@@ -96,7 +97,7 @@ class Bundle:
 
     @property
     def hash(self) -> str:
-        """The short hash by which people name what is in it."""
+        """The short hash of its content, for people."""
         return set_hash(self.manifest.to_bytes())
 
     def describe(self) -> str:

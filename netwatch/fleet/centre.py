@@ -1,8 +1,8 @@
 """The centre: it runs its server or joins one, and commits what sensors send.
 
 Everything that belongs to a connection starts again when that breaks: stream, consumers and
-subscriptions are made or found again, and sensors send what was not committed. So a server that is
-killed, or loses its stream, costs time and nothing else.
+subscriptions are created or found again, and sensors send what was not committed. So a server that
+is killed, or loses its stream, only costs time.
 """
 
 import asyncio
@@ -52,28 +52,28 @@ RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds until the next attempt to connect, after one failure, two, and so on."""
 
 START_SECONDS = 5.0
-"""Seconds that a server has to start before it is reported that nothing answers."""
+"""Seconds that a server has to start before it is reported that there is no answer."""
 
 ENROL_SECONDS = 1.0
 """Seconds between two looks for sensors that were enrolled or revoked."""
 
 MAX_SIGNS = 20
-"""Signs of life and requests for the time that are looked at of a sensor in a second."""
+"""Signs of life and time requests to process per sensor and second."""
 
 MAINTENANCE_SECONDS = 3600.0
 """Seconds between two compactions of the store."""
 
 UNHEARD_SECONDS = 60.0
-"""Seconds between two looks for incidents whose sensors have not been heard of for long."""
+"""Seconds between two looks for incidents whose sensors have been silent for long."""
 
 DRAIN_SECONDS = 5.0
-"""Seconds that outputs have at the end; what is not delivered then stays in the outbox."""
+"""Seconds that outputs have at the end; undelivered alerts stay in the outbox."""
 
 EPOCH_DAYS = 90
-"""Days after which an epoch of a spool is forgotten of which nothing more came."""
+"""Days after which an epoch of a spool without news is forgotten."""
 
 Task = Callable[[Connection], Coroutine[Any, Any, None]]
-"""Something that runs as long as a connection."""
+"""A task that runs as long as a connection."""
 
 
 class Centre:
@@ -127,7 +127,7 @@ class Centre:
             self._stack = stack.pop_all()
 
     def close(self) -> None:
-        """Close the store; what was not committed is with the server and the sensors."""
+        """Close the store; what was not committed is still on the server and the sensors."""
         self._stack.close()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -139,12 +139,12 @@ class Centre:
         await run_together(works)
 
     def reload(self) -> None:
-        """Make the server read its configuration and certificates again."""
+        """Make the server reload its configuration and certificates."""
         if self._server is not None:
             self._server.reload()
 
     async def _serve(self) -> None:
-        """Connect, again and again."""
+        """Connect, repeatedly."""
         failures = 0
         while True:
             connection = Connection(centre_peer(self._fleet, self.folder))
@@ -162,7 +162,7 @@ class Centre:
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
 
     def _set_problem(self, problem: str) -> None:
-        """Note why there is no connection. That is said once, but not while the server starts."""
+        """Note why there is no connection. It is reported once, but not while the server starts."""
         self.status.connection_problem = problem
         if time.monotonic() - self._began > START_SECONDS and problem != self._reported:
             self._reported = problem
@@ -198,7 +198,7 @@ class Centre:
         raise NetwatchError("the connection to the server was lost")
 
     async def _tell_time(self, message: Any) -> None:
-        """Answer a sensor that compares its clock, where the answer reaches that sensor alone."""
+        """Answer a sensor that compares its clock, if only that sensor gets the answer."""
         received = time.time_ns()
         with suppress(ValueError):
             sensor, _ = sender_of(message.subject)
@@ -228,12 +228,12 @@ class Centre:
                 self._silences.heard(sensor, message.data)
 
     async def _look_for_sensors(self) -> None:
-        """Let sensors in that were enrolled, and shut out those that were revoked."""
+        """Admit enrolled sensors, and shut out revoked ones."""
         reloads = 0
         while True:
             with suppress(NetwatchError):
                 sensors = {sensor.name: sensor.enrolled for sensor in self.folder.sensors()}
-                # The server gives an account that is new its imports with the next reload.
+                # The server gives a new account its imports with the next reload.
                 reloads = 2 if self.folder.write_configuration() else reloads - 1
                 if reloads > 0:
                     self.reload()
@@ -247,7 +247,7 @@ class Centre:
             await asyncio.sleep(ENROL_SECONDS)
 
     async def _maintain(self) -> None:
-        """Compact and prune the store now and then, in a thread that nobody waits for."""
+        """Compact and prune the store now and then, in a thread that nothing waits for."""
         while True:
             await asyncio.sleep(MAINTENANCE_SECONDS)
             before = time.time_ns() - EPOCH_DAYS * 86_400_000_000_000
@@ -261,7 +261,7 @@ class Centre:
                 ).start()
 
     async def _close_unheard(self) -> None:
-        """Close incidents whose sensors have not been heard of for long."""
+        """Close incidents whose sensors have been silent for long."""
         while True:
             await asyncio.sleep(UNHEARD_SECONDS)
             self.roster.close_unheard(self._store.unheard)
@@ -276,14 +276,14 @@ class Centre:
 def _alert_processes(
     store: StoreOptions, gap: int, limits: SensorLimits
 ) -> list[CommitProcess[AlertCommits]]:
-    """The processes that commit alerts: one where the catalogue has one writer at a time."""
+    """The processes that commit alerts: one if the catalogue has one writer at a time."""
     count = process_count() if store.catalogue else 1
     commits = partial(AlertCommits, store, gap, limits, beside_others=count > 1)
     return [CommitProcess("alerts", commits) for _ in range(count)]
 
 
 def _delivery(config: Config, report: Callable[[str], None], stack: ExitStack) -> Delivery | None:
-    """The outputs of the centre, by which it tells of silent sensors; None if there are none."""
+    """The outputs of the centre, which report silent sensors; None if there are none."""
     if not config.outputs:
         return None
     delivery = Delivery(config.outputs, config.outbox, report)

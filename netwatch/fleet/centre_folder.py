@@ -1,8 +1,8 @@
-"""The folder of a centre: its keys, its certificates, who is enrolled, and the server's
-configuration, which is made of these.
+"""The folder of a centre: its keys, its certificates, the enrolled sensors, and the server's
+configuration, which is generated from these.
 
-Commands and the running centre share it. A sensor is enrolled by one file that appears in
-``sensors``; the centre looks for changes there.
+Commands and the running centre share it. A sensor is enrolled by a new file in ``sensors``; the
+centre looks for changes there.
 """
 
 import contextlib
@@ -32,23 +32,23 @@ from netwatch.fleet.connection import SensorCredentials, write_private
 from netwatch.store.flow_rows import KEY_BYTES, new_key
 
 LOG_BYTES = 10 << 20
-"""Size of the log of the server from which a new one begins; three are kept."""
+"""Size of the server's log at which a new one begins; three are kept."""
 
 ACCOUNTS = "accounts.conf"
-"""The file with the accounts, for a server that is joined."""
+"""The file with the accounts, for an existing server."""
 
 BUCKET_BYTES = 512 << 20
-"""Bytes that the server may store besides the stream, for the buckets."""
+"""Bytes that the server may store for the buckets, besides the stream."""
 
 FLOW_KEY = "flows.key"
-"""The file with the key by which flows of sensors get their names in the store."""
+"""The file with the key that gives sensors' flows their names in the store."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolledSensor:
-    """A sensor that has credentials: its public key, and when it was enrolled (ns)."""
+    """A sensor with credentials: its public key, and when it was enrolled (ns)."""
 
     name: str
     user: str
@@ -56,8 +56,8 @@ class EnrolledSensor:
 
 
 class CentreFolder:
-    """The folder of the centre that `options` describe. Methods raise `NetwatchError` where it
-    cannot be used."""
+    """The folder of the centre that `options` describe. Methods raise `NetwatchError` if it cannot
+    be used."""
 
     def __init__(self, options: FleetOptions) -> None:
         assert options.server is not None
@@ -71,7 +71,7 @@ class CentreFolder:
         self._text = ""
 
     def prepare(self) -> None:
-        """Make what is missing: the folder, the keys, the certificates."""
+        """Create what is missing: the folder, the keys, the certificates."""
         try:
             for folder in (self.path, self.path / "sensors"):
                 folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -95,14 +95,15 @@ class CentreFolder:
             write_private(self.path / name, text)
 
     def _authority(self) -> Pair:
-        """The authority of this centre, both parts in one file, since one needs the other."""
+        """The authority of this centre, certificate and key in one file, since one needs the
+        other."""
         text = self._text_of("ca.pem", _authority_text)
         certificate, marker, key = text.partition("-----BEGIN PRIVATE KEY-----")
         return Pair(certificate, marker + key)
 
     def _text_of(self, name: str, make: Callable[[], str]) -> str:
-        """The content of a file that is made if there is none; by another process at the same
-        time is fine."""
+        """The content of a file that is created if there is none; another process may do so at the
+        same time."""
         path = self.path / name
         if not path.exists():
             with contextlib.suppress(NetwatchError):
@@ -124,8 +125,8 @@ class CentreFolder:
 
     @property
     def flow_key(self) -> bytes:
-        """The key of the names of flows. It is not in the store: with it, and with a number that a
-        sensor of an older netwatch sent, the ends of a flow could be found."""
+        """The key of the names of flows. It is not in the store: with it, and with a number sent by
+        a sensor with an older netwatch, the ends of a flow could be found."""
         text = self._text_of(FLOW_KEY, lambda: new_key().hex()).strip()
         try:
             key = bytes.fromhex(text)
@@ -140,7 +141,7 @@ class CentreFolder:
 
     @property
     def ca(self) -> str:
-        """The authority (PEM) that verifies the server; empty for those of the system."""
+        """The authority (PEM) that verifies the server; empty for the system's."""
         if self._server.ca:
             return _read(self._server.ca)
         if self._server.join or self._server.certificate or not self._has_tls:
@@ -150,7 +151,7 @@ class CentreFolder:
     # Sensors
 
     def enrol(self, name: str, publisher: str = "") -> SensorCredentials:
-        """Let a sensor in; what it has to know. Raises `NetwatchError` if it is enrolled."""
+        """Admit a sensor; returns its credentials. Raises `NetwatchError` if it is enrolled."""
         if not is_sensor_name(name):
             raise NetwatchError(f"{name!r} cannot name a sensor: expected {EXPECTED}")
         seed = new_seed()
@@ -178,7 +179,7 @@ class CentreFolder:
         return is_sensor_name(name) and (self.path / "sensors" / f"{name}.json").exists()
 
     def sensors(self) -> list[EnrolledSensor]:
-        """All that are enrolled, by name. A file is read again when it is another one."""
+        """All enrolled sensors, by name. A file is read again when it has changed."""
         found: dict[tuple[str, int, int], EnrolledSensor] = {}
         for path in sorted((self.path / "sensors").glob("*.json")):
             try:
@@ -193,10 +194,10 @@ class CentreFolder:
     # The server
 
     def write_configuration(self) -> bool:
-        """Write the configuration of the server, or for one that is joined the accounts that its
-        administrator includes there. Whether it is another than when this object last wrote or
-        read it: `fleet enrol` writes it too, and only the running centre makes the server read it.
-        """
+        """Write the configuration of the server, or for an existing server the accounts that its
+        administrator includes there. Returns whether it differs from when this object last wrote or
+        read it: `fleet enrol` writes it too, and only the running centre makes the server reload
+        it."""
         path = self.path / ACCOUNTS if self._server.join else self.configuration
         sensors = self.sensors()
         if path.exists() and self._written == (sensors, path.stat().st_mtime_ns):

@@ -1,4 +1,4 @@
-"""What a centre counts, as metrics and as its health."""
+"""The counts of a centre, as metrics and as its health."""
 
 import time
 from collections import Counter
@@ -17,13 +17,12 @@ from netwatch.watch.health import Trouble
 @dataclass(slots=True)
 class CentreStatus:
     """The counters of a centre, by sensor where they are `Counter`. `connection_problem` and
-    `store_problem` are empty while all is well. `heard` is when each sensor was heard last (s,
-    monotonic), `enrolled` who has credentials, `lag` the age of the newest message when it was
-    committed (s, by the clock of its sensor less its offset), `states` those of `fleet.silence`,
-    `dropped` contents whose parts did not come, `misdirected` requests whose answer would go
-    astray, `outside_networks` and `outside_devices` messages on what is not the sensor's own,
-    `contradictions` by sensor and kind on what.
-    """
+    `store_problem` are empty while all is well. `heard` is when each sensor was last heard (s,
+    monotonic), `enrolled` the sensors with credentials, `lag` the age of the newest message when it
+    was committed (s, by its sensor's corrected clock), `states` are from `fleet.silence`, `dropped`
+    contents whose parts did not arrive, `misdirected` requests whose answer would go astray,
+    `outside_networks` and `outside_devices` messages about what is not the sensor's own,
+    `contradictions` the details by sensor and kind."""
 
     started: float = field(default_factory=time.time)
     enrolled: set[str] = field(default_factory=set)
@@ -48,15 +47,15 @@ class CentreStatus:
     store_problem: str = ""
 
     def outside(self) -> dict[str, list[str]]:
-        """By sensor, sentences on what it spoke of that is not its own."""
+        """By sensor, sentences on reports about what is not its own."""
         found: dict[str, list[str]] = {}
         for (sensor, _), text in sorted(self.contradictions.copy().items()):
             found.setdefault(sensor, []).append(text)
         return found
 
     def troubles(self) -> list[Trouble]:
-        """Why the centre is not healthy; none where it is. What a sensor does wrong is noted: it
-        must not make the centre look ill, which somebody might restart for that."""
+        """Why the centre is not healthy; none if it is. Faults of a sensor are only noted: they
+        must not make the centre look ill, so that it is restarted."""
         found = []
         if self.connection_problem:
             found.append(Trouble("server", "", self.connection_problem))
@@ -72,7 +71,7 @@ class CentreStatus:
 
 @dataclass(frozen=True, slots=True)
 class CentreMetric:
-    """A metric of a centre; by sensor where `read` gives a mapping."""
+    """A metric of a centre; by sensor if `read` returns a mapping."""
 
     name: str
     type: str
@@ -226,7 +225,7 @@ CENTRE_METRICS = (
     ),
 )
 """The metrics of a centre, in the order in which they are exposed. The label `sensor` has the names
-of those that are enrolled, which the server verifies."""
+of enrolled sensors, which the server verifies."""
 
 
 class CentreMetrics(Collector):
@@ -236,7 +235,7 @@ class CentreMetrics(Collector):
         self._status = status
 
     def describe(self) -> Iterator[Family]:
-        """Nothing, so that registering the collector reads nothing."""
+        """Yields nothing, so that registering the collector reads nothing."""
         return iter(())
 
     def collect(self) -> Iterator[Family]:

@@ -1,15 +1,15 @@
 """Processes in which a centre commits what sensors send.
 
-One interpreter computes on one processor at a time, so a centre that committed in its threads would
-have one processor for everything. A process that commits has an interpreter and a connection to the
-catalogue of its own. It is started when there is something for it, and ends with the centre. If it
-is killed, for want of memory for example, another one takes its place and gets the same messages:
-to commit twice is the same as once.
+One interpreter uses one core at a time, so a centre that committed in its threads would have one
+core for everything. A committing process has its own interpreter and its own connection to the
+catalogue. It is started when there is work for it, and ends with the centre. If it is killed, for
+example for lack of memory, another one takes its place and gets the same messages: committing twice
+has the same result as once.
 
 The alerts of sensors are committed with the cases that they belong to. Messages are read first
 (`AlertCommits.prepare`), then stored in transactions of bounded length (`store`), between which
-others can write to the catalogue. An alert that is sent again says what is stored already, so to
-store it twice is the same as once.
+others can write to the catalogue. An alert that is sent again repeats what is already stored, so
+storing it twice has the same result as once.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ MAX_PROCESSES = 4
 """Processes that commit alerts, and processes that commit facts."""
 
 CLOSE_SECONDS = 20.0
-"""Seconds that processes have at the end for what they are doing. Then they are killed: what is not
+"""Seconds that processes have at the end for their current work. Then they are killed: what is not
 committed comes again."""
 
 P = ParamSpec("P")
@@ -48,19 +48,19 @@ T = TypeVar("T")
 
 
 def process_count() -> int:
-    """How many processes commit facts, and how many commit alerts where the catalogue has several
+    """How many processes commit facts, and how many commit alerts if the catalogue has several
     writers: half as many as there are CPUs, less one, since others have work too; at least one and
     at most `MAX_PROCESSES`."""
     return max(1, min(MAX_PROCESSES, usable_cpus() // 2 - 1))
 
 
 class KilledError(NetwatchError):
-    """The process was killed while it worked: for want of memory, or by what it was given."""
+    """The process was killed while it worked: for lack of memory, or by its input."""
 
 
 class CommitProcess(Generic[C]):
-    """A process with something that commits, which `open_commits` opens there, so it has to be
-    picklable. `name` says what it commits."""
+    """A process with a committer, which `open_commits` opens there, so it must be picklable. `name`
+    describes what it commits."""
 
     def __init__(self, name: str, open_commits: Callable[[], C]) -> None:
         self._name = name
@@ -72,8 +72,8 @@ class CommitProcess(Generic[C]):
     async def run(
         self, method: Callable[Concatenate[C, P], T], *arguments: P.args, **keywords: P.kwargs
     ) -> T:
-        """What a method gives there. Calls are run one after the other. Raises what opening and
-        the method raise, and `KilledError` if the process was killed meanwhile."""
+        """The result of a method there. Calls run one after the other. Raises what opening and the
+        method raise, and `KilledError` if the process was killed meanwhile."""
         call = method, arguments, keywords
         loop = asyncio.get_running_loop()
         result: T = await loop.run_in_executor(self._turns, self._answer, call)
@@ -81,15 +81,15 @@ class CommitProcess(Generic[C]):
 
     def _answer(self, call: object) -> Any:
         if self._process is None:
-            # This process has threads, of which a fork would copy the locks and not the threads.
+            # This process has threads: a fork would copy the locks but not the threads.
             self._process = WorkerProcess(
                 partial(_commit, gc.get_threshold()),
                 is_forked=False,
                 ignored=ENDINGS,
                 dies_with_this=True,
             )
-            # What a process is started with has to fit into a pipe. Otherwise this one would wait
-            # until that one reads; and if this one was killed meanwhile, that one would show a
+            # The arguments of a process must fit into a pipe. Otherwise this one would wait until
+            # that one reads; and if this one was killed meanwhile, that one would print a
             # traceback.
             with suppress(OSError):
                 self._process.send(self._open)
@@ -100,7 +100,7 @@ class CommitProcess(Generic[C]):
             raise KilledError(f"the process that commits {self._name} was killed") from None
 
     def close(self, deadline: float | None = None) -> None:
-        """End the process when it has done what it is doing, or at a deadline (monotonic)."""
+        """End the process when it has done its current work, or at a deadline (monotonic)."""
         self.stop()
         if deadline is None:
             deadline = time.monotonic() + CLOSE_SECONDS
@@ -114,7 +114,7 @@ class CommitProcess(Generic[C]):
         process.end(deadline - time.monotonic())
 
     def stop(self) -> None:
-        """Give the process nothing more to do, so that it ends."""
+        """Give the process no more work, so that it ends."""
         self._turns.shutdown(wait=False, cancel_futures=True)
 
 
@@ -149,21 +149,20 @@ MAX_ALERTS = 5000
 """Alerts of one message."""
 
 TRANSACTION, TRANSACTION_BESIDE = 2000, 400
-"""Alerts that are stored in one transaction, and the same where several processes store alerts:
-those lock some words of each, for which the server has limited room."""
+"""Alerts to store in one transaction, and the same if several processes store alerts: those lock
+some words of each, for which the server has limited room."""
 
 MAX_REASON = 200
-"""Characters of why an alert is refused."""
+"""Characters of the reason why an alert is refused."""
 
 _MAX_KEY = 200
 
 
 @dataclass(slots=True)
 class AlertsCommitted:
-    """The result of a commit: by sensor, the keys of alerts that are stored, and those that are
-    `refused` with the reasons; which of the messages are `spoiled`, by something in them that was
-    refused, with the reason; how many alerts said something new; by sensor, of what it
-    spoke that is not its own."""
+    """The result of a commit: by sensor, the keys of stored alerts, and of `refused` ones with the
+    reasons; which messages are `spoiled` by a refused part, with the reason; how many alerts had
+    something new; by sensor, its reports on what is not its own."""
 
     stored: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -174,8 +173,8 @@ class AlertsCommitted:
 
 class AlertCommits:
     """Stores alerts. `gap` is the quiet gap of incidents in ns; `limits` are what sensors may
-    speak of; `beside_others` says that other processes store those of other sensors. For one thread
-    at a time. Raises `ConfigError` and `NetwatchError` if the store cannot be opened."""
+    report on; `beside_others` means that other processes store those of other sensors. For one
+    thread at a time. Raises `ConfigError` and `NetwatchError` if the store cannot be opened."""
 
     def __init__(
         self,
@@ -202,8 +201,8 @@ class AlertCommits:
         self._catalogue.close()
 
     def prepare(self, envelopes: Sequence[Envelope], offsets: Mapping[str, int]) -> None:
-        """Read the alerts of messages, which are to be stored; `offsets` are how far the clocks of
-        sensors are ahead (ns). Alerts that nobody could store are refused."""
+        """Read the alerts of messages to store; `offsets` are how far the clocks of sensors are
+        ahead (ns). Invalid alerts are refused."""
         self._alerts = None
         self._result = result = AlertsCommitted()
         alerts: list[tuple[str, SensorAlert]] = []
@@ -225,8 +224,8 @@ class AlertCommits:
         self._alerts = alerts
 
     def _read(self, sensor: str, record: Any, offset: int, now: int) -> SensorAlert:
-        """The alert in a record that came at `now` (ns). Raises `BadAlertError` for what is none,
-        or comes from another sensor."""
+        """The alert in a record that came at `now` (ns). Raises `BadAlertError` for anything else,
+        and if it comes from another sensor."""
         said = record.get("sensor") if isinstance(record, dict) else None
         if not isinstance(said, dict) or said.get("name") != sensor:
             raise BadAlertError(f"an alert that is not one of the sensor {sensor}")
@@ -249,8 +248,8 @@ class AlertCommits:
         self._result.spoiled.setdefault(self._from[sensor, key], reason[:MAX_REASON])
 
     def store(self) -> AlertsCommitted | None:
-        """Store the next of the alerts that were prepared; the result once all are. Raises
-        `NetwatchError`; then some may be stored, and to prepare and store all again is right."""
+        """Store the next prepared alerts; returns the result once all are stored. Raises
+        `NetwatchError`; then some may be stored, and preparing and storing all again is right."""
         if self._alerts is None:
             raise NetwatchError("nothing is prepared: another process had begun")
         self._store(self._alerts[: self._size], self._result)
@@ -261,7 +260,7 @@ class AlertCommits:
         return self._result
 
     def _store(self, alerts: Sequence[tuple[str, SensorAlert]], result: AlertsCommitted) -> None:
-        """Store alerts, and find those that cannot be stored by halves."""
+        """Store alerts, and find those that cannot be stored by bisection."""
         if not alerts:
             return
         try:
@@ -286,8 +285,8 @@ class AlertCommits:
 
 
 def _entries(envelope: Envelope) -> list[tuple[str, Any]]:
-    """The alerts of a message with their keys; nothing of one that has none. Raises
-    `EnvelopeError` if the content is none."""
+    """The alerts of a message with their keys; empty for one without a key. Raises `EnvelopeError`
+    for invalid content."""
     body = envelope.value()
     entries = body.get("alerts") if isinstance(body, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_ALERTS:

@@ -1,12 +1,12 @@
 """How a sensor or a centre connects to the server of a fleet, and the one file that a sensor needs
-for it: where the centre is, who it is, and how it proves that.
+for it: the centre's address, the sensor's identity and its proof.
 
-The centre makes it (``netwatch fleet enrol NAME``), the administrator carries it to the sensor. It
-is a YAML file, so that a person can see what is in it, and readable for its owner alone.
+The centre makes it (``netwatch fleet enrol NAME``), the administrator copies it to the sensor. It
+is a YAML file, so that a person can read it, and readable for its owner only.
 
-It ends when it breaks: its owner starts again, with everything that belongs to a connection.
-The library's own reconnection would keep a state that may be out of date, and buffer what is
-published meanwhile.
+A connection ends when it breaks: its owner starts again, with everything that belongs to a
+connection. The library's own reconnection would keep a state that may be out of date, and buffer
+what is published meanwhile.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ PING_SECONDS = 10
 _CLOSE_SECONDS = 1.0
 
 CANCEL_SECONDS = 5.0
-"""Seconds after which a task that goes on is cancelled again."""
+"""Seconds after which a task that is still running is cancelled again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorCredentials:
-    """What a sensor knows of its centre: the URL of the server, the `seed` of its user there, the
-    authority that verifies the server (PEM; empty for those of the system), and the public key
+    """A sensor's information about its centre: the URL of the server, the `seed` of its user there,
+    the authority that verifies the server (PEM; empty for the system's), and the public key
     (Ed25519, hexadecimal; empty if there is none) that verifies what is published to it."""
 
     sensor: str
@@ -92,8 +92,8 @@ def write_private(path: Path, content: str | bytes) -> None:
 
 
 def read_credentials(path: Path, sensor: str = "") -> SensorCredentials:
-    """The credentials in a file, which must be those of `sensor`, if that is given. Raises
-    `ConfigError` with file and line."""
+    """The credentials in a file, which must be `sensor`'s, if given. Raises `ConfigError` with file
+    and line."""
     problems = Problems()
     _check_mode(path, problems)
     mapping = read_document(path, problems)
@@ -143,19 +143,20 @@ def _check_mode(path: Path, problems: Problems) -> None:
         )
 
 
-# The library's protocol returns true at the end of a TLS stream, of which asyncio warns each time.
+# The library's protocol returns true at the end of a TLS stream, which makes asyncio warn each
+# time.
 logging.getLogger("asyncio").addFilter(lambda record: "eof_received" not in str(record.msg))
 
 
 class RefusedError(NetwatchError):
-    """The server does not let this user in, or cannot be trusted: somebody has to correct it."""
+    """The server does not admit this user, or cannot be trusted: somebody must correct it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """The server at `url`, and who connects: the `seed` of a user, or a file of `credentials` of
-    NATS. `ca` (PEM) verifies the server, empty for the authorities of the system; `server_name` is
-    the name in its certificate where it is not that of `url`. Answers come below `inbox`."""
+    """The server at `url`, and the user: the `seed` of a user, or a file of NATS `credentials`.
+    `ca` (PEM) verifies the server, empty for the system's authorities; `server_name` is the name in
+    its certificate if it differs from `url`'s. Answers arrive below `inbox`."""
 
     url: str
     name: str
@@ -166,8 +167,7 @@ class Peer:
     inbox: str = "_INBOX"
 
     def arguments(self) -> Mapping[str, Any]:
-        """What the library's `connect` takes of this. Raises `NetwatchError` for a `ca` that is
-        none."""
+        """The arguments of the library's `connect`. Raises `NetwatchError` for an invalid `ca`."""
         arguments: dict[str, Any] = {"inbox_prefix": self.inbox.encode()}
         if self.seed:
             arguments["nkeys_seed_str"] = self.seed
@@ -184,7 +184,7 @@ class Peer:
 
 
 class Connection:
-    """An open connection: `client` of the library, and `closed`, which is set when it is broken."""
+    """An open connection: the library's `client`, and `closed`, which is set when it is broken."""
 
     def __init__(self, peer: Peer) -> None:
         import nats.aio.client
@@ -261,7 +261,7 @@ class Connection:
 
 async def run_together(works: Iterable[Coroutine[Any, Any, object]]) -> None:
     """Run these until the first of them ends, and raise its error, if it has one. The others have
-    ended then, too."""
+    then ended, too."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -273,8 +273,8 @@ async def run_together(works: Iterable[Coroutine[Any, Any, object]]) -> None:
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks until all have ended: before Python 3.12, `asyncio.wait_for` swallows a
-    cancellation that comes at the moment at which it has a result, and libraries use it. So does a
-    task that catches it while it closes something."""
+    cancellation that comes at the moment of a result, and libraries use it. So does a task that
+    catches it while it closes something."""
     running, cancelled = {*tasks}, None
     while running := {task for task in running if not task.done()}:
         for task in running:

@@ -1,7 +1,7 @@
-"""What a centre does with the messages of its sensors: decode, commit, say so, acknowledge.
+"""What a centre does with the messages of its sensors: decode, commit, confirm, acknowledge.
 
-The order matters. A message is acknowledged to the server only when the database has committed what
-is in it, and a sensor deletes it only when it has the notice of that commit. Wherever the centre is
+The order matters. A message is acknowledged to the server only when the database has committed its
+content, and a sensor deletes it only when it has the notice of that commit. Whenever the centre is
 killed, the message is in the stream or at the sensor, and comes again.
 """
 
@@ -29,34 +29,34 @@ from netwatch.fleet.receiver import Puller, Receiver, Turns
 from netwatch.fleet.roster_keeper import RosterKeeper
 
 ALERT_MESSAGES, ALERT_BYTES = 64, 8 << 20
-"""Messages with alerts, and their bytes, that are committed together. In memory they are some six
-times larger."""
+"""Messages with alerts, and their bytes, to commit together. In memory they are some six times
+larger."""
 
 FACT_MESSAGES, FACT_BYTES = 32, 16 << 20
 """The same for facts, whose rows are some ten times larger in memory. Sensors get an answer when
 all are committed, so more at a time would only be later."""
 
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds until a commit that failed is tried again, at first, then, and so on."""
+"""Seconds until a failed commit is tried again, at first, then, and so on."""
 
 KILLS = 2
-"""How often the process that commits is killed until that is the fault of what it commits."""
+"""How often the committing process is killed before its input is blamed."""
 
 KEYS_IN_MESSAGE = 2000
-"""Keys of alerts in one message that says that they are committed."""
+"""Keys of alerts in one message that confirms them."""
 
 AHEAD = 4
-"""How many times as many messages are looked at as are committed, so that sensors take turns."""
+"""How many times more messages are considered than committed, so that sensors take turns."""
 
 AGAIN_SECONDS = 2.0
-"""Seconds until the server gives a message again whose sensor has too many here."""
+"""Seconds until the server redelivers a message whose sensor has too many here."""
 
 C = TypeVar("C")
 T = TypeVar("T")
 
 
 class PoisonError(NetwatchError):
-    """Messages that cannot be committed, however often that is tried."""
+    """Messages that can never be committed."""
 
 
 async def _in_parts(
@@ -64,7 +64,7 @@ async def _in_parts(
     commit: Callable[[CommitProcess[C], Sequence[Envelope]], Coroutine[Any, Any, None]],
     envelopes: Sequence[Envelope],
 ) -> None:
-    """Commit the envelopes of each sensor in the process that has it, in all at the same time."""
+    """Commit the envelopes of each sensor in its process, all at the same time."""
     parts: list[list[Envelope]] = [[] for _ in processes]
     for envelope in envelopes:
         parts[crc32(envelope.sensor.encode()) % len(processes)].append(envelope)
@@ -75,9 +75,9 @@ async def _in_parts(
 
 
 class Consumers:
-    """The loops of a connection. `run_alerts` and `run_facts` go on until they are cancelled. They
-    write to the catalogue in `turn`, a lock where it has one writer at a time: those who wait for
-    SQLite look in vain again and again while others write one transaction after the other."""
+    """The loops of a connection. `run_alerts` and `run_facts` continue until they are cancelled.
+    They write to the catalogue in `turn`, a lock if it has one writer at a time: those who wait for
+    SQLite would poll in vain while others write one transaction after the other."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class Consumers:
         await puller.start()
         while True:
             for message in await (puller.ready() if turns else puller.take()):
-                # All kinds of a sensor in one row, since they have to stay in order.
+                # All kinds of a sensor in one row, since they must stay in order.
                 sensor = message.subject.rpartition(".")[0]
                 if not turns.put(sensor, message, len(message.data)):
                     await message.nak(AGAIN_SECONDS)
@@ -192,7 +192,7 @@ class Consumers:
         await self._tell(envelopes, result)
 
     async def _skip_facts(self, process: CommitProcess[FactCommits], envelope: Envelope) -> None:
-        """Let the epoch of a message that cannot be stored go on without it."""
+        """Let the epoch of an unstorable message continue without it."""
 
         async def commit() -> Committed:
             await process.run(FactCommits.refuse, envelope)
@@ -209,7 +209,7 @@ class Consumers:
         commit: Callable[[CommitProcess[C], Sequence[Envelope]], Coroutine[Any, Any, None]],
         skip: Callable[[CommitProcess[C], Envelope], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """Commit messages one by one of which one makes the others fail, and set that one aside."""
+        """If one message makes the others fail, commit them one by one and set that one aside."""
         if len(envelopes) > 1:
             for envelope in envelopes:
                 await commit(process, [envelope])
@@ -220,7 +220,7 @@ class Consumers:
             await skip(process, envelopes[0])
 
     async def _tell(self, envelopes: Sequence[Envelope], result: Committed) -> None:
-        """Count what was committed, and say so to the sensors."""
+        """Count what was committed, and confirm it to the sensors."""
         self._receiver.note_outside(result.outside)
         self._status.batches += result.batches
         self._status.repeated += result.repeated
@@ -234,7 +234,7 @@ class Consumers:
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something with the store, however long it takes until the store can be used. Raises
-        `PoisonError` if it is not the store that fails."""
+        `PoisonError` if the fault is not the store's."""
         attempts = kills = 0
         while True:
             try:

@@ -1,14 +1,14 @@
-"""What a message of the fleet looks like: a line of JSON that describes it, and its content.
+"""The form of a fleet message: a JSON line that describes it, and its content.
 
 ::
 
     {"schema": "netwatch.fleet/1", "sensor": "brussels-1", "kind": "alerts", "sequence": 7, …}
     <content: JSON, or the bytes of a Parquet file>
 
-The first line is the envelope. A reader ignores fields that it does not know, so a later minor
-version (``netwatch.fleet/1.4``) can add some, and refuses another major version. What is larger
-than a message of the server may be is cut into parts (`cut`), which `Assembler` joins again. A
-message comes from a sensor that may be broken or taken over, so every field is checked.
+The first line is the envelope. A reader ignores unknown fields, so a later minor version
+(``netwatch.fleet/1.4``) can add some, and refuses another major version. Content that exceeds the
+server's message size is cut into parts (`cut`), which `Assembler` joins again. A message comes from
+a sensor that may be broken or taken over, so every field is checked.
 """
 
 import json
@@ -37,16 +37,16 @@ MAX_PARTS = 64
 """Parts of one content."""
 
 MAX_WAITING = 128
-"""Parts of a sensor that wait for others."""
+"""Parts of a sensor that wait for others, at most."""
 
 ASSEMBLY_BYTES = 32 << 20
-"""Bytes of these parts; beyond, the oldest are dropped and sent again later."""
+"""Bytes of these parts; beyond that, the oldest are dropped and sent again later."""
 
 MAX_ID = 200
 """Characters of an id."""
 
 CONTENT_BYTES = {"alerts": 4 << 20, "facts": 16 << 20, "coverage": 4 << 20, "applied": 64 << 10}
-"""Bytes of the content of a message of each kind, all its parts together."""
+"""Bytes of the content of a message of each kind, all parts together, at most."""
 
 _SCHEMA = re.compile(r"netwatch\.fleet/(\d{1,4})(\.\d{1,4})?")
 _KIND = re.compile(r"[a-z]{1,32}")
@@ -57,8 +57,8 @@ class EnvelopeError(BorderError):
 
 
 class UnknownSchemaError(EnvelopeError):
-    """A message has an envelope of another major version. `schema` names it, `version` is that of
-    the netwatch that wrote it, empty if it does not say so."""
+    """A message has an envelope of another major version. `schema` names it, `version` is the
+    version of the netwatch that wrote it, empty if unknown."""
 
     def __init__(self, schema: str, version: str) -> None:
         super().__init__(f"the envelope has the schema {schema}, this netwatch reads {SCHEMA}")
@@ -69,9 +69,9 @@ class UnknownSchemaError(EnvelopeError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """A message. `sequence` counts the messages of a kind, `sent` is the sensor's clock in ns since
-    the epoch, `version` that of its netwatch. `id` is the same whenever the same content is sent.
-    The content is `body`, a JSON value, or if that is None `payload`, which may be JSON that was
-    not read yet (`value`). `fields` are further fields of the first line that belong to the kind.
+    the epoch, `version` its netwatch's version. `id` is the same whenever the same content is sent.
+    The content is `body`, a JSON value, or if that is None `payload`, which may be JSON that has
+    not been parsed yet (`value`). `fields` are further fields of the first line for the kind.
     `part` counts from 1 up to `parts`."""
 
     sensor: str
@@ -88,7 +88,7 @@ class Envelope:
     schema: str = SCHEMA
 
     def encode(self) -> bytes:
-        """The message. Raises `EnvelopeError` if the envelope alone is too large."""
+        """The message. Raises `EnvelopeError` if the envelope itself is too large."""
         header = {name: getattr(self, name) for name in _HEADER_FIELDS}
         header["content"] = "bytes" if self.body is None else "json"
         line = _json({**self.fields, **header})
@@ -101,7 +101,7 @@ class Envelope:
         return self.payload if self.body is None else _json(self.body)
 
     def value(self) -> Any:
-        """The content as a JSON value. Raises `EnvelopeError` if it is none."""
+        """The content as a JSON value. Raises `EnvelopeError` if it is not one."""
         return _value(self.payload) if self.body is None else self.body
 
 
@@ -123,7 +123,7 @@ def cut(envelope: Envelope) -> list[bytes]:
     pieces = [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
     if len(pieces) > MAX_PARTS or len(content) > CONTENT_BYTES.get(envelope.kind, PART_BYTES):
         raise EnvelopeError(f"a content of {len(content)} bytes, which is too large to be sent")
-    # Parts of JSON are no JSON; the code that joins them reads it.
+    # Parts of JSON are not JSON; the code that joins them parses it.
     fields = dict(envelope.fields) if envelope.body is None else {**envelope.fields, "joined": 1}
     return [
         replace(
@@ -134,9 +134,9 @@ def cut(envelope: Envelope) -> list[bytes]:
 
 
 def decode(data: bytes, sensor: str, kind: str, *, reads_content: bool = True) -> Envelope:
-    """The envelope of a message that came as this kind from this sensor, as its subject says. With
-    `reads_content` a content that is JSON is read, else it stays as it is for another process.
-    Raises `EnvelopeError` for anything else, `UnknownSchemaError` for another major version."""
+    """The envelope of a message that came as this kind from this sensor, according to its subject.
+    With `reads_content` JSON content is parsed, otherwise it is left for another process. Raises
+    `EnvelopeError` for anything else, `UnknownSchemaError` for another major version."""
     line, newline, content = data.partition(b"\n")
     if not newline or len(line) > MAX_HEADER:
         raise EnvelopeError("the message has no envelope")
@@ -216,9 +216,9 @@ Key = tuple[str, str, str]
 
 
 class Assembler:
-    """Joins the parts of contents again. Parts may come in any order and more than once. What waits
-    of each sensor is bounded by itself: above `MAX_WAITING` parts or `ASSEMBLY_BYTES` its oldest
-    content is dropped, which it sends again. `dropped` has those since the last look."""
+    """Joins the parts of contents. Parts may come in any order and more than once. The waiting
+    parts of each sensor are bounded separately: above `MAX_WAITING` parts or `ASSEMBLY_BYTES` its
+    oldest content is dropped, which it sends again. `dropped` has those since the last look."""
 
     def __init__(self, parts: int = MAX_WAITING, size: int = ASSEMBLY_BYTES) -> None:
         self._limits = parts, size

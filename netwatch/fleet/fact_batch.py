@@ -1,4 +1,4 @@
-"""A batch of facts: rows of one table as a Parquet file, behind the clients that they name.
+"""A batch of facts: rows of one table as a Parquet file, after the clients that they name.
 
 ::
 
@@ -7,11 +7,10 @@
     Parquet
 
 In the column ``client`` rows have places in the list of clients. A batch comes from another
-machine, which may be broken or taken over, so what is in it is checked before any of it is stored,
+machine, which may be broken or taken over, so its content is checked before any of it is stored,
 and reading it is bounded.
 
-The rows that a sensor sent are checked: times, numbers and texts that a store can keep, and whose
-sums fit.
+The rows from a sensor are checked: storable times, numbers and texts, with sums that fit.
 """
 
 import base64
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_DAYS = 400
-"""Days of which a batch may have rows; each becomes a file."""
+"""Days of a batch's rows, at most; each becomes a file."""
 
 MAX_TEXT = 4096
 """Bytes of one text of a row."""
@@ -74,19 +73,19 @@ MAX_CLIENTS = 100_000
 """Clients of a batch."""
 
 MAX_BANS = 1000
-"""Bans of which a batch tells what they say."""
+"""Bans whose contents a batch includes, at most."""
 
 MAX_ROWS = 200_000
-"""Rows of a batch that are read; a sensor sends some 30,000."""
+"""Rows of a batch to read, at most; a sensor sends some 30,000."""
 
 MAX_BATCH_BYTES = 64 << 20
 """Bytes of the rows of a batch in memory."""
 
 READ_ROWS = 65_536
-"""Rows that are read at a time, until the next look at how much they take."""
+"""Rows to read at a time, until the next check of their memory."""
 
 READ_BYTES = 256 << 20
-"""Memory that may be taken while a batch is read: a file may announce less than it unpacks to."""
+"""Memory for reading a batch, at most: a file may announce less than it unpacks to."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -114,7 +113,7 @@ def _check_range(rows: "pa.Table", name: str, last: int) -> None:
 
 
 def _check_texts(rows: "pa.Table", column: FactColumn) -> None:
-    """Check how long texts are, each of a dictionary once."""
+    """Check the length of texts, once for each text of a dictionary."""
     from pyarrow import compute
 
     limit = MAX_BLOB if column.kind == "blob" else MAX_TEXT
@@ -142,8 +141,8 @@ def _check_days(times: "pa.ChunkedArray") -> None:
 class RunKey:
     """The run of a sensor: when it began (ns by its clock), its command, the versions that decided
     (netwatch, signatures, bans, configuration; None if nothing was judged), the position of the
-    capture in it, and what the bans of the versions say, which a sensor of an older netwatch does
-    not tell. Runs are the same whatever they say of that."""
+    capture in it, and the contents of the versions' bans, which a sensor with an older netwatch
+    does not send. They are not part of the identity of a run."""
 
     started: int
     command: str
@@ -173,8 +172,8 @@ class FactBatch:
 
 
 def read_run(record: Any, now: int) -> RunKey:
-    """The run in a record that `RunKey.record` made, which came at `now` (ns). Raises `BorderError`
-    for any other."""
+    """The run in a record from `RunKey.record`, which came at `now` (ns). Raises `BorderError` for
+    any other."""
     with naming("run"):
         if not isinstance(record, dict):
             raise BorderError("expected a JSON object")
@@ -209,7 +208,7 @@ def pack(batch: FactBatch) -> bytes:
     stream.write(_LENGTH.pack(len(head)) + head)
     with pa.PythonFile(stream, "w") as sink:
         rows = batch.rows.replace_schema_metadata(None)
-        # The layout is known; a schema of Arrow would be larger than the rows of a small batch. The
+        # The layout is known; an Arrow schema would be larger than the rows of a small batch. The
         # centre reads all rows, and has no use for statistics.
         options = {**writer_options(batch.table, ordered=False), "write_statistics": False}
         parquet.write_table(rows, sink, store_schema=False, **options)
@@ -217,8 +216,8 @@ def pack(batch: FactBatch) -> bytes:
 
 
 def unpack(table: str, content: bytes, now: int) -> FactBatch:
-    """The batch in these bytes, which came at `now` (ns). Raises `BorderError` for what is none, or
-    is too large, before it takes more memory than `READ_BYTES`."""
+    """The batch in these bytes, which came at `now` (ns). Raises `BorderError` if they are invalid,
+    or too large, before it takes more memory than `READ_BYTES`."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -254,7 +253,7 @@ def _read(table: str, content: bytes, now: int) -> tuple[RunKey, list[ClientAddr
 
 def _read_rows(table: str, content: "pa.Buffer") -> "pa.Table":
     """The rows in a Parquet file. They are read some at a time, so that a file that unpacks to more
-    than it may is known soon."""
+    than allowed is noticed soon."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -278,7 +277,7 @@ def _clients(about: Any) -> list[Any]:
 
 
 def _read_about(content: bytes) -> tuple[Any, int]:
-    """What a batch says of its rows, and where these begin."""
+    """What a batch states about its rows, and where these begin."""
     if len(content) < _LENGTH.size:
         raise ValueError("it is too short")
     (length,) = _LENGTH.unpack_from(content)

@@ -4,11 +4,11 @@ captures.
 Batches are read and their rows written to files first (`FactCommits.prepare`), which one
 transaction makes visible (`finish`).
 
-Files of a spool are taken in order. The catalogue knows the last one that is stored of each epoch
-of a sensor, and notes it in the transaction that registers the files of facts. So a batch that is
-sent again, or was stored by a centre that was killed before it could say so, is known. One that
-comes before its predecessor is not taken, since the number could not tell later that one is
-missing: the sensor sends both again.
+Files of a spool are taken in order. The catalogue has the last stored one of each epoch of a
+sensor, which is updated in the transaction that registers the files of facts. So a batch that is
+sent again, or was stored by a centre that was killed before it could confirm it, is recognised. One
+that arrives before its predecessor is not accepted, since the number could not tell later that one
+is missing: the sensor sends both again.
 """
 
 import json
@@ -78,9 +78,9 @@ class Progress:
 
 @dataclass(slots=True)
 class Committed:
-    """The result of a commit: the `progress` of every epoch that was sent, which of the messages
-    were `refused` with the reasons, how many rows of each sensor and how many batches were
-    stored, how many batches were repeated, and by sensor of what it spoke that is not its own."""
+    """The result of a commit: the `progress` of every epoch that was sent, which messages were
+    `refused` with the reasons, how many rows of each sensor and how many batches were stored, how
+    many batches were repeated, and by sensor its reports on what is not its own."""
 
     progress: list[Progress]
     refused: list[tuple[int, str]]
@@ -92,9 +92,9 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
-    """What a sensor says of a run from `first` to `last` (ns): the `coverage` of a part of it, what
-    is lost of it (`losses`; `of_all` captures, and with `adds` beside what was said before), or
-    where both are None how its capture has ended."""
+    """A sensor's statement about a run from `first` to `last` (ns): the `coverage` of a part of it,
+    its losses (`losses`; `of_all` captures, and with `adds` in addition to earlier ones), or if
+    both are None how its capture has ended."""
 
     run: RunKey
     first: int | None
@@ -110,7 +110,7 @@ class _Record:
 
 class FactCommits:
     """Stores the facts of sensors; flows get their names by `flow_key`, `hides` knows the apps that
-    hide names, `limits` what sensors may speak of. For one thread at a time. Raises `ConfigError`
+    hide names, `limits` what sensors may report on. For one thread at a time. Raises `ConfigError`
     and `NetwatchError` if the store cannot be opened."""
 
     def __init__(
@@ -153,7 +153,7 @@ class FactCommits:
         for position, envelope in enumerate(envelopes):
             try:
                 if transaction.takes(envelope):
-                    # What is refused counts as stored: it will not be better when it comes again.
+                    # Refused content counts as stored: it will not be better when it comes again.
                     transaction.note(envelope)
                     content, outside = self._limited(envelope.sensor, _read(envelope, now))
                     if outside:
@@ -176,7 +176,7 @@ class FactCommits:
     def _limited(
         self, sensor: str, content: FactBatch | _Record
     ) -> tuple[FactBatch | _Record, set[str]]:
-        """What counts of a content, and the networks of it that are not the sensor's own."""
+        """The part of a content that counts, and its networks that are not the sensor's own."""
         if isinstance(content, FactBatch):
             clients, outside = self._limits.clients(sensor, content.clients)
             return replace(content, clients=clients), outside
@@ -186,7 +186,7 @@ class FactCommits:
         return replace(content, coverage=coverage), outside
 
     def refuse(self, envelope: Envelope) -> None:
-        """Make a message count as stored that cannot be. Raises `NetwatchError`."""
+        """Make an unstorable message count as stored. Raises `NetwatchError`."""
         self._prepared = None
         with self._catalogue.database.reading() as connection:
             key = envelope.sensor, epoch_of(envelope)
@@ -196,7 +196,7 @@ class FactCommits:
             if transaction.takes(envelope):
                 transaction.note(envelope)
         except BorderError:
-            transaction.stored.clear()  # It names no epoch that could go on.
+            transaction.stored.clear()  # It names no epoch that could continue.
         self._prepared = transaction, result
 
     def _add(
@@ -226,7 +226,7 @@ class FactCommits:
         landing.flush()
 
     def finish(self) -> Committed:
-        """Store what was prepared, all or, with `NetwatchError`, nothing of it; then it has to be
+        """Store what was prepared, all or, with `NetwatchError`, nothing of it; then it must be
         prepared again."""
         if self._prepared is None:
             raise NetwatchError("nothing is prepared: another process had begun")
@@ -252,7 +252,7 @@ class FactCommits:
         hours = transaction.hours.setdefault(
             run, HourCounter(self._hides, transaction.hidden, offset)
         )
-        # A sensor of an older netwatch sends hashes of the ends of a flow.
+        # A sensor with an older netwatch sends hashes of the ends of a flow.
         rows = without_flows(batch.rows) if batch.table == "claim" else batch.rows
         for part in self._flow_names.renamed(rows, capture).to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
@@ -268,10 +268,10 @@ class FactCommits:
 
 class _Transaction:
     """What one commit writes to the catalogue. `stored` has the last sequence of each epoch, at
-    first as it was read, `coverage` records of coverage, each with the number of its run,
-    `losses` what is lost, each with the number of its run, `ended` how captures have ended, each
-    with the numbers of its run and its own, `hours` the counts of each run, and
-    `hidden` the flows to apps that hide names, as they will be after it."""
+    first as it was read, `coverage` records of coverage, each with the number of its run, `losses`
+    the losses, each with the number of its run, `ended` how captures have ended, each with the
+    numbers of its run and its own, `hours` the counts of each run, and `hidden` the flows to apps
+    that hide names, as they will be after it."""
 
     def __init__(self, stored: dict[tuple[str, str], int], hidden: Hidden) -> None:
         self.stored = stored
@@ -285,8 +285,8 @@ class _Transaction:
         self.is_needed = False
 
     def takes(self, envelope: Envelope) -> bool:
-        """Whether a file is neither stored already nor ahead of one that is missing. Raises
-        `EnvelopeError` if it does not say what it follows."""
+        """Whether a file is neither already stored nor ahead of a missing one. Raises
+        `EnvelopeError` if it does not name its predecessor."""
         epoch, after = epoch_of(envelope), envelope.fields.get("after")
         if not epoch or type(after) is not int or not 0 <= after < envelope.sequence:
             raise EnvelopeError("the envelope has no valid 'epoch' and 'after'")
@@ -302,11 +302,11 @@ class _Transaction:
         self._files += files
 
     def run(self, catalogue: Catalogue) -> None:
-        """Write everything. Raises `NetwatchError`, also if another process has stored something
-        of these sensors since it was read what is stored: one of a centre that was killed, whose
-        last transaction had begun."""
+        """Write everything. Raises `NetwatchError`, also if another process has stored something of
+        these sensors since the stored state was read: one of a killed centre, whose last
+        transaction had begun."""
         with catalogue.database.writing() as connection:
-            # Rows that are written stay locked, so what is read then is what it will be.
+            # Written rows stay locked, so what is read then is final.
             self._write(connection, self._before, lambda new: {"time": new.time})
             if stored_sequences(connection, self.stored) != self._before:
                 raise NetwatchError("facts of the same sensors were stored by another process")
@@ -351,7 +351,7 @@ class _Transaction:
 def stored_sequences(
     connection: Connection, epochs: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
-    """The last sequence that is stored of each epoch of a sensor; 0 if none is."""
+    """The last stored sequence of each epoch of a sensor; 0 if none is."""
     found = dict.fromkeys(epochs, 0)
     column = tables.fleet_batch.c
     statement = select(column.sensor, column.epoch, column.sequence)
@@ -363,7 +363,7 @@ def stored_sequences(
 
 
 def epoch_of(envelope: Envelope) -> str:
-    """The epoch of the spool that a message is from; empty if it names none."""
+    """The epoch of a message's spool; empty if it names none."""
     try:
         return text(envelope.fields.get("epoch"), 40)
     except BorderError:
@@ -384,7 +384,7 @@ def _corrected(record: _Record, offset: int) -> _Record:
 
 
 def _store_losses(connection: Connection, run: int, record: _Record) -> None:
-    """Store what is lost of a run; captures that have ended already are not complete then."""
+    """Store the losses of a run; captures that have already ended are then not complete."""
     assert record.losses is not None
     position = ALL if record.of_all else record.run.position
     store = add_losses if record.adds else store_losses
@@ -397,8 +397,8 @@ def _store_losses(connection: Connection, run: int, record: _Record) -> None:
 
 
 def _read(envelope: Envelope, now: int) -> FactBatch | _Record:
-    """The content of a message that came at `now` (ns). Raises `BorderError` for what cannot be
-    stored."""
+    """The content of a message that came at `now` (ns). Raises `BorderError` for unstorable
+    content."""
     table = envelope.fields.get("table")
     if envelope.kind == "facts" and isinstance(table, str) and table in TIME_COLUMN:
         return unpack(table, envelope.payload, now)

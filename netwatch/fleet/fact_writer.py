@@ -1,7 +1,7 @@
-"""Writes the facts of a sensor into its spool, and into a store of its own where it has one.
+"""Writes the facts of a sensor into its spool, and into its own store if it has one.
 
-It takes the place of the writer of a store in the process that writes facts
-(`netwatch.store.service`), so its queues, their limits and its restarts are the same.
+It replaces the writer of a store in the process that writes facts (`netwatch.store.service`), so
+its queues, their limits and its restarts are the same.
 """
 
 import json
@@ -57,7 +57,7 @@ def _with_own_clients(
 
 @dataclass(slots=True)
 class _Waiting:
-    """Rows of a table and capture that are not written yet, and the place of each client."""
+    """Unwritten rows of a table and capture, and the place of each client."""
 
     since: float
     batches: "list[pa.RecordBatch]" = field(default_factory=list)
@@ -66,13 +66,13 @@ class _Waiting:
 
 
 def _nothing() -> None:
-    """Nobody waits."""
+    """Does nothing."""
 
 
 class FactWriter:
     """Writes one run to the spool in `folder`. `started` is the beginning of the run (ns). The
-    sensor's own `store` gets the same messages. Methods raise `NetwatchError` where writing fails,
-    and try again when they are called again."""
+    sensor's own `store` gets the same messages. Methods raise `NetwatchError` if writing fails, and
+    try again when they are called again."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class FactWriter:
         self.run = self._store.run if self._store is not None else 1
 
     def _mark_killed(self) -> None:
-        """Say of a run whose process was killed that it is not whole, and since when."""
+        """Report that a run whose process was killed is incomplete, and since when."""
         found = self._note.read()
         if found is None:
             return
@@ -121,7 +121,7 @@ class FactWriter:
 
     @property
     def stored(self) -> int:
-        """Rows that are on disk: in the store, or without one in the spool."""
+        """Rows on disk: in the store, or without one in the spool."""
         return self._store.stored if self._store is not None else self._spooled
 
     @property
@@ -131,7 +131,7 @@ class FactWriter:
         return max(waiting, self._store.waiting if self._store is not None else 0)
 
     def take(self, message: object) -> None:
-        """Do what a message asks for."""
+        """Process a message."""
         if self._store is not None:
             self._store.take(message)
         match message:
@@ -147,7 +147,7 @@ class FactWriter:
             case messages.RunLosses(losses):
                 self._put_losses(losses, 0, of_all=True, adds=False)
             case messages.Described():
-                # What waits was judged as before.
+                # The waiting rows were judged as before.
                 self._collect(lambda *_: True)
                 if message.versions is not None:
                     self._description = replace(
@@ -156,7 +156,7 @@ class FactWriter:
                 self._locate, self._seal = message.locate, message.seal
                 self._located.clear()
             case _:
-                pass  # Alerts and the status of the sensor go to the centre on other ways.
+                pass  # Alerts and the status of the sensor reach the centre in other ways.
 
     def _end_capture(self, message: messages.CaptureEnded) -> None:
         self._ended.add(message.position)
@@ -185,7 +185,7 @@ class FactWriter:
         )
 
     def _put_losses(self, losses: Losses, position: int, *, of_all: bool, adds: bool) -> None:
-        """Say what is lost: in all, or (`adds`) more than was said."""
+        """Report losses: in total, or (`adds`) in addition to earlier ones."""
         content = {"losses": losses, "all": of_all, "adds": adds}
         self._put_record("loss", content, position)
         if not adds:
@@ -194,7 +194,7 @@ class FactWriter:
             )
 
     def lose(self, kind: LossKind, count: int) -> None:
-        """Note that something of the run is lost, of what was seen last."""
+        """Note that data of the run was lost, among what was seen last."""
         if self._store is not None:
             self._store.lose(kind, count)
         losses = LossCounter()
@@ -212,7 +212,7 @@ class FactWriter:
             self._store.note_progress(progress, claim)
 
     def has_file(self, path: str) -> bool:
-        """Whether readers of the store see the file at a path."""
+        """Whether readers of the store can see the file at a path."""
         return self._store is not None and self._store.has_file(path)
 
     def _put_record(self, table: str, record: dict[str, object], position: int) -> None:
@@ -264,14 +264,14 @@ class FactWriter:
                 continue
             rows = combined(pa.Table.from_batches(waiting.batches, chunk_schema(table)))
             clients, run = list(waiting.places), self._run_key(position)
-            # What came while nothing could be written is more than a centre takes at once.
+            # What came while nothing could be written is more than a centre accepts at once.
             for at in range(0, waiting.rows, MOST_ROWS):
                 part, named = _with_own_clients(rows.slice(at, MOST_ROWS), clients)
                 batch = FactBatch(table, run, named, part)
                 self._unsent.append((table, part.num_rows, pack(batch)))
 
     def write_due(self) -> None:
-        """Write the rows that have become enough for a batch, or have waited long enough."""
+        """Write tables that have enough rows for a batch, or have waited long enough."""
         now = time.monotonic()
         self._collect(
             lambda _, waiting: waiting.rows >= BATCH_ROWS or now - waiting.since >= BATCH_SECONDS
@@ -299,8 +299,8 @@ class FactWriter:
             self._progress()
 
     def end(self, expected: int = 0) -> messages.Ended:
-        """Write what is waiting, and end the run. Captures of which nobody has said that they have
-        ended are not whole: their worker was killed."""
+        """Write what is waiting, and end the run. Captures whose end was not reported are
+        incomplete: their worker was killed."""
         first, last = self._note.first, self._note.last
         for position in sorted(self._note.positions - self._ended):
             if last is not None:

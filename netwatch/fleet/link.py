@@ -1,4 +1,4 @@
-"""The link of a live capture to its centre: signs of life, the clock, and what is in the spool.
+"""The link of a live capture to its centre: signs of life, the clock, and the content of the spool.
 
 It has a thread and an event loop of its own, so the capture never waits for it, and a busy capture
 still gives signs of life. Everything starts again with each connection. Alerts do not go through
@@ -34,8 +34,8 @@ RECONNECT_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds until the next attempt to connect, after one failure, two, and so on."""
 
 REFUSED_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
-"""The same where the server refuses the sensor. Somebody has to correct something then; or the
-sensor was enrolled a moment ago, and the server has not read that yet."""
+"""The same if the server refuses the sensor. Then somebody must correct something; or the sensor
+was enrolled a moment ago, and the server has not read that yet."""
 
 STOP_SECONDS = 5.0
 """Seconds that the end of the capture waits for the link."""
@@ -44,17 +44,17 @@ DRAIN_SECONDS = 10.0
 """Seconds that facts have at the end of the capture; the rest is sent at the next start."""
 
 JUMP = 100_000_000
-"""Nanoseconds by which the clock has to move against the monotonic one to be compared at once."""
+"""Change of the clock in ns, relative to the monotonic one, after which it is compared at once."""
 
 _PROBES = 4
 _LOOK_SECONDS = 1.0
 
 Task = Callable[[Connection], Coroutine[Any, Any, None]]
-"""Something that runs as long as a connection."""
+"""A task that runs as long as a connection."""
 
 
 class Link:
-    """The link of the sensor that `config` describes. `report` takes sentences for the log, from
+    """The link of the sensor configured in `config`. `report` takes sentences for the log, from
     another thread. `tasks` run alongside the others on every connection. `extra` is read for each
     sign of life, and added to it. Raises `ConfigError` for credentials that cannot be used."""
 
@@ -92,11 +92,11 @@ class Link:
         self._thread.start()
 
     def watch(self, last: Callable[[], Snapshot]) -> None:
-        """From now on signs of life say what the last snapshot says."""
+        """From now on signs of life use the last snapshot."""
         self._last = last
 
     def stop(self) -> None:
-        """Say goodbye to the centre, once it has what the spool has, in a bounded time."""
+        """Say goodbye to the centre, once it has the content of the spool, in a bounded time."""
         if not self._thread.is_alive():
             return
         deadline = time.monotonic() + DRAIN_SECONDS
@@ -126,7 +126,7 @@ class Link:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        """Connect, again and again, until the link is stopped."""
+        """Connect, repeatedly, until the link is stopped."""
         self._loop = asyncio.get_running_loop()
         failures = 0
         while not self._stopping.is_set():
@@ -208,7 +208,7 @@ class Link:
         await client.publish(bucket_subject(HEALTH_BUCKET, self._sensor), data)
 
     def _health(self) -> dict[str, Any]:
-        """The status record of the capture, and what only the fleet needs."""
+        """The status record of the capture, and the fleet's additions."""
         record: dict[str, Any] = {}
         if self._last is not None:
             snapshot = self._last()
@@ -232,8 +232,8 @@ class Link:
         }
 
     async def _compare_clocks(self, client: Any) -> None:
-        """Measure how far the clock here is ahead: of a few answers, by the quickest one. A clock
-        that jumps is measured at once, and reported to the centre."""
+        """Measure how far the clock here is ahead: from the quickest of a few answers. A clock that
+        jumps is measured at once, and reported to the centre."""
         while True:
             began, base = time.monotonic(), _drift()
             found = [await self._probe(client) for _ in range(_PROBES)]
@@ -246,7 +246,7 @@ class Link:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _probe(self, client: Any) -> tuple[int, int] | None:
-        """The time (ns) that an answer took, and the offset by the four times of NTP (RFC 5905,
+        """The time (ns) that an answer took, and the offset from the four times of NTP (RFC 5905,
         section 8); None without an answer."""
         import nats.errors
 
@@ -259,13 +259,13 @@ class Link:
             return None
         now = time.time_ns()
         if abs(_drift() - base) > JUMP:
-            return None  # The times before and after are those of two clocks.
+            return None  # The times before and after are from two clocks.
         took = (now - sent) - (answered - received)
         return took, ((sent - received) + (now - answered)) // 2
 
 
 def _drift() -> int:
-    """The clock less the monotonic one, in ns: it changes where somebody sets the clock."""
+    """The clock minus the monotonic one, in ns: it changes when the clock is set."""
     return time.time_ns() - time.monotonic_ns()
 
 
@@ -289,8 +289,8 @@ class Usage:
         self._last = (time.monotonic(), 0.0)
 
     def take(self) -> tuple[float, int]:
-        """The share of one core since the last call (2.0: two cores were busy), and the bytes of
-        memory that the processes have now; what they share counts several times."""
+        """The share of one core since the last call (2.0: two cores were busy), and the memory of
+        the processes in bytes; shared memory counts several times."""
         seconds, memory = 0.0, 0
         for pid in _with_children(os.getpid()):
             with suppress(OSError, ValueError, IndexError):

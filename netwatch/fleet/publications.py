@@ -7,16 +7,15 @@ what was published, as it is kept on disk: the truth that the server only carrie
     set.all.bundle                 the newest set for all sensors
     configuration.sensor.x.bundle  the newest configuration for sensor x
 
-A version counts for a kind, over all audiences: a sensor uses the newest bundle that is for it, by
-name or with all others. The version is on disk before the bundle is signed, so none is given twice,
-also if the publisher is killed in between. A server that lost its stream is given the files
-again.
+Versions are per kind, over all audiences: a sensor uses the newest bundle that is for it, by name
+or with all others. The version is on disk before the bundle is signed, so none is used twice, also
+if the publisher is killed in between. A server that lost its stream gets the files again.
 
 A configuration is a netwatch.yaml with keys that can be published, and the files that it names:
-inventories, lease files, signatures. They are taken from its own folder and from nowhere else, so a
-path that leads out of it, through a link as well, is a mistake: a file of the centre that nobody
-meant must not reach the sensors, and a path of the centre means nothing there. What was taken is
-put into an empty folder and loaded there as ``policy check`` would, with the set of the sensors.
+inventories, lease files, signatures. They are only taken from its own folder, so a path that leads
+out of it, even through a link, is a mistake: no other file of the centre must reach the sensors,
+and a path of the centre means nothing there. The files are put into an empty folder and loaded
+there as by ``policy check``, with the set of the sensors.
 """
 
 import contextlib
@@ -64,8 +63,8 @@ from netwatch.updates.set_format import (
 _SIGNATURES = (".yaml", ".yml")
 
 DEFAULT_LIFE = timedelta(days=365)
-"""How long a bundle may be applied unless its publisher says otherwise. What a sensor has applied
-stays in use; a sensor that is enrolled later needs one that is still valid."""
+"""How long a bundle may be applied by default. What a sensor has applied stays in use; a sensor
+that is enrolled later needs one that is still valid."""
 
 _VERSIONS, _SUFFIX, _MODE = "versions.json", ".bundle", 0o600
 
@@ -89,8 +88,8 @@ def collect_configuration(path: Path) -> dict[str, bytes]:
 def examine_files(
     files: Mapping[str, bytes], shown: Path, set_files: Mapping[str, bytes] | None
 ) -> None:
-    """Load a configuration as a sensor would that has this set, or the files that netwatch ships.
-    Raises `ConfigError`, whose problems name the files below `shown`."""
+    """Load a configuration like a sensor that has this set, or the shipped files. Raises
+    `ConfigError`, whose problems name the files below `shown`."""
     with PrivateFolder() as place:
         folder, candidate = place / "configuration", place / "set"
         write_files(folder, files)
@@ -129,8 +128,8 @@ def _moved(problem: Problem, place: str, shown: str) -> Problem:
 
 
 def _named(fields: Fields) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-    """The paths that a configuration names, with their lines and the files that are wanted of a
-    folder; values that are no paths are found when it is loaded."""
+    """The paths in a configuration, with their lines and the files to take from a folder; values
+    that are not paths are found when it is loaded."""
     devices: Any = fields.mapping.get("devices")
     if isinstance(devices, YamlMapping):
         inner = Fields(devices, fields.file, fields.problems, "devices")
@@ -159,7 +158,7 @@ class _Collection:
         self._bytes = 0
 
     def add_named(self, line: int, text: str, suffixes: tuple[str, ...]) -> None:
-        """Add the file that the configuration names, or those of a folder of signatures or of
+        """Add the file that the configuration names, or the files of a folder of signatures or of
         dated inventories."""
         name = PurePosixPath(text)
         place = self._path.parent / name
@@ -221,8 +220,8 @@ class Published:
 
 
 def open_publications(centre: Path) -> "Publications":
-    """What was published by the centre with this folder. Its key is made if there is none.
-    Raises `NetwatchError`."""
+    """What the centre with this folder has published. Its key is created if there is none. Raises
+    `NetwatchError`."""
     return Publications(centre / "published", open_signing_key(centre / "keys"))
 
 
@@ -243,7 +242,7 @@ class Publications:
         now: datetime | None = None,
     ) -> Published:
         """Sign the next version of this kind for an audience, and keep it. `files` were examined
-        before; `release` is the least netwatch that can read them."""
+        before; `release` is the oldest netwatch that can read them."""
         now = (now or datetime.now(UTC)).replace(microsecond=0)
         try:
             archive = pack(files)
@@ -285,7 +284,7 @@ class Publications:
         return sorted(found, key=lambda item: (item.bundle.kind, item.bundle.manifest.version))
 
     def newest(self, kind: str, audience: str) -> dict[str, bytes] | None:
-        """The files that a sensor of this audience has of a kind, once it has applied everything;
+        """The files of a kind that a sensor of this audience has once it has applied everything;
         None if nothing was published to it."""
         found = [
             item.bundle
@@ -295,7 +294,7 @@ class Publications:
         return found[-1].files() if found else None
 
     def fingerprint(self) -> object:
-        """What changes whenever something is published."""
+        """Changes whenever something is published."""
         found = []
         for path in self.folder.glob(f"*{_SUFFIX}"):
             with contextlib.suppress(OSError):
@@ -304,7 +303,7 @@ class Publications:
         return sorted(found)
 
     def _next_version(self, kind: str) -> int:
-        """The next version of a kind, which is on disk as given away."""
+        """The next version of a kind, which is recorded on disk as used."""
         path = self.folder / _VERSIONS
         versions: dict[str, int] = {}
         if path.exists():
@@ -323,7 +322,7 @@ class Publications:
         return version
 
     def _write(self, name: str, data: bytes) -> None:
-        """Write a file as a whole, on disk before this returns."""
+        """Write a file as a whole; it is on disk when this returns."""
         path, new = self.folder / name, self.folder / f".{name}.new"
         try:
             with contextlib.suppress(FileNotFoundError):

@@ -1,18 +1,16 @@
 """The sensor's side of the bucket of published bundles: it reads what is for it, and refuses it or
 installs it as a whole; and how a running capture takes what was installed.
 
-A sensor reads the index of what is for all and of what is for it alone: at the start of every
-connection, whenever the centre writes one, and now and then, because a message can get lost. Of
-each kind it takes the newest bundle, reads its parts and offers it to its `Applier`. What became of
-that is reported to the centre, also what is in use at the start of a connection, which the centre
-may have forgotten. A bundle that was refused is not read again until the local files change, in
-which the reason may be.
+A sensor reads the index of what is for all and of what is for it: at the start of every connection,
+whenever the centre writes one, and now and then, because a message can get lost. For each kind it
+takes the newest bundle, reads its parts and offers it to its `Applier`. The result is reported to
+the centre, and so is what is in use at the start of a connection, which the centre may have
+forgotten. A refused bundle is not read again until the local files change, which may be the reason.
 
-A bundle is installed only if all of this holds: it is signed by the centre, for this sensor,
-neither expired nor from the future, newer than every one that was in use, and good: the
-configuration of the sensor loads with it, as after a SIGHUP. The one in use stays in use otherwise,
-also after a restart. So going back to an earlier set takes a newly signed bundle with a higher
-version.
+A bundle is only installed if all of this holds: it is signed by the centre, for this sensor,
+neither expired nor from the future, newer than every one that was in use, and valid: the sensor's
+configuration loads with it, as after a SIGHUP. Otherwise the one in use stays in use, also after a
+restart. So going back to an earlier set takes a newly signed bundle with a higher version.
 
 The capture itself is not touched from here. What is installed changes files that its configuration
 names, so it reloads as after any other change, without missing a packet (`PublishedSettings`).
@@ -52,28 +50,28 @@ from netwatch.updates.update import check_set, problem_lines
 from netwatch.watch.snapshot import PublishedStatus
 
 Examine = Callable[[str, Path], Sequence[Problem]]
-"""Says what speaks against what is in a folder, which is of this kind: its own mistakes, and a
+"""Returns the objections to the content of a folder, which is of this kind: its own mistakes, and a
 configuration that does not load with it."""
 
 MAX_REASON = 2000
 """Characters of the reason that a sensor reports for a refusal."""
 
 KINDS = tuple(SHAPES)
-"""The kinds of bundles, sets first: a configuration may name what a set brings."""
+"""The kinds of bundles, sets first: a configuration may name content of a set."""
 
 LOOK_SECONDS = 60.0
-"""Seconds between two looks, where the centre writes nothing."""
+"""Seconds between two looks, if the centre writes nothing."""
 
 AGAIN_SECONDS = 1.0
-"""Seconds between a look that a message of the centre caused and the next one: the message may
-arrive before the server has stored it."""
+"""Seconds between a look caused by the centre's message and the next one: the message may arrive
+before the server has stored it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a bundle, as it is reported to the centre. `version` is 0 if the bundle was
-    refused before it was known. A `rejected` one has a `reason` in words and its kind, `refusal`;
-    of an `applied` one both are empty."""
+    """The result for a bundle, as reported to the centre. `version` is 0 if the bundle was refused
+    before it was known. A `rejected` one has a `reason` in words and its kind, `refusal`; for an
+    `applied` one both are empty."""
 
     kind: str
     version: int
@@ -96,8 +94,7 @@ class Applied:
 
 class Applier:
     """Installs bundles in `folder` for `sensor`. `keys` are the public keys of the centre by their
-    ids. `refused` counts what was refused by the kind of the reason. Safe to call from any thread.
-    """
+    ids. `refused` counts refusals by the kind of the reason. Safe to call from any thread."""
 
     def __init__(
         self,
@@ -130,9 +127,9 @@ class Applier:
         return state.current, state.highest
 
     def offer(self, data: bytes, kind: str = "", version: int = 0) -> Applied | None:
-        """Install the bundle in these bytes; None if it is in use already. `kind` and `version`
-        are what it is said to be, for a report on one that cannot be read. Never raises for what is
-        wrong with the bundle or the disk."""
+        """Install the bundle in these bytes; None if it is already in use. `kind` and `version` are
+        the announced ones, for a report on one that cannot be read. Never raises for faults of the
+        bundle or the disk."""
         with self._mutex:
             try:
                 bundle = read_bundle(data, self._keys)
@@ -190,7 +187,7 @@ def _is_in_use(bundle: Bundle, state: State) -> bool:
 
 
 Report = Callable[[Applied], Awaitable[None]]
-"""Tells the centre what became of a bundle, and the capture what is in use now."""
+"""Tells the centre the results for bundles, and the capture what is in use now."""
 
 
 class PublishedFeed:
@@ -296,7 +293,7 @@ class PublishedFeed:
         await self._report(result)
 
     async def _settled(self, kind: str) -> None:
-        """What was refused of a kind is not there any more: say again what is in use."""
+        """The refused bundle of a kind is gone: report again what is in use."""
         if self._refused.pop(kind, None) is None:
             return
         self._applier.problems.pop(kind, None)
@@ -305,7 +302,7 @@ class PublishedFeed:
             await self._report(current)
 
     async def _read(self, jetstream: Any, kind: str, key: str, entry: Entry) -> bytes | None:
-        """The bytes of a bundle; None where it was replaced meanwhile. Raises `BundleError`."""
+        """The bytes of a bundle; None if it was replaced meanwhile. Raises `BundleError`."""
         pieces: list[bytes] = []
         for part in entry.parts(key):
             piece = await read_value(jetstream, part)
@@ -380,7 +377,7 @@ class PublishedSettings:
         )
 
     def health(self) -> Mapping[str, Any]:
-        """What a sign of life says of it."""
+        """Its part of a sign of life."""
         status = self.status()
         return {
             "set_version": status.versions.get("set"),
@@ -389,7 +386,7 @@ class PublishedSettings:
         }
 
     def _read_versions(self) -> dict[str, int]:
-        """The versions in use. What is damaged, the capture names when it reads its files."""
+        """The versions in use. The capture reports damage when it reads its files."""
         found = {}
         for kind in KINDS:
             with suppress(NetwatchError):
@@ -404,7 +401,7 @@ class PublishedSettings:
         return check_set(folder) or examine_set(self._path, folder)
 
     async def _tell(self, applied: Applied) -> None:
-        """Tell the log and the centre, which keeps it until its database has it."""
+        """Report to the log and to the centre, which keeps it until its database has it."""
         self._versions = self._read_versions()
         if applied.state == "rejected":
             self._report(f"the centre's publication is refused: {_sentence(applied)}")

@@ -12,8 +12,8 @@ The index is the value under a key of the bucket.
 
     {"schema": "netwatch.published/1", "set": {"version": 7, "hash": …, "sha256": …, "length": …}}
 
-A bundle is larger than a message may be, so its bytes are in parts below the key. The index says
-how many they are, and nothing that a sensor believes: a bundle has its own signature.
+A bundle is larger than a message may be, so its bytes are in parts below the key. The index tells
+how many there are, and nothing that a sensor relies on: a bundle has its own signature.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ from netwatch.fleet.publications import Publications, Published
 from netwatch.updates.set_format import MAX_VERSION, SHAPES
 
 SCHEMA = "netwatch.published/1"
-"""The version of an index. A higher number after the slash is another format; keys that are not
-known are ignored."""
+"""The version of an index. A higher number after the slash is another format; unknown keys are
+ignored."""
 
 PART_BYTES = 512 << 10
 """Bytes of a part of a bundle, half of what a message may have."""
@@ -70,7 +70,7 @@ class Entry:
     length: int
 
     def parts(self, key: str) -> list[str]:
-        """The keys of its parts, where `key` has the index."""
+        """The keys of its parts, if `key` has the index."""
         return published_parts(key, self.sha256, -(-self.length // PART_BYTES))
 
 
@@ -131,8 +131,8 @@ class Publisher:
         self.published = 0
 
     async def run(self, client: Any) -> None:
-        """Keep the server's bucket as the folder is, over a connection, until this is cancelled or
-        the connection breaks."""
+        """Keep the server's bucket in step with the folder, over a connection, until this is
+        cancelled or the connection breaks."""
         loop, due = asyncio.get_running_loop(), 0.0
         while True:
             fingerprint = self._publications.fingerprint()
@@ -183,7 +183,7 @@ class Publisher:
         await self._remove_old(jetstream, key, entries)
 
     async def _remove_old(self, jetstream: Any, key: str, entries: dict[str, Entry]) -> None:
-        """Remove parts that the index does not name any more."""
+        """Remove parts that the index no longer names."""
         used = {part for entry in entries.values() for part in entry.parts(key)}
         subject = bucket_subject(PUBLISHED_BUCKET, f"{key}.>")
         info = await jetstream.stream_info(_STREAM, subjects_filter=subject)

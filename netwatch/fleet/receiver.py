@@ -1,14 +1,14 @@
-"""Takes messages of sensors as they come: which are of the fleet, which are parts of one content,
-which are refused, and whose are committed next.
+"""Takes messages of sensors as they come: which belong to the fleet, which are parts of one
+content, which are refused, and which sensor's are committed next.
 
 Messages of a durable consumer are pulled a bounded number at a time. One request for messages is
-open at any time. What arrives while a batch is being committed is the next batch; the server gives
-no more than was asked for.
+open at any time. What arrives while a batch is being committed is the next batch; the server sends
+no more than was requested.
 
-Sensors take turns, so a sensor that sends much waits for itself alone. Of each, a bounded number of
-messages waits here; the server keeps the rest and gives it again later.
+Sensors take turns, so a sensor that sends much only delays itself. A bounded number of messages per
+sensor waits here; the server keeps the rest and redelivers it later.
 
-What a centre refused, set aside to be looked at: a folder for each sensor with a file for each
+Refused messages are set aside for inspection: a folder for each sensor with a file for each
 message.
 
 ::
@@ -17,8 +17,8 @@ message.
     {"schema": "netwatch.refused/1", "sensor": "brussels-1", "kind": "facts", "reason": …}
     <the message as it came, up to `MAX_BYTES`>
 
-A message that cannot be stored is tried once, kept here, and never comes again. The folder is
-bounded, sensor by sensor: of more, the oldest go, and a sensor that floods is kept a sample of.
+An unstorable message is tried once, kept here, and never comes again. The folder is bounded per
+sensor: the oldest are deleted, and only a sample is kept of a flood.
 """
 
 import asyncio
@@ -41,18 +41,18 @@ from netwatch.fleet.envelope import Assembler, Envelope, Key, decode, key_of
 from netwatch.fleet.roster_keeper import RosterKeeper
 
 FOLDER = "refused"
-"""The folder in that of a centre."""
+"""The folder in the centre's folder."""
 
 SCHEMA = "netwatch.refused/1"
 
 MAX_FILES = 100
-"""Messages of a sensor that are kept."""
+"""Messages of a sensor to keep."""
 
 MAX_BYTES = 256 << 10
-"""Bytes of each message that are kept."""
+"""Bytes of each message to keep."""
 
 PER_MINUTE = 30
-"""Messages of a sensor that are kept in a minute; further ones are counted alone."""
+"""Messages of a sensor to keep per minute; further ones are only counted."""
 
 MAX_REASON = 500
 """Characters of a reason."""
@@ -60,14 +60,14 @@ MAX_REASON = 500
 _SUFFIX = ".message"
 
 EXPIRES = 20.0
-"""Seconds after which the server ends a request that it could not answer."""
+"""Seconds after which the server ends a request that it could not fulfil."""
 
 _GATHER_SECONDS = 0.02
 _NOBODY = "503"
 _GONE = ("deleted", "not found", "leadership")
 
 SHARE_MESSAGES = 64
-"""Messages of a sensor that wait here: what one has under way that waits for answers fits in."""
+"""Messages of a sensor that may wait here: everything that one has in transit fits in."""
 
 SHARE_BYTES = 24 << 20
 """Bytes of these messages."""
@@ -75,7 +75,7 @@ SHARE_BYTES = 24 << 20
 
 @dataclass(frozen=True, slots=True)
 class RefusedMessage:
-    """A message that was refused at `time` (ns); `size` are the bytes that it had."""
+    """A message that was refused at `time` (ns); `size` is its number of bytes."""
 
     sensor: str
     kind: str
@@ -85,12 +85,12 @@ class RefusedMessage:
 
     @property
     def id(self) -> str:
-        """What names it."""
+        """Its name."""
         return f"{self.sensor}/{self.time}"
 
 
 class RefusedMessages:
-    """The messages in `folder`. Nothing raises where the disk is full: they are counted anyway."""
+    """The messages in `folder`. Nothing raises if the disk is full: they are counted anyway."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -117,7 +117,7 @@ class RefusedMessages:
             write_private(folder / f"{now:020}{_SUFFIX}", content)
 
     def listing(self) -> list[RefusedMessage]:
-        """All that are kept, the oldest first."""
+        """All kept messages, oldest first."""
         paths = sorted(self.folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)
         return [found for path in paths for found, _ in _read(path)]
 
@@ -150,12 +150,12 @@ def _read(path: Path) -> Iterator[tuple[RefusedMessage, bytes]]:
 
 
 class StreamGoneError(NetwatchError):
-    """The stream or the consumer does not exist any more."""
+    """The stream or the consumer no longer exists."""
 
 
 class Puller:
-    """The consumer ``centre-<name>``; at most `batch` messages and `max_bytes` of them are taken at
-    a time."""
+    """The consumer ``centre-<name>``; takes at most `batch` messages and `max_bytes` of them at a
+    time."""
 
     def __init__(self, client: Any, name: str, batch: int, max_bytes: int) -> None:
         self._client = client
@@ -193,14 +193,14 @@ class Puller:
                 return messages
 
     async def ready(self) -> list[Any]:
-        """The messages that are there already. Raises `StreamGoneError`."""
+        """The messages that are already there. Raises `StreamGoneError`."""
         found = []
         while not self._queue.empty():
             found.append(self._queue.get_nowait())
         return await self._counted(found)
 
     async def _counted(self, found: Sequence[Any]) -> list[Any]:
-        """Those of them that are messages; the next ones are asked for."""
+        """The messages among these; the next ones are requested."""
         messages = [message for message in found if not self._is_status(message)]
         self._owed -= len(messages)
         if messages and self._owed <= 0:
@@ -217,7 +217,7 @@ class Puller:
         await self._client.publish(self._subject, json.dumps(request).encode(), self._inbox)
 
     def _is_status(self, message: Any) -> bool:
-        """Whether a message is about the request, which is over then, unless messages follow."""
+        """Whether a message is about the request, which is then over, unless messages follow."""
         status = (message.headers or {}).get("Status")
         if status is None:
             return False
@@ -231,8 +231,8 @@ class Puller:
 
 
 class Receiver:
-    """Decodes messages, and knows which of them make up each content. What is refused is set aside
-    in `kept`. Messages of sensors that are not enrolled any more are dropped."""
+    """Decodes messages, and knows which of them make up each content. Refused ones are set aside in
+    `kept`. Messages of sensors that are no longer enrolled are dropped."""
 
     def __init__(
         self,
@@ -251,8 +251,8 @@ class Receiver:
     async def decode(
         self, messages: Sequence[Any], *, reads_content: bool
     ) -> tuple[list[Envelope], list[Any]]:
-        """The envelopes that are whole, with or without reading their content, and the messages
-        that are done with once these are committed. What is no message of the fleet is refused,
+        """The complete envelopes, with or without parsing their content, and the messages that are
+        done with once these are committed. A message that does not belong to the fleet is refused,
         counted, and never comes again."""
         envelopes, done = [], []
         for message in messages:
@@ -284,12 +284,12 @@ class Receiver:
         return envelopes, done
 
     def waiting(self, sensor: str) -> tuple[int, int]:
-        """The parts of a sensor that wait for others, and their bytes."""
+        """The waiting parts of a sensor, and their bytes."""
         return self._assembler.waiting(sensor)
 
     async def _drop(self) -> None:
         """Let the server forget parts that waited for others in vain. Their sensor sends them
-        again, since nobody has said that they are committed."""
+        again, since they were never confirmed."""
         for key in self._assembler.dropped:
             self._status.dropped[key[0]] += 1
             for message in self._parts.pop(key, ()):
@@ -303,11 +303,11 @@ class Receiver:
         self._kept.keep(sensor, kind, data, reason)
 
     def refuse_envelope(self, envelope: Envelope, reason: str) -> None:
-        """The same for a message that was decoded."""
+        """The same for a decoded message."""
         self.refuse(envelope.sensor, envelope.kind, envelope.encode(), reason)
 
     def note_outside(self, outside: Mapping[str, Outside]) -> None:
-        """Note that sensors spoke of networks or devices that are not their own."""
+        """Note that sensors reported on networks or devices that are not their own."""
         for sensor, found in outside.items():
             if found.networks:
                 self._status.outside_networks[sensor] += 1
@@ -322,7 +322,7 @@ class Receiver:
         self._status.contradictions[sensor, kind] = said[:MAX_SENTENCE]
 
     def note_lag(self, envelopes: Sequence[Envelope]) -> None:
-        """Note how long messages were under way until they were committed."""
+        """Note how long messages were in transit until they were committed."""
         now = time.time_ns()
         for envelope in envelopes:
             offset = self._status.offsets.get(envelope.sensor, 0)
@@ -330,7 +330,7 @@ class Receiver:
 
 
 class Pace:
-    """How many messages a second are looked at of each sensor; further ones are not."""
+    """How many messages per second and sensor are processed; further ones are not."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -338,7 +338,7 @@ class Pace:
         self._seen: Counter[str] = Counter()
 
     def allows(self, sensor: str) -> bool:
-        """Whether another message of a sensor is looked at now."""
+        """Whether to process another message of a sensor now."""
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._seen = second, Counter()
@@ -347,8 +347,8 @@ class Pace:
 
 
 class Turns:
-    """Messages that wait, by sensor. At most `count` of them, of about `size` bytes, are taken at
-    a time, and a quarter of them of one sensor: others that come wait until these are committed."""
+    """Waiting messages, by sensor. At most `count` of them, of about `size` bytes, are taken at a
+    time, and a quarter of that from one sensor: later ones wait until these are committed."""
 
     def __init__(self, count: int, size: int) -> None:
         self._count, self._size = count, size
@@ -359,7 +359,7 @@ class Turns:
         return bool(self._waiting)
 
     def put(self, sensor: str, message: Any, size: int) -> bool:
-        """Let a message wait; whether its sensor has room for it."""
+        """Let a message wait; returns whether its sensor has room for it."""
         own = self._waiting.get(sensor)
         if own is None:
             self._waiting[sensor] = deque([(message, size)])

@@ -1,16 +1,16 @@
-"""What a centre knows of its sensors: writes it into the roster of the catalogue, and decides which
+"""What a centre knows about its sensors: writes it into the catalogue's roster, and decides which
 of them are silent.
 
-Signs of life come often and say the same most of the time, so the last one of each sensor is
-written every few seconds, all in one transaction, by a thread of its own.
+Signs of life come often and usually say the same, so the last one of each sensor is written every
+few seconds, all in one transaction, by a thread of its own.
 
-A sensor that is there sends a sign of life every few seconds, by a thread of its own, however busy
-it is; anything else that it sends counts as one, too. It is *silent* when nothing came for `limit`,
-and *back* with the next sign. A sensor that says goodbye has *stopped*: somebody wanted that. Two
-things must never look like silence: an old clock on the sensor, so only the time of arrival counts,
-and a centre that could not listen: until it has listened for `limit` without interruption, it says
-nothing of a sensor. `Silences` notices an interruption by itself (its process was suspended), is
-told of others (`interrupted`), and a start is one.
+A running sensor sends a sign of life every few seconds, from its own thread, however busy it is;
+anything else that it sends counts as one, too. It is *silent* when nothing came for `limit`, and
+*back* with the next sign. A sensor that says goodbye has *stopped*: that was intended. Two things
+must never look like silence: a wrong clock on the sensor, so only the time of arrival counts, and a
+centre that could not listen: until it has listened for `limit` without interruption, it reports no
+silence. `Silences` notices an interruption by itself (its process was suspended), is told of others
+(`interrupted`), and a start is one.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ PAUSE_LIMIT = 10.0
 """Seconds between two looks after which the centre counts as interrupted."""
 
 State = Literal["unheard", "present", "silent", "stopped"]
-"""`unheard` is a sensor that was enrolled and never seen, of which no silence is reported."""
+"""`unheard` is a sensor that was enrolled but never seen, whose silence is not reported."""
 
 _NS = 1_000_000_000
 
@@ -117,7 +117,8 @@ class Silences:
         }
 
     def heard(self, sensor: str, now: float, at: int, *, goodbye: bool = False) -> Change | None:
-        """A sensor sent something; `goodbye` says that it stops. What that changes, if anything."""
+        """A sensor sent something; `goodbye` means that it stops. Returns the resulting change, if
+        any."""
         found = self._sensors.setdefault(sensor, _Sensor(Known()))
         before, silent_since = found.state, found.silent_since
         found.heard, found.heard_at, found.silent_since = now, at, None
@@ -181,11 +182,11 @@ class RosterKeeper:
         """Write what is waiting, as far as that works, and close the catalogue."""
         self._executor.shutdown()
         with suppress(NetwatchError):
-            self._write()  # What is missing is said again at the next start.
+            self._write()  # What is missing is reported again at the next start.
         self._catalogue.close()
 
     def heard(self, sensor: str, data: bytes) -> str:
-        """Take a sign of life; why it is none, else empty."""
+        """Take a sign of life; returns why it is invalid, otherwise empty."""
         try:
             health = read_health(data)
         except BorderError as error:
@@ -200,7 +201,7 @@ class RosterKeeper:
         return ""
 
     def applied(self, envelope: Envelope) -> str:
-        """Take the report on a published version; why it is none, else empty."""
+        """Take the report on a published version; returns why it is invalid, otherwise empty."""
         try:
             kind, version, state, reason = read_applied(envelope.value())
         except BorderError as error:
@@ -228,7 +229,7 @@ class RosterKeeper:
         self._add(note)
 
     def close_unheard(self, limit: int) -> None:
-        """Close incidents of which, or of whose sensors, nothing was heard for `limit` ns."""
+        """Close incidents without news, of their own or of their sensors, for `limit` ns."""
         before = time.time_ns() - limit
 
         def close(catalogue: Catalogue) -> None:
@@ -292,7 +293,7 @@ class RosterKeeper:
 
 
 def _plain(health: Mapping[str, Any]) -> dict[str, Any]:
-    """What a sensor says of itself, without what the centre says of it."""
+    """A sensor's status as reported, without the centre's remarks."""
     return {name: value for name, value in health.items() if name != OUTSIDE}
 
 
@@ -334,7 +335,7 @@ class SilenceKeeper:
             self._note(change)
 
     async def run(self) -> None:
-        """Look for silent sensors, as long as a connection lasts. Whatever came before could not be
+        """Look for silent sensors, as long as a connection lasts. Nothing from before could be
         heard."""
         self._silences.interrupted(time.monotonic())
         while True:

@@ -1,12 +1,12 @@
-"""The records that sensors send: their alerts, checked; and their runs and losses, in the terms of
-the centre.
+"""The records that sensors send: their alerts, checked; and their runs and losses, in the centre's
+terms.
 
-An alert may be of another version of netwatch, or forged. What the catalogue, cases and pages need
-of a record has to be there, so that a wrong record is refused by itself and never fails the
-transaction of others. Fields that are not known are kept.
+An alert may be from another version of netwatch, or forged. Everything that the catalogue, cases
+and pages need of a record must be there, so that a wrong record is refused by itself and never
+fails the transaction of others. Unknown fields are kept.
 
-All runs and captures that the batches of a commit name are looked up together, and what is new
-among it is stored in one transaction: in SQLite each one that writes waits for the alerts.
+All runs and captures in the batches of a commit are looked up together, and new ones are stored in
+one transaction: in SQLite each one that writes waits for the alerts.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -47,13 +47,13 @@ MAX_LINE = 1 << 20
 """Bytes of the record of one alert."""
 
 MAX_LOSSES = 20_000
-"""Quarters of an hour of a record of what is lost, some 200 days."""
+"""Quarters of an hour in a record of losses, some 200 days."""
 
 MAX_LOST = 1 << 40
-"""What may be lost in a quarter of an hour, and less."""
+"""Losses per quarter of an hour, below this."""
 
 MAX_QUARTER = 84_007 * 24 * QUARTERS
-"""Quarters since the epoch before which something may be lost: in 2199."""
+"""Quarters since the epoch before which a loss may be: in 2199."""
 
 
 class BadAlertError(NetwatchError, ValueError):
@@ -72,7 +72,7 @@ def check_alert(record: Any) -> None:
 
 
 def _check_together(record: Mapping[str, Any]) -> None:
-    """Check what no type says of a value."""
+    """Check what a value's type does not tell."""
     for name, text in (
         ("id", record["id"]),
         ("app.id", record["app"]["id"]),
@@ -97,7 +97,7 @@ def read_record(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
     """The alert that a sensor sent, read from JSON; `clock_offset` is how far its clock is ahead
     (ns). Raises `BadAlertError`."""
     if isinstance(record, dict):
-        # These are for the centre to say.
+        # Only the centre may set these.
         record.pop(UNHEARD, None)
         if isinstance(record.get("sensor"), dict):
             for limit in (NETWORKS, DEVICES):
@@ -107,7 +107,7 @@ def read_record(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
 
 
 def stored_alert(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert:
-    """The same of a record that was read, and may have been marked here."""
+    """The same for a record that was read, and may have been marked here."""
     try:
         raw = orjson.dumps(record)
     except (orjson.JSONEncodeError, RecursionError) as error:
@@ -118,11 +118,11 @@ def stored_alert(sensor: str, record: Any, clock_offset: int = 0) -> SensorAlert
 
 
 Named = tuple[str, RunKey, bool]
-"""A sensor and its run, and whether a capture is meant: that at the position in the run."""
+"""A sensor and its run, and whether a capture is meant: the one at the position in the run."""
 
 
 class SensorNumbers:
-    """Numbers in a catalogue. `run` and `capture` know those that `load` was given last."""
+    """Numbers in a catalogue. `run` and `capture` know those that were last given to `load`."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._database = catalogue.database
@@ -151,7 +151,7 @@ class SensorNumbers:
         return self._captures[sensor, run]
 
     def judge(self, sensor: str, run: RunKey, at: int) -> None:
-        """Note by which versions a run is judged from a time (ns) on, if that has changed."""
+        """Note which versions judge a run from a time (ns) on, if that has changed."""
         number = self._runs[sensor, run]
         if run.versions is None or self._judges.get(number) == run.versions:
             return
@@ -164,7 +164,7 @@ class SensorNumbers:
         self._judges[number] = run.versions
 
     def _find(self, connection: Connection, named: Collection[Named]) -> Iterator[Named]:
-        """Those of which something is not stored."""
+        """Those that are not completely stored."""
         for sensor, run, needs_capture in named:
             number = find_run(connection, sensor, run.command, run.started)
             if number is None:
@@ -180,7 +180,7 @@ class SensorNumbers:
                 self._captures[sensor, run] = capture
 
     def _add(self, connection: Connection, sensor: str, run: RunKey, needs_capture: bool) -> None:
-        # Another one of `named` may be of the same run, and have stored it.
+        # Another one of `named` may have the same run, and have stored it.
         number = find_run(connection, sensor, run.command, run.started)
         if number is None:
             hashes = VersionHashes(*run.versions) if run.versions else None
@@ -195,7 +195,7 @@ class SensorNumbers:
 
 
 def read_losses(found: Any) -> Losses:
-    """What is lost, by kind and quarter. Raises `BorderError` if it cannot be stored."""
+    """Losses, by kind and quarter. Raises `BorderError` if they cannot be stored."""
     try:
         if not isinstance(found, dict) or not {*found} <= {*KINDS}:
             raise TypeError(found)

@@ -1,7 +1,6 @@
-"""The server of a centre: its NATS server as a process, which is started again if it dies; how a
-centre connects to it, or to the one that it joins; and the stream, buckets and consumers, which the
-centre makes if they are missing.
-"""
+"""The server of a centre: its NATS server as a process, which is restarted if it dies; how a centre
+connects to it, or to an existing one; and the stream, buckets and consumers, which the centre
+creates if they are missing."""
 
 import asyncio
 import contextlib
@@ -30,25 +29,25 @@ from netwatch.fleet.centre_folder import CentreFolder
 from netwatch.fleet.connection import Connection, Peer
 
 HEALTH_SECONDS = 60.0
-"""How long a bucket has the last sign of life of a sensor."""
+"""How long a bucket keeps the last sign of life of a sensor."""
 
 PUBLISHED_HISTORY = 8
-"""Revisions of what is published that a bucket keeps."""
+"""Revisions of what is published to keep in a bucket."""
 
 DUPLICATE_SECONDS = 300.0
-"""How long the stream knows the ids of messages, to drop those that are sent twice."""
+"""How long the stream remembers the ids of messages, to drop repeated ones."""
 
 MAX_PENDING = 256
-"""Messages of one kind of a sensor that the stream keeps at most; the sensor keeps the others."""
+"""Messages of one kind of a sensor that the stream keeps, at most; the sensor keeps the others."""
 
 MIN_PENDING = 20
-"""The same at least: a content in parts has to fit in."""
+"""The same, at least: a content in parts must fit in."""
 
 ACK_SECONDS = 60.0
-"""How long the centre has to commit what it was given, until it is given that again."""
+"""How long the centre has to commit a message before it is redelivered."""
 
 CONSUMERS = {"alerts": ("alerts",), "facts": ("facts", "coverage"), "applied": ("applied",)}
-"""The kinds of messages that each consumer gets. What has to stay in order has one consumer."""
+"""The kinds of messages of each consumer. What must stay in order has one consumer."""
 
 PROGRAM = "nats-server"
 
@@ -96,15 +95,15 @@ async def try_server(options: FleetOptions, folder: CentreFolder) -> None:
 
 
 def pending_limit(max_bytes: int) -> int:
-    """How many messages of one kind of a sensor a stream of so many bytes keeps: one sensor takes a
+    """How many messages of one kind of a sensor a stream of so many bytes keeps: one sensor uses a
     quarter of it at most."""
     share = max_bytes // (4 * len(STREAM_KINDS) * MAX_PAYLOAD)
     return max(MIN_PENDING, min(MAX_PENDING, share))
 
 
 async def prepare(jetstream: Any, options: ServerOptions) -> None:
-    """Make what is missing, and let what is there have the limits of the configuration; on a server
-    that was joined, its administrator decides on these. Raises errors of the library."""
+    """Create what is missing, and apply the limits of the configuration to the rest; on an existing
+    server, its administrator decides on these. Raises errors of the library."""
     from nats.js.api import (
         AckPolicy,
         ConsumerConfig,
@@ -120,14 +119,14 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
         name=STREAM,
         subjects=[f"{ROOT}.*.{kind}" for kind in STREAM_KINDS],
         storage=StorageType.FILE,
-        # What the centre has acknowledged is gone. It would stay for `max_age` otherwise, and fill
-        # the stream in days, or under load in minutes. Of a stream that is there already, a work
-        # queue cannot be made.
+        # What the centre has acknowledged is deleted. Otherwise it would stay for `max_age`, and
+        # fill the stream in days, or under load in minutes. An existing stream cannot be turned
+        # into a work queue.
         retention=RetentionPolicy.INTEREST,
-        # A full stream takes nothing more, and sensors keep it. To drop the oldest would save
+        # A full stream accepts nothing more, and sensors keep it. Dropping the oldest would save
         # nothing: they would send it again.
         discard=DiscardPolicy.NEW,
-        # One sensor must not take what the stream has room for.
+        # One sensor must not use all the room of the stream.
         max_msgs_per_subject=pending_limit(options.max_bytes),
         discard_new_per_subject=True,
         max_bytes=options.max_bytes,
@@ -148,7 +147,7 @@ async def prepare(jetstream: Any, options: ServerOptions) -> None:
                 durable_name=f"centre-{name}",
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACK_SECONDS,
-                # What of each sensor is pending is bounded by the stream.
+                # The stream bounds what is pending for each sensor.
                 max_ack_pending=-1,
                 filter_subjects=[f"{ROOT}.*.{kind}" for kind in kinds],
             ),
@@ -179,8 +178,8 @@ def find_program() -> str:
 
 
 class NatsServer:
-    """A server with the configuration of a folder. `report` takes sentences for the log;
-    `restarts` counts how often it was started again."""
+    """A server with the configuration of a folder. `report` takes sentences for the log; `restarts`
+    counts how often it was restarted."""
 
     def __init__(self, folder: CentreFolder, report: Callable[[str], None]) -> None:
         self._program = find_program()
@@ -196,7 +195,7 @@ class NatsServer:
         return self._process.pid if self._process is not None else None
 
     def reload(self) -> None:
-        """Let the server read its configuration again."""
+        """Make the server reload its configuration."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGHUP)
@@ -228,7 +227,7 @@ class NatsServer:
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                # A signal of a terminal is for the centre, which ends the server at last.
+                # A terminal's signal is for the centre, which ends the server last.
                 start_new_session=True,
                 # However the centre ends.
                 preexec_fn=partial(end_with_parent, signal.SIGTERM),
@@ -239,7 +238,7 @@ class NatsServer:
         return status
 
     def _last_line(self) -> str:
-        """What the server said last, for people."""
+        """The last output of the server, for people."""
         for path in (self._folder.path / "nats.err", self._folder.log):
             with contextlib.suppress(OSError):
                 lines = _tail(path).splitlines()

@@ -1,19 +1,19 @@
 """The spool of a sensor: files that wait until the centre has committed them, a note on the run
-that is being written, and what sends the files.
+that is being written, and the sender of the files.
 
 The writer of facts adds files (`put`), the link to the centre reads and removes them. The name of a
-file says all that has to be known of it without opening it::
+file contains everything that must be known without opening it::
 
     00000001764200000000000000a3f1-0000000007-observation-30000.batch
     epoch                          sequence   table       rows
 
 An epoch is one life of a writer; in it sequences count from 1. A file is written under another name
-and renamed, so there is no half one, and what a writer that was killed left is swept.
+and renamed, so it is never half written, and leftovers of a killed writer are swept.
 
-The note says up to when the run is written. If a process was killed, the next one finds it, and
+The note tells up to when the run is written. If a process was killed, the next one finds it, and
 tells the centre since when something is missing.
 
-Files are sent in order, and deleted when the centre has committed them. A few are under way at a
+Files are sent in order, and deleted when the centre has committed them. A few are in transit at a
 time. If the centre does not commit any for a while, or another connection begins, everything is
 sent again from the oldest on: the centre knows what it has.
 """
@@ -51,7 +51,7 @@ NAME = "run.json"
 """The file of the note, in the folder of the spool."""
 
 UNDER_WAY = 16
-"""Files that are sent and not committed."""
+"""Files that are sent but not committed, at most."""
 
 RESEND_SECONDS = 30.0
 """Seconds without a commit after which files are sent again."""
@@ -60,7 +60,7 @@ LOOK_SECONDS = 1.0
 """Seconds between two looks into the spool."""
 
 FULL_SECONDS = 5.0
-"""Seconds until a stream that is full is tried again."""
+"""Seconds until a full stream is tried again."""
 
 _FACTS = ("observation", "flow", "claim")
 
@@ -81,7 +81,7 @@ class SpoolFile(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What identifies it among all files of its sensor."""
+        """Identifies it among all files of its sensor."""
         return f"{self.epoch}-{self.sequence}"
 
 
@@ -121,7 +121,7 @@ class SpoolWriter:
 
 
 class Spool:
-    """The files in `folder`, of which the oldest are evicted above `max_bytes`. `evicted_rows`
+    """The files in `folder`, the oldest of which are evicted above `max_bytes`. `evicted_rows`
     counts their rows. For one process."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -131,8 +131,8 @@ class Spool:
         self.problem = ""
 
     def files(self) -> list[SpoolFile]:
-        """All that wait, the oldest first, after the eviction of what is too much. Nothing if
-        the folder cannot be read, which `problem` says."""
+        """All waiting files, oldest first, after the eviction of excess ones. Empty if the folder
+        cannot be read, with the reason in `problem`."""
         found = []
         try:
             with os.scandir(self._folder) as entries:
@@ -178,15 +178,15 @@ class Spool:
             return None
 
     def remove(self, files: Iterable[SpoolFile]) -> None:
-        """Delete files that are not needed any more."""
+        """Delete files that are no longer needed."""
         for file in files:
             with suppress(OSError):
                 (self._folder / file.name).unlink()
 
 
 def before(files: Iterable[SpoolFile], file: SpoolFile) -> int:
-    """The sequence of the file that precedes one in its epoch and still waits; 0 if none does.
-    The centre takes a file only when it has that one."""
+    """The sequence of the file that precedes one in its epoch and still waits; 0 if none does. The
+    centre only accepts a file when it has that one."""
     return max(
         (other.sequence for other in files if other.epoch == file.epoch and other < file), default=0
     )
@@ -194,8 +194,8 @@ def before(files: Iterable[SpoolFile], file: SpoolFile) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KilledRun:
-    """A run as its note says: the record of its key, the positions of its captures, the times of
-    their facts from `first` to `last` (ns), and until when it may have seen more (`unseen`)."""
+    """A run according to its note: the record of its key, the positions of its captures, the times
+    of their facts from `first` to `last` (ns), and until when it may have seen more (`unseen`)."""
 
     run: Mapping[str, Any]
     positions: Collection[int]
@@ -205,7 +205,7 @@ class KilledRun:
 
 
 class RunNote:
-    """The note in `folder`. `positions` are those of captures with facts, `last` is the time of the
+    """The note in `folder`. `positions` are the captures with facts, `last` is the time of the
     newest one. Raises `NetwatchError` if it cannot be written."""
 
     def __init__(self, folder: Path) -> None:
@@ -245,7 +245,7 @@ class RunNote:
             raise NetwatchError(f"the spool {self._path.parent}: {error.strerror}") from None
 
     def read(self) -> KilledRun | None:
-        """The run of the note; None if there is none that can be read."""
+        """The run of the note; None if there is no readable one."""
         try:
             found = json.loads(self._path.read_text())
             run, last, at = dict(found["run"]), int(found["last"]), int(found["at"])
@@ -257,7 +257,7 @@ class RunNote:
             return None
 
     def resume(self, found: KilledRun) -> None:
-        """Go on with the note of the same run, whose writer has died."""
+        """Continue the note of the same run, whose writer has died."""
         self.positions.update(found.positions)
         self.first, self.last = found.first, found.last
 
@@ -335,7 +335,7 @@ class FactSender:
     ) -> None:
         content = await asyncio.to_thread(self._spool.read, file)
         if content is None or len(content) > MAX_FILE_BYTES:
-            # It was evicted meanwhile, or nobody can take it.
+            # It was evicted meanwhile, or nobody can accept it.
             if content is not None:
                 await asyncio.to_thread(self._spool.evict, file)
             return
@@ -377,14 +377,14 @@ class FactSender:
                 self.problem = ""
                 if not ack.duplicate or name != identity:
                     return
-                # The centre may have said that it has this when nobody listened.
+                # The centre may have confirmed it when nobody listened.
                 name = f"{identity}.{time.monotonic_ns()}"
                 continue
             await asyncio.sleep(FULL_SECONDS)
 
 
 def read_news(data: bytes) -> Mapping[str, Any]:
-    """What the centre says that it has committed; empty for what is not understood."""
+    """What the centre has confirmed as committed; empty if not understood."""
     try:
         news = json.loads(data)
     except (ValueError, RecursionError):

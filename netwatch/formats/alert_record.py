@@ -1,8 +1,8 @@
 """The record of an alert, and of a case, which is an incident that one or more sensors saw.
 
-Each class is an object inside the record, with its keys as attributes, as the Python API gives them
-(`netwatch.formats.typed_records`). The annotations say all that a program can check: the JSON
-Schemas in ``netwatch/schemas/`` are made of them, with a description for each key, which is in
+Each class is an object inside the record, with its keys as attributes, as in the Python API
+(`netwatch.formats.typed_records`). The annotations contain everything that a program can check: the
+JSON Schemas in ``netwatch/schemas/`` are generated from them, with the description of each key in
 ``tools/docs_generator/data/alert_fields.yaml``.
 """
 
@@ -77,7 +77,7 @@ class BanPeriod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ban:
-    """A rule by an authority, with the period in force at the first contact; all `periods` where it
+    """A rule by an authority, with the period in force at the first contact; all `periods` if it
     has several."""
 
     id: Filled
@@ -92,7 +92,7 @@ class Ban:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemption:
-    """What exempts a device from a ban; without `apps` it is from all apps of the ban."""
+    """What exempts a device from a ban; without `apps` it covers all apps of the ban."""
 
     ban: Filled
     device: Filled
@@ -139,7 +139,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """The record of a log that shows a name, instead of a packet."""
+    """The log record that shows a name, instead of a packet."""
 
     format: Text
     line: Positive
@@ -150,8 +150,8 @@ class Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unheard:
-    """Since when nothing was heard of a sensor, and the last status of an incident that it
-    reported. Nobody knows when that ended."""
+    """Since when a sensor has been silent, and the last status of an incident that it reported. Its
+    end is unknown."""
 
     since: Moment
     status: Literal["open", "update"]
@@ -159,7 +159,7 @@ class Unheard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """What a ClientHello says beside its name."""
+    """What a ClientHello contains besides its name."""
 
     version: Annotated[str | None, Mark.ELSEWHERE] = None
     alpn: Annotated[tuple[str, ...], Mark.ELSEWHERE] = ()
@@ -192,7 +192,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContradictionPlace:
-    """A contact that something speaks against, and the packet or the record of a log that it is."""
+    """A contact with a contradiction, and its packet or log record."""
 
     time: Time
     type: Annotated[EvidenceType, Says(type="string"), Mark.STORED]
@@ -203,7 +203,7 @@ class ContradictionPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """What was seen that speaks against `count` contacts, as a sentence, with the first of them."""
+    """A contradiction to `count` contacts, as a sentence, with the first of them."""
 
     type: Annotated[ContradictionType, Mark.KNOWN]
     text: Text
@@ -213,7 +213,7 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """Contacts by what came of them."""
+    """Contacts by outcome."""
 
     reached: Count
     attempted: Count
@@ -253,7 +253,7 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """Hashes of the content of what decided."""
+    """Content hashes of what decided."""
 
     netwatch: Text
     signatures: Text
@@ -276,8 +276,8 @@ class Binding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident(Record):
     """One device, one app, one ban, until a quiet gap: the record of an alert with its keys as
-    attributes. Times are aware and in UTC, in microseconds; `record` has them as fine as the
-    capture. `duration` is in seconds."""
+    attributes. Times are aware and in UTC, in microseconds; in `record` they have the precision of
+    the capture. `duration` is in seconds."""
 
     __hash__ = Record.__hash__
 
@@ -323,7 +323,7 @@ class Incident(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What one sensor saw of a case, in its own words and by its own clock. `clock_offset` is in
+    """What one sensor saw of a case, as reported and by its own clock. `clock_offset` is in
     seconds."""
 
     sensor: str
@@ -343,7 +343,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case(Incident):
-    """An incident that one or more sensors saw, and what speaks for it that it is one."""
+    """An incident that one or more sensors saw, and the evidence that it is one."""
 
     __hash__ = Record.__hash__
 

@@ -1,18 +1,18 @@
 """The reading of an alert's record that all formats for SIEMs share.
 
-Most of these formats have a single field where the record has a list: one name, one server. This
-module decides which entry goes there, how severe the event is, and how a sentence describes it.
-It works on the JSON record (`netwatch.formats.jsonl.alert_record`) and not on the `Alert`, because
-outputs store records on disk and render them when they are delivered.
+Most of these formats have a single field for what is a list in the record: one name, one server.
+This module decides which entry goes there, how severe the event is, and how a sentence describes
+it. It works on the JSON record (`netwatch.formats.jsonl.alert_record`) and not on the `Alert`,
+because outputs store records on disk and render them when they are delivered.
 
 It also shortens a record until its line fits into a message of limited size (`render_within`). An
-alert that is too long for one message is never split over two, because the receiver would take the
-second half for a message of its own. What makes an alert long are its lists: the longest one is
-halved until the line fits. The strongest evidence and the name that it shows are always retained.
-Where that is not enough, the reasons of kind and confidence are removed, the contradictions, which
-are reasons too (the confidence is what it is without them), and the sets of candidates. The key
+alert that is too long for one message is never split into two, because the receiver would take the
+second half for another message. Alerts are long because of their lists: the longest one is halved
+until the line fits. The strongest evidence and the name that it shows are always retained. If that
+is not enough, the reasons of kind and confidence are removed, then the contradictions, which are
+reasons too (the confidence is what it is without them), and the sets of candidates. The key
 ``shortened`` counts the entries removed from each list, the sightings that the removed evidence
-stood for, the reasons, and the sets.
+represented, the reasons, and the sets.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ from netwatch.formats.registry import Renderer
 from netwatch.formats.values import epoch_ns
 
 EventSeverity = Literal["informational", "low", "medium", "high", "critical"]
-"""The severity of the record, or ``informational`` where an exemption covers the contact."""
+"""The severity of the record, or ``informational`` if an exemption covers the contact."""
 
 PRODUCT = "netwatch"
-"""The vendor and product name, where a format requires one."""
+"""The vendor and product name, if a format requires one."""
 
 _ROLES = ("exclusive", "vendor", "embed", "cdn")
 _TRANSPORTS = {
@@ -118,13 +118,13 @@ def summarize(record: AlertRecord) -> AlertSummary:
 
 
 def contradiction_texts(record: AlertRecord) -> str:
-    """What speaks against the contacts of an alert, as one text, each sentence once."""
+    """The contradictions of an alert, as one text, each sentence once."""
     return sentences(dict.fromkeys(each["text"] for each in record.get("contradictions") or ()))
 
 
 def _message(record: AlertRecord, strongest: AlertRecord | None) -> str:
-    """A sentence: who did what with which app, under which ban, by which evidence, and what that
-    means by its kind and outcome."""
+    """A sentence: which device did what with which app, under which ban, by which evidence, and
+    what that means by its kind and outcome."""
     phrase = _PHRASES[record["verdict"]].format(
         app=record["app"]["name"], ban=f"ban {record['ban']['id']}"
     )
@@ -136,9 +136,9 @@ def _message(record: AlertRecord, strongest: AlertRecord | None) -> str:
 
 
 def _weakness(item: AlertRecord) -> tuple[bool, int, int, bool, int]:
-    """A sort key that puts the strongest evidence first: a name before an address alone, names
-    that only the app uses before shared ones, a handshake before a lookup before a certificate, one
-    in which the server took part before one in which it did not, earlier before later."""
+    """A sort key that puts the strongest evidence first: a name before just an address, names that
+    only the app uses before shared ones, a handshake before a lookup before a certificate, one in
+    which the server took part before one in which it did not, earlier before later."""
     kind = item["type"]
     category = 0 if kind in HANDSHAKES else 1 if kind in LOOKUPS else 2
     return (
@@ -157,8 +157,8 @@ def seen_fields(piece: AlertRecord) -> dict[str, str]:
 
 
 def seen_words(record: AlertRecord) -> list[str]:
-    """For each piece of evidence how it was seen, as one word:
-    ``server=true,directions=both,checksum=right``; ``unknown`` where the record does not say it."""
+    """How each piece of evidence was seen, as one word:
+    ``server=true,directions=both,checksum=right``; ``unknown`` if the record lacks it."""
     return [
         ",".join(f"{key}={value}" for key, value in seen_fields(piece).items()) or "unknown"
         for piece in record["evidence"]
@@ -184,8 +184,8 @@ def event_uid(record: AlertRecord) -> str:
 
 
 def version_words(record: AlertRecord) -> list[str]:
-    """The versions by which an alert was judged, as words ``signatures=5e1a``. A set is
-    ``set=12`` and ``set_hash=…``. Empty for a record that an earlier netwatch stored."""
+    """The versions by which an alert was judged, as words ``signatures=5e1a``. A set is ``set=12``
+    and ``set_hash=…``. Empty for a record that an earlier netwatch stored."""
     versions = dict(record.get("versions") or {})
     installed = versions.pop("set", None)
     if installed:
@@ -194,8 +194,8 @@ def version_words(record: AlertRecord) -> list[str]:
 
 
 def without_empty(value: Any) -> Any:
-    """A copy of a value without what is not known: None, empty lists, empty texts and empty
-    mappings are removed from mappings at any depth."""
+    """A copy of a value without unknown parts: None, empty lists, empty texts and empty mappings
+    are removed from mappings at any depth."""
     if isinstance(value, Mapping):
         copies = {key: without_empty(inner) for key, inner in value.items()}
         return {key: copy for key, copy in copies.items() if copy not in (None, "", [], {})}

@@ -1,9 +1,9 @@
-"""An observation batch as an Arrow record batch, column by column and without an object a row.
+"""An observation batch as an Arrow record batch, column by column and without an object per row.
 
-`schema` and `record_batch` follow from `netwatch.core.observation_columns.COLUMNS`. This needs
+`schema` and `record_batch` follow from `netwatch.core.observation_columns.COLUMNS`. They need
 pyarrow (the extra ``arrow``), which is imported when they are called.
 
-Writers make an Arrow IPC stream or a Parquet file of them.
+The writers make an Arrow IPC stream or a Parquet file from them.
 """
 
 import json
@@ -34,7 +34,7 @@ SCHEMA = "netwatch.observation/1"
 """The value of the key ``schema`` in the metadata of a schema."""
 
 TIME_DIGITS = "time_digits"
-"""The column behind `time`: how many digits after the second the time had in the capture."""
+"""The column after `time`: how many digits after the second the time had in the capture."""
 
 
 def field_type(column: Column) -> "pa.DataType":
@@ -65,8 +65,8 @@ _OPTIONAL: frozenset[Kind] = frozenset(
 
 
 def schema() -> "pa.Schema":
-    """The schema of a record batch: the columns by the names that they have in CSV, in the order of
-    the JSON record, with `TIME_DIGITS` behind the time."""
+    """The schema of a record batch: the columns by their CSV names, in the order of the JSON
+    record, with `TIME_DIGITS` after the time."""
     import pyarrow as pa
 
     fields = []
@@ -82,8 +82,8 @@ def schema() -> "pa.Schema":
 
 
 def record_batch(batch: ObservationBatch, layout: "pa.Schema | None" = None) -> "pa.RecordBatch":
-    """The rows of a batch in the order of packets, as `schema` has them (which `layout` is, if it
-    is given). The result does not depend on the batch any more."""
+    """The rows of a batch in the order of packets, with the columns of `schema` (passed as `layout`
+    if known). The result does not depend on the batch any more."""
     import pyarrow as pa
 
     buffers = ColumnBuffers(batch)
@@ -149,7 +149,7 @@ def _source(column: Column, buffers: ColumnBuffers, batch: ObservationBatch) -> 
 
 
 def _place(column: Column, buffers: ColumnBuffers, batch: ObservationBatch) -> "pa.Array":
-    """A column of places, whose words are behind the number of their name by 1."""
+    """A column of places, whose words are the number of their name plus 1."""
     import pyarrow as pa
 
     codes = _integers(pa.int32(), buffers.count, buffers.integers(column.word, 4, 0))
@@ -158,7 +158,7 @@ def _place(column: Column, buffers: ColumnBuffers, batch: ObservationBatch) -> "
 
 
 def _readable(source: str) -> str:
-    """The name of a source as strict readers of its JSON get it: without unpaired surrogates."""
+    """The name of a source for strict readers of its JSON: without unpaired surrogates."""
     return source if source.isascii() else json.loads(json_line({"": source}))[""]
 
 
@@ -189,7 +189,7 @@ def _community_id(_: Column, buffers: ColumnBuffers, __: ObservationBatch) -> "p
 _TRANSPORT_TEXTS = [TRANSPORTS.get(number, "") for number in range(max(TRANSPORTS) + 1)]
 
 _ABSENT: Mapping[Kind, int] = {"optional number": -1, "positive number": 0}
-"""The word of a number that there is not, by its kind."""
+"""The word for a missing number, by its kind."""
 
 _ARRAYS: Mapping[Kind, Callable[[Column, ColumnBuffers, ObservationBatch], Any]] = {
     "time": _number,
@@ -207,21 +207,21 @@ _ARRAYS: Mapping[Kind, Callable[[Column, ColumnBuffers, ObservationBatch], Any]]
     "addresses": _list,
     "community id": _community_id,
 }
-"""How the array of a column is made, by the kind of its values."""
+"""The functions that make the array of a column, by the kind of its values."""
 
 
 ROW_GROUP = 131_072
-"""Rows of a row group of a Parquet file at least, but for the last one."""
+"""Rows in a row group of a Parquet file, at least, except for the last one."""
 
 _REPEATED = frozenset(
     {"evidence", "text", "address", "mac", "transport", "source", "place", "texts", "addresses"}
 )
-"""The kinds of columns that repeat their values."""
+"""The kinds of columns whose values repeat."""
 
 
 class ArrowWriter:
     """Writes one record batch for each batch. Readers of streams differ in whether a dictionary may
-    change from one record batch to the next, so that texts and addresses are plain strings."""
+    change from one record batch to the next, so texts and addresses are plain strings."""
 
     def __init__(self, stream: BinaryIO) -> None:
         import pyarrow as pa
@@ -251,8 +251,8 @@ class ArrowWriter:
 
 
 class ParquetWriter:
-    """Writes row groups of at least `ROW_GROUP` rows, for which it keeps record batches until there
-    are as many. Pages are compressed by zstd and have statistics."""
+    """Writes row groups of at least `ROW_GROUP` rows, keeping record batches until there are as
+    many. Pages are compressed with zstd and have statistics."""
 
     def __init__(self, stream: BinaryIO) -> None:
         from pyarrow import parquet
@@ -290,7 +290,7 @@ class ParquetWriter:
     def _write_group(self) -> None:
         import pyarrow as pa
 
-        # The batches have dictionaries of their own; those of a row group become one.
+        # The batches have dictionaries of their own; those in a row group become one.
         group = pa.Table.from_batches(self._waiting, self._layout).unify_dictionaries()
         self._writer.write_table(group.combine_chunks(), row_group_size=self._rows)
         self._waiting = []

@@ -36,11 +36,11 @@ SEVERITIES: Mapping[EventSeverity, int] = {
 """CEF calls 0 to 3 low, 4 to 6 medium, 7 and 8 high, 9 and 10 very high."""
 
 ACTIONS: Mapping[str, str] = {"reached": "allowed", "blocked": "blocked"}
-"""`act` by the outcome of the record; for any other it is absent."""
+"""`act` by the outcome of the record; absent for any other."""
 
 OUTCOMES: Mapping[str, str] = {"reached": "success", "blocked": "failure"}
-"""`outcome` by the outcome of the record, in the words of the dictionary; for any other it is
-``unknown``."""
+"""`outcome` by the outcome of the record, in the words of the dictionary; ``unknown`` for any
+other."""
 
 MAX_LENGTHS: Mapping[str, int] = {
     "app": 31,

@@ -28,11 +28,11 @@ from netwatch.core.buffers import Buffer, Words, array
 from netwatch.formats.row_values import LONGEST
 
 NEVER = -(1 << 63)
-"""A word that no column has: all rows have a value."""
+"""A word that does not occur in any column: all rows have a value."""
 
 
 class Integers(NamedTuple):
-    """Integers, `valid` with a bit for each row that has one, and the number of those without."""
+    """Integers, `valid` with a bit for each row that has one, and the number of rows without."""
 
     values: "bytearray | array[int]"
     valid: bytearray
@@ -40,7 +40,7 @@ class Integers(NamedTuple):
 
 
 class Strings(NamedTuple):
-    """Strings: number `i` is ``octets[offsets[i]:offsets[i + 1]]``; there are `number`."""
+    """Strings: string `i` is ``octets[offsets[i]:offsets[i + 1]]``; there are `number`."""
 
     number: int
     offsets: bytearray
@@ -50,7 +50,7 @@ class Strings(NamedTuple):
 @cython.final
 @cython.cclass
 class ColumnBuffers:
-    """The columns of the `count` rows of a batch. What it returns is not changed later."""
+    """The columns of the `count` rows of a batch. Returned values are not changed later."""
 
     def __init__(self, batch: ObservationBatch) -> None:
         row: cython.Py_ssize_t
@@ -62,7 +62,7 @@ class ColumnBuffers:
             for row in range(start, stop):
                 self.rows[i] = row * columns.WORDS
                 i += 1
-        # Of each text the string that it has become, from 1 on.
+        # The string of each text, from 1 on.
         self.codes: Words = array("q", bytes(8 * batch.texts + 8))
         self.octets: Buffer = bytearray(1)
         self.used = 0
@@ -186,7 +186,7 @@ class ColumnBuffers:
         return Integers(values, valid, missing), numbers
 
     def macs(self, word: int) -> tuple[Integers, Strings]:
-        """A column of MAC addresses; the strings are those of all rows, some of them empty."""
+        """A column of MAC addresses; the strings belong to all rows, some of them empty."""
         i: cython.Py_ssize_t
         value: cython.longlong
         at: cython.Py_ssize_t = word
@@ -206,7 +206,7 @@ class ColumnBuffers:
         return Integers(bytearray(), valid, missing), self._strings()
 
     def community_ids(self) -> tuple[Integers, Strings]:
-        """The Community ID of each row; the strings are those of all rows, some of them empty."""
+        """The Community ID of each row; the strings belong to all rows, some of them empty."""
         i: cython.Py_ssize_t
         row: cython.Py_ssize_t
         ids: CommunityIds = CommunityIds()
@@ -226,13 +226,13 @@ class ColumnBuffers:
         return Integers(bytearray(), valid, missing), self._strings()
 
     def _start_strings(self, most: cython.Py_ssize_t) -> None:
-        """Begin other strings, of which there are at most so many."""
+        """Begin other strings, so many at most."""
         self.offsets = array("i", bytes(4 * most + 4))
         self.octets = bytearray(16 * most + LONGEST)
         self.used = self.strings = 0
 
     def _add_string(self, text: cython.longlong, address: cython.bint) -> cython.int:
-        """Add a text of the batch, or the address that it is, as a string."""
+        """Add a text of the batch, or the address that it contains, as a string."""
         i: cython.Py_ssize_t
         start: cython.Py_ssize_t = self.batch.starts[text]
         size: cython.Py_ssize_t = self.batch.starts[text + 1] - start

@@ -15,7 +15,7 @@ CSV_COLUMNS = ("network", "class", "device", "flows", "named", "unnamed")
 """The columns of a row of `csv_rows`."""
 
 DEVICES_SHOWN = 10
-"""Devices listed a network, those with most unnamed flows first, unless all are requested."""
+"""Devices listed per network, those with most unnamed flows first, unless all are requested."""
 
 
 def report_record(report: CoverageReport) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _share(share: FlowCounts) -> dict[str, Any]:
 
 
 def read_report(record: Mapping[str, Any]) -> CoverageReport:
-    """The report of which `report_record` made a record."""
+    """The report from which `report_record` made a record."""
     return CoverageReport(
         total=_read_share(record),
         networks=tuple(
@@ -80,8 +80,8 @@ def _read_share(record: Mapping[str, Any]) -> FlowCounts:
 
 
 def csv_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, int, str]]:
-    """The rows of a record with `CSV_COLUMNS`: of each network, of its devices, and of the clients
-    outside of all networks. `unnamed` has the flows by reason: ``ech=3 no-sni=1``."""
+    """The rows of a record with `CSV_COLUMNS`: for each network, its devices, and the clients
+    outside all networks. `unnamed` has the flows by reason: ``ech=3 no-sni=1``."""
     for network in record["networks"]:
         yield (network["name"], network["class"], "", *_counts(network))
         for device in network["devices"]:
@@ -90,8 +90,7 @@ def csv_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, in
 
 
 def narrowed(record: Mapping[str, Any], networks: Collection[str], device: str) -> dict[str, Any]:
-    """A record with those of its networks and devices alone that are asked for; all where none
-    is."""
+    """A record with only the requested networks and devices; all if none are requested."""
     shown = []
     for network in record["networks"]:
         if networks and network["name"] not in networks:
@@ -112,9 +111,9 @@ def _counts(share: Mapping[str, Any]) -> tuple[int, int, str]:
 
 def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str, ...]]:
     """The rows of a table with the columns `COLUMNS`: each network, followed by its devices with
-    most unnamed flows first, then the clients outside all networks, the packets that could not be
-    read, which belong to no flow, and contacts of which nothing can be said. Unless `everything` is
-    set, at most `DEVICES_SHOWN` devices a network are listed, and only those with unnamed flows."""
+    most unnamed flows first, then the clients outside all networks, the unreadable packets, which
+    belong to no flow, and the contacts without a known device. Unless `everything` is set, at most
+    `DEVICES_SHOWN` devices per network are listed, and only those with unnamed flows."""
     for network in report.networks:
         word = "over" if network.rest.flows else "all"
         yield (network.name, f"{word} {len(network.devices):,}", *_cells([network.total]))

@@ -1,6 +1,6 @@
-"""Records as CSV (RFC 4180) for spreadsheets: one header, then one flat row a record.
+"""Records as CSV (RFC 4180) for spreadsheets: one header, then one flat row per record.
 
-Cells are those of `netwatch.core.tabular`; unknown values are empty.
+Cells are written by `netwatch.core.tabular`; unknown values are empty.
 """
 
 from collections.abc import Iterable, Mapping
@@ -111,14 +111,14 @@ ALERT_COLUMNS: tuple[str, ...] = (
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``),
-`evidence_count` (how many sightings there were in all), `first_source` and `first_packet` (of a log
-`first_log_format`, `first_log_line` and `first_log_lacks`), which locate the first of them,
+`evidence_count` (how many sightings there were in total), `first_source` and `first_packet` (for a
+log `first_log_format`, `first_log_line` and `first_log_lacks`), which locate the first of them,
 `ban_periods` (``first day/last day``), `contradictions` (their sentences), and `evidence_seen`
 (``server=true,directions=both,checksum=right`` for each of `evidence`)."""
 
 CASE_COLUMNS: tuple[str, ...] = (*ALERT_COLUMNS, "joined_by", "seen_by")
-"""The columns of a case: those of an alert, what speaks for it that its sensors saw one incident,
-and `seen_by` (``sensor=incident``)."""
+"""The columns of a case: those of an alert, the evidence that its sensors saw one incident, and
+`seen_by` (``sensor=incident``)."""
 
 
 def alert_row(record: AlertRecord) -> list[str]:
@@ -171,7 +171,7 @@ def _row(columns: Iterable[str], flat: dict[str, Any]) -> list[str]:
 
 
 class CsvWriter:
-    """Writes a header and one row a record. A stream contains records of one kind only."""
+    """Writes a header and one row per record. A stream contains records of one kind only."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -37,7 +37,7 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "reached": ("info", "allowed"),
     "blocked": ("info", "denied"),
 }
-"""`event.type` by the outcome of the record; for any other it is ``info`` alone."""
+"""`event.type` by the outcome of the record; only ``info`` for any other."""
 
 _IN_ECS_FIELDS = frozenset({"schema", "id", "first_seen", "last_seen", "community_ids", "sensor"})
 """Keys of the record that ECS fields express completely; they are not repeated."""

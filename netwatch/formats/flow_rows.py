@@ -35,7 +35,7 @@ class FlowWriter(Protocol):
 
 def flow_record(row: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a flow. Keys whose value is not known are omitted. Times have the digits that
-    they need: six, or nine where packets have ns."""
+    they need: six, or nine if packets have ns."""
     log = row.get("log_format")
     digits = 6 if row["first"] % 1000 == row["last"] % 1000 == 0 else 9
     values = {
@@ -107,7 +107,7 @@ class _Table:
         ]
         self._columns.widen(cells)
         padded = self._columns.padded(cells)
-        # Sites often have the same addresses, so that one says little without these two.
+        # Sites often have the same addresses, so an address means little without these two.
         where = f"{row['client_network'] or '-'}  {row['sensor'] or '-'}"
         self._stream.write(escaped(GAP.join([*padded, row["name_status"], where])) + "\n")
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 def alert_record(alert: Alert) -> dict[str, Any]:
-    """The record of an alert. Every documented key is present, with None where its value is not
-    known. Keys of `Alert.extra` follow at the end and never replace a documented one."""
+    """The record of an alert. Every documented key is present, with None if its value is not known.
+    Keys of `Alert.extra` follow at the end and never replace a documented one."""
     record: dict[str, Any] = {
         "schema": ALERT_SCHEMA,
         "id": alert.id,
@@ -141,7 +141,7 @@ def _binding(binding: BindingPeriod | None, digits: int) -> dict[str, Any] | Non
 
 
 def _ban(ban: Ban, first_seen: int) -> dict[str, Any]:
-    """A ban with the period that was in force at the first contact, and all where there are
+    """A ban with the period that was in force at the first contact, and with all if there are
     several."""
     in_force = ban.period_at(first_seen) or ban.periods[0]
     record: dict[str, Any] = {
@@ -205,7 +205,7 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
 
 
 def _place(item: EvidenceItem) -> dict[str, Any]:
-    """The packet, or the record of the log."""
+    """The packet, or the log record."""
     if item.log is None:
         return {"packet": item.packet}
     return {"log": {"format": item.log.format, "line": item.packet, "lacks": list(item.log.lacks)}}

@@ -1,11 +1,11 @@
 """IBM QRadar's Log Event Extended Format, LEEF:2.0, with ``^`` between attributes.
 
-LEEF has no escape. The delimiter, the pipe and control characters inside a value are written as
-`values.escape_for` writes them (``\\u005e``). The same is done for what some readers interpret all
-the same: quotes, within which they skip delimiters, and a backslash that they would read as the
-start of an escape. A tab, the delimiter of LEEF 1.0, is not usable because syslog relays rewrite
-it. No key occurs twice. The EventID and ``cat`` are fixed words, so that they can be mapped to
-QIDs; attributes without a predefined key start with ``nw``.
+LEEF has no escape. The delimiter, the pipe and control characters inside a value are written by
+`values.escape_for` (``\\u005e``). So are characters that some readers interpret anyway: quotes,
+within which they skip delimiters, and a backslash that they would read as the start of an escape. A
+tab, the delimiter of LEEF 1.0, is not usable because syslog relays rewrite it. No key occurs twice.
+The EventID and ``cat`` are fixed words, so that they can be mapped to QIDs; attributes without a
+predefined key start with ``nw``.
 """
 
 import re

@@ -1,6 +1,5 @@
-"""The writer of every format in which a record is one line rendered from its JSON record, and that
-record of a row of an observation batch.
-"""
+"""The writer of every format in which a record is one line rendered from its JSON record, and the
+JSON record of a row of an observation batch."""
 
 from typing import Any, TextIO
 
@@ -82,7 +81,7 @@ def _community_id(batch: ObservationBatch, row: int) -> str | None:
     if not client or not server or min(ports) < 0:
         return None
     return community_id(
-        # A pseudonym is longer than an address; `CommunityIds` takes as much of it.
+        # A pseudonym is longer than an address; `CommunityIds` takes an address-sized part of it.
         batch.packed(client)[:16],
         batch.packed(server),
         *ports,
@@ -91,7 +90,7 @@ def _community_id(batch: ObservationBatch, row: int) -> str | None:
 
 
 class LineWriter:
-    """Writes one line a record. `observation` is None for formats that express alerts only."""
+    """Writes one line per record. `observation` is None for formats that only express alerts."""
 
     def __init__(
         self, stream: TextIO, *, alert: Renderer, observation: ObservationRenderer | None = None

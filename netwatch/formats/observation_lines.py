@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The rows of an observation batch as lines of text, of JSON or of CSV, without an object a row.
+"""The rows of an observation batch as lines of text, of JSON or of CSV, without an object per row.
 
-What a line contains follows from `netwatch.core.observation_columns.COLUMNS`, and how it is
-written from a `LineStyle`. The texts of a batch are quoted once each.
+The content of a line follows from `netwatch.core.observation_columns.COLUMNS`, its form from a
+`LineStyle`. The texts of a batch are quoted once each.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ from netwatch.formats.quoted_texts import LineStyle
 from netwatch.formats.row_values import LONGEST
 
 PIECE = 1 << 20
-"""Bytes after which lines are handed over amid a batch."""
+"""Bytes after which lines are handed over within a batch."""
 
 # Kinds of columns as numbers.
 TIME = cython.declare(cython.int, 0)
@@ -97,8 +97,8 @@ _ABSENT: Mapping[Kind, int] = {
 class ObservationLines:
     """Writes the lines of batches in one style, in large pieces.
 
-    `out` has the lines, `constants` the texts that do not depend on a batch, and `texts` those of
-    the batch.
+    `out` has the lines, `constants` the texts that do not depend on a batch, and `texts` the
+    batch's texts.
     """
 
     def __init__(self, style: LineStyle) -> None:
@@ -112,7 +112,7 @@ class ObservationLines:
         self.groups: Words = array("q", [numbers[group] for group in groups])
         self.constants = constants = TextBuffer(4096)
 
-        # Cython makes of the method itself a pointer that GCC 14 and newer refuse.
+        # Cython turns the method itself into a pointer that GCC 14 and newer refuse.
         def constant(text: str) -> int:
             return constants.add_text(text)
 
@@ -143,7 +143,7 @@ class ObservationLines:
         self.community_ids = CommunityIds()
 
     def write(self, batch: ObservationBatch, write: Callable[[str], object]) -> None:
-        """Give the lines of all rows, in the order of packets, to `write`."""
+        """Pass the lines of all rows, in the order of packets, to `write`."""
         row: cython.Py_ssize_t
         stop: cython.Py_ssize_t
         self.texts.forget(batch.texts)

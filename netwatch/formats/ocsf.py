@@ -1,9 +1,9 @@
 """Open Cybersecurity Schema Framework 1.8 (schema.ocsf.io): a Detection Finding, class 2004.
 
-It uses the profile ``security_control`` as an observer that takes no action; where something else
+It uses the profile ``security_control`` as an observer that takes no action; if something else
 blocked the contact, the finding says so. Each piece of evidence, each server and each flow is an
 entry of ``evidences``; the ban is the ``policy``. The class allows no keys except its own, so
-whatever it cannot express is in ``unmapped``.
+everything that it cannot express is in ``unmapped``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -99,7 +99,7 @@ def detection_finding(record: AlertRecord) -> dict[str, Any]:
             "message": summary.message,
             **_enum("severity", SEVERITIES[summary.severity]),
             **_enum("confidence", CONFIDENCES[record["confidence"]]),
-            # "Status" is the progress of whoever handles the finding, which netwatch cannot know.
+            # "Status" is the progress of the finding's analyst, which netwatch cannot know.
             **_enum("status", _SUPPRESSED if exempt else _NEW),
             "status_detail": record["status"],
             **_enum("action", _DENIED if blocked else _OBSERVED),

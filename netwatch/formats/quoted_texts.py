@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The texts of an observation batch as lines have them: quoted once each, in one style.
+"""The texts of an observation batch in lines: quoted once each, in one style.
 
-Most texts are printable ASCII and go between quotes as they are; the style says how others are
-written: `JSON` and `CSV` for lines of observations. The texts are bytes of UTF-8 in a buffer that
-grows, each of which is known by its place.
+Most texts are printable ASCII and are only put between quotes; the style defines how others are
+written: `JSON` and `CSV` for lines of observations. The texts are UTF-8 bytes in a growing buffer,
+each of which is known by its place.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ PLACE_MASK = cython.declare(cython.longlong, 0xFFFFFFFF)
 @cython.final
 @cython.cclass
 class TextBuffer:
-    """The bytes of texts, one behind the other, of which `used` are written.
+    """The bytes of texts, one after the other; `used` bytes are written.
 
     The place of a text is where it starts, shifted by 32 bits, and its size in bytes.
     """
@@ -58,7 +58,7 @@ class TextBuffer:
         return cython.cast(cython.longlong, start) << PLACE_SHIFT | (self.used - start)
 
     def add(self, other: "TextBuffer", place: cython.longlong) -> cython.int:
-        """Add a text of another buffer. It copies by itself: handing on a view of the bytes takes
+        """Add a text of another buffer. It copies the bytes itself: passing a view of them takes
         longer than copying a text."""
         i: cython.Py_ssize_t
         start: cython.Py_ssize_t = place >> PLACE_SHIFT
@@ -94,14 +94,14 @@ class TextBuffer:
         return 0
 
     def add_text(self, text: str) -> int:
-        """Add a text; its place."""
+        """Add a text; returns its place."""
         raw = bytearray(text.encode())
         start: cython.Py_ssize_t = self.used
         self.add_octets(raw, 0, len(raw))
         return self.place_since(start)
 
     def take(self) -> str:
-        """All texts as one, which are removed."""
+        """All texts as one; they are removed."""
         text = str(memoryview(self.octets)[: self.used], "utf-8")
         self.used = 0
         return text
@@ -111,14 +111,15 @@ class TextBuffer:
 class LineStyle:
     """How the values of a row become a line.
 
-    A line is `begin`, the values of `columns` and `end`. Before a value is what `key` gives for its
-    column; the second argument says whether the value before is in the same group (has the same
-    first part of a path), which otherwise ends with `close`. With `cells` the key is there without
-    a value, too.
+    A line is `begin`, the values of `columns` and `end`. Each value is preceded by the result of
+    `key` for its column; the second argument tells whether the previous value is in the same group
+    (has the same first part of a path), which otherwise ends with `close`. With `cells` the key is
+    there without a value, too.
+
     Texts, times and addresses are between `quote`, lists between the two of `brackets`, with
     `separator` between entries. Texts with characters that are in `unsafe` or not printable ASCII
     need `odd_text`, and so do those that start with one of `unsafe_start`. Lists with such texts
-    need `odd_list`, where there is one.
+    need `odd_list`, if there is one.
     """
 
     columns: Sequence[Column]
@@ -195,8 +196,8 @@ CSV = LineStyle(
 class QuotedTexts:
     """Quoted texts of one batch in `buffer`, in one style.
 
-    `text_places` and `address_places` have the places by the number of a text, 0 where it was not
-    yet quoted: the same bytes may be both a text and an address. `odd` is 1 for texts that the
+    `text_places` and `address_places` have the places by the number of a text, 0 if it has not been
+    quoted yet: the same bytes may be both a text and an address. `odd` is 1 for texts that the
     style writes in its own way.
     """
 
@@ -216,7 +217,7 @@ class QuotedTexts:
         self.odd: Buffer = bytearray(1)
 
     def forget(self, texts: cython.Py_ssize_t) -> None:
-        """Forget what was quoted: the next texts are of a batch with so many."""
+        """Forget what was quoted: the next texts are from a batch with so many."""
         i: cython.Py_ssize_t
         if len(self.text_places) < texts:
             self.text_places = array("q", bytes(16 * texts))

@@ -1,10 +1,10 @@
-"""The formats of records: what each has to provide, and their table, to which a new one adds a
-module and a row. Here are also the JSON Schemas of netwatch's own records, and of the files that a
-user writes.
+"""The formats of records: what each must provide, and their table, to which a new one adds a module
+and a row. The JSON Schemas of netwatch's own records, and of the files that a user writes, are also
+here.
 
 netwatch writes two kinds of records: observations (`netwatch names`) and alerts (`netwatch scan`,
 `netwatch live`, outputs). A format provides a `Writer`, which writes records to a text stream, and,
-where outputs can send it, a `Renderer`, which turns the JSON record of one alert into one line. Its
+if outputs can send it, a `Renderer`, which turns the JSON record of one alert into one line. Its
 row in `FORMATS` names both.
 
 The command line, the outputs and the documentation read the table. The module of a format, which
@@ -72,10 +72,10 @@ class Writer(ObservationWriter, Protocol):
 class Format:
     """A row of `netwatch.formats.registry.FORMATS`.
 
-    `title` and `purpose` are for the documentation; `specification` names the document and
-    version that the format follows. `writer` opens a writer on a stream. `render` is None where
-    the format is for people only, so outputs cannot send it. `json` says whether every line is
-    one JSON object; `observations` whether the format can express observations too.
+    `title` and `purpose` are for the documentation; `specification` names the document and version
+    that the format follows. `writer` opens a writer on a stream. `render` is None if the format is
+    for people only, so outputs cannot send it. `json` says whether every line is one JSON object;
+    `observations` whether the format can express observations too.
     """
 
     title: str
@@ -89,11 +89,11 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class BinaryFormat:
-    """A row of `netwatch.formats.registry.BINARY_FORMATS`: a format of bytes that can express
-    observations and nothing else.
+    """A row of `netwatch.formats.registry.BINARY_FORMATS`: a format of bytes that can only express
+    observations.
 
-    `title`, `purpose`, `specification` and `writer` are as in `Format`. `module` is what it needs,
-    which is installed with the `extra` of netwatch.
+    `title`, `purpose`, `specification` and `writer` are as in `Format`. `module` is its
+    requirement, which is installed with the `extra` of netwatch.
     """
 
     title: str
@@ -221,7 +221,7 @@ BINARY_FORMATS: Mapping[str, BinaryFormat] = {
         extra="arrow",
     ),
 }
-"""The formats of `netwatch names` that are no text."""
+"""The formats of `netwatch names` that are not text."""
 
 _SILENCE = "netwatch.silence/"
 _render_silence = _later("silence:render")
@@ -256,13 +256,13 @@ SCHEMAS = ("alert", "observation", "coverage", "case", "report", "silence")
 """The records that have a JSON Schema (draft 2020-12), in ``netwatch/schemas/NAME.json``."""
 
 FILE_SCHEMAS = ("config", "signature", "ban", "inventory")
-"""The files that have one, which is generated from the declarations of their keys."""
+"""The files with a schema, which is generated from the declarations of their keys."""
 
 
 def schema_text(name: str) -> str:
-    """The schema of a record or a file as JSON text. Those of records allow keys that they do not
-    name, because later versions of netwatch may add keys to a record."""
-    from importlib import resources  # no other command needs it
+    """The schema of a record or a file as JSON text. Schemas of records allow unknown keys, because
+    later versions of netwatch may add keys to a record."""
+    from importlib import resources  # only this command needs it
 
     path = resources.files("netwatch") / "schemas" / f"{name}.json"
     return path.read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Values of rows as characters, written to a buffer: numbers, times, MAC and IP addresses.
 
-`netwatch.formats.values.rfc3339`, `netwatch.core.addresses.ip_text` and `mac_text` give the same
-as strings. Each function writes at `to` and returns where the value ends; there has to be room for
+`netwatch.formats.values.rfc3339`, `netwatch.core.addresses.ip_text` and `mac_text` return the same
+as strings. Each function writes at `to` and returns where the value ends; there must be room for
 `LONGEST` characters.
 """
 
@@ -15,7 +15,7 @@ from netwatch.core.addresses import ip_text
 from netwatch.core.buffers import Buffer
 
 LONGEST = 64
-"""Characters that any of these values has at most."""
+"""The most characters that any of these values has."""
 
 LONGEST_TEXT = cython.declare(cython.Py_ssize_t, 64)
 
@@ -100,8 +100,8 @@ def put_ip(
     at: cython.Py_ssize_t,
     size: cython.Py_ssize_t,
 ) -> cython.Py_ssize_t:
-    """The IP address in the `size` bytes (4 or 16) at `at` of `packed`. Other sizes are of texts
-    that take the place of an address, pseudonyms, and are written as they are."""
+    """The IP address in the `size` bytes (4 or 16) at `at` of `packed`. Other sizes are pseudonyms
+    instead of an address, and are written as they are."""
     i: cython.Py_ssize_t
     if size != 4 and size != 16:
         size = min(size, LONGEST_TEXT)

@@ -1,9 +1,8 @@
 """The record of a sensor that is silent, and its form for each receiver.
 
-It goes out by the same outputs as alerts: receivers of violations have to know when they
-can no longer be seen. It is no alert, though, and says so in each format: no app, no ban, no
-device, only a sensor and a time. `netwatch.formats.registry` gives records of this schema to
-`render`.
+It is sent by the same outputs as alerts: receivers of violations must know when these can no longer
+be seen. It is not an alert, though, and says so in each format: no app, no ban, no device, only a
+sensor and a time. `netwatch.formats.registry` passes records of this schema to `render`.
 """
 
 import hashlib
@@ -20,10 +19,10 @@ from netwatch.formats.registry import ECS, OCSF
 from netwatch.formats.values import epoch_ns, escape_for, json_line, rfc3339, truncate
 
 SCHEMA = "netwatch.silence/1"
-"""The value of ``schema``. A record of another number after the slash has other fields."""
+"""The value of ``schema``. A record with another number after the slash has other fields."""
 
 SEVERITY = "high"
-"""The severity of a silence: while it lasts, no violation is seen where the sensor is."""
+"""The severity of a silence: while it lasts, violations at the sensor are not seen."""
 
 _TITLE = "Sensor silent"
 
@@ -32,8 +31,8 @@ def silence_record(
     sensor: str, version: str, since: int, at: int, *, ended: str = ""
 ) -> AlertRecord:
     """The record of a silence that began at `since` and was noticed, or has `ended`, at `at` (both
-    ns by the centre's clock); `ended` says how: ``present`` or ``stopped``. `version` is that of
-    the sensor's netwatch, empty if it is not known."""
+    ns by the centre's clock); `ended` tells how: ``present`` or ``stopped``. `version` is the
+    version of the sensor's netwatch, empty if it is not known."""
     id_ = hashlib.sha256(f"silence\0{sensor}\0{since}".encode()).hexdigest()[:16]
     seconds = max(0, at - since) / 1e9
     for_ = _duration(seconds)
@@ -57,7 +56,7 @@ def silence_record(
 
 
 def _duration(seconds: float) -> str:
-    """A time for people, in the largest unit of which there are two."""
+    """A time for people, in the largest unit with at least two."""
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * size:
             return quantity(int(seconds // size), unit)

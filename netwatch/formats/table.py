@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 UNKNOWN = "-"
-"""Instead of a client or server that a log does not name."""
+"""Instead of a client or server that is not in a log."""
 
 WIDTH = 120
-"""Width of the table of alerts, in characters, where the output is not a terminal."""
+"""Width of the table of alerts, in characters, if the output is not a terminal."""
 
 ALERT_COLUMNS: dict[str, int] = {
     "verdict": 9,
@@ -51,8 +51,8 @@ ALERT_COLUMNS: dict[str, int] = {
     "evidence": 35,
 }
 """The columns of the table of alerts with their widths at `WIDTH`. A wider terminal widens them; on
-a narrower one, each alert is a list with one line a column. The column of the kind has the outcome
-too: ``session, reached``."""
+a narrower one, each alert is a list with one line per column. The column of the kind also has the
+outcome: ``session, reached``."""
 
 _OUTCOME_COLOURS = {"blocked": "cyan", "attempted": "yellow", "unknown": "dim"}
 _KIND_COLOURS = {"session": "bold red", "background": "magenta"}
@@ -164,10 +164,10 @@ class TableWriter:
             from rich.console import Console
 
             class Piped(Console):
-                """Its library would end the program with status 1 where the reader has gone."""
+                """Its library would end the program with status 1 if the reader is gone."""
 
                 def on_broken_pipe(self) -> None:
-                    raise  # It is called where the error is handled.
+                    raise  # It is called while the error is being handled.
 
             console = Piped(file=self._stream, highlight=False, markup=False, emoji=False)
             if not console.is_terminal:
@@ -177,7 +177,7 @@ class TableWriter:
 
 
 def _endpoint(batch: ObservationBatch, ip: int, port: int) -> str:
-    """A side of an observation by the words of its row; empty if a log does not say which."""
+    """A side of an observation from the words of its row; empty if not in the log."""
     if not ip:
         return ""
     text = ip_text(batch.packed(ip))
@@ -243,7 +243,7 @@ def _list() -> "Table":
 
 
 def _painter(console: "Console") -> Callable[[str, str], str]:
-    """A function that colours a text, or returns it unchanged where colours are off."""
+    """A function that colours a text, or returns it unchanged if colours are off."""
     if console.color_system is None or console.no_color:
         return lambda text, colour: text
     from rich.color import ColorSystem

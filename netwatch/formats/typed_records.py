@@ -1,6 +1,6 @@
-"""How a record becomes a typed value, and how one from elsewhere is checked.
+"""How a record becomes a typed value, and how a record from elsewhere is checked.
 
-A class has the keys of a record as its attributes, with an underscore behind a keyword of Python
+A class has the keys of a record as its attributes, with an underscore after a Python keyword
 (``from_``, ``class_``). `view` follows its annotations. Keys that a class does not know are left to
 `Record.record`. For the schema of the record, and for what `check` refuses, an annotation may have
 a part of a schema, `Says`, and a `Mark`.
@@ -39,36 +39,35 @@ T = TypeVar("T")
 Convert = Callable[[Any], Any]
 
 MAX_NUMBER = 1_000_000_000_000_000
-"""What a number of a record from elsewhere is at most: some 9,000 of them fit into 63 bits as a
-sum."""
+"""The largest number in a record from elsewhere: a sum of some 9,000 of them fits into 63 bits."""
 
 MAX_WORD = 512
-"""Characters of an id or a name in a record from elsewhere."""
+"""Characters of an id or a name in a record from elsewhere, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A value that is a record as a whole. Two are equal where their records are. Subclasses take
-    `__hash__` of this class, because a record has parts that have none."""
+    """A value that is a record as a whole. Two are equal if their records are. Subclasses use
+    `__hash__` of this class, because a record has unhashable parts."""
 
     _record: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
         """The value with this record, which may be read from a file of records. Words and numbers
-        are taken as they are. Raises `netwatch.Error`, which names the key, where one is missing or
-        its value cannot be that of the key."""
+        are taken as they are. Raises `netwatch.Error`, which names the key, if one is missing or
+        its value is not valid for the key."""
         return view(cls, record, _record=record)
 
     def __hash__(self) -> int:
         return hash(self.json())
 
     def record(self) -> dict[str, Any]:
-        """The record as the command line writes it, as objects of JSON: a copy."""
+        """The record as the command line writes it, as JSON objects: a copy."""
         return copy.deepcopy(dict(self._record))
 
     def json(self) -> str:
-        """The record as the line of JSON that the command line writes, without its end."""
+        """The record as the JSON line that the command line writes, without its end."""
         return json_line(self._record)
 
 
@@ -93,7 +92,7 @@ def view(cls: type[T], record: Mapping[str, Any], **more: Any) -> T:
 
 
 class RecordError(NetwatchError):
-    """A record is not one of its class: what was expected, at which keys in each other."""
+    """A record does not match its class: what was expected, at which nested keys."""
 
     def __init__(self, message: str, *keys: str) -> None:
         super().__init__(escaped(f"{'.'.join(keys)}: {message}" if keys else message))
@@ -103,8 +102,8 @@ class RecordError(NetwatchError):
 
 @cache
 def _plan(cls: Any) -> tuple[tuple[str, str, Convert | None, bool], ...]:
-    """The fields of a class: name, key of the record, what converts its value, and whether there
-    is no object without it."""
+    """The fields of a class: name, key of the record, the conversion of its value, and whether it
+    is required."""
     hints = get_type_hints(cls)
     return tuple(
         (
@@ -119,7 +118,7 @@ def _plan(cls: Any) -> tuple[tuple[str, str, Convert | None, bool], ...]:
 
 
 def _converter(hint: Any) -> Convert | None:
-    """What makes a value of this type of one of JSON; None if that is the same."""
+    """The function that makes a value of this type from JSON; None if that is the same."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         (inner,) = [argument for argument in arguments if argument is not type(None)]
@@ -171,7 +170,7 @@ _TIME = _text("a time such as 2023-03-20T09:31:07Z", datetime.fromisoformat)
 _DAY = _text("a day such as 2023-03-20", date.fromisoformat)
 
 Look = Callable[[Any, int], None]
-"""Looks at a value of the right type; the number is how many values a list may have. Raises
+"""Checks a value of the right type; the number is how many values a list may have. Raises
 `RecordError`."""
 
 _EXPECTED: Mapping[Any, str] = {
@@ -187,20 +186,20 @@ _EXPECTED: Mapping[Any, str] = {
 _ABSENT = repeat(MISSING)
 
 _MAX_SHAPES = 256
-"""Shapes of objects of one class that are known; when there are more, all are forgotten."""
+"""Known shapes of objects of one class, at most; when there are more, all are forgotten."""
 
 
 def check(cls: Any, record: Mapping[str, Any], max_values: int) -> None:
-    """Refuse a record that lacks a key of the class, or whose value is not of the type or in the
-    range that the class has for it; a list of more than `max_values`; and a text that does not fit
-    its `Mark`. Keys that the class does not know are not looked at: a newer netwatch may have more.
-    Raises `RecordError`."""
+    """Refuse a record that lacks a key of the class, or whose value does not have the type or range
+    in the class; a list of more than `max_values`; and a text that does not fit its `Mark`. Keys
+    that the class does not know are not checked: a newer netwatch may have more. Raises
+    `RecordError`."""
     _checked(cls).look(record, max_values)
 
 
 class _Key(NamedTuple):
-    """What a key of a record may have: the types of its values, and for some of these what else is
-    looked at."""
+    """What a key of a record may have: the types of its values, and for some of these further
+    checks."""
 
     name: str
     is_needed: bool
@@ -208,16 +207,16 @@ class _Key(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What is looked at in objects with values of the same types: texts that are `STORED`, and what
-    looks at others."""
+    """The checks of objects with values of the same types: texts that are `STORED`, and the checks
+    of others."""
 
     texts: tuple[str, ...]
     looks: tuple[tuple[str, Look], ...]
 
 
 class _Checked:
-    """What is looked at in the objects of a class. Nearly all have one of a few shapes: the types
-    of their values, in the order of `names`. So these are compared once."""
+    """The checks of the objects of a class. Nearly all have one of a few shapes: the types of their
+    values, in the order of `names`. So these are compared once."""
 
     def __init__(self, cls: Any) -> None:
         hints = get_type_hints(cls, include_extras=True)
@@ -234,7 +233,7 @@ class _Checked:
         self.shapes: dict[tuple[type, ...], _Shape] = {}
 
     def look(self, record: Mapping[str, Any], max_values: int) -> None:
-        """Look at an object. Raises `RecordError`."""
+        """Check an object. Raises `RecordError`."""
         kinds = tuple(map(type, map(record.get, self.names, _ABSENT)))
         shape = self.shapes.get(kinds)
         if shape is None:
@@ -250,7 +249,7 @@ class _Checked:
                 raise RecordError(error.message, name, *error.keys) from None
 
     def _add(self, kinds: tuple[type, ...], record: Mapping[str, Any]) -> _Shape:
-        """The shape of an object whose types were not met before. Raises `RecordError`."""
+        """The shape of an object whose types were not seen before. Raises `RecordError`."""
         texts, looks = [], []
         for key, kind in zip(self.keys, kinds, strict=True):
             if kind is type(MISSING):
@@ -281,7 +280,7 @@ def _mismatch(expected: Iterable[Any], value: Any) -> str:
 
 
 def _looks(hint: Any, *marks: Any) -> dict[Any, Look | None]:
-    """The types of JSON that a value of this type has, with what else is looked at."""
+    """The JSON types that a value of this type has, with their further checks."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _looks(arguments[0], *marks, *arguments[1:])

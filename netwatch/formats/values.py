@@ -1,6 +1,6 @@
 # cython: language_level=3
 """How all formats write times, addresses and text chosen by a sender, and how services write their
-log: lines for people and journald, or as JSON for a program."""
+log: lines for people and journald, or JSON for programs."""
 
 import json
 import re
@@ -52,16 +52,16 @@ def _seconds(text: str) -> int:
 
 
 def endpoint(ip: str, port: int) -> str:
-    """``address:port``, with IPv6 addresses in brackets (RFC 3986 section 3.2.2). The address alone
-    where the port is 0: a log does not say it."""
+    """``address:port``, with IPv6 addresses in brackets (RFC 3986 section 3.2.2). Only the address
+    if the port is 0: not in a log."""
     if not port:
         return ip
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def period_texts(ban: Mapping[str, Any]) -> list[str]:
-    """The periods of a ban's record, where it has several, as intervals of ISO 8601: first and
-    last day with a slash between them, and ``..`` where there is no limit."""
+    """The periods of a ban's record, if it has several, as ISO 8601 intervals: first and last day
+    with a slash between them, and ``..`` if there is no limit."""
     return [f"{each['from'] or '..'}/{each['until'] or '..'}" for each in ban.get("periods", ())]
 
 
@@ -135,9 +135,9 @@ def _escape_in_json(match: re.Match[str]) -> str:
 def log_line(
     text: str, now: int, form: LogFormat = "text", *, warning: bool = False, stamped: bool = True
 ) -> str:
-    """One line that says `text` at `now` (ns). As JSON it is an object with ``time`` (RFC 3339),
-    ``level`` (``info`` or ``warning``) and ``message``. A line of text begins with its time where
-    it is `stamped`: journald has its own. Secrets of URLs in the text are left out."""
+    """One line with `text` at `now` (ns). As JSON it is an object with ``time`` (RFC 3339),
+    ``level`` (``info`` or ``warning``) and ``message``. A text line begins with its time if it is
+    `stamped`: journald has its own. Secrets of URLs in the text are left out."""
     text = without_secrets(text)
     if form == "json":
         level = "warning" if warning else "info"

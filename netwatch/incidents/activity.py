@@ -1,8 +1,8 @@
 """When an incident was active: its contacts and their bytes, by minute and by class of hosts.
 
-This is what the kind of an incident is judged by (`netwatch.incidents.kind`). Entries are sums,
-minima and maxima, so that they do not depend on the order of arrival. Of more entries than the
-limit the earliest stay, some hours of use without a pause; the totals always count all. Bursts are
+The kind of an incident is judged by this (`netwatch.incidents.kind`). Entries are sums, minima and
+maxima, so that they do not depend on the order of arrival. If there are more entries than the
+limit, the earliest stay, some hours of use without a pause; the totals always count all. Bursts are
 contacts without a longer pause between them.
 """
 
@@ -20,25 +20,25 @@ from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.kind_thresholds import VALUES
 
 ENTRY_LIMIT = 2048
-"""Entries of an incident, each of one minute and one class of hosts."""
+"""Entries of an incident, each for one minute and one class of hosts."""
 
 HOST_LIMIT = 64
-"""Hosts of an incident that are named with the number of their contacts."""
+"""Hosts of an incident to list with the number of their contacts."""
 
 MINUTE = 60_000_000_000
 """A minute, ns."""
 
 STACK_LIMIT = 16
-"""Lists of cipher suites of an incident that are told apart."""
+"""Lists of cipher suites of an incident to tell apart."""
 
 JA4_SUITES = slice(11, 23)
-"""The part of a JA4 that follows from the list of cipher suites."""
+"""The part of a JA4 that depends on the list of cipher suites."""
 
 HostClass = Literal["app-only", "page", "shared", "asked", "filtered"]
-"""What a host is: one that only the app calls; one of the app that pages call as well; one that is
-shared with other apps (roles ``vendor``, ``embed`` and ``cdn``). ``asked`` are lookups of hosts
-that only the app calls; lookups of others say nothing: browsers look up names in advance.
-``filtered`` are connections to an address of a filter, which are no contacts with the app."""
+"""What a host is: one that only the app calls; one of the app that pages call as well; one shared
+with other apps (roles ``vendor``, ``embed`` and ``cdn``). ``asked`` are lookups of hosts that only
+the app calls; other lookups mean nothing, since browsers look up names in advance. ``filtered`` are
+connections to a filter's address, which are not contacts with the app."""
 
 CLASSES: tuple[HostClass, ...] = get_args(HostClass)
 
@@ -47,7 +47,7 @@ APP_ONLY, PAGE, SHARED, ASKED, FILTERED = range(5)
 
 SECOND = 1_000_000_000
 CONTACTED = (APP_ONLY, PAGE, SHARED)
-"""The classes of hosts that were contacted, not only asked for."""
+"""The classes of hosts that were contacted, not only looked up."""
 
 
 def class_of(match: Match) -> int:
@@ -65,9 +65,9 @@ def is_filtered(contact: Contact) -> bool:
 
 @dataclass(slots=True)
 class Activity:
-    """Contacts of one class of hosts in some time: their number, the payload of their flows sent
-    and received, the times of the first and the last of them, and that of the last packet of their
-    flows (ns). `use_in` is what was received as in use (`netwatch.incidents.contacts.use_of`)."""
+    """Contacts of one class of hosts in some time: their number, the payload that their flows sent
+    and received, the times of the first and the last of them, and of the last packet of their flows
+    (ns). `use_in` is what was received as in use (`netwatch.incidents.contacts.use_of`)."""
 
     first: int
     last: int
@@ -78,7 +78,7 @@ class Activity:
     use_in: int = 0
 
     def add(self, other: "Activity") -> None:
-        """Add further contacts, or what became of some."""
+        """Add further contacts, or the outcome of some."""
         self.first = min(self.first, other.first)
         self.last = max(self.last, other.last)
         self.until = max(self.until, other.until)
@@ -88,15 +88,15 @@ class Activity:
         self.use_in += other.use_in
 
     def copy(self) -> "Activity":
-        """An activity that changes independently of this one."""
+        """A copy that changes independently of this one."""
         counts = self.contacts, self.bytes_out, self.bytes_in, self.use_in
         return Activity(self.first, self.last, self.until, *counts)
 
 
 class ActivityTable:
     """The activity of one incident. `entries` has it by minute and class, `totals` by class;
-    `hosts` counts contacts by class and name, `stacks` are the lists of cipher suites in hellos
-    to hosts that only the app calls, as JA4 has them."""
+    `hosts` counts contacts by class and name, `stacks` are the lists of cipher suites in hellos to
+    hosts that only the app calls, as in JA4."""
 
     def __init__(self) -> None:
         self.limit = ENTRY_LIMIT
@@ -111,7 +111,7 @@ class ActivityTable:
         self._last: tuple[int, int] | None = None
 
     def add(self, contact: Contact) -> None:
-        """Count a contact, unless it is a lookup of a host that is not the app's alone."""
+        """Count a contact, unless it is a lookup of a host that other callers use too."""
         kind, repeats = class_of(contact.match), contact.repeats
         evidence, time = contact.observation.evidence, contact.observation.time
         contacts, last = (1, time) if repeats is None else (repeats.count, repeats.last)
@@ -119,7 +119,7 @@ class ActivityTable:
         if evidence in LOOKUPS:
             if kind != APP_ONLY:
                 return
-            # An answer is the other half of a query, and alone where queries are not captured.
+            # An answer belongs to a query, and is on its own if queries are not captured.
             kind, contacts = ASKED, contacts if evidence == "dns-query" else 0
         elif contact.outcome == "blocked" and is_filtered(contact):
             kind = FILTERED
@@ -131,7 +131,7 @@ class ActivityTable:
         self.hosts.add((kind, contact.observation.name), (), hosts)
 
     def add_progress(self, kind: int, progress: ContactProgress) -> None:
-        """Add what became of contacts with hosts of a class that were added before."""
+        """Add the outcome of contacts with hosts of a class that were added before."""
         times = progress.time, progress.time, progress.last
         volume = progress.bytes_out, progress.bytes_in, progress.use_in
         self._count(kind, times, 0, volume)
@@ -224,7 +224,7 @@ class ActivityTable:
         if len(self.entries) >= self.limit:
             if self._last is None:
                 self._last = max(self.entries)
-            # An entry that was evicted has so many before it that it never comes back.
+            # An evicted entry has so many before it that it never comes back.
             if key > self._last:
                 return
             del self.entries[self._last]
@@ -235,7 +235,8 @@ class ActivityTable:
 @dataclass(frozen=True, slots=True)
 class Burst:
     """Contacts without a longer pause: those with hosts that only the app calls, those with its
-    hosts that pages call as well, and all of them; so many `minutes` have new contacts."""
+    hosts that pages call as well, and all of them; `minutes` is the number of minutes with new
+    contacts."""
 
     app_only: Activity
     page: Activity
@@ -285,7 +286,7 @@ def are_regular(starts: Sequence[int]) -> bool:
 
 
 def are_timed(found: Sequence[Burst]) -> bool:
-    """Whether bursts come so regularly, and are so small, that a timer of the app explains them."""
+    """Whether bursts are so regular, and so small, that a timer of the app explains them."""
     starts = [burst.all.first for burst in found]
     return (
         are_regular(starts)

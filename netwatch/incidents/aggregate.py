@@ -1,7 +1,7 @@
 """Contacts become incidents: contacts of one device with one app under one ban, until a quiet gap.
 
-Bans that say the same of all contacts share their incidents, so that a contact costs the same
-however many bans apply to it. Only what is asked at the end has an incident for each ban.
+Bans that treat all contacts alike share their incidents, so that a contact costs the same however
+many bans apply to it. Only the result at the end has an incident for each ban.
 
 Two contacts whose distance is at most the quiet gap belong to the same incident, so a late contact
 may join two incidents. The result depends neither on the order of the contacts nor on how many
@@ -29,13 +29,13 @@ from netwatch.incidents.senders import SenderTable
 from netwatch.incidents.spill import Reported, SharedKey, reported
 
 INCIDENT_LIMIT = 20_000
-"""Incidents in memory; contacts that would begin another one are dropped and counted."""
+"""Incidents in memory, at most; contacts that would begin another one are dropped and counted."""
 
 
 class Found(NamedTuple):
-    """What contacts gave: `alerts`, the number of them by kind of verdict, the number of incidents
-    below the `min_confidence` of their ban, and under each ban the contacts that tables left out,
-    by limit, and those that something speaks against, by type."""
+    """The result: `alerts`, their number by kind of verdict, the number of incidents below the
+    `min_confidence` of their ban, and under each ban the contacts that tables left out, by limit,
+    and those with contradictions, by type."""
 
     alerts: list[Alert]
     by_verdict: dict[str, int]
@@ -48,7 +48,7 @@ class Incidents:
     """Aggregates contacts into incidents; `quiet_gap` is in ns.
 
     It has no open file, so that it can be sent between processes and merged. There are `count`
-    shared incidents, at most `limit`; `dropped` counts contacts that were dropped at this limit,
+    shared incidents, at most `limit`; `dropped` counts contacts dropped at this limit,
     `frames_dropped` contacts whose packets exceeded the memory budget of `evidence_bytes`.
     """
 
@@ -64,7 +64,7 @@ class Incidents:
         self.dropped = 0
         self.frames_dropped = 0
         self._budget = MemoryBudget(self.evidence_bytes, evidence_bytes)
-        # The incidents of one key are sorted by time and lie further apart than the quiet gap.
+        # The incidents of one key are sorted by time and are further apart than the quiet gap.
         self._incidents: dict[SharedKey, list[Incident]] = {}
         self.count = 0
         self.senders = SenderTable()
@@ -79,8 +79,8 @@ class Incidents:
                 yield key, incident
 
     def add(self, contact: Contact) -> Incident | None:
-        """Add a contact, and return its incident. None if the ban gives no verdict, and where
-        the limit of incidents is reached."""
+        """Add a contact, and return its incident. None if the ban gives no verdict, or if the limit
+        of incidents is reached."""
         if contact.sender is not self._sender:
             self.add_sender(contact)
         key = key_of(contact)
@@ -102,7 +102,7 @@ class Incidents:
         return incident if self.insert(key, incident) else None
 
     def add_sender(self, contact: Contact) -> None:
-        """Note whose packets the MAC in the frame of a contact sends."""
+        """Note which client the MAC in the frame of a contact sends packets for."""
         self._sender = contact.sender
         if contact.sender is not None:
             self.senders.add(contact.sender, contact.observation.time)
@@ -110,9 +110,9 @@ class Incidents:
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> bool:
-        """Add what became of contacts that were added before; `contact` is one of them. It concerns
-        the bans with these ids, None for all that apply to the contact. False if no incident of
-        its key has a contact at the time of the progress."""
+        """Add the outcome of contacts that were added before; `contact` is one of them. It concerns
+        the bans with these ids, None for all that apply to the contact. False if no incident of its
+        key has a contact at the time of the progress."""
         key, time = key_of(contact), progress.time
         incidents = self._incidents.get(key, []) if key is not None else []
         low, high = self._within_gap(incidents, time, time)
@@ -127,7 +127,7 @@ class Incidents:
         return False
 
     def has_room(self, incidents: int, evidence_bytes: int) -> bool:
-        """Whether so many more incidents, with so many bytes of packets, reach no limit."""
+        """Whether so many more incidents, with so many bytes of packets, stay within all limits."""
         return self.count + incidents <= self.limit and self._budget.fits(evidence_bytes)
 
     def merge(self, other: "Incidents") -> None:
@@ -142,8 +142,8 @@ class Incidents:
             self.insert(key, incident)
 
     def insert(self, key: SharedKey, incident: Incident) -> bool:
-        """Insert an incident, merged with those that lie within the quiet gap; False if the
-        limit of incidents is reached."""
+        """Insert an incident, merged with those within the quiet gap; False if the limit of
+        incidents is reached."""
         incidents = self._incidents.get(key, [])
         low, high = self._within_gap(incidents, incident.first, incident.last)
         if low == high and self.count >= self.limit:
@@ -157,7 +157,7 @@ class Incidents:
         return True
 
     def take(self, other: "Incidents") -> None:
-        """Take the incidents of another aggregation, none of whose keys is here."""
+        """Take over the incidents of another aggregation without a key in common."""
         for key, incidents in other._incidents.items():
             self._incidents[key] = incidents
         self.count += other.count
@@ -167,7 +167,7 @@ class Incidents:
         return tuple(self._incidents.get(key, ()))
 
     def near(self, key: SharedKey, incident: Incident) -> Sequence[Incident]:
-        """The incidents of a key that lie within the quiet gap of another one."""
+        """The incidents of a key that are within the quiet gap of another one."""
         incidents = self._incidents.get(key, [])
         low, high = self._within_gap(incidents, incident.first, incident.last)
         return incidents[low:high]
@@ -182,9 +182,9 @@ class Incidents:
             del self._incidents[key]
 
     def found(self, geo: GeoLookup | None, sensor: Sensor, more: Iterable[Incident] = ()) -> Found:
-        """What was found, with one alert of status `closed` for each incident to report, in the
-        order of `alert_order`. `more` are further incidents, each the only one of its device and
-        app, which are asked for one after the other."""
+        """The result, with one alert of status `closed` for each incident to report, in the order
+        of `alert_order`. `more` are further incidents, each the only one of its device and app,
+        which are iterated once."""
         alerts: list[Alert] = []
         by_verdict: Counter[str] = Counter()
         limits, recorded = self._limits(), 0
@@ -208,7 +208,7 @@ class Incidents:
         return Found(alerts, verdicts, recorded, reached, contradictions)
 
     def alerts(self, geo: GeoLookup | None, sensor: Sensor) -> list[Alert]:
-        """The alerts of what was found."""
+        """The alerts of the result."""
         return self.found(geo, sensor).alerts
 
     @property
@@ -222,14 +222,14 @@ class Incidents:
         return dict(sorted((+limits).items()))
 
     def reported(self) -> Iterator[Reported]:
-        """The incidents of each ban, those that are the same for several bans once."""
+        """The incidents of each ban; those that are the same for several bans once."""
         return reported(self._incidents.items(), self.quiet_gap)
 
     def _limits(self) -> Counter[str]:
         return Counter({"incident-limit": self.dropped, "incident-proof": self.frames_dropped})
 
     def _within_gap(self, incidents: list[Incident], first: int, last: int) -> tuple[int, int]:
-        """The range of indexes of the incidents that lie within the quiet gap of a time span."""
+        """The range of indexes of the incidents within the quiet gap of a time span."""
         low = bisect_left(incidents, first - self.quiet_gap, key=lambda incident: incident.last)
         high = low
         while high < len(incidents) and incidents[high].first <= last + self.quiet_gap:
@@ -273,7 +273,7 @@ def ban_key_of(contact: Contact) -> Key:
 
 
 def under_each_ban(contact: Contact) -> Iterator[Contact]:
-    """The contact under each ban that applies, as if there were no other."""
+    """The contact under each ban that applies, as if it were the only one."""
     if len(contact.decision.rulings) == 1:
         yield contact
         return

@@ -1,9 +1,9 @@
-"""What an alert says of its incident: its id, the pieces of evidence, the names of which one was
-contacted, the servers and where their addresses belong, and how severe it is.
+"""Parts of an alert: its id, the pieces of evidence, the names one of which was contacted, the
+servers and the owners of their addresses, and the severity.
 
-A piece of evidence that is a handshake says which answer led to the server: the first one for its
-name with the address of its server, where that came before it in the same incident. Nothing here
-depends on the order in which contacts arrive.
+A piece of evidence that is a handshake names the answer that led to the server: the first one for
+its name with the server's address that came before it in the same incident. Nothing here depends on
+the order in which contacts arrive.
 """
 
 import hashlib
@@ -58,8 +58,8 @@ FirstSighting = tuple[
 ]
 """How it was seen (smaller is more), time (ns), source, packet, digits of the time, rule, role,
 whether only the app calls the name, where the rule is written, and of the contact's detail the raw
-name, the aliases, the first answer, the response code, the JA4 and the server; of a log its format,
-and what it lacks. The smallest is the first."""
+name, the aliases, the first answer, the response code, the JA4 and the server; for a log its
+format, and what it lacks. The smallest is the first."""
 
 FirstAnswer = tuple[int, str, int, int]
 """Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
@@ -67,8 +67,8 @@ FirstAnswer = tuple[int, str, int, int]
 
 def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
     """The id of an incident, 32 hex digits. It is a hash of the key, of the time of the first
-    contact (ns), and of the name of the `sensor` if a configuration gives it one, so that the same
-    incident has the same id however often it is replayed, and those of two sensors never do."""
+    contact (ns), and of the name of the `sensor` if a configuration sets one, so that an incident
+    has the same id however often it is replayed, and incidents of two sensors never do."""
     # A JSON array, as `json.dumps` writes it.
     text = f"[{', '.join(map(encode_basestring_ascii, (ALERT_SCHEMA, *key)))}, {first_seen}"
     text += f", {encode_basestring_ascii(sensor)}]" if sensor else "]"
@@ -76,7 +76,7 @@ def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
 
 
 def first_sighting(contact: Contact) -> FirstSighting:
-    """What is stored of a contact, should it be the first of its kind and name."""
+    """What is stored of a contact if it is the first of its kind and name."""
     observation, match, detail = contact.observation, contact.match, contact.detail
     place, log = match.place, observation.log
     return (
@@ -143,7 +143,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
 
 
 def _led_to(answers: BoundedTable, name: str, server: str, time: int) -> Answer | None:
-    """The first answer for a name with the address of its server, where it came before `time`."""
+    """The first answer before `time` for a name with the address of its server."""
     found = answers.items.get((name, server))
     if found is None or found[1][0] > time:
         return None
@@ -153,8 +153,8 @@ def _led_to(answers: BoundedTable, name: str, server: str, time: int) -> Answer 
 def _with_other_half(
     seen: Seen, kind: str, about: tuple[str, str], halves: dict[str, set[tuple[str, str]]]
 ) -> Seen:
-    """How a lookup was seen, with what is known of its other half: `about` is its name and who has
-    seen it."""
+    """How a lookup was seen, including what is known of its other half: `about` is its name and who
+    has seen it."""
     if kind == "dns-query" and about in halves["dns-answer"]:
         return Seen(True, "both", seen.checksum)
     if kind == "dns-answer" and about in halves["dns-query"]:
@@ -167,7 +167,7 @@ def _order(item: EvidenceItem) -> tuple[Any, ...]:
 
 
 SET_LIMIT = 16
-"""Sets of candidates stored of one incident."""
+"""Sets of candidates stored for one incident, at most."""
 
 SetKey = tuple[tuple[str, ...], str, bool]
 """The fields of `Candidates`."""
@@ -208,7 +208,7 @@ LOWERING: dict[str, str] = {
 
 
 class GeoLookup(Protocol):
-    """Looks up where an address belongs, as `netwatch.inventory.geo.Geo` does."""
+    """Looks up the owner of an address, as `netwatch.inventory.geo.Geo` does."""
 
     def lookup(self, ip: bytes | str) -> tuple[int | None, str | None, str | None]:
         """AS number, AS organisation and ISO country code of an address; None if unknown."""
@@ -218,8 +218,8 @@ class GeoLookup(Protocol):
 def located(
     destinations: Iterable[tuple[Any, ...]], geo: GeoLookup | None
 ) -> Iterator[Destination]:
-    """Destinations in order, each of which ends with a packed address and a port, with what is
-    known of the address."""
+    """Destinations in order, each of which ends with a packed address and a port, with the owner
+    and country of the address."""
     for _, ip, port in sorted(destinations):
         location = geo.lookup(ip) if geo else (None, None, None)
         yield Destination(ip_text(ip), port, *location)

@@ -1,21 +1,21 @@
 """Bounds on memory: counting tables whose content does not depend on the order of arrival, and the
 budget for packets that are kept as evidence.
 
-Of more keys than the limit of a table, those that sort first stay. A key that was evicted has at
+If there are more keys than the limit of a table, those that sort first stay. An evicted key has at
 least `limit` keys before it from then on and never comes back, so every key in the table has been
 counted from its first occurrence.
 
 Packets in memory are replaced by earlier or stronger ones and are released when their incident is
-reported, so the bytes in use are known only by measuring them. Measuring walks all incidents; it is
-repeated only after a sixteenth of the budget has been requested since the last time.
+reported, so the bytes in use must be measured. Measuring walks all incidents; it is repeated only
+after a sixteenth of the budget has been requested since the last time.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 EVIDENCE_BYTES = 128 << 20
-"""Bytes of packets that all incidents together keep as evidence; the packets of later contacts
-are dropped."""
+"""Bytes of packets that all incidents together keep as evidence; the packets of later contacts are
+dropped."""
 
 
 class BoundedTable:
@@ -56,7 +56,7 @@ class BoundedTable:
     def left_out(self) -> int:
         """The sum of the counts whose keys are not in the table."""
         if len(self.items) < self.limit:
-            return 0  # Whatever is evicted leaves a full table.
+            return 0  # Only a full table evicts.
         return self.total - sum(count for count, _ in self.items.values())
 
 
@@ -76,7 +76,7 @@ class MemoryBudget:
         return self._used + size <= self._limit
 
     def reserve(self, size: int) -> bool:
-        """Reserve `size` bytes; False if they exceed the budget, and nothing is reserved."""
+        """Reserve `size` bytes; False, without reserving anything, if they exceed the budget."""
         self._requested += size
         fits = self.fits(size)
         self._used += size if fits else 0

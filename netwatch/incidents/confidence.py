@@ -1,16 +1,17 @@
-"""The confidence of an incident: what its contacts together give, and why.
+"""The confidence of an incident: what its contacts prove together, and why.
 
-It is that of the strongest contact. Weak contacts do not add up: ten names that pages embed are no
-more than one. There is one exception, for names that only the app calls and whose grade is
-``probable`` for nothing but that one independent source lists them. Handshakes with two such names,
-each listed by another family of sources, are ``confirmed``: both lists would have to be wrong, and
-about the same device. Names that pages call, and names whose owner nobody confirmed, lift nothing.
+It is the strongest contact's. Weak contacts do not add up: ten names that pages embed are no more
+than one. There is one exception, for names that only the app calls and whose grade is only
+``probable`` because a single independent source lists them. Handshakes with two such names, each
+listed by another family of sources, are ``confirmed``: both lists would have to be wrong, and about
+the same device. Names that pages call, and names whose owner was never confirmed, do not count for
+this.
 
-A handshake is a ground for ``confirmed`` only if the server took part (`netwatch.rules.policy`),
-which is mostly known only when its flow goes on. Until then it is `unseen`: a ground for
-``probable``. What an observation tells of this by itself is in a packet its checksum and who sent
-it. What a log says of the server depends on the program that wrote it: one that served the client
-took part itself, while others only watched and say whether a server answered.
+A handshake is only a ground for ``confirmed`` if the server took part (`netwatch.rules.policy`),
+which is mostly known only when its flow continues. Until then it is `unseen`: a ground for
+``probable``. A packet by itself only tells its checksum and its sender. What a log tells about the
+server depends on the program that wrote it: one that served the client took part itself, while
+others only watched and report whether a server answered.
 
 Contacts may arrive in any order, and of each kind the first in time is kept, so the result is the
 same in any order. There are at most as many kinds as confidences and families of sources.
@@ -28,34 +29,34 @@ from netwatch.rules.policy import as_seen
 from netwatch.rules.policy import confidence as base_confidence
 
 HIGHEST: Confidence = "probable"
-"""The highest confidence of a contact of which it is not sure when it was and of which device, and
-of a request that was denied."""
+"""The highest confidence of a contact whose time or device is not certain, and of a denied
+request."""
 
 _LACKS = {
     "year": "log-year",
     "time-zone": "log-time-zone",
     "device-behind-nat": "log-behind-nat",
 }
-"""What a log may lack so that time or device are not sure, with the code of the sentence."""
+"""What a log may lack so that time or device are not certain, with the code of the sentence."""
 
 LIFTED: Confidence = "confirmed"
-"""The confidence of handshakes with two names that only the app calls, of independent sources."""
+"""The confidence of handshakes with two names that only the app calls, from independent sources."""
 
 
 UNSEEN_GIVES: Confidence = "probable"
 """The confidence of a contact that would be ``confirmed`` if its server was seen to take part."""
 
 WATCHING = frozenset({"suricata", "zeek", "fortigate", "palo", "sysmon"})
-"""Origins (`netwatch.core.flow.origin_of`) of logs whose programs serve no client: they tell
-what they saw pass, or what a program on the device asked for. All others are resolvers and proxies,
-which served the client that their log names."""
+"""Origins (`netwatch.core.flow.origin_of`) of logs whose programs serve no client: they report what
+they saw pass, or what a program on the device requested. All others are resolvers and proxies,
+which served the client in their log."""
 
 _BY_SERVER = ("dns-answer", "dns-cname", "tls-cert")
-"""Kinds of evidence whose packet the server has sent."""
+"""Kinds of evidence whose packet the server sends."""
 
 
 def limited(confidence: Confidence | None, shown: Observation) -> Confidence | None:
-    """The confidence of a contact, which has this one by its rule and its evidence."""
+    """The confidence of a contact, which its rule and evidence would give this one."""
     if confidence == "confirmed" and any(log_reasons(shown)):
         return HIGHEST
     return confidence
@@ -63,7 +64,7 @@ def limited(confidence: Confidence | None, shown: Observation) -> Confidence | N
 
 def log_reasons(shown: Observation) -> Iterator[str]:
     """Why the confidence of a contact is not above `HIGHEST`, as sentences; none for packets, and
-    where the log says everything."""
+    if the log lacks nothing."""
     log = shown.log
     if log is None:
         return
@@ -76,12 +77,12 @@ def log_reasons(shown: Observation) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ground:
-    """A contact as far as it is a reason for a confidence. The smaller one is the better reason: a
-    handshake before other evidence (`weakness`), then the earlier one.
+    """A contact as a reason for a confidence. The smaller one is the better reason: a handshake
+    before other evidence (`weakness`), then the earlier one.
 
-    `time` is in ns. `seen` is smaller where more was seen of the contact. `grade` is that of the
-    rule, with its reasons. `limits` are the sentences that say what of a log, or of how it was
-    seen, takes the confidence down.
+    `time` is in ns. `seen` is smaller if more was seen of the contact. `grade` is the rule's, with
+    its reasons. `limits` are sentences about what in a log, or in how it was seen, lowers the
+    confidence.
     """
 
     weakness: int
@@ -102,7 +103,7 @@ class IncidentConfidence:
 
     `strongest` has the first contact of each confidence, `lone` the first handshake with a name
     that only the app calls and one family of sources lists, by that family. `unseen` has the first
-    contact that would have a confidence, by this confidence, if more were seen of it.
+    contact that would have a confidence if more were seen of it, by that confidence.
     """
 
     def __init__(self) -> None:
@@ -111,7 +112,7 @@ class IncidentConfidence:
         self.lone: dict[str, Ground] = {}
 
     def add(self, contact: Contact) -> None:
-        """Add a contact, or what more was seen of one that was added before."""
+        """Add a contact, or what else was seen of one that was added before."""
         confidence, seen = contact.confidence, contact.seen
         if confidence is None:
             return
@@ -177,7 +178,7 @@ class IncidentConfidence:
         return max(self._given(), key=CONFIDENCE_RANK.__getitem__, default=None)
 
     def _given(self) -> dict[Confidence, Ground]:
-        """The best ground for each confidence that there is one for."""
+        """The best ground for each confidence that has one."""
         if not self.unseen:
             return self.strongest
         given = dict(self.strongest)
@@ -187,8 +188,8 @@ class IncidentConfidence:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the confidence is what it is, as sentences: the contact that gives it, what took
-        down the grade of its name, and what lifted it above other contacts."""
+        """Why the confidence is what it is, as sentences: the contact that gives it, what lowered
+        the grade of its name, and what raised it above other contacts."""
         return tuple(self._reasons())
 
     def _reasons(self) -> Iterator[str]:
@@ -249,7 +250,7 @@ def _contact(ground: Ground) -> dict[str, str]:
 
 
 def _limits(ground: Ground, confidence: str) -> Iterator[str]:
-    """What took down the confidence of a contact: its evidence, then the grade of its rule."""
+    """What lowered the confidence of a contact: its evidence, then the grade of its rule."""
     if ground.evidence not in HANDSHAKES:
         if ground.grade != confidence:
             yield sentence("no-handshake-but", grade=ground.grade)
@@ -287,6 +288,6 @@ def seen_alone(observation: Observation) -> Seen:
         return Seen(by_server, "server" if by_server else "client", checksum_of(observation.mark))
     took_part = origin_of(log) not in WATCHING or log.outcome == "reached" or evidence in _BY_SERVER
     if evidence in LOOKUPS and log.outcome == "blocked":
-        # Whatever has denied the lookup has answered it.
+        # A denied lookup has been answered.
         took_part = True
     return Seen(took_part, "both" if took_part else "client", "unknown")

@@ -1,13 +1,13 @@
-"""What an incident takes of a contact: its place in an order, its counts, itself alone, and what
-became of it.
+"""What an incident stores of a contact: its place in an order, its counts, the contact itself, and
+its outcome.
 
-A contact is counted when its name is seen; what its server did shows later, and when the flow has
-ended at the latest. What is known then is a difference to what was counted before, so that it can
-be added in any order, and to an incident that was written to disk in the meantime.
+A contact is counted when its name is seen; what its server did is known later, at the latest when
+the flow has ended. This is added as a difference to what was counted before, so that it can be
+added in any order, and to an incident that has been written to disk in the meantime.
 
-A log may say only in which second something was that packets show to the nanosecond. So that an
-incident has the same id for every sensor, the first contact is looked for among those that may have
-been the earliest one, and the most exact of these is taken: that of packets, then that with the
+A log may give the time of something only to the second which packets show to the nanosecond. So
+that an incident has the same id for every sensor, the first contact is chosen from those that may
+have been the earliest one, and the most exact of these is taken: packets, then the one with the
 most digits. This does not depend on the order in which contacts arrive.
 """
 
@@ -23,27 +23,27 @@ from netwatch.incidents.kind_thresholds import VALUES
 SECOND = 1_000_000_000
 
 Tally = Literal["reached", "attempted", "blocked", "unknown", "silent"]
-"""An outcome, or ``silent``, for contacts of whose server nothing was seen: the incident as a whole
-tells whether these are ``attempted`` or, in a capture of one direction, ``unknown``."""
+"""An outcome, or ``silent``, for contacts without anything seen of the server: the incident as a
+whole tells whether these are ``attempted`` or, in a one-way capture, ``unknown``."""
 
 EXACT = 10
-"""The precision of packets, whose time is what the capture says. That of a log is the number of
-digits of its time after the second."""
+"""The precision of packets, whose time is the capture's. A log's precision is the number of digits
+of its time after the second."""
 
 ORDER = OUTCOMES
-"""Outcomes, the strongest first. An incident has the strongest one of its contacts."""
+"""Outcomes, strongest first. An incident has the strongest one of its contacts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContactProgress:
-    """What became of `contacts` contacts of one flow: they were counted as `was` and are to be
+    """The outcome of `contacts` contacts of one flow: they were counted as `was` and are to be
     counted as `now`. The first of them was at `time` (ns). Their device sent and received further
     payload in the flow, `bytes_out` and `bytes_in`; the flow's last packet so far was at `last`
-    (ns). `use_in` is the difference in what `use_of` gives for the flow. Contacts that are blocked
-    were blocked by `was_by`, and are by `by`; empty if the contact itself says by what. With
-    `seen` no outcome is counted: it says how one contact was seen, as far as its flow tells by now,
-    and `contacts` is 1 where something speaks against it that was not known before; `frames` are
-    packets that acknowledge it, if frames are kept."""
+    (ns). `use_in` is the difference in `use_of` for the flow. Contacts that are blocked were
+    blocked by `was_by`, and are by `by`; empty if the contact itself tells. With `seen` no outcome
+    is counted: it tells how one contact was seen, as far as its flow shows by now, and `contacts`
+    is 1 if it has a contradiction that was not known before; `frames` are packets that acknowledge
+    it, if frames are kept."""
 
     time: int
     bytes_out: int
@@ -60,16 +60,16 @@ class ContactProgress:
 
 
 def use_of(bytes_in: int, duration: int) -> int:
-    """What a device received in a flow of a duration (ns) as it does in use: soon after the
-    contact, if the flow was even, and more than for a check for messages; else 0."""
+    """What a device received in a flow of a duration (ns) that looks like use: soon after the
+    contact, if the flow was even, and more than for a check for messages; otherwise 0."""
     window = int(VALUES["burst_gap"]) * SECOND
     soon = bytes_in if duration <= window else bytes_in * window // duration
     return soon if soon >= VALUES["session_connection"] else 0
 
 
 def first_tally(contact: Contact) -> Tally:
-    """What a contact other than a lookup is counted as when it is seen. Of the server of a
-    handshake nothing is known then, unless its address tells."""
+    """The initial outcome of a contact other than a lookup. Nothing is known about the server of a
+    handshake then, unless its address tells."""
     is_open = contact.outcome == "attempted" and contact.observation.evidence in HANDSHAKES
     return "silent" if is_open else contact.outcome
 
@@ -82,9 +82,9 @@ def strip_frames(contact: Contact) -> Contact:
 
 
 def without_details(contact: Contact) -> Contact:
-    """A contact without the protocol details, which neither its incident nor the evidence
-    capture needs, and without the address of a device that has a pseudonym and the number of its
-    flow, which a hash of addresses is."""
+    """A contact without the protocol details, which neither its incident nor the evidence capture
+    needs, and without the address and the flow number (a hash of addresses) of a device that has a
+    pseudonym."""
     observation = replace(contact.observation, dns=None, tls=None, quic=None)
     if contact.device.has_pseudonym:
         observation = replace(observation, client_ip=b"", client_port=0, client_mac=None, flow_id=0)
@@ -98,14 +98,14 @@ def single(contact: Contact) -> Contact:
 
 
 def client_ports(contact: Contact) -> Iterable[tuple[int, int]]:
-    """The ports of the client, and of how many contacts each is."""
+    """The client's ports, each with its number of contacts."""
     if contact.repeats is None:
         return ((contact.observation.client_port, 1),)
     return contact.repeats.ports.items()
 
 
 def contact_order(contact: Contact) -> tuple[Any, ...]:
-    """By what the first of several contacts is found, in whatever order they come."""
+    """The order in which the first of several contacts is found, however they arrive."""
     observation, device = contact.observation, contact.device
     where = (observation.vlan or 0, contact.network.name, device.ip, device.mac or "")
     return observation.time, observation.source, observation.packet, *where
@@ -143,7 +143,7 @@ class FirstContacts:
                 self._first[precision] = order, contact
 
     def become(self, device: Device) -> None:
-        """Be the first contacts of another device. Their order stays."""
+        """Become the first contacts of another device. Their order stays."""
         for precision, (order, contact) in self._first.items():
             self._first[precision] = order, replace(contact, device=device)
 
@@ -166,11 +166,11 @@ def _span(precision: int) -> int:
 
 
 def settled(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) -> dict[Outcome, int]:
-    """How many contacts have which outcome, by what flows and lookups were counted as.
+    """The number of contacts by outcome, from the counts of flows and lookups.
 
-    Contacts of whose servers nothing was seen were attempts without an answer, unless only one
-    direction was captured: there are connections of whose server nothing was seen although they
-    were established, and nobody answered in the whole incident.
+    Contacts without anything seen of the server were attempts without an answer, unless only one
+    direction was captured: there are connections without anything seen of the server that were
+    established, and no server answered in the whole incident.
     """
     counts: dict[Tally, int] = {"reached": 0, "attempted": 0, "blocked": 0, "unknown": 0}
     counts["silent"] = 0
@@ -188,16 +188,16 @@ def settled(flows: Mapping[Tally, int], lookups: Iterable[tuple[Tally, int]]) ->
 
 
 def overall(flows: Mapping[Tally, int], counts: Mapping[Outcome, int]) -> Outcome:
-    """The outcome of an incident, by what flows were counted as, and by the outcomes of all its
-    contacts (as `settled` gives them).
+    """The outcome of an incident, from the counts of flows and the outcomes of all its contacts
+    (from `settled`).
 
-    A usable answer to a lookup says only that the device could go on. If it did, what its
-    connections came to decides: if all of them were reset, the block worked.
+    A usable answer to a lookup only shows that the device could continue. If it did, the outcome of
+    its connections decides: if all of them were reset, the block worked.
     """
     of_flows = strongest(settled(flows, ())) if flows else "unknown"
     return strongest(counts) if of_flows == "unknown" else of_flows
 
 
 def strongest(counts: Mapping[Outcome, int]) -> Outcome:
-    """The outcome of an incident whose contacts have these."""
+    """The outcome of an incident with these outcomes of contacts."""
     return next((outcome for outcome in ORDER if counts[outcome]), "unknown")

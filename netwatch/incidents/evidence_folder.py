@@ -1,11 +1,11 @@
-"""A folder with one evidence capture for each incident: the packets that prove it. The records of
-logs that do are in a text file beside it (`netwatch.incidents.evidence_selection`).
+"""A folder with one evidence capture for each incident: the packets that prove it. Log records that
+do are in a text file next to it (`netwatch.incidents.evidence_selection`).
 
 A file is written when its incident is first reported, and again with each update, always as a
-whole: under a temporary name that is then renamed, so that a reader never finds half a file. Each
-file is limited in packets, bytes and age, and the folder in files and bytes. What exceeds a limit
-is counted. A failure to write never delays or loses an alert: it is reported at once, and the
-capture is kept in memory and tried again.
+whole: under a temporary name that is then renamed, so that readers never see half a file. Each file
+is limited in packets, bytes and age, and the folder in files and bytes. What exceeds a limit is
+counted. A failure to write never delays or loses an alert: it is reported at once, and the capture
+is kept in memory and tried again.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ MAX_FOLDER_BYTES = 4 << 30
 """Bytes of all evidence captures in the folder."""
 
 MAX_UNWRITTEN = 64 << 20
-"""Bytes of evidence captures that are kept in memory while they cannot be written."""
+"""Bytes of evidence captures to keep in memory while they cannot be written."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.(pcapng|lines)")
@@ -52,9 +52,9 @@ class EvidenceFolder:
     """Writes the packets of incidents into `folder`, which is created if it does not exist.
 
     `warn` takes sentences about problems. With `resuming`, packets are appended to the file of an
-    incident that an earlier process wrote; without it, such a file is replaced. Raises
+    incident that an earlier process wrote; otherwise such a file is replaced. Raises
     `NetwatchError` if the folder cannot be used. `files` and `octets` count the files and bytes
-    written, `left_out` counts by reason what a limit or an error kept out. `problem` says why
+    written, `left_out` counts what a limit or an error kept out, by reason. `problem` says why
     captures cannot be written now, empty if they can.
     """
 
@@ -98,9 +98,9 @@ class EvidenceFolder:
         self._stems = {_id_in(name): name.partition(".")[0] for name in self._sizes}
 
     def write(self, alert: Alert) -> Alert:
-        """Write the packets of an alert, and the records of logs. Returns the alert without them,
-        and with the paths of their files as ``evidence_file`` and ``evidence_lines`` if there
-        are some."""
+        """Write the packets and the log records of an alert. Returns the alert without them, and
+        with the paths of their files as ``evidence_file`` and ``evidence_lines`` if there are
+        any."""
         stem = self._stems.get(alert.id) or file_stem(alert)
         chosen, left_out = choose(alert, self._limits)
         self.left_out.update(left_out)
@@ -121,13 +121,13 @@ class EvidenceFolder:
         return replace(alert, evidence_frames=(), extra=extra)
 
     def retry(self) -> None:
-        """Try again to write what could not be written."""
+        """Retry what could not be written."""
         for name, data in list(self._unwritten.items()):
             if not self._try_to_write(name, data):
                 return
 
     def close(self) -> None:
-        """Try again for the last time; what still cannot be written is counted and reported."""
+        """Retry for the last time; what still cannot be written is counted and reported."""
         self.retry()
         self.left_out["evidence-not-written"] += len(self._unwritten)
         self._unwritten.clear()
@@ -183,7 +183,7 @@ class EvidenceFolder:
         return True
 
     def _earlier(self, name: str) -> bytes:
-        """The bytes that an earlier process wrote of this incident, where it is resumed."""
+        """The bytes that an earlier process wrote for this incident, if it is resumed."""
         if not self._resuming or name not in self._from_earlier_process:
             return self._earlier_data.get(name, b"")
         try:
@@ -214,8 +214,8 @@ def _id_in(name: str) -> str:
 
 
 def file_stem(alert: Alert) -> str:
-    """How the names of an incident's files begin: the second in which it began, and its id. Names
-    sort by time."""
+    """The prefix of an incident's file names: the second in which it began, and its id. Names sort
+    by time."""
     began = _EPOCH + timedelta(seconds=alert.first_seen // 1_000_000_000)
     return f"{began:%Y%m%dT%H%M%SZ}-{alert.id}"
 

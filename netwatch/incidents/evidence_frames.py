@@ -1,11 +1,11 @@
 """The packets that prove one incident, selected while its contacts arrive.
 
-Two selections are kept: the first observation of each name by each type of evidence, and the
-first and the last contact of each interval of time, which is as long as the quiet gap. A capture
-of these packets alone therefore begins when the incident began, gives the same confidence, and
-has no pause that would split it into several incidents. Contacts may arrive in any order, and two
-incidents may turn out to be one: `add` and `merge` give the same result in any order, and of more
-entries than a table may have, those that sort first stay.
+Two selections are kept: the first observation of each name by each type of evidence, and the first
+and the last contact of each interval of time, which is as long as the quiet gap. A capture of only
+these packets therefore begins when the incident began, gives the same confidence, and has no pause
+that would split it into several incidents. Contacts may arrive in any order, and two incidents may
+turn out to be one: `add` and `merge` give the same result in any order, and if a table is full, the
+entries that sort first stay.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from netwatch.core.flow import EvidenceFrames, Frame
 from netwatch.core.verdict import CONFIDENCE_RANK, Contact
 
 NAME_LIMIT = 256
-"""Combinations of a name and a type of evidence whose packets are kept."""
+"""Combinations of a name and a type of evidence whose packets to keep."""
 
 INTERVAL_LIMIT = 512
-"""Intervals, each as long as the quiet gap, whose first and last contact are kept."""
+"""Intervals, each as long as the quiet gap, whose first and last contact to keep."""
 
 _Entry = tuple[tuple[Any, ...], EvidenceFrames]
-"""The packets of a contact after the key that they are sorted by."""
+"""A contact's packets after their sort key."""
 
 
 _Named = tuple[tuple[Any, ...], EvidenceFrames]
-"""The packets of the first contact of a kind and name, after the key of these."""
+"""The packets of the first contact of a kind and name, after their sort key."""
 
 _Interval = tuple[int, EvidenceFrames, EvidenceFrames]
 """The number of an interval, and the packets of its first and last contact."""
@@ -87,7 +87,7 @@ class IncidentFrames:
         self._add_interval(observation.time // self.gap, entry, entry)
 
     def add_answers(self, contact: Contact, answers: tuple[Frame, ...]) -> None:
-        """Add packets that acknowledge a contact to its own, where these are kept."""
+        """Add packets that acknowledge a contact to the contact's own, if these are kept."""
         observation = contact.observation
         about = (
             observation.time,
@@ -126,7 +126,7 @@ class IncidentFrames:
         return by_name, by_interval
 
     def restore(self, by_name: "list[_Named]", by_interval: "list[_Interval]") -> None:
-        """Keep what `entries` gave, and nothing else."""
+        """Restore the result of `entries`, and nothing more."""
         self._by_name, self._by_interval = {}, {}
         for key, frames in by_name:
             self._add_name(key, _entry(frames))

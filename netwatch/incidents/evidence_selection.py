@@ -1,5 +1,5 @@
 """The files that prove one incident: which of its packets are written, in which order, with which
-comments, and how: packets as pcapng, records of logs as text.
+comments, and how: packets as pcapng, log records as text.
 
 Contacts are chosen in order of importance, beginning with the one that begins the incident, and
 only if all packets of a contact fit into the limits: half a ClientHello proves nothing. Their
@@ -10,10 +10,10 @@ comments. Timestamps are written in nanoseconds (if_tsresol 9), whatever the res
 capture. A VLAN tag that the NIC had stripped is inserted again, so that a reader sees the frame as
 it was on the wire.
 
-In the text, for people and for `netwatch verify`, lines that begin with ``#`` are of netwatch: the
+In the text, for people and for `netwatch verify`, netwatch's own lines begin with ``#``: the
 incident, the SHA-256 of each log as far as it was there, and before each record what it shows. The
-line behind these is the record, byte by byte as it is in the log; one that is no line of text is in
-base64. So ``grep -v '^#'`` gives what was logged.
+record follows, byte for byte as in the log; if it is not a line of text, it is in base64. So ``grep
+-v '^#'`` prints what was logged.
 """
 
 import base64
@@ -36,16 +36,16 @@ from netwatch.formats.values import rfc3339
 from netwatch.incidents.alert_parts import incident_id
 
 MAX_PACKETS = 2048
-"""Packets in one evidence capture."""
+"""Packets in one evidence capture, at most."""
 
 MAX_BYTES = 8 << 20
-"""Bytes of the packets in one evidence capture."""
+"""Bytes of the packets in one evidence capture, at most."""
 
 MAX_AGE = 30 * 86_400 * 1_000_000_000
-"""How long after the beginning of an incident packets are added to its evidence capture, ns."""
+"""How long after the start of an incident packets are added to its evidence capture, ns."""
 
 MAX_COMMENTS = 8
-"""Comments on one packet."""
+"""Comments on one packet, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ Chosen = list[tuple[Frame, list[str]]]
 
 def choose(alert: Alert, limits: Limits) -> tuple[Chosen, Counter[str]]:
     """The packets of an alert with their comments, in capture order, and the number of contacts
-    that were left out, by reason."""
+    left out, by reason."""
     left_out: Counter[str] = Counter()
     begin = first_time(alert)
     chosen: dict[Frame, list[str]] = {}
@@ -99,10 +99,9 @@ def first_time(alert: Alert) -> int:
 
 def comment(alert: Alert, contact: EvidenceFrames, frame: Frame) -> str:
     """The comment on a packet of a contact. ``part of`` marks a packet that is needed to read the
-    contact's message, but is not the one that its evidence names. The device, the time of the
-    contact in ns and the digest of the packet follow where the device is known, so that the file
-    alone says what `netwatch verify` has to find in it. A device that has a pseudonym is called by
-    that, as in the alert."""
+    contact's message, but is not the one that its evidence names. If the device is known, it
+    follows with the time of the contact in ns and the digest of the packet, so that the file alone
+    is enough for `netwatch verify`. A device with a pseudonym is called by it, as in the alert."""
     part = "" if (frame.source, frame.number) == (contact.source, contact.packet) else "part of "
     is_line = frame.link_type == LOG_LINE
     place = f"line {frame.source}:" if is_line else f"packet {frame.source}#"
@@ -125,8 +124,8 @@ def _client(contact: EvidenceFrames) -> str:
 
 
 def ordered(frames: list[Frame]) -> list[Frame]:
-    """Packets in capture order: by number within a source, by time between sources. Within a
-    source time never runs backwards: a clock that was set back is ignored."""
+    """Packets in capture order: by number within a source, by time between sources. Within a source
+    time never goes backwards: a clock that was set back is ignored."""
     sources: dict[str, list[Frame]] = {}
     for frame in sorted(frames, key=attrgetter("source", "number")):
         sources.setdefault(frame.source, []).append(frame)
@@ -141,7 +140,7 @@ def ordered(frames: list[Frame]) -> list[Frame]:
 
 
 MAX_OPTION = 4096
-"""Bytes of the text of an option, such as a comment; longer texts are truncated."""
+"""Bytes of an option's text, such as a comment; longer texts are truncated."""
 
 _SECTION, _INTERFACE, _ENHANCED = 0x0A0D0D0A, 1, 6
 _COMMENT, _APPLICATION, _NAME, _DESCRIPTION, _RESOLUTION = 1, 4, 2, 3, 9
@@ -150,7 +149,7 @@ _ETHERNET = 1
 _TAGGED = b"\x81\x00"
 
 MAX_HASHED = 4 << 30
-"""Bytes of a log up to which it is hashed."""
+"""Bytes of a log to hash, at most."""
 
 BASE64 = "# base64"
 """The comment before a record that is in base64."""
@@ -175,7 +174,7 @@ def interface(link_type: int, name: str, description: str, longest: int) -> byte
 
 
 def packet(frame: Frame, number: int, comments: Iterable[str]) -> bytes:
-    """An Enhanced Packet Block (section 4.3) of a packet on the interface with this `number`."""
+    """An Enhanced Packet Block (section 4.3) for a packet on the interface with this `number`."""
     data, wire = with_vlan_tag(frame)
     ticks = max(0, frame.time)
     body = struct.pack("<IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(data), wire)
@@ -206,8 +205,8 @@ def _block(kind: int, body: bytes, options: list[tuple[int, bytes]]) -> bytes:
 
 
 def lines_text(title: str, chosen: Sequence[tuple[Frame, list[str]]]) -> bytes:
-    """The file of an incident that `title` describes, with records in the order given, each with
-    its comments."""
+    """The file of the incident described by `title`, with records in the order given, each with its
+    comments."""
     head = [f"# netwatch {__version__}", f"# {title}"]
     head += [_file_line(source) for source in dict.fromkeys(frame.source for frame, _ in chosen)]
     parts = ["\n".join(head).encode("utf-8", "backslashreplace") + b"\n"]
@@ -225,7 +224,7 @@ def lines_text(title: str, chosen: Sequence[tuple[Frame, list[str]]]) -> bytes:
 
 
 def _file_line(source: str) -> str:
-    """What identifies a log as far as it was there when the evidence was written."""
+    """What identifies a log, up to where it was when the evidence was written."""
     found = hashed(source)
     name = escaped(source)
     if found is None:
@@ -235,8 +234,8 @@ def _file_line(source: str) -> str:
 
 
 def hashed(source: str, size: int | None = None) -> tuple[str, int] | None:
-    """The SHA-256 of the first `size` bytes of a file as it is stored, all that there are by
-    default, and their number; None for what is no local file, is too large, or cannot be read."""
+    """The SHA-256 of the first `size` bytes of a file as stored, by default all, and their number;
+    None if it is not a local file, is too large, or cannot be read."""
     digest, left = hashlib.sha256(), size
     try:
         path = Path(source)
@@ -255,5 +254,5 @@ def hashed(source: str, size: int | None = None) -> tuple[str, int] | None:
 
 
 def _is_line(record: bytes) -> bool:
-    """Whether a record can stand in a line of its own and be told from a comment."""
+    """Whether a record can be on a line of its own without looking like a comment."""
     return not record.startswith(b"#") and not any(each in record for each in b"\n\r\0")

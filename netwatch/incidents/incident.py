@@ -1,9 +1,9 @@
 """One incident: what is stored of its contacts, and the alert that reports it.
 
 Contacts may arrive in any order, and two incidents may turn out to be one: `add` and `merge` give
-the same result in any order. Memory is bounded by `BoundedTable`, which never decides by the
-order of arrival. Bans that say the same of all contacts share an incident, which `alert` reports
-for each of them.
+the same result in any order. Memory is bounded by `BoundedTable`, which never decides by the order
+of arrival. Bans that treat all contacts alike share an incident, which `alert` reports for each of
+them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,31 +50,31 @@ from netwatch.incidents.origin_counts import OriginCounts, distinct, joined
 from netwatch.incidents.senders import Contradictions, SenderTable
 
 NAME_LIMIT = 256
-"""Names stored of one incident."""
+"""Names stored for one incident, at most."""
 
 EVIDENCE_LIMIT = 256
-"""Items of evidence stored of one incident."""
+"""Items of evidence stored for one incident, at most."""
 
 DESTINATION_LIMIT = 256
-"""Destinations (address and port) stored of one incident."""
+"""Destinations (address and port) stored for one incident, at most."""
 
 ANSWER_LIMIT = 256
-"""Answers (name and address) stored of one incident, to say which one led to a server."""
+"""Answers (name and address) stored for one incident, to tell which one led to a server."""
 
 CLIENT_LIMIT = 4096
-"""Clients of an incident of unknown ones that are counted exactly; more are estimated."""
+"""Clients of an incident of unknown clients to count exactly; more are estimated."""
 
 BLOCK_LIMIT = 16
-"""Response codes and addresses stored that contacts of one incident were blocked by."""
+"""Response codes and addresses that blocked contacts of one incident, to store at most."""
 
 _ROLES = {"exclusive": 0, "vendor": 1, "embed": 2, "cdn": 3}
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 
 
 class Incident:
-    """Everything known of one incident. `first` and `last` are the times of its first and last
-    contact, `gap` is the quiet gap that ends it; all in ns. `origins` has what is counted, by who
-    has seen it. `clients` are the hashes of those that an incident of unknown clients is of."""
+    """Everything known about one incident. `first` and `last` are the times of its first and last
+    contact, `gap` is the quiet gap that ends it; all in ns. `origins` has the counts by origin.
+    `clients` are the hashes of the clients in an incident of unknown clients."""
 
     def __init__(self, contact: Contact, gap: int) -> None:
         self.first = self.last = contact.observation.time
@@ -135,9 +135,8 @@ class Incident:
                 self.answers.add((observation.name, address), (*when, ttl), count)
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
-        # Handshakes sort first: their flows are those that other sensors report too. A device with
-        # a pseudonym has none, since trying all addresses finds the one that it is a hash
-        # of.
+        # Handshakes sort first: other sensors report their flows too. A device with a pseudonym has
+        # none, since the hashed address could be found by trying all.
         has_id = not contact.device.has_pseudonym and bool(observation.server_ip)
         ports = client_ports(contact) if has_id else ()
         for port, contacts in ports:
@@ -159,7 +158,7 @@ class Incident:
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
-        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        """Add the outcome of contacts that were added before; `contact` is one of them. It concerns
         the bans with these ids, None for all bans of the incident. How a contact was seen does not
         depend on bans."""
         origin = origin_of(contact.observation.log)
@@ -176,7 +175,7 @@ class Incident:
             self.evidence.add(key, first_sighting(contact), 0)
 
     def _add_grounds(self, contact: Contact) -> None:
-        """Add a contact, or what more was seen of it, as a reason for the confidence."""
+        """Add a contact, or what else was seen of it, as a reason for the confidence."""
         self.grounds.add(contact)
         if contact.contradictions:
             self.contradictions.add_grounds(contact)
@@ -186,7 +185,7 @@ class Incident:
         return strength, contact.observation.evidence, contact.observation.name, origin
 
     def counts_of(self, origin: str) -> OriginCounts:
-        """What an origin shows of the incident."""
+        """What one origin shows of the incident."""
         counts = self.origins.get(origin)
         if counts is None:
             counts = self.origins[origin] = OriginCounts()
@@ -194,27 +193,27 @@ class Incident:
 
     @property
     def counts(self) -> OriginCounts:
-        """What all origins together show of it."""
+        """What all origins together show of the incident."""
         return joined(self.origins)
 
     @property
     def partial(self) -> set[frozenset[str]]:
-        """The sets of bans under which alone something became of contacts."""
+        """The sets of bans with outcomes of contacts that only apply under them."""
         return {bans for counts in self.origins.values() for bans in counts.partial}
 
     @property
     def first_contact(self) -> Contact:
-        """The contact that it begins with (`netwatch.incidents.contacts`)."""
+        """The contact that the incident begins with (`netwatch.incidents.contacts`)."""
         return self.firsts.first
 
     def copy(self) -> "Incident":
-        """An incident that changes independently of this one."""
+        """A copy that changes independently of this one."""
         made = Incident(self.first_contact, self.frames.gap)
         made.merge(self)
         return made
 
     def under(self, bans: frozenset[str]) -> "Incident":
-        """The incident under bans of which each knows the same: with what became of contacts under
+        """The incident under bans with the same information: with the outcomes of contacts under
         them, and not under all bans of the incident."""
         concerned = [
             (origin, totals)
@@ -230,8 +229,8 @@ class Incident:
         return made
 
     def settled(self, senders: SenderTable) -> "Incident":
-        """The incident where it is known who is a router: without what contradicts it only if the
-        frames of a router do."""
+        """The incident once the routers are known: without contradictions that only exist if a
+        router's frames are not a router's."""
         if not self.contradictions.by_sender:
             return self
         made = self.copy()
@@ -239,8 +238,8 @@ class Incident:
         return made
 
     def become(self, device: Device) -> None:
-        """Be an incident of another device, with the same contacts. What speaks against them is
-        forgotten, since it is about the device."""
+        """Become an incident of another device, with the same contacts. Contradictions are
+        forgotten, since they are about the device."""
         self.firsts.become(device)
         self.named_device = device
         self.contradictions = Contradictions()
@@ -257,8 +256,8 @@ class Incident:
 
     @property
     def client_count(self) -> int:
-        """How many clients an incident of unknown clients is of: exact up to `CLIENT_LIMIT`, beyond
-        it estimated to within a few percent; 0 for an incident of one device."""
+        """The number of clients in an incident of unknown clients: exact up to `CLIENT_LIMIT`, then
+        estimated to within a few percent; 0 for an incident of one device."""
         return distinct(self.clients)
 
     def merge(self, other: "Incident") -> None:
@@ -283,7 +282,7 @@ class Incident:
             self.counts_of(origin).merge(counts)
 
     def _set_named(self, order: tuple[Any, ...], device: Device) -> None:
-        # The host name of a device may be learned only after its first contact.
+        # The host name of a device may only be learned after its first contact.
         if order < self.named_order:
             self.named_order, self.named_device = order, device
 
@@ -297,18 +296,19 @@ class Incident:
         return bool(self.reportable([self.first_contact.decision.ruling_of(ban)]))
 
     def reportable(self, rulings: Iterable[Ruling]) -> list[Ruling]:
-        """Those of the rulings whose ban requires no higher confidence."""
+        """The rulings whose ban does not require a higher confidence."""
         rank = CONFIDENCE_RANK.get(self.confidence or "", 0)
         return [ruling for ruling in rulings if CONFIDENCE_RANK[ruling.ban.min_confidence] <= rank]
 
     @property
     def outcome(self) -> Outcome:
-        """What the incident came to: the strongest outcome of its flows, else of its lookups."""
+        """The outcome of the incident: the strongest outcome of its flows, otherwise of its
+        lookups."""
         counts = self.counts
         return overall(counts.totals.tallies, _outcomes(counts))
 
     def blocked_by(self, counts: OriginCounts) -> tuple[str, ...]:
-        """By what contacts were blocked, of which there are these `counts`."""
+        """What blocked contacts, given these `counts`."""
         refusals = {by for by, contacts in counts.totals.refusals.items() if contacts > 0}
         return *sorted(self.blocks.items), *sorted(refusals - set(self.blocks.items))[:BLOCK_LIMIT]
 
@@ -336,8 +336,8 @@ class Incident:
     def alerts(
         self, rulings: Iterable[Ruling], geo: GeoLookup | None, sensor: Sensor
     ) -> Iterator[Alert]:
-        """The incident as an alert of status `closed` for each of these rulings, which are of its
-        first contact. What does not depend on the ban is the same object in all of them."""
+        """The incident as an alert of status `closed` for each of these rulings, which are its
+        first contact's. What does not depend on the ban is the same object in all of them."""
         contact = self.first_contact
         confidence = self.confidence
         assert confidence is not None

@@ -1,11 +1,12 @@
-"""Incidents, whole or in part, as values of JSON and back.
+"""Incidents, whole or in part, as JSON values and back.
 
-A live capture saves what it has open this way, and a ledger what each unit of an archive gave. An
-incident that was read again merges with others as the one that was written does, to the byte.
+A live capture saves its open incidents this way, and a ledger the result of each unit of an
+archive. An incident that was read back merges with others exactly as the original one does.
 
 What many incidents share (what the bans said, the rule that matched, the network) is written once
-where a `SharedValues` collects it. Of a contact the protocol details are left out, which neither
-its incident nor the evidence capture needs, and the address of a device that has a pseudonym.
+where a `SharedValues` collects it. A contact is written without its protocol details, which neither
+its incident nor the evidence capture needs, and without the address of a device that has a
+pseudonym.
 """
 
 from collections import Counter
@@ -84,8 +85,8 @@ OBSERVATION: dict[str, Any] = {
     "frames": tuple[()],
     "mark": int,
 }
-"""The types of an observation's fields, as far as `without_details` and `strip_frames` leave them.
-They are written out because a compiled class has no type hints."""
+"""The types of an observation's fields, as far as `without_details` and `strip_frames` keep them.
+They are listed because a compiled class has no type hints."""
 
 declare_fields(Observation, OBSERVATION)
 
@@ -100,14 +101,14 @@ _ORDER = tuple[bool, int, str, int, int, str, str, str]
 """The type of `netwatch.incidents.contacts.named_order`."""
 
 _SHARED: dict[str, Any] = {"decision": Decision, "match": Match, "network": Network}
-"""What incidents share."""
+"""Kinds of values that incidents share."""
 
 
 class SharedValues:
-    """Values that several incidents share, numbered in the order in which they were first met.
+    """Values that several incidents share, numbered in the order of first use.
 
     `define` is called with the kind and the value of a new one, before the first incident that
-    refers to it is written; a reader gives what it got to `add`.
+    refers to it is written; a reader passes them to `add`.
     """
 
     def __init__(self, define: Callable[[str, Any], None] = lambda kind, value: None) -> None:
@@ -125,18 +126,18 @@ class SharedValues:
         return number
 
     def add(self, kind: str, found: Any) -> None:
-        """Take the next value of a kind, as JSON has it."""
+        """Take the next value of a kind, as JSON."""
         self._values[kind].append(read(_SHARED[kind], found))
 
     def value(self, kind: str, number: Any) -> Any:
-        """The value with a number. Raises `IndexError`, or `TypeError` if it is no number."""
+        """The value with a number. Raises `IndexError`, or `TypeError` if it is not a number."""
         if _read_int(number) < 0:
             raise ValueError(f"{number} is no number of a {kind}")
         return self._values[kind][number]
 
 
 def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
-    """Everything known of an incident, as JSON can have it."""
+    """Everything known about an incident, as JSON."""
     state = {
         "contacts": [_contact(first, shared) for first in incident.firsts],
         "counts": [getattr(incident, name) for name in _COUNTS],
@@ -156,8 +157,8 @@ def incident_state(incident: Incident, shared: SharedValues) -> dict[str, Any]:
 
 
 def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incident:
-    """The incident that `incident_state` was given; `quiet_gap` is in ns. Raises one of
-    `netwatch.core.typed_json.MISMATCHES` or `IndexError` if it is none."""
+    """The incident from `incident_state`; `quiet_gap` is in ns. Raises one of
+    `netwatch.core.typed_json.MISMATCHES` or `IndexError` if it is not valid."""
     contacts = [_restored_contact(each, shared) for each in state["contacts"]]
     incident = begun_incident(contacts, quiet_gap)
     for name, count in zip(_COUNTS, state["counts"], strict=True):
@@ -169,8 +170,7 @@ def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incid
         restore_origin(incident.counts_of(_read_text(name)), counts)
     if "contradictions" in state:
         restore_contradictions(incident.contradictions, state["contradictions"])
-    # The device is that of the contact that the incident begins with, unless something else is
-    # written.
+    # The device is the first contact's unless another one is written.
     incident.named_order = named_order(incident.first_contact)
     incident.named_device = incident.first_contact.device
     if "named" in state:
@@ -183,8 +183,8 @@ def restored_incident(state: Any, quiet_gap: int, shared: SharedValues) -> Incid
 
 
 def begun_incident(contacts: Sequence[Contact], quiet_gap: int) -> Incident:
-    """An incident that begins with one of these contacts, which were the first of each precision,
-    and has nothing else yet. Raises `ValueError` without any."""
+    """An incident that begins with one of these contacts, the first of each precision, and has
+    nothing else yet. Raises `ValueError` without any."""
     if not contacts:
         raise ValueError("an incident without a contact")
     incident = Incident(contacts[0], quiet_gap)
@@ -195,18 +195,18 @@ def begun_incident(contacts: Sequence[Contact], quiet_gap: int) -> Incident:
 
 
 def grounds_state(grounds: IncidentConfidence) -> dict[str, Any]:
-    """The grounds for a confidence, as JSON can have them."""
+    """The grounds for a confidence, as JSON."""
     return {name: getattr(grounds, name) for name in GROUNDS}
 
 
 def restore_grounds(grounds: IncidentConfidence, state: Any) -> None:
-    """Set the grounds to what `grounds_state` gave."""
+    """Set the grounds from `grounds_state`."""
     for name, of_grounds in _read_grounds.items():
         setattr(grounds, name, of_grounds(state[name]))
 
 
 def contradictions_state(contradictions: Contradictions) -> dict[str, Any]:
-    """What speaks against an incident, as JSON can have it."""
+    """The contradictions of an incident, as JSON."""
     by_sender = contradictions.by_sender
     return {
         "table": table_state(contradictions.table),
@@ -215,7 +215,7 @@ def contradictions_state(contradictions: Contradictions) -> dict[str, Any]:
 
 
 def restore_contradictions(contradictions: Contradictions, state: Any) -> None:
-    """Set what speaks against an incident to what `contradictions_state` gave."""
+    """Set the contradictions from `contradictions_state`."""
     key = tuple[ContradictionType, str, str]
     fill_table(contradictions.table, state["table"], key, FirstContradicted)
     for sender, grounds in list(state["senders"].items())[:CONTRADICTING_SENDERS]:
@@ -223,7 +223,7 @@ def restore_contradictions(contradictions: Contradictions, state: Any) -> None:
 
 
 def origin_state(counts: OriginCounts) -> dict[str, Any]:
-    """What one origin shows of an incident, as JSON can have it."""
+    """What one origin shows of an incident, as JSON."""
     state = {
         "counts": [getattr(counts, name) for name in _ORIGIN_COUNTS],
         "flows": table_state(counts.flows),
@@ -237,7 +237,7 @@ def origin_state(counts: OriginCounts) -> dict[str, Any]:
 
 
 def restore_origin(counts: OriginCounts, state: Any) -> None:
-    """Set the counts of an origin to what `origin_state` gave."""
+    """Set the counts of an origin from `origin_state`."""
     for name, count in zip(_ORIGIN_COUNTS, state["counts"], strict=True):
         setattr(counts, name, _read_int(count))
     fill_table(counts.flows, state["flows"], int, tuple[()])
@@ -267,7 +267,7 @@ _read_int, _read_text, _read_device = reader(int), reader(str), reader(Device)
 _read_confidence, _read_outcome = reader(Confidence | None), reader(Outcome)
 _read_grounds = {name: reader(dict[kind, Ground]) for name, kind in GROUNDS.items()}  # type: ignore[valid-type]
 _read_tallies = reader(Counter[Tally])
-# Nothing else is ever counted there, so that state that was altered has no text of its own.
+# Nothing else is ever counted there, so altered state cannot add text of its own.
 _read_refusals = reader(Counter[Literal.__getitem__((RESET, *DENIALS[1:]))])  # type: ignore[misc]
 _read_observation = reader(
     tuple.__class_getitem__(tuple(OBSERVATION[n] for n in _OBSERVATION_FIELDS))
@@ -340,14 +340,13 @@ def _restore_frames(frames: IncidentFrames, state: Any) -> None:
 
 
 def table_state(table: BoundedTable) -> dict[str, Any]:
-    """A table, as JSON can have it."""
+    """A table, as JSON."""
     items = [[key, count, first] for key, (count, first) in table.items.items()]
     return {"total": table.total, "items": items}
 
 
 def fill_table(table: BoundedTable, state: Any, key_type: Any, first_type: Any) -> None:
-    """Fill a table with what `table_state` gave; its keys and first occurrences are of these
-    types."""
+    """Fill a table from `table_state`; its keys and first occurrences have these types."""
     of_key, of_first = reader(key_type), reader(first_type)
     table.total = _read_int(state["total"])
     table.worst = None
@@ -358,7 +357,7 @@ def fill_table(table: BoundedTable, state: Any, key_type: Any, first_type: Any) 
 
 
 def answers_state(answers: LookupAnswers) -> dict[str, Any]:
-    """What lookups were answered with, as JSON can have it."""
+    """The answers to lookups, as JSON."""
     return {
         "names": [[*name, *_numbers(counts)] for name, counts in answers.names.items()],
         "others": _numbers(answers.others),
@@ -366,7 +365,7 @@ def answers_state(answers: LookupAnswers) -> dict[str, Any]:
 
 
 def restore_answers(answers: LookupAnswers, state: Any) -> None:
-    """Set the answers to what `answers_state` gave."""
+    """Set the answers from `answers_state`."""
     answers.names = {
         (_read_text(asked), _read_text(name)): _counts(NameAnswers, counts)
         for asked, name, *counts in state["names"][: answers.limit]
@@ -375,7 +374,7 @@ def restore_answers(answers: LookupAnswers, state: Any) -> None:
 
 
 def activity_state(activity: ActivityTable) -> dict[str, Any]:
-    """The activity of an incident, as JSON can have it."""
+    """The activity of an incident, as JSON."""
     return {
         "entries": [[*key, *_numbers(part)] for key, part in activity.entries.items()],
         "totals": [[kind, *_numbers(part)] for kind, part in activity.totals.items()],
@@ -385,7 +384,7 @@ def activity_state(activity: ActivityTable) -> dict[str, Any]:
 
 
 def restore_activity(activity: ActivityTable, state: Any) -> None:
-    """Set the activity to what `activity_state` gave."""
+    """Set the activity from `activity_state`."""
     places = range(len(CLASSES))
     activity.clear()
     for minute, kind, *counts in state["entries"][: activity.limit]:
@@ -397,12 +396,12 @@ def restore_activity(activity: ActivityTable, state: Any) -> None:
 
 
 def _numbers(part: Any) -> list[int]:
-    """The fields of a dataclass of nothing but integers."""
+    """The fields of a dataclass that has only integers."""
     return [getattr(part, name) for name in field_names(part.__class__)]
 
 
 def _counts(kind: Callable[..., T], state: Any) -> T:
-    """A dataclass of nothing but integers."""
+    """A dataclass that has only integers."""
     size = len(field_names(kind))
     if len(state) != size:
         raise ValueError(f"{state!r} is not a list of {size}")

@@ -1,9 +1,9 @@
-"""What an incident looks like: was the app used, or does something else explain the contacts.
+"""What an incident looks like: was the app used, or does something else explain the contacts?
 
-A judgement by numbers, with its reasons; it is never part of the verdict. The hosts that were
-contacted say most: what only the app calls shows that the app is there. Whether it was used is then
-a question of volume both ways over time. Hosts that pages call as well show no app, unless so much
-was transferred for so long that no embedded player explains it.
+A judgement by numbers, with its reasons; it is never part of the verdict. The contacted hosts
+matter most: hosts that only the app calls show that the app is installed. Whether it was used is
+then a question of volume both ways over time. Hosts that pages call as well do not show the app,
+unless so much was transferred for so long that no embedded player explains it.
 
 All thresholds are in `netwatch.incidents.kind_thresholds`.
 """
@@ -34,7 +34,7 @@ from netwatch.incidents.origin_counts import OriginCounts
 from netwatch.language.sentences import sentence
 
 NAMES_SHOWN = 3
-"""Host names in a reason; of further ones the number is given."""
+"""Host names in a reason; further ones are counted."""
 
 
 def judge(
@@ -46,10 +46,10 @@ def judge(
     blocked_lookups: bool,
     several: str = "",
 ) -> Kind:
-    """The kind of an incident with this activity and outcome. It has so many `lookups`, of which
-    `asked` are of hosts that only the app calls; `blocked_lookups` says that they were answered by
-    a block. `several` is the reason, a sentence, why the address is known to be that of several
-    devices; empty if it is not."""
+    """The kind of an incident with this activity and outcome. Of its `lookups`, `asked` were for
+    hosts that only the app calls; `blocked_lookups` means that they were answered by a block.
+    `several` is the reason, a sentence, why the address is known to belong to several devices;
+    empty if it does not."""
     found = list(bursts(activity))
     notes = tuple(_notes(activity, outcome, asked, blocked_lookups=blocked_lookups))
     if not found:
@@ -80,8 +80,8 @@ def _session(activity: ActivityTable, found: Sequence[Burst], outcome: Outcome) 
 
 
 def _several_devices(activity: ActivityTable, several: str) -> tuple[str, ...]:
-    """The reasons to take the contacts for those of several devices, which add up to what no device
-    has done; empty if there are none."""
+    """The reasons to attribute the contacts to several devices, which together did what no single
+    device has done; empty if there are none."""
     stacks = len(activity.stacks.items)
     found = [several] if several else []
     if stacks >= VALUES["device_stacks"]:
@@ -162,7 +162,7 @@ def _long_connections(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
 
 
 def _watched_in_browser(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
-    """So much from hosts that pages call too, for so long, that no embed explains it."""
+    """Volume from hosts that pages call too, for so long that no embed explains it."""
     page, whole = burst.page, burst.all
     time = seconds(page.first, page.last)
     if (
@@ -189,7 +189,7 @@ def _watched_in_browser(activity: ActivityTable, burst: Burst) -> tuple[str, ...
 
 
 def _one_way(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
-    """What the device sent, where nothing that it received was captured."""
+    """What the device sent, if nothing that it received was captured."""
     own = burst.app_only
     time = seconds(own.first, own.last)
     if (
@@ -212,7 +212,7 @@ def _one_way(activity: ActivityTable, burst: Burst) -> tuple[str, ...]:
 
 
 def _lookup_reasons(activity: ActivityTable, lookups: int) -> Iterator[str]:
-    """Why an incident without contacts with hosts of the app is no more than lookups."""
+    """Why an incident without contacts with hosts of the app is only lookups."""
     filtered = activity.total(FILTERED)
     if lookups or not filtered.contacts:
         yield sentence("only-lookups", lookups=quantity(lookups, "lookup"))
@@ -286,7 +286,7 @@ def _embed_reasons(activity: ActivityTable, found: Sequence[Burst]) -> Iterator[
 def _notes(
     activity: ActivityTable, outcome: Outcome, asked: int, *, blocked_lookups: bool
 ) -> Iterator[str]:
-    """What else a reader should know of the incident."""
+    """What else a reader should know about the incident."""
     if blocked_lookups:
         yield sentence("lookups-blocked")
         if activity.names(ASKED):
@@ -302,7 +302,7 @@ def _notes(
 
 
 def _installed(activity: ActivityTable, asked: int) -> Iterator[str]:
-    """What blocked lookups of the app's own hosts show, which were `asked` for so often."""
+    """What blocked lookups of the app's own hosts show, which were looked up `asked` times."""
     starts = [burst.all.first for burst in bursts(activity, (ASKED,))]
     hosts, times = _hosts(activity, ASKED), quantity(asked, "time")
     if not asked:
@@ -337,7 +337,7 @@ def _bytes(activity: Activity) -> dict[str, str]:
 
 
 def _time(span: float) -> str:
-    """A span of seconds as text: in seconds below two minutes, else in minutes or hours."""
+    """A span of seconds as text: in seconds below two minutes, otherwise in minutes or hours."""
     if span < 120:
         return f"{span:.0f} s"
     return f"{span / 60:.0f} min" if span < 7200 else f"{span / 3600:.1f} h"
@@ -351,7 +351,7 @@ def _hosts(activity: ActivityTable, kind: int) -> str:
 
 
 def judged_kind(counts: OriginCounts, outcome: Outcome, several: str) -> Kind:
-    """What an incident of these counts looks like, given its outcome and why its address is that of
+    """The kind of an incident from these counts, given its outcome and why its address belongs to
     several devices."""
     return judge(
         counts.totals.activity,

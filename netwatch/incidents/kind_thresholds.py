@@ -1,7 +1,7 @@
 """The thresholds by which the kind of an incident is judged.
 
-They come from what apps and pages do: an app in use opens a dozen connections or more and goes on
-to load; an installed app in the background exchanges a few thousand bytes within seconds; a page
+They reflect what apps and pages do: an app in use opens a dozen connections or more and keeps
+loading; an installed app in the background exchanges a few thousand bytes within seconds; a page
 loads what it embeds within seconds and stops. Each row is documented, and tested on both sides.
 """
 
@@ -13,7 +13,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A number that the judgement depends on, and why it is what it is."""
+    """A number that the judgement depends on, and the reason for it."""
 
     name: str
     value: float
@@ -176,8 +176,8 @@ THRESHOLDS: tuple[Threshold, ...] = (
         "sent to them; more than their hellos",
     ),
 )
-"""All thresholds of the judgement: at least the value, for `burst_gap`, `regular_variation` and
-`regular_bytes_in` at most."""
+"""All thresholds of the judgement: minimum values, except for `burst_gap`, `regular_variation` and
+`regular_bytes_in`, which are maxima."""
 
 VALUES = {row.name: row.value for row in THRESHOLDS}
 """The values by name."""

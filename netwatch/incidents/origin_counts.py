@@ -1,21 +1,21 @@
-"""What an incident counts of its contacts, in sum, by lookup and by origin, because two may show
-the same contact.
+"""What an incident counts of its contacts, in sum, by lookup and by origin, because two origins may
+show the same contact.
 
-An origin is what was captured, or the program whose log was read (`netwatch.core.flow`). What one
-origin shows is added up. Of several origins nobody knows which of their contacts are the same, so
-of each count the largest is reported, and nothing is counted twice. Sums and maxima do not depend
-on the order of arrival.
+An origin is what was captured, or the program whose log was read (`netwatch.core.flow`). Counts of
+one origin are added up. With several origins it is unknown which contacts are the same, so the
+largest of each count is reported, and nothing is counted twice. Sums and maxima do not depend on
+the order of arrival.
 
-An incident has one `Totals`. If something became of a contact under some bans only, because
-another contact of its flow came first under the others, the incident has a further one with the
+An incident has one `Totals`. If a contact has an outcome only under some bans, because another
+contact of its flow came first under the others, the incident has another `Totals` with the
 differences for these bans.
 
-A query says nothing of its outcome: its answer does, which may be in another file, come twice, or
-be missing. If queries are not captured, the answer alone shows that somebody asked. So queries
-and answers are counted by the name asked for, and the larger number is that of the questions: a
-query and its answer are one, and so are all aliases in an answer. A name has one outcome: a
-client that asked for A and AAAA and got an address of a filter and no data has been blocked. Of
-more names than the limit, those that sort first are counted each by itself, the others as one.
+A query does not show its outcome: its answer does, which may be in another file, come twice, or be
+missing. If queries are not captured, the answer alone shows the lookup. So queries and answers are
+counted by the name asked for, and the larger number is the number of questions: a query and its
+answer are one, and so are all aliases in an answer. A name has one outcome: a client that asked for
+A and AAAA and got a filter's address and no data has been blocked. If there are more names than the
+limit, those that sort first are counted individually, the others together.
 """
 
 import hashlib
@@ -40,23 +40,23 @@ from netwatch.incidents.contacts import (
 )
 
 NAME_LIMIT = 256
-"""Looked up names of an incident, aliases among them, that are counted by name."""
+"""Looked up names of an incident, including aliases, to count by name."""
 
 Name = tuple[str, str]
-"""A name of the app in a lookup: the name that was asked for, and the same or an alias of it."""
+"""A name of the app in a lookup: the name asked for, and the same or an alias of it."""
 
 FLOW_LIMIT = 1024
-"""Flows of one incident that are counted exactly; more are estimated."""
+"""Flows of one incident to count exactly; more are estimated."""
 
 PARTIAL_LIMIT = 64
-"""Sets of bans for which an incident stores what became of contacts under them alone."""
+"""Sets of bans for which an incident stores outcomes of contacts that only apply under them."""
 
 _HASHES = 1 << 64
 
 
 class Totals:
-    """The payload of flows, sent and received, by what how many connections were blocked before an
-    answer, what contacts other than lookups are counted as (of lookups, the answers tell), and the
+    """The payload that flows sent and received, how many connections were blocked by what before an
+    answer, the outcomes of contacts other than lookups (for lookups, the answers tell), and the
     activity."""
 
     __slots__ = ("activity", "bytes_in", "bytes_out", "refusals", "tallies")
@@ -68,7 +68,7 @@ class Totals:
         self.activity = ActivityTable()
 
     def add_progress(self, kind: int, progress: ContactProgress) -> None:
-        """Add what became of contacts with hosts of a class (`netwatch.incidents.activity`)."""
+        """Add the outcome of contacts with hosts of a class (`netwatch.incidents.activity`)."""
         self.bytes_out += progress.bytes_out
         self.bytes_in += progress.bytes_in
         if progress.contacts:
@@ -103,8 +103,8 @@ class NameAnswers:
 
     @classmethod
     def largest(cls, parts: Iterable[Self]) -> Self:
-        """What several origins show of the same lookups: of each count the largest, as far as there
-        are so many questions; what decides counts first."""
+        """What several origins show of the same lookups: the largest of each count, up to the
+        number of questions; decisive answers count first."""
         parts = list(parts)
         most = max(part.questions for part in parts)
         usable = min(max(part.usable for part in parts), most)
@@ -130,9 +130,9 @@ class NameAnswers:
         self.blocked += other.blocked
 
     def tallies(self) -> Iterator[tuple[Tally, int]]:
-        """What the questions count as. One without an answer, or with one that decides nothing,
-        counts by the answers that do: as attempted if any was usable, since the device could go
-        on."""
+        """The outcomes of the questions. One without an answer, or with an undecided one, counts
+        like the decisive answers: as attempted if any was usable, since the device could
+        continue."""
         if self.usable:
             yield "attempted", self.questions - self.blocked
             yield "blocked", self.blocked
@@ -185,11 +185,11 @@ class LookupAnswers:
 
     @property
     def questions(self) -> int:
-        """How often names of the app were asked for."""
+        """How often names of the app were looked up."""
         return sum(counts.questions for _, counts in self._by_question())
 
     def questions_of(self, names: Iterable[str]) -> int:
-        """How often these names were asked for, or names that they are aliases of."""
+        """How often these names, or names that they are aliases of, were looked up."""
         wanted = frozenset(names)
         return sum(
             counts.questions
@@ -198,20 +198,19 @@ class LookupAnswers:
         )
 
     def tallies(self) -> Iterator[tuple[Tally, int]]:
-        """What all questions count as."""
+        """The outcomes of all questions."""
         for _, counts in self._by_question():
             yield from counts.tallies()
 
     @property
     def are_blocked(self) -> bool:
-        """Whether there were answers that were a block, and none with a usable address."""
+        """Whether some answers were a block, and none had a usable address."""
         parts = (*self.names.values(), self.others)
         return any(part.blocked for part in parts) and not any(part.usable for part in parts)
 
     def _by_question(self) -> Iterator[tuple[set[str], NameAnswers]]:
-        """The counts of each name that was asked for, with the names of the app in its lookups.
-        Every answer has been counted for each of these, so the answers are those of the name that
-        most of them had."""
+        """The counts of each name asked for, with the names of the app in its lookups. Every answer
+        has been counted for each of these, so the answers are those of the name with the most."""
         for _, group in groupby(sorted(self.names), key=lambda name: name[0]):
             names = list(group)
             parts = [self.names[name] for name in names]
@@ -227,7 +226,7 @@ class LookupAnswers:
             known.add(counts)
             return
         if len(self.names) >= self.limit:
-            # A name that was evicted has so many names before it that it never comes back.
+            # An evicted name has so many names before it that it never comes back.
             last = max(self.names)
             if name > last:
                 self.others.add(counts)
@@ -239,8 +238,8 @@ class LookupAnswers:
 
 
 class OriginCounts:
-    """What one origin shows of an incident. `partial` is what became of contacts under some bans
-    only, by their ids; `partial_dropped` counts what exceeded `PARTIAL_LIMIT`."""
+    """What one origin shows of an incident. `partial` has the outcomes of contacts that only apply
+    under some bans, by their ids; `partial_dropped` counts what exceeded `PARTIAL_LIMIT`."""
 
     __slots__ = (
         "flows",
@@ -279,7 +278,7 @@ class OriginCounts:
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None
     ) -> None:
-        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        """Add the outcome of contacts that were added before; `contact` is one of them. It concerns
         the bans with these ids, None for all bans of the incident."""
         totals = self.totals if bans is None else self.partial_of(bans)
         if totals is None:
@@ -291,14 +290,15 @@ class OriginCounts:
             totals.add_progress(kind, progress)
 
     def partial_of(self, bans: frozenset[str]) -> Totals | None:
-        """What became of contacts under these bans only; None if the limit is reached."""
+        """The outcomes of contacts that only apply under these bans; None if the limit is
+        reached."""
         totals = self.partial.get(bans)
         if totals is None and len(self.partial) < PARTIAL_LIMIT:
             totals = self.partial[bans] = Totals()
         return totals
 
     def merge(self, other: "OriginCounts") -> None:
-        """Add everything that was counted elsewhere of the same origin."""
+        """Add everything that was counted elsewhere for the same origin."""
         self.handshakes += other.handshakes
         self.flows.merge(other.flows)
         self.lookup_answers.merge(other.lookup_answers)
@@ -313,7 +313,7 @@ class OriginCounts:
 
     @property
     def lookups(self) -> int:
-        """How often names of the app were asked for. A query and its answer are one question."""
+        """How often names of the app were looked up. A query and its answer are one question."""
         return self.lookup_answers.questions
 
     @property
@@ -324,8 +324,8 @@ class OriginCounts:
 
 
 def distinct(hashes: BoundedTable) -> int:
-    """How many distinct hashes of 64 bits a table was given: exact up to its limit, beyond it
-    estimated from the density of the smallest ones (k minimum values)."""
+    """How many distinct 64-bit hashes were added to a table: exact up to its limit, then estimated
+    from the density of the smallest ones (k minimum values)."""
     stored = hashes.items
     if not hashes.left_out:
         return len(stored)
@@ -334,8 +334,8 @@ def distinct(hashes: BoundedTable) -> int:
 
 
 def joined(origins: Mapping[str, OriginCounts]) -> OriginCounts:
-    """What several origins show of the same incident: of each count the largest."""
-    # The packets first: of origins that show as much as another, the first one counts.
+    """What several origins show of the same incident: the largest of each count."""
+    # Packets first: of origins that show the same amount, the first one counts.
     names = sorted(origins, key=lambda name: (name != PACKETS, name))
     parts = [origins[name] for name in names]
     if len(parts) == 1:
@@ -351,8 +351,8 @@ def joined(origins: Mapping[str, OriginCounts]) -> OriginCounts:
 
 def _joined_totals(parts: Sequence[Totals]) -> Totals:
     """The largest volumes. Outcomes come from the origin that shows the strongest one, most often:
-    others did not see what came of the same contacts. Of each class of hosts the activity is that
-    of the origin with the most bytes, then the most contacts."""
+    others did not see the outcome of the same contacts. The activity of each class of hosts comes
+    from the origin with the most bytes, then the most contacts."""
     made = Totals()
     made.bytes_out = max(part.bytes_out for part in parts)
     made.bytes_in = max(part.bytes_in for part in parts)
@@ -379,7 +379,7 @@ def _joined_totals(parts: Sequence[Totals]) -> Totals:
 
 
 def _weakness(part: Totals) -> tuple[int, int]:
-    """Smaller where the outcomes of contacts other than lookups say more."""
+    """A sort key: smaller if the outcomes of contacts other than lookups tell more."""
     counts = settled(part.tallies, ())
     outcome = strongest(counts)
     if not any(counts.values()):

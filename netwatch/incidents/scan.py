@@ -1,4 +1,4 @@
-"""The incidents of a scan: any number of them, the same in whatever order contacts arrive.
+"""The incidents of a scan: any number of them, the same whatever the order of contacts.
 
 Up to a limit they are in memory. Beyond it they are written to disk and merged at the end, so that
 neither an incident nor the packets that prove it are dropped.
@@ -51,11 +51,11 @@ LATE_PROGRESS_LIMIT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a scan found. `alerts` are those of the incidents to report, of status `closed`,
-    ordered by the first contact and then by id; `by_verdict` is their number by kind of verdict.
-    `recorded` incidents are below the `min_confidence` of their ban. `limits` counts contacts
-    that tables of an incident left out, by the name of the limit, and `contradictions` those that
-    something speaks against, by its type. `anomalies` says what else was odd."""
+    """The result of a scan. `alerts` are for the incidents to report, of status `closed`, ordered
+    by the first contact and then by id; `by_verdict` is their number by kind of verdict. `recorded`
+    incidents are below the `min_confidence` of their ban. `limits` counts contacts that tables of
+    an incident left out, by the name of the limit, and `contradictions` contacts with
+    contradictions, by type. `anomalies` counts everything else that was odd."""
 
     alerts: Iterable[Alert]
     by_verdict: Mapping[str, int]
@@ -73,9 +73,10 @@ class ScanIncidents:
     unknown clients begin incidents without a handshake, in a network and hour, these are summed up
     (`netwatch.incidents.unproven`).
 
-    At most `limit` incidents, with `evidence_bytes` of packets, are in memory; `folder` gets the
-    others. Other processes can aggregate into the same folder, and send what they have to be
-    merged; the one that created the folder deletes it when its own object is closed.
+    At most `limit` incidents, with `evidence_bytes` of packets, are in memory; the others are
+    written to `folder`. Other processes can aggregate into the same folder, and send their
+    incidents to be merged; the process that created the folder deletes it when its own object is
+    closed.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class ScanIncidents:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Delete the files on disk; no alert can be read from them any more."""
+        """Delete the files on disk; their alerts can no longer be read."""
         self.folder.remove()
 
     def add(self, contact: Contact) -> None:
@@ -115,7 +116,8 @@ class ScanIncidents:
         self._held.add(contact)
 
     def add_sender(self, contact: Contact) -> None:
-        """Note whose packets the MAC in the frame of a contact sends, to which no ban applies."""
+        """Note which client the MAC in the frame of a contact, to which no ban applies, sends
+        packets for."""
         self._held.incidents.add_sender(contact)
 
     @property
@@ -125,13 +127,13 @@ class ScanIncidents:
 
     @property
     def senders(self) -> SenderTable:
-        """Whose packets each MAC sends."""
+        """Which clients each MAC sends packets for."""
         return self._held.incidents.senders
 
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
-        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        """Add the outcome of contacts that were added before; `contact` is one of them. It concerns
         the bans with these ids, None for all that apply to the contact."""
         key = key_of(contact)
         if key is None or self._held.add_progress(key, contact, progress, bans):
@@ -153,7 +155,7 @@ class ScanIncidents:
         self._files += other._files
 
     def result(self, geo: GeoLookup | None, sensor: Sensor) -> ScanResult:
-        """What was found. Its alerts can be read until this object is closed."""
+        """The result. Its alerts can be read until this object is closed."""
         if self._files:
             self._spill()
         places = self._crowded()
@@ -195,7 +197,7 @@ class ScanIncidents:
 
     def partitions(self) -> Iterator[Iterable[tuple[SharedKey, Incident]]]:
         """All incidents with their keys, one partition after the other, each in the order of
-        `entry_order`. None is summed up."""
+        `entry_order`, before any are summed up."""
         if not self._files:
             partitions: list[list[_Entry]] = [[] for _ in range(PARTITIONS)]
             for key, entry in self._held:
@@ -236,7 +238,7 @@ class ScanIncidents:
         self._late = []
 
     def _read(self, piece: int) -> "_Held":
-        """What is in one piece of all files."""
+        """The content of one piece of all files."""
         unlimited = {"limit": sys.maxsize, "evidence_bytes": sys.maxsize}
         found = _Held(self._options | unlimited)
         found.incidents.senders = self.senders
@@ -253,8 +255,8 @@ class ScanIncidents:
 
 
 class _Held:
-    """The incidents that are in memory. Those of one contact are that contact, `lone`, which takes
-    a tenth of the memory: any sender of packets can begin any number of them."""
+    """The incidents in memory. Those of one contact are just that contact, `lone`, which takes a
+    tenth of the memory: anybody who sends packets can begin any number of them."""
 
     def __init__(self, options: dict[str, int]) -> None:
         self.incidents = Incidents(**options)
@@ -306,7 +308,7 @@ class _Held:
         self.incidents.insert(key, entry)
 
     def merge(self, other: "_Held") -> None:
-        """Add what is in another one, which must not be used afterwards."""
+        """Add the content of another one, which must not be used afterwards."""
         for key in [key for key in self.lone if other.incidents.with_key(key)]:
             self._open(key)
         self.incidents.merge(other.incidents)
@@ -357,14 +359,14 @@ class _Held:
 
 
 def _with_sums(found: ScanResult, sums: UnprovenSums) -> ScanResult:
-    """A result that says how many contacts were summed up."""
+    """A result with the number of contacts that were summed up."""
     if not sums.count:
         return found
     return replace(found, anomalies={SUMMED: sums.count})
 
 
 def entry_order(entry: tuple[SharedKey, Incident]) -> tuple[SharedKey, int]:
-    """Incidents are in order by device and app, then by what the bans say, then by time."""
+    """The order of incidents: by device and app, then by what the bans say, then by time."""
     key, incident = entry
     return key, incident.first
 

@@ -1,19 +1,18 @@
-"""Which MACs belong to routers, by whose packets they send, and what else speaks against an
+"""Which MACs belong to routers, judged by whose packets they send, and other contradictions of an
 incident.
 
-A router sends the packets of everybody behind it under its own MAC. So a MAC in the frames of
-`MANY_CLIENTS` clients is that of a router. A device has fewer: an IPv4 address, and addresses in
-one or two IPv6 networks, which count once each. What is asked at the end of a run is known of the
-run as a whole, and in whatever order and by how many processes it was collected, the answer is the
-same: of too many entries those that sort first stay. A live capture forgets what it has not seen
-for `MAX_AGE`.
+A router sends the packets of every host behind it under its own MAC. So a MAC in the frames of
+`MANY_CLIENTS` clients is a router's. A device has fewer: an IPv4 address, and addresses in one or
+two IPv6 networks, which count once each. The result at the end of a run is based on the whole run
+and is the same in any order and with any number of processes: of too many entries those that sort
+first stay. A live capture forgets what it has not seen for `MAX_AGE`.
 
-A contact with a contradiction gives at most `HIGHEST`, whatever its evidence: somebody else may
-have sent it. Other contacts of the incident are as strong as they were, so nobody can take down the
-confidence of what others saw by sending a packet that looks forged. That the MAC in a frame is not
-the device's is no contradiction if it is a router's, which is known at the end only. Until then
-such a contact counts twice: here as it is if the MAC is a router's, and in the incident as it is
-otherwise, which is never more.
+A contact with a contradiction counts as at most `HIGHEST`, whatever its evidence: somebody else may
+have sent it. Other contacts of the incident keep their strength, so nobody can lower the confidence
+of what others saw by sending a packet that looks forged. A MAC in a frame that is not the device's
+is no contradiction if it is a router's, which is only known at the end. Until then such a contact
+counts twice: here with its strength if the MAC is a router's, and in the incident with its strength
+otherwise, which is never greater.
 """
 
 from collections import Counter
@@ -31,24 +30,24 @@ MANY_CLIENTS = 4
 """Clients whose packets only a router sends under one MAC."""
 
 SENDER_LIMIT = 16_384
-"""MACs of which is stored whose packets they send."""
+"""MACs whose clients are stored, at most."""
 
 MAX_AGE = 24 * 3_600_000_000_000
 """How long a live capture remembers that a MAC sent packets of a client, ns."""
 
 CONTRADICTION_LIMIT = 64
-"""Contradictions stored of one incident."""
+"""Contradictions stored for one incident, at most."""
 
 CONTRADICTING_SENDERS = 8
 """MACs in the frames of one incident, other than the device's, that may turn out to be routers'."""
 
 FirstContradicted = tuple[int, int, str, int, str, str]
-"""Time (ns), digits of the time, source, packet, evidence and name of the first contact that
-something speaks against. The smallest is the first."""
+"""Time (ns), digits of the time, source, packet, evidence and name of the first contact with a
+contradiction. The smallest is the first."""
 
 
 class SenderTable:
-    """The clients of each MAC, at most `MANY_CLIENTS`, with the time when they were seen last (ns).
+    """The clients of each MAC, at most `MANY_CLIENTS`, with the time when they were last seen (ns).
     `dropped` counts MACs beyond the `limit`."""
 
     __slots__ = ("_clients", "_limit", "dropped")
@@ -102,12 +101,12 @@ class SenderTable:
         return Counter({"senders-full": self.dropped})
 
     def state(self) -> list[Any]:
-        """The table, as JSON can have it."""
+        """The table, as JSON."""
         return [[mac, clients] for mac, clients in sorted(self._clients.items())]
 
     @classmethod
     def restored(cls, state: Any) -> Self:
-        """The table that gave this `state`. Raises one of `netwatch.core.typed_json.MISMATCHES`."""
+        """The table from this `state`. Raises one of `netwatch.core.typed_json.MISMATCHES`."""
         from netwatch.core.typed_json import read
 
         table = cls()
@@ -117,7 +116,7 @@ class SenderTable:
         return table
 
     def _make_room(self, mac: str) -> bool:
-        """Evict the MAC that sorts last; False if that is this one."""
+        """Evict the MAC that sorts last; False if it is this one."""
         self.dropped += 1
         last = max(self._clients)
         if mac > last:
@@ -127,7 +126,7 @@ class SenderTable:
 
 
 def merged(tables: Iterable[SenderTable]) -> SenderTable:
-    """What several tables know together."""
+    """The union of several tables."""
     found = SenderTable()
     for table in tables:
         found.merge(table)
@@ -135,10 +134,10 @@ def merged(tables: Iterable[SenderTable]) -> SenderTable:
 
 
 class Contradictions:
-    """What speaks against the contacts of an incident.
+    """The contradictions to the contacts of an incident.
 
-    `table` has it by type, text and sender, and `by_sender` the grounds that contacts are if their
-    sender is a router.
+    `table` has them by type, text and sender, and `by_sender` the grounds for contacts should their
+    sender be a router.
     """
 
     __slots__ = ("by_sender", "table")
@@ -151,7 +150,7 @@ class Contradictions:
         return bool(self.table.items)
 
     def add(self, contact: Contact, count: int) -> None:
-        """Take what speaks against a contact, or so many that are alike."""
+        """Add the contradiction to a contact, or to so many alike."""
         shown = contact.observation
         first = (
             shown.time,
@@ -167,23 +166,23 @@ class Contradictions:
             )
 
     def add_grounds(self, contact: Contact) -> None:
-        """Take what a contact gives if its sender is a router, unless something else speaks
-        against it too."""
+        """Add the grounds of a contact should its sender be a router, unless it has another
+        contradiction too."""
         senders = {contradiction.sender for contradiction in contact.contradictions}
         if len(senders) == 1 and (sender := senders.pop()):
             self.grounds_of(sender).add(replace(contact, contradictions=()))
             self._limit_senders()
 
     def merge(self, other: "Contradictions") -> None:
-        """Add what speaks against another part of the incident."""
+        """Add the contradictions of another part of the incident."""
         self.table.merge(other.table)
         for sender, grounds in other.by_sender.items():
             self.grounds_of(sender).merge(grounds)
         self._limit_senders()
 
     def settle(self, senders: SenderTable, grounds: IncidentConfidence) -> None:
-        """Decide who is a router: what was said of its frames is dropped, and what they prove
-        becomes part of `grounds`."""
+        """Decide who is a router: contradictions about a router's frames are dropped, and what they
+        prove becomes part of `grounds`."""
         kept = BoundedTable(self.table.limit)
         for key, (count, first) in self.table.items.items():
             if not senders.is_router(key[2]):
@@ -203,18 +202,18 @@ class Contradictions:
             yield ContradictionItem(type_, text, count, (place,))
 
     def by_type(self) -> Counter[str]:
-        """How many contacts there are that something of each type speaks against."""
+        """The number of contacts with contradictions, by type."""
         found = Counter[str]()
         for (type_, _, _), (count, _) in self.table.items.items():
             found[type_] += count
         return found
 
     def grounds_of(self, sender: str) -> IncidentConfidence:
-        """The grounds of contacts in whose frames there is this MAC."""
+        """The grounds of contacts with this MAC in their frames."""
         return self.by_sender.setdefault(sender, IncidentConfidence())
 
     def _limit_senders(self) -> None:
-        # Those that sort first stay, whatever came first. Others count as what is no router's.
+        # Those that sort first stay, in any order of arrival. Others count as if not a router's.
         while len(self.by_sender) > CONTRADICTING_SENDERS:
             del self.by_sender[max(self.by_sender)]
 

@@ -1,18 +1,18 @@
-"""Shared incidents become the incidents of each ban, on disk where a scan finds more of them than
-fit into memory.
+"""Shared incidents become the incidents of each ban, on disk if a scan finds more of them than fit
+into memory.
 
-Contacts are aggregated once for all bans that say the same of them
-(`netwatch.incidents.aggregate`). What bans say may change from one contact to the next: a period
-begins at midnight, an exemption ends. Then an incident of a ban consists of several shared ones,
-which are merged as in whatever order their contacts arrived. Bans that are in the same shared
-incidents have the same incidents.
+Contacts are aggregated once for all bans that treat them alike (`netwatch.incidents.aggregate`).
+What bans say may change from one contact to the next: a period begins at midnight, an exemption
+ends. Then an incident of a ban consists of several shared ones, which are merged as if their
+contacts had arrived in any order. Bans that are in the same shared incidents have the same
+incidents.
 
 All incidents in memory are written to a file at once, in pieces of partitions by a hash of the
 device, and memory is free again. At the end one piece after the other is read from all files and
 merged, because incidents of one device are always in the same one. This is external aggregation as
-databases do it: the incidents are the same, however many files were written and by whom. The files
-are in a private folder (`netwatch.core.private_files`), which is created when the first file is
-written, or before other processes of the scan begin.
+in databases: the incidents are the same, however many files were written and by whichever process.
+The files are in a private folder (`netwatch.core.private_files`), which is created when the first
+file is written, or before other processes of the scan begin.
 """
 
 import contextlib
@@ -33,18 +33,18 @@ from netwatch.incidents.contacts import ContactProgress
 from netwatch.incidents.incident import Incident
 
 SharedKey = tuple[str, ...]
-"""What all contacts of a shared incident have in common: device id, app id, and the key of their
+"""The common key of all contacts of a shared incident: device id, app id, and the key of their
 `Decision`. If one ban decides, it is the key of the incident under this ban."""
 
 PARTITIONS = 64
 """Partitions of incidents."""
 
 PIECES = 4
-"""Pieces of a partition in a file. One of them has to fit into memory, and one alert of each."""
+"""Pieces of a partition in a file. One of them must fit into memory, and one alert of each."""
 
 
 class Reported(NamedTuple):
-    """An incident, and the rulings under which it is one. They are those of its first contact."""
+    """An incident, and the rulings under which it is one, from its first contact."""
 
     incident: Incident
     rulings: Sequence[Ruling]
@@ -53,8 +53,8 @@ class Reported(NamedTuple):
 def reported(
     shared: Iterable[tuple[SharedKey, Sequence[Incident]]], quiet_gap: int
 ) -> Iterator[Reported]:
-    """The incidents of all bans, each once with all its rulings. `shared` has those of each key;
-    `quiet_gap` is in ns."""
+    """The incidents of all bans, each once with all its rulings. `shared` has the incidents of each
+    key; `quiet_gap` is in ns."""
     subjects: dict[SharedKey, list[Sequence[Incident]]] = {}
     for key, incidents in shared:
         subjects.setdefault(key[:2], []).append(incidents)
@@ -67,7 +67,7 @@ def reported(
 
 
 def _of_subject(parts: Sequence[Sequence[Incident]], quiet_gap: int) -> Iterator[Reported]:
-    """The incidents of one device and app, of whose contacts bans said different things."""
+    """The incidents of one device and app whose contacts bans treat differently."""
     places: dict[tuple[str, str], list[int]] = {}
     for number, incidents in enumerate(parts):
         for ruling in incidents[0].first_contact.decision.rulings:
@@ -103,7 +103,7 @@ def _joined(parts: Sequence[Sequence[Incident]], quiet_gap: int) -> Iterable[Inc
 
 
 def _by_progress(incident: Incident, rulings: Sequence[Ruling]) -> Iterator[Reported]:
-    """The incident under bans that know the same of what became of its contacts."""
+    """The incident under bans with the same information about outcomes."""
     if not incident.partial:
         yield Reported(incident, rulings)
         return
@@ -117,7 +117,7 @@ def _by_progress(incident: Incident, rulings: Sequence[Ruling]) -> Iterator[Repo
 
 @dataclass(frozen=True, slots=True)
 class LateProgress:
-    """What became of a contact whose incident is in a file already."""
+    """The outcome of a contact whose incident is already in a file."""
 
     key: SharedKey
     contact: Contact
@@ -126,7 +126,7 @@ class LateProgress:
 
 
 Entry = tuple[SharedKey, Incident | Contact] | LateProgress
-"""What a piece of a partition consists of: incidents, those of one contact as that contact, and
+"""The content of a piece of a partition: incidents, those of one contact as just that contact, and
 progress."""
 
 
@@ -157,8 +157,8 @@ class SpillFolder:
         self._folder: PrivateFolder | None = None
 
     def share(self) -> None:
-        """Create the folder, which other processes are about to use, too. Where that is not
-        possible it is tried again when there is something to write."""
+        """Create the folder, before other processes use it too. If that is not possible it is
+        retried when there is something to write."""
         with contextlib.suppress(OSError):
             self._create()
 
@@ -243,7 +243,7 @@ def partition_of(key: SharedKey) -> int:
 
 def piece_of(key: SharedKey) -> int:
     """The piece that the incidents of a key are in."""
-    # By device alone: an incident of a ban may consist of several shared ones, and whether a client
-    # is proven is asked of all its apps.
+    # By device only: an incident of a ban may consist of several shared ones, and whether a client
+    # is proven depends on all its apps.
     digest = hashlib.blake2b(key[0].encode(), digest_size=8).digest()
     return int.from_bytes(digest) % (PARTITIONS * PIECES)

@@ -1,13 +1,13 @@
-"""Clients of which no handshake proves that they are there, and the incidents that sum them up.
+"""Clients whose presence no handshake proves, and the incidents that sum them up.
 
 Anyone who can send packets can send them from any address: a lookup over UDP, or a hello without an
-answer, says that somebody sent it, not who. As long as few unknown clients do so, each has its own
+answer, only shows that somebody sent it. As long as few unknown clients do so, each has its own
 incident. If more than a limit begin one in a network within an hour, none of them has: their
 contacts go into the incidents of one device, ``unproven:NETWORK``, one for each app and ban. A
-client that the inventory knows, and one with a handshake that its server took part in, always keeps
-its own.
+client in the inventory, and one with a handshake that its server took part in, always keeps its
+own.
 
-What is asked at the end of a run depends neither on the order of the contacts nor on the number of
+The result at the end of a run depends neither on the order of the contacts nor on the number of
 workers.
 """
 
@@ -29,10 +29,10 @@ HOUR = 3_600_000_000_000
 """The time in which unknown clients are counted, ns."""
 
 SUMMED = "clients-unproven"
-"""The anomaly that counts the contacts that were summed up."""
+"""The anomaly that counts contacts that were summed up."""
 
 PREFIX = "unproven:"
-"""What the id of the device that stands for unknown clients begins with; its network follows."""
+"""The prefix of the device id for unknown clients; its network follows."""
 
 _REASON = sentence("device-unproven")
 _LISTED = frozenset(
@@ -46,34 +46,34 @@ Place = tuple[str, int]
 
 
 def is_listed(device: Device) -> bool:
-    """Whether the inventory has a device."""
+    """Whether a device is in the inventory."""
     return device.reason in _LISTED
 
 
 def place_of(network: Network, time: int) -> Place:
-    """The network, and the hour that a time (ns) is in."""
+    """The network, and the hour that contains a time (ns)."""
     return network.name, time // HOUR
 
 
 def proves_client(contact: Contact) -> bool:
     """Whether a contact, as it was seen, proves that its client is at its address: both ends took
-    part in a handshake or request. The answer to a lookup does not, since a resolver answers
-    anyone who seems to ask."""
+    part in a handshake or request. The answer to a lookup does not, since a resolver answers anyone
+    who seems to ask."""
     seen = contact.seen
     is_lookup = contact.observation.evidence in LOOKUPS
     return not is_lookup and seen.server and seen.directions == "both"
 
 
 def began_at(entry: Contact | Incident) -> Place:
-    """Where an incident began, or the one that a lone contact is."""
+    """Where an incident began, or the lone contact that is one."""
     if isinstance(entry, Contact):
         return place_of(entry.network, entry.observation.time)
     return place_of(entry.first_contact.network, entry.first)
 
 
 def unproven_places(entries: Iterable[Contact | Incident]) -> frozenset[Place]:
-    """Where one device, whose contacts and incidents of a run these are, began an incident without
-    being proven. Empty if the inventory has it, or any of them proves that it is there."""
+    """Where one device, with these contacts and incidents in a run, began an incident without being
+    proven. Empty if the inventory has it, or any of them proves that it is there."""
     places = set()
     for entry in entries:
         contact = entry if isinstance(entry, Contact) else entry.first_contact
@@ -90,7 +90,7 @@ def crowded(devices: Mapping[Place, int], limit: int) -> frozenset[Place]:
 
 
 def count_devices(devices: Iterable[Iterable[Contact | Incident]]) -> Counter[Place]:
-    """How many unproven devices there are in which places; `devices` has the contacts and incidents
+    """How many unproven devices there are in each place; `devices` has the contacts and incidents
     of each."""
     found: Counter[Place] = Counter()
     for entries in devices:
@@ -99,7 +99,7 @@ def count_devices(devices: Iterable[Iterable[Contact | Incident]]) -> Counter[Pl
 
 
 def summed_device(device: Device, network: Network) -> Device:
-    """The device that stands for the unknown clients of a network. `device` is one of them."""
+    """The device that represents the unknown clients of a network. `device` is one of them."""
     return replace(
         device,
         id=f"{PREFIX}{network.name}",
@@ -114,18 +114,18 @@ def summed_device(device: Device, network: Network) -> Device:
 
 
 def client_number(device: str) -> int:
-    """The number of 64 bits by which distinct clients are counted."""
+    """A 64-bit number by which distinct clients are counted."""
     return int.from_bytes(hashlib.blake2b(device.encode(), digest_size=8).digest())
 
 
 def summed_contact(contact: Contact) -> Contact:
-    """A contact as one of the device that stands for all of its network."""
+    """A contact as one of the device that represents all unknown clients of its network."""
     device = summed_device(contact.device, contact.network)
     return replace(contact, device=device, sender=None, contradictions=())
 
 
 class UnprovenSums:
-    """The incidents of the devices that stand for unknown clients. `incidents` has them, and
+    """The incidents of the devices that represent unknown clients. `incidents` has them, and
     `count` is the number of contacts that they sum up; `quiet_gap` is in ns."""
 
     def __init__(self, quiet_gap: int) -> None:
@@ -156,7 +156,7 @@ class UnprovenSums:
     def _insert(self, key: SharedKey, incident: Incident) -> None:
         near = self.incidents.near(key, incident)
         if len(near) == 1:
-            # Most often a small one: to merge the large one into it would take long.
+            # Usually a small one: merging the large one into it would take long.
             near[0].merge(incident)
         else:
             self.incidents.insert(key, incident)

@@ -3,8 +3,8 @@ host, in bounded tables.
 
 A binding lasts from the packet that shows it until it expires or ends: a lease as long as its
 server granted it, any other binding as long as the device keeps showing that it uses the address.
-Two bindings of one address that overlap in time mean that two devices have it. All times are those
-of packets, in ns.
+Two bindings of one address that overlap in time mean that two devices have it. All times are packet
+times, in ns.
 
 The name of a MAC address may change because the device was renamed, or because another device has
 the MAC now, such as the next computer in a docking station. Only the latter begins a new identity.
@@ -26,16 +26,16 @@ from netwatch.core.flow import Frame
 
 USE_LIFETIME = 4 * 3_600_000_000_000
 """How long an address stays bound to a device that showed that it uses it, ns. Routers keep an ARP
-entry as long."""
+entry for as long."""
 
 CONFLICT_WINDOW = 300_000_000_000
 """Two devices that show the same address within this time use it at the same time, ns."""
 
 MAX_BINDINGS = 8
-"""Bindings of one address, and leases of one host, that are stored."""
+"""Bindings of one address, and leases of one host, to store."""
 
 MAX_NAMES = 8
-"""Names of one host that are stored."""
+"""Names of one host to store."""
 
 MAX_BYTES = 16 << 20
 """Bytes of packets that prove bindings and host names."""
@@ -50,9 +50,9 @@ class AddressBinding:
     """An IP address belongs to `mac` from `since` up to, but without, `until`.
 
     `last_shown` is when a packet last showed it, and `is_lease` whether a DHCP server granted it;
-    `hostname`, `client` and `server` are those of the lease. With `had_before`, the client said
-    that it had the address before the first packet. Up to `reported_by_ip_until`, contacts of the
-    device are still reported under the address, as they were before the device was known.
+    `hostname`, `client` and `server` are the lease's. With `had_before`, the client claimed to have
+    had the address before the first packet. Up to `reported_by_ip_until`, contacts of the device
+    are still reported under the address, as they were before the device was known.
     """
 
     __slots__ = (
@@ -87,10 +87,10 @@ class AddressBinding:
 class Address:
     """The bindings of one IP address, oldest first.
 
-    `last_used` is when it was last updated or looked up. `reported_time` and `reported_mac` are
-    the time and the frame's MAC of the last contact that was reported under the address itself. Of
-    too many bindings the one that expires first is evicted; `evicted` counts those that had not
-    expired.
+    `last_used` is when it was last updated or looked up. `reported_time` and `reported_mac` are the
+    time and the frame's MAC of the last contact that was reported under the address itself. If
+    there are too many bindings, the one that expires first is evicted; `evicted` counts those that
+    had not expired.
     """
 
     __slots__ = ("_ip", "bindings", "evicted", "last_used", "reported_mac", "reported_time")
@@ -117,7 +117,7 @@ class Address:
         """A server grants the address to `mac`. Returns the binding, and whether it is new.
 
         This ends other leases of the same server, and bindings without a lease: the server knows
-        that the address is free. It knows nothing of the leases of another server.
+        that the address is free. It does not know another server's leases.
         """
         for other in self.active(time):
             of_other_server = other.is_lease and server and other.server and other.server != server
@@ -133,7 +133,7 @@ class Address:
         """A device shows that it uses the address. Returns the binding, and whether it is new.
 
         A binding of another device without a lease lasts no longer than `CONFLICT_WINDOW` after
-        that device last showed it; nor does this one where the address is leased to another.
+        that device last showed it; nor does this one if the address is leased to another device.
         """
         leased_to_other = False
         for other in self.active(time):
@@ -171,7 +171,7 @@ class Address:
 @dataclass(slots=True)
 class _HostName:
     """A name that a host had from `since` on, and the id of the device under that name. It is
-    `from_dhcp`, or from mDNS alone."""
+    `from_dhcp`, or only from mDNS."""
 
     since: int
     name: str
@@ -180,8 +180,8 @@ class _HostName:
 
 
 class Host:
-    """A MAC address with its names, of which the first also counts for the time before it, and
-    its leases. `last_used` is when it was last updated."""
+    """A MAC address with its names, the first of which also counts for the time before it, and its
+    leases. `last_used` is when it was last updated."""
 
     __slots__ = ("_id", "_leases", "_names", "last_used")
 
@@ -192,11 +192,11 @@ class Host:
         self.last_used = 0
 
     def set_name(self, name: str, time: int, *, from_dhcp: bool, without_address: bool) -> bool:
-        """Set the name from `time` on; whether another device has the MAC from then on.
+        """Set the name from `time` on; returns whether another device has the MAC from then on.
 
-        That is so where a DHCP client that had no address before (`without_address`) has another
-        name than the one before. Otherwise the device was renamed. A name from DHCP takes
-        precedence over one from mDNS.
+        That is so if a DHCP client that had no address before (`without_address`) has another name
+        than the previous one. Otherwise the device was renamed. A name from DHCP takes precedence
+        over one from mDNS.
         """
         last = self._names[-1] if self._names else None
         if last is None:
@@ -277,7 +277,7 @@ class BindingEvidence:
             self._remove(next(iter(self._table)))
 
     def frames_of(self, *subjects: AddressBinding | Host | None) -> Frames:
-        """The packets that are stored for these, each packet once."""
+        """The stored packets for these, each once."""
         stored = [self._table.get(subject, ()) for subject in subjects if subject is not None]
         return tuple(dict.fromkeys(frame for frames in stored for frame in frames))
 
@@ -291,13 +291,13 @@ def bytes_in(frames: Frames) -> int:
 
 
 ENTRY_LIMIT = 65_536
-"""Addresses, and hosts, that are stored; of more the least recently used is evicted."""
+"""Addresses, and hosts, to store; of more the least recently used is evicted."""
 
 ROUTER_LIMIT = 4096
-"""MAC addresses of routers that are stored; of more the least recently seen is evicted."""
+"""MAC addresses of routers to store; of more the least recently seen is evicted."""
 
 MAX_AGE = 24 * 3_600_000_000_000
-"""Entries that were not used for so long are removed, ns, unless they have an active lease."""
+"""Entries that have not been used for so long are removed, ns, unless they have an active lease."""
 
 Key = tuple[str, bytes]
 """A network's name with a packed IP address or a MAC: the same address in two networks is two
@@ -309,7 +309,7 @@ _Entry = TypeVar("_Entry", Address, Host)
 class BindingTables:
     """Addresses, hosts and routers, each up to a limit, and the packets that prove them.
 
-    `limit` is that of addresses, and of hosts. `evicted` counts entries and bindings that were
+    `limit` is the limit of addresses, and of hosts. `evicted` counts entries and bindings that were
     evicted because a table was full.
     """
 

@@ -1,19 +1,18 @@
 """Which device a client is, according to the inventory and to what was learned from the wire.
 
 A MAC address takes precedence over an IP address, since addresses are lent. But behind a router
-every frame has the MAC of the router, so an entry found by IP address counts even if the MAC
-differs, as long as no other entry has that MAC. Where MAC and IP address belong to two entries, the
-device is `unknown`, and a ban on service devices does not apply to it.
+every frame has the router's MAC, so an entry found by IP address counts even if the MAC differs, as
+long as no other entry has that MAC. If MAC and IP address belong to two entries, the device is
+`unknown`, and a ban on service devices does not apply to it.
 
-Where it was learned from the wire which device has the address (`netwatch.inventory.learned`), the
-learned MAC replaces that of the frame, and the inventory takes precedence over what was learned. A
-device that is not in the inventory is identified by its learned MAC and host name.
+If it was learned from the wire which device has the address (`netwatch.inventory.learned`), the
+learned MAC replaces the frame's, and the inventory takes precedence over what was learned. A device
+that is not in the inventory is identified by its learned MAC and host name.
 
-All this is asked at the time of a contact: an entry counts in its period, and outside of it as if
-it was not there.
+All this is evaluated at the time of a contact: an entry only counts in its period.
 
-Stored facts name a client, which is an address in frames of a MAC, and say nothing of time, so for
-what is decided once for all packets of a client all devices count that it may ever be.
+Stored facts name a client, which is an address in frames of a MAC, without a time, so decisions for
+all packets of a client consider all devices that it may ever be.
 """
 
 from collections.abc import Iterable
@@ -41,10 +40,10 @@ CACHE_LIMIT = 65_536
 evicted)."""
 
 INVENTORY = "inventory"
-"""The source of the binding of a device that the inventory has."""
+"""The binding source of a device in the inventory."""
 
 BY_ADDRESS = BindingPeriod("address", None, None)
-"""How a device is known of which nothing is known but its address."""
+"""The source of a device about which only the address is known."""
 
 _RANDOMISED = sentence("device-randomised", reason="")
 _UNLISTED = sentence("device-unlisted")
@@ -53,9 +52,9 @@ _LEARNED = sentence("device-learned")
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The device of a client. That is the answer from `since` up to, but without, `until` (ns),
-    as far as the inventory decides. `explanation` is the reason in words, with addresses and lines,
-    for the one who keeps the inventory, and `is_listed` whether the inventory has the device."""
+    """The device of a client. This is the answer from `since` up to, but without, `until` (ns), as
+    far as the inventory decides. `explanation` is the reason in words, with addresses and lines,
+    for the maintainer of the inventory, and `is_listed` whether the inventory has the device."""
 
     device: Device
     explanation: str
@@ -65,8 +64,8 @@ class Identified:
 
 
 class Devices:
-    """Identifies the device of a client. `entries` is the inventory, and `leases` are those of the
-    lease files; `evictions` counts the cache entries that were evicted."""
+    """Identifies the device of a client. `entries` is the inventory, and `leases` are the lease
+    files' leases; `evictions` counts the cache entries that were evicted."""
 
     def __init__(
         self, entries: EntryTable | Iterable[Entry] = (), leases: LeaseTable | None = None
@@ -82,8 +81,8 @@ class Devices:
         return len(self.entries)
 
     def find(self, word: str, time: int | None = None) -> Entry | None:
-        """The entry with this id, IP address or MAC in text form at a time (ns), or None; the last
-        one at any time where none is given."""
+        """The entry with this id, IP address or MAC in text form at a time (ns), or None; without a
+        time, the last one."""
         ip, mac = parse_ip(word), parse_mac(word)
         return (
             self.entries.with_id(word, time)
@@ -100,7 +99,7 @@ class Devices:
         binding: Binding | None = None,
     ) -> Identified:
         """The device with a packed IP address, and a packed MAC in its frame, in `network` (None
-        outside of the configured ones) at a time (ns). `binding` is what was learned of the address
+        outside the configured ones) at a time (ns). `binding` is what was learned about the address
         at that time."""
         key = (ip, mac, network, binding)
         found = self._cache.get(key)
@@ -124,8 +123,8 @@ class Devices:
         time: int,
         binding: Binding | None,
     ) -> str:
-        """The id of the device that `identify` gives. Most clients of a flood are in no inventory;
-        nothing is made or cached of them."""
+        """The id of the device from `identify`. Most clients of a flood are in no inventory; no
+        object is made or cached for them."""
         entries = self.entries
         is_listed = (
             entries.with_ip(ip, time) is not None or self._entry_of_mac(mac, time) is not None
@@ -135,13 +134,13 @@ class Devices:
         return self.identify(ip, mac, network, time, binding).device.id
 
     def is_permanent(self, ip: bytes, mac: bytes | None) -> bool:
-        """Whether the device with an address, and a MAC in its frames, is the same at any time as
-        far as inventory and lease files say."""
+        """Whether the device with an address, and a MAC in its frames, never changes, as far as
+        inventory and lease files say."""
         return not self.leases.has_address(ip) and not self.entries.is_dated(ip, mac)
 
     def is_same_device(self, ip: bytes, mac: bytes | None, first: int, second: int) -> bool:
-        """Whether neither a lease nor the inventory says that an address changed its device
-        between two times (ns); `mac` is that of the frame at the first."""
+        """Whether neither a lease nor the inventory says that an address changed its device between
+        two times (ns); `mac` is from the frame at the first."""
         if not self.leases.is_same_device(ip, first, second):
             return False
         if not self.entries.is_dated(ip, mac):
@@ -169,8 +168,8 @@ class Devices:
                 return unknown_device(ip, mac, conflict[1]), conflict[0]
             mac = binding.mac or mac
         by_mac = self._entry_of_mac(mac, time, span)
-        # A router's MAC is in all frames that it forwards. Where the inventory has the addresses of
-        # the router, a frame with another address is not from the router itself.
+        # A router's MAC is in all frames that it forwards. If the inventory has the router's
+        # addresses, a frame with another address is not from the router itself.
         if by_mac and by_mac.device_class == "infrastructure" and by_mac.ips and by_mac != by_ip:
             by_mac = None
         mac_words = f"MAC {mac_text(mac)}" if mac else ""
@@ -233,7 +232,7 @@ class Devices:
         return device, explanation + (_RANDOMISED if is_random and binding else "")
 
     def _place(self, entry: Entry) -> str:
-        """Where an entry is written."""
+        """The place where an entry is written."""
         file = Path(entry.file).name if len(self.entries.files) > 1 else "inventory"
         return f"{file} line {entry.line}"
 
@@ -243,8 +242,8 @@ class Devices:
         return self.entries.with_mac(mac, time, span) if mac else None
 
     def _entry_of_hostname(self, name: str, time: int, span: Span) -> Entry | None:
-        """The only entry that has this host name, with or without its domain, and neither a MAC
-        nor an address; None if there is none or more than one."""
+        """The only entry with this host name, with or without its domain, and neither a MAC nor an
+        address; None if there is none or more than one."""
         candidates = self.entries.with_label(name.partition(".")[0], time, span)
         equal = [entry for entry in candidates if entry.hostname == name]
         found = equal or [
@@ -257,8 +256,8 @@ def _conflict(
     text: str, by_ip: Entry | None, sender: Entry | None, owner: Entry | None, binding: Binding
 ) -> tuple[str, str] | None:
     """Why the device of a binding cannot be identified, as an explanation and as a reason without
-    addresses; None if it can. `sender` is the entry with the MAC of the frame, `owner` that with
-    the learned one."""
+    addresses; None if it can. `sender` is the entry with the frame's MAC, `owner` the one with the
+    learned MAC."""
     is_router = sender is not None and sender.device_class == "infrastructure"
     mac = f"MAC {mac_text(binding.mac or bytes(6))}"
     if binding.ambiguity == "mac":
@@ -289,14 +288,14 @@ def _conflict(
 
 
 def unknown_device(ip: bytes, mac: bytes | None, reason: str) -> Device:
-    """The device with a packed address, and MAC in its frame, of which nobody can tell which one it
-    is, for a reason (a sentence)."""
+    """The unidentifiable device with a packed address, and MAC in its frame, for a reason (a
+    sentence)."""
     text = ip_text(ip)
     return Device(f"unknown:{text}", text, _text_of(mac), None, None, "unknown", reason=reason)
 
 
 def validity(entry: Entry) -> str:
-    """The period of an entry in words, behind a comma; empty if it has no limit."""
+    """The period of an entry in words, after a comma; empty if it has no limit."""
     if entry.since is None and entry.until is None:
         return ""
     since = BEGINNING if entry.since is None else entry.since
@@ -313,7 +312,7 @@ def _text_of(mac: bytes | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PossibleClasses:
-    """The classes that a client may have; it `is_always_listed` where the inventory has the only
+    """The classes that a client may have; it `is_always_listed` if the inventory has the only
     device that it can be."""
 
     classes: frozenset[DeviceClass]
@@ -323,14 +322,14 @@ class PossibleClasses:
 def possible_classes(
     devices: Devices, ip: bytes, mac: bytes | None, network: Network | None
 ) -> PossibleClasses:
-    """The classes of a client with a packed address (empty if it has none yet) and the packed
-    MAC of its frames, in `network` (None outside of the configured ones): those of the inventory
-    and of the lease files, and that of the network unless the inventory alone decides."""
+    """The classes of a client with a packed address (empty if it has none yet) and the packed MAC
+    of its frames, in `network` (None outside the configured ones): those of the inventory and of
+    the lease files, and the network's unless only the inventory decides."""
     kind: DeviceClass = network.device_class if network is not None else "unknown"
     entries = devices.entries
     leases = devices.leases.leases_of(ip)
     found = [*entries.at_any_time(ip, mac)]
-    # The MAC of a router is in all frames that it forwards: they are not of the router itself.
+    # A router's MAC is in all frames that it forwards: they are not from the router itself.
     found = [entry for entry in found if not _is_router_of(entry, ip, mac)]
     is_listed = len(found) == 1 and not leases and _is_certain(found[0], ip, mac)
     for owner in {lease.mac for lease in leases}:

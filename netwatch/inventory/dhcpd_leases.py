@@ -15,10 +15,10 @@ from netwatch.core.user_yaml import describe
 from netwatch.inventory.lease_table import NEVER, SECOND, Declaration, LeaseSyntaxError, mac_of_duid
 
 MAX_WORDS = 64
-"""Words of a statement that are read; the statements of leases have at most five."""
+"""Words of a statement to read; the statements of leases have at most five."""
 
 MAX_NESTING = 8
-"""Blocks inside one another; leases have two."""
+"""Nesting of blocks; leases have two."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{};]|[^\s{};"#]+|#[^\n]*|\n', re.DOTALL)
 _BEGINNING = re.compile(
@@ -31,7 +31,7 @@ _NOT_HELD = frozenset({"abandoned", "reset"})
 
 
 class _Statement(NamedTuple):
-    """The words of a statement, the line of the first, and what ends it: ``;``, ``{`` or ``}``.
+    """The words of a statement, the line of the first, and its terminator: ``;``, ``{`` or ``}``.
     Strings keep their opening quote."""
 
     words: list[str]
@@ -45,8 +45,8 @@ def recognise(text: str) -> bool:
 
 
 def read_declarations(text: str) -> Iterator[Declaration | LeaseSyntaxError]:
-    """The declarations of a file, and its mistakes. A declaration that is cut off by the end of
-    the file is left out: the server is about to write the rest."""
+    """The declarations of a file, and its mistakes. A declaration cut off by the end of the file is
+    left out: the server is about to write the rest."""
     blocks: list[tuple[_Statement, list[_Statement]]] = []
     for found in _statements(text):
         if isinstance(found, LeaseSyntaxError):
@@ -65,7 +65,7 @@ def read_declarations(text: str) -> Iterator[Declaration | LeaseSyntaxError]:
         else:
             block, statements = blocks.pop()
             if _is_lease(block):
-                # What an `ia-na` says before its addresses counts for each of them.
+                # Statements of an `ia-na` before its addresses apply to each of them.
                 around = [each for _, outer in blocks for each in outer]
                 try:
                     yield from _declaration(
@@ -122,7 +122,7 @@ def _declaration(
 
 
 def _mac(values: dict[str, _Statement], outer: list[_Statement]) -> bytes | None:
-    """The MAC of a lease: its hardware address, or that in the DUID of its client."""
+    """The MAC of a lease: its hardware address, or the one in its client's DUID."""
     hardware = values.get("hardware")
     if hardware is not None:
         mac = parse_mac(hardware.words[-1]) if hardware.words[1:2] == ["ethernet"] else None
@@ -135,7 +135,7 @@ def _mac(values: dict[str, _Statement], outer: list[_Statement]) -> bytes | None
         return mac
     for block in outer:
         if len(block.words) == 2 and block.words[0] == "ia-na":
-            return mac_of_duid(_unquoted(block.words[1])[4:])  # behind the IAID
+            return mac_of_duid(_unquoted(block.words[1])[4:])  # after the IAID
     return None
 
 
@@ -154,7 +154,7 @@ def _time(statement: _Statement | None) -> int | None:
             day, clock = words[1:3]
             if not _DAY_AND_CLOCK.fullmatch(f"{day} {clock}"):
                 raise ValueError
-            # A tenth of the time of strptime, which would be half of that of a file.
+            # A tenth of the time of strptime, which would be half of the time for a file.
             moment = datetime.fromisoformat(f"{day.replace('/', '-')}T{clock}+00:00")
             seconds = int(moment.timestamp())
     except (ValueError, IndexError):
@@ -167,7 +167,7 @@ def _time(statement: _Statement | None) -> int | None:
 
 
 def _unquoted(word: str) -> bytes:
-    """The bytes of a string, in which others than printable ones are escaped as ``\\ooo``."""
+    """The bytes of a string, in which unprintable ones are escaped as ``\\ooo``."""
     if not word.startswith('"'):
         return word.encode()
 

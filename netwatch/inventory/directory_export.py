@@ -1,13 +1,13 @@
 """The computers of a directory (Active Directory, OpenLDAP) in a file that its tools export.
 
 Two kinds are read: LDIF, and CSV with the names of attributes as its header, as ``csvde`` and
-``Get-ADComputer | Export-Csv`` write it. Of the entries those count that are computers; accounts
-that are disabled, and users, groups and folders, do not.
+``Get-ADComputer | Export-Csv`` write it. Only computers count; disabled accounts, users, groups and
+folders do not.
 
 LDIF (RFC 2849) has the entries as ``ldapsearch -LLL``, ``slapcat`` and ``ldifde`` write them. An
-entry is a block of lines ``attribute: value``. A line that begins with a blank continues the one
-before, ``::`` is before a value in base64, and ``:<`` before a URL, which is never opened. A file
-of changes is no export: of ``changetype`` only ``add`` is accepted, with which ``ldifde`` begins
+entry is a block of lines ``attribute: value``. A line that begins with a blank continues the
+previous one, ``::`` precedes a value in base64, and ``:<`` a URL, which is never opened. A file of
+changes is not an export: the only accepted ``changetype`` is ``add``, with which ``ldifde`` begins
 each entry.
 """
 
@@ -31,13 +31,13 @@ from netwatch.inventory.registered import (
 )
 
 MAX_VALUES = 100_000
-"""Values of one entry. A computer has some hundred, a large group thousands of members."""
+"""Values of one entry, at most. A computer has some hundred, a large group thousands of members."""
 
 _ATTRIBUTE = re.compile(r"([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)((?:;[A-Za-z0-9=-]+)*)", re.ASCII)
 _RESULT = frozenset({"search", "result", "numresponses", "numentries"})
 
 DEFAULT_OWNER = "managedBy"
-"""The attribute with the owner of a computer."""
+"""The attribute with a computer's owner."""
 
 MAX_COLUMNS = 1000
 """Columns of a CSV file of a directory."""
@@ -62,8 +62,8 @@ class LdifError(Exception):
 @dataclass(frozen=True, slots=True)
 class DirectoryEntry:
     """An entry: its distinguished name, its attributes (in lower case, without options such as
-    ``;binary``) with their values, and the line on which it begins. Values that are no UTF-8 have
-    U+FFFD instead of what is not."""
+    ``;binary``) with their values, and the line on which it begins. In values that are not UTF-8,
+    invalid bytes become U+FFFD."""
 
     dn: str
     attributes: Mapping[str, list[str]]
@@ -102,8 +102,8 @@ def read_entries(text: str) -> Iterator[DirectoryEntry]:
 
 
 def _unfolded(text: str) -> Iterator[tuple[int, str]]:
-    """The lines with their numbers, continued ones in one and comments left out (section 2, notes
-    2 and 3)."""
+    """The lines with their numbers, continued ones joined and comments left out (section 2, notes 2
+    and 3)."""
     parts: list[str] = []
     start = 0
     number = 0
@@ -131,7 +131,7 @@ def _logical(number: int, parts: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _entry(block: list[tuple[int, str]]) -> Iterator[DirectoryEntry]:
-    """The entry of a block of lines; none if ``ldapsearch`` says what it found."""
+    """The entry of a block of lines; none if it is ``ldapsearch``'s summary."""
     attributes: dict[str, list[str]] = {}
     number, line = block[0]
     name, value = _value(number, line)
@@ -161,7 +161,7 @@ def _entry(block: list[tuple[int, str]]) -> Iterator[DirectoryEntry]:
 
 
 def _value(number: int, line: str) -> tuple[str, str | None]:
-    """Attribute and value of a line; None for a value that is somewhere else, or no text."""
+    """Attribute and value of a line; None for a value that is stored elsewhere, or is not text."""
     written, colon, rest = line.partition(":")
     match = _ATTRIBUTE.fullmatch(written)
     if not colon or match is None:
@@ -251,8 +251,8 @@ def _entry_of_row(cells: Mapping[str, str], line: int) -> DirectoryEntry:
 
 
 def _is_computer(entry: DirectoryEntry) -> bool:
-    """Whether an entry is a computer: by its class, where the export has that; one without it has
-    what it was asked for."""
+    """Whether an entry is a computer: by its class, if the export has that; otherwise the export is
+    taken to have only computers."""
     classes = entry.attributes.get("objectclass")
     return classes is None or any(each.strip().lower() in _CLASSES for each in classes)
 
@@ -277,7 +277,7 @@ def _computer(entry: DirectoryEntry, rules: Sequence[ClassRule], owner: str) -> 
         },
     )
     written = entry.first(owner)
-    # An owner is another entry, of which the name is shown.
+    # An owner is another entry, whose name is shown.
     is_dn = re.match(r"(?i)(cn|uid)=", written)
     return registered(
         name,
@@ -295,7 +295,7 @@ def _values(attributes: Mapping[str, Sequence[str]], names: Sequence[str]) -> It
 
 
 def _first_value(dn: str) -> str:
-    """The value of the first part of a distinguished name, as it is written."""
+    """The value of the first part of a distinguished name, as written."""
     match = re.match(r"[^=]*=((?:\\.|[^,\\])*)", dn, re.DOTALL)
     return match[1] if match else ""
 

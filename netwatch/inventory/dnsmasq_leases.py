@@ -1,8 +1,8 @@
-"""The lease file of dnsmasq: one lease a line, with its expiry, MAC, address, host name and id.
+"""The lease file of dnsmasq: one lease per line, with its expiry, MAC, address, host name and id.
 
-The file has the leases that are active now, without when they began: a lease counts from as long
-before its expiry as the server grants leases for. A lease that does not expire (0) counts at any
-time. Below a line ``duid`` are those of DHCPv6, with the IAID instead of the MAC.
+The file has the leases that are active now, without when they began: a lease counts from its expiry
+minus the server's lease time. A lease that does not expire (0) counts at any time. Below a line
+``duid`` are DHCPv6 leases, with the IAID instead of the MAC.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ def recognise(text: str) -> bool:
 
 
 def read_declarations(text: str, lease_time: int) -> Iterator[Declaration | LeaseSyntaxError]:
-    """The declarations of a file, and its mistakes; `lease_time` is in ns. A last line without
-    its end is left out: the server is about to write the rest."""
+    """The declarations of a file, and its mistakes; `lease_time` is in ns. A last line without its
+    end is left out: the server is about to write the rest."""
     *lines, _ = text.split("\n")
     for number, line in enumerate(lines, 1):
         words = line.split()

@@ -1,11 +1,11 @@
 """The entries of an inventory in compact form: some 170 bytes of memory for a device.
 
 An inventory may have a million devices, of which a capture shows a few, so an entry is stored as
-bytes and becomes an object again when it is asked for. It is found by its id, MAC, IP addresses
-and, where it has none of the latter two, the first label of its host name.
+bytes and only becomes an object on access. It is found by its id, MAC, IP addresses and, if it has
+neither of the latter two, the first label of its host name.
 
 Each entry is valid in a period. Several may have the same id, MAC or address as long as their
-periods do not overlap, and what is found depends on the time that is asked for.
+periods do not overlap, and the result depends on the time.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from netwatch.inventory.row_index import RowChains
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the inventory. `id` is the one that is written, else the first of MAC, IP address
-    and host name. MAC (6 bytes) and addresses (4 or 16 bytes) are packed. It is valid from `since`
-    up to, but without, `until` (ns); None means no limit. `line` is where `file` has it.
-    `other_macs` are those of its further interfaces."""
+    """One row of the inventory. `id` is the written one, otherwise the first of MAC, IP address and
+    host name. MAC (6 bytes) and addresses (4 or 16 bytes) are packed. It is valid from `since` up
+    to, but without, `until` (ns); None means no limit. `line` is its line in `file`. `other_macs`
+    belong to its further interfaces."""
 
     id: str
     mac: bytes | None
@@ -52,13 +52,13 @@ class Entry:
 Fields = tuple[
     str, bytes | None, tuple[bytes, ...], str | None, str | None, DeviceClass | None, int
 ]
-"""The fields of an `Entry` up to its line, in their order; of several MACs the bytes are one after
+"""The fields of an `Entry` up to its line, in their order; for several MACs the bytes are one after
 the other."""
 
 _MAC_BYTES = 6
 
 _FORMAT = 2
-"""The version of marshal's format: from 3 on it depends on how often an object is referred to."""
+"""The version of marshal's format: from 3 on it depends on how often an object is referenced."""
 
 
 class Span:
@@ -70,14 +70,14 @@ class Span:
         self.since, self.until = BEGINNING, FOREVER
 
     def narrow(self, since: int, until: int) -> None:
-        """The answer holds only in this time, too."""
+        """The answer only holds in this time, too."""
         self.since, self.until = max(self.since, since), min(self.until, until)
 
 
 class EntryTable:
     """The entries of an inventory, in the order in which they were added.
 
-    `expected` is the number of entries that are expected; more are fine.
+    `expected` is the expected number of entries; more are fine.
     """
 
     def __init__(self, entries: Iterable[Entry] = (), expected: int = 0) -> None:
@@ -130,12 +130,12 @@ class EntryTable:
         return self._files
 
     def file_of(self, row: int) -> str:
-        """The file that has an entry; empty if that was not said."""
+        """The file with an entry; empty if unknown."""
         place = bisect_right(self._file_starts, row)
         return self._files[place - 1] if place else ""
 
     def line_of(self, row: int) -> int:
-        """The line that has an entry."""
+        """The line with an entry."""
         return self._load(row)[6]
 
     def period_of(self, row: int) -> tuple[int, int]:
@@ -161,15 +161,15 @@ class EntryTable:
         return _label(self._load(row)[3] or "") == key
 
     def begin_file(self, name: str) -> None:
-        """The entries that are added from now on are those of this file."""
+        """Entries added from now on belong to this file."""
         self._files.append(name)
         self._file_starts.append(len(self))
 
     def add(self, fields: Fields, since: int = BEGINNING, until: int = FOREVER) -> None:
         """Add an entry, given as its fields, that is valid from `since` up to `until` (ns).
 
-        An entry that says the same of a device as its last one, of a period that ends where this
-        one begins, is prolonged instead.
+        If a device's last entry has the same content and its period ends where this one begins, it
+        is prolonged instead.
         """
         identity, macs, ips, hostname = fields[:4]
         key = _encoded(identity)
@@ -199,8 +199,8 @@ class EntryTable:
             self._by_label.add(_label(hostname), row)
 
     def duplicates(self) -> Iterator[tuple[str, int, int]]:
-        """What two entries have that are valid at the same time, in words, with the row of the
-        later and that of the earlier one. Each row is compared with one other at most."""
+        """The conflicts between two entries that are valid at the same time, in words, with the
+        later and the earlier row. Each row is compared with one other at most."""
         for rows in self._by_id.shared():
             for row, earlier in self._overlapping(rows):
                 yield f"id '{self._load(row)[0]}'", row, earlier
@@ -223,8 +223,7 @@ class EntryTable:
         return self._load(row)[2][number - bisect_left(self._address_rows, row)]
 
     def _overlapping(self, rows: list[int]) -> Iterator[tuple[int, int]]:
-        """Of rows that share a key those whose periods overlap, each with another that it
-        overlaps."""
+        """Rows that share a key and whose periods overlap, each with another that it overlaps."""
         longest: int | None = None
         for row in sorted(rows, key=lambda row: (self._since[row], row)):
             if longest is not None and self._since[row] < self._until[longest]:
@@ -233,15 +232,14 @@ class EntryTable:
                 longest = row
 
     def with_id(self, identity: str, time: int | None = None) -> Entry | None:
-        """The entry with this id at a time (ns), or None; the last one at any time where none is
-        given."""
+        """The entry with this id at a time (ns), or None; without a time, the last one."""
         return self._entry(self._by_id.rows(_encoded(identity)), time, None)
 
     def with_mac(
         self, mac: bytes, time: int | None = None, span: Span | None = None
     ) -> Entry | None:
-        """The entry with this packed MAC at a time (ns), or None. `span` is narrowed to the time
-        in which that is the answer."""
+        """The entry with this packed MAC at a time (ns), or None. `span` is narrowed to the time in
+        which this is the answer."""
         return self._entry(map(self._mac_rows.__getitem__, self._by_mac.rows(mac)), time, span)
 
     def with_ip(self, ip: bytes, time: int | None = None, span: Span | None = None) -> Entry | None:
@@ -250,7 +248,7 @@ class EntryTable:
         return self._entry(map(self._address_rows.__getitem__, numbers), time, span)
 
     def with_label(self, label: str, time: int, span: Span | None = None) -> list[Entry]:
-        """The entries that have a host name alone, whose first label is this one, in order."""
+        """The entries with only a host name whose first label is this one, in order."""
         found = []
         for row in self._by_label.rows(_encoded(label)):
             entry = self._entry(iter((row,)), time, span)
@@ -266,11 +264,11 @@ class EntryTable:
         return [self[row] for row in sorted(rows)]
 
     def labelled(self, label: str) -> list[Entry]:
-        """All entries that have a host name alone, whose first label is this one."""
+        """All entries with only a host name whose first label is this one."""
         return [self[row] for row in self._by_label.rows(_encoded(label))]
 
     def is_dated(self, ip: bytes, mac: bytes | None) -> bool:
-        """Whether an entry with this address or MAC is valid in a period only."""
+        """Whether an entry with this address or MAC has a limited period."""
         if not self.has_periods:
             return False
         span = Span()

@@ -27,7 +27,7 @@ _COUNTRY_KINDS = {"Country": "country", "City": "city", "Enterprise": "enterpris
 
 
 class Geo:
-    """Looks up addresses; without databases nothing is known of any.
+    """Looks up addresses; without databases all are unknown.
 
     `damaged` counts records that could not be read. Pickled, it opens the databases again.
     """
@@ -81,7 +81,7 @@ class Geo:
         return location
 
     def note_damaged(self, anomalies: Counter[str]) -> None:
-        """Note among the anomalies of a run how many records could not be read."""
+        """Note the number of unreadable records among the anomalies of a run."""
         if self.damaged:
             anomalies["geo-record-damaged"] = self.damaged
 

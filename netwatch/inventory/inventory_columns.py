@@ -1,10 +1,10 @@
 """The columns of an inventory: what they mean, where a file has them, and the period of a row.
 
-A file that was written for us has our names as its header, and nothing else. One that a spreadsheet
-or another program exported has its own headers, which the configuration maps to ours; columns that
-are not mapped are then ignored.
+A file that was written for netwatch has only our names as its header. One exported by a spreadsheet
+or another program has its own headers, which the configuration maps to ours; columns that are not
+mapped are then ignored.
 
-A day counts whole, in the time zone of the inventory: a row is valid from the beginning of its
+A day counts as a whole, in the time zone of the inventory: a row is valid from the start of its
 first to the end of its last day. A time (RFC 3339) is exact: the row is valid from it on, or up to,
 but without, it.
 """
@@ -66,11 +66,11 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 """The headers of a file whose columns have our names."""
 
 DELIMITERS = ("\t", ";", ",")
-"""What separates cells. Spreadsheets write semicolons in locales where the comma is the decimal
+"""Delimiters of cells. Spreadsheets write semicolons in locales where the comma is the decimal
 separator, and tabs as "Unicode text"."""
 
 EXPECTED = "a day like 2023-03-01 or a time like 2023-03-01T09:00:00+01:00"
-"""What a cell of the columns `from` and `until` contains."""
+"""The content of a cell of the columns `from` and `until`."""
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -85,12 +85,12 @@ def _headers(found: Any, _: Fields, __: Path) -> dict[str, str]:
 
 
 HEADERS = nested(_ColumnKeys, check=_headers, empty={})
-"""What the columns of a file are called: its headers by our names."""
+"""The headers of a file by our column names."""
 
 
 def find_delimiter(header: str) -> str:
-    """The delimiter of a file with this header line: the one that is in it outside of quotes, of
-    several the first of `DELIMITERS` unless there are more commas."""
+    """The delimiter of a file with this header line: the one outside of quotes; of several the
+    first of `DELIMITERS` unless there are more commas."""
     bare = "".join(header.split('"')[::2])
     if "," in bare and bare.count(",") >= bare.count(";") and "\t" not in bare:
         return ","
@@ -138,8 +138,8 @@ def _key(header: str) -> str:
 
 @lru_cache(_CACHED)  # Most rows have one of a few periods.
 def read_bound(cell: str, timezone: str, *, is_end: bool) -> int | None:
-    """The time (ns) of a cell of `from`, or of `until` where it `is_end`: what is before it is
-    valid. None where the cell has no such time."""
+    """The time (ns) of a cell of `from`, or of `until` if it `is_end`: times before it are valid.
+    None if the cell has no such time."""
     try:
         if _DAY.fullmatch(cell):
             day = date.fromisoformat(cell)
@@ -148,7 +148,7 @@ def read_bound(cell: str, timezone: str, *, is_end: bool) -> int | None:
             days = period(day, day, timezone)
             return days.end if is_end else days.start
         if _TIME.fullmatch(cell):
-            # Of more than microseconds `fromisoformat` keeps six digits.
+            # Beyond microseconds `fromisoformat` keeps six digits.
             moment = datetime.fromisoformat(cell.upper().replace(" ", "T"))
             return (
                 (moment - _EPOCH) // timedelta(microseconds=1) * 1000
@@ -163,8 +163,8 @@ def read_bound(cell: str, timezone: str, *, is_end: bool) -> int | None:
 def read_period(
     since_cell: str, until_cell: str, timezone: str
 ) -> tuple[tuple[int, int], list[str]]:
-    """The period of a row (ns), `BEGINNING` and `FOREVER` where a cell is empty, and the mistakes
-    in the cells."""
+    """The period of a row (ns), `BEGINNING` and `FOREVER` if a cell is empty, and the mistakes in
+    the cells."""
     mistakes = []
     bounds = [BEGINNING, FOREVER]
     for place, (column, cell) in enumerate((("from", since_cell), ("until", until_cell))):

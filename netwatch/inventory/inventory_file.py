@@ -1,9 +1,9 @@
 """The inventory file: a CSV table of devices that the organisation maintains; or a folder of dated
 ones.
 
-In a folder, ``devices-2023-03-01.csv`` and later files next to it are each valid from the beginning
-of their day until that of the next file with the same name before the date; the last one stays
-valid. Before the first one nothing is known.
+In a folder, ``devices-2023-03-01.csv`` and later files are each valid from the start of their day
+until the day of the next file with the same name before the date; the last one stays valid. Before
+the first one nothing is known.
 """
 
 import codecs
@@ -45,7 +45,7 @@ _EXPECTED_COLUMNS = f"columns of {', '.join(COLUMNS)}"
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 MAX_FILES = 4096
-"""Dated files of one folder."""
+"""Dated files of one folder, at most."""
 
 _NAME = re.compile(r"(?:(.*)-)?(\d{4}-\d\d-\d\d)\.csv", re.ASCII)
 _EXPECTED = "files named like devices-2023-03-01.csv, with the day from which on they are valid"
@@ -58,8 +58,8 @@ def read_inventory(
     timezone: str = UTC_ZONE,
 ) -> EntryTable:
     """The rows of a CSV file with a header, in UTF-8 or UTF-16; mistakes are noted. `headers` are
-    what columns are called in the file, if that is not their own name; the days of `from` and
-    `until` are those of `timezone` (IANA name)."""
+    the names of columns in the file, if different; the days of `from` and `until` are in `timezone`
+    (IANA name)."""
     table = EntryTable()
     text = read_text(path, problems)
     if text is not None:
@@ -124,7 +124,7 @@ def add_rows(
         return
     width = len(written)
     table.begin_file(file)
-    # The cells of a row by column; those of a column that is absent are the empty one behind it.
+    # The cells of a row by column; an absent column has the empty one after it.
     cells_of = itemgetter(*(place.get(column, width) for column in COLUMNS))
     for line, row in rows:
         if len(row) > width and any(map(str.strip, row[width:])):
@@ -167,7 +167,7 @@ def report_duplicates(table: EntryTable, problems: Problems) -> None:
 
 
 def _encoding(raw: bytes) -> str:
-    """The encoding of a file by its byte order mark, UTF-8 where it has none."""
+    """The encoding of a file by its byte order mark, UTF-8 if it has none."""
     return next((name for bom, name in _BOMS.items() if raw.startswith(bom)), "utf-8")
 
 
@@ -256,9 +256,9 @@ def read_inventory_folder(
     timezone: str = UTC_ZONE,
     candidates: Mapping[str, str] = MappingProxyType({}),
 ) -> EntryTable:
-    """The rows of all dated files of a folder; mistakes are noted. Files whose name begins with a
-    dot are left out. `headers` and `timezone` are those of `read_inventory`. `candidates` are texts
-    of files that are to be written, by their names."""
+    """The rows of all dated files in a folder; mistakes are noted. Files whose name begins with a
+    dot are left out. `headers` and `timezone` are as in `read_inventory`. `candidates` are texts of
+    files that are to be written, by their names."""
     table = EntryTable()
     try:
         refuse_writable(path)

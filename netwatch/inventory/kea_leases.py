@@ -1,12 +1,12 @@
 """The lease files of Kea's memfile backend, CSV with a header: ``kea-leases4.csv`` and
 ``kea-leases6.csv``.
 
-The file is a log: a renewal is a further line. A lease that was deleted has a last line with the
-lifetime 0, which does not say when that was; its period ends as it was granted, or when the address
-is leased again.
+The file is a log: a renewal is a further line. A deleted lease has a last line with the lifetime 0,
+without the time of deletion; its period ends as granted, or when the address is leased again.
 
-From time to time the server begins a new file and a process of its own, lease file cleanup, removes
-from the former what is superseded. `earlier_files` names the files that continue in the lease file.
+From time to time the server begins a new file, and a separate process, lease file cleanup, removes
+superseded entries from the old one. `earlier_files` names the files that continue in the lease
+file.
 """
 
 import csv
@@ -37,8 +37,8 @@ def recognise(text: str) -> bool:
 
 
 def earlier_files(path: Path) -> list[Path]:
-    """The files next to a lease file that the server reads before it, oldest first: what a cleanup
-    has completed, or else the result of the former cleanup and what waits for the next one."""
+    """The files next to a lease file that the server reads before it, oldest first: a completed
+    cleanup, or otherwise the result of the previous cleanup and what waits for the next one."""
     completed, former, waiting = (Path(f"{path}.{end}") for end in ("completed", "2", "1"))
     found = [completed] if completed.exists() else [former, waiting]
     return [each for each in found if each.exists()]

@@ -1,21 +1,20 @@
 """What was learned from the wire: which device has an IP address, and its host name.
 
-Messages of DHCP, mDNS, ARP and neighbor discovery claim addresses. A
-claim counts from its packet on, until it expires or another device has the address. Nothing is
-guessed: if two devices have one IP or MAC address at the same time, the answer is that they
-cannot be told apart.
+Messages of DHCP, mDNS, ARP and neighbor discovery claim addresses. A claim counts from its packet
+on, until it expires or another device has the address. Nothing is guessed: if two devices have one
+IP or MAC address at the same time, the answer is that they cannot be told apart.
 
 A contact is reported under the identity that its device has at that moment. A device whose contacts
 were reported under its address before it was known keeps that identity until it has been quiet for
 a while, so that no incident is split in two when its name is learned.
 
-Claims become bindings as on a switch with DHCP snooping (RFC 7513). A claim is believed only where
-it is authoritative: what a DHCP server grants, and what a host announces of its own addresses in a
+Claims become bindings as on a switch with DHCP snooping (RFC 7513). A claim is only believed if it
+is authoritative: what a DHCP server grants, and what a host announces about its own addresses in a
 frame with its own MAC. Everything else is refused and counted.
 
-The answer of a DHCP server does not repeat everything that its request says: the host name, and in
-DHCPv6 the MAC of the client, are known only from the request, which waits for it. Requests and
-answers have the same transaction id.
+The answer of a DHCP server does not repeat everything in the request: the host name, and in DHCPv6
+the client's MAC, are only known from the request, which waits for it. Requests and answers have the
+same transaction id.
 """
 
 from collections import OrderedDict
@@ -38,22 +37,23 @@ from netwatch.inventory.bindings import (
 )
 
 REQUEST_LIMIT = 4096
-"""DHCP requests that wait for an answer; of more the oldest is evicted."""
+"""DHCP requests that wait for an answer, at most; of more the oldest is evicted."""
 
 REQUEST_TIMEOUT = 60_000_000_000
-"""How long a request waits for its answer, ns; a client retries as long (RFC 2131 section 4.1)."""
+"""How long a request waits for its answer, ns; a client retries for as long (RFC 2131 section
+4.1)."""
 
 NetworkOf = Callable[[bytes, int | None], str | None]
-"""The name of the network of a packed address in a VLAN; None outside of all networks."""
+"""The name of the network of a packed address in a VLAN; None outside all networks."""
 
 _SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class DhcpRequest:
-    """What a client requested: when, with which MAC and host name, and for which addresses. It is
-    `from_client` where it was captured before a relay forwarded it. `had_before`: the client said
-    that it had the address before. `frames` are its packets, where evidence is wanted."""
+    """A client's request: when, with which MAC and host name, and for which addresses. It is
+    `from_client` if it was captured before a relay forwarded it. `had_before`: the client claimed
+    to have had the address before. `frames` are its packets, if evidence is wanted."""
 
     time: int
     mac: bytes | None
@@ -85,7 +85,7 @@ class DhcpRequests:
         from_client, hostname = claim.on_link, claim.hostname
         if earlier is not None:
             if earlier.from_client and not claim.on_link:
-                mac = earlier.mac  # The frame of a relay has the MAC of the relay.
+                mac = earlier.mac  # A relay's frame has the relay's MAC.
             from_client = from_client or earlier.from_client
             hostname = hostname or earlier.hostname
         self._pending[claim.transaction_id] = DhcpRequest(
@@ -113,7 +113,7 @@ class DhcpRequests:
 class ClaimRecorder:
     """Records the claims of one capture in `tables`.
 
-    `network_of` finds the network of an address; outside of all networks nothing is recorded.
+    `network_of` finds the network of an address; outside all networks nothing is recorded.
     `quiet_gap` in ns ends incidents. `refused` counts claims that cannot be true, or are made for
     another device.
     """
@@ -209,7 +209,7 @@ class ClaimRecorder:
 
     def _begin(self, address: Address, binding: AddressBinding) -> None:
         """A device is known from now on. If contacts of the same device were reported under the
-        address, they go on under it until the quiet gap, so that no incident is split."""
+        address, further ones are too until the quiet gap, so that no incident is split."""
         self._tables.evicted += address.evicted
         address.evicted = 0
         if address.reported_time is None:
@@ -218,8 +218,8 @@ class ClaimRecorder:
             binding.reported_by_ip_until = address.reported_time + self._gap
 
     def _network_of_claim(self, ip: bytes, mac: bytes | None, vlan: int | None) -> str | None:
-        """The network of an address; None outside of all networks, and where the address or the
-        MAC cannot belong to a device."""
+        """The network of an address; None outside all networks, and if the address or the MAC
+        cannot belong to a device."""
         if mac is None or len(mac) != 6 or mac[0] & 1 or not any(mac) or not _is_unicast(ip):
             self.refused += 1
             return None
@@ -227,7 +227,7 @@ class ClaimRecorder:
 
 
 def _is_unicast(ip: bytes) -> bool:
-    """Whether a packed address can be that of a host (RFC 6890)."""
+    """Whether a packed address can be a host's (RFC 6890)."""
     if len(ip) == 4:
         return ip[0] not in (0, 127) and ip[0] < 224
     return len(ip) == 16 and ip[0] != 0xFF and any(ip[:15])
@@ -237,10 +237,10 @@ class LearnedBindings:
     """The devices of one capture, as learned from it.
 
     `network_of` finds the network of a packed address in a VLAN: the same address in two networks
-    is two addresses, and outside of all networks nothing is learned. `quiet_gap` in ns ends
-    incidents, `limit` bounds the tables. `before_change` is called before anything changes of what
-    `past_binding` and `has_bindings` say. `shared_addresses` and `shared_macs` count contacts whose
-    device could not be told apart from another.
+    is two addresses, and outside all networks nothing is learned. `quiet_gap` in ns ends incidents,
+    `limit` bounds the tables. `before_change` is called before a result of `past_binding` or
+    `has_bindings` changes. `shared_addresses` and `shared_macs` count contacts whose device could
+    not be told apart from another.
     """
 
     def __init__(
@@ -285,8 +285,8 @@ class LearnedBindings:
     def binding_at(
         self, ip: bytes, mac: bytes | None, vlan: int | None, time: int, *, in_order: bool = True
     ) -> Binding | None:
-        """Which device has an address at a time; None if that is not known. `mac` is that of
-        the frame of a contact, `in_order` says that no later contact was judged before it."""
+        """The device that has an address at a time; None if that is not known. `mac` is from the
+        frame of a contact, `in_order` means that no later contact was judged before it."""
         network = self._network_of(ip, vlan)
         if network is None:
             return None
@@ -307,8 +307,8 @@ class LearnedBindings:
         return binding
 
     def is_gateway(self, mac: bytes, networks: Iterable[str], time: int) -> bool:
-        """Whether a MAC address has said that it is a router, or uses addresses in several of these
-        networks at a time without a lease of any: one that has a lease is a device that moves."""
+        """Whether a MAC address has announced itself as a router, or uses addresses in several of
+        these networks at a time without any lease: one that has a lease is a moving device."""
         if self._tables.is_router(mac):
             return True
         known = [self._tables.find_host(network, mac) for network in networks]
@@ -358,7 +358,7 @@ class LearnedBindings:
         self, ip: bytes, mac: bytes | None, vlan: int | None, first: int, second: int
     ) -> bool:
         """Whether an address belongs to the same device at a `first` and at a later `second` time;
-        `mac` is that of the frame at the first."""
+        `mac` is from the frame at the first."""
         address = self._find(ip, vlan)
         if address is None:
             return True
@@ -380,12 +380,12 @@ class LearnedBindings:
         mac: bytes | None,
         time: int,
     ) -> Binding:
-        """The answer for the active bindings of an address; `mac` is that of the frame."""
+        """The answer for the active bindings of an address; `mac` is from the frame."""
         last = active[-1]
         macs = {binding.mac for binding in active}
         if mac is not None and mac != last.mac:
-            # Behind a router every frame has the router's MAC. A MAC that had the address itself
-            # is no router, and may have the address still.
+            # Behind a router every frame has the router's MAC. A MAC that had the address itself is
+            # not a router, and may still have the address.
             macs |= {binding.mac for binding in address.bindings if binding.mac == mac}
         if len(macs) > 1:
             return Binding(None, None, None, "address", tuple(sorted(macs)))

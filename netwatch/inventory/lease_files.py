@@ -24,10 +24,10 @@ from netwatch.inventory.lease_table import (
 )
 
 MAX_MISTAKES = 20
-"""Mistakes of one lease file that are reported; the rest of the file is then not read."""
+"""Mistakes of one lease file to report; the rest of the file is then not read."""
 
 ATTEMPTS = 3
-"""How often files are read that a server renames meanwhile."""
+"""How often to read files that a server renames meanwhile."""
 
 _HEAD = 65_536
 _NAME_LENGTH = 255
@@ -35,8 +35,8 @@ _NAME_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class LeaseFile:
-    """A lease file as it is configured; `format` is None if it is to be recognised, and
-    `lease_time` is in ns."""
+    """A lease file as configured; `format` is None if it is to be recognised, and `lease_time` is
+    in ns."""
 
     path: Path = key(
         PATH,
@@ -90,7 +90,7 @@ FORMATS: Mapping[str, LeaseFormat] = MappingProxyType(
 
 
 def read_leases(file: LeaseFile, problems: Problems) -> list[Lease]:
-    """The leases of a file, and of those that continue in it; mistakes are noted."""
+    """The leases of a file, and of the files that continue in it; mistakes are noted."""
     text = _text(file.path, problems)
     if text is None:
         return []
@@ -120,7 +120,7 @@ def _text(path: Path, problems: Problems) -> str | None:
 
 def _earlier(file: LeaseFile, known: LeaseFormat, problems: Problems) -> list[tuple[Path, str]]:
     """The files that continue in a lease file, with their texts. The server may rename them while
-    they are read, so they are read again where others are there afterwards."""
+    they are read, so they are read again if they are different ones afterwards."""
     for _ in range(ATTEMPTS):
         paths = known.earlier(file.path)
         found = Problems()
@@ -141,7 +141,7 @@ def _record(
     name: str,
     problems: Problems,
 ) -> bool:
-    """Record the declarations of a file; whether there is room for more."""
+    """Record the declarations of a file; returns whether there is room for more."""
     mistakes = 0
     for item in found:
         if isinstance(item, LeaseSyntaxError):

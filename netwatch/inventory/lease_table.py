@@ -3,7 +3,7 @@
 The files are logs: a renewal, a release or a lease to another client is a further declaration of
 the same address, and the later one counts. `LeaseRecorder` turns the declarations of a file into
 periods, and `LeaseTable` finds the device of an address at a time. All times are in ns since the
-epoch. The readers of lease files share what is said of their mistakes, and DUIDs.
+epoch. The readers of lease files share the errors, and DUIDs.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import Binding, BindingPeriod
 
 LEASE_LIMIT = 500_000
-"""Periods of all lease files together."""
+"""Periods of all lease files together, at most."""
 
 NEVER = (1 << 63) - 1
 """The end of a lease that does not expire, and the largest time there is, in ns."""
@@ -28,9 +28,9 @@ _HARDWARE_AT = {b"\0\1": 8, b"\0\3": 4}  # DUID-LLT and DUID-LL (RFC 8415 sectio
 
 
 class Declaration(NamedTuple):
-    """What a lease file says of an address: it was leased to `mac` from `since` up to, but
-    without, `until`. The client called itself `hostname`. If `mac` is None, nobody has the
-    address from `since` on. `line` is where it is written."""
+    """A declaration in a lease file: an address was leased to `mac` from `since` up to, but
+    without, `until`. The client called itself `hostname`. If `mac` is None, nobody has the address
+    from `since` on. `line` is where it is written."""
 
     ip: bytes
     mac: bytes | None
@@ -67,12 +67,12 @@ class LeaseRecorder:
         return self._count
 
     def begin_file(self, file: str) -> None:
-        """The declarations that are added from now on are those of this file."""
+        """Declarations added from now on belong to this file."""
         self._file = file
 
     def add(self, declared: Declaration) -> None:
-        """Add a declaration. It supersedes what the last one of the same address says of the
-        time from its own start on; a renewal prolongs the period of its device."""
+        """Add a declaration. From its start on it supersedes the last one of the same address; a
+        renewal prolongs the period of its device."""
         periods = self._periods.setdefault(declared.ip, [])
         last = periods[-1] if periods else None
         if last is not None and last.mac == declared.mac and declared.since <= last.until:
@@ -133,14 +133,14 @@ class LeaseTable:
         return self._by_ip.get(ip, [])
 
     def address_of(self, mac: bytes, time: int) -> bytes | None:
-        """The packed address that a MAC has by a lease at a time, an IPv4 one first; None if it
-        has none."""
+        """The packed address that a MAC has by a lease at a time, an IPv4 one first; None if it has
+        none."""
         active = [each.ip for each in self._by_mac.get(mac, ()) if each.since <= time < each.until]
         return min(active, key=lambda ip: (len(ip), ip), default=None)
 
     def binding_at(self, ip: bytes, mac: bytes | None, time: int) -> Binding | None:
-        """The device that had an address at a time; None if nobody had a lease. `mac` is that
-        of the frame of a contact."""
+        """The device that had an address at a time; None if there was no lease. `mac` is from the
+        frame of a contact."""
         leases = self._by_ip.get(ip)
         if leases is None:
             return None
@@ -151,7 +151,7 @@ class LeaseTable:
         macs = {each.mac for each in active}
         if len(macs) > 1:
             return Binding(None, None, None, "address", tuple(sorted(macs)))
-        # Behind a router every frame has the router's MAC, but one that has a lease for another
+        # Behind a router every frame has the router's MAC, but a MAC with a lease for another
         # address is a client's.
         is_other = mac is not None and mac != lease.mac and self._is_client(mac, time)
         return Binding(
@@ -195,7 +195,7 @@ class LeaseSyntaxError(NetwatchError):
 
 
 def mac_of_duid(duid: bytes) -> bytes | None:
-    """The MAC in a DUID that was made of an Ethernet address; None if there is none."""
+    """The MAC in a DUID made from an Ethernet address; None if there is none."""
     at = _HARDWARE_AT.get(duid[:2])
     if at is None or duid[2:4] != _ETHERNET or len(duid) != at + 6:
         return None
@@ -203,7 +203,7 @@ def mac_of_duid(duid: bytes) -> bytes | None:
 
 
 def bytes_of_hex(text: str) -> bytes:
-    """The bytes of hexadecimal digits with colons between them; empty if it is none."""
+    """The bytes of hexadecimal digits with colons between them; empty if invalid."""
     try:
         return bytes.fromhex(text.replace(":", ""))
     except ValueError:

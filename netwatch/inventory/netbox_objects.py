@@ -1,8 +1,8 @@
-"""What the REST API of NetBox says of devices, their interfaces and addresses, as a register.
+"""What NetBox's REST API reports about devices, their interfaces and addresses, as a register.
 
-A list of the API is JSON with `count` and `results`. Fields are those that the API has documented
-since NetBox 3.0: the role of a device is ``device_role`` before version 3.6, and an interface has
-several MACs from 4.2 on.
+A list of the API is JSON with `count` and `results`. Fields are those documented since NetBox 3.0:
+the role of a device is ``device_role`` before version 3.6, and an interface has several MACs from
+4.2 on.
 """
 
 import json
@@ -20,10 +20,10 @@ DEFAULT_OWNER = "tenant"
 """The field of a device with its owner."""
 
 MAX_INTERFACES = 4_000_000
-"""Interfaces of the devices of a NetBox."""
+"""Interfaces of the devices of a NetBox, at most."""
 
 _STATUSES = frozenset({"active", "slaac"})
-"""The states of an address that its device has all the time; a lease (``dhcp``) moves."""
+"""The states of an address that its device always has; a lease (``dhcp``) moves."""
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", re.ASCII)
 
@@ -40,9 +40,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class NetboxKind:
-    """A kind of object that has interfaces: the paths of its list and of that of its interfaces,
-    the field of an interface that refers to it, by which lists are filtered, and the type by which
-    an address refers to such an interface."""
+    """A kind of object that has interfaces: the paths of its list and of its interfaces' list, the
+    field of an interface that refers to it, by which lists are filtered, and the type by which an
+    address refers to such an interface."""
 
     path: str
     interfaces: str
@@ -86,8 +86,8 @@ def id_of(value: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class NetboxDevice:
-    """A device: its number, name, the DNS name of its first address, its owner, and what rules of
-    classes may ask for."""
+    """A device: its number, name, the DNS name of its first address, its owner, and the attributes
+    for class rules."""
 
     number: int
     name: str
@@ -97,15 +97,15 @@ class NetboxDevice:
 
 
 Interface = tuple[int, int, tuple[bytes, ...]]
-"""The number of an interface, that of its device (0: none), and its MACs."""
+"""The number of an interface, its device's number (0: none), and its MACs."""
 
 Assigned = tuple[int, bytes]
 """The number of an interface (0: none that counts), and its address."""
 
 
 class NetboxRegister:
-    """Collects the objects of one kind. `rules` give the classes, and `owner` is the field with
-    the owner: one of the device, or ``custom_fields.NAME``. Methods raise `NetwatchError`."""
+    """Collects the objects of one kind. `rules` give the classes, and `owner` is the field with the
+    owner: one of the device, or ``custom_fields.NAME``. Methods raise `NetwatchError`."""
 
     def __init__(self, kind: NetboxKind, rules: Sequence[ClassRule], owner: str) -> None:
         self._kind = kind
@@ -149,8 +149,8 @@ class NetboxRegister:
         return id_of(value), number, tuple(filter(None, found))
 
     def address(self, value: Mapping[str, Any]) -> Assigned:
-        """An address of a list of addresses. Those that are leased, out of use, or shared by
-        several devices belong to no interface."""
+        """An address in a list of addresses. Leased, disused, or shared addresses belong to no
+        interface."""
         status, role = _word(value.get("status")), _word(value.get("role"))
         text = _text(value.get("address"))
         ip = parse_ip(text.partition("/")[0])
@@ -182,7 +182,7 @@ class NetboxRegister:
                 self._ips.setdefault(device, set()).add(ip)
 
     def devices(self) -> list[Registered]:
-        """The devices with what was added of them."""
+        """The devices with everything that was added."""
         return [self._registered(device) for _, device in sorted(self._devices.items())]
 
     def _registered(self, device: NetboxDevice) -> Registered:
@@ -208,7 +208,7 @@ def _text(value: object) -> str:
 
 
 def _word(value: object) -> str:
-    """The value of a choice, which the API gives with its label."""
+    """The value of a choice, which the API returns with its label."""
     return _text(_get(value, "value"))
 
 
@@ -218,7 +218,7 @@ def _slugs(value: object) -> list[str]:
 
 
 def _owner(value: Mapping[str, Any], field: str) -> str:
-    """The text of a field: that of an object is its name."""
+    """The text of a field; for an object, its name."""
     found: object = value
     for name in field.split("."):
         found = _get(found, name)

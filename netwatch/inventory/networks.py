@@ -3,8 +3,8 @@
 Of nested ranges the most specific wins. The complete order, of which the first match decides:
 
 1. a range that is a single address (/32, /128);
-2. where a network consists of VLANs alone, the client's VLAN: in it the range with the longest
-   prefix that also names the VLAN, else the whole VLAN. A VLAN is where the device is connected, so
+2. if a network consists only of VLANs, the client's VLAN: in it the range with the longest prefix
+   that also names the VLAN, otherwise the whole VLAN. A VLAN is where the device is connected, so
    it outweighs ranges that name no VLAN;
 3. the range with the longest prefix.
 
@@ -35,10 +35,10 @@ CACHE_LIMIT = 65_536
 evicted)."""
 
 MAX_SPANS_SHOWN = 10
-"""Spans of VLANs that a message shows."""
+"""Spans of VLANs to show in a message."""
 
 BUILT_IN = "private"
-"""The name of the network of a configuration that names none. It says nothing of the site."""
+"""The name of the network of a configuration that names none. It says nothing about the site."""
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """The ranges of the built-in network (RFC 1918, RFC 4193)."""
@@ -56,9 +56,9 @@ Range = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A network with its `ranges` and `vlans`. A client has to match both; empty matches every
-    client. `expected` is when it is used, None if nothing is said. `file` and `line` are where it
-    is written, for messages."""
+    """A network with its `ranges` and `vlans`. A client must match both; empty matches every
+    client. `expected` is when it is used, None if not given. `file` and `line` are where it is
+    written, for messages."""
 
     network: Network
     ranges: tuple[Range, ...] = ()
@@ -75,8 +75,7 @@ def built_in() -> list[Scope]:
 
 
 def read_cidr(entry: Fields, declared: Key, line: int, text: str) -> Range | None:
-    """A range, or a single address, in the list of a key; None if it is none, which is
-    noted."""
+    """A range, or a single address, in the list of a key; None if it is invalid, which is noted."""
     try:
         return _range(text)
     except ValueError:
@@ -92,8 +91,8 @@ def read_cidr(entry: Fields, declared: Key, line: int, text: str) -> Range | Non
 
 
 def _range(text: str) -> IPv4Network | IPv6Network:
-    """What `ip_network` gives, or the `ValueError` that it raises, but in a third of the time for
-    the usual form, an address with a prefix length."""
+    """The result of `ip_network`, or its `ValueError`, but in a third of the time for the usual
+    form, an address with a prefix length."""
     address, _, length = text.partition("/")
     packed = parse_ip(address)
     if packed is None or not _PREFIX_LENGTH.fullmatch(length):
@@ -168,9 +167,9 @@ class NetworkKeys:
 
 
 def read_scope(fields: Fields) -> Scope:
-    """An entry of ``networks`` in netwatch.yaml. Mistakes are noted; the result has what is right,
-    so that `check` compares it with others: the class is ``unknown`` if it is wrong, and if one
-    of its ranges or VLANs is, it has none."""
+    """An entry of ``networks`` in netwatch.yaml. Mistakes are noted; the result has the valid
+    parts, so that `check` compares it with others: a wrong class is ``unknown``, and if one of its
+    ranges or VLANs is wrong, it has none."""
     before = len(fields.problems.found)
     keys = read_section(NetworkKeys, fields, Path())
     ranges, vlans, name = keys.cidrs, keys.vlans, keys.name
@@ -262,7 +261,7 @@ class Networks:
         return network
 
     def explain(self, ip: bytes, vlan: int | None) -> tuple[Network | None, str]:
-        """Like `find`, with the range or VLAN that decided, in words."""
+        """Like `find`, with the deciding range or VLAN, in words."""
         decided = self._decide(ip, vlan)
         missed = self._missed_range(ip, vlan, decided)
         if decided is None:
@@ -278,8 +277,8 @@ class Networks:
         return scope.network, f"{reason}; the more specific {missed}" if missed else reason
 
     def missed(self, ip: bytes, vlan: int | None) -> str:
-        """For a client outside of all networks: which range or VLAN would match with another VLAN
-        tag, in words; empty if none would. A mirror port often removes the tags."""
+        """For a client outside all networks: which range or VLAN would match with another VLAN tag,
+        in words; empty if none would. A mirror port often removes the tags."""
         key = (ip, vlan)
         text = self._misses.get(key)
         if text is None:
@@ -292,8 +291,8 @@ class Networks:
     def _missed_range(
         self, ip: bytes, vlan: int | None, decided: tuple[Scope, int | None] | None
     ) -> str:
-        """The most specific range that has the address but other VLANs, if it is more specific
-        than what decided; in words."""
+        """The most specific range that has the address but other VLANs, if it is more specific than
+        the deciding one; in words."""
         width = len(ip) * 8
         address = int.from_bytes(ip)
         least = -1 if decided is None else width if decided[1] is None else decided[1]
@@ -315,7 +314,7 @@ class Networks:
 
     def _decide(self, ip: bytes, vlan: int | None) -> tuple[Scope, int | None] | None:
         """The scope that matches an address, with the length of the prefix that matched; None for
-        the length where the VLAN alone matched."""
+        the length if only the VLAN matched."""
         width = len(ip) * 8
         address = int.from_bytes(ip)
         by_vlan = self._vlans.get(vlan) if vlan is not None else None
@@ -337,7 +336,7 @@ def _tag_text(vlan: int | None) -> str:
 
 
 def _vlans_text(vlans: Iterable[int]) -> str:
-    """VLANs in words, those in a row as a span: ``VLAN 30``, ``VLANs 7, 30-39``."""
+    """VLANs in words, consecutive ones as a span: ``VLAN 30``, ``VLANs 7, 30-39``."""
     spans: list[list[int]] = []
     for vlan in sorted(vlans):
         if spans and vlan == spans[-1][1] + 1:
@@ -363,7 +362,7 @@ class Sinkholes:
 
     @property
     def spans(self) -> list[list[int]]:
-        """The configured ranges: the bytes of an address, the bits behind the prefix, and it."""
+        """The configured ranges: the bytes of an address, the bits after the prefix, and it."""
         return sorted(
             [size, shift, prefix]
             for (size, shift), prefixes in self._prefixes.items()

@@ -1,18 +1,18 @@
-"""Devices as a register lists them, and the rows of an inventory that they become over time.
+"""Devices as listed in a register, and the rows of an inventory that they become over time.
 
 A register (NetBox, a directory, a spreadsheet) is kept for other purposes: it has addresses that
-several devices share, names twice, entries that say nothing by which a device is recognised on the
-wire. `settle` makes of all that devices which can be told apart: what two devices have at once
+several devices share, duplicate names, entries without anything by which a device is recognised on
+the wire. `settle` makes distinguishable devices from all that: what two devices have at once
 identifies neither, so both lose it, and the result says so.
 
-The class of a device follows from its role, tag or folder in the register. A register knows nothing
-of classes. The configuration maps what it does know: a list of rules, of which the first that fits
+The class of a device follows from its role, tag or folder in the register. A register does not know
+classes. The configuration maps what it does know: a list of rules, the first of which that fits
 gives the class. A rule fits if each of its attributes has one of the values that it lists. Values
 are compared without case, and may have ``*`` and ``?``.
 
-A device that is listed as before keeps its row. One that is gone, or is listed otherwise, has a row
-that ends now; what it is from now on is a new row. So a contact of last month is judged by what was
-listed last month, however often the inventory was refreshed since.
+A device that is listed as before keeps its row. If it is gone, or is listed differently, its row
+ends now, and its new state is a new row. So a contact of last month is judged by last month's list,
+however often the inventory was refreshed since.
 """
 
 import io
@@ -31,7 +31,7 @@ from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.inventory_columns import COLUMNS
 
 MAX_CELL = 255
-"""Characters of an id, a host name or an owner; the rest of a longer one is left out."""
+"""Characters of an id, a host name or an owner; longer ones are cut."""
 
 MAX_REGISTERED = 1_000_000
 """Devices of all sources of an inventory together."""
@@ -42,10 +42,10 @@ MAX_DN = 8192
 """Characters of a distinguished name; a longer one is in no folder."""
 
 MAX_FOLDERS = 64
-"""Folders above an entry that rules are compared with, from the uppermost one down."""
+"""Folders above an entry to compare with rules, from the uppermost one down."""
 
 MAX_VALUE = 1024
-"""Characters of a value that rules are compared with."""
+"""Characters of a value to compare with rules."""
 
 ATTRIBUTES: Mapping[str, str] = {
     "name": "the name of the device in the register",
@@ -59,18 +59,18 @@ ATTRIBUTES: Mapping[str, str] = {
     "os": "directory: `operatingSystem`",
     "under": "directory: the distinguished name of a folder (OU) that it is in, at any depth",
 }
-"""The attributes that a rule may ask for, each with a description."""
+"""The attributes that a rule may use, each with a description."""
 
 MARKER = "# Written by 'netwatch inventory refresh', which replaces it."
-"""The first line of a file that is ours: what lacks it is never replaced."""
+"""The first line of one of our files: a file without it is never replaced."""
 
 _SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A device of a register. MACs (6 bytes) and addresses (4 or 16 bytes) are packed. `origin` is
-    what the register calls it where its `id` is not unique, for people."""
+    """A device in a register. MACs (6 bytes) and addresses (4 or 16 bytes) are packed. `origin` is
+    its name in the register if its `id` is not unique, for people."""
 
     id: str
     macs: tuple[bytes, ...]
@@ -91,8 +91,8 @@ def registered(
     device_class: DeviceClass | None = None,
     origin: str = "",
 ) -> Registered:
-    """A device of which every text fits a cell of an inventory, and whose MACs and addresses are
-    those that a single device can have, each once and in order."""
+    """A device whose texts all fit a cell of an inventory, and whose MACs and addresses are those
+    that a single device can have, each once and in order."""
     return Registered(
         cell(identity),
         tuple(sorted({mac for mac in macs if not mac[0] & 1 and mac not in _NO_MACS})),
@@ -121,8 +121,7 @@ def _is_of_one_device(ip: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The devices that can be told apart, in order of their ids, and sentences on what was left
-    out."""
+    """The distinguishable devices, in order of their ids, and sentences on what was left out."""
 
     devices: tuple[Registered, ...]
     left_out: tuple[str, ...]
@@ -131,9 +130,9 @@ class Settled:
 def settle(registers: Sequence[Sequence[Registered]]) -> Settled:
     """The devices of several registers together.
 
-    A device of a later register with the id of one of an earlier register is the same: it adds
-    MACs and addresses, and the texts that the earlier one does not have. Two devices of one
-    register with the same id get ids that say which is which.
+    A device of a later register with the id of one in an earlier register is the same: it adds MACs
+    and addresses, and the texts that the earlier one lacks. Two devices of one register with the
+    same id get ids that tell them apart.
     """
     joined: dict[str, Registered] = {}
     for register in registers:
@@ -209,13 +208,13 @@ def _without_shared(
 
 
 Attributes = Mapping[str, Sequence[str]]
-"""What a register says of a device: the values of each attribute."""
+"""A register's information about a device: the values of each attribute."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRule:
-    """A class, and what a device must have for it: attributes with the patterns (in lower case) of
-    which one has to fit. A rule without attributes fits every device."""
+    """A class, and what a device must have for it: attributes with patterns (in lower case), one of
+    which must fit. A rule without attributes fits every device."""
 
     device_class: DeviceClass
     wanted: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -238,7 +237,7 @@ def class_by(rules: Sequence[ClassRule], attributes: Attributes) -> DeviceClass 
 
 
 def pattern_of(attribute: str, text: str) -> str:
-    """A value of a rule as values are compared with it."""
+    """A value of a rule in the form used for comparison."""
     return folded_dn(text) if attribute == "under" else text.strip().lower()
 
 
@@ -282,7 +281,7 @@ class Row:
     until: int | None = None
 
     def says(self, device: Registered) -> bool:
-        """Whether the row says what a register lists of its device."""
+        """Whether the row has what a register lists about its device."""
         row = self.macs, self.ips, self.hostname, self.owner, self.device_class
         listed = device.macs, device.ips, device.hostname, device.owner, device.device_class
         return row == listed
@@ -290,8 +289,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The ids of the devices that are new, listed otherwise than before, and gone, and how many
-    are as they were."""
+    """The ids of new, changed, and removed devices, and how many are unchanged."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -313,7 +311,7 @@ class Changes:
 
 
 def row_of(entry: Entry) -> Row:
-    """The row that an inventory has of a device."""
+    """An inventory's row for the device."""
     return Row(
         entry.id,
         entry.macs,
@@ -329,8 +327,8 @@ def row_of(entry: Entry) -> Row:
 def merge(
     rows: Sequence[Row], devices: Iterable[Registered], now: int | None
 ) -> tuple[list[Row], Changes]:
-    """The rows after a refresh at `now` (ns), and what is different. None is for the first one:
-    what it lists is valid at any time, since nothing else is known."""
+    """The rows after a refresh at `now` (ns), and the differences. None is for the first one: what
+    it lists is valid at any time, since nothing else is known."""
     listed = {device.id: device for device in devices}
     open_ids = {row.id for row in rows if row.until is None}
     merged: list[Row] = []
@@ -357,7 +355,7 @@ def merge(
 
 
 def last_change(rows: Iterable[Row]) -> int:
-    """When a row last began or ended (ns); 0 where none has a limit."""
+    """When a row last began or ended (ns); 0 if none has a limit."""
     return max((time or 0 for row in rows for time in (row.since, row.until)), default=0)
 
 

@@ -1,9 +1,9 @@
 """Finds the rows of a large table by a key, in 16 to 36 bytes of memory a row.
 
-A hash table with open addressing in one array. It has no keys, only their checksums: whether a row
-has a key, the table says. A dictionary with the keys would take some 120 bytes a row, and an
+A hash table with open addressing in one array. It has no keys, only their checksums: the table
+tells whether a row has a key. A dictionary with the keys would take some 120 bytes per row, and an
 inventory of a million devices needs three. If several rows may have a key, an index has the last
-row of each, and every row the one before it with the same key.
+row of each, and every row has the previous one with the same key.
 """
 
 from array import array
@@ -19,8 +19,8 @@ _NONE = -1
 class RowIndex:
     """An index of rows by keys of bytes; each key has one row.
 
-    `has_key` says whether a row of the table has a key. `rows` is the number of rows that are
-    expected; the index grows if there are more.
+    `has_key` tells whether a row of the table has a key. `rows` is the expected number of rows; the
+    index grows if there are more.
     """
 
     __slots__ = ("_has_key", "_mask", "_slots", "_spare")
@@ -30,7 +30,7 @@ class RowIndex:
         self._allocate(max(_MIN_SLOTS, 1 << (2 * rows).bit_length()))
 
     def _allocate(self, slots: int) -> None:
-        # A slot is 0 if it is empty, else the row + 1, and below it the checksum of the key.
+        # A slot is 0 if it is empty, otherwise the row + 1, and below it the checksum of the key.
         self._slots = array("Q", bytes(8 * slots))
         self._mask = slots - 1
         self._spare = slots // 2
@@ -51,7 +51,7 @@ class RowIndex:
         return (value >> 32) - 1 if value else None
 
     def put(self, key: bytes, row: int) -> int | None:
-        """Let `row` have this key; the result is the row that had it before, or None."""
+        """Assign this key to `row`; returns the row that had it before, or None."""
         checksum = crc32(key)
         at = self._place(key, checksum)
         value = self._slots[at]
@@ -76,8 +76,8 @@ class RowIndex:
 
 
 class RowChains:
-    """The rows of each key. `has_key` says whether a row of the table has a key, `rows` is the
-    number of rows that are expected. Rows are added in rising order."""
+    """The rows of each key. `has_key` tells whether a row of the table has a key, `rows` is the
+    expected number of rows. Rows are added in ascending order."""
 
     __slots__ = ("_before", "_index")
 
@@ -87,7 +87,7 @@ class RowChains:
         self._before = array("i")
 
     def add(self, key: bytes, row: int) -> None:
-        """Let `row` have this key, too."""
+        """Also assign this key to `row`."""
         earlier = self._index.put(key, row)
         if earlier is not None:
             self._before.extend([_NONE] * (row + 1 - len(self._before)))
@@ -103,7 +103,7 @@ class RowChains:
         return self._index.find(key)
 
     def shared(self) -> Iterator[list[int]]:
-        """The rows of each key that several rows have, in rising order."""
+        """The rows of each key that several rows have, in ascending order."""
         before = self._before
         has_later = bytearray(len(before))
         for row in filter(_NONE.__ne__, before):

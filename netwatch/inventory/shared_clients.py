@@ -1,18 +1,18 @@
 """Addresses behind which there are several devices: translated ones (NAT), and proxies.
 
-Nothing on the wire says which of the devices behind such an address makes a contact. What tells
-that there are several is in the contacts themselves:
+The wire does not show which of the devices behind such an address makes a contact. But the contacts
+themselves show that there are several:
 
 - **TLS stacks.** Clients with different lists of cipher suites are different programs. A device has
   a few of them that contact one vendor's apps: browsers, the app. `MANY_STACKS` of them within
-  `WINDOW` are those of several devices. So are `MANY_FINGERPRINTS` different JA4, of which one
-  program has several (with and without resumption, over TCP and QUIC).
+  `WINDOW` belong to several devices. So do `MANY_FINGERPRINTS` different JA4; one program has
+  several of these (with and without resumption, over TCP and QUIC).
 - **Requests.** An address of ours that is asked for an app's host by HTTP or SOCKS is a proxy: what
   it asks for itself within `WINDOW`, it asks for others.
 
-What counts is what was seen up to a contact, so that the answer is the same whenever it is asked.
-The time to live of packets would tell, too, but no observation has it: a contact has to be judged
-again by what is stored of it.
+Only what was seen up to a contact counts, so the answer does not depend on when it is requested.
+The time to live of packets would tell, too, but no observation has it, and stored contacts must be
+judged alike.
 """
 
 from collections import OrderedDict
@@ -21,21 +21,21 @@ from typing import NamedTuple
 from netwatch.language.sentences import sentence
 
 WINDOW = 3_600_000_000_000
-"""Within this time (ns) stacks are those of devices that use an address at one time, and a request
-makes an address a proxy."""
+"""Within this time (ns) stacks belong to devices that use an address at the same time, and a
+request makes an address a proxy."""
 
 MANY_STACKS = 8
-"""Different lists of cipher suites that are those of several devices. In 127 public captures no
-client has more than 4 for all servers together."""
+"""Different lists of cipher suites that mean several devices. In 127 public captures no client has
+more than 4 for all servers together."""
 
 MANY_FINGERPRINTS = 20
-"""Different JA4 that are those of several devices. In the same captures none has more than 6."""
+"""Different JA4 that mean several devices. In the same captures none has more than 6."""
 
 CLIENT_LIMIT = 16_384
-"""Addresses that are stored; of more the one that was seen least recently is evicted."""
+"""Addresses to store; of more the least recently seen is evicted."""
 
 MAX_PERIODS = 8
-"""Periods of one address in which it is shared that are stored; of more the last ones."""
+"""Periods to store in which one address is shared; of more the last ones."""
 
 NAT = sentence("device-nat")
 """The reason for an address of several devices."""
@@ -54,8 +54,8 @@ class _Period(NamedTuple):
 
 
 class _Client:
-    """What was seen of an address: when each JA4 was seen last, and in which periods it is not
-    that of one device."""
+    """What was seen of an address: when each JA4 was last seen, and in which periods it does not
+    belong to one device."""
 
     __slots__ = ("fingerprints", "periods")
 
@@ -107,8 +107,8 @@ class SharedClients:
         self.has_any = True
 
     def reason_at(self, key: Key, time: int) -> str:
-        """Why an address was not that of one device at a time (ns), as a sentence; empty if
-        nothing speaks against it."""
+        """Why an address did not belong to one device at a time (ns), as a sentence; empty if there
+        is no such reason."""
         client = self._clients.get(key)
         if client is None:
             return ""
@@ -127,5 +127,5 @@ class SharedClients:
 
 
 def _cipher_suites(ja4: str) -> str:
-    """The part of a JA4 that follows from the list of cipher suites."""
+    """The part of a JA4 that depends on the list of cipher suites."""
     return ja4.partition("_")[2].partition("_")[0]

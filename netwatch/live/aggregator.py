@@ -1,8 +1,8 @@
 """The main process of a live capture: it turns the workers' findings into alerts.
 
-It runs one loop, which waits for nothing but messages of the workers. Whatever may take
-long is done elsewhere: packets are read by the workers, receivers are served by the threads
-of the delivery, and a changed configuration is read in a thread of its own.
+It runs one loop, which only waits for messages of the workers. Anything that may take long is done
+elsewhere: packets are read by the workers, receivers are served by the threads of the delivery, and
+a changed configuration is read in a thread of its own.
 """
 
 import time
@@ -31,22 +31,22 @@ START_TIMEOUT = 60.0
 """Seconds that workers have to begin to read logs; lines of large files are counted meanwhile."""
 
 STOP_TIMEOUT = 60.0
-"""Seconds that workers which were asked to end have to send something."""
+"""Seconds within which workers that were asked to end must send something."""
 
 
 def _nothing() -> None:
-    """Nobody asks."""
+    """Does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an aggregator works with.
+    """The parts of an aggregator.
 
-    `evidence` writes the packets of alerts, see `netwatch.live.record_output`.
-    `listeners` get every event; `watchers` are called once a second with the aggregator.
-    `reads_logs`: the workers read logs, and go on where the last run has ended. `user` is whom the
-    process became when it dropped its privileges, empty if it did not. `stopping` hears of the
-    progress at the end, and `capture_ended` is called when nothing but closed incidents follows.
+    `evidence` writes the packets of alerts, see `netwatch.live.record_output`. `listeners` get
+    every event; `watchers` are called once a second with the aggregator. `reads_logs`: the workers
+    read logs, and continue where the last run ended. `user` is the user that the process became
+    when it dropped its privileges, empty if it did not. `stopping` gets the progress at the end,
+    and `capture_ended` is called when only closed incidents follow.
     """
 
     pool: WorkerPool
@@ -151,8 +151,8 @@ class Aggregator:
             self.updates.try_reload(self._parts.user)
 
     def _await_reports(self) -> None:
-        """Wait until the workers know where in the logs they begin: what is written from now on is
-        read."""
+        """Wait until the workers know where in the logs they begin, so that everything written from
+        now on is read."""
         end = time.monotonic() + START_TIMEOUT
         while None in self.pool.reports and not self.pool.has_ended and not self._stop_reason:
             for worker, message in self.pool.receive(RECEIVE_TIMEOUT):
@@ -191,7 +191,7 @@ class Aggregator:
 
     def _is_stop_overdue(self) -> bool:
         """Whether workers that were asked to end have sent nothing for too long. Then they get a
-        last look: this process may have been stopped itself, and have something to receive."""
+        last look: this process may itself have been stopped, and have something to receive."""
         if self._stop_deadline is None:
             return False
         if self._has_progress:

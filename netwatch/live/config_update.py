@@ -1,13 +1,13 @@
 """Replaces the configuration of a running capture, without missing a packet.
 
-A changed configuration is read in a thread, alongside the running capture. It is used only as a
-whole and only if it has no mistakes; otherwise its mistakes are reported, and the one in use stays
-in use. The workers begin to use a new configuration with their next block, and open incidents stay
-open. What was opened at the start (outputs, outbox, metrics endpoint) needs a restart.
+A changed configuration is read in a thread, alongside the running capture. It is only used as a
+whole and without mistakes; otherwise its mistakes are reported, and the one in use stays in use.
+The workers begin to use a new configuration with their next block, and open incidents stay open.
+What was opened at the start (outputs, outbox, metrics endpoint) needs a restart.
 
-A newer set of signatures and bans is looked for in another thread. A check that fails changes
-nothing: the set in use stays in use, the failure is logged and counted, and the next check follows.
-A set that was installed is read as a changed configuration is, without missing a packet.
+Another thread checks for a newer set of signatures and bans. A failed check changes nothing: the
+set in use stays in use, the failure is logged and counted, and the next check follows. An installed
+set is read like a changed configuration, without missing a packet.
 """
 
 import importlib
@@ -33,7 +33,7 @@ from netwatch.updates.update import Mode, UpdateResult, require_tuf, update, wei
 from netwatch.watch.snapshot import UpdateStatus
 
 FILES_LIMIT = 10_000
-"""Files that are watched for changes; further files of large folders are not."""
+"""Files to watch for changes; further files of large folders are not watched."""
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 """For each file its path, modification time in ns, size and inode."""
@@ -42,7 +42,7 @@ MODULES = ("netwatch.updates.client", "netwatch.rules.lint", "publicsuffixlist")
 """Modules that an update needs."""
 
 POLL_INTERVAL = 1.0
-"""Seconds between two looks at whether a check is due."""
+"""Seconds between two looks whether a check is due."""
 
 STOP_TIMEOUT = 5.0
 """Seconds that a check in progress has at the end. It may be killed at any time."""
@@ -82,7 +82,7 @@ class Reloader:
         return self._thread is not None
 
     def start(self) -> None:
-        """Start to read; where a read is in progress, another one follows it."""
+        """Start to read; if a read is in progress, another one follows it."""
         if self._thread is not None:
             self._start_again = True
             return
@@ -98,7 +98,7 @@ class Reloader:
         self._thread = None
         result, self._result = self._result, None
         if isinstance(result, Config) and result.files != self._files:
-            # From now on the files are watched that it names for the first time.
+            # From now on newly named files are watched too.
             self._files = result.files
             self._last_read = self._last_seen = fingerprint(result.files)
         if self._start_again:
@@ -114,7 +114,7 @@ class Reloader:
         except OSError as error:
             self._result = NetwatchError(f"{error.filename}: {error.strerror}")
         except Exception as error:
-            # A defect of netwatch. Unless it is reported, a reload would end without a word.
+            # A defect of netwatch. Unless it is reported, a reload would end silently.
             self._result = NetwatchError(
                 f"the configuration cannot be read: {type(error).__name__}: {error}"
             )
@@ -136,7 +136,7 @@ def fingerprint(files: Sequence[str]) -> Fingerprint:
 
 
 def _expand(path: str) -> Iterator[str]:
-    """The path itself; of a folder of signatures also the files that are read from it."""
+    """The path itself; for a folder of signatures also the files that are read from it."""
     yield path
     for folder in (Path(path), Path(path, "apps")):
         try:
@@ -176,8 +176,8 @@ class ConfigUpdate:
         self._tried_by = ""
 
     def try_reload(self, user: str) -> None:
-        """Read the configuration once more, as `user` to whom the capture belongs now, so that it
-        is known from the start where a later change could not be read. It is in use already."""
+        """Read the configuration once more, as `user` to whom the capture now belongs, so that it
+        is known from the start if a later change could not be read. It is already in use."""
         self._tried_by = user
         self._reloader.start()
 
@@ -219,7 +219,7 @@ class ConfigUpdate:
 
 
 def _needs_restart(previous: Config, config: Config) -> bool:
-    """Whether something differs that is opened only at the start."""
+    """Whether something that is only opened at the start differs."""
     return (previous.outputs, previous.outbox, previous.metrics) != (
         config.outputs,
         config.outbox,
@@ -228,7 +228,7 @@ def _needs_restart(previous: Config, config: Config) -> bool:
 
 
 class UpdateChecker:
-    """Checks as often as the configuration in use says, for the first time at once.
+    """Checks as often as the configuration in use says, the first time at once.
 
     `config` returns the configuration in use, whose path is `path` (None if `load` finds it).
     `reload` is called after a set was installed, `emit` gets notes; both from the thread.
@@ -263,7 +263,7 @@ class UpdateChecker:
         self._thread.join(STOP_TIMEOUT)
 
     def status(self) -> UpdateStatus:
-        """What came of the checks so far, and the set in use; may be called from any thread."""
+        """The results of the checks so far, and the set in use; may be called from any thread."""
         return update_status(self._config(), self._last_check, self._failures, self._problem)
 
     def _run(self) -> None:
@@ -277,7 +277,7 @@ class UpdateChecker:
             if options is None or not options.every or time.monotonic() < due:
                 continue
             self.check(options)
-            # Not all at the same time, where many sensors were started at once.
+            # Not all at the same time, if many sensors were started at once.
             due = time.monotonic() + options.every / _NS * random.uniform(0.9, 1.1)
 
     def check(self, options: UpdateOptions) -> None:
@@ -290,7 +290,7 @@ class UpdateChecker:
             )
             result = update(options, mode=mode)
         except Exception as error:
-            # Whatever it is, the capture goes on.
+            # Whatever it is, the capture continues.
             expected = isinstance(error, NetwatchError)
             self._failures += 1
             self._problem = str(error) if expected else f"{type(error).__name__}: {error}"
@@ -311,7 +311,7 @@ class UpdateChecker:
 def update_status(
     config: Config, last_check: float | None = None, failures: int = 0, problem: str = ""
 ) -> UpdateStatus:
-    """The set that `config` has in use, and what came of checks for a newer one."""
+    """The set that `config` has in use, and the results of checks for a newer one."""
     installed, updates = config.installed, config.updates
     held = updates.held if updates is not None else None
     return UpdateStatus(

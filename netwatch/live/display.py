@@ -1,15 +1,15 @@
 """What a live capture shows on standard error (a view on a terminal, log lines elsewhere), and the
-streams with a reader by which it and the records go, none of which ever blocks the capture.
+streams with a reader for it and the records, none of which ever blocks the capture.
 
 A reader that stalls (a pager, a terminal stopped with Ctrl-S, a log shipper that hangs) blocks
-whoever writes to it: `select` does not prevent that, because a terminal is writable before it has
-room for everything, and because another process may fill a pipe first. So only a thread of a
-`StreamWriter` ever waits for the reader. What is not written yet is queued up to a limit.
+every process that writes to it: `select` does not prevent that, because a terminal is writable
+before it has room for everything, and because another process may fill a pipe first. So only a
+thread of a `StreamWriter` ever waits for the reader. Unwritten data are queued up to a limit.
 
 Messages and the view go through one `StreamWriter`, and so does, within the context of a `Display`,
-whatever a thread prints: a warning, a traceback, the summary at the end. Messages are lines; while
-the view is shown no line may be written to the terminal, so they are held and written when it has
-ended. What does not fit is discarded and counted, and the count is written as soon as there is
+everything that a thread prints: a warning, a traceback, the summary at the end. Messages are lines;
+while the view is shown no line may be written to the terminal, so they are held and written when it
+has ended. What does not fit is discarded and counted, and the count is written as soon as there is
 room.
 """
 
@@ -36,23 +36,23 @@ from netwatch.watch.screen import View, can_show
 from netwatch.watch.snapshot import TakeSnapshot
 
 WRITE_SIZE = 4096
-"""Bytes that are written at a time (PIPE_BUF, pipe(7))."""
+"""Bytes to write at a time (PIPE_BUF, pipe(7))."""
 
 RETRY_INTERVAL = 0.5
-"""Seconds after which a write that failed is tried again."""
+"""Seconds after which a failed write is tried again."""
 
 MESSAGE_LIMIT = 1 << 20
-"""Bytes of messages that are queued while standard error is not read; further ones are
-discarded and counted."""
+"""Bytes of messages to queue while standard error is not read; further ones are discarded and
+counted."""
 
 HELD_LINES = 200
-"""Messages that are held while the view is shown: the most recent ones."""
+"""Messages to hold while the view is shown: the most recent ones."""
 
 LINE_LIMIT = 1 << 16
 """Characters of a line; a longer one is split."""
 
 SCREEN_BACKLOG = 1 << 16
-"""Bytes that the terminal has not taken yet beyond which the view is not drawn again."""
+"""Bytes not yet taken by the terminal beyond which the view is not drawn again."""
 
 END_TIMEOUT = 2.0
 """Seconds that the reader of standard error has at the end to accept the next piece."""
@@ -61,9 +61,9 @@ END_TIMEOUT = 2.0
 class StreamWriter:
     """Writes bytes to `descriptor` in the order of `put`; the descriptor stays open.
 
-    At most `limit` bytes are queued. `error` is the error of the last write, None where it
-    succeeded; data that could not be written stays queued. The thread is started with the first
-    data, so that a process may fork before.
+    At most `limit` bytes are queued. `error` is the error of the last write, None if it succeeded;
+    data that could not be written stays queued. The thread is started with the first data, so that
+    a process may fork before.
     """
 
     def __init__(self, descriptor: int, limit: int) -> None:
@@ -81,8 +81,8 @@ class StreamWriter:
         return len(self._queue)
 
     def put(self, data: bytes, *, required: bool = False) -> bool:
-        """Queue data as a whole; False where it was discarded, because the queue is full or the
-        writer is closed. `required` data is queued even beyond the limit."""
+        """Queue data as a whole; False if it was discarded, because the queue is full or the writer
+        is closed. `required` data is queued even beyond the limit."""
         with self._changed:
             if self._closed or (len(self._queue) + len(data) > self._limit and not required):
                 return False
@@ -96,11 +96,11 @@ class StreamWriter:
             return True
 
     def flush(self) -> None:
-        """Nothing: the thread writes as soon as it can."""
+        """Does nothing: the thread writes as soon as it can."""
 
     def close(self, timeout: float) -> int:
         """Write the rest, waiting at most `timeout` seconds for a slow reader to accept the next
-        piece; the bytes that could not be written."""
+        piece; returns the bytes that could not be written."""
         with self._changed:
             left, deadline = len(self._queue), time.monotonic() + timeout
             while self._queue and self.error is None:
@@ -132,7 +132,7 @@ class StreamWriter:
         try:
             return os.write(self._descriptor, piece), None
         except BlockingIOError:
-            # Whoever else has the descriptor open made it non-blocking.
+            # Another process with the descriptor open made it non-blocking.
             select.select([], [self._descriptor], [], RETRY_INTERVAL)
             return 0, None
         except OSError as error:
@@ -140,10 +140,10 @@ class StreamWriter:
 
 
 class MessageStream(io.TextIOBase):
-    """A text stream of lines that stands in for `sys.stderr`; may be used by any thread.
+    """A text stream of lines that replaces `sys.stderr`; may be used by any thread.
 
-    `writer` is None where standard error is closed; then all lines are discarded. `discarded`
-    counts the lines that did not fit.
+    `writer` is None if standard error is closed; then all lines are discarded. `discarded` counts
+    the lines that did not fit.
     """
 
     def __init__(self, writer: StreamWriter | None, encoding: str) -> None:
@@ -222,8 +222,8 @@ class MessageStream(io.TextIOBase):
 class ScreenStream(io.TextIOBase):
     """A text stream for the view, each write of which is a whole frame or control sequence.
 
-    A frame is left out while the terminal has not taken earlier ones. After `end` nothing is
-    left out, so that the terminal is restored.
+    A frame is left out while the terminal has not taken earlier ones. After `end` nothing is left
+    out, so that the terminal is restored.
     """
 
     def __init__(self, writer: StreamWriter | None, encoding: str, *, terminal: bool) -> None:
@@ -258,9 +258,9 @@ class ScreenStream(io.TextIOBase):
 
 
 class Display:
-    """Logs events on standard error. `has_view` says whether there is a terminal and `view` was
-    asked for; then only warnings are logged, when the view has ended. `messages` is the stream
-    of all messages."""
+    """Logs events on standard error. `has_view` tells whether there is a terminal and `view` was
+    requested; then only warnings are logged, when the view has ended. `messages` is the stream of
+    all messages."""
 
     def __init__(self, *, quiet: bool, view: bool, log_format: LogFormat = "text") -> None:
         descriptor, terminal = _standard_error()

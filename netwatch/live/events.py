@@ -2,8 +2,7 @@
 at fixed intervals: the report of dropped packets and of the amount of traffic; and the log itself:
 one line per event on standard error, for people and journald.
 
-Not more alerts have a line of their own than a reader can follow. Of the others it is said how many
-there were.
+Only as many alerts have a line of their own as a reader can follow. The others are counted.
 """
 
 import os
@@ -19,13 +18,13 @@ from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.worker_pool import WorkerPool
 
 LINES = 60
-"""Alerts that have a line of their own in a minute."""
+"""Alerts with a line of their own per minute, at most."""
 
 MINUTE = 60_000_000_000
 """A minute in ns."""
 
 _STATUS_WORDS: Mapping[str, str] = {"open": "opened", "update": "raised", "closed": "closed"}
-"""The first word of an alert's line, by the status of the alert."""
+"""The first word of an alert's line, by the alert's status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,8 @@ class ReloadRefused:
 
 @dataclass(frozen=True, slots=True)
 class TrafficReport:
-    """The traffic of the last `seconds`, and how many incidents are open now. `records` are those
-    of logs, None if packets are read."""
+    """The traffic of the last `seconds`, and how many incidents are open now. `records` are log
+    records, None if packets are read."""
 
     seconds: float
     packets: int
@@ -119,7 +118,7 @@ class Schedule:
         self._due.append(now + interval)
 
     def run_due(self, now: float) -> None:
-        """Run the actions whose interval has passed. One that is late is not made up for."""
+        """Run the actions whose interval has passed. A late one is not made up for."""
         for number, (action, interval) in enumerate(self._tasks):
             if now >= self._due[number]:
                 self._due[number] = now + interval
@@ -127,8 +126,7 @@ class Schedule:
 
 
 class TrafficReporter:
-    """Compares the counters of `pool` with those of its last reports, with `of_logs` those of
-    records."""
+    """Compares the counters of `pool` with its last reports; with `of_logs` those of records."""
 
     def __init__(
         self, pool: WorkerPool, incidents: OpenIncidents, emit: Listener, *, of_logs: bool = False
@@ -184,7 +182,7 @@ class AlertLines:
 
     def left_out(self, now: int, *, at_end: bool = False) -> str:
         """What was left out, in words, once a minute is over or the capture has ended; empty before
-        and where nothing was."""
+        that, and if nothing was."""
         if not self._left_out or (now - self._began < MINUTE and not at_end):
             return ""
         found, self._left_out = self._left_out, Counter()
@@ -228,7 +226,7 @@ class Log:
             self._write(line)
 
     def _texts(self, event: Event, now: int) -> list[str]:
-        """The lines for an event, behind what was left out before it."""
+        """The lines for an event, after what was left out before it."""
         left_out = self._alerts.left_out(now, at_end=isinstance(event, Stopped))
         before = [left_out] if left_out else []
         if isinstance(event, AlertSent):
@@ -284,7 +282,7 @@ def _started(event: Started) -> str:
 
 
 def _alert(alert: Alert) -> str:
-    """An alert without the device: a log is read by more people than the records, and is kept
+    """An alert without the device: more people read a log than the records, and it is kept
     longer."""
     if alert.status == "closed":
         contacts = quantity(sum(item.count for item in alert.evidence), "contact")

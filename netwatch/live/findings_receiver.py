@@ -30,8 +30,8 @@ the same interfaces."""
 
 
 class ReorderBuffer(Generic[T]):
-    """Items ordered by packet time, each delayed by `delay` seconds. With a delay of 0 only
-    the items that are added between two calls of `release` are put into order."""
+    """Items ordered by packet time, each delayed by `delay` seconds. With a delay of 0 only the
+    items that are added between two calls of `release` are sorted."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -91,8 +91,8 @@ class FindingsReceiver:
         self._positions: dict[str, str | None] = {}
 
     def add_config(self, serial: int, sensor: Sensor) -> None:
-        """Register the versions of a configuration before it is sent to the workers. They
-        begin to use it one after the other, and their findings name the one they used."""
+        """Register the versions of a configuration before it is sent to the workers. They begin to
+        use it one after the other, and their findings name the one they used."""
         oldest = min(self._config_serials)
         self._sensors = {n: known for n, known in self._sensors.items() if n >= oldest}
         self._sensors[serial] = sensor
@@ -117,7 +117,7 @@ class FindingsReceiver:
         elif isinstance(message, WorkerEnded) and message.error:
             self.worker_error = message.error
             if self._pool.is_stopping:
-                # Otherwise it is the reason why the capture ends, which is said.
+                # Otherwise it is the reason why the capture ends, which is reported.
                 self._emit(Note(message.error))
             for line in message.traceback:
                 self._emit(Note(line))

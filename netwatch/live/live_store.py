@@ -1,11 +1,10 @@
-"""The store of a live capture, as its main process sees it.
+"""The store of a live capture, as seen by its main process.
 
-The workers send facts to the writer by themselves. What is decided (incidents, evidence captures,
-the coverage of each hour) is queued here, and a thread sends it, because nothing in the main loop
-may wait for the store, as long as packets come. What cannot be had again goes first: incidents, of
-which several make one message. Of a record that replaces the one before (the coverage of an hour,
-the status of the sensor) the newest waits alone. What the store loses is in the log once a minute
-at most.
+The workers send facts to the writer themselves. Decisions (incidents, evidence captures, the
+coverage of each hour) are queued here, and a thread sends them, because nothing in the main loop
+may wait for the store while packets come. Irreplaceable data go first: incidents, several of which
+make one message. Of a record that replaces the previous one (the coverage of an hour, the status of
+the sensor) only the newest waits. Losses of the store are logged at most once a minute.
 """
 
 import threading
@@ -38,10 +37,10 @@ INTERVAL = 60.0
 """Seconds between two lines."""
 
 QUEUE_LIMIT = 10_000
-"""Records of incidents that wait for the writer; further ones are lost and counted."""
+"""Records of incidents to queue for the writer; further ones are lost and counted."""
 
 BATCH = 200
-"""Incidents of one message."""
+"""Incidents per message."""
 
 HOUR = 3600.0
 """Seconds of a record of coverage."""
@@ -51,7 +50,7 @@ COVERAGE_INTERVAL = 2.5
 less often."""
 
 COVERAGE_BYTES = 50_000
-"""Bytes of coverage that are written in a second, at most."""
+"""Bytes of coverage to write per second, at most."""
 
 STATUS_INTERVAL = 10.0
 """Seconds between two records of the status of the sensor."""
@@ -63,7 +62,7 @@ _POLL = 0.5
 
 
 class LossReports:
-    """Compares what is lost with what was reported last. `report` takes sentences, `what` names the
+    """Compares losses with those last reported. `report` takes sentences, `what` names the
     store."""
 
     def __init__(self, what: str, report: Callable[[str], None]) -> None:
@@ -73,7 +72,7 @@ class LossReports:
         self._next = 0.0
 
     def look_at(self, status: StoreStatus, now: float) -> None:
-        """Report what was lost since the last line, unless that was just now."""
+        """Report losses since the last line, unless that was just now."""
         if now < self._next:
             return
         parts = [*_lost(status, self._reported)]
@@ -85,7 +84,7 @@ class LossReports:
 
 
 def _lost(status: StoreStatus, before: StoreStatus) -> Iterator[str]:
-    """What was lost since an earlier state, and in all."""
+    """Losses since an earlier state, and in total."""
     for new, total, one, what in (
         (status.skipped - before.skipped, status.skipped, "packet", "not recorded"),
         (status.lost - before.lost, status.lost, "row", "lost"),
@@ -123,7 +122,7 @@ class StoreQueue:
             return True
 
     def wait_for_room(self, timeout: float) -> bool:
-        """Wait until a record fits, at most `timeout` s; whether it does."""
+        """Wait until a record fits, at most `timeout` s; returns whether it does."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._decided) < self._limit, timeout)
 
@@ -152,7 +151,7 @@ class StoreQueue:
 
 
 def _nothing() -> None:
-    """Nobody asks."""
+    """Does nothing."""
 
 
 class LiveStore:
@@ -188,7 +187,7 @@ class LiveStore:
         self._thread.start()
 
     def alert(self, alert: Alert) -> None:
-        """Keep the present state of an incident, and where its evidence capture is."""
+        """Keep the present state of an incident, and the place of its evidence capture."""
         self._put(Incidents([json_line(jsonl.alert_record(alert))]))
         for key in EVIDENCE_KEYS:
             if alert.status == "closed" and key in alert.extra:
@@ -199,7 +198,7 @@ class LiveStore:
         self._put(described(config, "live"))
 
     def look_at(self, pool: WorkerPool) -> None:
-        """Note what the workers count, and keep the coverage of the present hour."""
+        """Note the workers' counts, and keep the coverage of the present hour."""
         statistics = pool.statistics()
         self._recorded, self._lost = statistics.recorded_rows, statistics.lost_rows
         self._skipped = statistics.unrecorded_packets
@@ -211,7 +210,7 @@ class LiveStore:
         self._loss_reports.look_at(self.status(), now)
 
     def report_status(self, snapshot: Snapshot) -> None:
-        """Keep what the capture says of itself, now and then."""
+        """Keep the status of the capture, now and then."""
         before = self._reported
         if before is None or snapshot.now - before.now >= STATUS_INTERVAL:
             record = status_record(snapshot, before, self._thresholds)
@@ -235,7 +234,7 @@ class LiveStore:
 
     def end(self, pool: WorkerPool, progress: Callable[[], None] = _nothing) -> None:
         """End the run, which takes as long as the writer makes progress; `progress` is called as
-        long as it does. What is lost is reported."""
+        long as it does. Losses are reported."""
         self.look_at(pool)
         self._put(self._hours.take(pool, time.monotonic(), is_last=True))
         self._is_ending.set()
@@ -258,7 +257,7 @@ class LiveStore:
 
     @property
     def missing(self) -> int:
-        """Rows and records that the store should have and has not, once the capture has ended."""
+        """Rows and records missing in the store, once the capture has ended."""
         lost = max(0, self._recorded - self._process.stored)
         return lost + self.status().decisions_lost
 
@@ -287,7 +286,7 @@ class LiveStore:
         while not self._is_ending.is_set():
             self._note_losses()
             if self._process.is_down:
-                # What was decided waits in the queue.
+                # Decisions wait in the queue.
                 self._is_ending.wait(_POLL)
                 self._process.poll()
                 continue
@@ -308,7 +307,7 @@ class LiveStore:
 
 
 class _Stall:
-    """Notices that something makes no progress: that numbers stay the same."""
+    """Notices a lack of progress: numbers that stay the same."""
 
     def __init__(self, progress: Callable[[], tuple[int, ...]]) -> None:
         self._progress = progress
@@ -318,8 +317,8 @@ class _Stall:
         self.has_moved = False
 
     def is_over(self, now: float) -> bool:
-        """Whether they have been the same for too long, while this process was looking: it may
-        have been stopped itself."""
+        """Whether they have been the same for too long while this process was looking: it may
+        itself have been stopped."""
         numbers = self._progress()
         self.has_moved = numbers != self._last
         self._waited = 0.0 if self.has_moved else self._waited + min(now - self._looked, 2 * _POLL)
@@ -328,8 +327,8 @@ class _Stall:
 
 
 class _Hours:
-    """Takes the coverage of one hour after the other from counts that go on: again and again while
-    the hour lasts, and for good when it is over."""
+    """Takes the coverage of one hour after the other from running counts: repeatedly during the
+    hour, and finally when it is over."""
 
     def __init__(self) -> None:
         self._began = self._taken = time.monotonic()
@@ -357,9 +356,9 @@ class _Hours:
             self._last = max(self._last, *times)
 
     def take(self, pool: WorkerPool, now: float, *, is_last: bool = False) -> HourCoverage:
-        """What was counted in the present hour. Flows that go on are in it as if they ended now,
-        so that a kill takes no more than those of the last seconds; when the hour is over, they are
-        left to the next one, in which they end."""
+        """The counts of the present hour. Open flows are included as if they ended now, so that a
+        kill loses no more than those of the last seconds; when the hour is over, they are left to
+        the next one, in which they end."""
         coverage, statistics = pool.coverage(), pool.statistics()
         is_over = now - self._began >= HOUR
         part = coverage.since(self._coverage)

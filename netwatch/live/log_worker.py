@@ -1,8 +1,8 @@
 """The worker process of a capture that reads logs: it sends the contacts that records make.
 
-It differs from a worker that reads packets in what it may wait for: a log waits, packets do not. So
-nothing that it sends is ever discarded; where the aggregator is behind, no records are read. With
-the findings of records goes how far the logs were read, so that both are saved together.
+Unlike a worker that reads packets, it may wait: a log waits, packets do not. So nothing that it
+sends is ever discarded; if the aggregator is behind, no records are read. The findings of records
+are sent with how far the logs were read, so that both are saved together.
 """
 
 import time
@@ -32,10 +32,10 @@ from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import time_of
 
 READ_TIMEOUT = 0.1
-"""Seconds that a reading waits for records before commands are looked at."""
+"""Seconds for which a read waits for records before commands are checked."""
 
 QUEUE_LIMIT = 8 << 20
-"""Bytes that wait for the aggregator beyond which no records are read."""
+"""Bytes queued for the aggregator beyond which no records are read."""
 
 REPORT_INTERVAL = 1.0
 """Seconds between two status reports, and between two positions without findings."""
@@ -83,7 +83,7 @@ class LogWorker:
             time.sleep(0.01)
         feed = self._opener.open(self._saved or {}, self._statistics)
         if self._recording is not None:
-            # It has a thread, which only the process that has it can start.
+            # It has a thread, which can only be started by the process that has it.
             self._judge.recorder = self._recording.event_recorder(0, (), self._statistics)
         try:
             self._report(feed, required=True)
@@ -107,7 +107,7 @@ class LogWorker:
         self._stopping = True
 
     def _step(self, feed: LogFeed) -> None:
-        """Read and judge what there is, and send what came of it."""
+        """Read and judge what there is, and send the results."""
         if self._channel.queued > QUEUE_LIMIT:
             time.sleep(READ_TIMEOUT / 10)
         else:
@@ -122,7 +122,7 @@ class LogWorker:
             return
         self._judge.judge(items)
         self._last_record = time.time()
-        # A record with a time to come does not make time pass.
+        # A record with a future time does not make time pass.
         self._record_time = min(time_of(items[-1].entry), time.time_ns())
         self._clock.update(self._record_time, time.monotonic_ns())
 
@@ -140,7 +140,7 @@ class LogWorker:
     def _settle(self, feed: LogFeed) -> None:
         now = self._clock.now(time.monotonic_ns())
         if now is None and not feed.is_behind:
-            # Nothing was to be read: from here on time passes as it does on the clock.
+            # There was nothing to read: from here on time passes as on the clock.
             now = time.time_ns()
             self._clock.update(now, time.monotonic_ns())
         if self._reports % SETTLE_REPORTS == 0 and now is not None:

@@ -36,7 +36,7 @@ SENDER_LIMIT = 4096
 """Pairs of a MAC and a client that were sent and are not sent again, until there are more."""
 
 QUEUE_LIMIT = 64 << 20
-"""Bytes that are queued for the other end; further messages are discarded."""
+"""Bytes to queue for the other end; further messages are discarded."""
 
 _LENGTH_SIZE = 8
 _READ_SIZE = 1 << 18
@@ -58,7 +58,7 @@ class WorkerOptions:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What became of contacts that were sent before; `contact` is one of them. It concerns the bans
+    """The outcome of contacts that were sent before; `contact` is one of them. It concerns the bans
     with these ids, None for all that apply to the contact."""
 
     contact: Contact
@@ -68,11 +68,11 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one block of packets gave, in packet order.
+    """The results of one block of packets, in packet order.
 
-    `config_serial` numbers the configuration that judged it (see `Reload`), `packet_time`
-    is the time of the block's last packet in ns since the epoch. `positions` says how far the logs
-    were read with these items, by the keys of `netwatch.logs.live.follower`; None removes one.
+    `config_serial` numbers the configuration that judged it (see `Reload`), `packet_time` is the
+    time of the block's last packet in ns since the epoch. `positions` is how far the logs were read
+    with these items, by the keys of `netwatch.logs.live.follower`; None removes one.
     """
 
     config_serial: int
@@ -85,18 +85,17 @@ class Findings:
 class StatusReport:
     """The counters and gauges of one worker.
 
-    `packet_time` is the current packet time in ns (None before the first packet),
-    `last_packet` the wall-clock time at which a packet last arrived, in seconds.
-    `dropped` counts packets that the kernel dropped, `ring_freezes` how often the ring was
-    full, `interface_events` changes of interfaces by name; `notes` are sentences about
-    them, and `interfaces_down` names the interfaces that deliver nothing now. `clock_steps`
-    counts jumps of packet time. `findings_lost` were discarded because the channel to the
-    aggregator was full; `bytes_queued` wait in it. `tables` maps each bounded table to its
-    entries, its limit and its evictions. `coverage` of flows that have
-    ended, and `open_flows` of those that go on, are only in every fifth report. Of logs,
-    `log_events` counts what happened to files and connections by name, and `log_lag` is the age in
-    s of the last record that was read if there are more to read, else 0 (None: no logs are
-    read). `logs_unreadable` has the logs that cannot be read now, and why.
+    `packet_time` is the current packet time in ns (None before the first packet), `last_packet` the
+    wall-clock time at which a packet last arrived, in seconds. `dropped` counts packets that the
+    kernel dropped, `ring_freezes` how often the ring was full, `interface_events` changes of
+    interfaces by name; `notes` are sentences about them, and `interfaces_down` names the interfaces
+    that deliver nothing now. `clock_steps` counts jumps of packet time. `findings_lost` were
+    discarded because the channel to the aggregator was full; `bytes_queued` wait in it. `tables`
+    maps each bounded table to its entries, its limit and its evictions. `coverage` of ended flows,
+    and `open_flows`, are only in every fifth report. For logs, `log_events` counts what happened to
+    files and connections by name, and `log_lag` is the age in s of the last record that was read if
+    there are more to read, otherwise 0 (None: no logs are read). `logs_unreadable` has the logs
+    that cannot be read now, and why.
     """
 
     config_serial: int
@@ -130,8 +129,8 @@ class AddressClaims:
 
 @dataclass(frozen=True, slots=True)
 class WorkerEnded:
-    """The last message of a worker; `error` gives the reason where it failed, and `traceback` the
-    lines that locate a defect."""
+    """The last message of a worker; `error` is the reason if it failed, and `traceback` the lines
+    that locate a defect."""
 
     error: str | None = None
     traceback: tuple[str, ...] = ()
@@ -149,7 +148,7 @@ class Reload:
 @dataclass(frozen=True, slots=True)
 class Resume:
     """To a worker that reads logs: how far they were read by the last run. Nothing is read before
-    this has come."""
+    this has arrived."""
 
     positions: Mapping[str, str]
 
@@ -160,8 +159,8 @@ class Stop:
 
 
 class FindingsBuffer:
-    """The findings of a block. It stands in for `netwatch.incidents.aggregate.Incidents` as the
-    receiver of the engine's contacts."""
+    """The findings of a block. It replaces `netwatch.incidents.aggregate.Incidents` as the receiver
+    of the engine's contacts."""
 
     def __init__(self) -> None:
         self.items: list[Contact | FollowUp] = []
@@ -172,8 +171,8 @@ class FindingsBuffer:
         self.items.append(without_details(contact))
 
     def add_sender(self, contact: Contact) -> None:
-        """Take a contact to which no ban applies, if it says something new of whose packets a MAC
-        sends."""
+        """Take a contact to which no ban applies, if it tells something new about whose packets a
+        MAC sends."""
         if contact.sender is not None and contact.sender not in self._senders:
             if len(self._senders) >= SENDER_LIMIT:
                 self._senders.clear()
@@ -183,7 +182,7 @@ class FindingsBuffer:
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
-        """Take what became of contacts."""
+        """Take outcomes of contacts."""
         self.items.append(FollowUp(strip_frames(without_details(contact)), progress, bans))
 
     def take(self) -> tuple[Contact | FollowUp, ...]:
@@ -210,8 +209,8 @@ class Channel:
         self.discarded = 0
 
     def send(self, message: Any, *, required: bool = False) -> bool:
-        """Queue a message and send what the socket accepts; False where it was discarded. A
-        `required` message is queued even beyond the limit."""
+        """Queue a message and send what the socket accepts; False if it was discarded. A `required`
+        message is queued even beyond the limit."""
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         if self.queued + len(data) > self._limit and not required:
             self.discarded += 1
@@ -223,8 +222,8 @@ class Channel:
         return True
 
     def flush(self) -> None:
-        """Send as much of the queue as the socket accepts without blocking. The queue is
-        cleared where the other end has gone."""
+        """Send as much of the queue as the socket accepts without blocking. The queue is cleared if
+        the other end is gone."""
         try:
             while self._outgoing:
                 sent = os.write(self._end.fileno(), self._outgoing[0])
@@ -246,7 +245,7 @@ class Channel:
         self.flush()
 
     def receive(self, patience: float = 0.0) -> tuple[list[Any], bool]:
-        """The messages that have arrived, and whether the other end is still open. If one has
+        """The messages that have arrived, and whether the other end is still open. If one has only
         arrived in part, because it is larger than the buffer of the socket, its rest is waited for,
         at most `patience` seconds."""
         messages, is_open = self._receive()

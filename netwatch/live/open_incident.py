@@ -1,17 +1,17 @@
 """Open incidents one by one: what was reported and saved of each, their text in the state file,
-those that do not fit into memory, and the unknown clients that have some of their own.
+those that do not fit into memory, and the unknown clients with their own incidents.
 
-The text is JSON and not a pickle, since what a file contains must never be able to run. It has all
-that is needed to continue an incident after a restart. What is read is checked against the types of
-the values that it becomes; whatever does not match them is a `StateError`.
+The text is JSON and not a pickle, since the content of a file must never be executed. It has
+everything needed to continue an incident after a restart. It is checked against the types of the
+values that it becomes; a mismatch is a `StateError`.
 
-SQLite creates the file of a private temporary database where ``SQLITE_TMPDIR`` or ``TMPDIR`` says,
-and deletes the name at once, so that only this process can read it and nothing remains of it. What
-has to survive a restart is in the state file.
+SQLite creates the file of a private temporary database in the folder of ``SQLITE_TMPDIR`` or
+``TMPDIR``, and deletes the name at once, so that only this process can read it and nothing remains
+of it. What must survive a restart is in the state file.
 
-A scan decides at the end who is unproven (`netwatch.incidents.unproven`); a running capture has to
+A scan decides at the end who is unproven (`netwatch.incidents.unproven`); a running capture must
 decide with each contact. The first unknown clients in a network and hour have their own incidents,
-up to the limit. What further ones show is a contact of the device that stands for all of them,
+up to the limit. What further ones show is a contact of the device that represents all of them,
 unless it proves that its client is there.
 """
 
@@ -58,7 +58,7 @@ from netwatch.incidents.incident_state import (
 from netwatch.incidents.unproven import HOUR, is_listed, proves_client
 
 EVICTED_LIMIT = 1_000_000
-"""Open incidents on disk."""
+"""Open incidents on disk, at most."""
 
 _SCHEMA = """
     CREATE TABLE incident (key TEXT NOT NULL, last_contact INTEGER NOT NULL, entry BLOB NOT NULL);
@@ -67,7 +67,7 @@ _SCHEMA = """
 """
 
 PROVEN_LIMIT = 65_536
-"""Clients that are remembered to have been proven; of more the oldest is evicted."""
+"""Clients to remember as proven; of more the oldest is evicted."""
 
 _CONTACT: dict[str, Any] = {
     "observation": Observation,
@@ -78,7 +78,7 @@ _CONTACT: dict[str, Any] = {
     "blocked_by": str,
     "seen": Seen,
 }
-"""The types of a contact's fields, beside its verdict."""
+"""The types of a contact's fields, besides its verdict."""
 
 _COUNTS = ("first", "last", "time_digits")
 
@@ -86,11 +86,10 @@ _COUNTS = ("first", "last", "time_digits")
 class OpenIncident:
     """An incident that has not ended yet, and what has been reported and saved of it.
 
-    `id`, `reported_confidence`, `reported_outcome` and `reported_kind` are those of its last
-    alert, None before the first.
-    `last_contact` is in continuous time (ns), `sensor` names the versions of the rules
-    that judged that contact. The state file has the incident under `number`, once it `is_saved`;
-    `is_changed` says that it differs from what is saved there, `has_new_alert` that an
+    `id`, `reported_confidence`, `reported_outcome` and `reported_kind` are from its last alert,
+    None before the first. `last_contact` is in continuous time (ns), `sensor` names the versions of
+    the rules that judged that contact. The state file has the incident under `number`, once it
+    `is_saved`; `is_changed` means that it differs from what is saved there, `has_new_alert` that an
     alert was sent since.
     """
 
@@ -125,8 +124,8 @@ class OpenIncident:
         self.is_saved = False
 
     def is_graver(self) -> bool:
-        """Whether the last alert had a severity that was lowered for a reason that no longer holds:
-        nothing was reached, or only an embed was seen."""
+        """Whether the last alert had a lowered severity for a reason that no longer holds: nothing
+        was reached, or only an embed was seen."""
         if self.reported_outcome == "blocked" and self.incident.outcome == "reached":
             return True
         return self.reported_kind == "embed" and self.incident.counts.totals.activity.is_app_seen
@@ -139,7 +138,7 @@ class OpenIncident:
 
 class EvictedIncidents:
     """The table of evicted incidents. It is created when the first one is written. `lost` counts
-    incidents that could not be read any more."""
+    incidents that became unreadable."""
 
     def __init__(self) -> None:
         self.lost = 0
@@ -207,7 +206,7 @@ class EvictedIncidents:
         return [pickle.loads(entry) for _, entry in rows]
 
     def _discard(self) -> None:
-        """Give up a table that cannot be read: a new one is created when it is needed."""
+        """Give up an unreadable table: a new one is created when it is needed."""
         self.close()
         self._database = None
         self.lost += self._count
@@ -242,7 +241,7 @@ class UnknownClients:
         self._proven: OrderedDict[str, None] = OrderedDict()
 
     def may_own(self, contact: Contact, time: int) -> bool:
-        """Whether a contact without an incident may begin one of its client, at a time (ns)."""
+        """Whether a contact without an incident may begin one for its client, at a time (ns)."""
         device = contact.device.id
         if is_listed(contact.device) or device in self._proven:
             return True
@@ -261,14 +260,14 @@ class UnknownClients:
         return True
 
     def prove(self, device: str) -> None:
-        """Note that a client is there."""
+        """Note that a client is proven."""
         self._proven[device] = None
         if len(self._proven) > PROVEN_LIMIT:
             self._proven.popitem(last=False)
 
 
 def proves(progress: ContactProgress) -> bool:
-    """Whether what became of a contact proves that its client is there."""
+    """Whether the outcome of a contact proves its client."""
     seen = progress.seen
     if seen is not None:
         return seen.server and seen.directions == "both"
@@ -276,7 +275,7 @@ def proves(progress: ContactProgress) -> bool:
 
 
 class StateError(NetwatchError):
-    """Saved state that cannot be read; the text gives the reason."""
+    """Unreadable saved state; the text gives the reason."""
 
 
 def _contact(contact: Contact) -> dict[str, Any]:
@@ -320,8 +319,7 @@ def encode(entry: OpenIncident) -> str:
 
 
 def decode(number: int, text: str, quiet_gap: int) -> OpenIncident:
-    """The open incident from which `encode` made this text; `quiet_gap` is in ns. Raises
-    `StateError`."""
+    """The open incident from the text of `encode`; `quiet_gap` is in ns. Raises `StateError`."""
     try:
         state = json.loads(text)
         contacts = [_restored_contact(contact) for contact in state["contacts"]]

@@ -1,15 +1,14 @@
 """The open incidents of a running capture.
 
 An incident is reported when it opens, when its confidence rises, when it turns out to be graver
-than was reported (a block that did not hold, an embed that is the app), and when it ends. These are
-the same incidents that a scan of the whole capture would give, with two differences that
-come from not knowing the future: an incident keeps the id of its first alert even if an
-earlier contact arrives later, and a contact that arrives after its incident has ended is
-only counted. Ages are measured in continuous time
+than reported (a block that did not hold, an embed that is the app), and when it ends. These are the
+same incidents as in a scan of the whole capture, except that the future is not known: an incident
+keeps the id of its first alert even if an earlier contact arrives later, and a contact that arrives
+after its incident has ended is only counted. Ages are measured in continuous time
 (`netwatch.live.packet_clock`), so that setting a clock ends no incident.
 
-Beyond a limit those without a contact for longest are evicted to disk
-(`netwatch.live.open_incident`), and read again when they get a contact or end.
+Beyond a limit the longest inactive ones are evicted to disk (`netwatch.live.open_incident`), and
+read again when they get a contact or end.
 """
 
 from collections import Counter, OrderedDict
@@ -29,20 +28,20 @@ from netwatch.incidents.unproven import SUMMED, client_number, is_listed, summed
 from netwatch.live.open_incident import EvictedIncidents, OpenIncident, UnknownClients, proves
 
 ENDED_LIMIT = 20_000
-"""Ended incidents that are remembered, to recognise contacts that arrive too late."""
+"""Ended incidents to remember, to recognise contacts that arrive too late."""
 
 ENDED_AGE = 86_400_000_000_000
 """How long ended incidents are remembered, ns."""
 
 CLOSE_DELAY = 2_000_000_000
-"""How much longer than the quiet gap an incident stays open, ns: packets and findings may
-still be on their way."""
+"""How much longer than the quiet gap an incident stays open, ns: packets and findings may still be
+on their way."""
 
 EVICTED_SHARE = 8
 """One in so many incidents is evicted when there are too many in memory."""
 
 CLOSED_AT_A_TIME = 1000
-"""Incidents on disk that are read to be closed."""
+"""Incidents on disk to read at a time for closing."""
 
 LATEST = (1 << 63) - 1
 """Later than all times, ns."""
@@ -55,10 +54,10 @@ class OpenIncidents:
     may be replaced, saves incidents that are about to be evicted.
 
     `reported` counts the incidents that were reported, by verdict, `restored` those that an earlier
-    run had reported and left open, and `judged` those of either that have ended, by kind and
-    outcome; `recorded` counts those that ended below the confidence that
-    their ban requires; `late_contacts` arrived after the end of their incident; `contradictions`
-    counts contacts of ended incidents that something speaks against, by its type.
+    run had reported and left open, and `judged` the ended ones of both, by kind and outcome;
+    `recorded` counts those that ended below the confidence that their ban requires; `late_contacts`
+    arrived after the end of their incident; `contradictions` counts contacts of ended incidents
+    with contradictions, by type.
     """
 
     def __init__(
@@ -120,12 +119,12 @@ class OpenIncidents:
 
     @property
     def anomalies(self) -> Counter[str]:
-        """What was odd about contacts."""
+        """Anomalies of contacts."""
         return self.contradictions + Counter({SUMMED: self.unknown.summed})
 
     def reload(self, quiet_gap: int, geo: GeoLookup | None, client_limit: int) -> None:
-        """Use another quiet gap (ns), GeoIP database and limit of unknown clients, also for the
-        incidents that are open already."""
+        """Use another quiet gap (ns), GeoIP database and limit of unknown clients, also for
+        incidents that are already open."""
         self._incidents.quiet_gap = quiet_gap
         self.unknown.limit = client_limit
         self.geo = geo
@@ -147,7 +146,7 @@ class OpenIncidents:
     def add_progress(
         self, contact: Contact, progress: ContactProgress, bans: frozenset[str] | None = None
     ) -> None:
-        """Add what became of contacts that were added before; `contact` is one of them. It concerns
+        """Add the outcome of contacts that were added before; `contact` is one of them. It concerns
         the bans with these ids, None for all that apply to the contact."""
         if not self._is_open(contact):
             contact = self._summed(contact, progress)
@@ -162,9 +161,9 @@ class OpenIncidents:
         return any(key in self._open or self._evicted.has(key) for key in keys)
 
     def _summed(self, contact: Contact, progress: ContactProgress) -> Contact:
-        """The contact that progress is of, where its own incident is not open: that of the device
-        which stands for unknown clients, if it was added as one. If the progress proves that the
-        client is there, it begins its own incident now."""
+        """The contact that progress is about, if its own incident is not open: the contact of the
+        device that represents unknown clients, if it was added as one. If the progress proves the
+        client, it now begins its own incident."""
         if is_listed(contact.device) or self._latest is None:
             return contact
         summed = summed_contact(contact)
@@ -204,7 +203,7 @@ class OpenIncidents:
             self._report(entry, "update" if entry.id else "open")
 
     def _add_progress(self, contact: Contact, progress: ContactProgress) -> None:
-        """Add what became of contacts under the only ban that applies."""
+        """Add the outcome of contacts under the only ban that applies."""
         key = ban_key_of(contact)
         if len(self._evicted):
             self._read_evicted(key)
@@ -221,8 +220,8 @@ class OpenIncidents:
                 self._report(entry, "update" if entry.id else "open")
 
     def restore(self, entry: OpenIncident) -> bool:
-        """Add an incident that was open when an earlier run ended; False if there are too
-        many incidents."""
+        """Add an incident that was open when an earlier run ended; False if there are too many
+        incidents."""
         self._make_room(entry.key)
         if not self._insert(entry):
             return False
@@ -262,8 +261,8 @@ class OpenIncidents:
         self._numbers_to_delete = numbers + self._numbers_to_delete
 
     def changed(self, limit: int) -> list[OpenIncident]:
-        """The incidents that differ from what is saved of them: all that were reported since,
-        and up to `limit` others."""
+        """The incidents that differ from what is saved: all that were reported since, and up to
+        `limit` others."""
         changed = [entry for entry in self if entry.is_changed]
         reported = [entry for entry in changed if entry.has_new_alert]
         return reported + [entry for entry in changed if not entry.has_new_alert][:limit]
@@ -340,7 +339,7 @@ class OpenIncidents:
             del self._open[entry.key]
 
     def _end(self, entry: OpenIncident) -> None:
-        """Report the end of an incident that is not in memory any more."""
+        """Report the end of an incident that is no longer in memory."""
         if entry.id:
             self._report(entry, "closed")
         else:

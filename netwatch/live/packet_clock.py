@@ -1,18 +1,17 @@
 """Packet time that advances while no packets arrive.
 
-An open incident has to end after a time without contacts, also if no packet arrives any
-more; from the last packet on, packet time then advances with the monotonic clock of the
-system. The wall clock is not used for this, because it can be set. Such a step changes packet
-time, and must not age anything.
+An open incident must end after a time without contacts, also if no more packets arrive; from the
+last packet on, packet time then advances with the system's monotonic clock. The wall clock is not
+used for this, because it can be set. Such a step changes packet time, and must not age anything.
 
-A packet that is older than expected need not show a step. Under load a process reads packets
-late: they waited in the ring, are read in a burst, and processes that share an interface are late
-by different times. Since the kernel stamps packets with the wall clock, lag and step differ in
-what the wall clock did meanwhile, compared with the monotonic one: only a step moves it. So a
-packet shows a step
+A packet that is older than expected does not necessarily show a step. Under load a process reads
+packets late: they waited in the ring, are read in a burst, and processes that share an interface
+are late by different times. Since the kernel stamps packets with the wall clock, lag and step
+differ in how the wall clock moved relative to the monotonic one: only a step moves it. So a packet
+shows a step
 
-- back, if the wall clock was set back, and the packet's time is at least that far behind the
-  time that a packet could have;
+- back, if the wall clock was set back, and the packet's time is at least that far behind the time
+  that a packet could have;
 - forward, if the packet's time is later than any packet's time could be, which lag never explains.
 """
 
@@ -20,8 +19,8 @@ import time
 from collections.abc import Callable
 
 STEP_TOLERANCE = 10_000_000_000
-"""By how much the wall clock must have been set to be a step, and how far a packet's time may be
-off what no step explains, ns."""
+"""The least change of the wall clock that counts as a step, and how far a packet's time may be off
+without a step, ns."""
 
 _READING_SPREAD = 50_000_000
 """How long the reading of both clocks may take to be exact enough, ns."""
@@ -49,11 +48,11 @@ def wall_offset() -> int:
 class PacketClock:
     """Packet time in ns since the epoch, now.
 
-    Methods take the reading `at` of the system's monotonic clock in ns. `live` says that
-    packets are stamped as they arrive; else they come from a file, where packet time
-    advances by packets alone and has no steps. `offset` is the sum of all steps: the time
-    of a packet plus `offset` is *continuous time*, which has none. `steps` counts them.
-    `read_wall_offset` is as `wall_offset`.
+    Methods take the reading `at` of the system's monotonic clock in ns. `live` means that packets
+    are stamped as they arrive; otherwise they come from a file, and packet time only advances with
+    packets and has no steps. `offset` is the sum of all steps: the time of a packet plus `offset`
+    is *continuous time*, which has none. `steps` counts them. `read_wall_offset` is as
+    `wall_offset`.
     """
 
     def __init__(self, live: bool, read_wall_offset: Callable[[], int] = wall_offset) -> None:
@@ -101,7 +100,7 @@ class PacketClock:
         if abs(moved) > STEP_TOLERANCE or self._pending:
             self._pending += moved
         else:
-            # Small corrections are not steps, and add up to none.
+            # Small corrections are not steps, and do not add up to one.
             self._phase += moved
         if abs(self._pending) <= STEP_TOLERANCE:
             self._phase += self._pending

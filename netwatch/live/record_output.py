@@ -1,12 +1,12 @@
-"""Writes the records of a live capture without ever blocking, and sends alerts wherever they have
-to go: evidence capture, records, outputs, listeners.
+"""Writes the records of a live capture without ever blocking, and sends alerts to all their
+destinations: evidence capture, records, outputs, listeners.
 
 A slow reader or a full disk must not stop the aggregator from reading its workers. So what cannot
 be written yet is buffered in memory up to a limit and written later. A file that a log rotation has
 moved away is reopened.
 
 Writing to a file waits for no reader, so it needs no thread: what `put` could write is in the file
-when it returns. After a crash no incident is known as reported whose record is missing.
+when it returns. After a crash no incident counts as reported whose record is missing.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from netwatch.live.display import StreamWriter
 from netwatch.live.events import AlertSent, Listener
 
 BUFFER_LIMIT = 16 << 20
-"""Bytes of records that are buffered; further records are discarded and counted."""
+"""Bytes of records to buffer; further records are discarded and counted."""
 
 
 WAIT = 5.0
@@ -38,7 +38,7 @@ WAIT = 5.0
 _POLL = 0.02
 
 BATCH = 500
-"""Alerts that are put into the outbox together at the end: each time it is written to the disk."""
+"""Alerts to put into the outbox together at the end: each time it is written to the disk."""
 
 
 class FileAppender:
@@ -76,8 +76,8 @@ class FileAppender:
             self.error = error
 
     def reopen(self) -> None:
-        """Open the file again where its path now leads to another file or to none, as after a log
-        rotation. Raises `OSError`; the file that was open stays in use then."""
+        """Open the file again if its path now leads to another file or to none, as after a log
+        rotation. Raises `OSError`; the open file then stays in use."""
         with contextlib.suppress(OSError):
             if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):  # noqa: PTH116
                 return
@@ -90,7 +90,7 @@ class FileAppender:
         self._descriptor = descriptor
 
     def close(self, timeout: float) -> int:
-        """Write the rest and close the file; the bytes that could not be written."""
+        """Write the rest and close the file; returns the bytes that could not be written."""
         self.flush()
         os.close(self._descriptor)
         return len(self._queue)
@@ -106,7 +106,7 @@ def _ends_within_a_line(path: str) -> bool:
 
 
 def is_regular(descriptor: int) -> bool:
-    """Whether a descriptor is that of a regular file, not of a pipe, terminal or device."""
+    """Whether a descriptor is a regular file, not a pipe, terminal or device."""
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
@@ -130,12 +130,11 @@ class _Target(Protocol):
 
 
 class RecordOutput:
-    """Appends alerts in a format to the file `path`, or writes them to `stream` where `path`
-    is None.
+    """Appends alerts in a format to the file `path`, or writes them to `stream` if `path` is None.
 
-    `warn` takes sentences about problems, `discarded` counts the records that did not fit
-    into the buffer, and `unwritten` the bytes that could not be written to the end. Raises
-    `NetwatchError` if the file cannot be opened.
+    `warn` takes sentences about problems, `discarded` counts the records that did not fit into the
+    buffer, and `unwritten` the bytes that could not be written to the end. Raises `NetwatchError`
+    if the file cannot be opened.
     """
 
     def __init__(
@@ -217,8 +216,8 @@ class RecordOutput:
             self._warn(f"{self._name}: writing works again")
 
     def reopen(self) -> None:
-        """Reopen the file where its path now leads to another file or to none, as after a
-        log rotation."""
+        """Reopen the file if its path now leads to another file or to none, as after a log
+        rotation."""
         if isinstance(self._target, FileAppender):
             try:
                 self._target.reopen()

@@ -1,6 +1,6 @@
-"""What a live capture has that has threads, files or locks: state file, records, outputs, store,
-the link to a centre, metrics endpoint and view. All is opened once the workers are forked, but for
-the process of the store's writer, and closed in reverse order."""
+"""Parts of a live capture with threads, files or locks: state file, records, outputs, store, the
+link to a centre, metrics endpoint and view. All are opened once the workers are forked, except the
+process of the store's writer, and closed in reverse order."""
 
 import sys
 from collections.abc import Callable
@@ -74,7 +74,7 @@ class Resources:
     def aggregator(
         self, pool: WorkerPool, evidence: EvidenceFolder | None, show_view: ShowView | None
     ) -> Aggregator:
-        """The aggregator with all that it needs."""
+        """The aggregator with everything that it needs."""
         options, config = self._options, self._config
         state_file = self._open_state_file()
         output = RecordOutput(options.format, options.output, sys.stdout, self._warn)
@@ -176,7 +176,7 @@ class Resources:
         return [keep]
 
     def _fleet_listeners(self) -> list[Listener]:
-        """What was refused of the centre is offered again when local files have changed."""
+        """Refused publications of the centre are offered again when local files have changed."""
         published = self._published
         if published is None:
             return []
@@ -202,7 +202,7 @@ class Resources:
         return [] if store is None else [lambda _: store.report_status(snapshots.last())]
 
     def open_evidence(self) -> EvidenceFolder | None:
-        """The folder of evidence captures, if one is wanted."""
+        """The folder of evidence captures, if wanted."""
         if self._options.evidence is None:
             return None
         evidence = EvidenceFolder(self._options.evidence, self._warn, resuming=True)
@@ -247,7 +247,7 @@ class Resources:
 
     @property
     def alerts_lost(self) -> int:
-        """Alerts that are not in the outbox; while the capture runs, they may get there yet."""
+        """Alerts that are not in the outbox; while the capture runs, they may still get there."""
         return self._delivery.unwritten + self._delivery.lost if self._delivery else 0
 
     def _report_lost_alerts(self) -> None:

@@ -6,9 +6,9 @@
 4. Fork the workers, while no thread runs.
 5. Open what has threads, files and locks (`netwatch.live.resources`).
 
-After step 3, the user may not be able to read the installation of Python: it may be in the home
-folder of root, for example. So step 1 imports every module that is otherwise imported when it is
-first needed, and every codec. This also keeps the first packet from waiting for an import.
+After step 3, the user may not be able to read the installation of Python: it may be in root's home
+folder, for example. So step 1 imports every module that is otherwise imported on first use, and
+every codec. This also keeps the first packet from waiting for an import.
 """
 
 import codecs
@@ -76,13 +76,13 @@ MODULES = (
     "queue",
     "rich.pretty",
 )
-"""Modules that are imported when a parser, the view or a configuration first needs them."""
+"""Modules that parsers, the view or a configuration import on first use."""
 
 OPTIONAL_MODULES = ("geoip2.database", "geoip2.errors")
 """Modules of extras that may be missing."""
 
 OUTPUT_MODULES = ("concurrent.futures.thread", "netwatch.core.tls_sockets")
-"""Modules that outputs need when they send, besides those that they import when they are opened."""
+"""Modules that outputs need for sending, besides those that they import when they are opened."""
 
 OPTIONAL_OUTPUT_MODULES = ("nkeys",)
 """Such modules of extras that may be missing."""
@@ -97,7 +97,7 @@ STORE_MODULES = (
     "pyarrow.parquet",
     "sqlalchemy.dialects.sqlite.pysqlite",
 )
-"""Modules that a store needs, which are imported when it is first used."""
+"""Modules that a store needs, imported on first use."""
 
 FLEET_MODULES = (
     "asyncio",
@@ -126,8 +126,7 @@ CODECS = (
     *("ascii", "idna", "latin-1", "punycode", "unicode_escape", "utf-8", "utf-8-sig", "utf-16"),
     *("utf-16-be", "utf-16-le"),
 )
-"""Codecs that sockets, addresses, texts, and files that users wrote need; ``idna`` is that of
-`socket.getaddrinfo`."""
+"""Codecs for sockets, addresses, texts, and users' files; ``idna`` is for `socket.getaddrinfo`."""
 
 
 def preload(format_: str, outputs: Sequence[Output], *, from_file: bool) -> None:
@@ -150,7 +149,7 @@ def preload(format_: str, outputs: Sequence[Output], *, from_file: bool) -> None
     if not outputs:
         return
     for output in outputs:
-        # A library that is not installed is reported by the delivery.
+        # The delivery reports a library that is not installed.
         with contextlib.suppress(NetwatchError):
             output.options.open().close()
     for module in OUTPUT_MODULES:
@@ -159,23 +158,24 @@ def preload(format_: str, outputs: Sequence[Output], *, from_file: bool) -> None
 
 
 def preload_store(options: StoreOptions) -> None:
-    """Import what a store needs, too. Its extra has to be installed."""
+    """Import what a store needs, too. Its extra must be installed."""
     for module in STORE_MODULES:
         importlib.import_module(module)
     import pyarrow
 
-    # It looks for pandas with the first array that is made of objects.
+    # It looks for pandas with the first array made from objects.
     pyarrow.array([0])
     if options.catalogue:
         _import_optional(SERVER_MODULES)
     if "://" in options.path:
-        # The library of this kind of URL is imported by opening one; nothing is asked of a server.
+        # The library for this kind of URL is imported by opening one; no server is contacted.
         with contextlib.suppress(ConfigError):
             FactFiles(options.path)
 
 
 def preload_logs() -> None:
-    """Import what the formats of logs need, too: which ones are read is seen when they are."""
+    """Import what the formats of logs need, too: it is only known when they are read which ones
+    they are."""
     for module in LOG_MODULES:
         importlib.import_module(module)
     from netwatch.logs.recognise import recognise_head
@@ -189,7 +189,7 @@ def preload_logs() -> None:
 
 
 def preload_fleet() -> None:
-    """Import what a sensor of a fleet needs, too. Its extra has to be installed."""
+    """Import what a sensor of a fleet needs, too. Its extra must be installed."""
     for module in FLEET_MODULES:
         importlib.import_module(module)
     import pyarrow
@@ -205,11 +205,11 @@ def _import_optional(modules: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What a capture lost: packets that the kernel dropped, how often a ring was full, and
-    findings and records that were discarded because their queues were full. `unwritten` are
-    bytes of further records, and `alerts` are alerts for outputs, that could not be written until
-    the end. `unrecorded` are packets that were judged and not recorded for the store, None without
-    one, and `unstored` are rows and records that it should have and has not."""
+    """Losses of a capture: packets that the kernel dropped, how often a ring was full, and findings
+    and records that were discarded because their queues were full. `unwritten` are bytes of further
+    records, and `alerts` are alerts for outputs, that could not be written by the end. `unrecorded`
+    are packets that were judged but not recorded for the store, None without one, and `unstored`
+    are rows and records missing in it."""
 
     packets: int
     ring_freezes: int
@@ -223,8 +223,8 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of a capture. `config` is the configuration that was used last. `reader_gone` says
-    that the reader of the records went away; `error` is the reason why a worker failed."""
+    """The result of a capture. `config` is the last configuration in use. `reader_gone` means that
+    the reader of the records went away; `error` is the reason why a worker failed."""
 
     config: Config
     statistics: RunStatistics
@@ -323,11 +323,11 @@ def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener] | 
         if options.live:
             interfaces.raise_priority()
     if options.user:
-        # Logs belong to groups such as adm, of which the user has to be a member.
+        # Logs belong to groups such as adm, of which the user must be a member.
         interfaces.drop_privileges(options.user, keep_groups=options.reads_logs)
     if options.output is None and sys.stdout is None:
         raise NetwatchError("standard output is closed; -o writes the records to a file")
-    # Each worker would write what is in the buffers now once more.
+    # Each worker would write the present content of the buffers once more.
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
     return sources

@@ -1,13 +1,13 @@
-"""A live capture as a service: its signals (signal(7)), what it tells its manager (sd_notify(3)),
-and what it says while it ends.
+"""A live capture as a service: its signals (signal(7)), its notifications to the service manager
+(sd_notify(3)), and its reports while it ends.
 
-Each notification is one datagram to the socket that ``NOTIFY_SOCKET`` names. If that is not set,
-the process was not started by a service manager, and nothing is sent.
+Each notification is one datagram to the socket in ``NOTIFY_SOCKET``. If that is not set, the
+process was not started by a service manager, and nothing is sent.
 
-To end takes as long as there is progress: 100,000 open incidents have to be closed, a slow disk has
-to take what is queued. A service manager that was told of no progress for `EXTENSION` kills the
-capture, so code that waits reports it; code that makes no progress gives up before that, and counts
-what is lost.
+Ending takes as long as there is progress: 100,000 open incidents must be closed, a slow disk must
+take what is queued. A service manager without a sign of progress for `EXTENSION` kills the capture,
+so code that waits reports it; code that makes no progress gives up before that, and counts what is
+lost.
 """
 
 import contextlib
@@ -92,7 +92,7 @@ class Stopping:
         self._log_at: float | None = None
 
     def progress(self, what: str) -> None:
-        """There is progress; `what` says how far it is."""
+        """There is progress; `what` describes how far it is."""
         now = self._clock()
         if self._log_at is None:
             self._log_at = now + LOG_INTERVAL
@@ -105,8 +105,8 @@ class Stopping:
 
 
 class SignalTarget(Protocol):
-    """What signals act on. The methods are called inside of a signal handler, so they only
-    note what was asked for."""
+    """What signals act on. The methods are called inside a signal handler, so they only note the
+    request."""
 
     def stop(self, reason: str) -> None: ...  # noqa: D102
 
@@ -116,9 +116,8 @@ class SignalTarget(Protocol):
 @contextmanager
 def signal_handlers(target: SignalTarget) -> Iterator[None]:
     """Within the context, SIGTERM and SIGINT stop the capture; a second one ends it at once
-    (`KeyboardInterrupt`). SIGHUP reloads the configuration and reopens files, except where
-    it was sent because the terminal closed on which the capture was started: then it stops.
-    """
+    (`KeyboardInterrupt`). SIGHUP reloads the configuration and reopens files, unless it was sent
+    because the terminal on which the capture was started closed: then it stops."""
     stopping = False
     on_terminal = _has_terminal()
 
@@ -150,9 +149,8 @@ def signal_handlers(target: SignalTarget) -> Iterator[None]:
 
 @contextmanager
 def hang_ups_noted() -> Iterator[Callable[[], bool]]:
-    """Within the context, and outside of `signal_handlers`, a SIGHUP is only noted: it would end
-    a process that is about to start or to end. The function that is yielded says whether there
-    was one."""
+    """Within the context, and outside `signal_handlers`, a SIGHUP is only noted: it would end a
+    process that is about to start or to end. The yielded function tells whether there was one."""
     noted = False
 
     def note(number: int, frame: FrameType | None) -> None:

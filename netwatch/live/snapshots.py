@@ -45,13 +45,13 @@ from netwatch.watch.snapshot import (
 )
 
 RANKING_LIMIT = 256
-"""Apps, and devices, whose contacts are counted."""
+"""Apps, and devices, whose contacts to count."""
 
 
 class Ranking:
-    """The most frequent of any number of names, by the space-saving algorithm (Metwally et
-    al., 2005): where `limit` names are counted, a new one replaces the least frequent and
-    starts from its count. So a count may be too high, but never too low."""
+    """The most frequent of any number of names, by the space-saving algorithm (Metwally et al.,
+    2005): once `limit` names are counted, a new one replaces the least frequent and starts from its
+    count. So a count may be too high, but never too low."""
 
     def __init__(self, limit: int = RANKING_LIMIT) -> None:
         self._limit = limit
@@ -77,7 +77,7 @@ class Ranking:
 
 
 class DeliveryStatus(Protocol):
-    """The state of outputs and outbox, as `netwatch.delivery.delivery.Delivery` has it."""
+    """The state of outputs and outbox, as in `netwatch.delivery.delivery.Delivery`."""
 
     @property
     def problem(self) -> str: ...  # noqa: D102
@@ -92,7 +92,7 @@ class DeliveryStatus(Protocol):
 
 
 class EvidenceCounters(Protocol):
-    """What was written, as `netwatch.incidents.evidence_folder.EvidenceFolder` counts it."""
+    """What was written, as counted by `netwatch.incidents.evidence_folder.EvidenceFolder`."""
 
     files: int
     octets: int
@@ -103,8 +103,8 @@ class EvidenceCounters(Protocol):
 
 
 class MessageCounters(Protocol):
-    """What waits in the queue of messages and did not fit, as
-    `netwatch.live.display.MessageStream` counts it."""
+    """What is in the queue of messages and what did not fit, as counted by
+    `netwatch.live.display.MessageStream`."""
 
     discarded: int
 
@@ -113,7 +113,7 @@ class MessageCounters(Protocol):
 
 
 class Snapshots:
-    """Has the last snapshot of an aggregator, whose events it has to get."""
+    """Has the last snapshot of an aggregator, whose events it must get."""
 
     def __init__(
         self,
@@ -148,14 +148,13 @@ class Snapshots:
         return replace(self._last, now=time.time())
 
     def __call__(self, event: Event) -> None:
-        """Take an event. Notes may come from any thread, all others from that of the
-        aggregator."""
+        """Take an event. Notes may come from any thread, all others from the aggregator's."""
         if isinstance(event, AlertSent):
             self._count_contacts(event.alert)
         elif _is_shown(event):
             texts = lines(event)
             if isinstance(event, ReloadRefused):
-                # The mistakes are shown apart, until a configuration is applied.
+                # The mistakes are shown separately, until a configuration is applied.
                 del texts[1:]
             # One call, because `take` may iterate in another thread.
             self._messages.extend([Message(time.time(), text) for text in texts])
@@ -300,7 +299,7 @@ def _tables(reports: Sequence[StatusReport], incidents: OpenIncidents) -> dict[s
 
 
 def _unread_records(statistics: RunStatistics) -> Counter[str]:
-    """The records of logs that could not be read, by the reason."""
+    """The unreadable log records, by reason."""
     reasons = Counter[str]()
     for (_, reason), count in statistics.unread_records.items():
         reasons[reason] += count

@@ -4,9 +4,9 @@ Interfaces are opened by the first process, while it still has the privileges to
 inherited by the workers; a file or pipe is opened by the worker that reads it. There are as many
 sources as workers: one, or with ``--fanout`` several rings that share packets.
 
-Sockets of logs are opened by the first process too. Files of logs are opened by the worker: a
-rotation makes new ones at any time, so the user who reads them has to be allowed to in any case.
-The formats of logs are imported only if logs are read.
+Sockets for logs are also opened by the first process. Log files are opened by the worker: a
+rotation makes new ones at any time, so the user who reads them needs permission in any case. The
+formats of logs are only imported if logs are read.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ LOGS = "logs"
 """The source that reads logs instead of packets."""
 
 FLOWS = "flows"
-"""The same source, of which flow records are read: their names are in logs."""
+"""The same source, for flow records: their names are in logs."""
 
 SOURCE_NAMES = (*LIVE_SOURCES, FILE, LOGS, FLOWS)
 """The values of ``--source``."""
@@ -53,7 +53,7 @@ class SourceOpener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InterfaceOpener:
-    """Interfaces that are open already."""
+    """Interfaces that are already open."""
 
     source: LiveSource
 
@@ -68,8 +68,8 @@ class InterfaceOpener:
 
 @dataclass(frozen=True, slots=True)
 class FileOpener:
-    """A capture or pipe that the worker opens. `stdin` is a duplicate of standard input,
-    if that is to be read: `multiprocessing` closes the original in a worker."""
+    """A capture or pipe that the worker opens. `stdin` is a duplicate of standard input, if that is
+    to be read: `multiprocessing` closes the original in a worker."""
 
     path: str
     stdin: int | None = None
@@ -81,7 +81,7 @@ class FileOpener:
         return open_source(self.path)
 
     def release(self) -> None:
-        """Nothing has been opened yet."""
+        """Does nothing: nothing has been opened yet."""
 
 
 def source_openers(
@@ -125,7 +125,7 @@ class LogOpener:
     options: LogOptions
 
     def open(self, saved: Mapping[str, str], statistics: RunStatistics) -> "LogFeed":
-        """Begin to read where an earlier run has ended."""
+        """Begin to read where an earlier run ended."""
         from netwatch.logs.live.feed import LogFeed
 
         return LogFeed(self.paths, self.receivers, self.options, statistics, saved)
@@ -137,7 +137,7 @@ class LogOpener:
 
 def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
     """The opener of the logs that a user has named. Raises `NetwatchError` for an address that
-    cannot be listened at, and for a file that exists and is no log."""
+    cannot be listened on, and for an existing file that is not a log."""
     from netwatch.logs.live.receivers import Receivers
     from netwatch.logs.live.source import is_receiver, parse
 
@@ -156,7 +156,8 @@ def _check(path: str, options: LogOptions) -> None:
     try:
         file = opened(path)
     except OSError:
-        # It is read as another user, who may be allowed to; else that is said while it runs.
+        # It is read as another user, who may be allowed to; otherwise this is reported while it
+        # runs.
         return
     with contextlib.closing(file):
         head = head_of(file)
@@ -174,11 +175,11 @@ def _check(path: str, options: LogOptions) -> None:
 class LiveOptions:
     """The options of ``netwatch live``.
 
-    `source` is a name of `netwatch.live.source_openers.SOURCE_NAMES`, `source_options` are
-    passed to it. If it reads logs, `interfaces` are paths and addresses of receivers, and
-    `logs` is what the user said of logs. `config` is the path of the configuration, `output` that
-    of the records; None is where `netwatch.config.load` looks, and standard output. `metrics` (host
-    and port) overrides the address in the configuration.
+    `source` is a name of `netwatch.live.source_openers.SOURCE_NAMES`, `source_options` are passed
+    to it. If it reads logs, `interfaces` are paths and addresses of receivers, and `logs` are the
+    user's options for logs. `config` is the path of the configuration, `output` the path of the
+    records; None is where `netwatch.config.load` looks, and standard output. `metrics` (host and
+    port) overrides the address in the configuration.
     """
 
     interfaces: tuple[str, ...]

@@ -2,15 +2,15 @@
 far logs were read for them.
 
 It is one small SQLite database that a single process locks, see `netwatch.core.owned_database`. The
-capture works without it: where it is damaged it is renamed and a new one gets what can be read of
-it, where it cannot be written the failure is counted, and either is reported as a warning. The
-incidents of a person are erased from it while no capture runs: one that does has the file locked
-and its incidents in memory.
+capture works without it: if it is damaged it is renamed and a new one gets its readable content, if
+it cannot be written the failure is counted, and both are reported as a warning. The incidents of a
+person are erased from it while no capture runs: a running one has the file locked and its incidents
+in memory.
 
-It is kept up to date with the open incidents, and with how far logs were read. If logs are read,
-a record counts as read when what came of it is saved: both are written in one transaction. So a run
-that was killed is continued with the first record that the saved incidents do not know, and none is
-counted twice.
+It is kept up to date with the open incidents, and with how far logs were read. If logs are read, a
+record counts as read when its results are saved: both are written in one transaction. So a killed
+run is continued with the first record that the saved incidents do not include, and none is counted
+twice.
 """
 
 import contextlib
@@ -43,8 +43,8 @@ KIND = FileKind(
     "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL);"
     "CREATE TABLE position (log TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
 )
-"""How the file is recognised, and its tables. The version has to be raised whenever the text that
-`netwatch.live.open_incident.encode` writes gets other names."""
+"""How to recognise the file, and its tables. The version must be raised whenever the text written
+by `netwatch.live.open_incident.encode` gets other names."""
 
 STATE_FILE_NAME = "live.sqlite"
 """The state file in the folder that systemd gives a unit (``STATE_DIRECTORY``)."""
@@ -55,15 +55,15 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _ERASING_TIMEOUT = 5.0
 
 SAVE_LIMIT = 1000
-"""Changed incidents that are saved at a time, in addition to those just reported. If logs are
-read, all are."""
+"""Changed incidents to save at a time, in addition to those just reported. If logs are read, all
+are."""
 
 EVICTED_LIMIT = 100_000
-"""Evicted incidents that wait for the next time that the state of logs is saved."""
+"""Evicted incidents that wait until the state of logs is saved next."""
 
 
 def state_path(given: str | None) -> Path | None:
-    """The path that ``--state`` gives; else a file in the folder that systemd gives the unit."""
+    """The path from ``--state``; otherwise a file in the folder that systemd gives the unit."""
     if given:
         return Path(given)
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
@@ -74,9 +74,9 @@ class StateFile:
     """The open incidents in the file `path`; `warn` takes sentences about problems.
 
     `failures` counts how often the file could not be written, `replacements` how often a damaged
-    file was replaced by a new one. Raises `ForeignFileError` for a file that is none of netwatch,
-    and `NetwatchError` if another process uses the file, or where it cannot be created, unless
-    that may pass, as a full disk.
+    file was replaced by a new one. Raises `ForeignFileError` for a file that does not belong to
+    netwatch, and `NetwatchError` if another process uses the file, or if it cannot be created,
+    except for temporary errors such as a full disk.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
@@ -98,8 +98,8 @@ class StateFile:
         return f"state file {self._path}"
 
     def _open(self) -> sqlite3.Connection:
-        """Open and lock the file, which is created where it does not exist, and replaced where it
-        is damaged. Raises `OSError`, `sqlite3.Error` and `NetwatchError`."""
+        """Open and lock the file, which is created if it does not exist, and replaced if it is
+        damaged. Raises `OSError`, `sqlite3.Error` and `NetwatchError`."""
         try:
             condition = owned_database.identify(self._path, KIND)
         except OtherVersionError as error:
@@ -124,7 +124,7 @@ class StateFile:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
-            # What is read of a damaged file must not contain incidents that have ended.
+            # What is read from a damaged file must not contain ended incidents.
             database.execute("PRAGMA secure_delete = ON")
             with transaction(database):
                 owned_database.quick_check(database)
@@ -142,8 +142,8 @@ class StateFile:
         return database
 
     def _replace(self, reason: str) -> sqlite3.Connection:
-        """Rename the damaged file, so that nothing is lost, and begin a new one with what can be
-        read of it."""
+        """Rename the damaged file, so that nothing is lost, and begin a new one with its readable
+        content."""
         renamed = owned_database.set_aside(self._path)
         rows: dict[int, str] = {}
         with sqlite_pages.Pages(renamed) as pages:
@@ -164,8 +164,8 @@ class StateFile:
         return self._connect()
 
     def load(self, quiet_gap: int) -> list[OpenIncident]:
-        """The saved incidents; `quiet_gap` is in ns. One that cannot be read is left out with
-        a warning."""
+        """The saved incidents; `quiet_gap` is in ns. An unreadable one is left out with a
+        warning."""
         incidents: list[OpenIncident] = []
         if self._database is None:
             return incidents
@@ -250,8 +250,8 @@ def _may_pass(error: OSError | sqlite3.Error) -> bool:
 
 
 def erase_open_incidents(path: Path, mentions: Callable[[Any], bool]) -> int:
-    """Erase the incidents whose text mentions a person; how many. Nothing happens if there is no
-    state file. Raises `NetwatchError` if a capture is using it, and for another file."""
+    """Erase the incidents whose text mentions a person; returns how many. Nothing happens if there
+    is no state file. Raises `NetwatchError` if a capture is using it, and for another file."""
     condition = owned_database.identify(path, KIND)
     if condition == "missing":
         return 0
@@ -323,8 +323,8 @@ class StateSaver:
         return self._state_file is not None
 
     def restore(self, quiet_gap: int) -> int:
-        """Continue the incidents that an earlier run left open; their number. `quiet_gap` is
-        in ns."""
+        """Continue the incidents that an earlier run left open; returns their number. `quiet_gap`
+        is in ns."""
         if self._state_file is None:
             return 0
         saved = self._state_file.load(quiet_gap)
@@ -339,7 +339,7 @@ class StateSaver:
         return dict(self._saved_positions)
 
     def note(self, positions: Mapping[str, str | None]) -> None:
-        """Note how far logs were read for what the incidents have now."""
+        """Note how far logs were read for the present content of the incidents."""
         self._positions.update(positions)
 
     def save(self, limit: int = SAVE_LIMIT) -> None:
@@ -374,7 +374,7 @@ class StateSaver:
         self._positions = {}
 
     def _save_evicted(self, entries: list[OpenIncident]) -> None:
-        """Save incidents before they leave the memory, where `save` would not find them. Those of
+        """Save incidents before they leave memory, where `save` would not find them. Those from
         logs wait for the others: they have records that are not known to be read yet."""
         if self._state_file is None:
             return

@@ -1,8 +1,7 @@
 """One worker process: reads packets from its source and sends the contacts they make.
 
-A worker blocks on nothing but its source. Whatever else could delay it, such as writing
-records, saving state or reading a configuration, is done by the aggregator at the other
-end of its channel.
+A worker only blocks on its source. Anything else that could delay it, such as writing records,
+saving state or reading a configuration, is done by the aggregator at the other end of its channel.
 """
 
 import secrets
@@ -49,13 +48,13 @@ SETTLE_PACKET_TIME = 60 * SECOND
 is read much faster than its packets were captured."""
 
 RECORD_LAG = SECOND // 8
-"""Age of packets from which they are not recorded for the store, ns, if many wait behind them. At
+"""Age of packets from which they are not recorded for the store, ns, if many wait after them. At
 200,000 packets a second the ring lasts a third of a second."""
 
 RECORD_WAITING = 16_384
-"""How many are many: less are recorded within a tenth of a second, however old they are, and are a
-quarter of what a ring has room for. So a machine that halts for a moment costs nothing as long as
-few packets come."""
+"""How many are many: fewer are recorded within a tenth of a second, however old they are, and are a
+quarter of a ring's capacity. So a machine that halts for a moment loses nothing as long as few
+packets come."""
 
 COMMAND_PATIENCE = 2.0
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
@@ -108,7 +107,7 @@ class Worker:
         of the end."""
         error = None
         if self._recording is not None:
-            # It has a thread, which only the process that has it can start.
+            # It has a thread, which can only be started by the process that has it.
             self._recorder = self._recording.recorder(self._number, (), self._statistics)
         try:
             self._capture()
@@ -178,12 +177,12 @@ class Worker:
             name = block.interfaces[0].name or name
         # A block without packets is processed too: it ends what waits for further packets.
         self._engine.process(block, name)
-        # An alert that a contact of the block updates says what came of those before.
+        # An alert that a contact of the block updates includes the outcome of earlier ones.
         self._engine.report_recent()
         now = self._clock.now(at)
         settles = self._is_time_to_settle(at, now)
         if settles and now is not None:
-            # What became of contacts goes with them: a block of a file may be of hours, and the
+            # Outcomes of contacts are sent with them: a block of a file may span hours, and the
             # aggregator closes an incident by the time of its last packet.
             self._engine.checkpoint(now)
             self._settled_at = now
@@ -204,7 +203,7 @@ class Worker:
             self._recorder.process(block, name)
 
     def _is_behind(self) -> bool:
-        """Whether more packets wait than can be recorded soon; true where nobody knows."""
+        """Whether more packets wait than can be recorded soon; true if unknown."""
         waiting = getattr(self._source, "waiting", None)
         return waiting is None or waiting() > RECORD_WAITING
 
@@ -246,8 +245,8 @@ class Worker:
         self._channel.send(AddressClaims(replace(packet, frames=()), claims))
 
     def _send_findings(self, packet_time: int, *, ends_incidents: bool = False) -> None:
-        """Send what was found. With `ends_incidents` the aggregator is told the time without it,
-        too: nothing else may come that tells it how quiet it has been."""
+        """Send the findings. With `ends_incidents` the aggregator is told the time even without
+        any, since nothing else may tell it how quiet it has been."""
         items = self._findings.take()
         if (items or ends_incidents) and not self._channel.send(
             Findings(self._config_serial, packet_time, items)

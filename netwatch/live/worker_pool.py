@@ -33,7 +33,7 @@ class CaptureWorker(Protocol):
     """A worker as its process runs it."""
 
     def run(self) -> None:
-        """Read until the end, and say why that is reached."""
+        """Read until the end, and return its reason."""
         ...
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -43,10 +43,10 @@ class CaptureWorker(Protocol):
 
 def main(worker: CaptureWorker, channel: Channel) -> None:
     """Run a worker in its process, and end the process. A terminal or systemd sends signals to all
-    processes; those of the terminal are handled by the aggregator."""
+    processes; the aggregator handles the terminal's."""
     signal.signal(signal.SIGTERM, worker.stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    # A read from a silent pipe is interrupted too when the aggregator dies. On other systems the
+    # A read from a silent pipe is also interrupted when the aggregator dies. On other systems the
     # closed channel is noticed with the next block.
     end_with_parent(signal.SIGTERM)
     try:
@@ -59,7 +59,7 @@ def main(worker: CaptureWorker, channel: Channel) -> None:
 
 def _report_failure(error: Exception, channel: Channel) -> None:
     """Send the traceback of a defect as the last message. The aggregator writes it: standard error
-    may be a pipe that nobody reads, and then this process would never end."""
+    may be an unread pipe, and then this process would never end."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     text = f"a worker failed: {type(error).__name__}: {error}"
     channel.send(WorkerEnded(text, tuple(lines)), required=True)
@@ -83,8 +83,8 @@ class WorkerPool:
         self._ended: set[int] = set()
         self.is_stopping = False
         for number in range(len(openers)):
-            # A worker that is asked to end before it can be has to end as any other: what is in
-            # its ring would be lost.
+            # A worker that is asked to end before it is ready must end like any other: the content
+            # of its ring would be lost.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             try:
                 process = WorkerProcess(
@@ -135,7 +135,7 @@ class WorkerPool:
         return received
 
     def _died(self, number: int) -> WorkerEnded:
-        """The message that a worker could not send any more."""
+        """The message that a worker could no longer send."""
         self._ended.add(number)
         status = self._processes[number].join(1)
         return WorkerEnded(f"worker {number} died unexpectedly (exit status {status})")
@@ -146,7 +146,7 @@ class WorkerPool:
             channel.send(message, required=True)
 
     def forward(self, sender: int, message: Any) -> None:
-        """Send a worker's message to all others; it may be discarded where a queue is full."""
+        """Send a worker's message to all others; it may be discarded if a queue is full."""
         for number, channel in enumerate(self._channels):
             if number != sender:
                 channel.send(message)
@@ -180,11 +180,11 @@ class WorkerPool:
         return _merged(self._coverages)
 
     def open_flows(self) -> Coverage:
-        """The same of the flows that go on, as if they ended now."""
+        """The same for the open flows, as if they ended now."""
         return _merged(self._open_flows)
 
     def flows(self) -> FlowCounts:
-        """The flows of all workers by reading alone, as last reported."""
+        """The flows of all workers only by reading, as last reported."""
         return FlowCounts.sum(coverage.total() for coverage in self._coverages if coverage)
 
     @property
@@ -222,7 +222,7 @@ def _run_worker(
 ) -> None:
     """The main function of a worker process. It closes what it inherited but does not use: the
     sources of other workers."""
-    # The stream in its place has a thread, which this process does not have.
+    # The stream that replaces it has a thread, which this process does not have.
     sys.stderr = sys.__stderr__
     channel = Channel(connection)
     for other, opener in enumerate(openers):

@@ -1,11 +1,11 @@
 """BIND: the query log, the log of responses, and what response policy zones rewrote.
 
-The lines are those of the categories ``queries``, ``responses`` (from 9.20), ``rpz`` and, for
-queries that were denied, ``security`` of named (BIND 9 Administrator Reference Manual, "The
-category Phrase"), and of patched ones (Infoblox), which write the records of the answer. Each has
-``client @0x… ADDRESS#PORT (NAME):``, where older versions lack the pointer or the name, behind the
-time, category and severity that the channel is configured to print. The address in parentheses at
-the end is that of the server.
+The lines belong to named's categories ``queries``, ``responses`` (from 9.20), ``rpz`` and, for
+denied queries, ``security`` (BIND 9 Administrator Reference Manual, "The category Phrase"), also of
+patched versions (Infoblox), which write the records of the answer. Each has ``client @0x…
+ADDRESS#PORT (NAME):`` (older versions without the pointer or the name) after the time, category and
+severity that the channel is configured to print. The address in parentheses at the end is the
+server's.
 
 A policy zone that rewrites an answer has blocked it, unless the policy is ``PASSTHRU``. named logs
 this before the response, so a response that follows to the same client and port is not shown again.
@@ -46,10 +46,10 @@ from netwatch.logs.records import (
 from netwatch.logs.times import MONTHS, rfc3339
 
 MAX_REWRITTEN = 1024
-"""Maximum number of rewritten answers whose response is awaited; the oldest is forgotten."""
+"""Maximum number of rewritten answers waiting for their response; the oldest is forgotten."""
 
 MAX_RECORDS = 64
-"""Records of one answer that are read."""
+"""Records of one answer that are read, at most."""
 
 _LINE = re.compile(
     rb"(?:(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
@@ -119,13 +119,13 @@ class BindReader(RecordReader):
         self._rewritten: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says."""
+        """Read a line."""
         if b"client " not in record:
             found = _CEF.fullmatch(record)
             if found is None:
                 return ()
             return self._rewrite(found[1], found[2], found[3], carried_time(carried))
-        # Something that a relay of syslog added may come first.
+        # Something that a syslog relay added may come first.
         line = _LINE.search(record)
         if line is None:
             return self._malformed(record)
@@ -185,7 +185,7 @@ class BindReader(RecordReader):
     ) -> Iterable[LogEntry]:
         """An answer to a client and its port that a policy zone changed."""
         if b" failed: " in text:
-            return ()  # named could not rewrite it, and answers as without a policy
+            return ()  # named could not rewrite it, and answers as if there were no policy
         found = _REWRITTEN.fullmatch(text)
         if found is None:
             raise RecordError("rewrite-invalid")
@@ -227,7 +227,7 @@ class BindReader(RecordReader):
         )
 
     def _recorded(self, line: re.Match[bytes], carried: Carried) -> Iterable[LogEntry]:
-        """A response with the records of its answer behind an arrow."""
+        """A response with the records of its answer after an arrow."""
         found = _RECORDED.fullmatch(line[6])
         if found is None:
             raise RecordError("answer-invalid")
@@ -244,7 +244,7 @@ class BindReader(RecordReader):
     def _denied(
         self, found: re.Match[bytes], line: re.Match[bytes], carried: Carried
     ) -> Iterable[LogEntry]:
-        """A query that the client may not ask, which named has refused."""
+        """A query that named has refused because the client may not ask it."""
         name, kind = found.groups()
         return shown(
             unescaped(name),

@@ -1,10 +1,10 @@
 """Lookups in logs: addresses, record types and names as resolvers write them, answers as records in
-text form, and whole messages, which AdGuard Home and the DNS server of Windows keep.
+text form, and whole messages, which AdGuard Home and the Windows DNS server keep.
 
-Records lead from the name asked for over aliases to addresses, as those of
-`netwatch.dissect.loop.dns_records` do. Resolvers write names as in a zone file (RFC 1035
-section 5.1), with or without the last dot, and the names of record types and codes that IANA has
-registered. Addresses and types recur in a log, so their values are kept.
+Records lead from the name asked for over aliases to addresses, as in
+`netwatch.dissect.loop.dns_records`. Resolvers write names as in a zone file (RFC 1035 section 5.1),
+with or without the last dot, and use the names of record types and codes that IANA has registered.
+Addresses and types recur in a log, so their values are cached.
 """
 
 import re
@@ -55,7 +55,7 @@ def address(text: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def address_text(text: bytes) -> str:
-    """An address in its usual spelling, empty if the text is none."""
+    """An address in its usual spelling, empty if the text is not one."""
     packed = parse_ip(text.decode("latin-1"))
     return "" if packed is None else ip_text(packed)
 
@@ -103,12 +103,12 @@ def query_info(kind: bytes) -> DnsInfo:
 
 @lru_cache(maxsize=4096)
 def answer_info(kind: bytes, rcode: bytes) -> DnsInfo:
-    """What a response contains of which type and code are known. Raises `RecordError`."""
+    """What a response contains if only its type and code are known. Raises `RecordError`."""
     return DnsInfo(record_type(kind.decode("latin-1")), response_code(rcode.decode("latin-1")))
 
 
 def unescaped(name: bytes) -> bytes:
-    """The bytes of a name that is written as in a zone file."""
+    """The bytes of a name written as in a zone file."""
     if b"\\" not in name:
         return name
     return _ESCAPED.sub(_unescape, name)
@@ -129,10 +129,10 @@ def shown(
     aliases_at: Mapping[str, Place | None] = _NO_PLACES,
     **others: Unpack[Others],
 ) -> Iterable[LogName]:
-    """What a lookup of `name` shows: with a response code in `dns` a ``dns-answer``, and behind it
+    """What a lookup of `name` shows: with a response code in `dns` a ``dns-answer``, followed by
     the aliases (`with_aliases`); otherwise a ``dns-query``. `when` is the time with its digits,
-    `aliases_at` are the records that have aliases, where these are not the one that was read last.
-    The name may end in a dot; the root shows nothing, as in packets."""
+    `aliases_at` are the records with aliases, if not the last one read. The name may end in a dot;
+    the root shows nothing, as in packets."""
     if name[-1:] == b".":
         name = name[:-1]
     if not name:
@@ -157,7 +157,7 @@ def shown(
 def with_aliases(
     first: LogName, aliases_at: Mapping[str, Place | None] = _NO_PLACES
 ) -> Iterable[LogName]:
-    """What an answer shows: the name asked for, and behind it each alias that it leads to, as in
+    """What an answer shows: the name asked for, followed by each alias that it leads to, as in
     packets."""
     dns, asked = first.dns, first.name
     if dns is None or dns.rcode is None or not dns.chain:
@@ -182,15 +182,14 @@ def alias(name: bytes) -> str:
 
 
 def carried_time(carried: Carried) -> tuple[int, int]:
-    """The time that the carrier of a line has, with its digits. Raises `RecordError` if there is
-    none."""
+    """The time from a line's carrier, with its digits. Raises `RecordError` if there is none."""
     if carried.time is None:
         raise RecordError("time-missing")
     return carried.time, carried.time_digits
 
 
 MAX_RECORDS = 512
-"""Maximum number of records of one answer that are read, as in packets."""
+"""Maximum number of records of one answer to read, as in packets."""
 MAX_TTL = (1 << 31) - 1
 """The longest time to live in seconds (RFC 2181 section 8)."""
 
@@ -211,8 +210,8 @@ class TextRecord(NamedTuple):
 
 
 def answer(asked: str, kind: str, rcode: str, records: Iterable[TextRecord]) -> DnsInfo:
-    """What an answer for the name `asked` (in normal spelling) says: the aliases that `asked` leads
-    to and the addresses of all of these. Records of other owners are left out."""
+    """What an answer for the name `asked` (in normal spelling) shows: the aliases that `asked`
+    leads to and the addresses of all of these. Records of other owners are left out."""
     aliases: dict[str, list[str]] = {}
     addresses: list[tuple[str, str, int]] = []
     for record in records:
@@ -245,10 +244,10 @@ def answer(asked: str, kind: str, rcode: str, records: Iterable[TextRecord]) -> 
 
 
 def listed(kind: str, rcode: str, values: Iterable[tuple[str, int]]) -> DnsInfo:
-    """The same of a log that gives the data of the records with their times to live, but neither
+    """The same for a log that gives the data of the records with their times to live, but neither
     owners nor types. They are in the order of the answer: each name before the addresses is an
     alias of the one before it. Only for questions for addresses or aliases, because names in other
-    answers (MX, NS, PTR) are no aliases."""
+    answers (MX, NS, PTR) are not aliases."""
     chain: dict[str, None] = {}
     addresses: list[tuple[str, int]] = []
     for data, ttl in values:
@@ -270,8 +269,8 @@ def message_names(
     transport: Literal["tcp", "udp"] = "udp",
     **others: Unpack[Others],
 ) -> Iterable[LogEntry] | None:
-    """The names that a message shows as it does in packets; None if it shows none, or cannot be
-    read. `when` is the time with its digits."""
+    """The names that a message shows, as in packets; None if it shows none, or cannot be read.
+    `when` is the time with its digits."""
     if not message or len(message) > MAX_MESSAGE:
         return None
     try:

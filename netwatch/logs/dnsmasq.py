@@ -1,16 +1,16 @@
 """dnsmasq and the pihole.log of Pi-hole, whose FTL is dnsmasq with lines of its own.
 
 With ``log-queries=extra`` each line of a lookup begins with its serial number and the client, so
-that queries and answers belong together. With plain ``log-queries`` only the query says who asked;
-a line behind it belongs to it where dnsmasq answered at once (from its cache, its configuration, or
-a list that blocks the name), because it logs nothing in between. Answers of other servers say then
-only that somebody was answered, and are left out.
+that queries and answers belong together. With plain ``log-queries`` only the query names the
+client; a line after it belongs to it if dnsmasq answered at once (from its cache, its
+configuration, or a list that blocks the name), because it logs nothing in between. Answers of other
+servers then do not show for whom they are, and are left out.
 
-An answer has one line for each alias and address. It is complete with its first address, or with
-what it has instead of one; further addresses are left out. Each name is shown at the first line
-of the answer that has it. Names are in lower case since dnsmasq converts them.
+An answer has one line for each alias and address. It is complete with its first address, or a
+substitute for it; further addresses are left out. Each name is shown at the first line of the
+answer that has it. Names are in lower case since dnsmasq converts them.
 
-Lines of ``dnsmasq-dhcp`` in the same file say who has which address.
+Lines of ``dnsmasq-dhcp`` in the same file tell who has which address.
 """
 
 import re
@@ -44,7 +44,7 @@ from netwatch.logs.records import (
 )
 
 MAX_LOOKUPS = 4096
-"""Maximum number of lookups whose answer is awaited; the oldest is forgotten."""
+"""Maximum number of lookups waiting for their answer; the oldest is forgotten."""
 
 MAX_ALIASES = 32
 """Maximum number of aliases of one answer; further ones are left out."""
@@ -88,7 +88,7 @@ def recognise(sample: Sample) -> int:
 
 
 def _is_of_another(program: str) -> bool:
-    """Whether a line of a file that programs share is of another one."""
+    """Whether a line in a shared file belongs to another program."""
     return bool(program) and not program.startswith(("dnsmasq", "pihole-FTL"))
 
 
@@ -105,8 +105,8 @@ def joins(record: bytes) -> bytes | None:
 @dataclass(frozen=True, slots=True)
 class _Lookup:
     """A lookup, which waits for its answer until it `is_answered`. With `alias_follows`, the next
-    line is of an alias. `asked_at` is the query, `places` are the lines of the answer so far, with
-    the name that each is of."""
+    line is an alias. `asked_at` is the query, `places` are the lines of the answer so far, each
+    with its name."""
 
     name: bytes
     kind: bytes
@@ -127,7 +127,7 @@ class DnsmasqReader(RecordReader):
         self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says."""
+        """Read a line."""
         line = _LINE.match(record)
         if line is None or _is_of_another(carried.program):
             return ()
@@ -168,7 +168,7 @@ class DnsmasqReader(RecordReader):
             self._lookups.popitem(last=False)
 
     def _lookup(self, line: re.Match[bytes], serial: bytes) -> _Lookup | None:
-        """The lookup that a line belongs to. Serial numbers begin again where dnsmasq does."""
+        """The lookup of a line. Serial numbers restart with dnsmasq."""
         lookup = self._lookups.get(serial)
         if lookup is None or not line[3]:
             return lookup
@@ -184,14 +184,14 @@ class DnsmasqReader(RecordReader):
         if source in (b"validation", b"dnssec-query") or value.startswith(_NOT_AN_ANSWER):
             return ()
         if lookup is None and line[3] and source == b"reply" and name not in _NOT_PRINTED:
-            # The query came before the beginning of this log.
+            # The query was before the beginning of this log.
             lookup = _Lookup(name, b"", Endpoint(address(line[3]), port(line[4])))
         if lookup is None or lookup.is_answered:
             return ()
         of_name = name in (lookup.name, b"error") or parse_ip(_text(name)) is not None
         if not (of_name or lookup.alias_follows):
             # No alias leads from the name asked for to this one: with serial numbers it was looked
-            # up for DNSSEC, without them it is that of another query.
+            # up for DNSSEC, without them it belongs to another query.
             if not serial:
                 del self._lookups[serial]
             return ()
@@ -213,7 +213,7 @@ class DnsmasqReader(RecordReader):
         value: bytes,
         carried: Carried,
     ) -> Iterable[LogEntry]:
-        """The answer of a lookup in `lines`, of which the last has `value`."""
+        """The answer to a lookup in `lines`, the last of which has `value`."""
         if lookup.name in _NOT_PRINTED:
             return ()
         word = value.split(b" ", 1)[0]
@@ -247,7 +247,7 @@ class DnsmasqReader(RecordReader):
         kind = _CLAIMS.get(message)
         ip, mac = parse_ip(_text(first)), parse_mac(_text(second))
         if kind is None or ip is None:
-            # A request that names no address yet, or what another server offered.
+            # A request that names no address yet, or an offer of another server.
             return ()
         if mac is None and message != b"REPLY":
             raise RecordError("mac-invalid")
@@ -261,7 +261,7 @@ class DnsmasqReader(RecordReader):
 
 
 def _content(word: bytes) -> tuple[str, tuple[tuple[str, int], ...]]:
-    """The response code and the address that the value of a line has. Lines have no TTL."""
+    """The response code and the address in the value of a line. Lines have no TTL."""
     if found := address_text(word):
         return "NOERROR", ((found, 0),)
     text = _text(word)

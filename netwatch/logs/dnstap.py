@@ -3,13 +3,13 @@
 The container in files and over sockets is Frame Streams; a record is one frame, a ``Dnstap``
 message of dnstap.proto (dnstap.info) in the wire format of Protocol Buffers ("Encoding",
 protobuf.dev), in which the DNS message is in wire format. Messages of the types ``CLIENT``,
-``AUTH``, ``STUB`` and ``TOOL`` were asked by the side at the query address. Those of ``RESOLVER``
-and ``FORWARDER`` are questions of the server itself, for somebody whom they do not name.
+``AUTH``, ``STUB`` and ``TOOL`` come from the client at the query address. ``RESOLVER`` and
+``FORWARDER`` messages are the server's own questions, on behalf of a client that they do not name.
 
 A data frame is its length (4 bytes, big endian) and its payload. A length of 0 escapes to a control
 frame: the length of the rest, a type, and fields (https://farsightsec.github.io/fstrm/ and
-``fstrm/control.h``). In a file the frames are START, data, STOP. Over a socket the sender asks
-READY, is answered ACCEPT, sends START and data, and ends with STOP, which is answered FINISH; a
+``fstrm/control.h``). In a file the frames are START, data, STOP. Over a socket the sender sends
+READY, receives ACCEPT, sends START and data, and ends with STOP, which is answered with FINISH; a
 sender that does not wait for answers begins with START.
 """
 
@@ -35,10 +35,10 @@ from netwatch.logs.times import SECOND
 from netwatch.protocols import dns
 
 MAX_FILE_FRAME = 1 << 20
-"""Bytes of a frame in a file; a longer one is skipped."""
+"""Bytes of a frame in a file, at most; a longer one is skipped."""
 
 MAX_FRAME = 1 << 17
-"""Bytes of a data frame. A dnstap frame holds at most two DNS messages."""
+"""Bytes of a data frame, at most. A dnstap frame holds at most two DNS messages."""
 
 MAX_CONTROL = 512
 """Bytes of a control frame (``FSTRM_CONTROL_FRAME_LENGTH_MAX``)."""
@@ -63,7 +63,7 @@ class Bytes(Protocol):
 
 def file_frames(source: Bytes) -> Iterator[bytes | None]:
     """The data frames, None for each that is too long. Raises `FrameError` if they end within a
-    frame, or a control frame is not possible."""
+    frame, or a control frame is invalid."""
     while head := source.read(4):
         size = _number(head)
         if size:
@@ -74,7 +74,7 @@ def file_frames(source: Bytes) -> Iterator[bytes | None]:
         if size < 4 or len(control) < size:
             raise FrameError(f"a control frame of {size} bytes is not possible")
         if _number(control[:4]) == STOP:
-            # Files of which one was written behind the other go on with a START.
+            # Files that were concatenated continue with a START.
             continue
 
 
@@ -99,8 +99,8 @@ def _number(octets: bytes) -> int:
 
 
 class FrameError(Exception):
-    """These bytes are no Frame Streams. The argument is the reason: as that of a
-    `netwatch.core.errors.RecordError`, and of a file a sentence."""
+    """These bytes are not Frame Streams. The argument is the reason, as in a
+    `netwatch.core.errors.RecordError`; for a file it is a sentence."""
 
 
 class Frame(NamedTuple):
@@ -168,8 +168,8 @@ def _control(body: bytes, end: int) -> Frame:
 
 
 class Handshake:
-    """The receiver's side of one connection: what is answered to its control frames, and whether
-    data are taken. Raises `FrameError` if a sender does not keep to the order."""
+    """The receiver's side of one connection: its answers to control frames, and whether data are
+    accepted. Raises `FrameError` if a sender violates the order."""
 
     def __init__(self, content_type: bytes = DNSTAP) -> None:
         self._content_type = content_type
@@ -187,7 +187,7 @@ class Handshake:
         return self._state == "stopped"
 
     def take(self, frame: Frame) -> bytes:
-        """Take the next frame; what is to be answered, which may be nothing."""
+        """Take the next frame; returns the answer, which may be empty."""
         if frame.control is None:
             if self._state != "started":
                 raise FrameError("frame-unexpected")
@@ -207,7 +207,7 @@ class Handshake:
         raise FrameError("frame-unexpected")
 
     def _require(self, frame: Frame, *, anyone_of: bool) -> None:
-        """READY offers content types, START has the one that was chosen; without one it is any."""
+        """READY offers content types, START has the chosen one; without one it is any."""
         offered = frame.content_types
         chosen = self._content_type in offered if anyone_of else offered == (self._content_type,)
         if offered and not chosen:
@@ -215,12 +215,12 @@ class Handshake:
 
 
 MAX_FIELDS = 64
-"""Maximum number of fields of one message; those of dnstap have 15."""
+"""Maximum number of fields of one message; dnstap has 15."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
-"""What the first control frame of a stream says of its frames."""
+"""What the first control frame of a stream states about its frames."""
 
 _MESSAGE, _TYPE = 14, 15
 _KIND, _PROTOCOL, _CLIENT, _SERVER, _CLIENT_PORT, _SERVER_PORT = 1, 3, 4, 5, 6, 7
@@ -235,8 +235,8 @@ _LATEST = (1 << 63) // SECOND
 
 
 class Fields:
-    """The fields of one message. Raises `RecordError` ``protobuf-invalid`` where the bytes are
-    none: a field that ends beyond the message, a number of more than ten bytes, a group."""
+    """The fields of one message. Raises `RecordError` ``protobuf-invalid`` if the bytes are not
+    valid: a field that ends beyond the message, a number of more than ten bytes, a group."""
 
     def __init__(self, data: bytes) -> None:
         self._numbers: dict[int, int] = {}
@@ -297,10 +297,10 @@ class DnstapReader(RecordReader):
     """Reads one stream of frames."""
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a frame says (see `netwatch.logs.records.RecordReader`)."""
+        """Read a frame (see `netwatch.logs.records.RecordReader`)."""
         outer = Fields(record)
         if outer.number(_TYPE) != 1:
-            return ()  # no type but MESSAGE is defined
+            return ()  # MESSAGE is the only type defined
         return _message(Fields(outer.octets(_MESSAGE)))
 
 
@@ -344,13 +344,13 @@ def _message(message: Fields) -> Iterator[LogName]:
 
 
 def _blocked_by(message: Fields, action: str) -> str:
-    """What a response policy zone did, and the rule of it that did."""
+    """What a response policy zone did, and its rule."""
     rule = Fields(message.octets(_POLICY)).octets(_POLICY_RULE)[:255]
     return f"{action} ({escape_bytes(rule)})" if rule else action
 
 
 def _time(message: Fields, is_response: bool) -> int:
-    """When the message was sent or received. A response may have the time of its query only."""
+    """When the message was sent or received. A response may only have the time of its query."""
     for seconds, nanoseconds in (
         ((_ANSWERED_AT, _ANSWERED_AT_NS), (_ASKED_AT, _ASKED_AT_NS))
         if is_response
@@ -365,7 +365,7 @@ def _time(message: Fields, is_response: bool) -> int:
 
 
 def _endpoint(message: Fields, address: int, port: int) -> Endpoint:
-    """A side; servers may leave it out, and some leave out the other one only."""
+    """A side; some servers leave it out, and some only the other one."""
     packed = message.octets(address)
     number = message.number(port)
     if not packed:

@@ -2,11 +2,11 @@
 what proxies and sensors say of web traffic: targets of CONNECT, Host fields, versions of TLS by the
 names of tools, and host names in certificates.
 
-Cloud services and firewalls say in different words which device asked. `Sides` puts them in order:
-the address of the device itself, else its host name, else the address after translation.
+Cloud services and firewalls name the client in different ways. `Sides` ranks them: the address of
+the device itself, otherwise its host name, otherwise the address after translation.
 
-Anybody may have written the values of JSON objects: each is of the type that is expected, or the
-value for "not there". Packed addresses recur, so they are remembered.
+The values of JSON objects are untrusted: each has the expected type, or counts as missing. Packed
+addresses recur, so they are cached.
 """
 
 import csv
@@ -28,10 +28,10 @@ Object = Mapping[str, object]
 """A JSON object."""
 
 NO_OBJECT: Object = {}
-"""What takes the place of an object that is not there."""
+"""Replaces a missing object."""
 
 MAX_ANSWERS = 256
-"""Addresses and aliases that are read of one lookup."""
+"""Addresses and aliases to read from one lookup."""
 
 
 _HOST_OF_URL = re.compile(
@@ -44,7 +44,7 @@ _PORTS = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443, b"ftp": 21}
 HOST_NAME = re.compile(
     rb"(?i)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,63}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\.?"
 )
-"""A host name of at least two labels, whose last one begins with a letter: no address."""
+"""A host name of at least two labels, whose last one begins with a letter: not an address."""
 
 VERSIONS = {
     "TLS 1.3": "1.3",
@@ -61,10 +61,10 @@ VERSIONS = {
     "DTLSv12": "dtls1.2",
     "DTLSv10": "dtls1.0",
 }
-"""The names of versions that Suricata and Zeek write, and ours."""
+"""Version names of Suricata and Zeek, and ours."""
 
 MAX_NAMES = 256
-"""Maximum number of names that are read from one certificate, as in packets."""
+"""Maximum number of names to read from one certificate, as in packets."""
 
 _COMMON_NAME = re.compile(r"(?:^|,\s*|/)CN\s*=\s*([^,/\\]+)")
 _JA4 = re.compile(r"[tqd][0-9a-z]{9}_[0-9a-f]{12}_[0-9a-f]{12}")
@@ -73,17 +73,17 @@ _HOST = re.compile(
 )
 
 MAX_NUMBER = 1 << 62
-"""Greater numbers are not there: no count of bytes is greater, and no column holds them."""
+"""Greater numbers count as missing: no byte count is greater, and no column holds them."""
 
 MAX_REMEMBERED = 16384
-"""Maximum number of addresses of each kind that are remembered."""
+"""Maximum number of addresses of each kind to cache."""
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
 class Sides(NamedTuple):
-    """Which device asked: its side of the contact, its host name where the log has no address of
-    it, and what the log does not say of it."""
+    """The client: its side of the contact, its host name if the log does not have its address, and
+    what the log lacks about it."""
 
     client: Endpoint
     host: str = ""
@@ -91,8 +91,8 @@ class Sides(NamedTuple):
 
 
 def address(text: object) -> bytes | None:
-    """The packed address in a field, None if it has none. Addresses of IPv4 in the form
-    ``::ffff:192.0.2.1`` are addresses of IPv4 (RFC 4291 section 2.5.5.2)."""
+    """The packed address in a field, None if it has none. IPv4 addresses in the form
+    ``::ffff:192.0.2.1`` become IPv4 (RFC 4291 section 2.5.5.2)."""
     packed = parse_ip(text.strip("[] ")) if isinstance(text, str) else None
     if packed is not None and packed.startswith(_MAPPED):
         return packed[12:]
@@ -124,8 +124,8 @@ def texts(value: object) -> list[str]:
 
 
 def json_object(record: bytes, other: str = "json-invalid") -> dict[str, Any]:
-    """The JSON object that a record is. Raises `RecordError`, for JSON that is `other` than that
-    with this reason."""
+    """The JSON object in a record. Raises `RecordError`, with `other` as the reason for JSON that
+    is not an object."""
     try:
         value = orjson.loads(record)
     except orjson.JSONDecodeError:
@@ -136,7 +136,7 @@ def json_object(record: bytes, other: str = "json-invalid") -> dict[str, Any]:
 
 
 def maybe_object(record: bytes) -> dict[str, Any] | None:
-    """The same, None where it is none."""
+    """The same, None if it is not one."""
     try:
         return json_object(record)
     except RecordError:
@@ -144,7 +144,7 @@ def maybe_object(record: bytes) -> dict[str, Any] | None:
 
 
 def is_cut_object(record: bytes) -> bool:
-    """Whether a record looks like the rest of a JSON object of which the beginning was cut off."""
+    """Whether a record looks like the rest of a JSON object whose beginning was cut off."""
     return record.endswith(b"}") and b'":' in record and not record.startswith(b"{")
 
 
@@ -160,13 +160,13 @@ def csv_row(record: bytes, delimiter: str = ",") -> list[str]:
 
 
 def octets(name: str) -> bytes:
-    """A name of a log as bytes. Most logs of lookups
-    end names with the dot of the root, which packets do not show, and which is left out."""
+    """A name in a log as bytes. Most query logs end names with the dot of the root, which packets
+    do not show, and which is left out."""
     return name.removesuffix(".").encode("utf-8", "surrogateescape")
 
 
 def host_name(name: str) -> str:
-    """The normal spelling of a name that is not the name asked for, as that of an alias."""
+    """The normal spelling of a name other than the name asked for, such as an alias."""
     return normalise_name(octets(name))
 
 
@@ -177,9 +177,9 @@ def host_of_url(url: str) -> tuple[str, int]:
 
 
 def sides(inner: bytes | None, outer: bytes | None, host: str = "", client_port: int = 0) -> Sides:
-    """Which device asked, by its own address `inner`, its name, and the address `outer` that the
-    service saw. An address of a private network (RFC 1918, RFC 4193) is one of a device wherever
-    it stands, and so is a global one of IPv6, which is not translated."""
+    """The client, by its own address `inner`, its name, and the address `outer` that the service
+    saw. An address of a private network (RFC 1918, RFC 4193) belongs to a device in whichever field
+    it is, and so does a global IPv6 address, which is not translated."""
     if inner is None and outer is not None and (len(outer) == 16 or _is_private(outer)):
         inner = outer
     if inner is not None and (inner != outer or len(inner) == 16 or _is_private(inner)):
@@ -203,18 +203,18 @@ def _is_private(packed: bytes) -> bool:
 
 
 def columns(names: str) -> list[str]:
-    """The columns of a row, by their names in order with blanks between them."""
+    """The columns of a row, by their names in order, separated by blanks."""
     return names.split()
 
 
 def renamed(pairs: str) -> dict[str, str]:
-    """Names of fields and others that stand for the same, ``name=other``, with blanks between."""
+    """Names of fields and their synonyms, ``name=other``, separated by blanks."""
     return dict(pair.split("=") for pair in pairs.split())
 
 
 class Target(NamedTuple):
-    """What a request asks for: the host in normal spelling, the host as it is written, empty where
-    that is the same, and the port, 0 where it is not known."""
+    """What a request asks for: the host in normal spelling, the host as written, empty if that is
+    the same, and the port, 0 if it is not known."""
 
     name: str
     raw: str
@@ -223,7 +223,7 @@ class Target(NamedTuple):
 
 def target(method: bytes, url: bytes) -> Target | None:
     """The host of a request by its method and URL: the authority of an absolute URL, or the target
-    of CONNECT; None where the URL has no host (a path alone), or one that is no host."""
+    of CONNECT; None if the URL has no host (a path only), or an invalid one."""
     if method.upper() == b"CONNECT":
         # Some proxies write the target of CONNECT as a URL.
         absolute = _ABSOLUTE.match(url)
@@ -235,7 +235,7 @@ def target(method: bytes, url: bytes) -> Target | None:
 
 
 def authority(written: bytes, default_port: int = 0) -> Target | None:
-    """The host and the port of an authority (RFC 3986 section 3.2); None where it has no host."""
+    """The host and the port of an authority (RFC 3986 section 3.2); None if it has no host."""
     raw = host_of(written)
     if not raw or len(raw) > MAX_NAME:
         return None
@@ -248,20 +248,20 @@ def authority(written: bytes, default_port: int = 0) -> Target | None:
 
 
 def tls_info(version: str, alpn: Iterable[str], ja4: str) -> TlsInfo | None:
-    """What a log says of a handshake beside the name, None where that is nothing. The version is
-    the one that was agreed on, because logs do not have those that the client offers."""
+    """What a log reports about a handshake besides the name, None if nothing. The version is the
+    negotiated one, because logs do not have the client's offer."""
     known = VERSIONS.get(version, "")
     protocols = tuple(alpn)
     fingerprint = ja4 if ja4 and _JA4.fullmatch(ja4) else ""
     if not known and not protocols and not fingerprint:
         return None
-    # The text's own method gives it back, and can be sent to another process.
+    # The text's own method returns it, and can be sent to another process.
     return TlsInfo(known, protocols, None, fingerprint.__str__ if fingerprint else None)
 
 
 def certificate_names(subject: str, alternative: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The host names of a certificate, by its subject as text and its dNSNames, each once in normal
-    spelling with the name as it is written (empty where that is the same)."""
+    spelling with the name as it is written (empty if that is the same)."""
     names: dict[str, str] = {}
     for found in _COMMON_NAME.finditer(subject[:4096]):
         raw = found[1].strip().encode()
@@ -277,13 +277,13 @@ def certificate_names(subject: str, alternative: Iterable[str]) -> Iterator[tupl
 
 
 def text_of(found: Object, key: str) -> str:
-    """The text under `key`, empty where there is none."""
+    """The text under `key`, empty if there is none."""
     value = found.get(key)
     return value if isinstance(value, str) else ""
 
 
 def object_of(found: Object, key: str) -> Object:
-    """The object under `key`, an empty one where there is none."""
+    """The object under `key`, an empty one if there is none."""
     value = found.get(key)
     return value if isinstance(value, dict) else NO_OBJECT
 
@@ -297,7 +297,7 @@ def objects_of(found: Object, key: str, limit: int) -> list[Object]:
 
 
 def texts_of(found: Object, key: str, limit: int) -> list[str]:
-    """The texts in the list under `key`, of its first `limit` values; a text alone is a list of
+    """The texts in the list under `key`, of its first `limit` values; a single text is a list of
     one."""
     value = found.get(key)
     if isinstance(value, str):
@@ -308,7 +308,7 @@ def texts_of(found: Object, key: str, limit: int) -> list[str]:
 
 
 def number_of(found: Object, key: str) -> int:
-    """The number under `key`, also where it is text; 0 where there is none, or it is negative."""
+    """The number under `key`, also if it is text; 0 if there is none, or it is negative."""
     value = found.get(key)
     if isinstance(value, str):
         return int(value) if len(value) < 19 and value.isascii() and value.isdecimal() else 0
@@ -318,21 +318,21 @@ def number_of(found: Object, key: str) -> int:
 
 
 def port_of(found: Object, key: str) -> int:
-    """The port under `key`, 0 where there is none."""
+    """The port under `key`, 0 if there is none."""
     value = number_of(found, key)
     return value if value < 65536 else 0
 
 
 @lru_cache(MAX_REMEMBERED)
 def packed_ip(written: str) -> bytes | None:
-    """The packed form of an IP address, None where the text is none. The zone of a link-local one
-    (RFC 4007) is left out, and IPv4 in IPv6 (``::ffff:192.0.2.1``) is the IPv4 address: servers
-    that listen for both write it so."""
+    """The packed form of an IP address, None if the text is none. The zone of a link-local one (RFC
+    4007) is left out, and IPv4 in IPv6 (``::ffff:192.0.2.1``) is the IPv4 address: servers that
+    listen for both write it so."""
     packed = parse_ip(written.partition("%")[0])
     return packed[12:] if packed is not None and packed.startswith(_MAPPED) else packed
 
 
 @lru_cache(MAX_REMEMBERED)
 def packed_mac(written: str) -> bytes | None:
-    """The packed form of a MAC address, None where the text is none."""
+    """The packed form of a MAC address, None if the text is none."""
     return parse_mac(written)

@@ -1,11 +1,10 @@
 """Firewalls whose logs are only fields, mostly sent by syslog: FortiGate and Palo Alto Networks,
 each a row of `PRODUCTS` (`netwatch.logs.products`).
 
-The "FortiOS Log Message Reference" describes the fields of FortiGate. Read are the UTM logs that
-name a host (DNS filter, web filter, application control, SSL) and forwarded traffic with its
-volume. Of PAN-OS it is traffic, URL and DNS threat logs. The source is the address before the
-firewall itself translates it, so that it is the device, unless another translation stands before
-the firewall.
+The "FortiOS Log Message Reference" describes the fields of FortiGate. The UTM logs that name a host
+(DNS filter, web filter, application control, SSL) and forwarded traffic with its volume are read;
+for PAN-OS, traffic, URL and DNS threat logs. The source is the address before the firewall's own
+translation, so it is the device, unless there is another NAT in front of the firewall.
 """
 
 import re
@@ -28,9 +27,9 @@ from netwatch.logs.products import UNITS, Ends, Kind, Product, Shown, Values, an
 from netwatch.logs.records import Carried
 from netwatch.logs.times import SECOND, LocalTimes, rfc3339
 
-# FortiGate: ``name=value`` of FortiOS 5 to 7, or CEF, where "FortiOS to CEF log field mapping" of
-# Fortinet says which field has a key of CEF; all others keep their name behind ``FTNTFGT``. Values
-# are not quoted there: one ends where the next key begins.
+# FortiGate: ``name=value`` of FortiOS 5 to 7, or CEF. Fortinet's "FortiOS to CEF log field mapping"
+# lists the fields with a CEF key; all others keep their name after ``FTNTFGT``. Values are not
+# quoted in CEF: one ends where the next key begins.
 
 _FORTIGATE_CEF = b"CEF:0|Fortinet|Fortigate|"
 """How each record in CEF begins."""
@@ -45,7 +44,7 @@ _FORTIGATE_PAIR = re.compile(rb'([A-Za-z_]\w*)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)
 
 
 def _fortigate_line(record: bytes, header: list[str]) -> Values:
-    """The fields of a line; nothing for one that has no type."""
+    """The fields of a line; empty for one that has no type."""
     begin = record.find(_FORTIGATE_CEF)
     if begin >= 0:
         return _cef_fields(record[begin:].decode("utf-8", "surrogateescape"))
@@ -53,7 +52,7 @@ def _fortigate_line(record: bytes, header: list[str]) -> Values:
     if b"type=" in record:
         for name, quoted, plain in _FORTIGATE_PAIR.findall(record):
             value = (quoted or plain).decode("utf-8", "surrogateescape")
-            # A name that comes twice has its own value first: ``eventtime`` of FortiOS 6.0.
+            # If a name comes twice, its own value is first: ``eventtime`` of FortiOS 6.0.
             found.setdefault(name.decode("ascii"), value.replace('\\"', '"'))
     return found
 
@@ -77,8 +76,8 @@ def _cef_fields(line: str) -> dict[str, str]:
 
 
 def _fortigate_time(values: Values, times: LocalTimes, carried: Carried) -> tuple[int, int]:
-    """The time of the event: `eventtime`, which is exact and in UTC, else `date` and `time` with
-    `tz`, else that of the carrier. It has seconds until FortiOS 6.0, nanoseconds since 6.2."""
+    """The time of the event: `eventtime`, which is exact and in UTC, otherwise `date` and `time`
+    with `tz`, otherwise the carrier's. It has seconds until FortiOS 6.0, nanoseconds since 6.2."""
     event = text(values.get("eventtime"))
     unit = UNITS.get(len(event)) if event.isascii() and event.isdigit() else None
     if unit is not None:
@@ -92,13 +91,13 @@ def _fortigate_time(values: Values, times: LocalTimes, carried: Carried) -> tupl
 
 
 def _fortigate_lookup(values: Values) -> Shown | None:
-    """The name of a lookup; the root is none."""
+    """The name in a lookup; empty for the root."""
     name = text(values.get("qname")).strip("[]")
     return ("dns-query", name, 0) if name else None
 
 
 def _fortigate_dns(values: Values) -> DnsInfo:
-    """What a lookup asked, and its answer. FortiOS says nothing if there was no error."""
+    """The question of a lookup, and its answer. FortiOS logs nothing if there was no error."""
     kind = text(values.get("qtype"))
     if values.get("eventtype", values.get("subtype")) != "dns-response":
         return DnsInfo(kind)
@@ -125,7 +124,7 @@ def _fortigate_contact(values: Values) -> Shown | None:
 
 
 def _fortigate_server_sent(values: Values) -> Sent:
-    """What came back. Bytes are those of packets with their headers: a session that was reset at
+    """What came back. Bytes are counted in packets with their headers: a session that was reset at
     once has some."""
     packets, received = number(values.get("rcvdpkt")), number(values.get("rcvdbyte"))
     if values.get("action") == "server-rst" and packets <= 1:
@@ -146,7 +145,7 @@ _PAN_OS = (
 _TRAFFIC = columns(f"{_PAN_OS} bytes bytes_sent bytes_received packets start elapsed")
 _THREAT = columns(f"{_PAN_OS} url threat")
 _PRECISE_FROM = 60
-"""The first place at which the precise time may be, in all versions."""
+"""The first column that may have the precise time, in all versions."""
 
 _PRECISE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)", re.ASCII)
 _OLD_TIME = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4}) (\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
@@ -155,7 +154,7 @@ _DOMAIN = re.compile(r"[(:\s]([\w-]+(?:\.[\w-]+)+)\.?\)?\s*\(\d+\)", re.ASCII)
 
 def _palo_alto_row(record: bytes, header: list[str]) -> Values:
     """A row of a traffic log at the end of a session, or of a threat log, with ``precise`` for the
-    time with its zone; nothing for others. A threat that was found in an answer is turned round."""
+    time with its zone; empty for others. A threat found in an answer is reversed."""
     is_traffic = b",TRAFFIC,end," in record
     if not is_traffic and b",THREAT," not in record:
         return {}
@@ -180,7 +179,8 @@ def _palo_alto_is_lookup(values: Values) -> bool:
 
 
 def _palo_alto_time(values: Values, times: LocalTimes, carried: Carried) -> tuple[int, int]:
-    """The time with its zone, which PAN-OS 10 and later write, else the firewall's local one."""
+    """The time with its zone, which PAN-OS 10 and later write, otherwise the firewall's local
+    one."""
     if precise := values["precise"]:
         return rfc3339(text(precise))
     moment = text(values.get("generate_time")) or text(values.get("receive_time"))
@@ -202,7 +202,7 @@ def _palo_alto_url(values: Values) -> Shown:
 
 
 def _palo_alto_lookup(values: Values) -> Shown | None:
-    """The name in which a threat was found; some threats in DNS are known by none."""
+    """The name in which a threat was found; some DNS threats have none."""
     name = text(values["url"])
     if "." not in name or " " in name or "/" in name:
         found = _DOMAIN.search(text(values["threat"]))
@@ -220,8 +220,8 @@ def _palo_alto_server_sent(values: Values) -> Sent:
 
 
 def _fortigate_is_flow(values: Values) -> bool:
-    """Whether a record belongs to a session that has ended. The ends of `logid` are those of
-    reports on sessions that last, whose end is reported with the total."""
+    """Whether a record belongs to an ended session. The ends of `logid` mark reports on long
+    sessions, whose end is reported with the total."""
     return (
         values.get("type") == "traffic"
         and values.get("subtype") in ("forward", "sniffer")

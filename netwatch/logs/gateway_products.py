@@ -1,8 +1,8 @@
 """Web gateways whose logs are only fields: Cisco Umbrella, Zscaler and Cloudflare Gateway, each a
 row of `PRODUCTS` (`netwatch.logs.products`).
 
-Cisco describes the columns in "DNS Log Formats" and "Web Log Formats". What is in a line of Zscaler
-depends on the configuration of the feed (NSS or Cloud NSS); the default formats are read.
+Cisco describes the columns in "DNS Log Formats" and "Web Log Formats". The content of a Zscaler
+line depends on the configuration of the feed (NSS or Cloud NSS); the default formats are read.
 """
 
 import re
@@ -39,8 +39,8 @@ from netwatch.logs.products import (
 from netwatch.logs.records import Carried
 from netwatch.logs.times import MONTHS, SECOND, LocalTimes, epoch, rfc3339
 
-# Cisco Umbrella: CSV, with a header since version 11 where one is asked for. Newer versions add
-# columns at the end, so that one order fits all of them.
+# Cisco Umbrella: CSV, since version 11 with an optional header. Newer versions add columns at the
+# end, so that one order fits all of them.
 
 _UMBRELLA_DNS = columns(
     "timestamp identity identities internalip externalip action querytype responsecode domain"
@@ -62,7 +62,7 @@ _UMBRELLA_NAMES = renamed(
 """Other names of the columns in headers, in lower case and without spaces."""
 
 _ROAMING = ("roaming computer", "roaming computers", "anyconnect roaming client", "mobile devices")
-"""Types of identities whose device may be anywhere, so that its internal address is one of some
+"""Types of identities whose device may be anywhere, so that its internal address belongs to some
 other network."""
 
 _UMBRELLA_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC)?", re.ASCII)
@@ -75,7 +75,7 @@ _UMBRELLA_HEADER = re.compile(rb'\A"?(?:Timestamp|Time)"?,.{0,60}Identit', re.IG
 
 
 def _umbrella_row(record: bytes, header: list[str]) -> Values:
-    """A row of a DNS or web log, with ``device`` for the name of a roaming computer; nothing for
+    """A row of a DNS or web log, with ``device`` for the name of a roaming computer; empty for
     headers, and for rows of the firewall, the IP layer and audit logs."""
     line = record.strip()
     row = [each.strip() for each in csv_row(line)]
@@ -98,7 +98,7 @@ def _umbrella_row(record: bytes, header: list[str]) -> Values:
 
 
 def _umbrella_order(row: Sequence[str]) -> list[str]:
-    """The columns of a row without a header: the words for what was decided differ by the log."""
+    """The columns of a row without a header: the words for the decision differ by log."""
     if len(row) >= 9 and row[5] in ("Allowed", "Blocked", "Proxied"):
         return _UMBRELLA_DNS
     if len(row) >= 11 and row[6] in ("ALLOWED", "BLOCKED", "PROXIED"):
@@ -108,7 +108,7 @@ def _umbrella_order(row: Sequence[str]) -> list[str]:
 
 def _computer(values: Mapping[str, str]) -> str:
     """The name of the roaming computer among the identities. The identities are in the order of
-    their types, counted from the end, since the name of a user may have commas."""
+    their types, counted from the end, since a user's name may contain commas."""
     if values.get("identitytype", "").lower() in _ROAMING:
         return values.get("identity", "")
     types = [each.strip().lower() for each in values.get("identitytypes", "").split(",")]
@@ -138,8 +138,8 @@ def _umbrella_request(values: Values) -> Shown:
 
 
 # Zscaler: JSON with ``sourcetype`` and ``event``, ``name=value`` between tabs (Splunk), and quoted
-# CSV in the order of the default format. Names of fields are those of the specifiers of a feed
-# (``%s{ehost}``). Times have the time zone of the feed, which is rarely written.
+# CSV in the order of the default format. Field names are the specifiers of a feed (``%s{ehost}``).
+# Times are in the time zone of the feed, which is rarely written.
 
 _ZSCALER_WEB = columns(
     "time login proto eurl action appname appclass reqsize respsize stime ctime urlclass"
@@ -162,7 +162,7 @@ _ZSCALER_NAMES = renamed(
     " requestmethod=reqmethod status=respcode hostname=ehost host=ehost dns_req=req"
     " dns_reqtype=reqtype dns_resp=res"
 )
-"""Names in Zscaler's formats, and the specifier that stands for the same."""
+"""Names in Zscaler's formats, and the equivalent specifiers."""
 
 _ZSCALER_TIME = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII
@@ -179,13 +179,13 @@ _ZSCALER_DENIED = re.compile(r"block|drop|deny", re.IGNORECASE)
 
 
 def _zscaler_line(record: bytes, header: list[str]) -> Values:
-    """A line of a feed; nothing for flows of other protocols, and for those that were denied."""
+    """A line of a feed; empty for flows of other protocols, and for denied ones."""
     values = _zscaler_values(record.strip())
     if values.get("devicehostname", "").lower() in _NONE:
         values["devicehostname"] = ""
     values.setdefault("cintip", values.get("cip", ""))
     if values.get("reqmethod", "").upper() == "CONNECT":
-        values["respcode"] = ""  # the proxy itself answers that
+        values["respcode"] = ""  # the proxy itself answers
     if "csip" in values and "cdip" in values:
         is_read = values.get("proto", "").lower() in ("tcp", "udp")
         return {} if not is_read or _ZSCALER_DENIED.search(values.get("action", "")) else values
@@ -245,8 +245,8 @@ def _zscaler_time(values: Values, times: LocalTimes, carried: Carried) -> tuple[
 
 
 def _zscaler_dns(values: Values) -> DnsInfo:
-    """What is known of the answer: an address, an alias, or a code. `NotFound` and the like are
-    words of Zscaler for answers that are none of these."""
+    """What is known about the answer: an address, an alias, or a code. `NotFound` and the like are
+    Zscaler's words for answers without any of these."""
     kind = text(values.get("reqtype")).removesuffix(" record").strip()
     answer = text(values.get("res"))
     if address(answer) is not None:
@@ -264,7 +264,7 @@ def _zscaler_tcp(values: Values) -> bool:
 
 
 def _zscaler_request(values: Values) -> Shown:
-    """The host of a request. SSL is a connection that was not decrypted: its name is that of the
+    """The host of a request. SSL is a connection that was not decrypted: its name is from the
     handshake."""
     host, at = host_of_url(text(values.get("eurl")))
     named = text(values.get("ehost"))
@@ -291,7 +291,7 @@ def _cloudflare_dns(values: Values) -> DnsInfo:
 
 
 def _cloudflare_session(values: Values) -> Shown | None:
-    """The name of a handshake; sessions of other protocols show none."""
+    """The name in a handshake; sessions of other protocols show none."""
     name = text(values["SNI"])
     is_quic = text(values.get("Transport")).lower() == "udp"
     return ("quic-sni" if is_quic else "tls-sni", name, 0) if name else None

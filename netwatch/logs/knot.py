@@ -1,14 +1,14 @@
 """Knot Resolver: the requests and answers that its policies log.
 
-``policy.IPTRACE`` writes from whom a request came, ``policy.REQTRACE`` the request, and
+``policy.IPTRACE`` writes the client of a request, ``policy.REQTRACE`` the request, and
 ``policy.DEBUG_ALWAYS`` the request and the answer (documentation of Knot Resolver, "Debugging a
-single request"). Each begins with ``[reqdbg][policy][ID.00]``, where the id is that of the request,
-and packets follow as text of several lines. The journal has these lines in one record. Names are in
-lower case. Lines have no time of their own.
+single request"). Each begins with ``[reqdbg][policy][ID.00]``, with the request's id, and packets
+follow as text of several lines. The journal has these lines in one record. Names are in lower case.
+Lines have no time of their own.
 
-The id is that of the DNS message, so that requests of several clients have the same one. From whom
-a request came stands before or behind its packet, by the order of the policies, and holds until its
-answer. Requests of the resolver itself show nothing.
+The id is the DNS message's, so several clients may use the same one. The client is before or after
+the packet, by the order of the policies, and is valid until the answer. Requests of the resolver
+itself show nothing.
 """
 
 import re
@@ -44,11 +44,11 @@ from netwatch.logs.records import (
 )
 
 MAX_REQUESTS = 4096
-"""Maximum number of requests whose client is known, and of those for whose client is waited; the
+"""Maximum number of requests whose client is known, and of those waiting for their client; the
 oldest is forgotten."""
 
 MAX_RECORDS = 512
-"""Maximum number of records of an answer that are read."""
+"""Maximum number of records of an answer to read."""
 
 _TAG = re.compile(rb"\[(?:reqdbg|policy)\s*\](?:\[policy\s*\])?\[(\d+)\.\d\d\]\s+(.*)")
 _ARRIVED = re.compile(
@@ -62,8 +62,8 @@ _NO_CLIENT: tuple[Lack, ...] = ("client",)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Who sent a request, and how, the line that says it, and the name asked for, empty before its
-    packet is read. One that `is_internal` is of the resolver itself."""
+    """The client of a request, the transport, the line with it, and the name asked for, empty
+    before its packet is read. One that `is_internal` is the resolver's own."""
 
     client: Endpoint = NOWHERE
     server: Endpoint = NOWHERE
@@ -96,14 +96,14 @@ class KnotReader(RecordReader):
         self._packet: _Packet | None = None
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says, or the lines of one record."""
+        """Read a line, or the lines of one record."""
         entries: list[LogEntry] = []
         for line in record.split(b"\n"):
             entries += self._line(line, carried)
         return entries
 
     def flush(self) -> Iterable[LogEntry]:
-        """The packet that ends with the log, and those whose client was not said."""
+        """The packet that ends with the log, and those whose client was not logged."""
         ended = [*self._end()]
         for number in list(self._waiting):
             ended += self._without_client(number)
@@ -138,7 +138,7 @@ class KnotReader(RecordReader):
         return ended
 
     def _arrived(self, number: bytes, request: _Request) -> Iterable[LogEntry]:
-        """Where a request came from: what its packet shows, if that was read before."""
+        """The client of a request: returns what its packet shows, if that was read before."""
         packet = self._waiting.pop(number, None)
         if packet is not None:
             request = replace(request, name=packet.name)
@@ -149,7 +149,7 @@ class KnotReader(RecordReader):
         return () if packet is None else _shown(packet, request)
 
     def _without_client(self, number: bytes) -> Iterable[LogEntry]:
-        """What the packet of a request shows of which nobody said where it came from."""
+        """What the packet of a request shows whose client was not logged."""
         packet = self._waiting.pop(number, None)
         return () if packet is None else _shown(packet, _UNKNOWN)
 
@@ -160,7 +160,7 @@ class KnotReader(RecordReader):
         if line.startswith(b";; ADDITIONAL SECTION"):
             return self._end()
         packet.read(line)
-        # What follows the question of a request says nothing of it.
+        # What follows the question of a request does not matter.
         return self._end() if packet.name and not packet.is_answer else ()
 
     def _end(self) -> Iterable[LogEntry]:
@@ -177,7 +177,7 @@ class KnotReader(RecordReader):
         if request is not None and not request.name:
             self._requests[number] = replace(request, name=packet.name)
             return _shown(packet, request)
-        # What is known is of an earlier request with this id.
+        # The known client belongs to an earlier request with this id.
         self._requests.pop(number, None)
         before = self._without_client(number)
         self._waiting[number] = packet
@@ -187,7 +187,7 @@ class KnotReader(RecordReader):
 
 
 def _shown(packet: "_Packet", request: _Request) -> Iterable[LogEntry]:
-    """What a packet shows of who sent the request."""
+    """What a packet shows of the client of a request."""
     if request.is_internal:
         return ()
     return shown(
@@ -206,8 +206,8 @@ def _shown(packet: "_Packet", request: _Request) -> Iterable[LogEntry]:
 
 class _Packet:
     """A packet whose lines are being read, of the request with the id `number`. `asked_at` is the
-    line with the name asked for, `aliases_at` are those with the aliases, and `places` all lines
-    that are read of it, but for those of addresses behind the first."""
+    line with the name asked for, `aliases_at` the lines with the aliases, and `places` all lines
+    read from it, except addresses after the first."""
 
     def __init__(
         self, number: bytes, is_answer: bool, when: tuple[int, int], current: CurrentRecord
@@ -262,7 +262,7 @@ class _Packet:
         return place
 
     def info(self) -> DnsInfo:
-        """What the packet contains besides the name."""
+        """The content of the packet besides the name."""
         if not self.is_answer:
             return DnsInfo(self._kind)
         return DnsInfo(self._kind, self._rcode, tuple(self._addresses.items()), tuple(self._chain))

@@ -4,10 +4,10 @@ Lines come in a buffer of fixed size, of which only those that pass a `LineFilte
 so that memory does not depend on the file. The records of the binary containers all come.
 
 A record with a name in one of the domains is of interest, and so are those that belong to it: other
-lines of the same lookup, the flow. If a log has flows that others name, an address may belong to
-several names. Then all answers with an address that a name of interest was resolved to are of
-interest, for the flow may be to another name. A first pass over the log collects what these records
-have in common.
+lines of the same lookup, the flow. If a log has flows named by other records, an address may belong
+to several names. Then all answers with an address that a name of interest was resolved to are of
+interest, because the flow may be to another name. A first pass over the log collects what these
+records have in common.
 """
 
 import time
@@ -42,15 +42,15 @@ Progress = Callable[[RunStatistics, Named, int], None]
 """Called now and then with the statistics so far, the file, and the bytes of it that were read."""
 
 BUFFER = MAX_LINE + (1 << 18)
-"""Bytes of a file in memory: a line, and those before it that may belong to it."""
+"""Bytes of a file in memory: a line, and preceding ones that may belong to it."""
 
 REPORT_EVERY = 4096
 """Records of a binary container after which progress is reported."""
 
 
 class LogFile:
-    """A file of `log_format`. Its records and those that could not be divided from others are
-    counted in `statistics`, and so is what prevents its reading."""
+    """A file of `log_format`. Its records, those that could not be separated, and what prevents its
+    reading are counted in `statistics`."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class LogFile:
         self.is_read = False
 
     def written(self) -> int:
-        """When the file was last written, in ns since the epoch; now for what is no local file."""
+        """When the file was last written, in ns since the epoch; now if it is not a local file."""
         if self._file.url is None:
             try:
                 return Path(self.name).stat().st_mtime_ns
@@ -101,7 +101,7 @@ class LogFile:
         try:
             buffer = bytearray(BUFFER)
             view = memoryview(buffer)
-            # Up to `start` are lines that were looked at, from there on is one without its end.
+            # Up to `start` are lines that were checked, from there on is one without its end.
             start, filled, is_skipped = 0, 0, False
             while got := stream.readinto(view[filled:]):
                 filled += got
@@ -149,7 +149,7 @@ class LogFile:
                 if line:
                     yield number, line
                 if lines.passes_all and not passed_all:
-                    # What this line says lets all lines behind it pass.
+                    # This line lets all lines after it pass.
                     lines.forget()
                     lines.lines, at = number, line_end + 1
                     break
@@ -195,7 +195,7 @@ class LogFile:
             self._progress(self._statistics, self, stream.position)
 
     def _end(self, content: Content) -> None:
-        """Note what the stream says of its bytes, at the end."""
+        """Note the stream's anomalies, at the end."""
         stream = content.stream
         if isinstance(stream, TextStream) and stream.runs:
             self._statistics.anomalies[NUL_BYTES] += stream.runs
@@ -208,8 +208,8 @@ class LogFile:
 
 
 class Interest:
-    """What is of interest: names in `zones`, None for all. With `all_flows` so are all flows. Until
-    `ask_for_words` was called, no record is because of what it belongs to."""
+    """What is of interest: names in `zones`, None for all. With `all_flows` also all flows. Until
+    `ask_for_words` was called, no record is of interest because of another one."""
 
     def __init__(self, zones: Collection[bytes] | None, all_flows: bool = True) -> None:
         self.zones = None if zones is None else tuple(zones)
@@ -219,7 +219,7 @@ class Interest:
         self._in_use: frozenset[bytes] = frozenset()
 
     def lines(self, log_format: LogFormat, is_first_pass: bool = False) -> LineFilter:
-        """What finds the records of a file, in the first pass without flows."""
+        """The prefilter of a file, in the first pass without flows."""
         zones = None if log_format.encoded else self.zones
         needles = log_format.always
         if self.all_flows and not is_first_pass:
@@ -247,8 +247,8 @@ class Interest:
             self._words.add(word.lower())
 
     def wants(self, entry: LogEntry) -> bool:
-        """Whether an entry is more than what the sample says: it has a name of interest, or an
-        address that such a name was resolved to, in its answer or as its server."""
+        """Whether an entry is more than a sample: it has a name of interest, or an address that
+        such a name was resolved to, in its answer or as its server."""
         if not isinstance(entry, LogName) or self.zones is None:
             return True
         chain = entry.dns.chain if entry.dns is not None else ()
@@ -262,7 +262,8 @@ class Interest:
         return any(text.lower().encode() in self._in_use for text, _ in answers)
 
     def ask_for_words(self) -> None:
-        """The first pass has ended: what belongs to records of interest is, too, from now on."""
+        """The first pass has ended: from now on, records that belong to records of interest are,
+        too."""
         self._in_use = frozenset(self._words)
 
     def _is_of_interest(self, name: str) -> bool:
@@ -273,7 +274,7 @@ class Interest:
 
 
 def _spellings(text: str) -> set[bytes]:
-    """How logs write an address: Suricata writes those of IPv6 in full."""
+    """How logs write an address: Suricata writes IPv6 addresses in full."""
     try:
         address = ip_address(text)
     except ValueError:

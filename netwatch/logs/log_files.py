@@ -1,18 +1,18 @@
-"""The logs among the files that a user named, and what their records say, in order of time.
+"""The logs among the files that a user named, and what their records report, in order of time.
 
-`divide` tells captures from logs by their content, and puts files together that are one log.
-`items` reads one log. This is what the engine sees of logs.
+`divide` tells captures from logs by their content, and groups files that are one log. `items` reads
+one log. This is the engine's view of logs.
 
-Programs and logrotate put a number or a date into the name of a file that is full: ``dns.log.1``,
-``dns.log-20261127.gz``, ``dns.00:00:00-01:00:00.log.gz`` (Zeek), ``eve-2026-11-27.json``. Files of
-one folder that have the same name without these, and the same format, are one log.
+Programs and logrotate put a number or a date into the name of a full file: ``dns.log.1``,
+``dns.log-20261127.gz``, ``dns.00:00:00-01:00:00.log.gz`` (Zeek), ``eve-2026-11-27.json``. Files in
+one folder with the same name without these, and the same format, are one log.
 
 Programs write a record when they know all of it: a flow when it has ended, an answer when it came.
-So records are nearly in the order of their times, and those of several files are not at all; a
-bounded buffer puts them into order as far as it can.
+So records are nearly in the order of their times, and records of several files are not at all; a
+bounded buffer sorts them as far as it can.
 
-The files of one log are read one after the other. The reader of the format goes on from file to
-file: what was asked for before a rotation may be answered behind it.
+The files of one log are read one after the other. The reader of the format continues from file to
+file: a question from before a rotation may be answered after it.
 """
 
 import heapq
@@ -46,18 +46,19 @@ _EPOCH = re.compile(r"[._-]1\d{9}(?!\d)")
 _NUMBER = re.compile(r"[.-]\d{1,4}(?=\.|$)")
 
 MAX_REORDERED = 4096
-"""Entries that wait for earlier ones. What is earlier than one that was handed on is late."""
+"""Entries that wait for earlier ones, at most. What is earlier than one already handed on is
+late."""
 
 T = TypeVar("T")
 
 __all__ = ["Log", "LogItem", "LogOptions", "divide", "items"]
 
 RECORDS_TO_DATE = 2000
-"""Records of a file of which the first one with a time says where the file belongs."""
+"""Records of a file, the first of which with a time tells where the file belongs."""
 
 
 def log_name(path: str) -> tuple[str, str]:
-    """The folder of a file, and what its name is without what rotation has put into it."""
+    """The folder of a file, and its name without what rotation has put into it."""
     folder, _, name = path.rpartition("/")
     parts = name.split(".")
     while len(parts) > 1 and parts[-1].lower() in _COMPRESSED:
@@ -71,8 +72,8 @@ def log_name(path: str) -> tuple[str, str]:
 def in_order(
     entries: Iterable[tuple[int, T]], anomalies: Counter[str], size: int = MAX_REORDERED
 ) -> Iterator[T]:
-    """Entries with their times (ns), the earliest of `size` first; of those with the same time, the
-    one that came first. Late ones are counted and handed on when they come."""
+    """Entries with their times (ns), the earliest of `size` first; with the same time, in order of
+    arrival. Late ones are counted and handed on when they come."""
     waiting: list[tuple[int, int, T]] = []
     handed_on = 0
     for number, (time, entry) in enumerate(entries):
@@ -90,7 +91,7 @@ def in_order(
 
 
 class FilesReader:
-    """Reads the files of one log, which are of the format `name`, in order of time. Counts go to
+    """Reads the files of one log, in the format `name`, in order of time. Counts go to
     `statistics`."""
 
     def __init__(
@@ -105,13 +106,13 @@ class FilesReader:
         self._statistics = statistics
         self._progress = progress
         self._reader = LogReader(files[0].path, name, options)
-        # Files none of whose records says anything, and how many records were looked at.
+        # Files without a useful record, and how many records were read.
         self._silent: list[tuple[CaptureFile, int]] = []
 
     def items(
         self, interest: Interest, *, is_first_pass: bool = False, limit: int | None = None
     ) -> Iterator[LogItem]:
-        """What the records say, in the order of the records; of each file the first `limit` that
+        """What the records report, in the order of the records; of each file the first `limit` that
         pass."""
         item, waited = None, False
         for file in self._files:
@@ -159,14 +160,14 @@ class FilesReader:
         self._judge(file.path, read)
 
     def _is_for_all(self, entry: LogEntry, interest: Interest) -> bool:
-        """Whether an entry shows that this file has records that are read whatever names they
-        have, and no text that says which."""
+        """Whether an entry shows that this file has records that are read whatever names they have,
+        and no text that marks them."""
         if isinstance(entry, LogClaim):
             return not self._reader.format.always
         return isinstance(entry, LogFlow) and interest.all_flows and not self._reader.format.flows
 
     def _judge(self, path: str, read: int) -> None:
-        """Count what could not be read of a file, and name it if that is too much."""
+        """Count what could not be read in a file, and name it if that is too much."""
         self._statistics.anomalies.update(self._reader.take_anomalies())
         unread, self._reader.unread = self._reader.unread, Counter()
         for reason, count in unread.items():
@@ -181,8 +182,8 @@ class FilesReader:
             )
 
     def _note_silent(self) -> None:
-        """Name the files whose records say nothing: as what cannot be read where they do not look
-        like the format either, which the user has named then."""
+        """Name the files without a useful record: as unreadable if they do not even look like the
+        format, because the user named it."""
         title = self._reader.format.title
         for file, read in self._silent:
             records = f"none of {quantity(read, 'examined record')}"
@@ -219,8 +220,8 @@ class Log:
 def divide(
     files: Sequence[CaptureFile], options: LogOptions
 ) -> tuple[list[CaptureFile], list[Log]]:
-    """The captures among files, with whatever else is to be reported as unread or skipped, and the
-    logs. With ``--only`` those of the other kind are left out."""
+    """The captures among files, with what else to report as unread or skipped, and the logs. With
+    ``--only`` the other kind is left out."""
     captures: list[CaptureFile] = []
     logs: list[tuple[CaptureFile, str]] = []
     for file in files:
@@ -246,7 +247,7 @@ def items(
     all_flows: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[LogItem]:
-    """What the records of a log say, in order of time. With `zones` only what may be of interest
+    """What the records of a log report, in order of time. With `zones` only what may be of interest
     for names in one of these domains (names of no interest come, too), all claims, and, with
     `all_flows`, all flows; with None everything."""
     sequences = _sequences(log.files, log.formats)
@@ -263,7 +264,7 @@ def items(
 
 
 def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFile:
-    """What a file is, or the file with what is to be said of it."""
+    """What a file is, or the file with what to say about it."""
     if file.error is not None:
         return file
     if options.only == "captures" or (has_capture_name(file.path) and not may_be_text(file)):
@@ -282,8 +283,8 @@ def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFi
 
 def _together(found: Sequence[tuple[CaptureFile, str]], options: LogOptions) -> list[Log]:
     """Files that are one log, in order of time: those of one format that were rotated, and all of
-    one family in one folder. Flow records are one log with all others, which know the names of
-    their addresses."""
+    one family in one folder. Flow records are one log together with all others, which know the
+    names of their addresses."""
     logs: dict[tuple[str, ...], list[tuple[CaptureFile, str]]] = {}
     have_flow_records = any(name in FLOW_RECORD_LOGS for _, name in found)
     for file, name in found:
@@ -328,7 +329,7 @@ def _has_joined_records(name: str) -> bool:
 def _collect(
     sequences: Sequence[tuple[list[CaptureFile], str]], options: LogOptions, interest: Interest
 ) -> None:
-    """Read a log once for what the records of interest have in common with others."""
+    """Read a log once to learn what the records of interest have in common with others."""
     for files, name in sequences:
         if name in FLOW_RECORD_LOGS:
             continue

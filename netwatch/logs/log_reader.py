@@ -1,16 +1,16 @@
-"""One log from its records to what they say, whatever source they come from: files that are read to
-their end, files that are followed, and senders.
+"""One log from its records to what they report, whatever source they come from: files that are read
+to their end, followed files, and senders.
 
-A reader takes off what carried a record (syslog, the journal of systemd, Docker, Kubernetes, log
+A reader strips what carried a record (syslog, the systemd journal, Docker, Kubernetes, log
 shippers), lets the reader of the format read it, and counts what was read and what could not be.
-The source says where the records are.
+The source tells where the records are.
 
-What carried a line is recognised on its own, so that several senders can share a file. One carrier
-may be inside another: a line that Docker wrote and syslog forwarded. What carries nothing stays as
-it is. Syslog is RFC 5424, and RFC 3164 as programs write it: with or without priority, year, and
-host, or with a time of RFC 3339 (rsyslog). The journal is that of ``journalctl -o json``, Docker's
-is its driver ``json-file``, that of Kubernetes the format of CRI. Log shippers (Filebeat, Fluent
-Bit, Logstash) write the line as ``message`` beside what they know of its file and host.
+The carrier of a line is recognised on its own, so that several senders can share a file. One
+carrier may be inside another: a line that Docker wrote and syslog forwarded. Lines without a
+carrier stay as they are. Syslog is RFC 5424, and RFC 3164 as programs write it: with or without
+priority, year, and host, or with an RFC 3339 time (rsyslog). The journal is ``journalctl -o json``,
+Docker's format is its driver ``json-file``, Kubernetes' is CRI. Log shippers (Filebeat, Fluent Bit,
+Logstash) write the line as ``message`` next to what they know about its file and host.
 """
 
 import re
@@ -36,10 +36,10 @@ from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, MONTHS, SECOND, LocalTimes, LogOptions, rfc3339
 
 MAX_CARRIERS = 2
-"""Carriers that are taken off one line."""
+"""Carriers to strip from one line, at most."""
 
 MAX_LINE = 1 << 20
-"""Bytes of a line, and of one that Docker or Kubernetes has written in pieces."""
+"""Bytes of a line, also if Docker or Kubernetes has written it in pieces."""
 
 MAX_PIECES = 64
 """Streams whose lines are in pieces at the same time."""
@@ -63,22 +63,22 @@ _SHIPPED_KEYS = """message @timestamp @version @metadata timestamp time date hos
 ecs input stream kubernetes tags event fileset service container docker cloud offset source
 source_type file beat prospector type path data_stream orchestrator fields labels"""
 _OF_SHIPPERS = frozenset(_SHIPPED_KEYS.split())
-"""Keys that shippers write beside the line; a record with others is one of its own."""
+"""Keys that shippers write next to the line; a record with others is one of its own."""
 _FRACTION_UTC = re.compile(rb"(?:\.(\d{1,9}))?Z")
 _CRI = re.compile(rb"(stdout|stderr) ([PF])(?::\S{1,64})? ?")
 
 FUTURE = 86_400 * SECOND
-"""How far the time of a record that is written now may be ahead of the clock, ns; such records are
-not read."""
+"""How far the time of a record that is written now may be ahead of the clock, ns; other such
+records are not read."""
 
 UNREAD_SHARE = 20
-"""Where more than one of so many records that were looked at cannot be read, the format of the log
-may not be what it seems to be."""
+"""If more than one in so many records cannot be read, the format of the log may not be what it
+seems to be."""
 
 
 class Carriers:
-    """Takes carriers off the lines of one log. Times of syslog are read by `times`. `has_pieces`
-    becomes true where a line came in pieces."""
+    """Strips carriers from the lines of one log. Times of syslog are read by `times`. `has_pieces`
+    becomes true if a line came in pieces."""
 
     def __init__(self, times: LocalTimes) -> None:
         self._times = times
@@ -87,8 +87,8 @@ class Carriers:
         self.has_pieces = False
 
     def take_off(self, line: bytes) -> tuple[bytes, Carried] | None:
-        """The line without its carriers, and what they said: the inner one, where both say it. None
-        for a piece whose end comes later. Raises `RecordError` where the pieces are too long."""
+        """The line without its carriers, and their information: the inner one's, if both have it.
+        None for a piece whose end comes later. Raises `RecordError` if the pieces are too long."""
         found = PLAIN
         for _ in range(MAX_CARRIERS):
             inner = self._one(line)
@@ -109,7 +109,7 @@ class Carriers:
         return line, found
 
     def _one(self, line: bytes) -> tuple[bytes | None, Carried] | None:
-        """The line without its outermost carrier, None where it has none."""
+        """The line without its outermost carrier, None if it has none."""
         first = line[:1]
         if first == b"{":
             if b'"log"' in line and b'"stream"' in line:
@@ -125,7 +125,7 @@ class Carriers:
         return self._rfc3164(line, 0) if first.isalpha() else None
 
     def _syslog(self, line: bytes, at: int) -> tuple[bytes, Carried]:
-        """A line behind its priority."""
+        """A line after its priority."""
         found = _RFC5424.fullmatch(line, at)
         if found is not None:
             time, host, program, message = found.groups()
@@ -148,8 +148,8 @@ class Carriers:
         return _behind_time(line, found.end(), time, digits)
 
     def _with_rfc3339(self, line: bytes) -> tuple[bytes | None, Carried] | None:
-        """A line of CRI, or one of syslog with a host and a tag: other logs begin with such a time
-        as well."""
+        """A CRI line, or a syslog line with a host and a tag: other logs also begin with such a
+        time."""
         found = _RFC3339.match(line)
         if found is None:
             return None
@@ -178,7 +178,7 @@ class Carriers:
     def _journal(self, line: bytes) -> tuple[bytes, Carried] | None:
         record = maybe_object(line) or {}
         message = record.get("MESSAGE")
-        if isinstance(message, list):  # what is not UTF-8 comes as numbers
+        if isinstance(message, list):  # bytes that are not UTF-8 come as numbers
             try:
                 text = bytes(message)
             except (TypeError, ValueError):
@@ -210,7 +210,7 @@ class Carriers:
         return text.encode("utf-8", "surrogatepass").rstrip(b"\r\n"), Carried(*time)
 
     def _joined(self, stream: str, text: bytes, is_whole: bool) -> bytes | None:
-        """A line of which earlier pieces may have come; None where it goes on."""
+        """A line, earlier pieces of which may have come; None if it is not complete."""
         if is_whole and not self._pieces:
             return text
         text = self._pieces.pop(stream, b"") + text
@@ -250,7 +250,7 @@ class Carriers:
         return time + nanoseconds, len(digits)
 
     def _time(self, text: bytes) -> tuple[int | None, int]:
-        """A time of RFC 3339, None for one that is not."""
+        """A time of RFC 3339, None for any other."""
         if self._second[0] == text[:19]:
             found = _FRACTION_UTC.fullmatch(text, 19)
             if found is not None:
@@ -266,7 +266,7 @@ class Carriers:
 
 
 def _behind_time(line: bytes, at: int, time: int | None, digits: int) -> tuple[bytes, Carried]:
-    """What follows the time of syslog: a host or none, a tag or none, the message."""
+    """What follows a syslog time: an optional host, an optional tag, the message."""
     host, program = b"", b""
     tag = _TAG.match(line, at)
     if tag is None:
@@ -285,9 +285,9 @@ def _text(word: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LogItem:
-    """One thing that a record says. `source` is the path of the file, `line` the number of the
-    record in it from 1, `record` the record as it is in the file, with what carried it. `assumed`
-    is what its time lacks, where the log has not said it."""
+    """One thing that a record reports. `source` is the path of the file, `line` the number of the
+    record in it from 1, `record` the record as it is in the file, with its carrier. `assumed` is
+    what its time lacks, if the log has not stated it."""
 
     source: str
     format: str
@@ -300,11 +300,11 @@ class LogItem:
 class LogReader:
     """Reads the records of one log of the format `name`, the first of which come from `source`.
 
-    `written_by` is the time by which its records were written, None for one that is not written
-    any more: the year that times lack is no assumption in one that is written now, and no record
-    is of the future. Such a log has the same `times` for its records and for what carried them.
-    `said` counts what was said, `taken` the records that had an end, `unread` why records could
-    not be read. The last two may be reset.
+    `written_by` is the time by which its records were written, None for one that is no longer
+    written: in a log that is being written, the year that times lack is not an assumption, and no
+    record is in the future. Such a log has the same `times` for its records and for their carriers.
+    `said` counts entries, `taken` the complete records, `unread` why records could not be read. The
+    last two may be reset.
     """
 
     def __init__(
@@ -331,8 +331,8 @@ class LogReader:
 
     @property
     def assumed(self) -> tuple[Lack, ...]:
-        """What the log lacks so that its times rest on an assumption: those of its records, and
-        those of what carried them only where a record has none of its own."""
+        """What the log lacks so that its times rest on an assumption: for its records, and for
+        their carriers only if a record has no time of its own."""
         times, carried, both = self.times, self._carried_times, self._takes_carried_time
         zone = times.assumed_zone or (both and carried.assumed_zone)
         year = times.assumed_year or (both and carried.assumed_year)
@@ -341,13 +341,13 @@ class LogReader:
         return ("time-zone",) if zone else ()
 
     def begin_file(self, source: str, written: int) -> None:
-        """The records that follow are of a file that was last written then (ns)."""
+        """The following records are from a file that was last written then (ns)."""
         self._current.source = source
         self.times.file_written(written)
         self._carried_times.file_written(written)
 
     def read(self, number: int, record: bytes) -> Iterable[LogItem]:
-        """What the record with a number says. One that cannot be read is counted."""
+        """What the record with a number reports. Unreadable records are counted."""
         self._current.line, self._current.record = number, record
         try:
             taken = self._carriers.take_off(record)
@@ -362,15 +362,15 @@ class LogReader:
     def read_inner(
         self, number: int, record: bytes, inner: bytes, carried: Carried
     ) -> Iterator[LogItem]:
-        """What a record says, from which `inner` and `carried` were taken."""
+        """What a record reports, from which `inner` and `carried` were taken."""
         current = self._current
         current.line, current.record = number, record
         self.taken += 1
         try:
             for entry in current.with_pieces(self._reader.read(inner, carried)):
                 self._check_time(entry)
-                # A reader that takes the time of the carrier takes this very number; one that
-                # reads a time of the record may have an equal one.
+                # A reader that takes the carrier's time takes this very number; one that reads a
+                # time of the record may have an equal one.
                 if isinstance(entry, LogName) and entry.time is carried.time:
                     self._takes_carried_time = True
                 self.said += 1
@@ -379,7 +379,7 @@ class LogReader:
             self.unread[str(error)] += 1
 
     def item(self, entry: LogEntry) -> LogItem:
-        """An entry of the record that was read last."""
+        """An entry of the last record."""
         at = self._current
         return LogItem(at.source, self.name, at.line, at.record, entry, self.assumed)
 
@@ -388,13 +388,13 @@ class LogReader:
         return self._reader.flush()
 
     def take_anomalies(self) -> Counter[str]:
-        """What was wrong since this was asked, beside records that cannot be read."""
+        """Anomalies since the last call, besides unreadable records."""
         found, self._reader.anomalies = self._reader.anomalies, Counter()
         return found
 
     @property
     def waits_briefly(self) -> bool:
-        """Whether what waits for a later record does so only for `records.BRIEFLY`."""
+        """Whether what waits for a later record only does so for `records.BRIEFLY`."""
         return self._reader.waits_briefly
 
     def _check_time(self, entry: LogEntry) -> None:

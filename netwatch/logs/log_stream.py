@@ -1,16 +1,16 @@
 """Where the records of a file come from: lines in a buffer, or the records of binary containers.
 
-A file is opened as captures are: compressed, at a URL, from standard input. Text may be UTF-8, or
-UTF-16 as PowerShell writes it. What can only be read from a file on disk (SQLite, EVTX) is copied
-to one first, unless it is one.
+A file is opened like a capture: compressed, at a URL, from standard input. Text may be UTF-8, or
+UTF-16 as PowerShell writes it. What can only be read from a file on disk (SQLite, EVTX) is first
+copied to one, unless it already is.
 
-NUL bytes in text are what is left of data that a loss of power kept from the disk, and of a file
-that was truncated under a program that goes on at its old position. A run of them is skipped and
-counted as ``log-nul-bytes``; the line behind it is read. What is before it in the same line was cut
-off, and is no record.
+NUL bytes in text are what remains of data that a power failure kept from the disk, and of a file
+that was truncated under a program that continues at its old position. A run of them is skipped and
+counted as ``log-nul-bytes``; the line after it is read. What precedes it on the same line was cut
+off, and is not a record.
 
 The package ``evtx`` reads Windows event logs, each record as a JSON object. A damaged record is
-skipped; where one follows the other, or the package fails as a whole, the rest of the file is not
+skipped; if several follow one another, or the package fails as a whole, the rest of the file is not
 read.
 """
 
@@ -36,19 +36,19 @@ NUL_BYTES = "log-nul-bytes"
 """The anomaly under which runs of NUL bytes are counted."""
 
 STEP = 1 << 20
-"""Bytes that are read at a time where a file begins with NUL bytes."""
+"""Bytes to read at a time if a file begins with NUL bytes."""
 
 LEAST_RUN = 12
-"""NUL bytes with which no frame of Frame Streams begins."""
+"""So many NUL bytes never begin a frame of Frame Streams."""
 
 _RUN = re.compile(rb"\0+")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 MAX_LINE = 1 << 20
-"""Bytes of a line; a longer one is skipped."""
+"""Bytes of a line, at most; a longer one is skipped."""
 
 MAX_COPY = 64 << 30
-"""Bytes of a database or event log that is copied before it is read."""
+"""Bytes of a database or event log that may be copied before it is read."""
 
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
@@ -59,17 +59,17 @@ MAGIC = b"ElfFile\0"
 """The first bytes of an event log."""
 
 NFCAPD = b"\x0c\xa5\x02\0"
-"""The first bytes of a file of nfcapd (nfdump 1.7), in the byte order of the usual machines."""
+"""The first bytes of an nfcapd file (nfdump 1.7), in the byte order of usual machines."""
 
 MAX_DAMAGED = 1000
-"""Damaged records one after the other, after which the file is not read on."""
+"""Damaged records in a row after which the rest of the file is not read."""
 
 MAX_RECORD = 1 << 20
-"""Characters of a record as JSON; a longer one is skipped."""
+"""Characters of a record as JSON, at most; a longer one is skipped."""
 
 
 def line_behind(line: bytes) -> bytes:
-    """A line without NUL bytes: what is behind those inside of it, if there are any."""
+    """A line without NUL bytes: only the part after those inside it, if there are any."""
     return line.strip(b"\0").rpartition(b"\0")[2]
 
 
@@ -79,7 +79,7 @@ def count_runs(data: bytes) -> int:
 
 
 def text_of(head: bytes) -> bytes:
-    """The text that the head of a file has beside NUL bytes; empty if it is no text."""
+    """The text in the head of a file apart from NUL bytes; empty if it is not text."""
     if b"\0" not in head:
         return head
     text = b"\n".join(map(line_behind, head.split(b"\n")))
@@ -100,7 +100,7 @@ def is_without_mark(head: bytes) -> str:
 
 def read_head(read: Callable[[int, int], bytes], size: int) -> bytes:
     """The first `size` bytes of a file; if it begins with a long run of NUL bytes, or a line that
-    is longer than that, those behind it. `read` gives so many bytes from an offset on."""
+    is longer than that, the bytes after it. `read` returns so many bytes from an offset on."""
     head = read(size, 0)
     if len(head) < LEAST_RUN or head[:LEAST_RUN].strip(b"\0"):
         if len(head) < size or b"\n" in head or b"\0" in head:
@@ -114,7 +114,8 @@ def read_head(read: Callable[[int, int], bytes], size: int) -> bytes:
 
 
 class TextStream(Stream):
-    """The bytes of a stream, with a run of NUL bytes as a single one. `runs` counts them."""
+    """The bytes of a stream, with each run of NUL bytes replaced by a single one. `runs` counts
+    them."""
 
     def __init__(self, inner: Stream) -> None:
         super().__init__(inner.notes)
@@ -155,8 +156,8 @@ class TextStream(Stream):
 
 
 def open_text(file: CaptureFile) -> Content:
-    """The bytes of a file as UTF-8, without a byte order mark, with a run of NUL bytes as a single
-    one (`TextStream`). Raises `CaptureError`."""
+    """The bytes of a file as UTF-8, without a byte order mark, with each run of NUL bytes replaced
+    by a single one (`TextStream`). Raises `CaptureError`."""
     content = open_content(file)
     try:
         head = content.stream.peek(3)
@@ -187,7 +188,7 @@ class Utf8Stream(Stream):
         return self._inner.position
 
     def left(self, size: int | None) -> int:
-        """The bytes of the file that were not read, and those of text that were not handed on."""
+        """The unread bytes of the file, and the text that was not handed on."""
         return len(self._peeked) + len(self._text) + self._inner.left(size)
 
     def close(self) -> None:
@@ -208,7 +209,7 @@ class Utf8Stream(Stream):
 
 
 class StreamReader:
-    """Reads so many bytes of a stream as are asked for."""
+    """Reads exactly the requested bytes of a stream."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -270,8 +271,8 @@ def _copy(stream: Stream, to: BinaryIO, path: str) -> None:
 
 
 def events(path: Path, shown: str) -> Iterator[bytes | None]:
-    """The records of the file at `path`, None for each that cannot be read. `shown` is its name in
-    messages. Raises `CaptureError` if the package is missing, or the file is none."""
+    """The records of the file at `path`, None for each unreadable one. `shown` is its name in
+    messages. Raises `CaptureError` if the package is missing, or the file is not an event log."""
     try:
         import evtx
     except ImportError:
@@ -292,7 +293,7 @@ def events(path: Path, shown: str) -> Iterator[bytes | None]:
             yield None
             continue
         except BaseException as error:
-            # What the Rust code did not expect; it is no Exception.
+            # A panic of the Rust code; it is not an Exception.
             if type(error).__name__ != "PanicException":
                 raise
             raise CaptureError(f"{shown}: cannot be read on: {error}") from None
@@ -305,9 +306,9 @@ def events(path: Path, shown: str) -> Iterator[bytes | None]:
 
 
 def nfdump_lines(path: Path, shown: str) -> Iterator[bytes | None]:
-    """The flows of the file of nfcapd at `path`, each as a JSON object with times of UTC, None for
-    one that is too long. The program ``nfdump`` reads the file, whose form changes with its
-    versions. `shown` is its name in messages. Raises `CaptureError`."""
+    """The flows of the nfcapd file at `path`, each as a JSON object with times in UTC, None for one
+    that is too long. The program ``nfdump`` reads the file, whose format changes with its versions.
+    `shown` is its name in messages. Raises `CaptureError`."""
     program = shutil.which("nfdump")
     if program is None:
         raise CaptureError(
@@ -341,4 +342,4 @@ ON_DISK: dict[str, Callable[[Path, str], Iterator[bytes | None]]] = {
     "evtx": events,
     "nfcapd": nfdump_lines,
 }
-"""What reads the records of a container that can only be read from a file on disk."""
+"""The reader of the records of a container that can only be read from a file on disk."""

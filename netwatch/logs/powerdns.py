@@ -1,10 +1,10 @@
 """PowerDNS: the Recursor with ``quiet=no``, and ``LogAction`` and ``LogResponseAction`` of dnsdist.
 
-The Recursor logs a question, then its answer. From 5.0 these are structured lines
-(``msg="Question" … qname="www.example.com" qtype="A" remote="192.0.2.1:5353"``, or JSON), before
-that sentences, of which those of answers do not say who asked. A question that is answered from the
-packet cache has one line only; before 5.0 it has no name. dnsdist writes ``Packet from ADDRESS:PORT
-for NAME TYPE with id ID``, and ``Answer to …`` with the text of the response code.
+The Recursor logs a question, then its answer. From 5.0 these are structured lines (``msg="Question"
+… qname="www.example.com" qtype="A" remote="192.0.2.1:5353"``, or JSON), before that sentences, and
+the sentence of an answer does not name the client. A question answered from the packet cache has
+only one line; before 5.0 it has no name. dnsdist writes ``Packet from ADDRESS:PORT for NAME TYPE
+with id ID``, and ``Answer to …`` with the text of the response code.
 """
 
 import re
@@ -36,7 +36,7 @@ from netwatch.logs.records import (
 from netwatch.logs.times import epoch
 
 MAX_QUESTIONS = 4096
-"""Maximum number of questions of the Recursor whose answer is awaited; the oldest is forgotten."""
+"""Maximum number of questions of the Recursor waiting for their answer; the oldest is forgotten."""
 
 _PAIR = re.compile(rb'([a-z][A-Za-z-]{0,31})="((?:[^"\\]|\\.)*+)"')
 _SENTENCE = re.compile(
@@ -83,14 +83,14 @@ class PowerDnsReader(RecordReader):
 
     def __init__(self, context: ReaderContext) -> None:
         super().__init__(context)
-        # The clients of questions and where these are, by the thread and task of the Recursor, name
-        # and type.
+        # The clients of questions and where these are, by the Recursor's thread and task, name and
+        # type.
         self._questions: OrderedDict[tuple[bytes, bytes, bytes], tuple[Endpoint, Place | None]] = (
             OrderedDict()
         )
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says."""
+        """Read a line."""
         if record.startswith(b'msg="'):
             pairs = _PAIR.findall(record)
             fields = {key.decode("ascii"): _unquoted(value) for key, value in pairs}
@@ -158,7 +158,7 @@ def _endpoint(text: bytes) -> Endpoint:
 
 
 def _unquoted(value: bytes) -> bytes:
-    """A value of a structured line without the escapes of its quotes and backslashes."""
+    """A value in a structured line with its quotes and backslashes unescaped."""
     return re.sub(rb"\\(.)", rb"\1", value) if b"\\" in value else value
 
 

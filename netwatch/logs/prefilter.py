@@ -1,15 +1,15 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Finds the lines of a log that may be of interest, before any of them is read.
 
-A line passes where it has, in any letters, a name in one of the domains of interest, or one of the
-words asked for (addresses that such names were resolved to). Names are compared at the boundaries
-of their labels, wherever they are: between blanks, quotes, commas, in a URL. What may hide a name
-from such a comparison passes too: bytes beyond ASCII, and escapes of characters (``\\u0074``). Most
-lines of most logs are of no interest, so that this decides how fast a log is read.
+A line passes if it has, in upper or lower case, a name in one of the domains of interest, or one of
+the requested words (addresses that such names were resolved to). Names are compared at the
+boundaries of their labels, wherever they are: between blanks, quotes, commas, in a URL. Lines that
+may hide a name from such a comparison pass too: bytes beyond ASCII, and escapes of characters
+(``\\u0074``). Most lines of most logs are of no interest, so this decides how fast a log is read.
 
-Names are compared by a hash over their letters from the last to the first, which has at each dot
-that of the domain behind it. Two domains with the same hash only let more lines through. Where
-this file is not compiled, regular expressions do the same, several times slower.
+Names are compared by a hash over their letters from the last to the first, which at each dot is the
+hash of the domain after it. Two domains with the same hash only let more lines through. If this
+file is not compiled, regular expressions do the same, several times slower.
 """
 
 import os
@@ -29,17 +29,17 @@ HITS = 4096
 """Lines that are found in one call at most."""
 
 HEAD = 64
-"""The first lines of a file pass whatever they say."""
+"""The first lines of a file pass whatever they contain."""
 
 SAMPLE_EVERY, SAMPLE = 1024, 8
-"""So do the first 8 of each 1024 lines, so that it shows where a log cannot be read. They are
-next to each other, because some belong together."""
+"""So do the first 8 of each 1024 lines, to notice an unreadable log. They are consecutive, because
+some belong together."""
 
 MAX_AROUND = 16
-"""Lines before and behind one of interest that pass with it at most."""
+"""Lines before and after one of interest that pass with it, at most."""
 
 MAX_WORDS = 1 << 20
-"""Words that are compared. Where there are more, all lines pass."""
+"""Words to compare. If there are more, all lines pass."""
 
 _HITS = cython.declare(cython.Py_ssize_t, HITS)
 _HEAD = cython.declare(cython.longlong, HEAD)
@@ -47,7 +47,7 @@ _SAMPLE_EVERY = cython.declare(cython.longlong, SAMPLE_EVERY)
 _MULTIPLIER = cython.declare(cython.ulonglong, 0x2545F4914F6CDD1D)
 _MAX_AROUND = cython.declare(cython.Py_ssize_t, MAX_AROUND)
 _LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
-# Nobody who writes names into a log can choose those that collide.
+# Names in a log cannot be chosen to collide.
 _SALT = cython.declare(cython.ulonglong, int.from_bytes(os.urandom(7)))
 
 _BETWEEN = cython.declare(cython.uchar, 0)
@@ -98,8 +98,8 @@ def _hash(text: bytes) -> cython.ulonglong:
 
 def _table(texts: Iterable[bytes], count: int) -> tuple[Words, int, bytearray]:
     """The hashes of texts as a table with open addressing, the mask of its places, and two bits for
-    each place, of which those are set that a hash has: they fit into the first cache of a CPU, and
-    few names that are not in the table have one."""
+    each place, set for hashes in the table: they fit into the first cache of a CPU, and rule out
+    most names that are not in the table."""
     hash_: cython.longlong
     place: cython.ulonglong
     mask: cython.ulonglong
@@ -129,7 +129,7 @@ def _domain_table(domains: tuple[bytes, ...]) -> tuple[Words, int, bytearray]:
 
 @lru_cache(maxsize=2)
 def _domain_set(domains: tuple[bytes, ...]) -> frozenset[bytes]:
-    """The same where this file is not compiled."""
+    """The same if this file is not compiled."""
     return frozenset(domains)
 
 
@@ -137,8 +137,8 @@ _ANCHOR = re.compile(rb"(?s).*[^A-Za-z0-9_.-]([A-Za-z0-9_-]{1,63})(?=[^A-Za-z0-9
 
 
 def _anchor(needle: bytes) -> "tuple[int, int] | None":
-    """Where the last word in a needle is that has its ends in it, so that the needle can only be
-    where a line has this word; None where there is none."""
+    """The position of the last complete word in a needle: the needle can only be in a line with
+    this word; None if there is none."""
     found = _ANCHOR.match(needle) if cython.compiled else None
     return found.span(1) if found is not None and found.end() < len(needle) <= 255 else None
 
@@ -148,14 +148,14 @@ def _anchor(needle: bytes) -> "tuple[int, int] | None":
 class LineFilter:
     """Finds lines in a buffer, which it divides into lines.
 
-    `domains` are those of interest in lower case, None where every line passes. Lines that contain
-    one of `needles` pass. With `labels` names are written label by label as well
-    (``(3)www(6)tiktok(3)com(0)``). So many lines `around` one that passes for what it says pass as
-    well: where a log does not say which lines belong together, those of one lookup are next to
-    each other. Without `sample` only the head of a file passes whatever it says.
+    `domains` are the domains of interest in lower case, None if every line passes. Lines that
+    contain one of `needles` pass. With `labels` names may also be written label by label
+    (``(3)www(6)tiktok(3)com(0)``). So many lines `around` one that passes for its content pass as
+    well: in a log that does not tell which lines belong together, the lines of one lookup are next
+    to each other. Without `sample` only the head of a file passes whatever its content.
 
     After `find` there are `count` lines: ``starts[i]`` and ``ends[i]`` are where the line with the
-    number ``numbers[i]`` is, without its line feed. `lines` counts those that were looked at.
+    number ``numbers[i]`` is, without its line feed. `lines` counts the lines that were checked.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class LineFilter:
         self.held = 0
         self.held_starts: Words = array("q", bytes(8 * MAX_AROUND))
         self.held_ends: Words = array("q", bytes(8 * MAX_AROUND))
-        # To look for each needle in all bytes takes longer than to compare a word of each.
+        # Searching all bytes for each needle takes longer than comparing one word of each.
         self.needles = tuple(needle for needle in needles if _anchor(needle) is None)
         anchored = [needle for needle in needles if _anchor(needle) is not None]
         self.anchored: Octets = b"".join(anchored)
@@ -202,11 +202,11 @@ class LineFilter:
         self.word_table, self.word_mask, self.word_bits = _table((), 0)
         self.word_set: frozenset[bytes] = frozenset()
         known = tuple(domains or ())
-        # Nearly all domains have a dot, so that most words of a line are not even looked at.
+        # Nearly all domains have a dot, so most words of a line are not even compared.
         self.single = any(b"." not in domain for domain in known)
         self.domain_set: frozenset[bytes] = frozenset()
         self.table, self.mask, self.bits = _domain_table(known)
-        # What ends with a digit is an address, in nearly all logs.
+        # In nearly all logs, words that end with a digit are addresses.
         self.numeric = any(domain.rstrip(b"0123456789") != domain for domain in known)
         if not cython.compiled:
             self.domain_set = _domain_set(known)
@@ -227,18 +227,18 @@ class LineFilter:
             self.word_set = words
 
     def keep_from(self, end: int) -> int:
-        """Where the bytes begin that are needed yet, of those before `end` that were looked at."""
+        """The start of the bytes that are still needed, among the checked ones before `end`."""
         return self.held_starts[0] if self.held else end
 
     def moved(self, by: int) -> None:
-        """The bytes that are needed yet are so many places further ahead now."""
+        """The bytes that are still needed have moved forward by so many places."""
         i: cython.Py_ssize_t
         for i in range(self.held):
             self.held_starts[i] -= by
             self.held_ends[i] -= by
 
     def forget(self) -> None:
-        """The lines that were looked at are not needed any more."""
+        """The checked lines are no longer needed."""
         self.held = 0
         self.following = 0
 
@@ -288,15 +288,14 @@ class LineFilter:
         self.count += 1
 
     def _add_held(self) -> cython.void:
-        """Add the lines that were not of interest so far, and are before the one that was just
-        counted."""
+        """Add the lines before the one just counted that were not of interest so far."""
         i: cython.Py_ssize_t
         for i in range(self.held):
             self._add(self.held_starts[i], self.held_ends[i], self.lines - self.held + i)
         self.held = 0
 
     def _hold(self, at: cython.longlong) -> cython.void:
-        """Hold a line for the case that one behind it is of interest."""
+        """Hold a line in case one after it is of interest."""
         i: cython.Py_ssize_t
         if self.held == self.around:
             for i in range(1, self.held):
@@ -308,7 +307,7 @@ class LineFilter:
         self.held += 1
 
     def _next_needle(self, data: bytearray, start: int, end: int) -> int:
-        """Where the first of the needles is, `end` where none is."""
+        """The position of the first needle, `end` if there is none."""
         first = end
         for needle in self.needles:
             found = data.find(needle, start, first + len(needle) - 1 if first < end else end)
@@ -319,14 +318,14 @@ class LineFilter:
     def _find_end(
         self, data: bytearray, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.void:
-        """Set `line_end`, for a line that is not looked at to its end."""
+        """Set `line_end`, for a line that is not checked to its end."""
         found: cython.Py_ssize_t = data.find(b"\n", at, end)
         self.line_end = end if found < 0 else found
 
     def _passes(
         self, data: bytearray, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether the line at `at` is of interest; where it is not, `line_end` is its end."""
+        """Whether the line at `at` is of interest; if it is not, `line_end` is its end."""
         if cython.compiled:
             return self.has_name(at, end) or (self.words > 0 and self.has_word(at))
         self._find_end(data, at, end)
@@ -367,7 +366,7 @@ class LineFilter:
                 return True
             if kind == _BACKSLASH and at + 1 < end:
                 byte = self.data[at + 1]
-                # A letter by its number, in JSON, of Zeek, and of DNS names.
+                # A character by its number, in JSON, in Zeek, and in DNS names.
                 if byte in (117, 120) or (byte >= 48 and byte <= 57):
                     return True
             at += 1
@@ -410,7 +409,7 @@ class LineFilter:
         """Whether the name in these bytes of the line at `line` is in one of the domains."""
         hash_: cython.ulonglong = _SALT
         byte: cython.uchar
-        # The letter behind a backslash may belong to it, as in ``\t`` of JSON.
+        # The letter after a backslash may belong to it, as in ``\t`` in JSON.
         is_escaped: cython.bint = start > line and self.data[start - 1] == 92
         at: cython.Py_ssize_t = self.end_of_name(start, end) - 1
         if not self.numeric and at >= start and 48 <= self.data[at] <= 57:
@@ -432,7 +431,7 @@ class LineFilter:
 
     @cython.boundscheck(False)
     def end_of_name(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """The end of a name without the dots and the empty label behind it."""
+        """The end of a name without the dots and the empty label after it."""
         while end > start:
             if self.data[end - 1] == _POINT or (self.labels and self.data[end - 1] == _OPENING):
                 end -= 1
@@ -446,7 +445,7 @@ class LineFilter:
     def start_of_length(
         self, start: cython.Py_ssize_t, closing: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:
-        """Where ``(3)`` begins that ends at `closing`; `closing` where there are no digits."""
+        """The position of ``(3)`` that ends at `closing`; `closing` if there are no digits."""
         at: cython.Py_ssize_t = closing - 1
         while at >= start and self.data[at] >= 48 and self.data[at] <= 57:
             at -= 1
@@ -501,7 +500,7 @@ class LineFilter:
         return False
 
     def _matches(self, line: bytes) -> bool:
-        """What `has_name` and `has_word` say, where this file is not compiled."""
+        """`has_name` and `has_word`, if this file is not compiled."""
         if _HIDDEN.search(line):
             return True
         if self.words and any(map(self._is_asked_for, _WORD.findall(line))):

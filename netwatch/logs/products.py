@@ -1,7 +1,7 @@
-"""Logs that are only fields (JSON, CSV, ``name=value``) are read by a row of a table each.
+"""Logs that are only fields (JSON, CSV, ``name=value``), each read by a row of a table.
 
-A row says how the lines look, in which fields the time, the sides, the name and the decision are,
-and which kinds of records there are. Here are the reader of the rows and three resolvers;
+A row describes the lines, the fields with the time, the sides, the name and the decision, and the
+kinds of records. Here are the reader of the rows and three resolvers;
 `netwatch.logs.gateway_products` and `netwatch.logs.firewall_products` have the others.
 """
 
@@ -57,12 +57,12 @@ Values = Mapping[str, object]
 """The fields of a record by their names."""
 
 Shown = tuple[Evidence, str, int]
-"""What a record shows: the kind of evidence that packets would have shown, the name, and the port
-of the server where no field of its own has it."""
+"""What a record shows: the kind of evidence as in packets, the name, and the server's port if no
+field of its own has it."""
 
 
 UNITS = {10: SECOND, 13: 1_000_000, 16: 1_000, 19: 1}
-"""Nanoseconds in the unit of a time that is a number, by its digits."""
+"""Nanoseconds in the unit of a numeric time, by its number of digits."""
 
 
 class Ends(NamedTuple):
@@ -83,14 +83,14 @@ class Ends(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of records of a product: `is_of` says whether a record is of it, `needs` is a field
-    without which it is cut off.
+    """One kind of records of a product: `is_of` tells whether a record belongs to it, `needs` is a
+    field without which it is cut off.
 
-    Of the fields in `action`, the first that the product's `denied` matches blocked the contact; a
-    `status` of HTTP says that the server was reached. `flow` are the fields that together identify
-    a flow, the session last. `shows` gives what a record shows, None if that is nothing. A kind
-    with `dns` is a lookup, one without `shows` a flow: `lasted` are fields with its duration, each
-    with the nanoseconds of its unit, of which the first that is not 0 counts.
+    The first of the fields in `action` that matches the product's `denied` blocked the contact; an
+    HTTP `status` means that the server was reached. `flow` are the fields that together identify a
+    flow, the session last. `shows` returns what a record shows, None if nothing. A kind with `dns`
+    is a lookup, one without `shows` a flow: `lasted` are fields with its duration, each with the
+    nanoseconds of its unit; the first that is not 0 counts.
     """
 
     is_of: Callable[[Values], bool]
@@ -110,11 +110,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """A row of the table. `time` is the field with the time (RFC 3339, or a number of which the
-    digits show the unit), or what reads it. `lines` reads a line, given the header that an earlier
-    one was, which it may replace. `denied` is searched for in decisions. Lines are of this product
-    if one of `looks` is in them, JSON objects if `is_object` says so, if that is given. The
-    other fields are those of `netwatch.logs.registry.LogFormat`."""
+    """A row of the table. `time` is the field with the time (RFC 3339, or a number whose digits
+    show the unit), or a function that reads it. `lines` reads a line, given the header from an
+    earlier line, which it may replace. `denied` is searched for in decisions. Lines belong to this
+    product if one of `looks` is in them, JSON objects if `is_object` says so, if given. The other
+    fields are as in `netwatch.logs.registry.LogFormat`."""
 
     title: str
     time: str | Callable[[Values, LocalTimes, Carried], tuple[int, int]]
@@ -140,7 +140,7 @@ class Product:
         return found
 
     def reader(self, context: ReaderContext) -> "ProductReader":
-        """What reads one log of it."""
+        """A reader of one log."""
         return ProductReader(self, context)
 
 
@@ -155,7 +155,7 @@ class ProductReader(RecordReader):
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """What a record shows. Raises `RecordError`."""
         values = self._product.lines(record, self._header)
-        if "" in values:  # the name of every field that a product does not have
+        if "" in values:  # the name of every field that a product lacks
             values = {name: value for name, value in values.items() if name}
         for kind in self._product.kinds:
             if kind.is_of(values):
@@ -247,7 +247,7 @@ class ProductReader(RecordReader):
 
 
 def _side(ends: Ends, values: Values) -> Sides:
-    """Which device asked."""
+    """The client."""
     at = port(values.get(ends.client_port))
     fields = ends.client.split()
     own = next((found for field in fields if (found := address(values.get(field)))), None)
@@ -295,7 +295,7 @@ def _route53_dns(values: Values) -> DnsInfo:
     for answer in (answers or [])[:MAX_ANSWERS]:
         if not isinstance(answer, dict):
             raise RecordError("answers-invalid")
-        # Written ``Rdata`` in logs, ``rdata`` in some exports of them.
+        # Written ``Rdata`` in logs, ``rdata`` in some exports.
         data, kind = (
             text(answer.get("Rdata", answer.get("rdata"))),
             answer.get("Type", answer.get("type")),
@@ -319,7 +319,7 @@ _COREDNS = re.compile(
 
 
 def _coredns_line(record: bytes, header: list[str]) -> Values:
-    """The fields of a line; nothing for other messages, and for a lookup of the root."""
+    """The fields of a line; empty for other messages, and for a lookup of the root."""
     found = _COREDNS.match(record)
     if found is None:
         if b" - " in record and b" IN " in record and b'" ' in record:
@@ -338,7 +338,7 @@ def _coredns_line(record: bytes, header: list[str]) -> Values:
 
 
 def _coredns_time(values: Values, times: LocalTimes, carried: Carried) -> tuple[int, int]:
-    """A time of CoreDNS 1.3 to 1.5 (RFC 3339), or of before, as packages of Go have it."""
+    """A time of CoreDNS 1.3 to 1.5 (RFC 3339), or of earlier versions, as Go packages write it."""
     moment = text(values["time"])
     if not moment:
         return carried_time(carried)
@@ -421,7 +421,7 @@ PRODUCTS: dict[str, Product] = {
         ),
     ),
     # "Values that appear in VPC Resolver query logs" (Route 53 Developer Guide). `srcaddr` is the
-    # instance in the VPC that asked; where lookups come through an inbound endpoint it is whatever
+    # instance in the VPC that asked; for lookups through an inbound endpoint it is whatever
     # forwarded them.
     "route53": Product(
         title="Amazon Route 53 Resolver query logs",

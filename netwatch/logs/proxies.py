@@ -2,19 +2,18 @@
 
 Squid writes the formats ``squid`` (native), ``common`` and ``combined``. The native one is
 ``%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt`` (``logformat`` in
-squid.conf.documented); its time may be any other of Squid's. What a site has put behind it is
-looked through for the server name that Squid saw in a handshake (``%ssl::>sni``). The name of the
-user is not read. Squid writes a request when it has ended, so that it began earlier by the time
-that it took.
+squid.conf.documented); its time may be any other of Squid's. Fields that a site has added are
+searched for the server name that Squid saw in a handshake (``%ssl::>sni``). The user name is not
+read. Squid writes a request when it has ended, so it began earlier by its duration.
 
-NGINX and HAProxy mostly serve sites, where a name in a log is not what a client of ours asked for;
-only the user can say that one is a proxy for clients. The client is the address that connected.
-``X-Forwarded-For`` is not read, because any client can write into it what it likes. A line of NGINX
-is that of ``log_format combined`` (ngx_http_log_module), as Apache HTTP Server writes it too; in
-JSON the keys are the names of the variables, or words that many use for them. Its stream module has
-the server name of handshakes (``$ssl_preread_server_name``). The formats of HAProxy are ``httplog``
-and ``httpslog`` ("Log formats" in the Configuration Manual). The host is that of the request line
-(CONNECT or a URL), else of the first captured request header that is a host name.
+NGINX and HAProxy mostly serve sites, and then a name in a log is not the request of one of our
+clients; only the user can tell that one is a proxy for clients. The client is the address that
+connected. ``X-Forwarded-For`` is not read, because any client can forge it. An NGINX line has the
+``log_format combined`` (ngx_http_log_module), as Apache HTTP Server writes it too; in JSON the keys
+are the names of the variables, or common words for them. Its stream module has the server name of
+handshakes (``$ssl_preread_server_name``). The formats of HAProxy are ``httplog`` and ``httpslog``
+("Log formats" in the Configuration Manual). The host is from the request line (CONNECT or a URL),
+otherwise from the first captured request header that is a host name.
 """
 
 import re
@@ -76,7 +75,7 @@ _HTTP = re.compile(
 )
 
 MAX_DURATION = 10**13
-"""A longer request, in ms, is no duration."""
+"""A longer request, in ms, is not a duration."""
 
 _CODE = rb"(?:TCP|UDP|TAG|NONE)(?:_[A-Z]+)*"
 _NATIVE = re.compile(
@@ -124,7 +123,7 @@ class NginxReader(RecordReader):
     """Reads one log."""
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says (see `netwatch.logs.records.RecordReader`)."""
+        """Read a line (see `netwatch.logs.records.RecordReader`)."""
         if record.startswith(b"{"):
             return self._json(record)
         if not record.strip():
@@ -134,7 +133,7 @@ class NginxReader(RecordReader):
             raise RecordError("access-line-invalid")
         request = _REQUEST.match(found["request"])
         if request is None:
-            return ()  # what was sent is no request
+            return ()  # what was sent is not a request
         asked = target(request[1], request[2])
         if asked is None:
             raise RecordError("host-missing")
@@ -172,7 +171,7 @@ class NginxReader(RecordReader):
     def _handshake(
         self, time: bytes, client: bytes, port_: int, sni: bytes, status: int
     ) -> Iterable[LogEntry]:
-        """A connection that the stream module has passed on by its server name."""
+        """A connection that the stream module has forwarded by its server name."""
         name = normalise_name(sni)
         when = access_time(time, self._times)
         outcome: Outcome = "reached" if status == 200 else "attempted"
@@ -195,8 +194,8 @@ def _first(found: Object, keys: Iterable[str]) -> str:
 
 
 def _nginx_outcome(status: int, method: bytes) -> tuple[Outcome, str]:
-    """What came of a request. For CONNECT an answer other than 2xx is one of the proxy itself. For
-    others that is not known of 403, which both may give, and the errors of gateways are its own."""
+    """The outcome of a request. For CONNECT an answer other than 2xx comes from the proxy itself.
+    For others, the proxy's own answers are gateway errors; a 403 may come from either."""
     if method.upper() == b"CONNECT":
         if status == 403:
             return "blocked", "HTTP 403"
@@ -216,7 +215,7 @@ class HaproxyReader(RecordReader):
     """Reads one log."""
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says (see `netwatch.logs.records.RecordReader`)."""
+        """Read a line (see `netwatch.logs.records.RecordReader`)."""
         found = _HAPROXY.match(record)
         if found is None:
             return ()  # starts and stops of servers, errors
@@ -246,7 +245,7 @@ def _host(method: bytes, url: bytes, captured: bytes) -> Target | None:
 
 
 def _haproxy_outcome(status: int, state: bytes, server: bytes) -> tuple[Outcome, str]:
-    """What came of a request: a rule of the proxy has denied it (its session state begins with P
+    """The outcome of a request: a rule of the proxy has denied it (its session state begins with P
     and it went to no server), or a server has answered."""
     if server.endswith(b"/<NOSRV>"):
         if state.startswith(b"P") and status in (401, 403, 429):
@@ -263,7 +262,7 @@ def _shown(
     outcome: tuple[Outcome, str],
     evidence: Evidence = "http-host",
 ) -> Iterable[LogEntry]:
-    """What a client asked for."""
+    """What a client requested."""
     packed = packed_ip(client.decode("ascii", "replace"))
     side = Endpoint(packed, client_port if client_port < 65536 else 0)
     return (
@@ -306,7 +305,7 @@ class SquidReader(RecordReader):
         self._tunnels = 0
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says (see `netwatch.logs.records.RecordReader`)."""
+        """Read a line (see `netwatch.logs.records.RecordReader`)."""
         if not record.strip() or record.startswith(b"#"):
             return ()
         found = _NATIVE.match(record) or _SQUID_COMBINED.match(record)
@@ -314,7 +313,7 @@ class SquidReader(RecordReader):
             raise RecordError("squid-line-invalid")
         values = found.groupdict()
         if values["code"].startswith(b"UDP_") or values["url"].startswith(_SPECIAL):
-            return ()  # another cache asks, or the request was none
+            return ()  # another cache asks, or it was not a request
         time, digits = access_time(values["time"], self._times)
         duration = min(max(int(values.get("duration") or 0), 0), MAX_DURATION) * 1_000_000
         asked = target(values["method"], values["url"])
@@ -338,7 +337,7 @@ class SquidReader(RecordReader):
         outcome, blocked_by = _squid_outcome(request)
         packed = packed_ip(request.client.decode("ascii", "replace"))
         client = Endpoint(packed)
-        # A site may write names of clients (%>A) in place of addresses.
+        # A site may write names of clients (%>A) instead of addresses.
         host = "" if packed or request.client == b"-" else normalise_name(request.client[:255])
         is_tunnel = request.method == b"CONNECT" and outcome == "reached"
         flow = ""
@@ -381,13 +380,13 @@ class SquidReader(RecordReader):
 
 
 def _squid_outcome(request: _SquidRequest) -> tuple[Outcome, str]:
-    """What came of a request, and by what it was blocked. Denied for want of credentials it was
-    only put off: browsers ask again with them."""
+    """The outcome of a request, and what blocked it. A request denied for missing credentials was
+    only postponed: browsers ask again with them."""
     code = request.code
     if b"DENIED" in code:
         if request.status == _CHALLENGE:
             return "attempted", ""
-        # How the client took it does not matter.
+        # It does not matter how the client received it.
         return "blocked", code.removesuffix(b"_ABORTED").decode("ascii")
     answered = request.status not in _NO_ANSWER and not (
         code.startswith((b"NONE", b"TAG_NONE")) and request.method != b"CONNECT"
@@ -408,8 +407,8 @@ def _server(hierarchy: bytes | None, written: bytes | None, port: int) -> Endpoi
 
 
 def _server_name(rest: bytes, asked: str) -> bytes | None:
-    """The server name of a handshake among the fields that a site has put at the end, where it is
-    not the name that was asked for."""
+    """The server name of a handshake among the fields that a site has added at the end, if it is
+    not the name asked for."""
     for field in rest.split()[1:16]:
         found = field.strip(b'"')
         if HOST_NAME.fullmatch(found) and normalise_name(found) != asked:

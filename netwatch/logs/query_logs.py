@@ -1,19 +1,19 @@
-"""The logs of queries that resolvers keep with what came of each: the database of Pi-hole FTL, and
+"""Query logs that resolvers keep with the outcome of each query: the database of Pi-hole FTL, and
 ``querylog.json`` of AdGuard Home.
 
 The long-term database ``pihole-FTL.db`` is an SQLite file. Its queries are in the table
-``query_storage``, whose columns `domain`, `client` and `additional_info` have ids of other tables,
-or, in rows that were taken over from earlier versions, texts; before version 10 of the schema they
-are in the table ``queries``, which is a view since then. Views of a file that was handed in are not
-read. A row is a lookup with its answer, of which only the kind is known
+``query_storage``, whose columns `domain`, `client` and `additional_info` have ids of other tables
+or, in rows taken over from earlier versions, texts; before version 10 of the schema they are in the
+table ``queries``, which has been a view since then. Views in an untrusted file are not read. A row
+is a lookup with its answer, of which only the kind is known
 (https://docs.pi-hole.net/database/query-database/). The privacy levels of Pi-hole hide domains
 (``hidden``) and clients (``0.0.0.0``).
 
-AdGuard Home writes one JSON object for each lookup that was answered. ``IP`` is the client, ``T``
-the time, ``QH`` and ``QT`` the question, ``Answer`` the DNS message that the client got in base64,
-and ``Result`` what the filters decided (``internal/querylog`` and ``internal/filtering`` of AdGuard
+AdGuard Home writes one JSON object for each answered lookup. ``IP`` is the client, ``T`` the time,
+``QH`` and ``QT`` the question, ``Answer`` the DNS message that the client got in base64, and
+``Result`` the decision of the filters (``internal/querylog`` and ``internal/filtering`` of AdGuard
 Home). With ``anonymize_client_ip`` the last two bytes of an IPv4 address and the last ten of an
-IPv6 address are zero: these are no addresses of devices.
+IPv6 address are zero: these are not device addresses.
 """
 
 import binascii
@@ -39,24 +39,24 @@ from netwatch.logs.records import (
 from netwatch.logs.times import number_time, rfc3339
 
 MAX_IDS = 1 << 20
-"""Maximum number of ids of each kind that are known; the oldest are forgotten, and rows with them
+"""Maximum number of ids of each kind to remember; the oldest are forgotten, and rows with them
 cannot be read."""
 
 LATEST = 1 << 34
-"""The first second since the epoch that is no time of a lookup."""
+"""The first second since the epoch that is not the time of a lookup."""
 
 QUERIES = ("query_storage", "queries")
-"""The tables with the lookups, of which a database has one."""
+"""The tables with the lookups; a database has one of them."""
 
 REFERRED = {
     "domain": "domain_by_id",
     "client": "client_by_id",
     "additional_info": "addinfo_by_id",
 }
-"""The tables whose ids the columns of a lookup have."""
+"""The tables whose ids are in the columns of a lookup."""
 
 TABLES = (*REFERRED.values(), *QUERIES)
-"""The tables that are read, those with ids first."""
+"""The tables to read, those with ids first."""
 
 _TYPES = {
     1: "A",
@@ -116,14 +116,13 @@ _FILTERED = {
     6: "FilteredInvalid",
     8: "FilteredBlockedService",
 }
-"""The reasons that mean that a name was blocked. ``FilteredSafeSearch`` (7) and rewrites lead to
-other hosts."""
+"""Reasons for a blocked name. ``FilteredSafeSearch`` (7) and rewrites lead to other hosts."""
 
 _OVER_TCP = ("doh", "dot", "dnscrypt")
 
 
 def recognise_ftl(sample: Sample) -> int:
-    """The number of tables, whose names the sample has, that only FTL makes."""
+    """The number of tables in the sample that only FTL creates."""
     tables = {*sample.lines}
     if b"ftl" not in tables or not {b"query_storage", b"queries"} & tables:
         return 0
@@ -138,7 +137,7 @@ class FtlReader(RecordReader):
         self._texts: dict[str, dict[int, str]] = {table: {} for table in _COLUMNS}
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a row says."""
+        """Read a row."""
         row = json_object(record)
         table = row.get("_table")
         if table in _COLUMNS:
@@ -171,7 +170,7 @@ class FtlReader(RecordReader):
                 del texts[next(iter(texts))]
 
     def _text(self, table: str, value: object) -> str:
-        """A text, or the one of an id. Raises `RecordError`."""
+        """A text, or the text of an id. Raises `RecordError`."""
         found = self._texts[table].get(value) if isinstance(value, int) else value
         if not isinstance(found, str):
             raise RecordError("id-unknown" if isinstance(value, int) else "field-missing")
@@ -192,7 +191,7 @@ class FtlReader(RecordReader):
         return DnsInfo(kind, rcode, chain=chain)
 
     def _alias(self, info: object) -> tuple[str, ...]:
-        """The alias for which a name was blocked."""
+        """The alias because of which a name was blocked."""
         found = self._texts["addinfo_by_id"].get(info) if isinstance(info, int) else info
         name = normalise_name(found.encode("utf-8", "replace")) if isinstance(found, str) else ""
         return (name,) if name else ()
@@ -216,7 +215,7 @@ class AdGuardReader(RecordReader):
     """Reads the records of one log of AdGuard Home."""
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says."""
+        """Read a line."""
         found = json_object(record)
         host, kind, moment = found.get("QH"), found.get("QT"), found.get("T")
         if not isinstance(host, str) or not isinstance(kind, str) or not isinstance(moment, str):
@@ -243,7 +242,7 @@ class AdGuardReader(RecordReader):
 
 
 def _adguard_client(found: dict[str, Any]) -> tuple[Endpoint, Others]:
-    """The client, or its name where its address is anonymised."""
+    """The client, or its name if its address is anonymised."""
     text = found.get("IP")
     if not isinstance(text, str):
         raise RecordError("client-missing")
@@ -267,7 +266,7 @@ def _outcome(result: object) -> Others:
 
 
 def _message(text: str) -> bytes:
-    """The bytes of a message in base64, empty where they are none."""
+    """The bytes of a message in base64, empty if they are none."""
     if len(text) > MAX_MESSAGE * 2:
         return b""
     try:

@@ -1,9 +1,9 @@
 """Tells which log format a file has, by its first bytes and never by its name.
 
-Each format counts the lines that only it writes. If two count alike, or nobody knows for sure,
-nothing is guessed: the reason says which formats it may be, and that ``--as`` decides. Of a file
+Each format counts the lines that only it writes. If two counts are close, or none is certain,
+nothing is guessed: the reason names the possible formats, and that ``--as`` decides. For a file
 that looks like a log and is not read, a hint says what it is and what to do about it, in a sentence
-without the path; it says nothing of files that only have JSON or XML in common with logs.
+without the path; there is none for files that only have JSON or XML in common with logs.
 """
 
 import json
@@ -33,30 +33,29 @@ from netwatch.logs.times import LocalTimes
 from netwatch.logs.windows_events import windows_event
 
 MAX_OBJECTS = 20
-"""Objects of JSON in several lines that are looked at."""
+"""JSON objects in several lines to look at."""
 
 Name = Callable[[Sequence[dict[str, object]]], str]
-"""The title of the format whose records some objects are, empty if that is none."""
+"""The title of the format whose records some objects are, empty if there is none."""
 
 _CEF = re.compile(rb"\b(?:CEF:\s?\d|LEEF:\d\.\d)\|([ -{}~]{1,64})\|([ -{}~]{1,64})\|")
 _WINDOWS = b"schemas.microsoft.com/win/2004/08/events/event"
 _STRATA = ("LogType", "log_type", "TimeGenerated", "time_generated")
 
 SAMPLE_BYTES = 1 << 16
-"""Bytes of a file by which its format is recognised, after decompression."""
+"""Bytes of a file to recognise its format by, after decompression."""
 
 SAMPLE_RECORDS = 100
-"""Records of a binary container by which it is recognised."""
+"""Records of a binary container to recognise it by."""
 
 DOUBT = 2
-"""The second format has to fit so many times worse than the first."""
+"""The second format must fit so many times worse than the first."""
 
 
 def hint_of(
     head: bytes, lines: Sequence[bytes], objects: Sequence[dict[str, object] | None], name: Name
 ) -> str:
-    """What the head of a file is; empty if nothing is known of it. `objects` are its lines that
-    are JSON."""
+    """What the head of a file is; empty if unknown. `objects` are its lines that are JSON."""
     found = [each for each in objects if each is not None]
     if not found and head.lstrip()[:1] in (b"{", b"["):
         return _spread(head, name)
@@ -77,7 +76,7 @@ def hint_of(
 
 
 def events_hint(provider: str) -> str:
-    """The hint for events of Windows that say nothing of names."""
+    """The hint for Windows events without names."""
     whose = f" of {provider}" if provider else ""
     return (
         f"has events of Windows{whose}, but none with DNS queries: those are event 22 of Sysmon,"
@@ -86,7 +85,7 @@ def events_hint(provider: str) -> str:
 
 
 def _spread(head: bytes, name: Name) -> str:
-    """The hint for objects of JSON that are not one a line."""
+    """The hint for JSON objects that are not one per line."""
     text = head.decode("utf-8", "replace").lstrip()
     is_list = text.startswith("[")
     decoder, found = json.JSONDecoder(), list[dict[str, object]]()
@@ -120,10 +119,10 @@ def _is_windows(found: Mapping[str, object]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What a file is: a capture, or a log of a format, or neither; where that is in doubt,
-    `doubt` is a sentence without the path. `needs_name` says that nothing else is in doubt but
-    whether such files are to be read at all. `hint` is such a sentence, too, on a file that is none
-    that is read (`netwatch.logs.recognise`)."""
+    """What a file is: a capture, or a log of a format, or neither; if in doubt, `doubt` is a
+    sentence without the path. `needs_name` means that the only doubt is whether such files are to
+    be read at all. `hint` is such a sentence, too, for a file that is not read
+    (`netwatch.logs.recognise`)."""
 
     is_capture: bool = False
     format: str | None = None
@@ -137,7 +136,7 @@ NEITHER = Recognised()
 
 def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
     """What a file is; if it is a log, one of the format `named`, if given. Lines in a folder that
-    netwatch wrote as evidence are none. Raises `CaptureError` if it cannot be read."""
+    netwatch wrote as evidence are not a log. Raises `CaptureError` if it cannot be read."""
     head = look_at(file, SAMPLE_BYTES)
     if is_capture(head[:8]):
         return Recognised(is_capture=True)
@@ -151,7 +150,7 @@ def recognise(file: CaptureFile, named: str | None = None) -> Recognised:
 
 
 def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
-    """The same of a file with these first bytes, which is no capture. The records of a binary
+    """The same for a file with these first bytes, which is not a capture. The records of a binary
     container are read from `file`, if given."""
     container = _container(head)
     if container == "lines":
@@ -264,15 +263,14 @@ def _hint(sample: Sample, container: Container) -> str:
 
 
 def _title(objects: Sequence[dict[str, object]]) -> str:
-    """The title of the format whose records some objects are, empty if that is none."""
+    """The title of the format whose records some objects are, empty if there is none."""
     lines = [(orjson.dumps(each), PLAIN) for each in objects]
     found = _decide(_sample(b"", lines), "lines")
     return LOG_FORMATS[found.format].title if found.format is not None else ""
 
 
 def fits(file: CaptureFile, name: str) -> bool:
-    """Whether the head of a file of lines looks like a format; also if it cannot be looked at
-    again."""
+    """Whether the head of a file of lines looks like a format; also if it cannot be read again."""
     if LOG_FORMATS[name].container != "lines" or file.path == STDIN:
         return True
     try:
@@ -295,8 +293,8 @@ def _container(head: bytes) -> Container:
 
 
 def _readable(head: bytes, file: CaptureFile) -> bytes:
-    """The head of a file of lines; if it has nothing but NUL bytes, or the beginning of a line that
-    is too long to be read, what is behind them."""
+    """The head of a file of lines; if it has only NUL bytes, or the start of a line that is too
+    long to read, what follows them."""
     is_enough = len(head) < SAMPLE_BYTES or b"\n" in head or _container(head) != "lines"
     if file.path == STDIN or (is_enough and (not head or head.strip(b"\0"))):
         return head
@@ -322,7 +320,7 @@ def _decoded(head: bytes) -> bytes:
 
 
 class _Head:
-    """The first bytes of a file, to be read piece by piece."""
+    """The first bytes of a file, for piecewise reading."""
 
     def __init__(self, head: bytes) -> None:
         self._head = head
@@ -338,4 +336,4 @@ _STREAMED: Mapping[Container, Callable[[_Head], Iterator[bytes | None]]] = {
     "frame-streams": file_frames,
     "ipfix": file_messages,
 }
-"""What divides a container that can be read from its start on."""
+"""The divider of a container that can be read from its start."""

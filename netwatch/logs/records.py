@@ -1,13 +1,13 @@
-"""The contract of all formats: what the reader of one is given, and what one record says, which is
-names that a client showed, flows, and claims of addresses.
+"""The contract of all formats: what a format's reader receives, and what one record reports, which
+is names that a client showed, flows, and claims of addresses.
 
-These are values between the reader of a format and the engine, which makes of them what packets
-give: observations, flows and messages that claim addresses. What a record does not say is left
-out, never guessed; `Lack` names it, so that an alert can state it.
+These are values between the reader of a format and the engine, which turns them into what packets
+give: observations, flows and messages that claim addresses. Missing information is left out, never
+guessed; `Lack` names it, so that an alert can state it.
 
-A reader is made anew for each log (all files of one log, in order of time) and takes its records
-one by one. It may keep state between records (the header of a Zeek log, a query that waits for its
-answer), in tables with a limit; the last records that wait come out of `flush`.
+A new reader is made for each log (all files of one log, in order of time) and takes its records one
+by one. It may keep state between records (the header of a Zeek log, a query that waits for its
+answer), in tables with a limit; the last waiting records come out of `flush`.
 """
 
 from collections import Counter
@@ -30,15 +30,15 @@ Lack = Literal[
     "time-zone",
     "device-behind-nat",
 ]
-"""What a log does not say of a contact. ``year`` and ``time-zone`` were then assumed, from
-``--year`` and ``--timezone`` or from the time of the file. ``device-behind-nat``: the client is an
-address after translation."""
+"""What a log lacks about a contact. ``year`` and ``time-zone`` were then assumed, from ``--year``
+and ``--timezone`` or from the time of the file. ``device-behind-nat``: the client is an address
+after translation."""
 
 
 class Place(NamedTuple):
-    """A record of a log: the path of the file, its number there from 1, its time in ns with its
-    digits after the second, its first bytes as they are in the file, with what carried it, and how
-    many bytes it has in all."""
+    """A log record: the path of the file, its number there from 1, its time in ns with its digits
+    after the second, its first bytes as they are in the file, with its carrier, and its total
+    number of bytes."""
 
     source: str
     line: int
@@ -57,7 +57,7 @@ class Endpoint(NamedTuple):
 
 
 NOWHERE = Endpoint(None)
-"""A side that the log does not name."""
+"""A side that is not in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,16 @@ class LogName:
     """A name that a client showed, as an observation of packets has it.
 
     `time` is in ns since the epoch with `time_digits` significant digits after the second. `name`
-    has its normal spelling (`netwatch.core.names`), `raw` is the name as it is in the log, empty
-    if that is the same; `asked` is the name asked for where this one is an alias of it.
-    `client_host` is the host name of the client in logs that know no address of it. `flow` is the
-    identifier of the flow in the log (``flow_id`` of Suricata, ``uid`` of Zeek), the same in its
-    `LogFlow`. `outcome` is what the log itself says came of the contact, None if it says
-    nothing: a proxy has denied it (``blocked``, `blocked_by` says by what), or an answer came
-    (``reached``). For lookups it follows from `dns` alone.
+    has its normal spelling (`netwatch.core.names`), `raw` is the name as it is in the log, empty if
+    that is the same; `asked` is the name asked for if this one is an alias of it. `client_host` is
+    the client's host name in logs without its address. `flow` is the identifier of the flow in the
+    log (``flow_id`` of Suricata, ``uid`` of Zeek), the same in its `LogFlow`. `outcome` is the
+    outcome reported by the log itself, None if it reports none: a proxy has denied the contact
+    (``blocked``, with the reason in `blocked_by`), or an answer came (``reached``). For lookups it
+    only follows from `dns`.
 
-    `shown_at` is the record that has the name, None if that is the one that was read last;
-    `parts` are further records that say something of it: who asked, which alias leads to it.
+    `shown_at` is the record that has the name, None if that is the last one read; `parts` are
+    further records about it: who asked, which alias leads to it.
     """
 
     time: int
@@ -102,8 +102,8 @@ class LogName:
 
 @dataclass(frozen=True, slots=True)
 class LogFlow:
-    """A flow that has ended. Times are in ns since the epoch, bytes are payload of the transport
-    layer where the log has that, else what it has."""
+    """An ended flow. Times are in ns since the epoch, bytes are transport payload if the log has
+    that, otherwise what it has."""
 
     first: int
     last: int
@@ -124,7 +124,7 @@ class LogFlow:
 @dataclass(frozen=True, slots=True)
 class LogClaim:
     """A statement about who uses which addresses, as DHCP servers log it. `source` is the packed
-    address that the message came from, None if the log does not say."""
+    address that the message came from, None if not in the log."""
 
     time: int
     time_digits: int
@@ -133,18 +133,18 @@ class LogClaim:
 
 
 LogEntry = LogName | LogFlow | LogClaim
-"""What a record says. A record may say several things."""
+"""What a record reports. A record may report several things."""
 
 
 def time_of(entry: LogEntry) -> int:
-    """The time of what a record says, of a flow its end, ns since the epoch."""
+    """The time of an entry, for a flow its end, ns since the epoch."""
     return entry.last if isinstance(entry, LogFlow) else entry.time
 
 
 class Carried(NamedTuple):
-    """What carried a line and was taken off it: the time that the carrier gives (ns since the
-    epoch, None where it has none) with its digits after the second, the host name of the sender,
-    and the name of the program (``dnsmasq``), both empty where it has none."""
+    """The carrier stripped from a line: the time that it gives (ns since the epoch, None if it has
+    none) with its digits after the second, the sender's host name, and the name of the program
+    (``dnsmasq``), both empty if it has none."""
 
     time: int | None = None
     time_digits: int = 0
@@ -153,11 +153,11 @@ class Carried(NamedTuple):
 
 
 PLAIN = Carried()
-"""Nothing carried the line."""
+"""The line had no carrier."""
 
 
 MAX_PARTS = 64
-"""Records of one answer or event whose places are kept; further ones are no evidence."""
+"""Records of one answer or event whose places are kept; further ones are not evidence."""
 
 
 MAX_PIECES = 16
@@ -165,9 +165,9 @@ MAX_PIECES = 16
 
 
 class CurrentRecord:
-    """The record that is being read, as it is in the file; `line` is 0 where it is in none. Who
-    reads a log sets it. What carried a record may have divided it: the pieces before the last are
-    kept until that has been read."""
+    """The current record, as it is in the file; `line` is 0 if it is in none. The reader of the log
+    sets it. A carrier may have divided it: the pieces before the last are kept until that has been
+    read."""
 
     __slots__ = ("_pieces", "line", "record", "source")
 
@@ -184,13 +184,13 @@ class CurrentRecord:
             self._pieces = [*self._pieces, place][-MAX_PIECES:]
 
     def with_pieces(self, entries: Iterable[LogEntry]) -> Iterable[LogEntry]:
-        """What the record says, with the pieces of it that came before as parts."""
+        """The entries of a record, with its earlier pieces as parts."""
         return self._with_parts(entries) if self._pieces else entries
 
     def _with_parts(self, entries: Iterable[LogEntry]) -> Iterator[LogEntry]:
         pieces = self._pieces
         for entry in entries:
-            # Until then they may be of another stream than what was read.
+            # Until then they may belong to another stream.
             self._pieces = []
             if isinstance(entry, LogName):
                 time, digits = entry.time, entry.time_digits
@@ -199,8 +199,8 @@ class CurrentRecord:
             yield entry
 
     def place(self, time: int = 0, digits: int = 0) -> Place | None:
-        """Where it is, with its time in ns and the digits of that, for a reader that shows what
-        it says only at a later one. None where it is in no file."""
+        """Where it is, with its time in ns and its digits, for a reader that only shows its content
+        at a later record. None if it is in no file."""
         if not self.line:
             return None
         record = self.record
@@ -212,8 +212,8 @@ class CurrentRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReaderContext:
-    """What the reader of a log may ask: `times` reads times without zone or year, `source` is the
-    path of the first file, for messages, `current` says where the record is that is being read."""
+    """What the reader of a log may use: `times` reads times without zone or year, `source` is the
+    path of the first file, for messages, `current` locates the current record."""
 
     times: LocalTimes
     source: str = ""
@@ -221,14 +221,14 @@ class ReaderContext:
 
 
 BRIEFLY = 60_000_000_000
-"""How long something waits for a later record of a sender that is silent, ns."""
+"""How long something waits for a later record of a silent sender, ns."""
 
 
 class RecordReader:
     """Reads the records of one log of a format, each of which has a class of this kind.
 
-    `anomalies` counts what was wrong beside records that cannot be read; who reads the log takes
-    it. With `waits_briefly` what waits for a later record does so for `BRIEFLY` after the last one.
+    `anomalies` counts problems besides unreadable records; the caller takes it. With
+    `waits_briefly` what waits for a later record only does so for `BRIEFLY` after the last one.
     """
 
     waits_briefly = False
@@ -239,9 +239,9 @@ class RecordReader:
         self._current = context.current
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a record says, without its line ending and without what carried it; nothing for
-        records that are of no concern here (comments, other messages of the program). Raises
-        `RecordError` where it should say something and cannot be read."""
+        """Read a record, without its line ending and without its carrier; returns nothing for
+        records of no interest (comments, other messages of the program). Raises `RecordError` if it
+        should contain something and cannot be read."""
         raise NotImplementedError
 
     def flush(self) -> Iterable[LogEntry]:
@@ -251,9 +251,9 @@ class RecordReader:
 
 class Sample(NamedTuple):
     """The head of a file, by which its format is recognised: the first bytes after decompression,
-    the complete lines in them without what carried them, what that was, and for each line the JSON
-    object that it is, None where it is none. Of other containers the lines are the first records,
-    of an SQLite database the names of its tables."""
+    the complete lines in them without their carriers, the carriers, and for each line its JSON
+    object, None if it is not one. For other containers the lines are the first records, for an
+    SQLite database the names of its tables."""
 
     head: bytes
     lines: tuple[bytes, ...]

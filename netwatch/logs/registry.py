@@ -1,4 +1,4 @@
-"""The table of log formats: everything that must know them reads it.
+"""The table of log formats, which everything else reads.
 
 A new format is a module next to this one and a row here; one that is only fields is a row of
 `netwatch.logs.products`. The command line (``--as``), recognition,
@@ -41,24 +41,22 @@ records of a Windows event log, and flows of a file of nfcapd, each as a JSON ob
 class LogFormat:
     """A format: its `title` for people, how sure a sample is of this format, and its reader.
 
-    `recognise` gives the number of lines of the sample (records of other containers) that no other
-    format writes, 0 if it is not this format. `lacks` is what no record of it says. `labels`
-    says that names are written label by label (``(3)www(6)tiktok(3)com(0)``), so that bytes are
-    compared accordingly before a record is read. `encoded` says that names may be in an encoding
-    (base64) that hides them from such a comparison: all records are read then. `family` is the name
-    that formats share whose files belong together in a folder, because one says what another lacks
-    (those of Zeek).
-    `only_if_named` is a sentence that says why such a file is read only with ``--as``, empty if
-    it is recognised.
+    `recognise` returns the number of lines of the sample (records of other containers) that no
+    other format writes, 0 if it is not this format. `lacks` is what its records never contain.
+    `labels` means that names are written label by label (``(3)www(6)tiktok(3)com(0)``), so that
+    bytes are compared accordingly before a record is read. `encoded` means that names may be in an
+    encoding (base64) that hides them from such a comparison: all records are then read. `family` is
+    a name shared by formats whose files belong together in a folder, because one has what another
+    lacks (Zeek's). `only_if_named` is a sentence why such a file is only read with ``--as``, empty
+    if it is recognised.
 
-    Records without a name of interest are not read, but for these: those that contain one of the
-    texts in `always` (headers, claims of addresses), those with one of the texts in `flows`, which
-    all records of flows have, and those that belong to a record with such a name. They have the
-    same word of letters, digits and ``-_.:/``, as `joins` gives it of a record with what carried
-    it, None if there is no such word; it is not needed for addresses in answers and for
-    identifiers of flows. So do as many records as `around` says before and behind it, where only
-    the order says what belongs together. `tables` are the tables of an SQLite database that are
-    read, in this order.
+    Records without a name of interest are not read, except those that contain one of the texts in
+    `always` (headers, claims of addresses), those with one of the texts in `flows`, which all
+    records of flows have, and those that belong to a record with such a name. They share a word of
+    letters, digits and ``-_.:/``, which `joins` returns for a record with its carrier, None if
+    there is no such word; it is not needed for addresses in answers and for identifiers of flows.
+    If only the order tells what belongs together, `around` records before and after it are read
+    too. `tables` are the tables of an SQLite database that are read, in this order.
     """
 
     title: str
@@ -233,8 +231,8 @@ LOG_FORMATS: dict[str, LogFormat] = {
 
 
 def format_of(text: str) -> str:
-    """The name of a format of logs as it is. Raises ValueError, which lists all, if there is no
-    such format."""
+    """The name of a log format, unchanged. Raises ValueError, which lists all, if there is no such
+    format."""
     if text not in LOG_FORMATS:
         hint = did_you_mean(text, LOG_FORMATS)
         raise ValueError(f"expected one of {', '.join(sorted(LOG_FORMATS))}, found {text!r}{hint}")

@@ -1,17 +1,16 @@
-"""The rows of tables of an SQLite database that somebody else has written.
+"""The rows of tables of an SQLite database that another program has written.
 
-The file is opened read-only and as one that nobody changes. If it has a write-ahead log, as the
-database of a running Pi-hole has, both are copied first: what is in the log is not in the file yet,
-and SQLite would have to write beside it. Nothing in the file is trusted: only ordinary tables are
-read and no view, which could call functions, and each row may take a limited time and size.
+The file is opened read-only and as immutable. If it has a write-ahead log, as the database of a
+running Pi-hole has, both are copied first: the content of the log is not in the file yet, and
+SQLite would have to write next to it. Nothing in the file is trusted: only ordinary tables are read
+and no views, which could call functions, and each row may take a limited time and size.
 
-A database that is followed is read where it is (`open_while_written`). With a write-ahead log that
-is a read of SQLite, which takes a lock that no writer waits for; with ``readonly_shm`` it neither
-writes to the index of that log nor makes one. Without such a log nobody has the file open in that
-mode, and SQLite would make one; it is read as a file that nobody changes, which counts only if
-nobody has.
+A database that is followed is read in place (`open_while_written`). With a write-ahead log this is
+an SQLite read, which takes a lock that no writer waits for; with ``readonly_shm`` it neither writes
+to that log's index nor creates one. Without such a log nobody has the file open in that mode, and
+SQLite would create one; it is read as an immutable file, which only counts if it did not change.
 
-https://www.sqlite.org/security.html has the advice that is followed here.
+This follows the advice of https://www.sqlite.org/security.html.
 """
 
 import os
@@ -32,7 +31,7 @@ MAX_VALUE = 1 << 20
 """Bytes of a text or blob; a row with a longer one ends the reading."""
 
 STEPS_AT_ONCE = 100_000
-"""Steps of SQLite's machine after which is asked whether to go on."""
+"""Steps of SQLite's virtual machine between two checks whether to go on."""
 
 MAX_STEPS = 20_000_000
 """Steps for one row. A table is read from its start to its end, which takes some hundred."""
@@ -45,7 +44,7 @@ SETTLED = 100_000_000
 """A file that was not written for so many ns has another time once it is written again."""
 
 States = tuple[tuple[int, int] | None, ...]
-"""Size and time of a database and of its write-ahead log, None for one that is not there."""
+"""Size and time of a database and of its write-ahead log, None for a missing one."""
 
 
 class DatabaseError(Exception):
@@ -53,7 +52,7 @@ class DatabaseError(Exception):
 
 
 class BusyError(Exception):
-    """A database cannot be read at this moment, because it is written."""
+    """A database cannot be read at the moment, because it is being written."""
 
 
 def table_names(path: Path) -> list[str]:
@@ -61,7 +60,7 @@ def table_names(path: Path) -> list[str]:
     try:
         with closing(_connect(path)) as database:
             return ordinary_tables(database)
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are no UTF-8
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are not UTF-8
         raise DatabaseError(str(error)) from None
 
 
@@ -72,10 +71,9 @@ _TABLES = (
 
 
 def rows(path: Path, tables: tuple[str, ...]) -> Iterator[tuple[int, bytes]]:
-    """The rows of `tables`, as far as there are such tables, in this order: JSON objects with the
-    names of the columns and ``_table``; blobs are in base64. Each comes with its key, the column
-    ``id``, by which it is found again; in a table without one it is counted. Raises
-    `DatabaseError`."""
+    """The rows of `tables`, as far as these exist, in this order: JSON objects with the names of
+    the columns and ``_table``; blobs are in base64. Each comes with its key, the column ``id``, by
+    which it is found again; in a table without one it is counted. Raises `DatabaseError`."""
     try:
         with closing(_connect(path)) as database:
             budget = _limit_steps(database)
@@ -91,7 +89,7 @@ def rows(path: Path, tables: tuple[str, ...]) -> Iterator[tuple[int, bytes]]:
                     budget[0] = 0
                     own = number if key is None else row[key]
                     yield own if _is_key(own) else number, record_of(table, columns, row)
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are no UTF-8
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names that are not UTF-8
         raise DatabaseError(str(error)) from None
 
 
@@ -101,7 +99,8 @@ def ordinary_tables(database: sqlite3.Connection) -> list[str]:
 
 
 def _limit_steps(database: sqlite3.Connection) -> list[int]:
-    """Limit the steps that a database may take; those taken so far, which the caller may reset."""
+    """Limit the steps that a database may take; returns those taken so far, which the caller may
+    reset."""
     taken = [0]
 
     def is_too_long() -> int:
@@ -114,8 +113,8 @@ def _limit_steps(database: sqlite3.Connection) -> list[int]:
 
 @contextmanager
 def open_while_written(path: str) -> Iterator[sqlite3.Connection]:
-    """A database that a program has open, for one look at it. Raises `BusyError` if what was
-    read does not count, and `DatabaseError`."""
+    """A database that a program has open, for one read. Raises `BusyError` if the result does not
+    count, and `DatabaseError`."""
     before = states(path)
     has_log = before[1] is not None
     if not has_log and not (is_settled(before) and _is_committed(path)):
@@ -138,7 +137,7 @@ _BUSY = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,  # the index of the log has to be made or mended
+        sqlite3.SQLITE_READONLY,  # the index of the log must be created or repaired
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_PROTOCOL,
     }
@@ -160,7 +159,7 @@ def states(path: str) -> States:
 
 
 def is_settled(state: States) -> bool:
-    """Whether the time of a file would be another one if it were written now."""
+    """Whether the time of a file would change if it were written now."""
     return all(each is None or each[1] < time.time_ns() - SETTLED for each in state)
 
 
@@ -177,7 +176,7 @@ def _is_committed(path: str) -> bool:
 
 def with_write_ahead_log(path: Path, folder: Path) -> Path:
     """A copy in `folder` of a database and its write-ahead log, which both stay as they are. Raises
-    `DatabaseError` if they change all the time, and `OSError`."""
+    `DatabaseError` if they keep changing, and `OSError`."""
     log = Path(f"{path}-wal")
     copy = folder / "log.db"
     for _ in range(COPIES):
@@ -196,7 +195,7 @@ def _states(*paths: Path) -> list[tuple[int, int]]:
 
 
 def _connect(path: Path, options: str = "") -> sqlite3.Connection:
-    """A database that is as it is, or a copy with its write-ahead log; `options` are other ones."""
+    """An immutable database, or a copy with its write-ahead log; `options` are other ones."""
     if not options:
         options = "mode=rw" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     database = sqlite3.connect(f"{path.resolve().as_uri()}?{options}", timeout=0, uri=True)

@@ -1,9 +1,9 @@
 """EVE, the JSON log of Suricata: its events of DNS, TLS, QUIC, HTTP, DHCP and flows.
 
-The fields are those of "EVE JSON Format" in the user guide of Suricata 3 to 8; how versions write
-lookups is in `suricata_event`. An ``alert`` repeats the names of the transaction that it is about,
-which has an event of its own, so that these are not read; nor are ``netflow`` events, which say
-what ``flow`` says. The source of an event is the client, but for answers in some versions.
+The fields are described in "EVE JSON Format" in the user guide of Suricata 3 to 8; `suricata_event`
+explains how versions write lookups. An ``alert`` repeats the names of its transaction, which has an
+event of its own, so these are not read; nor are ``netflow`` events, which repeat ``flow``. The
+source of an event is the client, except for answers in some versions.
 """
 
 import re
@@ -43,9 +43,9 @@ from netwatch.logs.suricata_event import DnsEvents, Event, claims, flow
 from netwatch.logs.times import MinuteTimes
 
 MAX_HELLOS = 4096
-"""Maximum number of hellos of QUIC that are remembered; one that comes again counts once."""
+"""Maximum number of hellos of QUIC to remember; one that comes again counts once."""
 MAX_HEADERS = 256
-"""Maximum number of HTTP/2 header fields of a request that are looked at."""
+"""Maximum number of HTTP/2 header fields of a request to check."""
 
 _TYPE = re.compile(rb'"event_type"\s*:\s*"([a-z0-9_]*)"')
 _READ = frozenset({b"dns", b"tls", b"quic", b"http", b"http2", b"flow", b"dhcp"})
@@ -54,7 +54,7 @@ _QUIC_VERSION = re.compile(r"[0-9a-f]{7,8}|v?[0-9]{1,2}|Q0[0-9]{2}|T0[0-9]{2}")
 
 
 def recognise(sample: Sample) -> int:
-    """Every event has its type beside its time, and all but the statistics a source address."""
+    """Every event has its type next to its time, and all but the statistics a source address."""
     return sum(
         1
         for found in sample.objects
@@ -75,7 +75,7 @@ class EveReader(RecordReader):
         self._hellos: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What an event says (see `netwatch.logs.records.RecordReader`)."""
+        """Read an event (see `netwatch.logs.records.RecordReader`)."""
         found = _TYPE.search(record)
         if found is None:
             if record.strip():
@@ -87,7 +87,7 @@ class EveReader(RecordReader):
         return self._event(values, text_of(values, "event_type"))
 
     def flush(self) -> Iterable[LogEntry]:
-        """The answers of which more records could have come."""
+        """The answers for which more records could have come."""
         return self._dns.flush()
 
     def _event(self, values: Object, kind: str) -> Iterable[LogEntry]:
@@ -99,8 +99,7 @@ class EveReader(RecordReader):
         return self._names(event, values, kind)
 
     def _first_hello(self, event: Event, quic: Object) -> Iterable[LogEntry]:
-        """A hello of QUIC, which after a Retry and when it is lost comes again, and is logged
-        again."""
+        """A QUIC hello, which comes again after a Retry or when it is lost, and is logged again."""
         key = (event.flow, text_of(quic, "sni"))
         if not key[1] or key in self._hellos:
             return ()
@@ -146,7 +145,7 @@ def _common(values: Object, times: MinuteTimes) -> Event | None:
         raise RecordError("address-invalid")
     time, digits = times.read(text_of(values, "timestamp"))
     vlans, ether = values.get("vlan"), values.get("ether")
-    # The innermost VLAN is that of the packet, as in observations of packets.
+    # The innermost VLAN is the packet's, as in observations of packets.
     vlan = vlans[-1] if isinstance(vlans, list) and vlans else vlans
     return Event(
         time,
@@ -162,7 +161,7 @@ def _common(values: Object, times: MinuteTimes) -> Event | None:
 
 
 def _mac(ether: Object, key: str) -> bytes | None:
-    """The MAC address of one side. Flows list all that they have seen: one of several is no
+    """The MAC address of one side. Flows list all that they have seen: one of several is not
     evidence of a device."""
     written = text_of(ether, key)
     if not written:
@@ -172,9 +171,9 @@ def _mac(ether: Object, key: str) -> bytes | None:
 
 
 def _tls(event: Event, tls: Object) -> Iterator[LogName]:
-    """A TLS session: the name in the hello of the client, and those in the certificate."""
+    """A TLS session: the names in the client's hello and in the certificate."""
     version = text_of(tls, "version")
-    # The version, fingerprint and certificate of the server are known only once it has answered.
+    # The server's version, fingerprint and certificate are only known once it has answered.
     answered = version not in ("", "UNDETERMINED") or "ja3s" in tls or "subject" in tls
     info = tls_info(
         version,
@@ -204,8 +203,8 @@ def _tls(event: Event, tls: Object) -> Iterator[LogName]:
 
 
 def _quic(event: Event, quic: Object) -> Iterator[LogName]:
-    """A QUIC packet with a ClientHello. Other long headers are events without a name, among them
-    such of datagrams that only look like QUIC."""
+    """A QUIC packet with a ClientHello. Other long headers are events without a name, including
+    those of datagrams that only look like QUIC."""
     sni = text_of(quic, "sni").encode()
     name = normalise_name(sni)
     if not name:
@@ -227,8 +226,8 @@ def _quic(event: Event, quic: Object) -> Iterator[LogName]:
 
 
 def _http(event: Event, http: Object) -> Iterator[LogName]:
-    """A request: its Host or ``:authority``, and the host of its target where this is a URL or that
-    of CONNECT; each once."""
+    """A request: its Host or ``:authority``, and the host of its target if this is a URL or for
+    CONNECT; each once."""
     method, url = text_of(http, "http_method"), text_of(http, "url")
     hosts: dict[str, str] = {}
     written = [text_of(http, "hostname")]

@@ -2,7 +2,7 @@
 flows, of DHCP, and of lookups in their three versions.
 
 Flows count bytes with all headers, from Ethernet on. DHCP makes claims of addresses. The meaning is
-that of `netwatch.protocols.dhcp`; the identifier of the server is not logged.
+the same as in `netwatch.protocols.dhcp`; the server identifier is not logged.
 
 Version 1 of lookups (to Suricata 4) has an event for each record of an answer; events of one answer
 have the same flow, identifier and time, and are put together here. Version 2 (``"version": 2``) has
@@ -56,10 +56,10 @@ from netwatch.logs.records import (
 from netwatch.logs.times import SECOND, MinuteTimes
 
 LOOKUP_PORTS = frozenset({53, 5353, 5355})
-"""Ports of lookups, whose packets are no flows here."""
+"""Ports of lookups, whose packets are not flows here."""
 
 HEADERS = 118
-"""Bytes of the headers of a packet without payload at most: Ethernet with a VLAN, IPv6 without
+"""Bytes of the headers of a packet without payload, at most: Ethernet with a VLAN, IPv6 without
 extensions, and TCP with all its options. A packet with more on average has payload."""
 
 _RST, _PSH = 4, 8
@@ -77,7 +77,7 @@ _KINDS: dict[str, AddressClaimKind] = {
 
 
 class Details(TypedDict, total=False):
-    """What the record of a name has beside what all events have (see `LogName`)."""
+    """The parts of a name's record besides what all events have (see `LogName`)."""
 
     dns: DnsInfo | None
     tls: TlsInfo | None
@@ -91,8 +91,8 @@ class Details(TypedDict, total=False):
 
 
 class Event(NamedTuple):
-    """The common part of an event: its time in ns since the epoch, the digits of it after the
-    second, source and destination, the flow, the VLAN, and the MAC addresses of the frame."""
+    """The common part of an event: its time in ns since the epoch, its digits after the second,
+    source and destination, the flow, the VLAN, and the MAC addresses of the frame."""
 
     time: int
     digits: int
@@ -131,7 +131,7 @@ class Event(NamedTuple):
 
 
 def flow(event: Event, values: Object, times: MinuteTimes) -> Iterator[LogFlow]:
-    """A flow that has ended. Its source is the client as Suricata saw it."""
+    """An ended flow. Its source is the client as Suricata saw it."""
     found = object_of(values, "flow")
     if found is NO_OBJECT:
         raise RecordError("flow-missing")
@@ -165,13 +165,13 @@ def flow(event: Event, values: Object, times: MinuteTimes) -> Iterator[LogFlow]:
 
 
 def _name_status(protocol: str) -> NameStatus:
-    """Flows of these protocols have a name, or would have one: the engine knows whether it was
-    in the log."""
+    """Flows of these protocols have a name, or would have one: the engine knows whether it was in
+    the log."""
     return "no-sni" if protocol in ("tls", "quic") else "none"
 
 
 def _sent(is_tcp: bool, flags: str, size: int, packets: int) -> Sent:
-    """What one side sent, by the flags that all its packets had together and by their size."""
+    """What one side sent, from the flags of all its packets together and their size."""
     if not packets:
         return "nothing"
     if not is_tcp:
@@ -224,8 +224,8 @@ def claims(event: Event, dhcp: Object) -> Iterator[LogClaim]:
 
 
 MAX_PENDING = 64
-"""Maximum number of answers of version 1 of which more records may come; the oldest one is then
-taken as complete."""
+"""Maximum number of version 1 answers for which more records may come; the oldest one is then taken
+as complete."""
 
 _QUERIES = frozenset({"query", "request"})
 _ANSWERS = frozenset({"answer", "response"})
@@ -238,8 +238,8 @@ _Key = tuple[str, int, int]
 
 
 class _Answer(NamedTuple):
-    """An answer of version 1 whose records come in events of their own: what they have in common,
-    the records, and where the first ones are."""
+    """A version 1 answer whose records come in separate events: what they have in common, the
+    records, and where the first ones are."""
 
     event: Event
     records: list[Object]
@@ -247,7 +247,7 @@ class _Answer(NamedTuple):
 
 
 class DnsEvents:
-    """Reads the ``dns`` events of one log, the one at `current` now."""
+    """Reads the ``dns`` events of one log, the current one at `current`."""
 
     def __init__(self, current: CurrentRecord) -> None:
         self.has_pending = False
@@ -255,7 +255,7 @@ class DnsEvents:
         self._pending: OrderedDict[_Key, _Answer] = OrderedDict()
 
     def read(self, event: Event, dns: Object) -> Iterable[LogEntry]:
-        """The names of one event; of a record of version 1 they come when `complete`."""
+        """The names of one event; for a record of version 1 they come when it is `complete`."""
         kind, version = text_of(dns, "type"), number_of(dns, "version")
         if kind not in _QUERIES and kind not in _ANSWERS:
             raise RecordError("dns-type-missing")
@@ -269,13 +269,13 @@ class DnsEvents:
         return _answer(event, dns, version)
 
     def complete(self, time: int) -> Iterator[LogEntry]:
-        """The answers of which no more records come, now that there is an event of this time."""
+        """The answers that are complete, now that there is an event of this time."""
         for key in list(self._pending):
             if len(self._pending) > MAX_PENDING or key[2] + SECOND <= time:
                 yield from _joined(self._pending.pop(key))
 
     def flush(self) -> Iterator[LogEntry]:
-        """The answers of which more records could have come."""
+        """The answers for which more records could have come."""
         while self._pending:
             yield from _joined(self._pending.popitem(last=False)[1])
 
@@ -371,7 +371,7 @@ def _shown(
 
 def _is_from_server(event: Event, version: int) -> bool:
     """Whether the source of an answer is the server. The port of DNS tells it, because this has
-    changed back and forth; where both sides have it, the version does."""
+    changed back and forth; if both sides have that port, the version does."""
     source, destination = event.source.port in _PORTS, event.destination.port in _PORTS
     return source if source != destination else version >= 3
 
@@ -405,7 +405,7 @@ def _type(question: Object) -> str:
 
 
 def _name(values: Object, key: str) -> bytes:
-    """A name as it was on the wire: bytes that are no text are written ``\\xff``."""
+    """A name as it was on the wire: bytes that are not text are written ``\\xff``."""
     written = text_of(values, key).encode()
     if b"\\x" in written:
         return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), written)

@@ -1,13 +1,12 @@
-"""What the user said of logs, and the times in them, in all the forms that logs write.
+"""The user's options for logs, and the times in them, in all the forms that logs write.
 
 All are read as ns since the epoch with the number of digits after the second; digits beyond the
 ninth are cut off. Forms are RFC 3339, seconds since the epoch with a fraction, and those of access
 logs: the Common Log Format has ``20/Mar/2023:10:04:31 +0100``, HAProxy writes milliseconds and no
 zone.
 
-Nothing here asks the clock: a year or a zone that a time lacks is the one that the user gave, or
-is assumed from the time of the file, and `LocalTimes` remembers that something was assumed so that
-it can be said.
+Nothing here reads the clock: a missing year or zone is the one that the user gave, or is assumed
+from the time of the file, and `LocalTimes` remembers the assumption so that it can be reported.
 """
 
 import re
@@ -21,7 +20,7 @@ from netwatch.core.errors import RecordError
 Only = Literal["captures", "logs"]
 
 FIRST_YEAR, LAST_YEAR = 1990, 2100
-"""The years that times without one can be of."""
+"""The possible years of times without one."""
 
 _OFFSET = re.compile(r"[+-](?:[01]\d|2[0-3]):?[0-5]\d", re.ASCII)
 _RFC3339 = re.compile(
@@ -57,7 +56,7 @@ def year_of(text: str) -> int:
 
 
 def zone_of(text: str) -> tzinfo:
-    """The time zone with a name, as Europe/Brussels, or an offset, as +01:00. Raises ValueError
+    """The time zone with a name, like Europe/Brussels, or an offset, like +01:00. Raises ValueError
     if there is none."""
     if text in ("UTC", "Z"):
         return UTC
@@ -75,7 +74,7 @@ def zone_of(text: str) -> tzinfo:
 
 SECOND = 1_000_000_000
 LAST = 1 << 62
-"""Times before 1970 and from here on (ns; in the year 2116) are no times of a log: a record with
+"""Times before 1970 and from here on (ns; in the year 2116) are not times of a log: a record with
 one counts as unread."""
 
 MONTHS = {
@@ -92,11 +91,11 @@ _ONE_SECOND = timedelta(seconds=1)
 
 
 class LocalTimes:
-    """Reads times of one log. `zone` and `year` are what the user said, None if they said nothing;
-    `modified` is when the file was last written (ns since the epoch, 0 if unknown), from which a
-    missing year follows; without a zone the times are taken as UTC.
+    """Reads times of one log. `zone` and `year` are given by the user, otherwise None; `modified`
+    is when the file was last written (ns since the epoch, 0 if unknown), from which a missing year
+    follows; without a zone the times are taken as UTC.
 
-    `assumed_zone` and `assumed_year` become true when a time was read for which it was needed.
+    `assumed_zone` and `assumed_year` become true when a time needed them.
     """
 
     def __init__(
@@ -109,12 +108,12 @@ class LocalTimes:
         self.assumed_year = False
 
     def file_written(self, modified: int) -> None:
-        """The times that follow are in a file that was last written then."""
+        """The following times are in a file that was last written then."""
         self._modified = modified
 
     def local(self, moment: datetime, nanoseconds: int = 0) -> int:
-        """A time of the log's zone, without a zone of its own, in ns since the epoch. Of the two
-        times of an hour that is repeated in autumn it is the first one."""
+        """A time in the log's zone, without a zone of its own, in ns since the epoch. If an hour is
+        repeated in autumn, the first of the two times."""
         if self._zone is None:
             self.assumed_zone = True
         at = moment.replace(tzinfo=self._zone or UTC)
@@ -123,9 +122,9 @@ class LocalTimes:
     def without_year(
         self, month: int, day: int, hour: int, minute: int, second: int, nanoseconds: int = 0
     ) -> int:
-        """The same of a time without a year: that of the user, else the last one in which the time
-        is not later than a day after the file was written. Raises `ValueError` if there is no
-        such day."""
+        """The same for a time without a year: the user's, otherwise the last one in which the time
+        is not later than a day after the file was written. Raises `ValueError` if there is no such
+        day."""
         if self._year is not None:
             return self.local(datetime(self._year, month, day, hour, minute, second), nanoseconds)
         self.assumed_year = True
@@ -143,15 +142,15 @@ class LocalTimes:
         raise ValueError("no such day")
 
     def is_past(self, moment: datetime) -> bool:
-        """Whether a time of the log's zone is not later than a day after the file was written."""
+        """Whether a time in the log's zone is not later than a day after the file was written."""
         at = moment.replace(tzinfo=self._zone or UTC)
         return at <= _EPOCH + timedelta(microseconds=self._modified // 1000) + timedelta(days=1)
 
 
 def rfc3339(text: str, times: LocalTimes | None = None) -> tuple[int, int]:
     """A time like ``2023-03-20T10:04:31.123456+01:00`` (RFC 3339, also with a space, a comma, or
-    ``+0100``). Without a zone it is read by `times`. Raises `RecordError` where it is none, or has
-    no zone and `times` is None."""
+    ``+0100``). Without a zone it is read by `times`. Raises `RecordError` if it is not a time, or
+    has no zone and `times` is None."""
     found = _RFC3339.fullmatch(text.strip())
     if found is None:
         raise RecordError("time-invalid")
@@ -168,7 +167,7 @@ def rfc3339(text: str, times: LocalTimes | None = None) -> tuple[int, int]:
 def _time_of(
     parts: Sequence[str], digits: str, offset: str | None, times: LocalTimes | None
 ) -> int:
-    """The time of a date and a clock, from the year to the second. Raises `ValueError`."""
+    """The time of a date and a clock time, from the year to the second. Raises `ValueError`."""
     year, month, day, hour, minute, second = map(int, parts)
     # A leap second has no time of its own since the epoch.
     moment = datetime(year, month, day, hour, minute, min(second, 59))
@@ -205,7 +204,7 @@ def number_time(value: object, latest: int) -> tuple[int, int]:
         raise RecordError("time-invalid")
     if isinstance(value, int):
         return value * SECOND, 0
-    # A double has no more than microseconds of a time of today.
+    # Today's times as a double have microseconds at most.
     return round(value * 1_000_000) * 1000, 6
 
 
@@ -230,8 +229,8 @@ def access_time(written: bytes, times: LocalTimes) -> tuple[int, int]:
 
 
 class MinuteTimes:
-    """Reads times like ``2023-03-20T10:04:31.123456+0100`` quickly where many are of one minute,
-    whose start is remembered, and all others that `rfc3339` reads."""
+    """Reads times like ``2023-03-20T10:04:31.123456+0100`` quickly if many share a minute, whose
+    start is cached, and all others as `rfc3339`."""
 
     def __init__(self, times: LocalTimes) -> None:
         self._times = times

@@ -1,12 +1,12 @@
 """Unbound: lines of ``log-queries``, ``log-replies`` and ``log-local-actions`` (unbound.conf(5)).
 
 A query is ``ADDRESS NAME TYPE CLASS``; a reply adds the response code, the seconds that it took,
-whether it came from the cache, and its size. What the answer was is in neither. A local zone that
-denies a name, or redirects it to other data, is logged with the port of the client before the
-reply: it has blocked the name, where its type is one that only serves to block. If no reply follows
-(``log-replies: no``, or a zone that denies the answer), the action itself shows the query.
+whether it came from the cache, and its size. Neither contains the answer itself. A local zone that
+denies a name, or redirects it to other data, is logged with the client's port before the reply: it
+has blocked the name if its type only serves to block. If no reply follows (``log-replies: no``, or
+a zone that denies the answer), the action itself shows the query.
 
-Lines come from Unbound itself, with the time in seconds since the epoch, as ``ctime`` has it
+Lines come from Unbound itself, with the time in seconds since the epoch, in the form of ``ctime``
 (``log-time-ascii``), or as RFC 3339 (``log-time-iso``), or from syslog. Names keep their letters.
 Bytes that cannot be printed are ``?`` in them.
 """
@@ -30,10 +30,10 @@ from netwatch.logs.records import (
 from netwatch.logs.times import SECOND, rfc3339
 
 MAX_ACTIONS = 1024
-"""Maximum number of actions of local zones whose reply is awaited; the oldest has none."""
+"""Maximum number of actions of local zones waiting for their reply; the oldest has none."""
 
 PATIENCE = 5 * SECOND
-"""How long a reply is awaited by the times of lines, ns."""
+"""How long to wait for a reply by the times of lines, ns."""
 
 DENYING_ZONES = frozenset(
     {
@@ -97,7 +97,7 @@ class UnboundReader(RecordReader):
         self._has_replies: bool | None = None
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says."""
+        """Read a line."""
         line = _LINE.fullmatch(record)
         if line is None:
             return ()
@@ -112,7 +112,7 @@ class UnboundReader(RecordReader):
         return ()
 
     def flush(self) -> Iterable[LogEntry]:
-        """The actions to which no reply came."""
+        """The actions without a reply."""
         waiting, self._actions = self._actions, OrderedDict()
         return [entry for action in waiting.values() for entry in action.query]
 
@@ -169,7 +169,7 @@ class UnboundReader(RecordReader):
         return entries
 
     def _unanswered(self, now: int) -> list[LogEntry]:
-        """What was asked so long ago that no reply will come."""
+        """Questions that are too old to get a reply."""
         entries: list[LogEntry] = []
         while self._actions:
             key, action = next(iter(self._actions.items()))

@@ -1,22 +1,21 @@
-"""The DNS server of Windows: its debug log (``dns.log``), and its analytical events
+"""The Windows DNS server: its debug log (``dns.log``), and its analytical events
 (``Microsoft-Windows-DNSServer/Analytical``).
 
 In the debug log a packet is one line: date, time, thread, ``PACKET``, an identifier, protocol,
 ``Rcv`` or ``Snd``, the other side, the id of the message, ``R`` for a response, the operation,
 ``[FLAGS CHARACTERS RCODE]``, type and name, which has its labels with their lengths
-(``(3)www(6)tiktok(3)com(0)``). The lines of details that may follow are left out. Queries that were
-received and responses that were sent are those of clients; the other two are between this server
-and others. Dates are those of the locale of the server, in local time. Where a day could be a
-month, the order is that of a date in this log which decides it, else the one that is not later than
-the file, else the month first where the time has AM or PM.
+(``(3)www(6)tiktok(3)com(0)``). The lines of details that may follow are ignored. Received queries
+and sent responses belong to clients; the other two are between this server and others. Dates are in
+the format of the server's locale, in local time. If a day could be a month, the order is taken from
+an unambiguous date in this log, otherwise it is the one that is not later than the file, otherwise
+the month comes first if the time has AM or PM.
 
-Of the events, 256 is a query that was received, 257 a response that was sent, 258 one with an
-error, 259 a query that was ignored, which a policy may have decided. Their data have the other
-side, the question, and in ``PacketData`` the DNS message itself. The other events are between this
-server and others. They come as JSON from exporters, each with its own envelope: Winlogbeat
-(``winlog.event_data``), NXLog (flat), ``Event.EventData`` as ``evtx_dump`` writes it and as records
-of EVTX files are here, and ``Get-WinEvent | ConvertTo-Json``, which may have nothing but the text
-of the message.
+Of the events, 256 is a received query, 257 a sent response, 258 one with an error, 259 an ignored
+query, possibly because of a policy. Their data have the other side, the question, and in
+``PacketData`` the DNS message itself. The other events are between this server and others. They
+come as JSON from exporters, each with its own envelope: Winlogbeat (``winlog.event_data``), NXLog
+(flat), ``Event.EventData`` as written by ``evtx_dump`` and as records of EVTX files here, and
+``Get-WinEvent | ConvertTo-Json``, which may have only the text of the message.
 """
 
 import binascii
@@ -77,7 +76,7 @@ class DebugLogReader(RecordReader):
         self._time = 0
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a line says."""
+        """Read a line."""
         if b" PACKET " not in record:
             return ()
         found = _LINE.fullmatch(record)
@@ -139,8 +138,8 @@ class DebugLogReader(RecordReader):
 
 
 def labels(name: bytes) -> bytes:
-    """A name whose labels are written with their lengths, or with dots, with dots between them.
-    Raises `RecordError`."""
+    """A name whose labels are written with their lengths, or with dots, converted to dots. Raises
+    `RecordError`."""
     if not name.startswith((b"(", b"[")):
         return name.strip(b".")
     parts: list[bytes] = []
@@ -189,7 +188,7 @@ class DnsEventReader(RecordReader):
     """Reads the events of one log."""
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What an event says."""
+        """Read an event."""
         record = record.strip()
         if not record.startswith(b"{"):
             text = _TEXT.search(record.decode("utf-8", "replace"))
@@ -240,8 +239,8 @@ class DnsEventReader(RecordReader):
 
 
 def _event(found: Mapping[str, Any]) -> WindowsEvent | None:
-    """The event that an object is, its data with their names in lower case; None where it is
-    another one."""
+    """The event in an object, its data with their names in lower case; None if it is another
+    one."""
     event = windows_event(found)
     number = event.number
     fields = {
@@ -277,7 +276,7 @@ def _time(written: str, times: LocalTimes, carried: Carried) -> tuple[int, int]:
 
 
 def _packet(text: str) -> bytes:
-    """A message in hexadecimal digits, empty where it is none."""
+    """A message in hexadecimal digits, empty if it is not valid."""
     text = text.removeprefix("0x")
     if len(text) > MAX_MESSAGE * 2 or not text.isascii():
         return b""
@@ -295,7 +294,7 @@ def _endpoint(text: str, number: str) -> Endpoint:
 
 
 def _number(text: str | None) -> int:
-    """A number of a type or a response code."""
+    """The number of a type or a response code."""
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 5:
         raise RecordError("number-invalid")
     return int(text)

@@ -1,14 +1,13 @@
-"""Events of Windows, whatever they are written in, and those of Sysmon: DNS queries of hosts, which
-are event 22.
+"""Windows events in any encoding, and Sysmon's: DNS queries of hosts, which are event 22.
 
-An event is an object of JSON: ``Event.EventData`` as ``evtx_dump`` writes it and as records of EVTX
-files are here, that of Winlogbeat (``winlog.event_data``), or with flat fields as NXLog and
-``Get-WinEvent | ConvertTo-Json`` write it.
+An event is a JSON object: ``Event.EventData`` as written by ``evtx_dump`` and as records of EVTX
+files here, Winlogbeat's (``winlog.event_data``), or with flat fields as NXLog and ``Get-WinEvent |
+ConvertTo-Json`` write it.
 
-Microsoft documents event 22 under "Event ID 22: DNSEvent (DNS query)". It says which program on
-which host asked, not from which address. It may be XML, too, that of ``wevtutil qe … /f:XML``, an
-event in one line or in several. Event 3 (network connection) has neither bytes nor an end, and a
-name that was looked up in reverse, so that it is not read.
+Microsoft documents event 22 under "Event ID 22: DNSEvent (DNS query)". It names the program and the
+host that asked, but not the address. It may also be XML, from ``wevtutil qe … /f:XML``, an event in
+one line or in several. Event 3 (network connection) has neither bytes nor an end, and a name from a
+reverse lookup, so it is not read.
 """
 
 import re
@@ -68,8 +67,8 @@ _STATUS = {
     "DNS_ERROR_RCODE_REFUSED": "REFUSED",
     "DNS_INFO_NO_RECORDS": "NOERROR",
 }
-"""Response codes by the error codes of Windows (winerror.h) and, as Winlogbeat writes them, their
-names. 9501 is an answer without records."""
+"""Response codes by Windows error codes (winerror.h) and, as Winlogbeat writes them, their names.
+9501 is an answer without records."""
 
 _DATA = re.compile(rb"<Data\s+Name=['\"](\w+)['\"]\s*(?:/>|>([^<]*)</Data>)")
 _EVENT_ID = re.compile(rb"<EventID[^>]*>\s*(\d+)\s*</EventID>")
@@ -78,7 +77,7 @@ _SYSTEM_TIME = re.compile(rb"SystemTime=['\"]([^'\"]*)['\"]")
 _ENTITY = re.compile(r"&(?:#(\d{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _RECORD = re.compile(r"\s*type:\s*(\d+)\s+(\S+)")
-"""A record that is no address in `QueryResults`: its type (5 is an alias) and the name in it."""
+"""A record in `QueryResults` that is not an address: its type (5 is an alias) and its name."""
 
 
 def recognise_sysmon(sample: Sample) -> int:
@@ -94,8 +93,8 @@ def recognise_sysmon(sample: Sample) -> int:
 
 
 class WindowsEvent(NamedTuple):
-    """An event: its provider, number, computer and time, each empty where it has none, and its data
-    by their names."""
+    """An event: its provider, number, computer and time, each empty if it has none, and its data by
+    their names."""
 
     provider: str
     number: str
@@ -105,7 +104,7 @@ class WindowsEvent(NamedTuple):
 
 
 def windows_event(values: Object) -> WindowsEvent:
-    """The event that an object is; one without a number if it is none."""
+    """The event in an object; one without a number if it is not an event."""
     inner, winlog = values.get("Event"), values.get("winlog")
     time = next((each for key in _TIMES if isinstance(each := values.get(key), str)), "")
     if isinstance(inner, dict):
@@ -118,7 +117,7 @@ def windows_event(values: Object) -> WindowsEvent:
             object_of(inner, "EventData"),
         )
     if isinstance(winlog, dict) or "event_data" in values:
-        # Versions of Winlogbeat before 7 have the same at the top.
+        # Winlogbeat before 7 has the same at the top.
         event, ecs = winlog if isinstance(winlog, dict) else values, object_of(values, "event")
         return WindowsEvent(
             _first(event, ("provider_name", "source_name")) or text(ecs.get("provider")),
@@ -149,7 +148,7 @@ class SysmonReader(RecordReader):
         self._lines: list[Place] = []
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """The lookup of an event 22. Raises `RecordError`."""
+        """The lookup in an event 22. Raises `RecordError`."""
         line = record.lstrip(b"\xef\xbb\xbf \t")
         if self._begun is None and line.startswith(b"{"):
             return self._lookup(_event(json_object(line)))
@@ -158,7 +157,7 @@ class SysmonReader(RecordReader):
         return self._xml(line)
 
     def flush(self) -> Iterable[LogEntry]:
-        """Nothing: an event that has not ended cannot be read."""
+        """Nothing: an unfinished event cannot be read."""
         self._begun = None
         return ()
 
@@ -208,7 +207,7 @@ class SysmonReader(RecordReader):
 
 
 def _with_lines(names: Iterable[LogName], lines: list[Place]) -> Iterator[LogName]:
-    """Names of an event in XML with the lines that it came in, where these are several."""
+    """Names in an event in XML with its lines, if these are several."""
     for name in names:
         if len(lines) < 2:
             yield name
@@ -254,7 +253,7 @@ def _attribute(element: object, name: str) -> str:
 
 
 def _plain(element: object) -> str:
-    """The text of an element, which is an object where it has attributes."""
+    """The text of an element, which is an object if it has attributes."""
     if isinstance(element, dict):
         element = element.get("#text")
     return str(element) if isinstance(element, int) else text(element)
@@ -277,7 +276,7 @@ def _from_xml(xml: bytes) -> WindowsEvent:
 
 
 def _unescaped(raw: bytes) -> str:
-    """Text of XML without its entities. Others than the five of XML cannot be in an event."""
+    """Text of XML with its entities replaced. An event can only have the five of XML."""
 
     def character(found: re.Match[str]) -> str:
         if found[3]:

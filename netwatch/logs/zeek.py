@@ -1,9 +1,9 @@
 """Logs of Zeek: ``dns``, ``ssl``, ``quic``, ``http``, ``conn`` and ``dhcp``, as TSV or JSON.
 
-TSV logs say in their header what the columns are ("Zeek Log Formats and Inspection" in the book of
-Zeek); a file may have several headers, where rotated logs were put together. JSON records have the
-name of the log as ``_path`` where the package json-streaming-logs or the option of Zeek adds it;
-else the log is recognised by the keys. Records of other logs say nothing that is read here.
+TSV logs list their columns in the header ("Zeek Log Formats and Inspection" in the Book of Zeek); a
+file may have several headers, if rotated logs were concatenated. JSON records have the name of the
+log as ``_path`` if the package json-streaming-logs or the option of Zeek adds it; otherwise the log
+is recognised by the keys. Records of other logs are not read here.
 
 Each log has a row in `_LOGS`: ``dns``, ``ssl``, ``quic`` and ``http`` have names, ``conn`` flows,
 and ``dhcp`` leases. Since Zeek 2.6 a record of ``dhcp`` is a whole conversation, with its messages
@@ -55,10 +55,10 @@ _QUIC_VERSIONS = {"quicv2": "2", "1": "1"}
 _INITIAL_ONLY = re.compile(r"[Cj]+C?s")
 
 LOOKUP_PORTS = frozenset({53, 5353, 5355})
-"""Ports of lookups, whose packets are no flows here."""
+"""Ports of lookups, whose packets are not flows here."""
 
 _NO_START = frozenset({"OTH", "SHR", "RSTRH"})
-"""States in which no SYN of the side was seen that opened the connection."""
+"""States without a SYN from the side that opened the connection."""
 _REFUSED = frozenset({"REJ"})
 
 _UNSPECIFIED = bytes(4)
@@ -75,7 +75,7 @@ def dns(row: Row) -> Iterator[LogName]:
     """A lookup: the query and its answer are one record, which is an answer if there was one."""
     client, server = row.sides()
     if server.port == _NETBIOS or row.number("opcode"):
-        return  # names of NetBIOS are no host names, and an update of a zone is no lookup
+        return  # NetBIOS names are not host names, and a zone update is not a lookup
     raw = _bytes(row.text("query"))
     name = normalise_name(raw)
     if not name:
@@ -134,12 +134,12 @@ def _rcode(row: Row) -> str | None:
 
 
 def ssl(row: Row) -> Iterator[LogName]:
-    """A TLS or DTLS handshake: the name in the hello of the client, and in the certificate.
+    """A TLS or DTLS handshake: the names in the client's hello and in the certificate.
 
-    Zeek also writes the handshakes of QUIC into this log, and their names into ``quic`` as well:
-    one that comes twice is counted once (`netwatch.engine.log_events`). Here they are the ones of
-    TLS 1.3 of which nothing was seen behind the ServerHello; over TCP the records that follow
-    establish the connection.
+    Zeek also writes QUIC handshakes into this log, and their names into ``quic`` as well: one that
+    comes twice is counted once (`netwatch.engine.log_events`). Here they are the TLS 1.3 handshakes
+    without anything seen after the ServerHello; over TCP the following records establish the
+    connection.
     """
     version = row.text("version")
     established = row.flag("established")
@@ -155,7 +155,7 @@ def ssl(row: Row) -> Iterator[LogName]:
         yield from _handshake(row, "quic-sni", info, None, "reached")
         return
     is_dtls = version.startswith("DTLS")
-    # A version was agreed on once the server has answered with its hello.
+    # A version is negotiated once the server has answered with its hello.
     outcome: Outcome | None = "reached" if established or version or row.text("cipher") else None
     yield from _handshake(row, "dtls-sni" if is_dtls else "tls-sni", info, None, outcome)
     for name, raw in certificate_names(row.text("subject"), row.texts("san.dns")):
@@ -200,7 +200,7 @@ def _handshake(
 
 
 def http(row: Row) -> Iterator[LogName]:
-    """A request: its Host, and the host of a target that is a URL, or of CONNECT; each once."""
+    """A request: its Host, and the host of a target that is a URL, or for CONNECT; each once."""
     client, server = row.sides()
     time, digits = row.time()
     method = row.text("method")
@@ -223,7 +223,7 @@ def http(row: Row) -> Iterator[LogName]:
 
 
 def _bytes(written: str) -> bytes:
-    """A name as bytes. Raises `RecordError` for text that stands for no bytes."""
+    """A name as bytes. Raises `RecordError` for text that does not stand for bytes."""
     try:
         return written.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -231,7 +231,7 @@ def _bytes(written: str) -> bytes:
 
 
 def conn(row: Row) -> Iterator[LogFlow]:
-    """A connection that has ended, with the payload of both sides."""
+    """An ended connection, with the payload of both sides."""
     transport = row.transport()
     if transport is None:
         return
@@ -277,7 +277,7 @@ def _sent(history: str, letters: str, size: int, packets: int, refused: bool) ->
 
 
 def dhcp(row: Row) -> Iterator[LogClaim]:
-    """The claim that a conversation ends with, and a lease that was granted before that. Records
+    """The claim at the end of a conversation, and a lease that was granted before that. Records
     without a MAC address claim nothing."""
     mac = row.mac("mac")
     if mac is None:
@@ -324,11 +324,11 @@ _LOGS: Mapping[str, tuple[Callable[[Row], Iterable[LogEntry]], frozenset[str]]] 
     "conn": (conn, frozenset({"conn_state", "local_orig", "missed_bytes"})),
     "dhcp": (dhcp, frozenset({"assigned_addr", "msg_types", "assigned_ip"})),
 }
-"""How the records of a log are read, and keys of which no other log has one."""
+"""How to read the records of a log, and keys that no other log has."""
 
 
 def recognise(sample: Sample) -> int:
-    """The header of TSV logs begins with the separator. Records in JSON have the identifier of the
+    """The header of TSV logs begins with the separator. JSON records have the identifier of the
     connection, or name the log."""
     if sample.lines and sample.lines[0].startswith((b"#separator ", b"#fields\tts\t")):
         return len(sample.lines)
@@ -360,7 +360,7 @@ class ZeekReader(RecordReader):
         self._header = Header(self._minutes)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
-        """What a record says (see `netwatch.logs.records.RecordReader`)."""
+        """Read a record (see `netwatch.logs.records.RecordReader`)."""
         if record.startswith(b"#"):
             self._header.read(record)
             return ()
@@ -395,7 +395,7 @@ def connection(record: bytes) -> bytes | None:
 
 
 def log_of(keys: Iterable[str] | Sequence[str]) -> str:
-    """The log whose records have these keys, empty if that is none that is read here."""
+    """The log whose records have these keys, empty if it is not read here."""
     present = frozenset(keys)
     for name, (_, known) in _LOGS.items():
         if not known.isdisjoint(present):

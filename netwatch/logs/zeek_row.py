@@ -1,8 +1,8 @@
-"""A record of a Zeek log, from whichever form: its columns by name, and their values typed; and the
-header of a log in TSV.
+"""A record of a Zeek log in any form: its columns by name, and their values typed; and the header
+of a TSV log.
 
-The lines of the header begin with ``#`` and name the separator, the sign of a column that is unset
-or empty, the log, and the columns with their types. Bytes that are not printable are written
+The lines of the header begin with ``#`` and name the separator, the marks for an unset or empty
+column, the log, and the columns with their types. Bytes that are not printable are written
 ``\\xff`` in values.
 """
 
@@ -16,13 +16,14 @@ from netwatch.logs.records import Endpoint
 from netwatch.logs.times import SECOND, MinuteTimes, epoch, number_time
 
 MAX_SECONDS = 200_000_000
-"""The longest interval in seconds, some years; a longer one is none."""
+"""The longest interval in seconds, some years; a longer one is ignored."""
 MAX_VALUES = 512
-"""Maximum number of values of a set or vector that are read."""
+"""Maximum number of values of a set or vector to read."""
 
 _ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 _MILLISECONDS = 100_000_000_000
-"""Times of JSON logs from this number on are in milliseconds, less in seconds since the epoch."""
+"""From this number on, times of JSON logs are in milliseconds, below it in seconds since the
+epoch."""
 _LATEST = 9_000_000_000
 """The first second since the epoch that is too late for a count of ns in 64 bits, about."""
 _LATEST_DIGITS = f"{_LATEST}000000"
@@ -39,7 +40,7 @@ service duration orig_bytes resp_bytes orig_pkts resp_pkts conn_state history
 client_addr server_addr mac host_name client_fqdn assigned_addr assigned_ip lease_time msg_types
 """
 COLUMNS = frozenset(_READ.split())
-"""The columns that are read."""
+"""The columns to read."""
 
 _SIDES = {
     "id_orig_h": "id.orig_h",
@@ -53,7 +54,7 @@ _LISTS = (b"set[", b"vector[", b"table[")
 
 
 class Row:
-    """The columns that a record has, by name. Columns that are unset are not there."""
+    """The columns of a record, by name, without unset ones."""
 
     __slots__ = ("_times", "values")
 
@@ -108,7 +109,7 @@ class Row:
         return number_time(written, _LATEST)
 
     def sides(self) -> tuple[Endpoint, Endpoint]:
-        """The side that opened the connection, and the other. Raises `RecordError`."""
+        """The side that opened the connection, and the other one. Raises `RecordError`."""
         values = self.values
         client, server = packed_ip(self.text("id.orig_h")), packed_ip(self.text("id.resp_h"))
         if client is None or server is None:
@@ -143,7 +144,7 @@ def json_row(found: dict[str, object], times: MinuteTimes) -> Row:
 
 
 def seconds(value: object) -> int:
-    """An interval in seconds, as text or number, in ns; 0 if it is none."""
+    """An interval in seconds, as text or number, in ns; 0 if it is not valid."""
     return _nanoseconds(value) if isinstance(value, str | int | float) else 0
 
 
@@ -157,8 +158,8 @@ def _nanoseconds(value: str | float) -> int:
 
 
 def unescape(value: str) -> str:
-    """A text in which bytes that were written ``\\xff`` are bytes again: as the surrogates that
-    stand for bytes which are no text, so that the name of a host is what it was on the wire."""
+    """A text in which bytes written ``\\xff`` are bytes again: as the surrogates that stand for
+    non-text bytes, so that a host name is what it was on the wire."""
     if "\\x" not in value:
         return value
     raw = _ESCAPED.sub(lambda found: _character(int(found[1], 16)), value)
@@ -166,7 +167,7 @@ def unescape(value: str) -> str:
 
 
 def unescaped(value: object) -> object:
-    """The same of any value of a record, and of the texts in a list."""
+    """The same for any value of a record, and for the texts in a list."""
     if isinstance(value, str):
         return unescape(value)
     if isinstance(value, list):
@@ -179,9 +180,9 @@ def _character(byte: int) -> str:
 
 
 class Header:
-    """The header that was read last; without one a record is refused.
+    """The last header; without one a record is refused.
 
-    `path` is the name of the log, without what a site has put behind it (``dns_red`` is another
+    `path` is the name of the log, without a suffix that a site has added (``dns_red`` is another
     log).
     """
 
@@ -200,7 +201,7 @@ class Header:
         if line.startswith(b"#separator "):
             written = line[11:].strip().decode("ascii", "replace")
             if written == "\\t":
-                written = ""  # as some programs write it that convert logs
+                written = ""  # as written by some programs that convert logs
             self._separator = unescape(written).encode("latin-1", "replace") or b"\t"
             self.path, self._names = "", []
             self._columns, self._lists = [], []

@@ -107,7 +107,7 @@ class Keyring:
         return self.current, *self.previous
 
     def named(self, key_id: str) -> PseudonymKey | None:
-        """The key with this id; None where it is not among these."""
+        """The key with this id; None if it is not among these."""
         return next((key for key in self.keys if key.id == key_id), None)
 
 
@@ -117,8 +117,8 @@ def _derived(secret: bytes, use: str) -> bytes:
 
 
 def mode_problem(path: Path) -> str:
-    """Why others can read or replace the file of a key; empty where they cannot, and where there is
-    no file. Its group may read it, so that a service can."""
+    """Why others can read or replace the file of a key; empty if they cannot, and if there is no
+    file. Its group may read it, so that a service can."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except (OSError, ValueError):
@@ -161,7 +161,7 @@ def pseudonym(key: PseudonymKey, network: str, identity: str) -> str:
 
 
 def key_id_of(text: str) -> str | None:
-    """The id of the key that made a pseudonym; None where a text is none."""
+    """The id of the key that made a pseudonym; None if a text is none."""
     match = _PSEUDONYM.fullmatch(text)
     return match[1] if match else None
 
@@ -264,7 +264,7 @@ def is_sealed(value: bytes) -> bool:
 
 
 def sealing_key_of(sealed: bytes) -> str:
-    """The id of the key that sealed a value. Raises `SealedError` where it is not sealed."""
+    """The id of the key that sealed a value. Raises `SealedError` if it is not sealed."""
     if not is_sealed(sealed) or len(sealed) < _HEAD + _NONCE:
         raise SealedError("not a sealed value")
     return sealed[len(MAGIC) : _HEAD].hex()

@@ -1,4 +1,4 @@
-"""Parsers: payload bytes in, names out. One module a protocol, and the table that lists them.
+"""Parsers: payload bytes in, names out. One module per protocol, and the table that lists them.
 
 The packet loop gives each candidate a kind, a number by which `PROTOCOLS` is keyed. A new protocol
 is a module in this package and a row in the table. A parser has one of four shapes:
@@ -12,7 +12,7 @@ is a module in this package and a row in the table. A parser has one of four sha
 - ``handshake``: makes the state of the handshake of one client, whose first message may be spread
   over several datagrams.
 
-All parsers raise `ParseError` for bytes that are not of their protocol, and no other error.
+All parsers raise `ParseError` for bytes of another protocol, and no other error.
 """
 
 import re
@@ -61,8 +61,8 @@ NewHandshake = Callable[
 class Protocol:
     """One row of the table: the kind of the candidates, the name of the protocol, and its parser.
 
-    Exactly one of the four parsers is not None; it determines the `shape`. `persistent` is true
-    if a stream contains one message after another, so that parsing continues behind each.
+    Exactly one of the four parsers is not None; it determines the `shape`. `persistent` is true if
+    a stream contains one message after another, so that parsing continues after each.
     """
 
     kind: int

@@ -15,7 +15,7 @@ _UNSPECIFIED = bytes(4)
 
 
 def parse(payload: bytes) -> Message:
-    """Parse one ARP packet, which starts at its hardware type; padding behind it is ignored.
+    """Parse one ARP packet, which starts at its hardware type; padding after it is ignored.
 
     A request or reply makes an ``announcement`` of its sender, a probe makes no claim. Raises
     `ParseError`: ``arp-cut``, ``arp-type`` (not IPv4 over Ethernet), ``arp-operation`` (neither

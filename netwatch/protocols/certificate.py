@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from netwatch.core.names import normalise_name, raw_name
 
 MAX_NAMES = 256
-"""Maximum number of names that are read from one certificate."""
+"""Maximum number of names read from one certificate."""
 MAX_NAME = 255
 """The longest name that is accepted, in bytes."""
 MAX_CACHED = 1024
@@ -32,15 +32,15 @@ _ERRORS = (
 )
 
 Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-"""The names in a certificate, its anomalies, and the names in the letters of the certificate, empty
-if these do not differ."""
+"""The names in a certificate, its anomalies, and the names as spelled in the certificate, empty if
+the spelling is the same."""
 
 _cache: OrderedDict[bytes, Names] = OrderedDict()
 
 
 def host_names(der: bytes) -> Names:
-    """The host names in the DER-encoded certificate, each once, its anomalies, and the names in the
-    letters of the certificate.
+    """The host names in the DER-encoded certificate, each once, its anomalies, and the names as
+    spelled in the certificate.
 
     The names are the common names of the subject that have the form of a host name, and the
     dNSNames of the subjectAltName (RFC 5280 section 4.2.1.6). Wildcards are not changed:

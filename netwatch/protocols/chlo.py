@@ -54,7 +54,7 @@ def chlo(
 
 
 def _names(data: bytes) -> tuple[dict[str, str], int]:
-    """The complete names, each in the letters of the packet where these differ, and the offset of
+    """The complete names, each as spelled in the packet if the spelling differs, and the offset of
     the end of the message as far as it is known."""
     if len(data) < _HEAD:
         return {}, _HEAD

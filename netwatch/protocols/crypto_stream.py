@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The handshake bytes of a client, put together of pieces with offsets, with limited memory.
+"""A client's handshake bytes, reassembled from pieces with offsets, with limited memory.
 
 QUIC has them in CRYPTO frames, DTLS in fragments, and Google's QUIC in a stream. Chromium splits
 its ClientHello into CRYPTO frames in shuffled order, in two or more packets.
@@ -11,19 +11,19 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 MAX_CRYPTO = 65536
-"""Maximum number of handshake bytes that are stored in order, and out of order."""
+"""Maximum number of handshake bytes to store in order, and out of order."""
 MAX_PIECES = 256
-"""Maximum number of pieces that are stored out of order."""
+"""Maximum number of pieces to store out of order."""
 
 
 @cython.cclass
 class CryptoStream:
-    """The bytes of pieces, ordered by their offsets; `contiguous` has those up to the first
+    """The bytes of pieces, ordered by their offsets; `contiguous` has the bytes up to the first
     gap. Of bytes that arrive twice, the first ones count; in a stream that `is_newest`, the last
     ones. One that `keeps_others` has those that do not count in `others`, with their offsets.
 
-    `limit_anomaly` and `overlap_anomaly` are the names of its anomalies, which are different for
-    other protocols that use this class.
+    `limit_anomaly` and `overlap_anomaly` are the names of its anomalies, which differ for other
+    protocols that use this class.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class CryptoStream:
 
     def add(self, offset: int, data: bytes) -> str | None:
         """Add the bytes at `offset`. Returns an anomaly if the limit was exceeded (the bytes are
-        not added) or if other bytes were received for the same offset before, else None."""
+        not added) or if other bytes were already received for the same offset, otherwise None."""
         if offset + len(data) > MAX_CRYPTO:
             return self._limit_anomaly
         if offset > len(self.contiguous):
@@ -108,7 +108,7 @@ class CryptoStream:
 
     def take_others(self, read: int) -> "CryptoStream":
         """A stream of the bytes that arrived last: with `others` in their places, and without the
-        first bytes that were `read`. They are not kept any more."""
+        first bytes that were `read`. They are then no longer kept."""
         stream = CryptoStream(self._limit_anomaly, self._overlap_anomaly, is_newest=True)
         stream._out_of_order = dict(self._out_of_order)
         stream._out_of_order_bytes = self._out_of_order_bytes
@@ -124,7 +124,7 @@ class CryptoStream:
         return not self.contiguous and not self._out_of_order
 
     def on(self, base: bytes) -> bytes:
-        """The bytes of this stream, with those of `base` where it has none."""
+        """The bytes of this stream, with those of `base` for the gaps."""
         joined = bytearray(base)
         for offset, data in [*sorted(self._out_of_order.items()), (0, bytes(self.contiguous))]:
             if offset <= len(joined):

@@ -1,13 +1,13 @@
 """DHCP for IPv4: the requests of clients, with their host names, and the leases of servers.
 
-The format is that of RFC 2131 section 2, the options are those of RFC 2132 and RFC 4702. Options
-may continue in the file and sname fields (option 52), and the values of a repeated option are
-concatenated (RFC 3396). The client is identified by its hardware address, which relays do not
-change; nothing in the IP header is used.
+The format is RFC 2131 section 2, the options are from RFC 2132 and RFC 4702. Options may continue
+in the file and sname fields (option 52), and the values of a repeated option are concatenated (RFC
+3396). The client is identified by its hardware address, which relays do not change; nothing in the
+IP header is used.
 
-Host names, also those of DHCPv6, are text, or labels in the wire format of DNS. The name that a
-client gives itself is untrusted text. It is normalised by `netwatch.core.names`, so that it can
-neither break a line of output nor imitate another name.
+Host names, also those of DHCPv6, are text, or labels in the wire format of DNS. A client's name for
+itself is untrusted text. It is normalised by `netwatch.core.names`, so that it can neither break a
+line of output nor imitate another name.
 """
 
 from netwatch.core.errors import ParseError
@@ -129,7 +129,7 @@ def _options(data: bytes, options: dict[int, bytes], anomalies: list[str]) -> No
 
 
 def _name(options: dict[int, bytes], anomalies: list[str]) -> str:
-    """The host name: the client FQDN (RFC 4702) if there is a valid one, else option 12."""
+    """The host name: the client FQDN (RFC 4702) if there is a valid one, otherwise option 12."""
     fqdn = options.get(_FQDN, b"")
     in_labels = bool(fqdn[:1] > b"" and fqdn[0] & 4)
     for read, raw in (
@@ -155,7 +155,7 @@ def _claim(
     options: dict[int, bytes],
     name: str,
 ) -> AddressClaim | None:
-    """The claim of a message of the type `kind` (RFC 2131 sections 4.3 and 4.4)."""
+    """The claim in a message of the type `kind` (RFC 2131 sections 4.3 and 4.4)."""
     server = options.get(_SERVER, b"")
     requested = options.get(_REQUESTED, client_ip)
     claim_kind: AddressClaimKind

@@ -1,8 +1,8 @@
 """DHCP for IPv6: the requests of clients, with their host names, and the leases of servers.
 
-The format is that of RFC 8415 sections 8 and 9, the name of the client that of RFC 4704. A client
-is identified by its DUID. Its hardware address is that of its frame if it is on the same link.
-Behind a relay it is the one that the relay adds (RFC 6939), else the one in the DUID (RFC 8415
+The format is RFC 8415 sections 8 and 9, with the client's name from RFC 4704. A client is
+identified by its DUID. Its hardware address is taken from its frame if it is on the same link.
+Behind a relay it is the one that the relay adds (RFC 6939), otherwise the one in the DUID (RFC 8415
 sections 11.2 and 11.4), which may belong to another interface of the client.
 """
 

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """DNS messages: the names that are looked up, and their aliases and addresses.
 
-`netwatch.dissect.loop.dns_messages` reads them, whoever asks. Most are read in the packet loop;
-here single ones are: those of streams, those that the loop has left, and those in logs. A truncated
-message yields everything before the truncation, with an anomaly.
+All are read by `netwatch.dissect.loop.dns_messages`. Most are read in the packet loop; this module
+is for single messages: in streams, in logs, and those that the loop leaves. A truncated message
+yields everything before the truncation, with an anomaly.
 """
 
 import struct
@@ -35,13 +35,13 @@ def parse(payload: bytes) -> Message:
 
     A query shows ``dns-query`` for each queried name. A response shows ``dns-answer`` for each,
     whatever the response code, and ``dns-cname`` for each alias target (CNAME, and SVCB and HTTPS
-    of RFC 9460 in alias mode) that the names lead to in the answer section. The addresses are those
-    of these names and of the hosts that provide their services, including the hints in SVCB and
-    HTTPS records; the ECH configurations are those of these names in such records. If a response
-    has no question but aliases or services, its question is assumed to be the owner of the first
-    record. If it has none of these (mDNS), it shows no names, and the addresses are those of all
-    records. The root shows nothing, nor do messages with another opcode than QUERY
-    (``dns-opcode-5``): an update of a zone is not a lookup.
+    of RFC 9460 in alias mode) that the names lead to in the answer section. The addresses belong to
+    these names and to the hosts that provide their services, including the hints in SVCB and HTTPS
+    records; the ECH configurations belong to these names in such records. If a response has no
+    question but aliases or services, its question is assumed to be the owner of the first record.
+    If it has none of these (mDNS), it shows no names, and the addresses are from all records. The
+    root shows nothing, nor do messages with an opcode other than QUERY (``dns-opcode-5``): a zone
+    update is not a lookup.
 
     Anomalies: ``dns-truncated`` (the TC bit of a response), ``dns-cut``, and whatever ended the
     parsing after the first question. Raises `ParseError` if the first question cannot be read:
@@ -51,14 +51,14 @@ def parse(payload: bytes) -> Message:
 
 
 def announced(payload: bytes) -> tuple[list[tuple[str, bytes]], bool]:
-    """As `DnsMessages.announced`."""
+    """See `DnsMessages.announced`."""
     return _reader().announced(payload)
 
 
 def begins_stream(data: bytes) -> bool:
-    """Whether these bytes look like the beginning of a TCP stream of DNS messages: the length of a
+    """Whether these bytes look like the start of a TCP stream of DNS messages: the length of a
     message that has one question of class IN, with a name of letters, digits, ``-`` and ``_``. As
-    much of the question is looked at as there is."""
+    much of the question is checked as there is."""
     if len(data) < 19 or (data[0] << 8 | data[1]) < 17:
         return False
     flags, questions, answers, authorities = struct.unpack_from(">4H", data, 4)
@@ -81,10 +81,9 @@ def parse_stream(data: bytes, last: bool = False) -> Message:
     """Parse the DNS message at the start of a TCP stream, after its length (RFC 1035 section
     4.2.2).
 
-    `size` of the result includes the two bytes of the length. Raises `Incomplete` while the
-    message is not complete; with `last`, its beginning is parsed, with the anomaly ``dns-cut``.
-    Raises `ParseError` as `parse` does, and ``dns-tcp-length`` if the length is less than that of
-    a header.
+    `size` of the result includes the two bytes of the length. Raises `Incomplete` while the message
+    is not complete; with `last`, its beginning is parsed, with the anomaly ``dns-cut``. Raises
+    `ParseError` as `parse` does, and ``dns-tcp-length`` if the length is less than a header's.
     """
     size = 14
     if len(data) >= 2:

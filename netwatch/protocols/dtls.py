@@ -15,7 +15,7 @@ from netwatch.protocols.reader import Reader
 from netwatch.protocols.tls import MAX_HELLO, hello_message
 
 MAX_HELLOS = 4
-"""Maximum number of hellos that are stored per client; a handshake has one or two."""
+"""Maximum number of hellos to store per client; a handshake has one or two."""
 
 _HANDSHAKE = 22
 _CONTENT_TYPES = range(20, 27)
@@ -25,7 +25,7 @@ _IDENTITY = 34  # client_version and random, at the start of the body
 
 
 class _Hello:
-    """One hello and its fragments received so far; `length` is that of its body in bytes."""
+    """One hello and its fragments received so far; `length` is the length of its body in bytes."""
 
     __slots__ = ("length", "reported", "stream")
 
@@ -56,7 +56,7 @@ class ClientHandshake:
     __slots__ = ("_anomalies", "_done", "_hellos", "_reported")
 
     def __init__(self, is_uninteresting: Callable[[bytes], bool] | None = None) -> None:
-        """`is_uninteresting` is that of `quic.ClientHandshake`, and is not used here."""
+        """`is_uninteresting` is as in `quic.ClientHandshake`, and is not used here."""
         self._hellos: dict[int, _Hello] = {}
         self._anomalies: dict[str, None] = {}
         self._reported: dict[bytes, None] = {}
@@ -69,19 +69,19 @@ class ClientHandshake:
 
     @property
     def unread(self) -> bool:
-        """Whether there is a hello that could not be read beside one that was: not known."""
+        """Whether another hello than the returned one could not be read: not known."""
         return False
 
     def remember(self, hello: bytes) -> None:
-        """Hellos are read nowhere else."""
+        """Does nothing: hellos are not read elsewhere."""
 
     def answered(self) -> None:
-        """The server has answered, after which the client may send its hello again."""
+        """The server has answered; the client may then send its hello again."""
 
     def feed(self, datagram: bytes) -> Message | None:
         """Read the records in one UDP payload of the client.
 
-        Returns the message of a ClientHello that is complete now, else None. It shows
+        Returns the message of a ClientHello that is now complete, otherwise None. It shows
         ``dtls-sni`` for the host_name of server_name; `size` is the size of the datagram. A
         retransmitted hello, or one repeated after a HelloVerifyRequest or HelloRetryRequest, is
         returned once.

@@ -1,7 +1,7 @@
 """Google QUIC with QUIC Crypto, Q024 to Q050: the CHLO in the first packets of a client.
 
-Up to Q046 these packets are unencrypted. In Q050 they are protected like those of IETF QUIC, and
-`netwatch.protocols.quic` decrypts them. T050 and T051 carry TLS and are read by that module alone.
+Up to Q046 these packets are unencrypted. In Q050 they are protected as in IETF QUIC, and
+`netwatch.protocols.quic` decrypts them. T050 and T051 carry TLS and are read only by that module.
 Q047 to Q049 were never deployed and are not read.
 
 Before Q050, the packets of a handshake are not encrypted but hashed: the header is followed by 12
@@ -35,7 +35,7 @@ _LAST_WITH_ENTROPY, _FIRST_BIG_ENDIAN, _FIRST_LONG = 33, 39, 44
 _CLEAR = frozenset({*range(24, 44), 44, 46})
 
 MAX_PIECES = 16
-"""Maximum number of pieces of the handshake that are stored before the start of the hello."""
+"""Maximum number of pieces of the handshake to store before the start of the hello."""
 
 _PROTECTED = b"Q050"
 
@@ -62,7 +62,7 @@ def version_of(datagram: bytes) -> bytes:
 def clear_packet(datagram: bytes) -> ClearPacket:
     """The packet in `datagram`, which has a version because a client sent it.
 
-    Raises `ParseError` ``gquic-header`` if it is not of a version with unencrypted packets.
+    Raises `ParseError` ``gquic-header`` if its version does not have unencrypted packets.
     """
     text = version_of(datagram)
     version = int(text[1:]) if text[:2] == b"Q0" and text[2:].isdigit() and len(text) == 4 else 0
@@ -95,7 +95,7 @@ def clear_packet(datagram: bytes) -> ClearPacket:
 def handshake_pieces(datagram: bytes, packet: ClearPacket) -> list[tuple[int, bytes]]:
     """Offset and content of each STREAM frame of the handshake stream.
 
-    The iteration ends at the first frame that is unknown or exceeds the packet. That is no
+    The iteration ends at the first frame that is unknown or exceeds the packet. That is not an
     anomaly, because encrypted packets look like this.
     """
     reader = _FrameReader(datagram, packet)
@@ -111,7 +111,7 @@ def handshake_pieces(datagram: bytes, packet: ClearPacket) -> list[tuple[int, by
 
 
 class _FrameReader(Reader):
-    """Reads frames; numbers have the byte order of the version of the packet."""
+    """Reads frames; numbers have the byte order of the packet's version."""
 
     __slots__ = ("_entropy", "_number_size", "_order")
 
@@ -175,13 +175,13 @@ class ClientHandshake:
     """The handshake of one client, read from the datagrams that it sends.
 
     It has no clock and no socket. It stores at most 64 KiB of handshake bytes in order and 64 KiB
-    out of order, and for Q050 what a `quic.ClientHandshake` stores.
+    out of order, and for Q050 the same as a `quic.ClientHandshake`.
     """
 
     __slots__ = ("_anomalies", "_base", "_done", "_early", "_protected", "_stream", "_version")
 
     def __init__(self, is_uninteresting: Callable[[bytes], bool] | None = None) -> None:
-        """`is_uninteresting` is that of `quic.ClientHandshake`, and is not used here."""
+        """`is_uninteresting` is as in `quic.ClientHandshake`, and is not used here."""
         self._protected: quic.ClientHandshake | None = None
         self._stream = CryptoStream("gquic-stream-limit", "gquic-stream-overlap")
         self._early: list[tuple[int, bytes]] = []
@@ -197,21 +197,21 @@ class ClientHandshake:
 
     @property
     def unread(self) -> bool:
-        """Whether there is a hello that could not be read beside one that was: not known."""
+        """Whether another hello than the returned one could not be read: not known."""
         return False
 
     def remember(self, hello: bytes) -> None:
-        """Hellos are read nowhere else."""
+        """Does nothing: hellos are not read elsewhere."""
 
     def answered(self) -> None:
-        """The server has answered, after which the client may send its hello again."""
+        """The server has answered; the client may then send its hello again."""
 
     def feed(self, datagram: bytes) -> Message | None:
         """Read the packet in one UDP payload of the client.
 
-        Returns the message once, when the CHLO is complete, else None. It shows ``quic-sni`` for
-        the name of the server; `size` is the size of the datagram. A client sends another CHLO
-        after each rejection; all have the same name, and the first one in the capture is returned.
+        Returns the message once, when the CHLO is complete, otherwise None. It shows ``quic-sni``
+        for the server's name; `size` is the size of the datagram. A client sends another CHLO after
+        each rejection; all have the same name, and the first one in the capture is returned.
 
         Raises `ParseError` if nothing in the datagram can be read: ``gquic-header``,
         ``gquic-no-handshake`` (most often because it is encrypted), an error of

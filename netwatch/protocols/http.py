@@ -22,8 +22,8 @@ MAX_HOSTS = 8
 
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 FOUND = ("", "", "", "", "http-not-a-request", "http2-preface")
-"""What `RequestHead.read` finds: more bytes are needed; a head; the complete lines of one that is
-cut or too long; of such a one not even the request line; something else, with its anomaly."""
+"""Results of `RequestHead.read`: more bytes are needed; a head; the complete lines of a head that
+is cut or too long; of such a head not even the request line; something else, with its anomaly."""
 _MORE, _CUT, _NO_LINE = 0, 2, 3
 DEVIATIONS = (
     "http-version",
@@ -82,8 +82,8 @@ def parse(data: bytes, last: bool = False) -> Message:
 def _read_fields(
     data: bytes, head: RequestHead, names: dict[str, str], anomalies: dict[str, None]
 ) -> int | None:
-    """Add the names in the fields of a head and in its target, with their letters in the packet
-    where these differ, and what deviates from the RFC. The size of its body, None if unknown."""
+    """Add the names in the fields of a head and in its target, with their spelling in the packet if
+    it differs, and the deviations from the RFC. Returns the size of its body, None if unknown."""
     fields, source, at, end = head, data, head.fields, head.fields_end
     if head.deviations & _FOLDED:
         source = _FOLD.sub(b" ", data[at:end]).lstrip(b" \t")

@@ -2,8 +2,8 @@
 
 A client with prior knowledge of HTTP/2 starts with a preface, then frames. Requests are field
 blocks in HEADERS and CONTINUATION frames, compressed with HPACK (RFC 7541), which the `hpack`
-package decompresses. The dynamic table of HPACK spans the connection, so that a request can only be
-read after all requests before it: `Connection` is this state.
+package decompresses. HPACK's dynamic table spans the connection, so a request can only be read
+after all earlier ones: `Connection` is this state.
 """
 
 from collections.abc import Callable
@@ -72,18 +72,18 @@ class Connection:
         """Parse the complete frames at the start of `data`.
 
         `data` starts at the preface, in later calls at the end of the previous message; after
-        `Incomplete` it is the same data with more bytes. The frames show ``http-host`` for the
-        host of each ``:authority``, which CONNECT has too (RFC 9113 sections 8.3.1 and 8.5), or
-        else of ``host``; each name once per connection, without port. `size` is the offset of the
-        end of the last complete frame. Raises `Incomplete` until the first field block is
+        `Incomplete` it is the same data with more bytes. The frames show ``http-host`` for the host
+        of each ``:authority``, which CONNECT has too (RFC 9113 sections 8.3.1 and 8.5), or
+        otherwise of ``host``; each name once per connection, without port. `size` is the offset of
+        the end of the last complete frame. Raises `Incomplete` until the first field block is
         complete, in later calls until a frame is.
 
         An error ends the reading of the connection. After a request in `data` it is an anomaly,
-        else a `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
+        otherwise a `ParseError`: ``http2-preface``, ``http2-frame-size``, ``http2-padding``,
         ``http2-continuation`` (another frame within a field block), ``http2-block`` (longer than
         `MAX_BLOCK`), ``http2-hpack`` (invalid, or larger than `MAX_HEADERS`), ``http2-frames`` (no
         request in the first `MAX_FRAMES`), ``http2-cut`` (no complete request, with `last`). The
-        last request that is read of a connection has the anomaly ``http2-requests``.
+        last request to be read in a connection has the anomaly ``http2-requests``.
         """
         before, known = self._requests, len(self._names)
         anomalies: dict[str, None] = {}

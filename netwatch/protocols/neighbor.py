@@ -24,11 +24,11 @@ def parse(payload: bytes) -> Message:
 
     Router and neighbor solicitations and router advertisements make an ``announcement`` of the
     source of the packet, if they have its link-layer address. Neighbor advertisements make one of
-    their target, unless the override flag is not set: then the sender may answer for another host
-    (a proxy) or an anycast address. Redirects make no claim. Anomalies: ``nd-many-options``. Raises
+    their target if the override flag is set; without it, the sender may answer for another host (a
+    proxy) or an anycast address. Redirects make no claim. Anomalies: ``nd-many-options``. Raises
     `ParseError`: ``nd-cut``, ``nd-type`` (another type, or a code other than 0), ``nd-option`` (an
-    option of length 0, or one that exceeds the message). Receivers discard such messages too
-    (RFC 4861 section 7.1).
+    option of length 0, or one that exceeds the message). Receivers discard such messages too (RFC
+    4861 section 7.1).
     """
     reader = Reader(payload, "nd-cut")
     kind, code = reader.uint(1), reader.uint(1)

@@ -3,9 +3,9 @@
 
 QUIC needs state between datagrams: keys that are derived from the first one, and CRYPTO frames that
 arrive in any order in several of them. `ClientHandshake` is this state for one client. It has no
-clock: the caller decides when to discard it. `netwatch.dissect.quic.initial_packets` reads packets
-and frames, whoever asks. Versions 1 (RFC 9000, RFC 9001) and 2 (RFC 9369) are read, the deployed
-drafts, and Google's Q050, T050 and T051, whose packets are protected in the same way.
+clock: the caller decides when to discard it. All packets and frames are read by
+`netwatch.dissect.quic.initial_packets`. Versions 1 (RFC 9000, RFC 9001) and 2 (RFC 9369) are read,
+the deployed drafts, and Google's Q050, T050 and T051, whose packets are protected in the same way.
 """
 
 import threading
@@ -33,14 +33,14 @@ MAX_KEYS = 3
 """Maximum number of key sets per client: the first, one after a Retry, and one after a Version
 Negotiation."""
 MAX_READ = 8
-"""Hellos of a client after which no other one is read."""
+"""Hellos of a client after which no more are read."""
 MAX_FAILURES = 8
 """After so many packets that keys from their own Destination Connection ID did not decrypt, only
 the known keys are tried."""
 
 _FRAME_ANOMALIES = ("", "", "quic-frame", "quic-frame-type")
-"""Those of what `InitialPackets.frame` finds."""
-# What it finds, and what `InitialPackets.packet` does.
+"""Those of the results of `InitialPackets.frame`."""
+# Its results, and those of `InitialPackets.packet`.
 _CRYPTO, _INITIAL = cython.declare(cython.int, 1), cython.declare(cython.int, 1)
 _NOTHING, _BROKEN = cython.declare(cython.int, 0), cython.declare(cython.int, 3)
 _SHORT = cython.declare(cython.Py_ssize_t, -2)
@@ -49,7 +49,7 @@ _readers = threading.local()
 
 
 def _reader() -> InitialPackets:
-    """What reads the packets of this thread."""
+    """The packet reader of this thread."""
     reader: InitialPackets | None = getattr(_readers, "packets", None)
     if reader is None:
         reader = _readers.packets = InitialPackets()
@@ -58,12 +58,12 @@ def _reader() -> InitialPackets:
 
 @cython.cclass
 class _Attempt:
-    """One set of keys, and the handshake bytes received under it; a Retry starts both anew.
+    """One set of keys, and the handshake bytes received under it; a Retry starts both again.
 
-    `keys` is the number in `ALL` of the version whose keys they are, `connection` the connection id
-    that these follow from, behind its length, and `largest` the largest number of a packet.
-    `stream` has the bytes that came first. Where others came at the same offsets, `other` has those
-    that came last; of the hello that was read in `stream`, `base` has the bytes.
+    `keys` is the number in `ALL` of the version of the keys, `connection` the connection id that
+    they are derived from, after its length, and `largest` the largest number of a packet. `stream`
+    has the bytes that came first. If others came at the same offsets, `other` has those that came
+    last; `base` has the bytes of the hello that was read in `stream`.
     """
 
     __slots__ = ("base", "connection", "is_read", "keys", "largest", "other", "stream")
@@ -83,7 +83,7 @@ class ClientHandshake:
     """The handshake of one client, read from the datagrams that it sends.
 
     It has no clock and no socket. It stores at most `MAX_KEYS` sets of keys, and for each at most
-    64 KiB of handshake bytes in order and 64 KiB out of order, both twice where bytes differ.
+    64 KiB of handshake bytes in order and 64 KiB out of order, both twice if bytes differ.
 
     Until its server has answered, a client may send several hellos: with other keys, or with other
     bytes at the same offsets. A server takes one of them, and each is returned once.
@@ -136,15 +136,15 @@ class ClientHandshake:
     def feed(self, datagram: bytes) -> Message | None:
         """Read the Initial packets in one UDP payload of the client.
 
-        Returns the message of a ClientHello that is complete, each once, else None. It shows
+        Returns the message of a complete ClientHello, each once, otherwise None. It shows
         ``quic-sni`` for the host_name of server_name; `size` is the size of the datagram. After a
         Retry or a Version Negotiation, the keys are derived from the new Destination Connection ID
         (RFC 9001 section 5.2).
 
         Raises `ParseError` if nothing in the datagram can be read: ``quic-not-decrypted`` (not a
-        packet of this client; most often it is one of the server), ``quic-header``,
-        ``quic-short``, or an error of `tls.hello_message` or `chlo`, which ends the handshake. An
-        error behind a packet that could be read becomes an anomaly of the message.
+        packet of this client; usually the server's), ``quic-header``, ``quic-short``, or an error
+        of `tls.hello_message` or `chlo`, which ends the handshake. An error after a packet that
+        could be read becomes an anomaly of the message.
         """
         if len(self._hellos) >= MAX_READ:
             self._closed = self._unread = True
@@ -164,7 +164,7 @@ class ClientHandshake:
                     attempt = self._open(packets, datagram, at)
                     if attempt not in read:
                         read.append(attempt)
-                # Others that are coalesced are skipped by their length (RFC 9000 section 12.2).
+                # Other coalesced packets are skipped by their length (RFC 9000 section 12.2).
                 at = stop
                 found = packets.packet(datagram, at, end)
             if found == _BROKEN:
@@ -202,7 +202,7 @@ class ClientHandshake:
 
     @cython.cfunc
     def _add(self, packets: InitialPackets, attempt: _Attempt, size: cython.Py_ssize_t) -> None:
-        """Add the handshake bytes in the `size` bytes of frames that were opened to an attempt."""
+        """Add the handshake bytes in the `size` bytes of decrypted frames to an attempt."""
         pieces, anomaly = read_frames(packets, size)
         for offset, data in pieces:
             overlap = attempt.stream.add(offset, data)
@@ -218,7 +218,7 @@ class ClientHandshake:
             attempt.other = attempt.stream.take_others(len(attempt.base))
 
     def _hello(self, attempt: _Attempt, size: int, last: bool) -> Message | None:
-        """The message of the hello in the stream of an attempt that was not returned."""
+        """The message of the hello in the stream of an attempt, unless it was already returned."""
         if attempt.is_read:
             return None
         head = bytes(attempt.stream.contiguous)
@@ -236,7 +236,7 @@ class ClientHandshake:
 
     def _other(self, attempt: _Attempt, size: int, last: bool) -> Message | None:
         """The message of the hello in the other stream of an attempt. At the end (`last`), bytes
-        that it does not have are those of the hello that was read."""
+        that it lacks are taken from the hello that was read."""
         assert attempt.other is not None
         head = bytes(attempt.other.contiguous)
         if last and attempt.base:
@@ -253,7 +253,7 @@ class ClientHandshake:
         return found
 
     def _message(self, version: Version, head: bytes, size: int, last: bool) -> Message | None:
-        """The message of the hello at the start of `head`, None where it was read before, or is
+        """The message of the hello at the start of `head`, None if it was already read, or is
         uninteresting."""
         info = QuicInfo(version.name)
         if version.uses_tls:
@@ -276,8 +276,8 @@ class ClientHandshake:
 
     @cython.cfunc
     def _open(self, packets: InitialPackets, datagram: bytes, start: cython.Py_ssize_t) -> _Attempt:
-        """Open the Initial packet at `start` that was read last, and add what is in it to the
-        attempt with its keys."""
+        """Open the Initial packet at `start` that was read last, and add its content to the attempt
+        with its keys."""
         attempt: _Attempt
         version: cython.Py_ssize_t = packets.version
         number_at: cython.Py_ssize_t = packets.pos
@@ -313,8 +313,8 @@ class ClientHandshake:
 
 
 def read_frames(packets: InitialPackets, size: int) -> tuple[list[tuple[int, bytes]], str]:
-    """The offset and the bytes of each CRYPTO frame in the `size` bytes of frames that were opened,
-    and the anomaly that ended the reading, empty if there was none: ``quic-frame`` for a frame that
+    """The offset and the bytes of each CRYPTO frame in the `size` bytes of decrypted frames, and
+    the anomaly that ended the reading, empty if there was none: ``quic-frame`` for a frame that
     exceeds the packet, ``quic-frame-type`` for one that an Initial packet must not contain."""
     pieces = []
     packets.pos = 0

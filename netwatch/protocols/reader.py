@@ -2,8 +2,8 @@
 """The bounded cursor through which the parsers read.
 
 A message contains the lengths of its parts, and a malicious message contains wrong ones. A `Reader`
-never leaves its range of bytes: reading beyond the end raises a `ParseError` with the anomaly that
-the parser gave to the reader. All numbers are in network byte order.
+never leaves its range of bytes: reading beyond the end raises a `ParseError` with the reader's
+anomaly. All numbers are in network byte order.
 """
 
 try:
@@ -18,9 +18,9 @@ from netwatch.core.errors import ParseError
 class Reader:
     """A cursor over ``data[pos:end]``; `anomaly` is the anomaly of a read beyond `end`.
 
-    `data` is not copied. `pos` is the offset of the next byte to read and `end` that of the first
-    byte out of bounds, both in bytes from the start of `data`; `end` is limited to the length of
-    the data. Every method raises `ParseError` if the range ends first, and then does not move.
+    `data` is not copied. `pos` is the offset of the next byte to read and `end` the offset of the
+    first byte out of bounds, both in bytes from the start of `data`; `end` is limited to the length
+    of the data. Every method raises `ParseError` if the range ends first, and then does not move.
     """
 
     __slots__ = ("anomaly", "data", "end", "pos")
@@ -33,7 +33,7 @@ class Reader:
 
     @property
     def remaining(self) -> int:
-        """The number of bytes that are not read yet, never negative."""
+        """The number of unread bytes, never negative."""
         return max(0, self.end - self.pos)
 
     @cython.ccall

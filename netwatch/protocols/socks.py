@@ -70,7 +70,7 @@ def _version_4(data: bytes) -> Message:
 
 
 def _text(data: bytes, start: int) -> tuple[bytes, int]:
-    """The NUL-terminated text at `start`, and the offset end it."""
+    """The NUL-terminated text at `start`, and the offset after it."""
     end = data.find(b"\0", start, start + MAX_TEXT + 1)
     if end < 0:
         if len(data) > start + MAX_TEXT:
@@ -82,9 +82,9 @@ def _text(data: bytes, start: int) -> tuple[bytes, int]:
 def _version_5(data: bytes) -> Message:
     """A greeting, an authentication if one was offered, and the request; or only the request.
 
-    The greeting has its number of methods where the request has its command, so the following
-    bytes decide: the methods of a greeting are followed by a version number, a command by a
-    reserved zero and an address type.
+    A greeting has its number of methods in the place of a request's command, so the following bytes
+    decide: the methods of a greeting are followed by a version number, a command by a reserved zero
+    and an address type.
     """
     _require(data, 4)
     count = data[1]

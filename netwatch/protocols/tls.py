@@ -5,8 +5,8 @@ A ClientHello may be spread over any number of records (RFC 8446 section 5.1), a
 number of segments; with post-quantum key shares, two segments are usual. Only the unencrypted
 records of the first flight of the client are read.
 
-`netwatch.dissect.loop.client_hello` reads hellos, whoever asks. `hello_message` makes a message of
-one, for QUIC and DTLS too. Extensions have any order (Chromium shuffles them), so that even a
+All hellos are read by `netwatch.dissect.loop.client_hello`. `hello_message` turns one into a
+message, for QUIC and DTLS too. Extensions come in any order (Chromium shuffles them), so even a
 truncated hello may contain the name.
 """
 
@@ -43,15 +43,15 @@ MAX_SERVER_NAMES = 8
 MAX_RECORD = 16384 + 2048
 """The longest record in bytes: the plaintext and 2,048 bytes (RFC 5246 section 6.2.3)."""
 MAX_EMPTY = 32
-"""Maximum number of empty records in a row that are skipped, as OpenSSL skips them. RFC 8446
-section 5.1 forbids them for handshakes."""
+"""Maximum number of empty records in a row to skip, as OpenSSL skips them. RFC 8446 section 5.1
+forbids them for handshakes."""
 MAX_ALERTS = 16
-"""Maximum number of warning alerts that are skipped, as Go's crypto/tls skips them."""
+"""Maximum number of warning alerts to skip, as Go's crypto/tls skips them."""
 
 _HANDSHAKE = cython.declare(cython.int, 22)
 _ALERT = cython.declare(cython.int, 21)
 _SKIPPED = {20: b"\0\0", 21: b"\0\2\1", 22: b"\0\0"}
-"""Records that servers skip before a hello: their types, and what follows the version."""
+"""Records that servers skip before a hello: their types, and the bytes after the version."""
 _TRANSPORTS: Mapping[Evidence, Literal["t", "q", "d"]] = {"quic-sni": "q", "dtls-sni": "d"}
 _JA4_VERSIONS = {number: version.ja4 for number, version in TLS_VERSIONS.items()} | {2: "s2"}
 DEVIATIONS = (
@@ -86,10 +86,10 @@ def parse(data: bytes, last: bool = False) -> Message:
     while bytes are missing. With `last`, or if a record of another type follows, a truncated hello
     with a complete server_name is returned with the anomaly ``tls-hello-cut``.
 
-    Raises `ParseError`: those of `hello_message`, ``tls-not-a-record`` (not TLS),
-    ``tls-sslv2-hello`` (a hello in the layout of SSL 2.0, which has no server_name),
-    ``tls-record-length``, ``tls-empty-records`` (too many), ``tls-interleaved`` (another
-    record between those of the hello, which RFC 8446 section 5.1 forbids).
+    Raises `ParseError`: as in `hello_message`, ``tls-not-a-record`` (not TLS), ``tls-sslv2-hello``
+    (a hello in the layout of SSL 2.0, which has no server_name), ``tls-record-length``,
+    ``tls-empty-records`` (too many), ``tls-interleaved`` (another record between those of the
+    hello, which RFC 8446 section 5.1 forbids).
     """
     handshake, size, need, anomalies, stopped = _records(data)
     try:
@@ -103,8 +103,8 @@ def parse(data: bytes, last: bool = False) -> Message:
 
 
 def begins(data: bytes) -> bool:
-    """Whether `data` starts with a record of a ClientHello, or with records that servers skip and
-    nothing else behind them."""
+    """Whether `data` starts with a record of a ClientHello, or consists of records that servers
+    skip."""
     start = skipped = 0
     while (skipped := _skipped_size(data, start)) > 0:
         start += skipped
@@ -157,7 +157,7 @@ def hello_message(
         ech = ECH_CLASSES[hello.ech_class(not ECH_PUBLIC_NAMES.isdisjoint(names), len(names) > 0)]
     if hello.deviations:
         anomalies = _deviations(hello.deviations, len(names)) + anomalies
-    # Clients of one make offer the same; no client offers as much as a hostile one may.
+    # Clients of one make offer the same; a hostile client may offer far more.
     protocols = _protocols if hello.alpn_size <= _MAX_CACHED else _protocols.__wrapped__
     info = TlsInfo(
         version_text(hello.newest(transport == "d")),
@@ -171,7 +171,7 @@ def hello_message(
 
 
 def _reader() -> tuple[ClientHello, HelloFingerprints]:
-    """What reads the hellos of this thread."""
+    """The hello reader of this thread."""
     reader: tuple[ClientHello, HelloFingerprints] | None = getattr(_readers, "hello", None)
     if reader is None:
         reader = _readers.hello = ClientHello(array("B", bytes(256))), HelloFingerprints()
@@ -180,7 +180,7 @@ def _reader() -> tuple[ClientHello, HelloFingerprints]:
 
 @cython.cfunc
 def _names(hello: ClientHello, data: bytes) -> dict[str, str]:
-    """The names in a hello, each in the letters of the packet where these differ."""
+    """The names in a hello, each as spelled in the packet if the spelling differs."""
     number: cython.Py_ssize_t
     start: cython.Py_ssize_t
     names: dict[str, str] = {}
@@ -194,7 +194,7 @@ def _names(hello: ClientHello, data: bytes) -> dict[str, str]:
 
 
 def _deviations(bits: int, names: int) -> tuple[str, ...]:
-    """How a hello with so many names deviates; one name may be there several times."""
+    """The deviations of a hello with so many names; one name may occur several times."""
     if names < 2:
         bits &= ~_MANY_NAMES
     return tuple([anomaly for number, anomaly in enumerate(DEVIATIONS) if bits & 1 << number])
@@ -231,8 +231,8 @@ def version_text(version: int) -> str:
 
 @cython.cfunc
 def _skipped_size(data: bytes, pos: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """The size of the record at `pos` if servers skip it, -1 if its beginning looks like one that
-    is not a handshake record, else 0."""
+    """The size of the record at `pos` if servers skip it, -1 if it looks like the start of a record
+    that is not a handshake record, otherwise 0."""
     size: cython.Py_ssize_t
     follows = _SKIPPED.get(data[pos]) if pos < len(data) else None
     if follows is None or data[pos + 1 : pos + 2] not in (b"\3", b""):
@@ -248,9 +248,9 @@ def _skipped_size(data: bytes, pos: cython.Py_ssize_t) -> cython.Py_ssize_t:
 def _records(data: bytes) -> tuple[bytes, int, int, tuple[str, ...], bool]:
     """The handshake bytes in the records, up to the end of the first message.
 
-    Returns them, the offset behind the last record read, the number of bytes of `data` that are
-    needed to continue if the message is incomplete, anomalies, and whether the last of them ended
-    the reading. Raises `ParseError` if `data` does not start with a handshake record.
+    Returns them, the offset after the last record read, the number of bytes of `data` needed to
+    continue if the message is incomplete, anomalies, and whether the last anomaly ended the
+    reading. Raises `ParseError` if `data` does not start with a handshake record.
     """
     fragments: list[bytes] = []
     size: cython.Py_ssize_t = len(data)

@@ -12,10 +12,9 @@ from netwatch.protocols.reader import Reader
 from netwatch.protocols.tls import MAX_RECORD, version_text
 
 MAX_FLIGHT = 65536
-"""Maximum number of handshake bytes that are read."""
+"""Maximum number of handshake bytes to read."""
 MAX_BETWEEN = 4
-"""Maximum number of messages that are skipped between ServerHello and Certificate; the RFCs allow
-none."""
+"""Maximum number of messages to skip between ServerHello and Certificate; the RFCs allow none."""
 
 _HANDSHAKE = 22
 _SERVER_HELLO, _NEW_SESSION_TICKET, _CERTIFICATE, _STATUS = 2, 4, 11, 22
@@ -32,8 +31,8 @@ def parse(data: bytes, last: bool = False) -> Message:
     It shows ``tls-cert`` for each name in the certificate of the server, the first one in its list
     (see `netwatch.protocols.certificate`); the client is the destination of the packet. The message
     is returned when this certificate is complete. It has no names if the ServerHello or
-    HelloRetryRequest is of TLS 1.3, and if another message takes the place of the certificate.
-    `size` is the offset of the end of the records read, or the end of `data`.
+    HelloRetryRequest is TLS 1.3, or if another message comes instead of the certificate. `size` is
+    the offset of the end of the records read, or the end of `data`.
 
     Raises `Incomplete` while bytes are missing. With `last`, a message without names is returned
     with the anomaly ``tls-server-cut`` if the ServerHello is complete; if not, that is a

@@ -70,8 +70,8 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """The inventory before a refresh: its rows, and the file that has them, None where there is
-    none. `is_of_today` says whether a refresh of today goes on in this file."""
+    """The inventory before a refresh: its rows, and the file that has them, None if there is none.
+    `is_of_today` says whether a refresh of today goes on in this file."""
 
     rows: tuple[Row, ...]
     file: Path | None

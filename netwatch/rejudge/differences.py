@@ -305,7 +305,7 @@ class Reasons:
             yield f"kind {after['kind']['value']}: {' '.join(after['kind']['reasons'])}"
 
     def _rule(self, name: str) -> str:
-        """Which rule matches a name now; empty where none does."""
+        """Which rule matches a name now; empty if none does."""
         hit = next(self._config.catalog.hits(self._config.strip_search_suffix(name)), None)
         if hit is None:
             return ""
@@ -316,7 +316,7 @@ class Reasons:
         )
 
     def _lost(self, app: Any, item: Any) -> str:
-        """That no rule of an app matches a piece of evidence any more; empty where one does."""
+        """That no rule of an app matches a piece of evidence any more; empty if one does."""
         match = self._judge.match(item["name"])
         if match is None:
             was = f" (before: '{rule_text(item)}'{_place(item)})"

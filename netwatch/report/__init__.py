@@ -1,5 +1,5 @@
-"""The period report: was a ban complied with, from one day to another, and what could not be seen.
+"""The period report: was a ban complied with, from one day to another, and what could not be seen?
 
-What the report says is collected once as frozen values, which are its JSON record; the HTML page
-and the PDF are two renderings of that record.
+The content of the report is collected once as frozen values, which are its JSON record; the HTML
+page and the PDF are two renderings of that record.
 """

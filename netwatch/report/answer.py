@@ -1,7 +1,6 @@
 """Was a ban complied with? The answer, from what was seen and from what could not be seen.
 
-The answer accuses nobody on the strength of a guess, and acquits nobody on the strength of not
-having looked:
+The answer neither accuses on the basis of a guess nor acquits on the basis of not having looked:
 
 ``not-in-force``
     The ban forbids nothing on any day of the report.
@@ -28,8 +27,8 @@ from netwatch.core.verdict import CONFIDENCE_RANK, Ban
 from netwatch.report.values import Answer, NetworkRow, Reason, Thresholds, Value
 
 WEIGHTS = ("proved", "unanswered", "blocked", "probable", "lookup", "embed", "possible")
-"""How a violation counts, the weightiest first. ``proved`` decides for ``not-kept``; ``possible``
-does not count; any other leaves the answer open."""
+"""How a violation counts, weightiest first. ``proved`` decides for ``not-kept``; ``possible`` does
+not count; any other leaves the answer open."""
 
 REASONS = (
     "proved",
@@ -85,17 +84,15 @@ class Violation:
 class Visible:
     """What could be seen of the networks that a ban is about, on the days on which it forbids.
 
-    `unseen` are networks of the configuration that no sensor ever saw. `gaps` is how many times
-    there were, longer than the threshold, in which one of the networks was not captured, and
-    `gap_hours` how long all of them are. `unjudged_hours` were captured, and not judged by this ban
-    with these signatures; `command` judges them. `silent` and `unreadable` are the hours by network
-    in which it should have been used and had no flow, and in which names could not be read;
-    `silent_sensors` is how many sensors were not heard for longer than that, and `silent_hours` how
-    long all of them were not.
-    `lost_hours` is how long more was seen than the store has.
-    `packets_lost` is the share of packets that were dropped or could not be read. `pruned` says
-    that incidents of these days were deleted by age, and `erased` is how many persons were erased
-    from the store since.
+    `unseen` are configured networks that no sensor ever saw. `gaps` is the number of times, longer
+    than the threshold, in which one of the networks was not captured, and `gap_hours` their total
+    length. `unjudged_hours` were captured, but not judged by this ban with these signatures;
+    `command` judges them. `silent` and `unreadable` are the hours by network in which it should
+    have been used and had no flow, and in which names could not be read; `silent_sensors` is how
+    many sensors were not heard for longer than that, and `silent_hours` the total time.
+    `lost_hours` is how long more was seen than is in the store. `packets_lost` is the share of
+    packets that were dropped or could not be read. `pruned` means that incidents of these days were
+    deleted by age, and `erased` is how many persons were erased from the store since.
     """
 
     networks: Sequence[NetworkRow]
@@ -187,7 +184,7 @@ def by_weight(violations: Iterable[Violation]) -> dict[str, Mapping[str, Value]]
 
 
 def _what_was_not_seen(ban: Ban, visible: Visible, thresholds: Thresholds) -> list[Reason]:
-    """The reasons for which the absence of violations would prove nothing."""
+    """The reasons why the absence of violations would prove nothing."""
     found: list[Reason] = []
     shares = {network.network: blind(network) for network in visible.networks}
     if not any(flows for flows, _ in shares.values()):

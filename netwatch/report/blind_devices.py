@@ -1,11 +1,10 @@
-"""The flows of devices, counted from the records of coverage, those devices most of whose flows
-could not be read, and how many contacts with the apps of a ban such flows could hide.
+"""The flows of devices, counted from the records of coverage, the devices most of whose flows could
+not be read, and how many contacts with the apps of a ban such flows could hide.
 
-Each record has the flows of each device, so that a long period of a large network has very many. So
-much of them is read as takes seconds, evenly over the period, and the report says of how many.
+Each record has the flows of each device, so a long period of a large network is very large. As much
+as can be read in seconds is read, evenly over the period, and the report says how much.
 
-The bound is the one of `netwatch.coverage.missing`, from these flows and from the incidents of
-the ban.
+The bound is `netwatch.coverage.missing`'s, from these flows and from the incidents of the ban.
 """
 
 import json
@@ -28,19 +27,19 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.views import streamed
 
 MAX_CHARACTERS = 128 << 20
-"""Characters of records of coverage that are read; of more only every second, third, … record."""
+"""Characters of records of coverage to read; of more only every second, third, … record."""
 
 MAX_BATCH, BATCH_CHARACTERS = 100, 4 << 20
-"""Records that are read at a time, and their characters unless one alone has more."""
+"""Records to read at a time, and their characters unless a single one has more."""
 
 MAX_COUNTED = 65_536
-"""Devices that are counted; flows of more are left out, and their devices are counted as left."""
+"""Devices to count; flows of more are left out, and their devices are counted as left."""
 
 MAX_LISTED = 50
 """Devices that a report lists, those with most flows without a name first."""
 
 MIN_FLOWS = 20
-"""Flows with content that a device must have: the share of fewer says nothing."""
+"""Flows with content that a device must have: a share of fewer means nothing."""
 
 REASONS = (
     "not-in-force",
@@ -51,7 +50,7 @@ REASONS = (
     "hides-all",
     "many-contacts",
 )
-"""The codes of reasons for which there is no bound."""
+"""The codes of reasons why there is no bound."""
 
 ASSUMPTION = (
     "Each device hides the names of its contacts with these apps as often as the names of its other"
@@ -73,7 +72,7 @@ class DeviceKey:
 @dataclass(frozen=True, slots=True)
 class CountedDevices:
     """The flows of devices by reason, those with a name under ``""``: from `read` of the `records`
-    of coverage. `uncounted` times a device was not counted because there were too many."""
+    of coverage. `uncounted` is how often a device was not counted because there were too many."""
 
     flows: Mapping[DeviceKey, Mapping[str, int]]
     records: int
@@ -98,8 +97,8 @@ def counted_devices(catalogue: Catalogue, span: Span) -> CountedDevices:
 
 
 def blind_devices(counted: CountedDevices, least_share: float, name: Naming) -> BlindDevices:
-    """The devices of which more than `least_share` of the flows with content had no readable name.
-    `name` gives their names in the report."""
+    """The devices with more than `least_share` of their flows with content without a readable name.
+    `name` returns their names in the report."""
     flows = {key: counts for key, counts in counted.flows.items() if key.device}
     networks = Counter(key.device for key in flows)
     rows = []
@@ -146,8 +145,8 @@ def _texts(catalogue: Catalogue, span: Span) -> Iterator[str]:
 
 
 def _batches(found: Sequence[Any]) -> Iterator[list[tuple[int, int]]]:
-    """The keys of records that are read at a time: a query for each of the hours of a year takes
-    longer than its record."""
+    """The keys of records to read at a time: a query for each hour of a year takes longer than
+    reading its record."""
     batch: list[tuple[int, int]] = []
     characters = 0
     for run, part, length in found:
@@ -190,8 +189,8 @@ def _row(
 def bound_of(
     ban: Ban, counted: CountedDevices, incidents: Iterable[Incident]
 ) -> tuple[Bound | None, Reason | None]:
-    """The bound for a ban, or the reason why there is none; `incidents` are those of the ban in the
-    time of which flows are counted."""
+    """The bound for a ban, or the reason why there is none; `incidents` are the ban's in the time
+    in which flows are counted."""
     if counted.uncounted or counted.read < counted.records:
         return None, Reason("not-all-devices", {})
     contacts = {

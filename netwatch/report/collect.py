@@ -1,7 +1,7 @@
 """Collects a report from a store and a configuration, once, as frozen values.
 
-The ban's days are those of its own time zone. Incidents belong to the days on which they began, so
-that of two reports on adjacent periods none has an incident of the other.
+The ban's days are in its own time zone. Incidents belong to the days on which they began, so
+reports on adjacent periods never share an incident.
 """
 
 import functools
@@ -57,12 +57,12 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.judged_coverage import judged_coverage
 
 MAX_GAPS = 50
-"""Times without a capture, and times without a sensor, that a report lists, the longest first."""
+"""Times without a capture, and times without a sensor, to list in a report, longest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is about: its first and last day, the ids of its bans (none means all of the
+    """The subject of a report: its first and last day, the ids of its bans (none means all of the
     configuration), whether devices are named, and whether blind spots are counted by device."""
 
     first: date
@@ -74,7 +74,7 @@ class Wanted:
 
 
 def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
-    """The report. Raises `ConfigError` for a ban that the configuration does not have, and
+    """The report. Raises `ConfigError` for a ban that is not in the configuration, and
     `NetwatchError` if the catalogue fails."""
     bans = _bans(config, wanted.bans)
     days = Days(wanted.first, wanted.last, common_timezone(bans))
@@ -82,7 +82,7 @@ def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
 
 
 def common_timezone(bans: Iterable[Ban]) -> str:
-    """The time zone of bans, or UTC where they have different ones."""
+    """The time zone of bans, or UTC if they have different ones."""
     zones = {ban.timezone for ban in bans}
     return zones.pop() if len(zones) == 1 else UTC_ZONE
 
@@ -120,7 +120,7 @@ class _Collector:
         self._now = time.time_ns()
         self._names: dict[str, str] = {}
         self._key = None if wanted.names_devices else key
-        # Several bans, and several parts of a report, ask for the same time.
+        # Several bans, and several parts of a report, need the same time.
         self._packets = functools.cache(functools.partial(reading.packets, catalogue))
         self._flows = functools.cache(functools.partial(covering.network_flows, self._judged))
         self._by_device = functools.cache(functools.partial(counted_devices, catalogue))
@@ -232,7 +232,8 @@ class _Collector:
     def _bound(
         self, ban: Ban, spans: Sequence[Span], incidents: Sequence[Incident]
     ) -> tuple[Bound | None, Reason | None]:
-        """How many contacts can be hidden on the days on which a ban forbids, or why not that."""
+        """How many contacts can be hidden on the days on which a ban forbids, or why that is
+        unknown."""
         if not spans:
             return None, Reason("not-in-force", {})
         if not self._wanted.counts_devices:

@@ -1,7 +1,6 @@
-"""Counts the incidents of a ban: by week, by what they are like, and by device; and what exemptions
-from it were used for: the register of the configuration beside the incidents that it covered, and
-violations of a device after its exemption had ended.
-"""
+"""Counts the incidents of a ban: by week, by their properties, and by device; and what exemptions
+from it were used for: the configuration's register with the incidents that it covered, and
+violations of a device after its exemption had ended."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -27,12 +26,12 @@ from netwatch.report.values import (
 _OUTCOMES = ("unknown", "blocked", "attempted", "reached")
 
 Naming = Callable[[str], str]
-"""Gives the name of a device in the report from its id: a pseudonym, or the id itself."""
+"""Returns the name of a device in the report from its id: a pseudonym, or the id itself."""
 
 
 def merged(incidents: Iterable[Incident]) -> tuple[list[Incident], int]:
-    """Incidents without those that two runs saw of the same thing: the same device, app, ban and
-    verdict, at times that overlap. The weightier one stays; also how many were left out."""
+    """Incidents without duplicates that two runs saw: the same device, app, ban and verdict, at
+    overlapping times. The weightier one stays; also returns how many were left out."""
     kept: list[Incident] = []
     left_out = 0
     last: dict[tuple[str, str, str, str], int] = {}
@@ -73,7 +72,7 @@ def by(incidents: Iterable[Incident], key: Callable[[Incident], str]) -> dict[st
 
 
 def totals(incidents: Sequence[Incident], left_out: int) -> Totals:
-    """The incidents by what they are like."""
+    """The incidents by their properties."""
     return Totals(
         all=counts(incidents),
         app=by(incidents, lambda each: each.app),
@@ -92,8 +91,8 @@ def weekly(
     captured: Callable[[Span], float],
     missing: Collection[date],
 ) -> tuple[WeekCounts, ...]:
-    """The incidents by the week in which they began; `captured` says for how many hours of a time
-    anything was captured, `missing` are the days without any."""
+    """The incidents by the week in which they began; `captured` returns for how many hours of a
+    time anything was captured, `missing` are the days without any."""
     groups: defaultdict[date, list[Incident]] = defaultdict(list)
     for incident in incidents:
         groups[monday_of(days.day_of(incident.first_seen))].append(incident)
@@ -167,7 +166,7 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
 
 
 def weight_of(incident: Incident) -> str:
-    """How an incident counts for the answer; empty if it is no violation."""
+    """How an incident counts for the answer; empty if it is not a violation."""
     if incident.verdict != "violation":
         return ""
     found = weight(incident.confidence, incident.kind, incident.outcome)
@@ -183,8 +182,8 @@ def exemption_rows(
     *,
     names_devices: bool,
 ) -> tuple[ExemptionRow, ...]:
-    """The exemptions from a ban, in the order of the register; those that are not in it any more
-    come last. With `names_devices`, a device is called as the register knows it."""
+    """The exemptions from a ban, in the order of the register; those no longer in it come last.
+    With `names_devices`, a device has its name in the register."""
     own = [each for each in register if each.ban == ban.id]
     rows = [_row(ban, each, incidents, name) for each in own]
     if names_devices:
@@ -222,7 +221,7 @@ def _is_of(exemption: Exemption, incident: Incident) -> bool:
 def _not_registered(
     ban: Ban, register: Sequence[Exemption], incidents: Iterable[Incident], name: Naming
 ) -> list[ExemptionRow]:
-    """Exemptions that covered incidents, of devices that the register does not have."""
+    """Exemptions that covered incidents of devices that are not in the register."""
     known = {each.device for each in register}
     used: Counter[str] = Counter()
     seen: dict[str, Incident] = {}

@@ -1,7 +1,6 @@
 """What belongs to a period, to a ban and to a network, what share of flows was named, and what
-judged coverage says for a report: the answer's side of each ban, the flows of networks, and the
-times without a capture.
-"""
+judged coverage means for a report: the basis of each ban's answer, the flows of networks, and the
+times without a capture."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,11 +36,11 @@ HOUR = 3_600_000_000_000
 """An hour in ns."""
 
 MAX_MISSING = 200
-"""Times in which something is missing that a report lists for a ban, the longest first."""
+"""Times in which something is missing to list in a report for a ban, longest first."""
 
 
 def in_every_zone(days: Days) -> Span:
-    """A time that has the days in every time zone."""
+    """A time that contains the days in every time zone."""
     begin, end = Days(days.first, days.last, "UTC").span
     return begin - 15 * HOUR, end + 15 * HOUR
 
@@ -65,7 +64,7 @@ def overlaps(capture: reading.Capture, span: Span) -> bool:
 
 
 def concerns(ban: Ban, network: str, device_class: str) -> bool:
-    """Whether devices of a network are those that a ban forbids something."""
+    """Whether a ban forbids something to devices of a network."""
     return device_class in ban.forbids and (not ban.networks or network in ban.networks)
 
 
@@ -112,7 +111,7 @@ def measure_days(
     incidents: Sequence[Incident],
 ) -> tuple[BanDayRow, ...]:
     """The days of measures in the report: exemptions from the ban that began or ended, and the
-    first contact that was blocked, unless one was in the period `before`."""
+    first blocked contact, unless there was one in the period `before`."""
     found: list[tuple[date | None, str]] = []
     for each in register:
         if each.ban == ban.id:
@@ -129,14 +128,14 @@ def measure_days(
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What is known of the networks that a ban is about, in the times in which it forbids."""
+    """What is known about the networks that a ban is about, in the times in which it forbids."""
 
     networks: tuple[NetworkAnswer, ...]
     coverage: BanCoverage
     command: str
 
     def hours(self, reason: str) -> float:
-        """For how long something is missing for this reason, at any of the networks."""
+        """For how long something is missing for this reason, in any of the networks."""
         return _hours(bits_or(network.missing[reason] for network in self.networks))  # type: ignore[index]
 
     def by_network(self, reason: str) -> dict[str, float]:
@@ -163,7 +162,7 @@ class Covering:
         self._limits = Limits(thresholds.gap * 1_000_000_000, thresholds.unnamed)
 
     def of_ban(self, ban: Ban, spans: Sequence[Span]) -> Covered:
-        """What is known of a ban in times that are whole days of its time zone."""
+        """What is known about a ban in times that are whole days in its time zone."""
         sensor = self._config.sensor
         wanted = says(ban.id, self._contents[ban.id], sensor.signatures, sensor.bans)
         found = tuple(
@@ -228,7 +227,7 @@ def captured_hours(coverage: JudgedCoverage, span: Span) -> float:
 
 
 def missing_days(coverage: JudgedCoverage, days: Days) -> list[date]:
-    """The days without a capture at any time of them."""
+    """The days without any capture."""
     every = (days.first + timedelta(days=number) for number in range(days.count))
     return [
         day for day in every if not captured_hours(coverage, Days(day, day, days.timezone).span)

@@ -1,16 +1,16 @@
-"""The files of a report beside its page: the JSON record, ``netwatch.report/1``, which has its
+"""The files of a report besides its page: the JSON record, ``netwatch.report/1``, which has its
 values under the same names; PDF/UA, from the same HTML; and the signature of all.
 
 A PDF is made by the process ``python -m netwatch.report.files OUTPUT SECONDS BYTES``. It reads a
-line of JSON from standard input, the HTML and the attachments, and writes a PDF/UA file. The
-library keeps memory between documents, and takes minutes where a table is long, so it has a process
-of its own with limits on both. Nothing is loaded from anywhere.
+JSON line from standard input, the HTML and the attachments, and writes a PDF/UA file. The library
+keeps memory between documents, and takes minutes for a long table, so it has a process of its own
+with limits on both. Nothing is loaded from elsewhere.
 
-A signature is a file of its own beside them (``report.sig``), a JSON object: the name, size and
+A signature is a separate file next to them (``report.sig``), a JSON object: the name, size and
 SHA-256 of each file, when it was signed, the public key, and an Ed25519 signature (RFC 8032) over
-the line of JSON that all of that is, with sorted keys and without spaces. The key is made by
-``netwatch report --new-key``: a private key in PEM for its owner alone, and beside it the public
-key, by which anybody can check.
+all of that as a JSON line with sorted keys and without spaces. The key is made by ``netwatch report
+--new-key``: a private key in PEM for its owner only, and next to it the public key, with which
+anybody can check.
 """
 
 import base64
@@ -50,10 +50,10 @@ SCHEMA = "netwatch.report/1"
 """The schema of the record, with its version."""
 
 NO_LIBRARY = 3
-"""The exit status where the libraries of the system are missing."""
+"""The exit status if the system's libraries are missing."""
 
 TIME_LIMIT = 300
-"""Seconds that a PDF may take."""
+"""Seconds for a PDF, at most."""
 
 MEMORY_LIMIT = 2 << 30
 """Bytes of address space of the process that makes a PDF."""
@@ -68,10 +68,10 @@ SIGNATURE_SCHEMA = "netwatch.report-signature/1"
 """The schema of a signature, with its version."""
 
 SUFFIX = ".sig"
-"""The end of the name of a signature."""
+"""The suffix of a signature."""
 
 MAX_KEY_BYTES = 16 << 10
-"""Bytes of the file of a key, and of a signature."""
+"""Bytes of the file of a key, and of a signature, at most."""
 
 
 def record(report: Report) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _plain(value: Any) -> Any:
 
 
 def main() -> int:
-    """Make the file; the exit status."""
+    """Make the file; returns the exit status."""
     output, seconds, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     limit_seconds(seconds)
     limit_memory(size)
@@ -115,7 +115,7 @@ def main() -> int:
         weasyprint.Attachment(string=text, name=name, description=name, relationship="Data")
         for name, text in request["attachments"].items()
     ]
-    # A report refers to nothing outside of itself.
+    # A report refers to nothing outside itself.
     nothing = URLFetcher(allowed_protocols=())
     document = weasyprint.HTML(string=request["html"], url_fetcher=nothing, base_url=None)
     document.write_pdf(output, pdf_variant="pdf/ua-1", attachments=attachments)
@@ -155,7 +155,7 @@ def write_pdf(html: str, attachments: Mapping[str, str], output: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check of a signature found. `problems` are sentences, none where all is as it was
+    """The result of checking a signature. `problems` are sentences, none if everything is as
     signed; `key` is the SHA-256 of the public key, `files` are the names of the files."""
 
     problems: tuple[str, ...]
@@ -165,8 +165,8 @@ class Checked:
 
 
 def write_new_key(path: Path) -> str:
-    """Make a key: the private one in the new file `path`, the public one beside it with ``.pub``
-    behind its name. The SHA-256 of the public key. Raises `NetwatchError`."""
+    """Make a key: the private one in the new file `path`, the public one next to it with ``.pub``
+    appended to its name. Returns the SHA-256 of the public key. Raises `NetwatchError`."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -181,8 +181,8 @@ def write_new_key(path: Path) -> str:
 
 
 def sign(key_file: Path, files: Sequence[Path], output: Path) -> str:
-    """Sign files, which are in the folder of `output`, the signature; the SHA-256 of the public
-    key. Raises `NetwatchError`."""
+    """Sign files, which are in the folder of `output`, the signature; returns the SHA-256 of the
+    public key. Raises `NetwatchError`."""
     key = _private_key(key_file)
     signed = {
         "schema": SIGNATURE_SCHEMA,
@@ -200,8 +200,8 @@ def sign(key_file: Path, files: Sequence[Path], output: Path) -> str:
 
 
 def verify(signature_file: Path, public_key: Path | None = None) -> Checked:
-    """Check a signature and the files beside it; with `public_key`, also that this key made it.
-    Raises `NetwatchError` where the signature or the key cannot be read."""
+    """Check a signature and the files next to it; with `public_key`, also that this key made it.
+    Raises `NetwatchError` if the signature or the key cannot be read."""
     record = _read_signature(signature_file)
     made_by = Ed25519PublicKey.from_public_bytes(base64.b64decode(record["key"]))
     signed = {name: value for name, value in record.items() if name != "signature"}
@@ -243,7 +243,7 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _file_problem(folder: Path, described: Mapping[str, Any]) -> str:
-    """What is different about a file; empty where nothing is."""
+    """The differences of a file; empty if there are none."""
     path = folder / described["name"]
     try:
         content = path.read_bytes()
@@ -256,7 +256,7 @@ def _file_problem(folder: Path, described: Mapping[str, Any]) -> str:
 
 
 def _read_signature(path: Path) -> dict[str, Any]:
-    """A signature with the keys that it must have. Raises `NetwatchError`."""
+    """A signature with the required keys. Raises `NetwatchError`."""
     try:
         record = json.loads(read_user_file(path, MAX_KEY_BYTES))
     except NetwatchError as error:

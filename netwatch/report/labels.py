@@ -1,8 +1,8 @@
-"""The short texts of a report in a language: what the codes of its values are called, and the first
-page, for readers who read no other page.
+"""The short texts of a report in a language: the labels of its codes, and the first page, for
+readers who read no other page.
 
-For each ban the first page has the answer, the trend, the days that are missing and what was done,
-in a sentence each.
+For each ban the first page has the answer, the trend, the missing days and the measures, in a
+sentence each.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from netwatch.report import words
 from netwatch.report.values import BanReport, Report
 
 MAX_SPANS = 4
-"""Spans of missing days, and days of measures, that the first page names."""
+"""Spans of missing days, and days of measures, to name on the first page."""
 
 
 def answers(language: Language) -> dict[str, str]:
-    """What the answers to "was the ban kept?" are called."""
+    """Labels of the answers to "was the ban complied with?"."""
     return {
         "kept": language.say("Complied with"),
         "not-kept": language.say("Violated"),
@@ -49,7 +49,7 @@ def answers_explained(language: Language) -> dict[str, str]:
 
 
 def verdicts(language: Language) -> dict[str, str]:
-    """What the verdicts on an incident are called."""
+    """Labels of the verdicts on an incident."""
     return {
         "violation": language.say("violation"),
         "advisory": language.say("advised against"),
@@ -58,7 +58,7 @@ def verdicts(language: Language) -> dict[str, str]:
 
 
 def confidences(language: Language) -> dict[str, str]:
-    """What is said of how sure an incident is."""
+    """Labels of the confidence of an incident."""
     return {
         "confirmed": language.say("confirmed"),
         "probable": language.say("probable"),
@@ -118,7 +118,7 @@ def classes(language: Language) -> dict[str, str]:
 
 
 def classes_of_several(language: Language) -> dict[str, str]:
-    """The classes, of several devices."""
+    """The same for several devices."""
     return {
         "service": language.say("service devices"),
         "personal": language.say("personal devices"),
@@ -127,7 +127,7 @@ def classes_of_several(language: Language) -> dict[str, str]:
 
 
 def weights(language: Language) -> dict[str, str]:
-    """How violations count for the answer."""
+    """Labels of how violations count for the answer."""
     return {
         "proved": language.say("proved"),
         "unanswered": language.say("confirmed, without an answer"),
@@ -151,12 +151,12 @@ def exemption_states(language: Language) -> dict[str, str]:
 
 
 def reasons(language: Language) -> dict[str, str]:
-    """Why a name was not read."""
+    """Labels of the reasons why a name was not read."""
     return reason_words(language)
 
 
 def cures(language: Language) -> dict[str, str]:
-    """What would make flows readable, by the reason why they were not."""
+    """What would make flows readable, by the reason why they are not."""
     resolver = language.say(
         "Add your own resolver's logs as a source, and make devices use only that resolver."
     )
@@ -236,7 +236,7 @@ def _answer(ban: BanReport, used: Language) -> str:
 
 
 def _trend(report: Report, ban: BanReport, used: Language) -> str:
-    """The proved contacts of the period before and of this one; with the hours of capture where
+    """The proved contacts of the previous period and of this one; with the hours of capture if
     these differ, because fewer hours show fewer contacts."""
     change = ban.change
     if not change.hours_before or change.before is None:
@@ -289,7 +289,7 @@ def _span(first: date, last: date, used: Language) -> str:
 
 
 def _measures(ban: BanReport, used: Language) -> str:
-    """What was done in the period, as far as netwatch knows it."""
+    """Measures in the period, as far as netwatch knows them."""
     names = {
         "from": used.say("the ban came into force"),
         "extended": used.say("the ban was extended"),

@@ -1,8 +1,8 @@
-"""The report as one HTML file: no script, no request, and printed as it is.
+"""The report as one HTML file: no script, no request, ready to print.
 
-The template has no texts of its own: all that it prints comes from `Page`, in the language of the
-report, and is escaped by the template engine. What it prints as it is are the pictures, which
-`netwatch.charts` made.
+The template has no texts of its own: everything that it prints comes from `Page`, in the language
+of the report, and is escaped by the template engine. Only the pictures, made by `netwatch.charts`,
+are not escaped.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ from netwatch.report.values import BanReport, Coverage, Report
 
 
 def _weeks_picture(ban: BanReport, language: Language) -> Picture:
-    """Incidents by week, and how they count."""
+    """Incidents by week, by how they count."""
     found = [
         Week(
             date.fromisoformat(week.monday),
@@ -74,7 +74,7 @@ def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
 
 
 def _change_picture(report: Report, ban: BanReport, language: Language) -> Picture | None:
-    """The period before and that of the report, by network; None if there is none."""
+    """The previous period and the report's, by network; None if there is none."""
     rows = [
         NetworkChange(
             name, Seen(each.before, each.named_before), Seen(each.after, each.named_after)
@@ -112,7 +112,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The answer for one ban: its `word` as a code, a title and what it means; the share of flows
+    """The answer for one ban: its `word` as a code, a title and its meaning; the share of flows
     that could not be read, and how many contacts these could hide; reasons and notes as
     sentences."""
 
@@ -140,7 +140,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that the template prints. `headings` are by name."""
+    """Everything that the template prints. `headings` are by name."""
 
     language: str
     title: str
@@ -158,7 +158,7 @@ class Page:
 
     @property
     def all_grids(self) -> list[Grid]:
-        """All tables, those of figures too."""
+        """All tables, including those of figures."""
         own = [grid for section in self.sections for grid in section.grids]
         figures = [figure for section in self.sections for figure in section.figures]
         figures += [self.coverage] if self.coverage else []
@@ -178,8 +178,8 @@ def report_language(code: str) -> Language:
 
 
 def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str], None]) -> Page:
-    """The page of a report. Of a picture that cannot be rendered only the table is there, and
-    `note` takes the reason."""
+    """The page of a report. If a picture cannot be rendered only its table is there, and `note` is
+    called with the reason."""
     maker = _Maker(report, used, renderer, note)
     by_device = report.coverage.by_device
     return Page(
@@ -236,7 +236,7 @@ def html(made: Page) -> str:
 
 
 def _left(made: Page, grid: Grid) -> str:
-    """What is said below a table that was cut."""
+    """The note below a cut table."""
     return made.headings["left"].replace("{rows}", f"{grid.left}").replace("{file}", grid.file)
 
 

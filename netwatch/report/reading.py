@@ -1,13 +1,13 @@
 """Reads what a report needs from the catalogue of a store, by days: whole days in a time zone, and
-how those of a ban lie in them. Facts are not read: what was decided is in incidents, and what was
-seen in the sums of coverage.
+how a ban's days lie in them. Facts are not read: decisions are in incidents, and what was seen is
+in the sums of coverage.
 
-Devices of several sites that are known by the same address are told apart.
+Devices of several sites with the same address are told apart.
 
-Alerts name a device that is known by nothing else by its address, and sites often have the same
-ones. In a report such a device is its address with the network, so that nobody is counted, listed
-or merged with a stranger. The built-in network has the same name at every site: there the sensors
-that saw an incident take its place.
+Alerts call a device without other names by its address, and sites often have the same ones. In a
+report such a device is its address with the network, so that it is never counted, listed or merged
+with another one. The built-in network has the same name at every site: there the sensors that saw
+an incident replace it.
 """
 
 import json
@@ -40,7 +40,7 @@ Span = tuple[int, int]
 """A time from the first up to, but without, the second, in ns since the epoch."""
 
 _HEAD = 1 << 14
-"""Characters of a record of coverage in which its packets are: networks come after them."""
+"""Characters of a record of coverage that contain its packets: networks come after them."""
 
 _decode = json.JSONDecoder().raw_decode
 
@@ -83,7 +83,7 @@ class Days:
         return local(time, self.timezone).date()
 
     def within(self, first: date | None, last: date | None) -> "Days | None":
-        """Those of these days that are in a period; None if none is."""
+        """The part of these days that is in a period; None if there is none."""
         begin = self.first if first is None else max(first, self.first)
         end = self.last if last is None else min(last, self.last)
         return Days(begin, end, self.timezone) if begin <= end else None
@@ -108,8 +108,8 @@ def ended(wanted: Period) -> Span:
 
 
 def days_in_force(ban: Ban, days: Days) -> list[tuple[BanPeriod, Days]]:
-    """The days on which a ban forbids, by its periods. Periods in which the authority only advised
-    are left out, and so are all where the ban forbids nothing to any class."""
+    """The days on which a ban forbids, from its periods. Periods in which the authority only
+    advised are left out, as are all if the ban forbids nothing to any class."""
     if not ban.forbids:
         return []
     found = []
@@ -122,10 +122,10 @@ def days_in_force(ban: Ban, days: Days) -> list[tuple[BanPeriod, Days]]:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a report needs of the record of an incident, or of a case at a centre; times are ns. A
-    case has the sensors that saw it in `seen_by`, what speaks for it that they saw one incident in
-    `joined_by`, and 0 as its `run`. `server` says what was seen of servers (`server_seen`),
-    `unheard` when the sensor was last heard whose silence has closed it, otherwise empty
+    """What a report needs from the record of an incident, or of a case at a centre; times are ns. A
+    case has the sensors that saw it in `seen_by`, the evidence that they saw one incident in
+    `joined_by`, and 0 as its `run`. `server` tells what was seen of servers (`server_seen`),
+    `unheard` when a sensor was last heard whose silence has closed it, otherwise empty
     (`netwatch.store.unheard`)."""
 
     id: str
@@ -164,7 +164,7 @@ class NetworkFlows:
 
 @dataclass(frozen=True, slots=True)
 class Packets:
-    """Records of coverage of a time, how many of them reach beyond it, and their packets."""
+    """Records of coverage of a time, how many of them extend beyond it, and their packets."""
 
     records: int
     beyond: int
@@ -175,7 +175,7 @@ class Packets:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A capture of a run that judged: `first` and `last` are None while it goes on."""
+    """A capture of a run that judged: `first` and `last` are None while it continues."""
 
     run: int
     sensor: str
@@ -187,8 +187,8 @@ class Capture:
 
 
 def incidents(catalogue: Catalogue, span: Span, bans: Collection[str] = ()) -> Iterator[Incident]:
-    """The incidents that began in a time: those of some bans, or all of them. At a centre what
-    several sensors saw is one of them, a case."""
+    """The incidents that began in a time: those of some bans, or all of them. At a centre an
+    incident seen by several sensors is one, a case."""
     columns, member = tables.incident.c, tables.fleet_case_incident.c
     statement = shown_incidents().where(columns.first_seen >= span[0], columns.first_seen < span[1])
     if has_cases(catalogue):
@@ -227,7 +227,7 @@ def _incident(
     id_: str, run: int, ban: str, verdict: str, confidence: str, kind: str, outcome: str,
     device_id: str, network: str, first: int, last: int, text: str,
 ) -> Incident:  # fmt: skip
-    """An incident from its columns and from what of its record no column has."""
+    """An incident from its columns and the rest from its record."""
     record = orjson.loads(text)
     app, device = record["app"], record["device"]
     return Incident(
@@ -255,8 +255,8 @@ def _incident(
 
 
 def server_seen(record: AlertRecord) -> str:
-    """What the evidence of a record shows of servers: that one took part, that one was seen and did
-    not take part, or nothing but what the client has sent. Empty for an older record."""
+    """What the evidence in a record shows of servers: that one took part, that one was seen but did
+    not take part, or only what the client has sent. Empty for an older record."""
     found = [
         seen for each in record.get("evidence", ()) if isinstance(seen := each.get("seen"), dict)
     ]
@@ -288,7 +288,7 @@ def packets(catalogue: Catalogue, span: Span) -> Packets:
 
 
 def captures(catalogue: Catalogue, span: Span) -> list[Capture]:
-    """The captures of runs that judged, with packets in a time; and those that still go on."""
+    """The captures of runs that judged, with packets in a time; and those that still continue."""
     capture, run = tables.capture.c, tables.run.c
     statement = (
         select(
@@ -312,7 +312,7 @@ def captures(catalogue: Catalogue, span: Span) -> list[Capture]:
 
 
 def silences(catalogue: Catalogue, span: Span, now: int) -> list[tuple[str, Span]]:
-    """The parts of a time in which sensors of a fleet were not heard, by `now` (ns)."""
+    """The parts of a time in which sensors of a fleet were not heard, until `now` (ns)."""
     found = []
     for silence in fleet_sensors.silences(catalogue, *span):
         begin, end = max(silence.since, span[0]), min(silence.until or now, span[1])
@@ -351,7 +351,7 @@ def store_id(catalogue: Catalogue) -> str:
 def deletions(catalogue: Catalogue, since: int, retention: int | None) -> tuple[int, bool]:
     """How many erasures of persons there were after `since` (ns), and whether incidents after it
     were deleted by age, with the `retention` (s) of the configuration. Older versions of netwatch
-    noted an erasure of someone without data as well; it does not count."""
+    also noted an erasure of someone without data; it does not count."""
     columns = tables.journal.c
     statement = select(columns.time, columns.action, columns.detail).where(columns.time >= since)
     erased, pruned = 0, False
@@ -363,8 +363,8 @@ def deletions(catalogue: Catalogue, since: int, retention: int | None) -> tuple[
 
 
 def told_apart(incidents: Iterable[Incident], sensors: Mapping[int, str]) -> list[Incident]:
-    """The incidents, those of an address that is known in several places with the place in the name
-    of the device. `sensors` are those of runs by their numbers."""
+    """The incidents; if an address is known in several places, the device's name includes the
+    place. `sensors` are the sensors of runs by number."""
     found = list(incidents)
     places: defaultdict[str, set[str]] = defaultdict(set)
     for each in found:

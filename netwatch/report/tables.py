@@ -1,5 +1,5 @@
-"""The tables of a report in a language. A long one is cut in HTML and PDF; its whole is a CSV file,
-which a PDF has as an attachment."""
+"""The tables of a report in a language. A long one is cut in HTML and PDF; all of it is in a CSV
+file, which is attached to a PDF."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from netwatch.report import labels, words
 from netwatch.report.values import BanReport, BlindDevices, Counts, Coverage, IncidentRow, Report
 
 ROWS = 200
-"""Rows of a table that HTML and PDF show."""
+"""Rows of a table that HTML and PDF show, at most."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 
@@ -196,7 +196,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
 
 
 def _last_heard(each: IncidentRow, ban: BanReport, language: Language) -> str:
-    """When the sensor of an incident was last heard, if nobody reported its end."""
+    """When the sensor of an incident was last heard, if its end was never reported."""
     return words.short_moment(each.unheard or None, ban.timezone, language)
 
 
@@ -205,9 +205,9 @@ def _codes(each: IncidentRow) -> tuple[str, ...]:
 
 
 def change(report: Report, ban: BanReport, language: Language) -> Grid:
-    """What is different from the period before."""
+    """The differences from the previous period."""
     found = ban.change
-    # None is a period of which nothing was captured and nothing is known.
+    # None is a period without a capture, about which nothing is known.
     is_known = [each is not None for each in (found.before, found.after)]
     both = (found.before or Counts(), found.after or Counts())
     totals = {name: sum(each.categories[name] for each in both) for name in both[0].categories}
@@ -269,7 +269,7 @@ def change(report: Report, ban: BanReport, language: Language) -> Grid:
 
 
 def blind_spots(coverage: Coverage, language: Language) -> Grid:
-    """Flows that could not be read, by network and reason, with what would cure each."""
+    """Flows that could not be read, by network and reason, with the remedy for each."""
     names, cures = labels.reasons(language), labels.cures(language)
     rows = tuple(
         (
@@ -294,7 +294,7 @@ def blind_spots(coverage: Coverage, language: Language) -> Grid:
 
 
 def blind_devices(found: BlindDevices, language: Language) -> Grid:
-    """The devices of which most could not be read, with what would cure the most frequent
+    """The devices most of whose flows could not be read, with the remedy for the most frequent
     reason."""
     names, cures = labels.reasons(language), labels.cures(language)
     classes = labels.classes(language)
@@ -344,7 +344,7 @@ def gaps(report: Report, language: Language) -> Grid:
 
 
 def silences(report: Report, language: Language) -> Grid:
-    """Times in which a sensor of a fleet was not heard: what it would have seen is not known."""
+    """Times in which a sensor of a fleet was not heard: what it saw is not known."""
     rows = tuple(
         (
             escaped(silence.sensor),
@@ -416,5 +416,5 @@ def captures(report: Report, language: Language) -> Grid:
 
 
 def files(grids: Iterable[Grid]) -> dict[str, str]:
-    """The CSV files of the tables that are cut."""
+    """The CSV files of cut tables."""
     return {grid.file: csv_text(grid.table) for grid in grids if grid.left}

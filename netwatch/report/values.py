@@ -1,8 +1,8 @@
-"""What a report says, as values. `netwatch.report.files` writes them as JSON, which says the same
-under the same names.
+"""The content of a report, as values. `netwatch.report.files` writes them as JSON, under the same
+names.
 
-Times are texts in RFC 3339 and UTC, days are texts ``YYYY-MM-DD`` in the time zone that is said
-beside them, shares are numbers from 0 to 1.
+Times are texts in RFC 3339 and UTC, days are texts ``YYYY-MM-DD`` in the time zone given with them,
+shares are numbers from 0 to 1.
 """
 
 from collections.abc import Mapping
@@ -38,8 +38,8 @@ class PeriodInForce:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Whether a ban was complied with on its `days_in_force` of the report's days. `unnamed_share`
-    is the share of the flows with content, in the networks that the ban is about, whose name nobody
-    could read; None if no such flow is known. `reasons` decide, `notes` do not."""
+    is the share of the flows with content, in the networks that the ban is about, without a
+    readable name; None if no such flow is known. `reasons` decide, `notes` do not."""
 
     word: AnswerWord
     days_in_force: int
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A time in which something is missing for the answer: of which `network`, for which `reason`
+    """A time in which something is missing for the answer: in which `network`, for which `reason`
     (`netwatch.coverage.missing.MISSING_REASONS`), and the `command` that closes the gap, None if
     there is none."""
 
@@ -65,11 +65,11 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class BanCoverage:
-    """How many `hours` the networks have together that a ban is about, in the time in which it
-    forbids; of how many there are packets or logs (`captured`), of these flow records only
-    (`by_flows`), which were judged by this ban with these signatures, and in which names were
-    readable. A time without a packet that is too short for a gap counts as what is next to it.
-    `missing` are the longest times that lack something, `missing_left` are more."""
+    """The total `hours`, of the networks that a ban is about, in which it forbids; for how many of
+    them there are packets or logs (`captured`), only flow records (`by_flows`), how many were
+    judged by this ban with these signatures, and in how many names were readable. A time without a
+    packet that is too short for a gap counts like its neighbours. `missing` are the longest times
+    that lack something, `missing_left` are more."""
 
     hours: float
     captured: float
@@ -130,10 +130,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class WeekCounts:
-    """The incidents that began in the week from `monday`. `captured` says whether there was a
-    capture at any time of it, `hours_captured` for how long of its `hours`. Without one, and
-    without an incident, `counts` is None: nothing is known. `missing` are the days of the report in
-    it without a capture."""
+    """The incidents that began in the week from `monday`. `captured` tells whether there was any
+    capture in it, `hours_captured` for how many of its `hours`. Without one, and without an
+    incident, `counts` is None: nothing is known. `missing` are the days of the report in it without
+    a capture."""
 
     monday: str
     counts: Counts | None
@@ -145,8 +145,8 @@ class WeekCounts:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Incidents of a ban in the days of the report, and by what they are like. `merged` further
-    ones were seen by two runs that overlap, and are counted once."""
+    """Incidents of a ban in the days of the report, and by their properties. `merged` further ones
+    were seen by two overlapping runs, and are counted once."""
 
     all: Counts
     app: Mapping[str, Counts]
@@ -175,11 +175,11 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """An incident of a ban: `weight` says how it counts for the answer
+    """An incident of a ban: `weight` is how it counts for the answer
     (`netwatch.report.answer.WEIGHTS`). At a centre it is a case: `seen_by` are the sensors that saw
-    it, and `joined_by` says what speaks for it that they saw one incident. `server` says what was
-    seen of servers (`netwatch.report.labels.servers`). `unheard` is when its sensor was last heard,
-    if nobody reported its end; otherwise empty."""
+    it, and `joined_by` the evidence that they saw one incident. `server` is what was seen of
+    servers (`netwatch.report.labels.servers`). `unheard` is when its sensor was last heard, if its
+    end was never reported; otherwise empty."""
 
     id: str
     first_seen: str
@@ -205,8 +205,8 @@ ExemptionState = Literal["used", "unused", "used-after-expiry", "not-registered"
 @dataclass(frozen=True, slots=True)
 class ExemptionRow:
     """An exemption of the register, and what it was used for. `after_expiry` are violations of the
-    device after its last day; ``not-registered`` is one that covered incidents and is not in the
-    configuration any more."""
+    device after its last day; ``not-registered`` is one that covered incidents and is no longer in
+    the configuration."""
 
     ban: str
     device: str
@@ -222,8 +222,8 @@ class ExemptionRow:
 
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
-    """The flows of a network: of how many the name was read, and the others by reason.
-    `named_share` leaves out flows without content; None if there is no other."""
+    """The flows of a network: how many with a read name, and the others by reason. `named_share`
+    leaves out flows without content; None if there is no other."""
 
     network: str
     device_class: str
@@ -248,9 +248,9 @@ class BlindDeviceRow:
 
 @dataclass(frozen=True, slots=True)
 class BlindDevices:
-    """The devices of which more flows than the threshold could not be read; `left` are more of
-    them. They were counted from `read` of the `records` of coverage, and `uncounted` times a device
-    was not counted because there were too many."""
+    """The devices with more unreadable flows than the threshold; `left` are more of them. They were
+    counted from `read` of the `records` of coverage, and `uncounted` is how often a device was not
+    counted because there were too many."""
 
     devices: tuple[BlindDeviceRow, ...]
     left: int
@@ -280,11 +280,11 @@ class SensorSilence:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What could be seen in the days of the report. `beyond` of the `records` of coverage reach
+    """What could be seen in the days of the report. `beyond` of the `records` of coverage extend
     beyond these days, and count as a whole. `hours` is how long there was a capture, of
     `hours_of_period`; `gaps` are the longest times without one, `gaps_left` are more. `by_device`
-    is None where it was not asked for. `silences` are the longest times in which a sensor was not
-    heard, `silences_left` are more."""
+    is None if not requested. `silences` are the longest times in which a sensor was not heard,
+    `silences_left` are more."""
 
     networks: tuple[NetworkRow, ...]
     by_device: BlindDevices | None
@@ -305,9 +305,9 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is different from the period before: incidents then and now, by verdict, None if
-    nothing was captured; the share of named flows then and now; by network; how many devices are
-    new, gone, or had incidents in both; and for how many hours there was a capture then and now."""
+    """The differences from the previous period: incidents then and now, by verdict, None if nothing
+    was captured; the share of named flows then and now; by network; how many devices are new, gone,
+    or had incidents in both; and for how many hours there was a capture then and now."""
 
     before: Counts | None
     after: Counts | None
@@ -324,7 +324,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class NetworkChangeRow:
-    """Incidents of a network and its share of named flows, before and after; None where it was not
+    """Incidents of a network and its share of named flows, before and after; None if it was not
     captured."""
 
     before: int | None
@@ -336,8 +336,8 @@ class NetworkChangeRow:
 @dataclass(frozen=True, slots=True)
 class BanDayRow:
     """A day of a ban in the report's weeks: ``from``, ``extended``, ``until`` or ``review``; or the
-    day of a measure: ``exemption``, ``exemption-ends``, or ``block``, the first with a contact that
-    was blocked."""
+    day of a measure: ``exemption``, ``exemption-ends``, or ``block``, the first with a blocked
+    contact."""
 
     day: str
     event: Event
@@ -345,10 +345,10 @@ class BanDayRow:
 
 @dataclass(frozen=True, slots=True)
 class BanReport:
-    """All that the report says about one ban; its days are those of `timezone`. `bound` is None
-    if nothing can be said of hidden contacts, for the `bound_reason`
-    (`netwatch.report.blind_devices.REASONS`). `texts` are its words by language, with the basis
-    of each of its `periods`."""
+    """The content of the report about one ban; its days are in `timezone`. `bound` is None if
+    hidden contacts cannot be estimated, for the `bound_reason`
+    (`netwatch.report.blind_devices.REASONS`). `texts` are its words by language, with the basis of
+    each of its `periods`."""
 
     id: str
     authority: str
@@ -374,7 +374,7 @@ class BanReport:
     bound_reason: Reason | None = None
 
     def words(self, language: str) -> BanTexts:
-        """Its words in a language; those that have no translation are as they were written."""
+        """Its words in a language; those without a translation are as written."""
         found = next((text for text in self.texts if text.language == language), BanTexts(language))
         return BanTexts(
             language,
@@ -408,7 +408,7 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the report rests on. `configuration` is what is at hand now; `versions` decided."""
+    """What the report rests on. `configuration` is the current one; `versions` decided."""
 
     store: str
     sensors: tuple[str, ...]
@@ -419,9 +419,9 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What an answer is decided by: the greatest share of flows without a name, the longest time
+    """The thresholds of an answer: the greatest share of flows without a name, the longest time
     without a capture (s), and the greatest share of packets that were dropped or unreadable, with
-    which a ban can be said to be kept."""
+    which a ban can be found to be complied with."""
 
     unnamed: float = 0.05
     gap: int = 3600
@@ -431,7 +431,7 @@ class Thresholds:
 @dataclass(frozen=True, slots=True)
 class AuditHead:
     """How many rows the audit of the console had when the report was made, and the hash of the last
-    of them. The holder of the report can show that none of them was changed or removed since."""
+    one. The holder of the report can show that none of them was changed or removed since."""
 
     rows: int
     hash: str
@@ -439,10 +439,10 @@ class AuditHead:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report on the days from `first` to `last`. `timezone` is that of the bans, or UTC where
-    they have different ones. `pseudonyms` says whether devices have pseudonyms that were made for
-    it. `audit` is None if no console has written one. `controller` is the organisation, as the
-    configuration names it."""
+    """A report on the days from `first` to `last`. `timezone` is the bans', or UTC if they have
+    different ones. `pseudonyms` tells whether devices have pseudonyms made for it. `audit` is None
+    if no console has written one. `controller` is the organisation, as named in the
+    configuration."""
 
     first: str
     last: str

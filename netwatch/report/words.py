@@ -57,7 +57,7 @@ def reason(each: Reason, language: Language) -> str:
 def _about_what_was_seen(
     values: Mapping[str, Value], language: Language
 ) -> dict[str, Callable[[], str]]:
-    """The sentences on captures and on what is missing in them, by code."""
+    """The sentences on captures and on gaps in them, by code."""
     count = int(_number(values, "count"))
     return {
         "no-coverage": lambda: language.say(
@@ -230,7 +230,7 @@ def _about_incidents(each: Reason, language: Language) -> str:
 
 
 def unnamed(answer: Answer, language: Language) -> str:
-    """The share of flows that nobody could read, for the side of the answer."""
+    """The share of unreadable flows, for the side of the answer."""
     return language.say(
         "not readable: %(share)s of %(flows)s flows with content in the networks of the ban",
         share=share(answer.unnamed_share, language),
@@ -239,7 +239,7 @@ def unnamed(answer: Answer, language: Language) -> str:
 
 
 def bound(ban: BanReport, language: Language) -> str:
-    """How many contacts could be hidden, or why that cannot be said; empty if nobody asked."""
+    """How many contacts could be hidden, or why that is unknown; empty if not requested."""
     if ban.bound is not None:
         return language.say_count(
             "The captures that include these days have %(named)s flows with a"
@@ -292,7 +292,7 @@ def _no_bound(each: Reason, language: Language) -> str:
 
 
 def blind_devices(found: BlindDevices, language: Language) -> str:
-    """The caption of the table of devices with blind spots: what it lists, and what it is counted
+    """The caption of the table of devices with blind spots: its content, and what it is counted
     from."""
     parts = [language.say("Devices with many unreadable flows")]
     if found.left:
@@ -354,7 +354,7 @@ def method(report: Report, language: Language) -> list[str]:
 
 
 def limits(report: Report, language: Language) -> list[str]:
-    """What the report cannot say, in paragraphs."""
+    """The limits of the report, in paragraphs."""
     found = [
         language.say("A device is not a person: who used it is not known from packets."),
         language.say(

@@ -1,9 +1,9 @@
-"""The bans of an app by the time at which they decide, so that most of them are never asked.
+"""The bans of an app by the time at which they decide, so that most of them are never evaluated.
 
 The days on which bans and exemptions of an app begin and end divide time into intervals. In one
 interval, all devices of one class in one network get the same decision, unless an exemption names
-the device. It is made once, by asking the bans that are in force then, and stored. A contact costs
-the same however many bans there are.
+the device. It is made once, from the bans that are then in force, and stored. A contact costs the
+same however many bans there are.
 """
 
 from bisect import bisect_right
@@ -27,15 +27,15 @@ from netwatch.core.verdict import (
 )
 
 DECISION_LIMIT = 4096
-"""Decisions of one app that are stored; when they are more, they are made again."""
+"""Decisions of one app to store; if there are more, they are made again."""
 
 MAX_REASONS = 20
-"""Bans whose reasons not to apply are given where no ban applies; of further ones the number is."""
+"""Bans whose reasons not to apply are listed if no ban applies; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A contact inside the configured networks, as every ban is asked about it."""
+    """A contact inside the configured networks, as evaluated by every ban."""
 
     time: int
     match: Match
@@ -45,7 +45,7 @@ class Question:
 
 
 Ask = Callable[[Ban, Question], Verdict]
-"""The answer of a ban: its verdict, or one without `kind`."""
+"""A ban's answer: its verdict, or one without `kind`."""
 
 
 class ExemptionIndex:
@@ -63,7 +63,7 @@ class ExemptionIndex:
                 yield exemption, days
 
     def of(self, ban: str, app: str, device: Device) -> list[tuple[Exemption, Period]]:
-        """The exemptions from a ban that name a device and an app, whatever the day, in the order
+        """The exemptions from a ban that name a device and an app, on any day, in the order
         given."""
         if not self._found:
             return []
@@ -74,8 +74,8 @@ class ExemptionIndex:
 
 
 class _InForce:
-    """The bans that are in force in an interval, by their place in the order: those of `networks`
-    by name, and `others`, which are those of all networks."""
+    """The bans in force in an interval, by their position in the order: those of `networks` by
+    name, and `others`, which apply to all networks."""
 
     def __init__(self, bans: Iterable[tuple[int, Ban]]) -> None:
         self.others: list[tuple[int, Ban]] = []
@@ -94,8 +94,8 @@ class _InForce:
 
 
 class BanIndex:
-    """The bans of one app, in order, and their decisions. `exemptions` are those of all bans;
-    `ask` gives the answer of one ban to one question."""
+    """The bans of one app, in order, and their decisions. `exemptions` are the exemptions of all
+    bans; `ask` returns the answer of one ban to one question."""
 
     def __init__(self, app: str, bans: Sequence[Ban], exemptions: ExemptionIndex, ask: Ask) -> None:
         self._app = app
@@ -121,7 +121,7 @@ class BanIndex:
         self._rulings: dict[tuple[object, ...], Ruling] = {}
 
     def decide(self, time: int, match: Match, device: Device, network: Network) -> Decision:
-        """What the bans say of a contact at `time` (ns)."""
+        """What the bans say about a contact at `time` (ns)."""
         question = Question(time, match, device, network, None)
         exempt = self._exempt
         words: tuple[str, ...] = ()
@@ -141,7 +141,7 @@ class BanIndex:
         return decision
 
     def _of_class(self, place: int, question: Question) -> Decision:
-        """The decision on all devices of a class in a network, leaving exemptions aside."""
+        """The decision on all devices of a class in a network, without exemptions."""
         name = question.network.name
         key = (place, question.device.device_class, name if name in self._networks else None)
         decision = self._decisions.get(key)
@@ -208,7 +208,7 @@ class BanIndex:
     def _decision(
         self, rulings: tuple[Ruling, ...], days: list[int], question: Question
     ) -> Decision:
-        """A decision with the interval in which it holds, and the reasons where no ban applies."""
+        """A decision with the interval in which it holds, and the reasons if no ban applies."""
         place = bisect_right(days, question.time)
         since = days[place - 1] if place else BEGINNING
         until = days[place] if place < len(days) else FOREVER

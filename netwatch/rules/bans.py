@@ -1,12 +1,12 @@
 """Bans, as shipped packs and as entries of a configuration.
 
-An entry of ``bans`` in a configuration either names a pack, of which it may change severity,
-minimum confidence, networks and bypass, or writes a ban out. The file of a pack has the keys of a
-ban that is written out, and in addition where the ban comes from (`netwatch.rules.keys`).
+An entry of ``bans`` in a configuration either names a pack, whose severity, minimum confidence,
+networks and bypass it may change, or defines a ban. The file of a pack has the keys of a ban
+definition, and in addition the ban's origin (`netwatch.rules.keys`).
 
-`ban_contents` is what a ban says together with the signatures of its apps, as a hash. Whoever asks
-whether the past was judged by a ban compares this hash, and not that of all bans and all
-signatures: a rule of another app, or another ban, changes nothing that this one decides.
+`ban_contents` is a hash of a ban together with the signatures of its apps. To find out whether the
+past was judged by a ban, compare this hash, and not the hash of all bans and all signatures: a rule
+of another app, or another ban, does not change the decisions of this one.
 """
 
 import datetime
@@ -29,7 +29,7 @@ from netwatch.rules.keys import BanKeys, PackEntryKeys, PackKeys, periods_of
 from netwatch.rules.load import shipped
 
 DEFAULT_BAN = "default"
-"""The shipped ban that applies where a configuration has no ``bans``."""
+"""The shipped ban that applies if a configuration has no ``bans``."""
 
 DIGITS = 16
 """Hex digits of a hash."""
@@ -39,9 +39,9 @@ DIGITS = 16
 class Pack:
     """A shipped ban with its background.
 
-    `jurisdiction` is an ISO 3166 code, ``EU`` or ``NATO``; `announced` the day of the announcement
-    and `clean_by` the last day for devices to be without the apps, where they are known; `scope`
-    whom it covers in words. `status` says whether it is still in force and what is not confirmed,
+    `jurisdiction` is an ISO 3166 code, ``EU`` or ``NATO``; `announced` is the day of the
+    announcement and `clean_by` the last day for devices to be without the apps, if known; `scope`
+    describes whom it covers. `status` says whether it is still in force and what is not confirmed,
     which `unconfirmed` lists in words of `UNCONFIRMED`. `sources` are addresses where it was
     published or described. `file` is the file of the pack.
     """
@@ -72,7 +72,7 @@ def read_ban(fields: Fields, catalog: Catalog) -> Ban | None:
 def load_pack(ban_id: str, catalog: Catalog) -> Pack:
     """The shipped pack with this id.
 
-    Raises `ConfigError` if there is none, and where the catalogue lacks apps that it names.
+    Raises `ConfigError` if there is none, or if the catalogue lacks apps that it names.
     """
     problems = Problems()
     file = _shipped_packs().get(ban_id)
@@ -158,8 +158,8 @@ def _read_pack_entry(fields: Fields, catalog: Catalog) -> Ban | None:
 
 
 def _ban(found: BanKeys, fields: Fields, catalog: Catalog, before: int) -> Ban | None:
-    """The ban with these keys; None if its file has more than the `before` mistakes that it had
-    before these were read."""
+    """The ban with these keys; None if its file has more mistakes than the `before` ones noted
+    before these keys were read."""
     if fields.mapping.get("apps") == []:
         fields.add_problem("apps", "'apps': expected at least one app, found an empty list")
     forbids, advises = frozenset(found.forbids), frozenset(found.advises)
@@ -192,7 +192,8 @@ def _ban(found: BanKeys, fields: Fields, catalog: Catalog, before: int) -> Ban |
 
 def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> str:
     """A hash of what bans and exemptions say, 12 hex digits. It depends neither on their order, nor
-    on the order of the keys in their files, nor on where the files are, nor on translations."""
+    on the order of the keys in their files, nor on the location of the files, nor on
+    translations."""
     rules: list[Ban | Exemption] = [*bans, *exemptions]
     encode = json.JSONEncoder(sort_keys=True, default=_plain).encode
     content = sorted(encode(rule) for rule in rules)
@@ -201,7 +202,7 @@ def bans_version(bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> s
 
 
 def _plain(value: Any) -> Any:
-    """A value of a ban that JSON does not have, as one that it has."""
+    """A value of a ban that JSON lacks, as a JSON value."""
     if isinstance(value, (Ban, BanPeriod, Exemption)):
         names = [field.name for field in fields_of(value) if field.name != "texts"]
         return {name: getattr(value, name) for name in names}
@@ -227,8 +228,8 @@ def _bypass(word: str, fields: Fields, catalog: Catalog) -> frozenset[str]:
 
 
 def ban_contents(bans: Iterable[Ban], catalog: Catalog) -> dict[str, str]:
-    """The hash of each ban by its id. Review date, authority, basis and severity decide nothing and
-    do not count; nor does where a rule is written."""
+    """The hash of each ban by its id. Review date, authority, basis and severity do not affect
+    decisions and are left out, as is the place where a rule is written."""
     signatures: dict[str, list[object]] = {}
     found = {}
     for ban in bans:
@@ -254,7 +255,7 @@ def ban_contents(bans: Iterable[Ban], catalog: Catalog) -> dict[str, str]:
 
 
 def _signature(app: str, catalog: Catalog) -> list[object]:
-    """What decides in the signature of an app; empty for an app without one."""
+    """The parts of an app's signature that affect decisions; empty for an app without one."""
     signature = catalog.signatures.get(app)
     if signature is None:
         return []
@@ -267,7 +268,7 @@ def _signature(app: str, catalog: Catalog) -> list[object]:
 
 
 def words_in(ban: Ban, language: str) -> BanTexts:
-    """The words of a ban in a language; those that have no translation are as they were written."""
+    """A ban's words in a language; those without a translation are as written."""
     found = next((text for text in ban.texts if text.language == language), BanTexts(language))
     return BanTexts(
         language,

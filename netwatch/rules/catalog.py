@@ -3,13 +3,13 @@
 A rule matches a name at label boundaries: a `host` exactly that name, a `suffix` the name and all
 names below it, a `glob` names with as many labels as it has, where each ``*`` is any text inside
 one label. Of several matching rules the most specific one wins: host, then glob, then suffix; of
-globs the one with the most letters beside its wildcards, of suffixes the longest. A lookup walks
+globs the one with the most letters besides its wildcards, of suffixes the longest. A lookup walks
 the labels of the name, never the rules, so its cost does not grow with the number of rules.
 
 An app may name CDN tails under which its zones appear (`aliases`). A name at or below a zone of the
-app followed by such a tail is matched as if the tail were not there: whatever is more specific than
-the zone (an ``embed`` host in it, say) is so under the tail too. As a suffix it is as long as the
-zone and the tail together, so a rule that is written out for such a name comes first.
+app followed by such a tail is matched as if the tail were not there: rules more specific than the
+zone (an ``embed`` host in it, say) apply under the tail too. As a suffix it is as long as the zone
+and the tail together, so an explicit rule for such a name comes first.
 """
 
 import itertools
@@ -25,14 +25,14 @@ from netwatch.rules.rule_names import MAX_NAME, IdsInside, NamesInside
 from netwatch.rules.signature import Rule, Signature
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
-"""What the label of a host name may begin with."""
+"""The first character of a host name's label."""
 
 _ROLES_WITH_ALIASES = ("exclusive", "vendor")
 
 
 class Hit(NamedTuple):
-    """A rule that matches a name, and the CDN tail of the name that it does not contain itself;
-    empty if the rule matches the whole name."""
+    """A rule that matches a name, and the CDN tail of the name that the rule itself does not
+    contain; empty if the rule matches the whole name."""
 
     rule: Rule
     tail: str = ""
@@ -40,9 +40,9 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RuleIndex:
-    """The rules of a catalogue by what lookups compare: hosts and suffixes by their names, globs
-    by their literal tails. `zones` gives the domains of `Catalog.encoded_zones`, `rebuild` makes
-    the catalogue in another process. Both are None unless the index was compiled."""
+    """The rules of a catalogue by what lookups compare: hosts and suffixes by their names, globs by
+    their literal tails. `zones` returns the domains of `Catalog.encoded_zones`, `rebuild` makes the
+    catalogue in another process. Both are None unless the index was compiled."""
 
     hosts: Mapping[str, Rule]
     suffixes: Mapping[str, Rule]
@@ -54,11 +54,11 @@ class RuleIndex:
 class Catalog:
     """The signatures in use; it does not change after loading.
 
-    `signatures` has each app once, by its id. `version` is a short hash of the files that they
-    were read from, which does not depend on where the files are. `complete` is False if some
-    files had mistakes: then an app may be missing only because of them. `index` has the rules of
-    `signatures`; without it, it is made. `undecided` are rules of an installed set that take names
-    in common zones without a decision: an earlier release installed it.
+    `signatures` has each app once, by its id. `version` is a short hash of the files that they were
+    read from, wherever these are. `complete` is False if some files had mistakes: then an app may
+    be missing only because of them. `index` has the rules of `signatures`, and is built by default.
+    `undecided` are rules of an installed set that take names in common zones without a decision: an
+    earlier release installed it.
     """
 
     __slots__ = (
@@ -134,7 +134,7 @@ class Catalog:
         """All rules that match a name, each with the CDN tail that it is under, the most specific
         first.
 
-        Of a name longer than any host name only the end is compared, which bounds the work; it is
+        Only the end of a name longer than any host name is compared, which bounds the work; it is
         still below the zone that a suffix names.
         """
         fits = len(name) <= MAX_NAME
@@ -156,7 +156,7 @@ class Catalog:
                 yield rule
 
     def _matching_globs(self, name: str, tails: Sequence[str]) -> list[Rule]:
-        # A zone may have dozens of globs, of which most begin with another letter.
+        # A zone may have dozens of globs, most of which begin with another letter.
         first = name[:1] if name[:1] in _LETTERS else "*"
         globs = [
             rule
@@ -193,28 +193,30 @@ class Catalog:
         return [hit for *_, hit in sorted(ordered, key=lambda ranked: ranked[:2])]
 
     def _rules_in_zones(self, name: str, apps: Sequence[str], fits: bool) -> Sequence[Rule]:
-        """The rules that match a name which a CDN tail of these apps follows: those for their
-        zones, and all that are more specific."""
+        """The rules that match a name followed by a CDN tail of these apps: the rules for their
+        zones, and all more specific ones."""
         rules = list(self._rules_of(name, _tails(name), fits))
         while rules and not (_has_aliases(rules[-1]) and rules[-1].app.id in apps):
             rules.pop()
         return rules
 
     def longest_inside(self, name: str) -> Rule | None:
-        """The host or suffix with the longest name that is anywhere in `name`, also across label
-        boundaries; None if there is none. Of names of one length it is the first in order."""
+        """The host or suffix with the longest name anywhere in `name`, also across label
+        boundaries; None if there is none. Of several names of the same length, the first in
+        order."""
         if self._contained is None:
             self._contained = NamesInside([*self._hosts.values(), *self._suffixes.values()])
         return self._contained.longest(name)
 
     def id_inside(self, name: str) -> str | None:
-        """The first id of an app that is anywhere in `name`; short ids are left out."""
+        """The first id of an app anywhere in `name`; short ids are left out."""
         if self._ids is None:
             self._ids = IdsInside(self.signatures)
         return self._ids.first(name)
 
     def zones(self) -> frozenset[str]:
-        """A set of domains such that every name that a rule matches is one of them, or below."""
+        """A set of domains such that every name that a rule matches is one of them, or below
+        one."""
         return frozenset().union(self._hosts, self._suffixes, self.further_zones())
 
     def further_zones(self) -> frozenset[str]:
@@ -229,8 +231,8 @@ class Catalog:
         return frozenset().union(self._globs, under_tails)
 
     def encoded_zones(self) -> Sequence[bytes]:
-        """The domains of `zones` as bytes, for the packet loop. They are made once: each capture
-        of a run asks for them."""
+        """The domains of `zones` as bytes, for the packet loop. They are built once, although each
+        capture of a run needs them."""
         if self._zones is None:
             make = self._index.zones or self._encode_zones
             self._zones = make()
@@ -247,7 +249,7 @@ class Catalog:
         return {app_id: signature.app for app_id, signature in self.signatures.items()}
 
     def apps_by_address(self) -> Mapping[bytes, App]:
-        """The apps that have servers at packed addresses, according to the signatures."""
+        """The apps with servers at packed addresses, according to the signatures."""
         return self._addresses
 
     def rules(self) -> Iterator[Rule]:
@@ -318,7 +320,7 @@ def _has_aliases(rule: Rule) -> bool:
 
 
 def literal_tail(glob: str) -> str:
-    """The complete labels behind the last wildcard of a glob."""
+    """The complete labels after the last wildcard of a glob."""
     return glob.rpartition("*")[2].partition(".")[2]
 
 
@@ -327,7 +329,7 @@ def _literal_length(glob: str) -> int:
 
 
 def glob_matches(glob: str, name: str) -> bool:
-    """Whether a name has the labels of a glob, in time in proportion to both."""
+    """Whether a name has the labels of a glob, in time proportional to both."""
     globs, labels = glob.split("."), name.split(".")
     return len(globs) == len(labels) and all(map(_label_matches, globs, labels))
 

@@ -1,10 +1,10 @@
-"""A catalogue as bytes, from which it is used without reading its files again.
+"""A catalogue as bytes, which can be used without reading its files again.
 
 The layout is columns: the names of all rules as one text, the further zones as another, and for
-each rule small numbers for its kind, role, marks, sources, file and line. What a catalogue has few
-of (apps, examples, files) is JSON before them. `unpack` makes no object for a rule; a rule is made
-when a lookup finds it, or somebody goes through all of them. The bytes are those that `pack` wrote:
-`netwatch.rules.documents` verifies that before it gives them out.
+each rule small numbers for its kind, role, marks, sources, file and line. Small parts of a
+catalogue (apps, examples, files) are JSON before them. `unpack` makes no object for a rule; a rule
+is made when a lookup finds it, or when all of them are iterated. The bytes must be as `pack` wrote
+them: `netwatch.rules.documents` verifies that before it returns them.
 """
 
 import json
@@ -42,8 +42,8 @@ class UnpackError(ValueError):
 
 
 def pack(catalog: Catalog) -> list[bytes | bytearray | memoryview]:
-    """A catalogue without mistakes as bytes, in parts that follow each other: of a million rules
-    they are large, beside the rules, and are written as they are."""
+    """A catalogue without mistakes as bytes, in consecutive parts: for a million rules they are
+    large, and are written without joining them."""
     tables = _Tables()
     columns: dict[str, array[int]] = {name: array(code) for name, code in _COLUMNS}
     apps: list[Any] = []
@@ -88,7 +88,7 @@ def pack(catalog: Catalog) -> list[bytes | bytearray | memoryview]:
 
 
 class _Tables:
-    """Values that many rules have in common, by numbers in the order of their first use."""
+    """Values that many rules share, numbered in the order of their first use."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[Any, int]] = {"marks": {}, "sources": {}, "files": {}}
@@ -230,7 +230,7 @@ class RuleTable:
 
 
 class RuleRange(Sequence[Rule]):
-    """The rules of one app, each made when it is asked for."""
+    """The rules of one app, each made on access."""
 
     __slots__ = ("_numbers", "_table")
 

@@ -1,15 +1,15 @@
 """YAML files of a few kilobytes that are read again and again: the configuration, and the packs of
 bans; and the cache of them and of compiled catalogues, in a folder of the user.
 
-To parse one takes longer than to scan a small capture, because the YAML library has to be imported.
-A file that was read before without a mistake is taken from the cache, as JSON. The file itself is
+Parsing one takes longer than scanning a small capture, because the YAML library must be imported. A
+file that was read before without a mistake is taken from the cache, as JSON. The file itself is
 always read; one that only its owner may read is not copied into the cache.
 
-An entry of the cache is named after the hash of what it was made of: the content of the files, the
-place of every signature file, and the code that read them. So no entry is ever out of date, and the
-folder may be deleted at any time. An entry is used only if it belongs to this user, nobody else may
-write it or its folder, and its checksum is right; in any other case it is as if there was none. It
-contains data only, and no code. ``NETWATCH_CACHE=off`` in the environment turns the cache off.
+A cache entry is named after the hash of its input: the content of the files, the place of every
+signature file, and the code that read them. So no entry is ever out of date, and the folder may be
+deleted at any time. An entry is only used if it belongs to this user, nobody else may write to it
+or its folder, and its checksum is right; otherwise it is ignored. It contains data only, and no
+code. ``NETWATCH_CACHE=off`` in the environment turns the cache off.
 """
 
 import contextlib
@@ -45,19 +45,19 @@ from netwatch.core.user_yaml import (
 )
 
 SWITCH = "NETWATCH_CACHE"
-"""The variable of the environment that turns the cache off."""
+"""The environment variable that turns the cache off."""
 
 SYSTEM_FOLDER = Path("/var/cache/netwatch")
-"""The folder of the user to whom it belongs: root, or that of the service."""
+"""The cache folder of its owner: root, or the service's user."""
 
 MAX_ENTRY_BYTES = 256 << 20
-"""Bytes of an entry; a larger catalogue is not cached."""
+"""Bytes of an entry, at most; a larger catalogue is not cached."""
 
 MAX_ENTRIES = 8
-"""Catalogues that are kept, those that were used last."""
+"""Catalogues to keep, the most recently used ones."""
 
 MAX_DOCUMENTS = 64
-"""Parsed YAML files that are kept, those that were used last."""
+"""Parsed YAML files to keep, the most recently used ones."""
 
 MAX_AGE = 90 * 86_400.0
 """Time without use after which an entry is removed when another is written, in s."""
@@ -73,11 +73,12 @@ _UNFINISHED_AGE = 3600.0
 _TOUCH_AFTER = 3600.0
 
 MAX_CACHED_BYTES = 1 << 20
-"""Bytes of a file that is cached. Larger ones are signatures, which have a cache of their own."""
+"""Bytes of a file that is cached, at most. Larger ones are signatures, which have a cache of their
+own."""
 
 
 class Kind(NamedTuple):
-    """A kind of entries: the suffix of their names, and how many are kept at most."""
+    """A kind of entries: the suffix of their names, and how many to keep at most."""
 
     suffix: str
     most: int
@@ -88,7 +89,7 @@ DOCUMENTS = Kind("document", MAX_DOCUMENTS)
 
 
 def read_entry(key: bytes, kind: Kind = CATALOGUES) -> bytes | None:
-    """What was written under a key of 32 bytes; None where there is nothing that can be trusted."""
+    """What was written under a key of 32 bytes; None if there is nothing trustworthy."""
     with contextlib.suppress(OSError), _folder(create=False) as folder:
         if folder is None:
             return None
@@ -108,8 +109,8 @@ def read_entry(key: bytes, kind: Kind = CATALOGUES) -> bytes | None:
 
 
 def write_entry(key: bytes, content: Sequence[Part], kind: Kind = CATALOGUES) -> None:
-    """Write an entry, whose content comes in parts, and remove old ones. Where that is not possible
-    there is none, and nothing fails: a read-only or full disk only costs time."""
+    """Write an entry, whose content comes in parts, and remove old ones. If that is not possible
+    there is none, without an error: a read-only or full disk only costs time."""
     if _HEAD + sum(map(len, content)) > MAX_ENTRY_BYTES:
         return
     with contextlib.suppress(OSError), _folder(create=True) as folder:
@@ -119,25 +120,25 @@ def write_entry(key: bytes, content: Sequence[Part], kind: Kind = CATALOGUES) ->
 
 
 def is_on() -> bool:
-    """Whether the environment leaves the cache on."""
+    """Whether the environment allows the cache."""
     return os.environ.get(SWITCH, "").lower() != "off"
 
 
 def folder_path() -> Path | None:
-    """The folder of the cache: ``$XDG_CACHE_HOME/netwatch``, else `SYSTEM_FOLDER` if there is one
-    and it belongs to this user, else ``~/.cache/netwatch``. None where the user has no home."""
+    """The folder of the cache: ``$XDG_CACHE_HOME/netwatch``, otherwise `SYSTEM_FOLDER` if it exists
+    and belongs to this user, otherwise ``~/.cache/netwatch``. None if the user has no home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(given).is_absolute():  # others have to be ignored (XDG Base Directory Specification)
+    if Path(given).is_absolute():  # other values must be ignored (XDG Base Directory Specification)
         return Path(given) / "netwatch"
     if owns_system_folder(SYSTEM_FOLDER):
         return SYSTEM_FOLDER
-    home = os.path.expanduser("~")  # noqa: PTH111 - does not fail where there is none
+    home = os.path.expanduser("~")  # noqa: PTH111 - does not fail if there is none
     return Path(home) / ".cache" / "netwatch" if Path(home).is_absolute() else None
 
 
 @contextlib.contextmanager
 def _folder(*, create: bool) -> Iterator[OpenFolder | None]:
-    """The folder, None where it is no folder of this user alone."""
+    """The folder, None if it does not belong to this user alone."""
     path = folder_path()
     if path is None or not is_on():
         yield None
@@ -149,13 +150,13 @@ def _folder(*, create: bool) -> Iterator[OpenFolder | None]:
 
 
 def _create(path: Path) -> None:
-    """Create the folder, and the one that it is in, unless that is in the home of somebody else:
-    root, called with sudo, must leave nothing there."""
+    """Create the folder and its parent, unless that is in somebody else's home: root, called with
+    sudo, must leave nothing there."""
     place = path.parent
     if not place.exists():
         if not is_owned(place.parent.stat()):
             return
-        place.mkdir(mode=0o700, exist_ok=True)  # another process may be as far
+        place.mkdir(mode=0o700, exist_ok=True)  # another process may have created it
     if is_owned(place.stat()):
         path.mkdir(mode=0o700, exist_ok=True)
 
@@ -193,8 +194,8 @@ def _write(folder: OpenFolder, name: str, parts: Sequence[Part]) -> None:
 
 
 def _remove_old(folder: OpenFolder, kind: Kind) -> None:
-    """Remove entries of one kind that were not used for long or are too many, and files that a
-    process which was killed left unfinished. Other files are left alone."""
+    """Remove entries of one kind that were not used for long or are too many, and unfinished files
+    of killed processes. Other files are not touched."""
     now = time.time()
     ages: list[tuple[float, str]] = []
     for name in folder.names():
@@ -219,9 +220,9 @@ def read_document(
 ) -> YamlMapping | None:
     """The mapping at the top level of the YAML file `path`.
 
-    If it cannot be read, the reason is added to `problems` and the result is None. So it is if
-    others may write to it, and if it was `found` (see `read_trusted_file`); not of files that are
-    `shipped` with netwatch.
+    If it cannot be read, the reason is added to `problems` and the result is None. The same happens
+    if others may write to it, and if it was `found` (see `read_trusted_file`), except for files
+    that are `shipped` with netwatch.
     """
     try:
         raw = read_user_file(path) if shipped else read_trusted_file(path, found=found)
@@ -242,7 +243,7 @@ def read_document(
 
 
 def _is_shown(path: Path) -> bool:
-    """Whether others than its owner may read a file."""
+    """Whether users other than its owner may read a file."""
     with contextlib.suppress(OSError, ValueError):
         return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
     return False
@@ -254,7 +255,7 @@ def _key(raw: bytes) -> bytes:
 
 @cache
 def _code() -> bytes:
-    """A hash of the modules that read YAML files, so that a change of them makes new entries."""
+    """A hash of the modules that read YAML files, so that changing them makes new entries."""
     digest = hashlib.sha256(__version__.encode())
     core = Path(user_yaml.__file__)
     places = [core.with_name(f"yaml_{name}.py") for name in ("reader", "rows", "scalars")]
@@ -276,7 +277,7 @@ def _cached(key: bytes) -> YamlMapping | None:
 
 
 def _packed(value: Any) -> Any:
-    """A value of a document as one of JSON: lists are tagged, the rest is as it is."""
+    """A value of a document as JSON: lists are tagged, everything else is unchanged."""
     if isinstance(value, YamlMapping):
         items = [[key, _packed(inner)] for key, inner in value.items()]
         return ["map", value.line, items, value.lines, value.written]

@@ -1,9 +1,9 @@
-"""A public list as the draft of a signature file, with where each name comes from.
+"""A public list as the draft of a signature file, with the origin of each name.
 
-A list says that names go together, and not whose they are. So every rule of a draft is exclusive
+A list shows that names go together, but not whose they are. So every rule of a draft is exclusive
 with ``verified: false``, which caps what it proves, and a name that cannot belong to one app is
-left out with its reason. A list's host stays a host: that everything below a domain belongs to the
-app is written only if the list says so.
+left out with its reason. A list's host stays a host: a rule covers everything below a domain only
+if the list says so.
 """
 
 import datetime
@@ -34,8 +34,8 @@ MAX_EXAMPLES = 3
 class Draft:
     """A signature file as text. `left_out` has the entries that are not in it, each with the
     reason; `held_back` those that only a person can add, because most devices contact them or they
-    are a government's; `open_questions` what a person must decide before `signatures lint` accepts
-    the file."""
+    belong to a government; `open_questions` are for a person to decide before `signatures lint`
+    accepts the file."""
 
     text: str
     rules: int
@@ -48,7 +48,7 @@ def make_draft(
     catalog: Catalog, listing: NameList, app: App, source: str, day: datetime.date
 ) -> Draft:
     """The draft of a file for `app` with the names of a list that no rule takes yet. `source` is
-    the tag of the list, `day` is when it was read."""
+    the tag of the list, `day` the day on which it was read."""
     left_out: list[tuple[ListedName, str]] = []
     held_back: list[tuple[ListedName, str]] = []
     chosen: list[ListedName] = []
@@ -69,12 +69,12 @@ def make_draft(
 
 
 def _probe(listed: ListedName) -> str:
-    """The name, of a glob the part without wildcards."""
+    """The name; of a glob, the part without wildcards."""
     return literal_tail(listed.name) if listed.kind == "glob" else listed.name
 
 
 def _why_not(catalog: Catalog, listed: ListedName, app: App) -> str | None:
-    """Why a listed name is not in the draft, None where it is; empty if we have it already."""
+    """Why a listed name is not in the draft, None if it is; empty if we already have it."""
     if listed.kind == "pattern":
         return "a pattern, which names no domain"
     if listed.kind == "glob":
@@ -98,7 +98,7 @@ def _why_not(catalog: Catalog, listed: ListedName, app: App) -> str | None:
 
 
 def _without_covered(chosen: list[ListedName]) -> list[ListedName]:
-    """The names without those that a suffix of the list covers."""
+    """The names not covered by a suffix of the list."""
     zones = {listed.name for listed in chosen if listed.kind == "suffix"}
     kept = []
     for listed in chosen:
@@ -145,7 +145,8 @@ def _quoted(text: str) -> str:
 
 
 def _check(catalog: Catalog, text: str, app: App) -> tuple[Problem, ...]:
-    """What lint finds with the draft on top of the catalogue and does not find without it."""
+    """The findings of lint with the draft on top of the catalogue that it does not have without
+    it."""
     problems = Problems()
     mapping = parse_yaml(text, f"{app.id}.yaml", problems, rows_of="domains")
     signature = mapping and read_signature(mapping, f"{app.id}.yaml", problems)

@@ -1,4 +1,4 @@
-"""How the catalogue and a public list differ: what one of them has and the other lacks.
+"""How the catalogue and a public list differ: what is in one of them and not in the other.
 
 A listed name counts as one that we have if a rule takes it, also a rule for a zone above it. A list
 is about one app if the caller says so. Otherwise a listed name belongs to the app of the rule that
@@ -39,8 +39,8 @@ of its family (`unsourced`)."""
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference about an app: of a listed name, or of a rule. `file` and `line` say where
-    that is written; `rule` is the rule that is concerned, None if there is none."""
+    """One difference about an app: a listed name, or a rule. `file` and `line` are where it is
+    written; `rule` is the rule concerned, None if there is none."""
 
     change: Change
     app: str
@@ -53,8 +53,8 @@ class Difference:
 
 @dataclass(slots=True)
 class AppDrift:
-    """Counts for one app and one list. Of its `listed` names `have` are taken by a rule of the
-    app. Of its `rules` the list has `confirmed`, entirely or names below them."""
+    """Counts for one app and one list. Of its `listed` names `have` are taken by a rule of the app.
+    Of its `rules` the list has `confirmed`, entirely or names below them."""
 
     app: str
     listed: int = 0
@@ -73,8 +73,8 @@ class AppDrift:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One list in comparison with the catalogue. `of_no_app` are names that were compared with no
-    app, `patterns` entries that are no names."""
+    """One list compared with the catalogue. `of_no_app` are names that were compared with no app,
+    `patterns` entries that are not names."""
 
     listing: NameList
     source: str
@@ -91,12 +91,12 @@ class Drift:
 
 def compare(catalog: Catalog, listing: NameList, source: str, app_id: str | None = None) -> Drift:
     """Compare a list with the catalogue. `source` is the tag that rules name the list by, `app_id`
-    the app that all of its names belong to, if they do."""
+    the app that all its names belong to, if they do."""
     return _Comparison(catalog, listing, source, app_id).run()
 
 
 def why_shared(name: str) -> str:
-    """Why a name belongs to no app alone; empty if it can belong to one."""
+    """Why a name cannot belong to a single app; empty if it can."""
     if name in SHARED_ZONES:
         return SHARED_ZONES[name]
     return "a public suffix" if public_suffixes().is_public(name) else ""
@@ -182,7 +182,8 @@ class _Comparison:
         self._add(drift, change, listed.kind, listed.name, listed, rule)
 
     def _taking_rule(self, listed: ListedName) -> "tuple[_Owner | None, bool]":
-        """The rule that takes a listed name, and whether it takes all that the entry means."""
+        """The rule that takes a listed name, and whether it takes everything that the entry
+        covers."""
         if listed.kind == "glob":
             rules = [
                 rule
@@ -221,7 +222,8 @@ class _Comparison:
         elif state == "listed" or is_named:
             drift.confirmed += 1
             family = families([self._source], rule.app.id)
-            # A zone above the name says nothing about a rule that tells this name from the others.
+            # A zone above the name says nothing about a rule that distinguishes this name from the
+            # others.
             if is_named and not family <= families(rule.sources, rule.app.id):
                 self._add(drift, "unsourced", rule.kind, rule.name, rule, rule)
         else:
@@ -243,7 +245,7 @@ class _Comparison:
 
 
 class _Owner:
-    """A rule, with the id of its app; empty for nobody's."""
+    """A rule, with the id of its app; empty if it has none."""
 
     __slots__ = ("app_id", "rule")
 

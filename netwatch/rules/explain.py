@@ -9,7 +9,7 @@ from netwatch.rules.signature import Rule
 
 
 class MatchRecords:
-    """The records of names, of which many have the same rule, by the rules of a catalogue."""
+    """The records of names by the rules of a catalogue; many names have the same rule."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -17,8 +17,8 @@ class MatchRecords:
         self._of_rules: dict[tuple[str, str], dict[str, Any]] = {}
 
     def record(self, raw: bytes) -> dict[str, Any]:
-        """The record of a name in any spelling. If no rule matches, it has ``name`` and ``why``
-        alone."""
+        """The record of a name in any spelling. If no rule matches, it only has ``name`` and
+        ``why``."""
         name = normalise_name(raw)
         rule, why = explain_name(self._catalog, name)
         if rule is None:
@@ -51,8 +51,8 @@ def rule_record(rule: Rule) -> dict[str, Any]:
 
 
 def explain_name(catalog: Catalog, name: str) -> tuple[Rule | None, str]:
-    """The rule of the catalogue that matches a normalised name, or None, and one sentence that
-    says why."""
+    """The rule of the catalogue that matches a normalised name, or None, and the reason as one
+    sentence."""
     matching = [*catalog.hits(name)]
     if not matching:
         return None, _why_no_match(catalog, name)
@@ -92,7 +92,7 @@ def _why_alias(hit: Hit, name: str) -> str:
 
 
 def _why_no_match(catalog: Catalog, name: str) -> str:
-    """The rule with the longest name that the given name contains, and why it does not match."""
+    """The rule with the longest name contained in the given name, and why it does not match."""
     near = catalog.longest_inside(name)
     if near is None:
         return _why_nothing_similar(catalog, name)

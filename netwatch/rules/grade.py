@@ -1,6 +1,6 @@
-"""The grade of a rule: the confidence that a handshake with a name of it gives, and why.
+"""The grade of a rule: the confidence that a handshake with one of its names gives, and why.
 
-It begins with the role, and each of these conditions takes it down; none raises it:
+It begins with the role, and each of these conditions lowers it; none raises it:
 
 =================  =====================================  ==============================
 condition          exclusive (confirmed)                  vendor (probable)
@@ -12,12 +12,12 @@ one source family  probable, in the shipped set only      probable
 =================  =====================================  ==============================
 
 The roles ``embed`` and ``cdn`` give ``possible`` in any case. A host that pages or other apps call
-proves no use of the app, and a name that nobody but one list calls the app's may be a mistake of
-that list. A site's own files count as their authors wrote them.
+does not prove use of the app, and a name that only one list attributes to the app may be that
+list's mistake. A site's own files count as their authors wrote them.
 
-A source is a public list, table or page that says which names an app has. Lists copy each other, so
-the number of lists says little: sources of one *family* count once. A row of the table is a fact
-about a source; a new tag in a shipped signature needs a row here (lint rule ``unknown-source``).
+A source is a public list, table or page of the names of apps. Lists copy each other, so the number
+of lists means little: sources of one *family* count once. A row of the table is a fact about a
+source; a new tag in a shipped signature needs a row here (lint rule ``unknown-source``).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ GRADE_OF_ROLE: Mapping[Role, Confidence] = {
     "embed": "possible",
     "cdn": "possible",
 }
-"""The grade of a rule by its role, where nothing takes it down."""
+"""The grade of a rule by its role, if nothing lowers it."""
 
 _ONE_STEP_LESS: Mapping[Confidence, Confidence] = {
     "confirmed": "probable",
@@ -47,7 +47,7 @@ _ONE_STEP_LESS: Mapping[Confidence, Confidence] = {
 @dataclass(frozen=True, slots=True)
 class Source:
     """A source by its tag. `state` is the newest day, month or year of the text that was read.
-    `copied` has the apps for which it has the names of another family, by their ids."""
+    `copied` has the apps whose names it copied from another family, by their ids."""
 
     tag: str
     family: str
@@ -134,9 +134,9 @@ def families(tags: Iterable[str], app_id: str = "") -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What a rule says about the weight of its names beside role and sources: the highest grade
-    that its author allows, whether somebody confirmed whose the name is, whether pages or other
-    apps call it too. `shipped` is whether the rule came with netwatch."""
+    """What a rule states about the weight of its names besides role and sources: the highest grade
+    that its author allows, whether somebody confirmed the names' owner, whether pages or other apps
+    call them too. `shipped` is whether the rule came with netwatch."""
 
     cap: Confidence | None = None
     verified: bool = True
@@ -146,11 +146,11 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """The grade of a rule and the reasons: the role, then each condition that alone would take it
-    down. `conditions` has them in a few words (``one source``), `reasons` as sentences.
+    """The grade of a rule and the reasons: the role, then each condition that would lower it by
+    itself. `conditions` has them in a few words (``one source``), `reasons` as sentences.
 
-    `lone_family` is the only family of sources where nothing but that takes down a name which only
-    the app calls; such a rule gives more beside another one.
+    `lone_family` is the only family of sources if nothing but that lowers the grade of a name which
+    only the app calls; such a rule counts more together with another one.
     """
 
     value: Confidence
@@ -166,12 +166,12 @@ def marks(
     embed_reachable: bool = False,
     shipped: bool = False,
 ) -> Marks:
-    """Marks, one object for all rules that have the same: a catalogue may have a million."""
+    """Marks, one object for all rules with the same ones: a catalogue may have a million."""
     return Marks(cap, verified, embed_reachable, shipped)
 
 
 UNMARKED = marks()
-"""The marks of a rule of a site's own file that says nothing else."""
+"""The marks of a rule in a site's own file that states nothing else."""
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """The keys of signature files, of bans in a configuration, and of the files of shipped packs.
 
-Under ``texts`` and the code of a language are the words of a ban in that language, so that a report
-or page has one language. They decide nothing.
+The words of a ban in a language are under ``texts`` and the language's code, so that a report or
+page is in one language. They do not affect decisions.
 """
 
 import re
@@ -33,11 +33,11 @@ LANGUAGES = ("en", "fr", "nl", "de")
 """The languages of reports."""
 
 BANNED_CLASSES = ("service", "personal", "guest")
-"""Classes of devices that a ban can name. The class ``infrastructure`` is not among them, because
-a resolver only asks for others."""
+"""Classes of devices that a ban can name. The class ``infrastructure`` is not among them, because a
+resolver only asks on behalf of others."""
 
 UNCONFIRMED = ("announced", "from", "until", "in_force", "legal_basis", "scope")
-"""What a pack can say that no source confirms."""
+"""What a pack can mark as not confirmed by any source."""
 
 _CONFIDENCE = choice(get_args(Confidence))
 _CONFIDENCES = "`possible`, `probable` or `confirmed`"
@@ -48,16 +48,16 @@ _CLASSES = words_of(BANNED_CLASSES, "list of classes")
 _BYPASS = choice(("count", "alert"))
 
 ROLES: tuple[Role, ...] = get_args(Role)
-"""What a rule can say of the names that it matches."""
+"""What a rule can state about the names that it matches."""
 
 CAPS: Mapping[str, Confidence] = {"probable": "probable", "possible": "possible"}
-"""The confidences that a rule can have at most."""
+"""The highest confidences that a rule can allow."""
 
 MIN_DECISION = 10
-"""Letters that the reason under ``decide`` has at least."""
+"""Letters of the reason under ``decide``, at least."""
 
 MAX_DECISION = 300
-"""Letters that it has at most."""
+"""Letters of it, at most."""
 
 _SLUG_TEXT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _SLUG = parsed(
@@ -73,7 +73,7 @@ _IN_PLACE_OF_OTHERS = "one of three"
 
 @dataclass(slots=True, eq=False, repr=False)
 class PackEntryKeys:
-    """The keys of an entry of ``bans`` that names a pack. None is as the pack has it."""
+    """The keys of an entry of ``bans`` that names a pack. None means the pack's value."""
 
     pack: str = key(TEXT, "the id of a shipped ban", words="id", required="the id of a shipped ban")
     severity: Severity | None = key(_SEVERITY, _SEVERITIES, shown="the pack's")
@@ -107,7 +107,7 @@ def _period(found: PeriodKeys, fields: Fields, _: Path) -> BanPeriod:
 
 @dataclass(slots=True, eq=False, repr=False)
 class TextKeys:
-    """The keys of the words of a ban in a language."""
+    """The keys of a ban's words in a language."""
 
     authority: str = key(TEXT, "who issued the ban", shown="the ban's")
     legal_basis: str = key(TEXT, "its legal basis", shown="the ban's")
@@ -150,7 +150,7 @@ _TEXTS = Kind(
 
 @dataclass(slots=True, eq=False, repr=False)
 class BanKeys:
-    """The keys of an entry of ``bans`` that is written out. `apps` have their lines."""
+    """The keys of an entry of ``bans`` that defines a ban. `apps` have their lines."""
 
     id: str = key(
         TEXT, "a unique name, shown in alerts", required="a unique name, which alerts show"
@@ -205,7 +205,7 @@ class BanKeys:
 
 @dataclass(slots=True, eq=False, repr=False)
 class PackKeys(BanKeys):
-    """The keys of the file of a shipped pack."""
+    """The keys of a shipped pack's file."""
 
     jurisdiction: str = key(TEXT, "ISO 3166 code (`BE`, `US-TX`), `EU` or `NATO`", shown="empty")
     announced: date | None = key(DAY, "day on which the ban was announced")
@@ -246,7 +246,7 @@ def periods_of(found: BanKeys, fields: Fields) -> tuple[BanPeriod, ...]:
 
 
 def check_days(fields: Fields, start: date | None, end: date | None) -> None:
-    """Note where the keys ``from`` and ``until`` are in the wrong order."""
+    """Note if the keys ``from`` and ``until`` are in the wrong order."""
     if start and end and end < start:
         fields.add_problem(
             "until", f"'until': expected a day not before 'from' ({start}), found {end}"
@@ -254,7 +254,7 @@ def check_days(fields: Fields, start: date | None, end: date | None) -> None:
 
 
 def _check_order(fields: Fields, lines: Sequence[int], periods: Sequence[BanPeriod]) -> None:
-    """Note where periods, each with its line, are not in order, or overlap."""
+    """Note if periods, each with its line, are not in order, or overlap."""
     for line, (earlier, later) in zip(lines[1:], pairwise(periods), strict=True):
         if earlier.end is None:
             message = "expected only the last period without 'until', found another one behind it"
@@ -359,8 +359,7 @@ class ExampleKeys:
 
 
 def _check_list(entry: Fields, declared: Key, _: Path) -> YamlSequence | None:
-    """The items as they are written. There may be a million of them, so each is read when it is
-    needed."""
+    """The items as written. There may be a million of them, so each is read on access."""
     entry.items(declared.name, declared.required)
     written = entry.mapping.get(declared.name)
     return written if isinstance(written, YamlSequence) else None

@@ -1,9 +1,9 @@
 """The lint rules for signatures: what makes a well-formed signature file a bad signature.
 
-The form of a file is checked where it is read (`netwatch.rules.signature`). Here rules are checked
+The form of a file is checked when it is read (`netwatch.rules.signature`). Here rules are checked
 against the public suffix list, against zones that many owners share, against the other apps, and
-against the names that the file itself says it must and must not match. What only the shipped files
-must keep is in `netwatch.rules.lint_shipped`. A new lint rule is one function and one row of
+against the names that the file itself lists as matching or not matching. Checks of shipped files
+only are in `netwatch.rules.lint_shipped`. A new lint rule is one function and one row of
 `LINT_RULES`.
 """
 
@@ -28,13 +28,13 @@ def lint(catalog: Catalog) -> list[Problem]:
 
 
 def check_examples(catalog: Catalog) -> list[Problem]:
-    """The findings of the lint rules about examples alone, in order of file and line."""
+    """The findings of only the lint rules about examples, in order of file and line."""
     return _run(EXAMPLE_RULES, catalog)
 
 
 def lint_set(catalog: Catalog) -> list[Problem]:
-    """The findings in an installed set: of all lint rules but those about how shipped files are
-    kept, since a set may know more sources than this release."""
+    """The findings in an installed set: of all lint rules except those about the upkeep of shipped
+    files, since a set may know more sources than this release."""
     return _run(tuple(rule for rule in LINT_RULES if rule.id not in _KEEPING_RULES), catalog)
 
 
@@ -71,7 +71,7 @@ def _public_suffixes(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _common_zones(catalog: Catalog) -> Iterator[Finding]:
-    from netwatch.rules.shared_zones import undecided  # most commands lint nothing
+    from netwatch.rules.shared_zones import undecided  # most commands do not lint
 
     for rule in catalog.rules():
         message = undecided(rule)
@@ -192,7 +192,7 @@ def _matched_examples(catalog: Catalog) -> Iterator[Finding]:
         for example in signature.examples:
             if example.wanted:
                 continue
-            # A rule that loses to a more specific one of another app is at fault too.
+            # A rule that loses to a more specific one of another app is also at fault.
             matching = catalog.matching_rules(example.name)
             own = next((rule for rule in matching if rule.app.id == app_id), None)
             if own:
@@ -213,7 +213,7 @@ EXAMPLE_RULES = (
         _matched_examples,
     ),
 )
-"""The lint rules about examples, which `signatures test` runs alone."""
+"""The lint rules about examples, which are all that `signatures test` runs."""
 
 LINT_RULES = (
     LintRule(

@@ -1,14 +1,14 @@
-"""Checks of the signatures and bans that netwatch ships: that they say where they come from, and
-accuse nobody wrongly.
+"""Checks of the signatures and bans that netwatch ships: that they name their sources, and accuse
+nobody wrongly.
 
 A site's own rules count as their authors wrote them, so none of this applies to them. A check of
 signatures is a row of `LINT_RULES` in `netwatch.rules.lint`; one of bans is a function and a row of
 `PACK_RULES`.
 
-Hosts in the zones of apps that pages, other apps or servers call without the app prove no use of
-it, so no shipped rule may give a contact with one more than the grade in the table here (lint rule
-``embedded-host``). A pack must say what others need to check it; the ban that applies without a
-configuration comes from no authority, so none of the rules of bans applies to it.
+Hosts in the zones of apps that pages, other apps or servers call without the app do not prove use
+of it, so no shipped rule may give a contact with one more than the grade in the table here (lint
+rule ``embedded-host``). A pack must contain what others need to check it; the ban that applies
+without a configuration comes from no authority, so none of the rules of bans applies to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,7 @@ _PROBABLE: Mapping[str, str] = {
     "cloudflareclient.com": "the app and by pages that check a connection",
     "capcutapi.com": "the app and by its editor on the web",
 }
-"""Each serves the app or its site, too: a visit to it is what a ban is about."""
+"""Each also serves the app or its site: a visit to it is what a ban is about."""
 
 _POSSIBLE: Mapping[str, tuple[str, ...]] = {
     "pages that embed a player or a video": (
@@ -204,7 +204,7 @@ def unknown_sources(catalog: Catalog) -> Iterator[Finding]:
 
 
 def verified_by_many(catalog: Catalog) -> Iterator[Finding]:
-    """Rules whose owner nobody confirmed although several independent sources agree."""
+    """Rules whose owner was never confirmed although several independent sources agree."""
     for rule in _shipped_rules(catalog):
         found = families(rule.sources, rule.app.id)
         if not rule.marks.verified and len(found) > 1:
@@ -228,7 +228,7 @@ def few_ignored_names(catalog: Catalog) -> Iterator[Finding]:
 
 
 def covered_by_aliases(catalog: Catalog) -> Iterator[Finding]:
-    """Rules for names that the CDN tails of the app cover with the same result."""
+    """Rules for names that the app's CDN tails cover with the same result."""
     for rule in _shipped_rules(catalog):
         cover = _cover(catalog, rule)
         if cover:
@@ -256,7 +256,7 @@ def _cover(catalog: Catalog, rule: Rule) -> Hit | None:
 
 
 def embedded_hosts(catalog: Catalog) -> Iterator[Finding]:
-    """Rules that give a host which others call more than its row in `EMBEDDED_HOSTS` allows."""
+    """Rules that give a host called by others more than its row in `EMBEDDED_HOSTS` allows."""
     for row in EMBEDDED_HOSTS.values():
         rule = next(catalog.matching_rules(row.host), None)
         if rule is None or not rule.marks.shipped:
@@ -272,7 +272,7 @@ def embedded_hosts(catalog: Catalog) -> Iterator[Finding]:
 
 def unproved_zones(catalog: Catalog) -> Iterator[Finding]:
     """Whole zones whose every name would prove the app. An app has a site, links that people share,
-    files or an API for developers in its zones, so only names that the app alone calls may give
+    files or an API for developers in its zones, so only names that only the app calls may give
     `confirmed`. The zones of apps that hide names serve nothing else."""
     for rule in _shipped_rules(catalog):
         if (
@@ -305,7 +305,7 @@ class PackRule:
 
 
 def lint_packs(catalog: Catalog) -> list[Problem]:
-    """The findings of all rules for all shipped packs; `catalog` has to have all shipped apps."""
+    """The findings of all rules for all shipped packs; `catalog` must have all shipped apps."""
     packs = [load_pack(ban_id, catalog) for ban_id in pack_ids() if ban_id != DEFAULT_BAN]
     return [problem for pack in packs for problem in lint_pack(pack)]
 

@@ -1,12 +1,12 @@
-"""Signature files are found, read and merged into one catalogue.
+"""Finds and reads signature files, and merges them into one catalogue.
 
 A source is the word ``builtin`` for the shipped files, a YAML file, or a folder of YAML files
 (directly or in its subfolder ``apps``). Later sources add to the apps of earlier ones, and replace
 the rules that both have: a site can add a name or change a role without copying a file.
 
 A name in a common zone (`netwatch.rules.shared_zones`) without a decision is a mistake in a site's
-own files. Of an installed set it is warned, since `netwatch.updates` accepts no such set now, and
-an earlier release did.
+own files. In an installed set it is only a warning: `netwatch.updates` no longer accepts such a
+set, but an earlier release did.
 """
 
 import contextlib
@@ -28,10 +28,10 @@ from netwatch.rules.documents import is_on, read_entry, write_entry
 from netwatch.rules.signature import KINDS, MAX_RULES, Alias, Kind, Rule, Signature, read_signature
 
 BUILTIN = "builtin"
-"""The word that stands for the shipped signatures."""
+"""The word for the shipped signatures."""
 
 MAX_UNDECIDED = 100
-"""Rules of an installed set that are warned of because they lack a decision."""
+"""Rules of an installed set named in warnings because they lack a decision, at most."""
 
 
 _BUILTIN: ContextVar[Path | None] = ContextVar("builtin", default=None)
@@ -41,23 +41,23 @@ _EXAMINED: ContextVar[bool] = ContextVar("examined", default=False)
 
 
 def use_builtin(folder: Path | None, *, examined: bool = False) -> None:
-    """From now on, in this thread, ``builtin`` and the shipped packs stand for the files in
-    `folder`, an installed set; for those that netwatch ships where it is None. What is read of one
-    that is only being examined is not cached."""
+    """From now on, in this thread, ``builtin`` and the shipped packs mean the files in `folder`, an
+    installed set; those shipped with netwatch if it is None. What is read of a set that is only
+    being examined is not cached."""
     _BUILTIN.set(folder)
     _EXAMINED.set(examined)
 
 
 def shipped() -> Path:
-    """The folder that ``builtin`` stands for, with the subfolders ``apps`` and ``bans``: that of
-    the shipped files, unless `use_builtin` named another."""
+    """The folder of ``builtin``, with the subfolders ``apps`` and ``bans``: the shipped files,
+    unless `use_builtin` named another."""
     return _BUILTIN.get() or _shipped()
 
 
 @cache
 def _shipped() -> Path:
-    """A folder of the installed package; in a checkout, which an interpreter may find first that is
-    started there, it is next to the package."""
+    """A folder of the installed package; in a checkout, which an interpreter started there may find
+    first, it is next to the package."""
     package = Path(__file__).parents[1]
     installed = package / "signatures"
     return installed if installed.is_dir() else package.parent / "signatures"
@@ -75,10 +75,10 @@ def load_signatures(sources: Sequence[str | Path], base: Path) -> Catalog:
 
 
 def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problems) -> Catalog:
-    """Like `load_signatures`, but notes mistakes in `problems` and leaves out what has some.
+    """Like `load_signatures`, but notes mistakes in `problems` and leaves out what has mistakes.
 
-    The files are always read, and hashed. If files with the same content at the same places
-    were read before without mistakes, the catalogue that was made of them then is used.
+    The files are always read, and hashed. If files with the same content at the same places were
+    read before without mistakes, the catalogue made from them then is used.
     """
     before = len(problems.found)
     layers = [
@@ -96,8 +96,8 @@ def read_signatures(sources: Sequence[str | Path], base: Path, problems: Problem
 
 
 def _is_shipped(source: str | Path, base: Path) -> bool:
-    """Whether files came with netwatch, also if a path names some of them: a file is judged the
-    same alone as among all."""
+    """Whether files came with netwatch, also if a path names only some of them: a file is judged
+    the same on its own as among all."""
     if source == BUILTIN:
         return True
     place = (base / source).resolve()
@@ -113,8 +113,8 @@ class _Layer:
 
 
 def _contents(source: str | Path, base: Path, problems: Problems) -> list[tuple[Path, bytes]]:
-    """The files of a source. To those that did not come with netwatch nobody but their owner may
-    write."""
+    """The files of a source. Files that did not come with netwatch must be writable by their owner
+    only."""
     contents = []
     read = read_user_file if _is_shipped(source, base) else read_trusted_file
     for file in _files(source, base, problems):
@@ -128,7 +128,8 @@ def _contents(source: str | Path, base: Path, problems: Problems) -> list[tuple[
 
 
 def _key(layers: Sequence[_Layer]) -> bytes:
-    """The hash of all that a catalogue is made of: the files, in their order, and the code."""
+    """The hash of everything that a catalogue is made from: the files, in their order, and the
+    code."""
     digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode() + _code())
     for layer in layers:
         digest.update(f"layer {layer.shipped} {len(layer.files)}".encode())
@@ -144,7 +145,7 @@ def _is_cached() -> bool:
 
 @cache
 def _code() -> bytes:
-    """A hash of the modules that read signatures, so that a change of them makes new entries, also
+    """A hash of the modules that read signatures, so that changing them makes new entries, also
     within one version of netwatch. Their bytecode does not count."""
     digest = hashlib.sha256()
     modules = (
@@ -174,9 +175,9 @@ def _cached(key: bytes) -> Catalog | None:
 
 
 def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog:
-    """The catalogue of these files. `before` is how many problems there were before the files were
-    read. Contents are dropped once they are parsed."""
-    # Imported where it is needed, because the catalogue mostly comes from the cache.
+    """The catalogue of these files. `before` is the number of problems before the files were read.
+    Contents are dropped once they are parsed."""
+    # Imported here, because the catalogue mostly comes from the cache.
     from netwatch.core.yaml_reader import decode_yaml
     from netwatch.rules.shared_zones import undecided_rules
 
@@ -192,7 +193,7 @@ def _parse(layers: Sequence[_Layer], problems: Problems, before: int) -> Catalog
             digest.update(hashlib.sha256(file.name.encode("utf-8", "surrogateescape")).digest())
             digest.update(hashlib.sha256(raw).digest())
             mapping = decode_yaml(raw, str(file), problems, rows_of="domains")
-            del raw  # of a large file much, beside its rules
+            del raw  # large for a large file, in addition to its rules
             if mapping is None:
                 continue
             signature = read_signature(mapping, str(file), problems, shipped=layer.shipped)
@@ -294,7 +295,7 @@ def _merge_layer(
     merged: dict[str, Signature], layer: dict[str, Signature], problems: Problems
 ) -> None:
     """Merge a later source into the earlier ones; its rules and addresses replace theirs."""
-    # The layer may be far larger than what is below it.
+    # The layer may be far larger than those below it.
     known = {(rule.kind, rule.name) for signature in merged.values() for rule in signature.rules}
     new = (rule for signature in layer.values() for rule in signature.rules)
     replaced = {key for rule in new if (key := (rule.kind, rule.name)) in known}

@@ -8,11 +8,11 @@ other contacts, or on their order.
 
 For all bans together:
 
-1. The evidence is ``ip-asn`` alone: no verdict. An address in the network of a vendor does not
-   prove a contact with its app.
+1. The only evidence is ``ip-asn``: no verdict. An address in a vendor's network does not prove a
+   contact with its app.
 2. The client is in none of the configured networks: no verdict.
 3. The device has the class ``infrastructure`` and the evidence is a lookup: no verdict. A resolver
-   asks for others.
+   asks on behalf of others.
 
 Then for each ban, in the order of the configuration and independently of the other bans:
 
@@ -23,13 +23,12 @@ Then for each ban, in the order of the configuration and independently of the ot
 8. The class of the device is neither in ``forbids`` nor in ``advises``: no verdict.
 9. An exemption from the ban covers the device (by its id, address or MAC), the app and the day:
    ``exempt``.
-10. The class of the device is in ``forbids``, and the period is not one of advice alone:
-    ``violation``.
+10. The class of the device is in ``forbids``, and the period is not advice only: ``violation``.
 11. Otherwise: ``advisory``.
 
 **Confidence** follows from the evidence and the rule that matches. A handshake gives the grade of
-the rule (`netwatch.rules.grade`); no other evidence gives more than that. Where nothing takes down
-the grade that follows from the role:
+the rule (`netwatch.rules.grade`); no other evidence gives more than that. If nothing lowers the
+grade that follows from the role:
 
 ==========================  =========  ========  ========  ========
 evidence                    exclusive  vendor    embed     cdn
@@ -42,20 +41,19 @@ address in the app's AS     none       none      none      none
 ==========================  =========  ========  ========  ========
 
 A lookup of a name whose grade is ``probable`` therefore gives ``probable`` if only this app uses
-the domain, and ``possible`` in every other case; where the grade is ``possible``, everything is.
+the domain, and ``possible`` in every other case; if the grade is ``possible``, everything is.
 
-One sender alone can make frames of a client, or of a server. So ``confirmed`` is only given where
-the server took part in the conversation: it answered, or acknowledged what the client had sent; in
-a log, its program served the client. If that was not seen, or where the checksum of the packet
-with the name is wrong, it is ``probable`` (`as_seen`).
+Anybody can forge frames of a client, or of a server. So ``confirmed`` is only given if the server
+took part in the conversation: it answered, or acknowledged what the client had sent; in a log, its
+program served the client. If that was not seen, or if the checksum of the packet with the name is
+wrong, it is ``probable`` (`as_seen`).
 
-A certificate names everything that its server could serve, not what the device asked for, so it
+A certificate names everything that its server could serve, not what the device requested, so it
 weighs no more than a lookup. Whether a confidence is high enough to report is decided for the
 incident as a whole, by the ban's ``min_confidence``, and not here.
 
-**Review.** `review_ban` says what is due for a ban on a day: its review, its end, its gaps, and
-what is not confirmed. It is a function of the ban and of the day, so that the past can be asked
-about too.
+**Review.** `review_ban` lists what is due for a ban on a day: its review, its end, its gaps, and
+what is not confirmed. It depends only on the ban and the day, so it also works for past days.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -97,7 +95,8 @@ def confidence(evidence: Evidence, match: Match) -> Confidence | None:
 
 
 def as_seen(confidence: Confidence | None, seen: Seen) -> Confidence | None:
-    """The confidence of a contact that would have this one if both ends were seen to take part."""
+    """The confidence that a contact would have with this one if both ends were seen to take
+    part."""
     if confidence == "confirmed" and not seen.proves_contact:
         return "probable"
     return confidence
@@ -108,8 +107,8 @@ State = Literal["not yet", "in force", "gap", "over"]
 
 
 class Policy:
-    """Bans with their exemptions, ready to decide. `bans` stay in the order given; `KeyError`
-    where an exemption names a ban that is not among them."""
+    """Bans with their exemptions, ready to decide. `bans` stay in the order given; `KeyError` if an
+    exemption names a ban that is not among them."""
 
     def __init__(self, bans: Iterable[Ban], exemptions: Iterable[Exemption] = ()) -> None:
         self.bans = tuple(bans)
@@ -134,10 +133,10 @@ class Policy:
         device: Device,
         network: Network | None,
     ) -> Decision:
-        """What the bans say of a contact at `time` (ns). If none applies, `clause` says why.
+        """What the bans say about a contact at `time` (ns). If none applies, `clause` says why.
 
-        `network` is the client's network, None outside of the configured ones. What is decided is
-        stored, and holds until a day on which a ban or an exemption begins or ends.
+        `network` is the client's network, None outside the configured ones. Decisions are stored,
+        and hold until a day on which a ban or an exemption begins or ends.
         """
         reason = _why_no_ban_applies(evidence, device, network)
         app = match.app
@@ -271,12 +270,12 @@ FindingKind = Literal["review", "expired", "not-yet", "gap", "unconfirmed"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to be looked at: `day` is the day it is about, None if there is none, `text` says
-    what it is in words.
+    """Something that needs attention: `day` is the day concerned, None if there is none, `text`
+    describes it.
 
     ``review``: the day of the review has come, or comes soon. ``expired``: the last period is over.
     ``not-yet``: the first period has not begun. ``gap``: days between two periods on which the ban
-    was or is not in force. ``unconfirmed``: what no source confirms.
+    was or is not in force. ``unconfirmed``: not confirmed by any source.
     """
 
     kind: FindingKind
@@ -297,7 +296,7 @@ def review_ban(
     ban: Ban, day: date, within: int, unconfirmed: Sequence[str] = (), status: str = ""
 ) -> Iterator[Finding]:
     """What is due for a ban on a day, or within as many days from it. `unconfirmed` and `status`
-    are those of its pack."""
+    are its pack's."""
     if review := _review(ban, day, within):
         yield review
     state = state_on(ban, day)
@@ -315,8 +314,8 @@ def review_ban(
 
 
 def open_review(ban: Ban, known: date = date.max) -> date | None:
-    """The day of the review, unless a later decision settled it: a further period that begins at or
-    after it, of those that had begun on the day `known`."""
+    """The day of the review, unless a later decision settled it: a further period, of those that
+    had begun on the day `known`, begins at or after it."""
     review = ban.review
     if review is None:
         return None
@@ -325,7 +324,7 @@ def open_review(ban: Ban, known: date = date.max) -> date | None:
 
 
 def _review(ban: Ban, day: date, within: int) -> Finding | None:
-    """The review that is due on a day, as that day knew it."""
+    """The review that is due on a day, as known on that day."""
     review = open_review(ban, day)
     if review is None or review > day + timedelta(days=within):
         return None

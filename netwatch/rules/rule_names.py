@@ -1,8 +1,8 @@
-"""Names of rules: what they may look like, and which of them is a part of another name, as in
-`nottiktok.com` or `tiktok.com.example`.
+"""Names of rules: their syntax, and which of them is a part of another name, as in `nottiktok.com`
+or `tiktok.com.example`.
 
-The latter is needed for every name that no rule matches, to say why, so its cost must not grow with
-the number of rules. A name of a rule is inside of another one if its first label ends at a dot
+The latter is needed for every name that no rule matches, to explain why, so its cost must not grow
+with the number of rules. A rule's name is contained in another one if its first label ends at a dot
 there, and what follows begins like the rest of it.
 """
 
@@ -27,17 +27,17 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 _GLOB_LABEL = re.compile(r"(?!-)[a-z0-9_*-]{1,63}(?<!-)\Z")
 
 _BEFORE = 3
-"""Letters before a dot by which most dots are distinguished from the first ones of rules."""
+"""Letters before a dot that distinguish most dots from the first dots of rules."""
 
 MIN_ID = 4
-"""Letters of an app's id from which a name that contains it is more than chance."""
+"""Minimum length of an app's id for a name that contains it to be more than chance."""
 
 
 def name_fault(name: str, kind: str) -> str:
-    """Why `name` cannot be the name of a rule of that kind; empty where it can.
+    """Why `name` cannot be the name of a rule of that kind; empty if it can.
 
-    `kind` is host, glob or suffix. Host names are those of RFC 952 and RFC 1123 section 2.1, with
-    the underscore that real zones use, normalised as by `netwatch.core.names`.
+    `kind` is host, glob or suffix. Host names follow RFC 952 and RFC 1123 section 2.1, with the
+    underscore that real zones use, normalised by `netwatch.core.names`.
     """
     if not name.isascii():
         a_label = normalise_name(name.encode())
@@ -76,7 +76,7 @@ def name_fault(name: str, kind: str) -> str:
 
 
 class IdsInside:
-    """Finds the id of an app that a name contains. Of several it is the first in their order."""
+    """Finds the id of an app that a name contains; of several, the first in their order."""
 
     __slots__ = ("_ids",)
 
@@ -84,7 +84,7 @@ class IdsInside:
         self._ids = [app_id for app_id in ids if len(app_id) >= MIN_ID]
 
     def first(self, name: str) -> str | None:
-        """The id that is in `name`, None where there is none."""
+        """The id that is in `name`, None if there is none."""
         for app_id in self._ids:
             if app_id in name:
                 return app_id
@@ -92,14 +92,14 @@ class IdsInside:
 
 
 class NamesInside:
-    """Finds the longest name of `rules` that another name contains. Every name of a rule has at
-    least two labels."""
+    """Finds the longest name of `rules` that another name contains. Every rule's name has at least
+    two labels."""
 
     __slots__ = ("_dots", "_first_labels", "_rules", "_sizes")
 
     def __init__(self, rules: Iterable["Rule"]) -> None:
         self._first_labels: set[str] = set()
-        # What is around the first dot of a rule. Few other dots have the same around.
+        # The characters around the first dot of a rule. Few other dots have the same.
         self._dots: set[str] = set()
         self._sizes: tuple[int, ...] = ()
         # The rules by their names without the last label.
@@ -112,8 +112,8 @@ class NamesInside:
         self._sizes = tuple({len(around) - 2 for around in self._dots})
 
     def longest(self, name: str) -> "Rule | None":
-        """The rule with the longest name that is in `name`; the first in the order of names and
-        kinds among those of one length; None where there is none."""
+        """The rule with the longest name contained in `name`; the first in the order of names and
+        kinds among those of the same length; None if there is none."""
         found: list[Rule] = []
         dot = name.find(".")
         begin = 0

@@ -1,14 +1,14 @@
 """Zones that contain names of many owners, or that most devices contact, and why a rule must not
 match a whole one.
 
-The traffic of an app goes through shared zones, and so does that of many others: a rule for such a
-zone would attribute the traffic of other customers to the app. A rule for a name below it that
-contains the name of the app is fine.
+The traffic of an app goes through shared zones, and so does other traffic: a rule for such a zone
+would attribute the traffic of other customers to the app. A rule for a name below it that contains
+the name of the app is fine.
 
 Common zones are those that most devices contact, that belong to governments, or that are private:
-no list of names, and no signed set, can say alone that one belongs to an app. Such a name in a
-signature needs ``decide:`` with a person's reason. They are in ``common_zones.yaml``, with how they
-were compiled. `LintRule` is what `netwatch.rules.lint` has a table of.
+no list of names, and no signed set, is enough to assign one to an app. Such a name in a signature
+needs ``decide:`` with a person's reason. They are in ``common_zones.yaml``, with how they were
+compiled. `LintRule` is a row of the table in `netwatch.rules.lint`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,10 +93,10 @@ SHARED_ZONES: Mapping[str, str] = MappingProxyType(
 """Zone to the reason, in words that complete the sentence "ZONE is ..."."""
 
 UNDECIDED = "common-zone"
-"""The id of the rule that finds names in common zones without a decision."""
+"""The id of the rule for names in common zones without a decision."""
 
 Finding = tuple[Rule | Example | Alias | Signature, str]
-"""What is at fault, and what is wrong with it, in words."""
+"""What is at fault, and why, in words."""
 
 PATH = Path(__file__).with_name("common_zones.yaml")
 
@@ -122,8 +122,8 @@ class LintRule:
 
 
 class CommonZone(NamedTuple):
-    """A zone, and why it is common, in words that complete "ZONE is …". Of a zone with
-    `has_customers` names below it may be those of somebody else: a site in a cloud."""
+    """A zone, and why it is common, in words that complete "ZONE is …". If it `has_customers`,
+    names below it may belong to somebody else: a site in a cloud."""
 
     name: str
     why: str
@@ -132,7 +132,7 @@ class CommonZone(NamedTuple):
 
 def why_common(name: str) -> str:
     """Why a name needs a person's decision, in words that complete "NAME is in …"; empty if it is
-    in no such zone, or the name of a customer of a platform."""
+    in no such zone, or belongs to a customer of a platform."""
     zone = _find(name)
     if zone is None or (zone.has_customers and _is_customers(name, zone.name)):
         return ""
@@ -162,7 +162,7 @@ def undecided_rules(rules: Iterable[Rule]) -> Iterator[Problem]:
 
 
 def _find(name: str) -> CommonZone | None:
-    """The zone that a name is in. Of a million names few are, so most are told by two labels."""
+    """The zone that a name is in. Few names are, so two labels rule out most of them."""
     zones, last, second = _zones()
     labels = name.split(".")
     if labels[-1] not in last and (len(labels) < 2 or labels[-2] not in second):
@@ -178,8 +178,8 @@ def _find(name: str) -> CommonZone | None:
 
 def _is_customers(name: str, zone: str) -> bool:
     """Whether a name in a zone is at or below a zone that many owners share, or a suffix of the
-    private section of the public suffix list. Whose it is then is told by the label before that,
-    and no rule may take the whole."""
+    private section of the public suffix list. The label before that then tells the owner, and no
+    rule may take the whole."""
     labels = name.split(".")
     above = [".".join(labels[at:]) for at in range(len(labels) - zone.count("."))]
     if not SHARED_ZONES.keys().isdisjoint(above):
@@ -189,8 +189,8 @@ def _is_customers(name: str, zone: str) -> bool:
 
 @cache
 def _zones() -> tuple[Mapping[str, CommonZone], frozenset[str], frozenset[str]]:
-    """The zones by name, those that are one label, and the last label but one of the others."""
-    import yaml  # most commands need no zones, since the catalogue is from the cache
+    """The zones by name, those that are one label, and the second-level labels of the others."""
+    import yaml  # most commands need no zones, since the catalogue comes from the cache
 
     groups = yaml.safe_load(PATH.read_text(encoding="utf-8"))
     zones = {

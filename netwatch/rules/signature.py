@@ -27,24 +27,23 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of rules, the most specific first."""
 
 MAX_ALIASES = 64
-"""CDN tails of one app. Each name of its zones may be followed by each of them."""
+"""CDN tails of one app, at most. Each name of its zones may be followed by each of them."""
 
 MAX_RULES = 1_000_000
-"""Rules of one app, and of all apps of a set."""
+"""Rules of one app, and of all apps of a set, at most."""
 
 MAX_SOURCES = 64
-"""Sources of a rule."""
+"""Sources of a rule, at most."""
 
 MAX_EXAMPLES = 100_000
-"""Names under ``tests`` of an app."""
+"""Names under ``tests`` of an app, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a signature: the names that it matches with their role, and the sources that
-    list them. `file` and `line` are where it is written, `marks` what else it says about the
-    weight of its names. `decide` is a person's reason for a name in a common zone, empty if
-    there is none."""
+    """One rule of a signature: the names that it matches with their role, and the sources that list
+    them. `file` and `line` are where it is written, `marks` what else it states about the weight of
+    its names. `decide` is a person's reason for a name in a common zone, empty if there is none."""
 
     kind: Kind
     name: str
@@ -63,21 +62,21 @@ class Rule:
 
     @property
     def place(self) -> RulePlace:
-        """Where the rule is written. The file of a shipped rule is named as in the project, which
-        is the same on every machine."""
+        """Where the rule is written. A shipped rule's file is named as in the project, the same on
+        every machine."""
         shipped = self.marks.shipped
         file = f"signatures/apps/{self.file.rpartition(os.sep)[2]}" if shipped else self.file
         return RulePlace(file, self.line, self.sources)
 
     @property
     def grade(self) -> Grade:
-        """The confidence that a handshake with a name of the rule gives, and why."""
+        """The confidence of a handshake with a name of the rule, and why."""
         return grade(self.role, self.marks, self.sources, self.app.id)
 
     @property
     def match(self) -> Match:
-        """The result for a name that the rule matches. It is made when it is needed, since of a
-        million rules a capture needs a few."""
+        """The result for a name that the rule matches. It is made on access, since a capture needs
+        a few of a million rules."""
         graded = self.grade
         return Match(
             self.app,
@@ -112,7 +111,7 @@ class Example:
 @dataclass(frozen=True, slots=True)
 class Alias:
     """A CDN tail under which the zones of an app appear: with ``edgesuite.net``, names at and below
-    ``tiktokcdn.com.edgesuite.net`` are those of the suffix ``tiktokcdn.com``."""
+    ``tiktokcdn.com.edgesuite.net`` belong to the suffix ``tiktokcdn.com``."""
 
     tail: str
     file: str
@@ -121,9 +120,9 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """An app with its rules, autonomous systems and examples; `file` and `line` are where its id
-    is written. `addresses` are packed addresses of its servers: they classify flows without a
-    name, and are not part of a verdict."""
+    """An app with its rules, autonomous systems and examples; `file` and `line` are where its id is
+    written. `addresses` are packed addresses of its servers: they classify flows without a name,
+    and are not part of a verdict."""
 
     app: App
     rules: Sequence[Rule]
@@ -171,8 +170,8 @@ def read_signature(
 _ROLE_OF: dict[str, Role] = {role: role for role in ROLES}
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 
-# The usual form of a domain with a name that has no fault. Other forms mean the same, and take some
-# five times longer to read.
+# The usual form of a domain with a valid name. Other forms mean the same, but take some five times
+# longer to read.
 _USUAL_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}+(?<!-))?+\."
 _USUAL_ROW = re.compile(
     rf"\{{(host|suffix): ((?:{_USUAL_LABEL}){{1,126}}+[a-z][a-z0-9]{{0,62}}+),"
@@ -215,9 +214,9 @@ def _usual_rule(
     source_tags: dict[str, tuple[str, ...] | None],
     unmarked: Marks,
 ) -> Rule | None:
-    """The rule of a row that is written in the usual form, None for any other. `source_tags` has
-    the sources of earlier rows by how they are written, None if they are not all texts.
-    `unmarked` are the marks of a rule that says nothing else."""
+    """The rule of a row in the usual form, None for any other. `source_tags` has the sources of
+    earlier rows by their source text, None if they are not all texts. `unmarked` are the marks of a
+    rule that states nothing else."""
     match = _USUAL_ROW.fullmatch(row.text)
     if match is None:
         return None

@@ -1,8 +1,8 @@
-"""The contract between delivery and the sinks: what a sink gets, and what it says of it.
+"""The contract between delivery and the sinks: what a sink gets, and what it returns.
 
-A sink delivers alerts to one receiver. It knows the receiver's protocol and nothing else: it has no
-queue, does not retry and starts no thread; all of that is done by `netwatch.delivery.worker`, which
-passes it a batch of alerts. The sink returns one outcome for each alert:
+A sink delivers alerts to one receiver. It only knows the receiver's protocol: it has no queue, does
+not retry and starts no thread; all of that is done by `netwatch.delivery.worker`, which passes it a
+batch of alerts. The sink returns one outcome for each alert:
 
 - `Delivered`: the receiver has it.
 - `Refused`: the receiver will never accept it. It becomes a dead letter.
@@ -13,7 +13,7 @@ If one answer applies to the whole batch, the sink raises instead, and no alert 
 delivered:
 
 - `UnavailableError`: the receiver is down or busy. The batch is sent again later.
-- `MisconfiguredError`: the receiver rejects this output as such, so somebody has to correct
+- `MisconfiguredError`: the receiver rejects this output as such, so somebody must correct
   credentials, permissions or an address. The output is paused.
 - `BatchRefusedError`: the receiver will never accept these alerts in one batch. The batch is split
   until the alert at fault is found.
@@ -55,11 +55,11 @@ def _rank(words: Sequence[str], word: object) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingAlert:
-    """One alert to be sent. `number` identifies it in the outbox. `key` is the same whenever the
-    same alert is sent again, so that receivers can drop duplicates. `text` is `record` in the
-    output's format, one JSON object if `is_json`. `render_within` renders a record in at most so
-    many bytes of UTF-8, if shortening its lists can achieve that. `recipients` are those that are
-    to get it, the same for all alerts of a batch; empty for all of the output."""
+    """One alert to send. `number` identifies it in the outbox. `key` is the same whenever the same
+    alert is sent again, so that receivers can drop duplicates. `text` is `record` in the output's
+    format, one JSON object if `is_json`. `render_within` renders a record in at most so many bytes
+    of UTF-8, if shortening its lists can achieve that. `recipients` are the ones to send it to, the
+    same for all alerts of a batch; empty for all of the output."""
 
     number: int
     key: str
@@ -95,8 +95,8 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class PerRecipient:
-    """What became of the alert for each recipient. Some may have it: `accepted`. For others it is
-    to be sent again, `deferred`, or they will never get it, `refused`; both have the reasons, by
+    """The result of an alert for each recipient. Some may have it: `accepted`. To others it must be
+    sent again, `deferred`, or they will never get it, `refused`; both have the reasons, by
     recipient. `answer` is what the receiver replied, for people."""
 
     answer: str
@@ -129,7 +129,7 @@ class Sink(Protocol):
     """Delivers alerts to one receiver. Used by one thread at a time."""
 
     max_batch: int
-    """How many alerts `send` accepts at most."""
+    """How many alerts `send` accepts, at most."""
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
         """Send alerts and return one outcome for each, in the same order. Raises
@@ -160,7 +160,7 @@ class SinkOptions(Protocol):
         ...
 
     def warning(self) -> str:
-        """What the output sends in the clear, because its configuration accepts that; empty if
+        """What the output sends in clear text, because its configuration accepts that; empty if
         nothing."""
         ...
 
@@ -175,6 +175,6 @@ class DeclaredOptions(SinkOptions, Protocol):
     (`netwatch.core.file_keys`)."""
 
     def checked(self, fields: Fields, base: Path) -> Self:
-        """The options, checked together; what is wrong is noted in the fields that they were read
-        from. Relative paths count from the folder `base`."""
+        """The options, checked together; mistakes are noted in the fields that they were read from.
+        Relative paths count from the folder `base`."""
         ...

@@ -2,7 +2,7 @@
 
 Each alert is created in a data stream under an ``_id`` that is the same whenever it is sent, so a
 duplicate is a conflict (409) and counts as success. The response to a bulk request has a status for
-each item, and each is evaluated on its own: a bulk of which half failed is half delivered.
+each item, and each is evaluated on its own: if half of a bulk failed, half is delivered.
 """
 
 import json
@@ -74,7 +74,7 @@ class ElasticOptions:
         return only_secrets(self.api_key, self.credentials.password)
 
     def warning(self) -> str:
-        """What is sent in the clear."""
+        """What is sent in clear text."""
         return self.http.warning
 
     def open(self) -> "ElasticSink":

@@ -30,7 +30,7 @@ from netwatch.sinks.base import (
 from netwatch.sinks.secrets import Secret
 
 MAX_ROTATED_FILES = 1000
-"""The largest number of rotated files that can be retained."""
+"""The largest number of rotated files to keep."""
 
 MIN_ROTATE_BYTES = 65536
 """The smallest size at which a file can be rotated."""
@@ -89,7 +89,7 @@ class FileSink:
         self._descriptor: int | None = None
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
-        """Write and sync lines. Whatever a full disk did not accept is to be retried."""
+        """Write and sync lines. What a full disk did not accept must be retried."""
         written, reason = 0, ""
         try:
             descriptor = self._open_current()

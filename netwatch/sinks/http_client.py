@@ -1,7 +1,7 @@
 """An HTTP request to a receiver, and what the status of its response means for delivery.
 
-urllib3 does the work. Redirects are not followed and nothing is retried here. Whatever the receiver
-sends, a request with its response is one `exchange`, limited in time and size.
+urllib3 does the work. Redirects are not followed and nothing is retried here. A request with its
+response is one `exchange`, limited in time and size whatever the receiver sends.
 """
 
 import re
@@ -47,8 +47,8 @@ URL = url_of("https", "http")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
     """The receiver's URL, the proxy (empty: none), the TLS options, and the `timeout` in s of a
-    request, from connecting until its response is complete. `warning` says what is sent in the
-    clear, empty if nothing is. The ``url`` is a key of its own."""
+    request, from connecting until its response is complete. `warning` says what is sent in clear
+    text, empty if nothing is. The ``url`` is a key of its own."""
 
     proxy: str = key(
         url_of("http", "https"),
@@ -63,8 +63,8 @@ class HttpOptions:
     warning: str = ""
 
     def checked(self, fields: Fields, url: str, credential: str) -> Self:
-        """The options with the URL, checked together. `credential` is the key of what is sent in a
-        header, empty if nothing is."""
+        """The options with the URL, checked together. `credential` is the key of the credential
+        sent in a header, empty if there is none."""
         is_clear = url.startswith("http:")
         if self.tls and is_clear:
             fields.add_problem("tls", "'tls' needs an 'url' that starts with https")
@@ -77,8 +77,8 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a receiver answered. As text: the status and the body, which may repeat secrets. It is
-    not shortened here, because what is left of a secret that was cut is not recognised."""
+    """A receiver's answer. As text: the status and the body, which may repeat secrets. It is not
+    shortened here, because what is left of a cut secret cannot be recognised."""
 
     status: int
     body: bytes
@@ -218,9 +218,9 @@ def _reason(cause: Exception) -> str:
 
 
 def raise_for_status(response: Response) -> Response:
-    """Return the response if its status is a success. Raises `MisconfiguredError` if credentials
-    or URL have to be corrected, `UnavailableError` if a later attempt may succeed (RFC 9110
-    section 15, RFC 6585), and `BatchRefusedError` if these alerts will never be accepted."""
+    """Return the response if its status is a success. Raises `MisconfiguredError` if credentials or
+    URL must be corrected, `UnavailableError` if a later attempt may succeed (RFC 9110 section 15,
+    RFC 6585), and `BatchRefusedError` if these alerts will never be accepted."""
     if 200 <= response.status < 300:
         return response
     if response.status < 400 or response.status in _MISCONFIGURED_STATUSES:

@@ -72,9 +72,9 @@ def _broker(entry: Fields, declared: Key, _: int, text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOptions:
-    """`brokers` are ``host:port``. `sasl` is None if it is not used. `timeout`
-    in s is how long until a batch counts as not delivered. `cleartext` says what is sent in the
-    clear, empty if nothing is."""
+    """`brokers` are ``host:port``. `sasl` is None if it is not used. `timeout` in s is how long
+    until a batch counts as not delivered. `cleartext` says what is sent in clear text, empty if
+    nothing is."""
 
     brokers: tuple[str, ...] = key(
         texts("list of host:port", _broker),
@@ -111,7 +111,7 @@ class KafkaOptions:
         return only_secrets(self.sasl.password if self.sasl else None)
 
     def warning(self) -> str:
-        """What is sent in the clear."""
+        """What is sent in clear text."""
         return self.cleartext
 
     def open(self) -> "KafkaSink":
@@ -186,7 +186,7 @@ class KafkaSink:
             self.close()
             raise MisconfiguredError(self._misconfiguration)
         if unreported or any(isinstance(outcome, Retry) for outcome in outcomes):
-            # The producer would go on to send what is still in its queues.
+            # The producer would continue to send what is still in its queues.
             self.close()
         if self._last_error:
             cause = Retry(self._last_error)

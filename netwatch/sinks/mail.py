@@ -1,12 +1,13 @@
 """Mail for people: a digest of the alerts of a period, sent with the standard library.
 
 The first alert starts the period. When it is over, all queued alerts go into one message: one line
-an alert, the most serious first. The server answers for each recipient (RFC 5321 section 3.3), so
-each has an outcome of its own. The subject says how many contacts were blocked: these are no use.
+per alert, the most serious first. The server answers for each recipient (RFC 5321 section 3.3), so
+each has an outcome of its own. The subject says how many contacts were blocked, since these are not
+use.
 
 smtplib speaks the protocol. A session connects, secures the connection, authenticates, does
-something and quits. It is one `exchange`, and what its errors mean for delivery is decided here by
-the first digit of the server's code (RFC 5321 section 4.2.1).
+something and quits. It is one `exchange`; the first digit of the server's code decides what its
+errors mean for delivery (RFC 5321 section 4.2.1).
 """
 
 import email.policy
@@ -82,7 +83,7 @@ class _SmtpOverTls(smtplib.SMTP_SSL, _Smtp):
 
 
 def in_session(server: MailServer, work: Callable[[smtplib.SMTP], _T]) -> _T:
-    """Do something in a session. Raises `MisconfiguredError` if credentials or options have to be
+    """Do something in a session. Raises `MisconfiguredError` if credentials or options must be
     corrected, `UnavailableError` if a later attempt may succeed, and `BatchRefusedError` if the
     server will never accept this sender or message. `smtplib.SMTPRecipientsRefused` is passed
     on."""
@@ -102,7 +103,7 @@ def in_session(server: MailServer, work: Callable[[smtplib.SMTP], _T]) -> _T:
     except smtplib.SMTPNotSupportedError as error:
         raise MisconfiguredError(f"{server}: {error}") from None
     except UnicodeError:
-        # The text of the error would tell a part of the password.
+        # The text of the error would reveal a part of the password.
         raise MisconfiguredError(
             f"{server}: the user or the password has characters other than ASCII"
         ) from None
@@ -157,7 +158,7 @@ PORTS = {"starttls": 587, "tls": 465, "none": 25}
 """The default port for each way to secure the connection (RFC 8314, RFC 5321)."""
 
 MAX_RECIPIENTS = 100
-"""Recipients of a digest. Servers need not accept more (RFC 5321 section 4.5.3.1.8)."""
+"""Recipients of a digest, at most. Servers need not accept more (RFC 5321 section 4.5.3.1.8)."""
 
 DIGEST_INTERVAL = 900.0
 """Default length of the period of a digest, in s."""
@@ -235,7 +236,7 @@ class MailOptions:
         return only_secrets(self.credentials.password)
 
     def warning(self) -> str:
-        """A password is never sent in the clear."""
+        """A password is never sent in clear text."""
         return ""
 
     def open(self) -> "MailSink":

@@ -3,7 +3,7 @@
 Each alert is published with its key as ``Nats-Msg-Id``, by which a stream drops duplicates within
 its duplicate window. It counts as delivered when the stream has acknowledged it.
 
-The event loop never holds its thread longer than asked. asyncio waits for two things without a
+The event loop never holds its thread longer than requested. asyncio waits for two things without a
 limit: a name that is being resolved, when a loop is closed, and data that a peer does not read,
 when a connection is closed. Names are therefore resolved by `exchange.in_background`, and
 connections that did not close in time are aborted.
@@ -56,7 +56,7 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._opened: list[asyncio.BaseTransport] = []
-        # What is left behind by a connection that failed is no news for anybody.
+        # Leftovers of a failed connection are of no interest.
         self.set_exception_handler(lambda *_: None)
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
@@ -73,7 +73,7 @@ class Loop(asyncio.SelectorEventLoop):
         return transport, protocol
 
     async def abort(self) -> None:
-        """Close all connections at once, even those with data that nobody reads."""
+        """Close all connections at once, even those with unread data."""
         for transport in self._opened:
             if isinstance(transport, asyncio.Transport):
                 transport.abort()
@@ -90,7 +90,7 @@ _MISCONFIGURATION_WORDS = ("authorization", "authentication", "permissions", "nk
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsOptions:
     """`url` has the scheme nats or tls. At most one of `token`, `credentials` and `creds_file` is
-    set. `timeout` in s applies to a whole batch. `cleartext` says what is sent in the clear, empty
+    set. `timeout` in s applies to a whole batch. `cleartext` says what is sent in clear text, empty
     if nothing is."""
 
     url: str = key(url_of("nats", "tls"), "the server, `nats://` or `tls://`", required="a URL")
@@ -125,7 +125,7 @@ class NatsOptions:
         return only_secrets(self.token, self.credentials.password, creds)
 
     def warning(self) -> str:
-        """What is sent in the clear."""
+        """What is sent in clear text."""
         return self.cleartext
 
     def open(self) -> "NatsSink":
@@ -154,7 +154,7 @@ class NatsSink:
         self._last_error: Exception | None = None
 
     def connect_arguments(self) -> dict[str, Any]:
-        """What the library's `connect` takes of the options."""
+        """The arguments of the library's `connect` from the options."""
         options = self._options
         arguments: dict[str, Any] = {}
         if options.token is not None:
@@ -172,7 +172,7 @@ class NatsSink:
         return arguments
 
     async def connect(self) -> Any:
-        """The client of the library, connected."""
+        """The library's client, connected."""
         if self._client is not None and self._client.is_connected:
             return self._client
         arguments = self.connect_arguments()
@@ -207,7 +207,7 @@ class NatsSink:
 
     async def _disconnect(self, client: Any) -> None:
         """Close a connection and let the library's background tasks finish."""
-        # The connection is given up, however it ends; the alerts of it were answered, or are not.
+        # The connection is given up, however it ends; its alerts were answered, or are not.
         with suppress(Exception):
             await asyncio.wait_for(client.close(), _CLOSE_TIMEOUT)
         background_tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -246,7 +246,7 @@ class NatsSink:
 
     async def _in_time(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Await a coroutine. Everything that it waits for shares one deadline. The library would
-        wait until then for answers on a connection that was lost."""
+        wait until then for answers on a lost connection."""
         async with asyncio.timeout(self._options.timeout):
             self._lost = lost = asyncio.get_running_loop().create_future()
             task = asyncio.ensure_future(work)
@@ -268,7 +268,7 @@ class NatsSink:
         return str(cause)
 
     async def publish(self, alerts: Sequence[OutgoingAlert]) -> list[Outcome]:
-        """Publish a batch; the outcome of each alert."""
+        """Publish a batch; returns the outcome of each alert."""
         client = await self.connect()
         jetstream = client.jetstream(timeout=self._options.timeout)
         return list(
@@ -295,7 +295,7 @@ class NatsSink:
         return Delivered(f"acknowledged: stream {ack.stream}, number {ack.seq}{duplicate}")
 
     async def examine(self) -> str:
-        """Connect and go as far as possible without publishing; how far, for people."""
+        """Connect and go as far as possible without publishing; returns how far, for people."""
         subject = self._options.subject
         jetstream = (await self.connect()).jetstream(timeout=self._options.timeout)
         try:
@@ -322,8 +322,8 @@ class NatsSink:
 
 
 def secure_client(base: Any, *, require_tls: bool) -> Any:
-    """A client that never sends credentials in the clear if TLS was requested. The library alone
-    would follow what the server announces, which anybody on the path can forge."""
+    """A client that never sends credentials in clear text if TLS was requested. The library by
+    itself would follow what the server announces, which anybody on the path can forge."""
 
     class Client(base):  # type: ignore[misc]
         def _connect_command(self) -> Any:

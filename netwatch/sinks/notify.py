@@ -1,12 +1,12 @@
-"""Notifications of people: Teams, Slack, Matrix, ntfy, PagerDuty and whatever else apprise speaks.
+"""Notifications of people: Teams, Slack, Matrix, ntfy, PagerDuty and all other services of apprise.
 
-The service is an address of apprise, which contains its credentials and is therefore a secret.
-Alerts of a period go into one message, so that nobody is flooded: one line an alert, the most
-serious first, or what a template makes of them. What alerts contain is sent as plain text in which
-nothing is markup or addresses people (`netwatch.sinks.templates`).
+The service is an apprise address, which contains its credentials and is therefore a secret. Alerts
+of a period go into one message, so that nobody is flooded: one line per alert, the most serious
+first, or the output of a template. The content of alerts is sent as plain text in which nothing is
+markup or addresses people (`netwatch.sinks.templates`).
 
-apprise says that a service failed and why, as lines of a log. The status of HTTP in them decides
-what becomes of the alerts.
+apprise reports that a service failed and why, as log lines. The HTTP status in them decides what
+happens to the alerts.
 """
 
 import re
@@ -43,7 +43,7 @@ DIGEST_INTERVAL = 60.0
 """Default time during which alerts are collected for one message, in s."""
 
 MAX_LINES = 20
-"""Alerts that the message without a template lists; it says how many more there are."""
+"""Alerts to list in the message without a template; it says how many more there are."""
 
 _DEFAULT_TEMPLATE = f"""\
 {{% for alert in alerts[:{MAX_LINES}] %}}
@@ -61,7 +61,7 @@ _RETRIED = {408, 425, 429}
 
 @dataclass(frozen=True, slots=True)
 class NotifyOptions:
-    """`url` is the address of apprise, `template` the text of a template, empty for the own one.
+    """`url` is the apprise address, `template` the text of a template, empty for the built-in one.
     `timeout` is in s."""
 
     url: Secret | None = key(
@@ -87,7 +87,7 @@ class NotifyOptions:
         return () if self.url is None else (self.url,)
 
     def warning(self) -> str:
-        """Nothing is said: which services are encrypted, apprise decides."""
+        """Empty: apprise decides which services are encrypted."""
         return ""
 
     def open(self) -> "NotifySink":
@@ -129,7 +129,7 @@ class NotifySink:
         return [Delivered(f"accepted by {service.service_name}")] * len(alerts)
 
     def check_connection(self) -> str:
-        """Read the address; a service cannot be asked anything without a message to people."""
+        """Read the address; a service cannot be checked without a message to people."""
         return f"is an address of {self._service().service_name}; no message was sent"
 
     def on_idle(self) -> None:
@@ -149,7 +149,7 @@ class NotifySink:
         return service
 
     def _raise(self, lines: Sequence[str]) -> None:
-        """Raise what the lines of the log of a message that was not sent say."""
+        """Raise the error in the log lines of a message that was not sent."""
         text = redact(" ".join(lines), self._options.secrets()) or "the service did not accept it"
         found = [int(status) for line in lines for status in _STATUS.findall(line)]
         status = found[-1] if found else 0

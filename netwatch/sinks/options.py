@@ -1,13 +1,13 @@
-"""The values that several outputs and services have in their configuration: files, URLs, hosts, who
-signs in, and TLS.
+"""The values that several outputs and services have in their configuration: files, URLs, hosts,
+users, and TLS.
 
 TLS 1.2 is the minimum. The receiver's certificate is always verified, against the configured CA or
-else the system's.
+otherwise the system's.
 
 Without TLS, anybody on the path can read credentials that cross a network. An output that sends a
 password or a token without TLS to another host is refused, unless its configuration says
-``insecure: true``; then `netwatch policy check` and `netwatch doctor` warn of it. What only proves
-that a secret is known, such as a signature or SCRAM, is not sent.
+``insecure: true``; then `netwatch policy check` and `netwatch doctor` warn about it. A proof of a
+secret, such as a signature or SCRAM, does not send it.
 """
 
 import re
@@ -28,13 +28,13 @@ from netwatch.core.value_kinds import BOOLEAN, TEXT
 from netwatch.sinks.secrets import SECRET, Secret
 
 TLS_MEANING = "how the receiver is verified, and our own certificate, see [`tls`](outputs.md#tls)"
-"""What the key with this mapping means."""
+"""The meaning of the key with this mapping."""
 
 
 def read_file_path(fields: Fields, key: str, base: Path) -> Path | None:
-    """The path of a file, which must exist and to which nobody but its owner may write; None if
-    there is none. What has several lines is not a
-    path but the contents of the file, which may be secret and is not repeated."""
+    """The path of a file, which must exist and be writable by its owner only; None if there is
+    none. A value with several lines is not a path but the contents of the file, which may be secret
+    and is not repeated."""
     text = fields.text(key)
     if not text:
         return None
@@ -75,11 +75,11 @@ def url_of(*schemes: str) -> Kind:
 
 
 FILE = Kind("path", TEXT.schema, lambda entry, key, base: read_file_path(entry, key.name, base))
-"""The path of a file that exists, and to which nobody but its owner may write."""
+"""The path of an existing file that only its owner may write to."""
 
 
 def _has_userinfo(fields: Fields, key: str, text: str) -> bool:
-    """Whether an address has a user or a password in it, which is noted as a problem that does not
+    """Whether an address contains a user or a password, which is noted as a problem that does not
     repeat them."""
     authority = re.split(r"[/?#]", text.partition("://")[2] or text, maxsplit=1)[0]
     if "@" not in authority:
@@ -128,7 +128,7 @@ class Credentials:
 
 
 def check_credentials(found: Credentials, fields: Fields, _: Path) -> Credentials:
-    """Note where one of ``user`` and ``password`` is missing."""
+    """Note if one of ``user`` and ``password`` is missing."""
     user, password = found.user, found.password
     if bool(user) != (password is not None) and bool(user) != fields.has("password"):
         missing = "password" if user else "user"
@@ -198,10 +198,10 @@ TLS = nested(TlsOptions, check=_check)
 """The mapping ``tls``: None if it is absent."""
 
 TLS_FILES = nested(TlsFiles, check=_check)
-"""The same of a receiver whose library decides what name the certificate must be valid for."""
+"""The same for a receiver whose library decides which name the certificate must be valid for."""
 
 TLS_MEANING = "how the receiver is verified, and our own certificate, see [`tls`](outputs.md#tls)"
-"""What the key with this mapping means."""
+"""The meaning of the key with this mapping."""
 
 
 def insecure_key() -> Any:
@@ -221,7 +221,8 @@ def cleartext_warning(
 
     `credential` is the key of what the output sends without TLS (empty: nothing), and `hosts` are
     those that receive or forward it. If one of these is another host and ``insecure`` is not set,
-    that is a problem; `remedy` says how to use TLS."""
+    that is a problem; `remedy` explains how to use TLS.
+    """
     others = [host for host in hosts if not is_loopback(host)]
     if not credential or not others:
         return ""

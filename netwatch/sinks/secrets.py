@@ -5,10 +5,9 @@ configuration can be shown and kept under version control. It is read again for 
 a corrected file takes effect without a restart.
 
 Receivers tend to repeat what they were sent, and libraries what they were given, in encodings of
-their own, so `redact` makes their text fit to show. A secret is looked for as it is and in the ways
-in which text is quoted: in URLs, JSON, HTML and Python, in base64 at every offset, in any case, and
-line by line. The text is shortened only afterwards, because what is left of a secret that was cut
-cannot be found.
+their own, so `redact` makes their text safe to show. It looks for a secret as it is and in all
+quoted forms: in URLs, JSON, HTML and Python, in base64 at every offset, in any case, and line by
+line. The text is only shortened afterwards, because what is left of a cut secret cannot be found.
 """
 
 import base64
@@ -29,15 +28,14 @@ from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Fields, YamlMapping, read_trusted_file, read_user_file
 
 MAX_SECRET = 4096
-"""Bytes of a file that contains a secret, in one line. Other files, which somebody could have named
-to have them sent away, mostly have more."""
+"""Bytes of a file that contains a secret, in one line. Other files, which somebody could name to
+have them sent away, mostly have more."""
 
 MAX_CREDENTIALS = 65_536
 """Bytes of a file with credentials, which a library reads."""
 
 MAX_SECRET_LINES = 256
-"""Lines of credentials, or of a secret of the environment. Each is looked for in text that is
-shown."""
+"""Lines of credentials, or of a secret in the environment. Each is looked for in text to show."""
 
 _EXPECTED = "expected {env: NAME} or {file: path}: the secret itself must not be in this file"
 _NAME = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -46,16 +44,16 @@ _remembered: dict[tuple[str, Path | None, str], list[str]] = {}
 _remembered_lock = threading.Lock()
 
 MAX_SHOWN = 200
-"""Characters of a receiver's text that are shown."""
+"""Characters of a receiver's text to show."""
 
 REDACTED = "***"
-"""Stands where a secret was."""
+"""Replaces a secret."""
 
-# As much of a text as can become `MAX_SHOWN` characters when white space is collapsed.
+# As much text as can become `MAX_SHOWN` characters when white space is collapsed.
 _MAX_READ = 4096
 _MIN_LINE = 4
 _MIN_BASE64 = 6
-# A long secret is looked for in pieces: patterns have a limited size.
+# A long secret is searched for in pieces: patterns have a limited size.
 _PIECE = 1024
 # The longest form of a character: each of its four bytes as "\\u00xx".
 _MAX_GROWTH = 24
@@ -66,10 +64,10 @@ _BASE64 = frozenset(string.ascii_letters + string.digits + "+/-_=%")
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is: in the file `file` or, if that is None, in the environment variable
-    `env`. `user` is the user whose password it is, if it is one: the two are sent together.
-    `literal` is a credential that a header of the configuration contains as text. A file
-    `with_lines` has credentials, which are not sent as they are."""
+    """Where a secret is: in the file `file` or, if that is None, in the environment variable `env`.
+    `user` is the user whose password it is, if it is one: the two are sent together. `literal` is a
+    credential that a header of the configuration contains as text. A file `with_lines` has
+    credentials, which are not sent as they are."""
 
     env: str
     file: Path | None
@@ -82,7 +80,7 @@ class Secret:
         which never contains the secret, if it cannot be read."""
         value = self._read()
         limit = 1 if self.file is not None and not self.with_lines else MAX_SECRET_LINES
-        # A password may contain what Unicode calls a separator of lines.
+        # A password may contain characters that Unicode calls line separators.
         if value.replace("\r", "\n").count("\n") >= limit:
             where = self.file or f"the environment variable {self.env}"
             lines = quantity(limit, "line")
@@ -94,8 +92,8 @@ class Secret:
         return value
 
     def known_values(self) -> tuple[str, ...]:
-        """The values that were read last, newest first. An answer may repeat a secret that was
-        replaced or removed while it was under way."""
+        """The last values, newest first. An answer may repeat a secret that was replaced or removed
+        while it was in transit."""
         with suppress(NetwatchError):
             self.value()
         with _remembered_lock:
@@ -158,7 +156,7 @@ SECRET = Kind(
 
 
 def parse_secret(value: object, base: Path) -> Secret | None:
-    """The secret that a value of the configuration names, or None if it names none."""
+    """The secret named by a value of the configuration, or None if it names none."""
     if not isinstance(value, YamlMapping) or len(value) != 1:
         return None
     ((kind, name),) = value.items()
@@ -173,7 +171,7 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     """The text with each secret replaced by `REDACTED`, without line breaks and control
     characters, and at most `MAX_SHOWN` characters long."""
     patterns = [pattern for secret in secrets for pattern in _patterns_of(secret)]
-    # What begins in the part that is shown is found even if it ends behind it.
+    # What begins in the shown part is found even if it ends after it.
     reach = _PIECE * _MAX_GROWTH if patterns else 0
     spans = [span for pattern in patterns for span in pattern.spans(text[: _MAX_READ + reach])]
     shown = _masked(text, spans)
@@ -203,7 +201,7 @@ class _Pattern:
 
     def __init__(self, form: str, *, is_base64: bool = False) -> None:
         forms = map(_any_alphabet if is_base64 else _any_quoting, form)
-        # A group behind the position that is looked at, so that overlapping ones are found.
+        # A group after the current position, so that overlapping ones are found.
         self._pattern = re.compile(f"(?=({''.join(forms)}))", re.IGNORECASE)
         self._is_base64 = is_base64
 
@@ -247,10 +245,12 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """The parts of a base64 text that depend only on `raw`, which is somewhere in what is encoded.
+    """The parts of a base64 text that only depend on `raw`, which is somewhere in the encoded
+    bytes.
 
     Base64 encodes three bytes as four characters, so bytes look different at each of the three
-    possible offsets, and the characters at their ends depend on the neighbouring bytes too."""
+    possible offsets, and the characters at their ends depend on the neighbouring bytes too.
+    """
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + raw).decode("ascii")
         predictable = encoded[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
@@ -260,7 +260,7 @@ def _base64_forms(raw: bytes) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def _any_quoting(character: str) -> str:
-    """A pattern for a character however it is quoted."""
+    """A pattern for a character in any quoted form."""
     if character.isascii() and character.isalnum():
         code = f"{ord(character):02x}"
         return f"(?:{character}|%{code}|\\\\u00{code})"

@@ -1,9 +1,9 @@
 """Syslog (RFC 5424) over UDP (RFC 5426), TCP (RFC 6587) and TLS (RFC 5425).
 
 Receivers limit the size of a message. Lists that only add detail are shortened first, which is done
-by the formats; then long free text. Only if a message is too long even then, it is cut off at a
-character boundary and marked. An alert is never split over two messages, because the receiver would
-take the second half for a message of its own.
+by the formats; then long free text. If a message is still too long, it is cut off at a character
+boundary and marked. An alert is never split into two messages, because the receiver would take the
+second half for another message.
 
 Syslog has no acknowledgement: data that TCP has accepted may still be lost if the receiver ends. A
 batch is therefore one connection. After the last message we close our side of it; a receiver that
@@ -62,7 +62,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?Z")
 _NOT_PRINTUSASCII = re.compile(r"[^!-~]")
 
 MARK = "…"
-"""Replaces what was cut off."""
+"""Marks where text was cut off."""
 
 _TEXT_LIMITS = (120, 40, 12)
 _FREE_TEXT = {
@@ -156,9 +156,9 @@ def open_stream(receiver: Receiver) -> Iterator[socket.socket]:
 
 
 def check_connection(receiver: Receiver) -> str:
-    """Connect without sending anything; what was found, for people. A TLS 1.3 server that rejects
-    our certificate says so only after the handshake, so it gets a moment for that. Raises OSError
-    or `UnavailableError`."""
+    """Connect without sending anything; returns what was found, for people. A TLS 1.3 server that
+    rejects our certificate says so only after the handshake, so it gets a moment for that. Raises
+    OSError or `UnavailableError`."""
     with exchange(receiver.timeout), open_stream(receiver) as sock:
         if not isinstance(sock, ssl.SSLSocket):
             return f"{receiver} accepts connections"
@@ -227,8 +227,8 @@ def frame(message: bytes, framing: str) -> bytes:
 
 
 def encode_within(alert: OutgoingAlert, limit: int) -> tuple[bytes, bool]:
-    """The alert in the output's format as UTF-8 in at most `limit` bytes, and whether something
-    had to be left out for that."""
+    """The alert in the output's format as UTF-8 in at most `limit` bytes, and whether something had
+    to be left out for that."""
     data = _encode(alert.text)
     if len(data) <= limit:
         return data, False
@@ -261,11 +261,10 @@ def _encode(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyslogOptions:
-    """`transport` is a key of `PORTS` and `framing` one of `FRAMINGS`. With
-    `confirm`, the receiver has to close the connection before a batch counts as delivered.
-    `facility` is a key of `FACILITIES`. `max_bytes` limits a message with its
-    header. `timeout` in s applies to a whole batch. `tls` is None unless the transport is
-    ``tls``."""
+    """`transport` is a key of `PORTS` and `framing` one of `FRAMINGS`. With `confirm`, the receiver
+    must close the connection before a batch counts as delivered. `facility` is a key of
+    `FACILITIES`. `max_bytes` limits a message with its header. `timeout` in s applies to a whole
+    batch. `tls` is None unless the transport is ``tls``."""
 
     receiver: tuple[str, int] = key(
         host_port(PORTS["udp"]),

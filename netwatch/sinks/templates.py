@@ -1,11 +1,11 @@
-"""An alert as text for people: the lines of a digest, and templates of Jinja2 that an administrator
-writes for notifications and webhooks. Both are tried with the record of a test alert.
+"""An alert as text for people: the lines of a digest, and Jinja2 templates that an administrator
+writes for notifications and webhooks. Templates are tried with the record of a test alert.
 
-A template is rendered in the sandbox of Jinja2: it reaches the values that it is given and nothing
-else. Names of an alert come from packets, so what they contain must not become markup or address
-people: the filter `plain` replaces every character that chat services read as markup, a mention or
-a link by a look-alike. Notifications apply it to all values; a webhook's template, which mostly
-makes JSON (`tojson`), says where.
+A template is rendered in Jinja2's sandbox: it can only use the values that it is given. Names in an
+alert come from packets, so their content must not become markup or address people: the filter
+`plain` replaces every character that chat services read as markup, a mention or a link by a
+look-alike. Notifications apply it to all values; in a webhook's template, which mostly makes JSON
+(`tojson`), it is up to the author.
 """
 
 import functools
@@ -32,7 +32,7 @@ MAX_TEMPLATE = 65_536
 """Bytes of a template."""
 
 MAX_RENDERED = 1 << 20
-"""Characters of what a template makes; a longer text is refused."""
+"""Characters of a template's output; a longer text is refused."""
 
 # Full-width forms, and quotation marks for backticks: they look alike and mean nothing.
 _LOOK_ALIKES = str.maketrans(
@@ -78,7 +78,7 @@ def digest_line(record: AlertRecord) -> str:
 
     device, app, ban = part("device"), part("app"), part("ban")
     if not app and record.get("message"):
-        # The silence of a sensor, which no contact of a device is.
+        # The silence of a sensor, which is not a contact of a device.
         return printable(
             f"{record.get('first_seen')}  {record.get('severity')}, {record.get('status')}:"
             f" {record['message']}; {record.get('id')}"
@@ -113,12 +113,12 @@ class MessageTemplate:
     """A template. `escapes` applies `plain` to every value."""
 
     def __init__(self, text: str, *, escapes: bool) -> None:
-        """Raises `NetwatchError` if the text is no template, or Jinja2 is missing."""
+        """Raises `NetwatchError` if the text is not a template, or Jinja2 is missing."""
         self._template = _compiled(text, escapes)
 
     def render(self, **values: Any) -> str:
-        """The text that the template makes of values. Raises `NetwatchError`, which says why not:
-        it uses what is not there, or the text is too long."""
+        """The output of the template for these values. Raises `NetwatchError` with the reason if it
+        uses missing values, or the text is too long."""
         size, parts = 0, []
         try:
             for part in self._template.generate(**values):
@@ -135,7 +135,7 @@ class MessageTemplate:
 
 def template_file(*, escapes: bool, example: Callable[[], Mapping[str, Any]]) -> Kind:
     """The text of the template in a file, which is tried with the values of an `example`; empty if
-    it is absent. What is wrong with it is noted as a problem."""
+    it is absent. Mistakes are noted as a problem."""
 
     def read(fields: Fields, declared: Key, base: Path) -> str | None:
         name = fields.text(declared.name)

@@ -1,4 +1,4 @@
-"""Webhooks: one POST request an alert, signed so that the receiver can verify the sender.
+"""Webhooks: one POST request per alert, signed so that the receiver can verify the sender.
 
 Signatures follow Standard Webhooks (standardwebhooks.com, version 1.0.0): HMAC SHA-256 over id,
 timestamp and body. `webhook-id` is the same whenever the same alert is sent.
@@ -38,7 +38,7 @@ from netwatch.sinks.secrets import SECRET, Secret, parse_secret
 from netwatch.sinks.templates import MessageTemplate, sample_alert, template_file
 
 CONTENT_TYPE = "application/json"
-"""The default content type of what a template makes."""
+"""The default content type of a template's output."""
 
 MAX_HEADERS = 32
 """Headers that a configuration may add."""
@@ -136,7 +136,7 @@ class WebhookOptions:
         return only_secrets(self.token, self.credentials.password, self.signing_key, *headers)
 
     def warning(self) -> str:
-        """What is sent in the clear."""
+        """What is sent in clear text."""
         return self.http.warning
 
     def open(self) -> "WebhookSink":

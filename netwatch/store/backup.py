@@ -1,9 +1,9 @@
-"""Copies a store while it is written to, and brings the copy back.
+"""Copies a store while it is being written to, and restores the copy.
 
 A store is a catalogue and files that never change. So the catalogue is copied first, in one of its
-states (the online backup of SQLite, `pg_dump` with an exported snapshot), and then the files which
-that state lists. A file that compaction has replaced meanwhile is gone; then the catalogue is
-copied again. Nobody is erased while a store is copied, or the copy would keep the person.
+states (the online backup of SQLite, `pg_dump` with an exported snapshot), and then the files that
+this state lists. If compaction has replaced a file meanwhile, the catalogue is copied again. No
+erasure may run while a store is copied, or the copy would keep the person.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from netwatch.store.opening import UseLock
 from netwatch.store.options import StoreOptions
 
 ATTEMPTS = 20
-"""How often the catalogue is copied again because compaction replaced files meanwhile."""
+"""How often to copy the catalogue again because compaction replaced files meanwhile."""
 
 CONSOLE = "console.sqlite"
 """The accounts and the audit of a store with SQLite."""
@@ -54,8 +54,8 @@ class ListedFile(NamedTuple):
 
 
 def copy_store(options: StoreOptions, folder: Path) -> list[str]:
-    """Copy a store into `folder`, which is empty; what was found damaged, a sentence each. Raises
-    `NetwatchError`."""
+    """Copy a store into `folder`, which is empty; returns the damage that was found, a sentence
+    each. Raises `NetwatchError`."""
     files = FactFiles(options.path)
     with UseLock(options):
         for _ in range(ATTEMPTS):
@@ -103,7 +103,8 @@ def _copy_database(source: Path, target: Path) -> None:
 
 
 def _dump(url: URL, target: Path) -> list[ListedFile]:
-    """Let `pg_dump` write the tables of the catalogue; the files that the same state lists."""
+    """Let `pg_dump` write the tables of the catalogue; returns the files listed in the same
+    state."""
     engine = create_engine(url, isolation_level="REPEATABLE READ", poolclass=NullPool)
     try:
         with engine.connect() as connection:
@@ -119,7 +120,7 @@ def _dump(url: URL, target: Path) -> list[ListedFile]:
 
 
 def evidence_paths(options: StoreOptions, folder: Path) -> list[Path]:
-    """The evidence captures that a copied store knows."""
+    """The evidence captures listed in a copied store."""
     query = "SELECT DISTINCT path FROM evidence ORDER BY path"
     if not options.catalogue:
         with contextlib.closing(sqlite3.connect(folder / FILE)) as database:
@@ -130,8 +131,8 @@ def evidence_paths(options: StoreOptions, folder: Path) -> list[Path]:
 
 
 def _run(program: str, url: URL, *words: str) -> None:
-    """Run a program of PostgreSQL on a database. Its password is not an argument: others see
-    those."""
+    """Run a PostgreSQL program on a database. Its password is not an argument, because others can
+    see those."""
     found = shutil.which(program)
     if found is None:
         raise NetwatchError(f"{program}: is not installed (Debian: apt install postgresql-client)")
@@ -145,7 +146,7 @@ def _run(program: str, url: URL, *words: str) -> None:
 
 
 def _copy_file(files: FactFiles, listed: ListedFile, folder: Path) -> list[str]:
-    """Copy a file, unless an earlier attempt did; what is wrong with it. Raises
+    """Copy a file, unless an earlier attempt did; returns what is wrong with it. Raises
     `FileNotFoundError` if it is gone."""
     target = folder / listed.path
     if target.exists():
@@ -163,8 +164,8 @@ def _copy_file(files: FactFiles, listed: ListedFile, folder: Path) -> list[str]:
 
 
 def write_new(target: Path, chunks: Iterator[bytes], mode: int = _MODE) -> str:
-    """Write a file that there is not yet, with the folders above it, and flush it to the disk; the
-    SHA-256 of what was written."""
+    """Write a new file, with the folders above it, and flush it to the disk; returns its
+    SHA-256."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = hashlib.sha256()
     descriptor = os.open(target, _NEW, mode)
@@ -187,8 +188,8 @@ def _drop_others(folder: Path, listed: set[str]) -> None:
 
 
 def restore_store(folder: Path, options: StoreOptions) -> None:
-    """Bring a copy of `copy_store` to the place of a store, if there is none yet. The catalogue
-    comes last: what is half restored is no store. Raises `NetwatchError`."""
+    """Restore a copy from `copy_store`, if there is no store yet. The catalogue comes last, so that
+    a partly restored store does not count as one. Raises `NetwatchError`."""
     is_dump = (folder / DUMP).exists()
     if is_dump != bool(options.catalogue):
         kind = "PostgreSQL" if is_dump else "SQLite"

@@ -1,32 +1,30 @@
 """Incidents of sensors as members of cases, and which of them are one case.
 
-Times within cases are by the clock of the centre: what a sensor says, less how far its clock was
-ahead. Of several states of one incident the newest counts, in whatever order they arrive: one that
-is closed before one that is not, then the one that was seen later. The incident spans what any of
-its states spans.
+Times within cases are by the centre's clock: the sensor's time minus the offset of its clock. Of
+several states of one incident the newest counts, in any order of arrival: a closed one before an
+open one, then the one that was seen later. The incident spans the times of all its states.
 
 Two incidents under the same ban, of the same app, belong together if they have one name of the
 device in common (`Member.words`), their spans are no further apart than the quiet gap, and either
 
 - they share a Community ID: the same flow, seen twice. That proves it, whatever the sensors call
   the device and however they judged it; or
-- they have the same verdict and the same device. An id of the inventory is the same device
-  everywhere. Without one the network has to have the same name, and the id, the address, the host
-  name, or the MAC by which one of them knows the device has to be the same. Time alone speaks for
-  it then. The built-in network is no such name: sensors of all sites have it that name none.
+- they have the same verdict and the same device. An inventory id is the same device everywhere.
+  Without one, the network must have the same name, and the id, the address, the host name, or the
+  MAC by which one of them knows the device must be the same. Then only the time supports it. The
+  built-in network does not count as a name: all sensors without configured networks have it.
 
-What a sensor says of a network or a device that is not its own belongs to nothing that others say,
-nor to what it may say itself. A sensor that may speak of some networks, or of some devices of an
-inventory alone, has no part in a case of another one, whatever flow or device it claims to have
-seen.
+Reports of a sensor about a network or device that is not its own are never joined with others, nor
+with its own legitimate ones. A sensor that may only report on some networks, or on some devices of
+an inventory, has no part in a case about others, whatever flow or device it claims to have seen.
 
-What belongs to the same incident belongs together. But two devices of one sensor, which tells them
-apart, are only brought together by a proof: when an address passes from one device to another
-within the gap, a sensor that sees addresses alone must not make one case of them.
+The relation is transitive. But two devices that one sensor tells apart are only joined by a proof:
+when an address passes from one device to another within the gap, a sensor that only sees addresses
+must not join them into one case.
 
-The result is a function of the set of incidents: what sensors say that may speak of more networks,
-and of all devices, is taken first, of these proofs, and then what is nearest. So a sensor cannot
-keep others apart.
+The result is a function of the set of incidents: reports of sensors that may report on more
+networks, and on all devices, come first, among these proofs, and then the nearest ones. So a sensor
+cannot keep others apart.
 """
 
 import hashlib
@@ -47,22 +45,21 @@ from netwatch.inventory.networks import BUILT_IN
 from netwatch.privacy import key_id_of
 
 INVENTORY = "inventory"
-"""The source of the binding of a device that an inventory names."""
+"""The binding source of a device named by an inventory."""
 
-# Hashed texts are JSON lists with a space behind each comma; this is what json.dumps does to texts.
+# Hashed texts are JSON lists with a space after each comma; this is what json.dumps does to texts.
 _quoted = encode_basestring_ascii
 
 OUTSIDE_NETWORK, OUTSIDE_DEVICE = "sensor-network", "sensor-device"
-"""The types of the contradictions of an alert whose sensor may not speak of its network, or of its
-device."""
+"""The contradictions of an alert whose sensor may not report on its network, or on its device."""
 
 NETWORKS, DEVICES = "networks", "devices"
-"""The keys of `sensor` in a record with the networks, and with patterns of the ids of devices of an
-inventory, of which the sensor may speak, as its centre noted them; without one these are all."""
+"""The keys of `sensor` in a record with the networks, and with patterns of inventory device ids,
+that the sensor may report on, as noted by its centre; all if absent."""
 
 _OUTSIDE = frozenset((OUTSIDE_NETWORK, OUTSIDE_DEVICE))
 
-# What a device is called that no inventory names: its address, or its MAC with a host name.
+# The id of a device that no inventory names: its address, or its MAC with a host name.
 _UNKNOWN = "unknown:"
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?:/.*)?", re.DOTALL)
 
@@ -76,18 +73,18 @@ Key = tuple[str, str]
 
 
 Rank = tuple[bool, int, int]
-"""By which states of an incident are compared."""
+"""What the states of an incident are compared by."""
 
 _ALL = 1 << 31
 
 ALL = (_ALL, True)
-"""The reach of a sensor that may speak of everything."""
+"""The reach of a sensor that may report on everything."""
 
 
 def rank_of(status: str, last_seen: int, unheard: Mapping[str, Any] | None = None) -> Rank:
-    """How new a state is that was seen last at a time (ns). One that was closed because nothing was
-    heard of its sensor is a little older than the state that was reported last, so that the sensor
-    can report that again."""
+    """The rank of a state that was last seen at a time (ns). One that was closed because its sensor
+    fell silent ranks just below the last reported state, so that the sensor can report that
+    again."""
     if unheard is not None:
         return False, last_seen, 2 * STATUS_RANK[unheard["status"]] - 1
     return status == "closed", last_seen, 2 * STATUS_RANK[status]
@@ -95,10 +92,10 @@ def rank_of(status: str, last_seen: int, unheard: Mapping[str, Any] | None = Non
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An incident of a sensor: its `key`, its newest record with its line of JSON, the times (ns)
-    that all its states span by the sensor's clock, how far that was ahead (ns), the Community IDs
-    of its flows, at most `COMMUNITY_LIMIT`, and hashes by which others of the same device, app and
-    ban are found. `run` and `case` are where it is stored, None and empty if it is not yet."""
+    """An incident of a sensor: its `key`, its newest record with its JSON line, the times (ns) that
+    all its states span by the sensor's clock, how far that was ahead (ns), the Community IDs of its
+    flows, at most `COMMUNITY_LIMIT`, and hashes for finding others of the same device, app and ban.
+    `run` and `case` are where it is stored, None and empty if it is not stored yet."""
 
     key: Key
     record: AlertRecord
@@ -123,8 +120,8 @@ class Member:
         run: int | None = None,
         case: str = "",
     ) -> "Member":
-        """The member that a record is; `span` are the times (ns) that all its states span, those of
-        the record if there is no other state."""
+        """The member for a record; `span` are the times (ns) that all its states span, by default
+        the record's."""
         first, last = span or (epoch_ns(record["first_seen"]), epoch_ns(record["last_seen"]))
         flows = frozenset(record["community_ids"])
         words = frozenset(_words(record, flows))
@@ -138,8 +135,8 @@ class Member:
 
     @property
     def begins(self) -> str:
-        """The id of a case that this incident is the first of: 32 hex digits, the same however
-        often the incident is replayed."""
+        """The id of a case that begins with this incident: 32 hex digits, the same however often
+        the incident is replayed."""
         return case_id(*self.key)
 
     @property
@@ -159,36 +156,36 @@ class Member:
 
     @property
     def is_outside(self) -> bool:
-        """Whether its sensor may not speak of its network, or of its device."""
+        """Whether its sensor may not report on its network, or on its device."""
         return any(each["type"] in _OUTSIDE for each in self.record.get("contradictions") or ())
 
     @property
     def networks(self) -> frozenset[str | None] | None:
-        """The networks of which its sensor may speak; None for all."""
+        """The networks that its sensor may report on; None for all."""
         found = (self.record.get("sensor") or {}).get(NETWORKS)
         return None if found is None else frozenset(found)
 
     @property
     def devices(self) -> tuple[str, ...] | None:
-        """Patterns of the devices of an inventory of which its sensor may speak; None for all."""
+        """Patterns of the inventory devices that its sensor may report on; None for all."""
         found = (self.record.get("sensor") or {}).get(DEVICES)
         return None if found is None else tuple(found)
 
     @property
     def rank(self) -> Rank:
-        """How new the state is: one with a greater rank is newer, whatever else it says."""
+        """How new the state is: one with a greater rank is newer, whatever its content."""
         record = self.record
         return rank_of(record["status"], epoch_ns(record["last_seen"]), record.get(UNHEARD))
 
     def placed(self, run: int | None, case: str) -> "Member":
-        """The same incident where it is stored."""
+        """The same incident, with the place where it is stored."""
         if run == self.run and case == self.case:
             return self
         return Member(self.key, self.record, self.line, self.first_seen, self.last_seen,
                       self.clock_offset, self.community_ids, self.words, run, case)  # fmt: skip
 
     def merged(self, other: "Member") -> "Member":
-        """The same incident as two states of it say."""
+        """The union of two states of the same incident."""
         newer = max(self, other, key=_state)
         return replace(
             newer,
@@ -200,12 +197,12 @@ class Member:
 
 
 def device_of_inventory(record: Mapping[str, Any]) -> str | None:
-    """The id of the device that a record says an inventory names; None if it says none, or a
-    pseudonym. A sensor may leave out that an inventory has it, so an id is of one unless it is what
-    a device is called otherwise."""
+    """The inventory id of the device in a record; None if there is none, or a pseudonym. A sensor
+    may omit that the device is in an inventory, so any id counts as one unless it is a default name
+    of a device."""
     device = record["device"]
     identity: str = device["id"] or ""
-    # Nobody but an inventory knows whose a device is.
+    # Only an inventory knows whose a device is.
     if not device["owner"]:
         is_listed = (record.get("binding") or {}).get("source") == INVENTORY
         if key_id_of(identity) or (not is_listed and _is_not_of_inventory(identity)):
@@ -217,7 +214,7 @@ def _is_not_of_inventory(identity: str) -> bool:
     if not identity or _MAC.fullmatch(identity):
         return True
     try:
-        # A zone behind an address could be any text.
+        # A zone after an address could be any text.
         return "%" not in identity and bool(ip_address(identity.removeprefix(_UNKNOWN)))
     except ValueError:
         return False
@@ -236,8 +233,8 @@ def case_id(sensor: str, incident: str) -> str:
 
 
 def _words(record: AlertRecord, flows: frozenset[str]) -> Iterator[str]:
-    """Hashes of the names of a device with app and ban. A device whose address is not shown is
-    found by its flows as well, and never by a sensor that shows it."""
+    """Hashes of the names of a device with app and ban. A device whose address is not shown is also
+    found by its flows, and never by a sensor that shows it."""
     device = record["device"]
     names = [("id", device["id"]), ("ip", device["ip"]), ("mac", device["mac"]),
              ("hostname", (device["hostname"] or "").lower())]  # fmt: skip
@@ -253,13 +250,13 @@ def _words(record: AlertRecord, flows: frozenset[str]) -> Iterator[str]:
 
 @lru_cache(256)
 def _said(app: str, ban: str) -> "hashlib.blake2b":
-    """The hash of how the words of an app and a ban begin."""
+    """The hash of the common prefix of the words of an app and a ban."""
     text = f"[{_quoted(app)}, {_quoted(ban)}, "
     return hashlib.blake2b(text.encode(), digest_size=16)
 
 
 def _state(member: Member) -> tuple[bool, int, int, int, int, str]:
-    """Of two states of an incident the newer one has the greater of these."""
+    """A sort key: the newer of two states of an incident has the greater one."""
     record = member.record
     counts = record["counts"]
     return (
@@ -273,8 +270,8 @@ def _state(member: Member) -> tuple[bool, int, int, int, int, str]:
 @dataclass(frozen=True, slots=True)
 class Link:
     """Two incidents that belong together, and whether a flow proves it. `distance` is the time
-    between them (ns), 0 if they overlap, `reach` the number of networks of which the sensor may
-    speak that may speak of less, and whether both may speak of all devices."""
+    between them (ns), 0 if they overlap, `reach` the number of networks of the more restricted
+    sensor, and whether both may report on all devices."""
 
     one: Key
     other: Key
@@ -307,7 +304,7 @@ def link(one: Member, other: Member, gap: int) -> Link | None:
 
 
 def _is_same_device(one: Member, other: Member) -> bool:
-    """Whether two sensors, or one, speak of the same device, as far as names tell."""
+    """Whether two sensors, or one, mean the same device, as far as names tell."""
     first, second = one.record["device"], other.record["device"]
     networks = [each.record["network"]["name"] for each in (one, other)]
     is_same_network = networks[0] == networks[1] and (
@@ -320,7 +317,8 @@ def _is_same_device(one: Member, other: Member) -> bool:
     known_by_mac = [each["mac"] for each in (first, second) if each["mac"] == each["id"]]
     if len(known_by_mac) == 2 and all(known_by_mac):
         return False
-    # Behind a router every frame has the router's MAC, so a MAC counts where it is who a device is.
+    # Behind a router every frame has the router's MAC, so a MAC only counts if it identifies the
+    # device.
     if first["mac"] and first["mac"] == second["mac"] and any(known_by_mac):
         return True
     names = [(each["hostname"] or "").lower() for each in (first, second)]
@@ -354,7 +352,7 @@ def links(members: Iterable[Member], gap: int) -> list[Link]:
 
 
 def group(members: Sequence[Member], gap: int) -> list[list[Member]]:
-    """The cases that incidents are, each in the order in which its incidents began."""
+    """The cases of incidents, each in the order in which its incidents began."""
     sets = _Sets(members)
     for each in links(members, gap):
         sets.join(each)
@@ -365,15 +363,15 @@ def group(members: Sequence[Member], gap: int) -> list[list[Member]]:
 
 
 def began(member: Member) -> tuple[int, Key]:
-    """The order of the incidents of a case. That of their own clocks decides, because the offset of
-    a clock is measured, and the id of a case must not depend on that."""
+    """The order of the incidents of a case. Their own clocks decide, because the offset of a clock
+    is a measurement, and the id of a case must not depend on that."""
     return member.first_seen, member.key
 
 
 class _Sets:
-    """Disjoint sets of incidents, each with what its sensors call the device, the networks of its
-    incidents, the devices that an inventory names, and those of which each of its sensors may
-    speak."""
+    """Disjoint sets of incidents, each with the names that its sensors give the device, the
+    networks of its incidents, the devices that an inventory names, and the devices that each of its
+    sensors may report on."""
 
     def __init__(self, members: Iterable[Member]) -> None:
         self._parents: dict[Key, Key] = {}
@@ -386,7 +384,7 @@ class _Sets:
             self._parents[member.key] = member.key
             self._devices[member.key] = {member.sensor: {member.record["device"]["id"] or ""}}
             self._networks[member.key] = {member.record["network"]["name"]}
-            # What is outside meets nothing but what its sensor says of others as well.
+            # Reports outside a sensor's reach are only joined with its own other such reports.
             is_outside = member.is_outside
             limit = None if is_outside else member.networks
             self._limits[member.key] = set() if limit is None else {limit}
@@ -396,15 +394,15 @@ class _Sets:
             self._named[member.key] = set() if device is None else {device}
 
     def root(self, key: Key) -> Key:
-        """The incident that stands for the set of another."""
+        """The incident that represents the set of another."""
         while self._parents[key] != key:
             self._parents[key] = self._parents[self._parents[key]]
             key = self._parents[key]
         return key
 
     def join(self, joined: Link) -> None:
-        """Make one set of two, unless a sensor tells their devices apart and nothing proves it, or
-        one has a sensor that may not speak of a network or a device of the other."""
+        """Join two sets, unless a sensor tells their devices apart without a proof, or one has a
+        sensor that may not report on a network or a device of the other."""
         one, other = self.root(joined.one), self.root(joined.other)
         if one == other:
             return

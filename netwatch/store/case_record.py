@@ -1,13 +1,13 @@
-"""The record of a case: an alert with what its sensors say put together, and who saw what.
+"""The record of a case: an alert combined from its sensors' reports, and which sensor saw what.
 
-It has all fields of an alert, so that every format can write it. What an incident cannot share,
-such as its evidence, is that of the incident that says most: the strongest verdict, confidence and
-kind, and of equal ones the first.
+It has all fields of an alert, so that every format can write it. What cannot be combined, such as
+the evidence, is taken from the most telling incident: the strongest verdict, confidence and kind,
+and among equals the first.
 
-**Counts.** What several sensors saw is not added up: the greatest number counts, sensor by sensor,
-because they saw the same flows. Only if their Community IDs are complete (an alert has at most
-`COMMUNITY_LIMIT`) and none is shared did
-they see different flows, and these are added. Sensors that name no flow prove neither.
+**Counts.** Counts of several sensors are not added up, because they saw the same flows: the
+greatest number counts. Only if their Community IDs are complete (an alert has at most
+`COMMUNITY_LIMIT`) and none is shared did they see different flows, and these are added. Sensors
+without Community IDs prove neither.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,7 @@ from netwatch.store.case_members import Member
 SCHEMA = "netwatch.case/1"
 
 MAX_LISTED = 256
-"""Names, destinations and Community IDs of a case that its record has, and incidents in
-`seen_by`."""
+"""Names, destinations and Community IDs of a case in its record, and incidents in `seen_by`."""
 
 JoinedBy = Literal["community_id", "time"]
 
@@ -36,8 +35,8 @@ _SEVERITIES = ("low", "medium", "high", "critical")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case: its record, and the incidents that it is made of in the order of their begin. Times
-    are by the clock of the centre (ns)."""
+    """A case: its record, and its incidents in the order in which they began. Times are by the
+    centre's clock (ns)."""
 
     id: str
     members: tuple[Member, ...]
@@ -86,7 +85,7 @@ def make_case(members: Sequence[Member]) -> Case:
 
 
 def _alone(member: Member) -> Case:
-    """The case of an incident that no other belongs to, as most are."""
+    """The case of an incident that no other belongs to, as most do not."""
     identity, said, first = member.begins, member.record, member.first
     counts = said["counts"]
     outcomes = counts["outcomes"]
@@ -112,7 +111,7 @@ def _alone(member: Member) -> Case:
 
 
 def case_line(case: Case) -> str:
-    """The record of a case as its line of JSON."""
+    """The record of a case as its JSON line."""
     return json_line(case.record)
 
 
@@ -134,7 +133,7 @@ def _status(states: set[str]) -> str:
 
 
 def _set_unheard(record: dict[str, Any], members: Sequence[Member]) -> None:
-    """Say of a case that is over that nobody knows its end, if that is so of an incident that was
+    """Mark a case that is over as one whose end is unknown, if that is true of an incident that was
     open when its sensor was last heard."""
     record.pop(UNHEARD, None)
     marks = [member.record[UNHEARD] for member in members if UNHEARD in member.record]
@@ -143,19 +142,19 @@ def _set_unheard(record: dict[str, Any], members: Sequence[Member]) -> None:
 
 
 def _moment(lead: Member, time: int) -> str:
-    """A time by the clock of the centre, as fine as those of the record."""
+    """A time by the centre's clock, with the precision of those in the record."""
     fraction = lead.record["first_seen"].partition(".")[2]
     return rfc3339(time, max(0, len(fraction) - 1))
 
 
 def _end(member: Member) -> int:
-    """The time of the last packet of an incident's flows, by the clock of the centre (ns)."""
+    """The time of the last packet of an incident's flows, by the centre's clock (ns)."""
     return max(member.last, member.first + int(member.record["duration"] * 1_000_000) * 1000)
 
 
 def _device(members: Sequence[Member]) -> Mapping[str, Any]:
-    """The device as the sensor describes it that knows it best: from an inventory, else with most
-    of MAC, host name and owner."""
+    """The device as described by the sensor that knows it best: from an inventory, otherwise with
+    most of MAC, host name and owner."""
 
     def knows(member: Member) -> tuple[bool, int, bool, int, tuple[str, str]]:
         device = member.record["device"]
@@ -182,7 +181,8 @@ def _all(members: Sequence[Member], name: str) -> list[Any]:
 
 
 def _contradictions(members: Sequence[Member]) -> list[Any]:
-    """What speaks against the incidents, each type and text once, with the first that has it."""
+    """The contradictions of the incidents, each type and text once, with the first incident that
+    has it."""
     found: dict[tuple[str, str], Any] = {}
     for member in members:
         for each in member.record.get("contradictions") or ():
@@ -191,8 +191,8 @@ def _contradictions(members: Sequence[Member]) -> list[Any]:
 
 
 def _shared_flows(members: Sequence[Member]) -> list[set[str]]:
-    """The sensors in parts: those that share a flow, with each other or by way of a third, are in
-    one part."""
+    """The sensors in groups: those that share a flow, directly or through a third, are in one
+    group."""
     flows: dict[str, set[str]] = {}
     for member in members:
         flows.setdefault(member.sensor, set()).update(member.community_ids)
@@ -217,7 +217,7 @@ def _joined_by(sensors: int, parts: Sequence[set[str]]) -> JoinedBy | None:
 
 
 def _counts(members: Sequence[Member], parts: Sequence[set[str]]) -> dict[str, Any]:
-    """The counts of a case, see the head."""
+    """The counts of a case, see the module docstring."""
     by_sensor: dict[str, dict[str, int]] = {}
     names_all_flows: dict[str, bool] = {}
     for member in members:
@@ -244,7 +244,7 @@ def _counts(members: Sequence[Member], parts: Sequence[set[str]]) -> dict[str, A
 
 
 def _seen_by(member: Member, members: Sequence[Member]) -> dict[str, Any]:
-    """What one sensor saw of it, in its own words and by its own clock."""
+    """What one sensor saw of it, as reported and by its own clock."""
     record = member.record
     others: set[str] = set()
     for each in members:

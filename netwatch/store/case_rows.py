@@ -1,21 +1,21 @@
-"""The rows of cases: the incidents of sensors, by which words they are found, and which of them are
-one case; read with all that could be one case with others that changed, and written.
+"""The rows of cases: the incidents of sensors, the words by which they are found, and which of them
+are one case; read with everything that could be one case with changed incidents, and written.
 
-Whatever changes an incident looks for all that could be one case with it; then it is decided again
-what is one (`netwatch.store.case_members`). Only rows that are different are written. So the work
+When an incident changes, all incidents that could be one case with it are looked up, and the cases
+are decided again (`netwatch.store.case_members`). Only rows that differ are written. So the work
 for an alert depends on the incidents of its device at the time, not on the size of the store.
-`StoredState` is what is stored of an incident without its record, which most often is not needed:
-the state that a sensor sends next says everything again.
+`StoredState` is what is stored of an incident without its record, which is usually not needed: the
+next state from the sensor is complete.
 
 The table `fleet_case_word` has the hashes of the device of an incident, and when it was seen. It
-only has to find all incidents that could be one case; which of them are is decided by their
-records. So it has spans that are widened to whole units of `SPAN`: an incident that goes on changes
-no row most of the time, and what is looked for within a gap is found, with some that are a little
-further away. Incidents of the same device are found by it, then those of the same device as these,
-and so on. What is in one case already stays together until it is decided again.
+only has to find all incidents that could be one case; their records decide which of them are. So
+its spans are widened to whole units of `SPAN`: an ongoing incident usually changes no row, and a
+search within a gap finds all, and some that are a little further away. Incidents of the same device
+are found by it, then those of the same device as these, and so on. What is already in one case
+stays together until it is decided again.
 
-At most `MEMBER_LIMIT` incidents are looked at together. Where there are more, which a sensor that
-forges alerts could bring about, further ones are cases of their own.
+At most `MEMBER_LIMIT` incidents are considered together. If there are more, which a sensor that
+forges alerts could cause, the others are cases of their own.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ from netwatch.store.case_record import Case, case_values, make_case
 from netwatch.store.statements import among, chunks, pairs_among, upsert
 
 MEMBER_LIMIT = 256
-"""Incidents that are looked at together; see the head."""
+"""Incidents to consider together, at most; see the module docstring."""
 
 _MAX_ROWS = 16 * MEMBER_LIMIT  # of the words of up to CHUNK / 4 alerts, which have a few rows each
 
@@ -45,8 +45,8 @@ _MEMBER = ("run", "case", "begins", "clock_offset", "first_seen", "last_seen")
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """The newest state of an incident that is stored: `line` is its record, `seen` when that was
-    seen last, and `first_seen` and `last_seen` are what all its states span (ns)."""
+    """The newest stored state of an incident: `line` is its record, `seen` when it was last seen,
+    and `first_seen` and `last_seen` are the span of all its states (ns)."""
 
     run: int
     case: str
@@ -91,7 +91,7 @@ def stored_members(connection: Connection, keys: Collection[Key]) -> dict[Key, M
 
 
 def members_of_cases(connection: Connection, cases: Collection[str]) -> dict[Key, Member]:
-    """The members that cases have as they are stored, by key."""
+    """The members of cases as stored, by key."""
     found = _states(connection, among(connection, tables.fleet_case_incident.c.case, cases))
     return {key: state.member(key[0]) for key, state in found.items()}
 
@@ -124,8 +124,8 @@ def _states(connection: Connection, where: Any) -> dict[Key, StoredState]:
 
 
 class Neighbours:
-    """All members that could be one case with those that changed; `members` has them by key,
-    `changed` those that did, and `gap` is the quiet gap in ns."""
+    """All members that could be one case with changed ones; `members` has them by key, `changed`
+    the changed ones, and `gap` is the quiet gap in ns."""
 
     def __init__(self, connection: Connection, changed: Sequence[Member], gap: int) -> None:
         self._connection = connection
@@ -140,12 +140,12 @@ class Neighbours:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nobody had to be left out for being too many."""
+        """Whether no incident was left out because of the limit."""
         return max(self._sizes.values(), default=0) <= MEMBER_LIMIT
 
     def groups(self) -> list[list[Member]]:
-        """The cases that they are. Of too many in a row, each that is new is one of its own, and
-        the cases of others stay as they are."""
+        """The resulting cases. Of too many in a row, each new one is a case of its own, and the
+        cases of others stay as they are."""
         parts: defaultdict[Key, list[Member]] = defaultdict(list)
         for member in self.members.values():
             parts[self._root(member.key)].append(member)
@@ -167,7 +167,7 @@ class Neighbours:
         return found
 
     def _expand(self, frontier: Sequence[Member]) -> list[Member]:
-        """Find the neighbours of members; those that were not known."""
+        """Find the neighbours of members; returns the new ones."""
         frontier = [
             member for member in frontier if self._sizes[self._root(member.key)] <= MEMBER_LIMIT
         ]
@@ -193,8 +193,8 @@ class Neighbours:
         return list(new.values())
 
     def _pairs(self, by_word: dict[str, list[Member]]) -> Iterator[tuple[Key, Key]]:
-        """Members that have a word in common and are near, so many pairs that all that are near
-        each other, or by way of others, are connected."""
+        """Pairs of members with a word in common and near each other, enough to connect all that
+        are near each other, directly or through others."""
         for members in by_word.values():
             if len(members) == 1:
                 continue
@@ -209,7 +209,7 @@ class Neighbours:
     def _stored_pairs(
         self, by_word: dict[str, list[Member]], frontier: Sequence[Member]
     ) -> list[tuple[Key, Key]]:
-        """Members with the keys of others that are stored, have a word in common and are near."""
+        """Members with the keys of stored ones that have a word in common and are near."""
         pairs: set[tuple[Key, Key]] = set()
         gap = self.gap
         low = min(member.first for member in frontier) - gap
@@ -251,8 +251,8 @@ Words = Mapping[Key, Mapping[str, tuple[int, int]]]
 
 
 def write_words(connection: Connection, members: Sequence[Member], known: Words) -> None:
-    """Store the words of members, and remove those that they do not have any more: of what is
-    `known` to be stored. Only rows that are different are written."""
+    """Store the words of members, and remove those that they no longer have; `known` are the stored
+    ones. Only rows that differ are written."""
     rows, stale = [], []
     for member in members:
         sensor, incident = member.key
@@ -284,7 +284,7 @@ def remove_words(connection: Connection, keys: Collection[Key]) -> None:
 
 
 def stored_words(connection: Connection, members: Collection[Member]) -> Words:
-    """The words that are stored of those members that are."""
+    """The stored words of those members that are stored."""
     keys = [member.key for member in members if member.case]
     found: defaultdict[Key, dict[str, tuple[int, int]]] = defaultdict(dict)
     if not keys:
@@ -306,8 +306,8 @@ def _remove(connection: Connection, rows: Sequence[dict[str, str]], names: Seque
 
 
 def write_members(connection: Connection, near: Neighbours, known: Words) -> None:
-    """Store members that are new or different, with which `near` was made, and all cases that
-    change with them. `known` are the words of them that are stored."""
+    """Store new or changed members, with which `near` was made, and all cases that change with
+    them. `known` are their stored words."""
     changed = list(near.changed.values())
     keys = near.changed.keys()
     cases = [make_case(members) for members in near.groups()]
@@ -338,8 +338,8 @@ def write_members(connection: Connection, near: Neighbours, known: Words) -> Non
 
 
 def remove_members(connection: Connection, incidents: Iterable[tuple[int, str]]) -> None:
-    """Take incidents, each by its run and id, out of their cases, and decide again what the others
-    are. Does nothing in a store without cases."""
+    """Remove incidents, each given by its run and id, from their cases, and decide again what the
+    others are. Does nothing in a store without cases."""
     if connection.execute(select(tables.fleet_case_incident.c.sensor).limit(1)).first() is None:
         return
     wanted = set(incidents)

@@ -1,17 +1,16 @@
-"""Cases: the incidents of all sensors, those that are the same contact seen by several as one; how
-they are stored, and how they are read, a page at a time, by id and by filter.
+"""Cases: the incidents of all sensors, with the same contact seen by several sensors as one; how
+they are stored and read, by page, by id and by filter.
 
 What belongs together is decided by `netwatch.store.case_members`, and written with the incidents in
 one transaction by `netwatch.store.case_rows`, so that any order of arrival, and any repetition,
 gives the same cases.
 
-SQLite has one writer at a time. In PostgreSQL several processes can store alerts at once, each
-those of sensors of its own. Incidents can only be one case where they have a word in common, so a
-transaction locks the words of all incidents that it looks at before it decides, and looks again
-with what it had not locked. A lock is an advisory one of the database, until the end of the
-transaction.
+SQLite has one writer at a time. In PostgreSQL several processes can store alerts at once, each from
+its own sensors. Incidents can only be one case if they have a word in common, so a transaction
+locks the words of all incidents that it considers before it decides, and looks again with those
+that it had not locked. A lock is a database advisory lock, until the end of the transaction.
 
-A page begins behind the last row of the one before it, as those of incidents do
+A page begins after the last row of the previous one, as for incidents
 (`netwatch.store.incident_pages`).
 """
 
@@ -44,8 +43,8 @@ from netwatch.store.statements import Filter, chunks, is_device, name_matches
 from netwatch.store.views import streamed
 
 MAX_LOCKS = 2000
-"""Words that one transaction locks. The server has room for some 6,400 locks of all transactions,
-unless it is configured otherwise."""
+"""Words that one transaction may lock. The server has room for some 6,400 locks of all
+transactions, unless it is configured otherwise."""
 
 _TAKE = text(
     "SELECT pg_advisory_xact_lock(each)"
@@ -53,35 +52,35 @@ _TAKE = text(
 )
 
 MAX_OFFSET = 366 * 86_400 * 10**9
-"""How far a clock may be off (ns) to be corrected as far."""
+"""The largest offset of a clock (ns) to correct."""
 
 _version = lru_cache(256)(VersionHashes)
 
 FILTERED = (*SORTS, "device", "joined_by")
-"""The columns that a filter has words of."""
+"""The columns that a filter can have words for."""
 
 _NAMES = ("id", "first_seen", "last_seen", "record", "sensors")
 _COLUMNS = tuple(tables.fleet_case.c[name] for name in _NAMES)
 
 
 class WordLocks:
-    """The words that a transaction of PostgreSQL has locked."""
+    """The words that a PostgreSQL transaction has locked."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._words: set[str] = set()
 
     def take(self, words: Iterable[str]) -> bool:
-        """Lock words; whether one of them was not locked before, so that it may have changed since
-        it was looked at. Raises `ConflictError` if they are too many."""
+        """Lock words; returns whether one of them was not locked before, so that it may have
+        changed since it was read. Raises `ConflictError` if they are too many."""
         new = {*words} - self._words
         if not new:
             return False
         self._words |= new
         if len(self._words) > MAX_LOCKS:
             raise ConflictError(f"more than {MAX_LOCKS:,} words of incidents in a transaction")
-        # They are hexadecimal hashes. Everyone locks in the same order, so that few have to wait
-        # for each other.
+        # They are hexadecimal hashes. All lock in the same order, so that few have to wait for each
+        # other.
         keys = sorted(int(word[:16], 16) - (1 << 63) for word in new)
         self._connection.execute(_TAKE, {"keys": keys})
         return True
@@ -89,9 +88,9 @@ class WordLocks:
 
 @dataclass(frozen=True, slots=True)
 class SensorAlert:
-    """An alert of a sensor: its record, which `netwatch.fleet.sensor_records` let pass, and that
-    record as its line of JSON, without the end. `clock_offset` is how far the sensor's clock was
-    ahead of the one here (ns); it counts as `MAX_OFFSET` where it is greater."""
+    """An alert of a sensor: its record, which passed `netwatch.fleet.sensor_records`, and that
+    record as its JSON line, without the end. `clock_offset` is how far the sensor's clock was ahead
+    of the one here (ns), at most `MAX_OFFSET`."""
 
     sensor: str
     record: AlertRecord
@@ -102,9 +101,9 @@ class SensorAlert:
 def keep_alerts(
     catalogue: Catalogue, alerts: Sequence[SensorAlert], gap: int, *, beside_others: bool = False
 ) -> int:
-    """Store alerts with the cases that they belong to, all in one transaction; of how many
-    incidents something new was said. `gap` is the quiet gap of incidents in ns. `beside_others`
-    says that other processes may store alerts at the same time, of other sensors, in PostgreSQL.
+    """Store alerts with the cases that they belong to, all in one transaction; returns for how many
+    incidents there was something new. `gap` is the quiet gap of incidents in ns. `beside_others`
+    means that other processes may store alerts of other sensors at the same time, in PostgreSQL.
     Raises `NetwatchError`; then none is stored."""
     database = catalogue.database
     if beside_others:
@@ -117,7 +116,7 @@ def keep_alerts(
 
 
 def _add_runs(catalogue: Catalogue, alerts: Sequence[SensorAlert]) -> None:
-    """Store the runs of alerts that are new, while nobody else does."""
+    """Store the runs of alerts that are new, while no other process does."""
     sources = {(alert.sensor, _hashes(alert.record)) for alert in alerts}
     with catalogue.database.reading() as connection:
         if known_runs(connection, sources).keys() == sources:
@@ -130,7 +129,7 @@ def _store(
     connection: Connection, alerts: Sequence[SensorAlert], gap: int, locks: WordLocks | None
 ) -> int:
     """Store alerts within a transaction. With `locks` others can do the same, and `ConflictError`
-    is raised where nobody else may."""
+    is raised if no other process may."""
     offered: dict[Key, Member] = {}
     for alert in alerts:
         offset = max(-MAX_OFFSET, min(MAX_OFFSET, alert.clock_offset))
@@ -162,7 +161,7 @@ def _store(
 
 
 def _changed(connection: Connection, offered: Mapping[Key, Member]) -> list[Member]:
-    """Those that say something new, each as it will be, with its run."""
+    """The alerts with something new, each as it will be, with its run."""
     stored = stored_states(connection, offered)
     changed = [
         newest
@@ -177,7 +176,7 @@ def _changed(connection: Connection, offered: Mapping[Key, Member]) -> list[Memb
 
 
 def _newest(sensor: str, known: StoredState | None, member: Member) -> Member | None:
-    """What an incident is with a state that a sensor sent; None if that says nothing new."""
+    """An incident updated with a state from a sensor; None if there is nothing new."""
     if known is None:
         return member
     first = min(known.first_seen, member.first_seen)
@@ -195,8 +194,8 @@ def _newest(sensor: str, known: StoredState | None, member: Member) -> Member | 
 def sensor_runs(
     connection: Connection, sources: Collection[tuple[str, VersionHashes]]
 ) -> dict[tuple[str, VersionHashes], int]:
-    """The runs that have what sensors report under some versions: the newest one of each, or a new
-    one. It is a run of ``live`` that does not end."""
+    """The runs for reports of sensors under some versions: the newest one of each, or a new one. It
+    is a ``live`` run that does not end."""
     found = known_runs(connection, sources)
     for sensor, hashes in sorted({*sources} - found.keys(), key=_in_order):
         values = {
@@ -213,7 +212,7 @@ def sensor_runs(
 def known_runs(
     connection: Connection, sources: Collection[tuple[str, VersionHashes]]
 ) -> dict[tuple[str, VersionHashes], int]:
-    """Those of these runs that are stored."""
+    """The stored ones of these runs."""
     versions = {
         number: hashes
         for hashes in sorted({hashes for _, hashes in sources}, key=astuple)
@@ -298,7 +297,7 @@ def _row(row: Row[Any]) -> IncidentRow:
 
 def case_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
     """The case with an id. The id that it had before an earlier incident came, and the ids of its
-    incidents, lead to it as well. Raises `NetwatchError`."""
+    incidents, also lead to it. Raises `NetwatchError`."""
     case, member = tables.fleet_case.c, tables.fleet_case_incident.c
     with catalogue.database.reading() as connection:
         row = connection.execute(select(*_COLUMNS).where(case.id == identity)).first()
@@ -312,7 +311,7 @@ def case_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
 
 
 def cases_of_incident(catalogue: Catalogue, incident: str) -> list[str]:
-    """The ids of the cases that an incident is in: one for each sensor that has it, at most."""
+    """The ids of the cases with an incident: at most one for each sensor that has it."""
     member = tables.fleet_case_incident.c
     statement = select(member.case).where(member.incident == incident).distinct()
     with catalogue.database.reading() as connection:
@@ -349,7 +348,7 @@ def has_cases(catalogue: Catalogue) -> bool:
 
 
 def is_centre(catalogue: Catalogue) -> bool:
-    """Whether a store is that of a centre: it has a case, or a sensor that was enrolled."""
+    """Whether a store belongs to a centre: it has a case, or an enrolled sensor."""
     enrolled = select(tables.fleet_sensor.c.name).where(tables.fleet_sensor.c.enrolled.is_not(None))
     with catalogue.database.reading() as connection:
         return any(
@@ -359,7 +358,7 @@ def is_centre(catalogue: Catalogue) -> bool:
 
 
 def cases(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
-    """The records of cases by filter, each as its line of JSON, in the order of time."""
+    """The records of cases by filter, each as its JSON line, in the order of time."""
     case = tables.fleet_case.c
     statement = select(case.record)
     if wanted.since is not None:

@@ -1,12 +1,12 @@
-"""The catalogue: every read and write of its tables that others than queries need.
+"""The catalogue: all reads and writes of its tables apart from queries.
 
 A run (one call of ``scan``, ``names`` or ``live``) stores captures; their rows are in files that
-are registered here. All times are ns since the epoch. Every method is one transaction, so a process
-that is killed leaves a catalogue that is whole.
+are registered here. All times are ns since the epoch. Every method is one transaction, so a killed
+process leaves a consistent catalogue.
 
-**Storing a capture again.** A capture is known by the hash of its content. Of several complete
-captures with one content only the newest is shown (`shown_captures`). A run that has ended removes
-the runs that it replaces (`netwatch.store.run_rows`).
+**Storing a capture again.** A capture is identified by the hash of its content. Of several complete
+captures with the same content only the newest is shown (`shown_captures`). An ended run removes the
+runs that it replaces (`netwatch.store.run_rows`).
 """
 
 import json
@@ -44,13 +44,14 @@ from netwatch.store.run_rows import (
 from netwatch.store.statements import chunks
 
 REMEMBERED = 262_144
-"""Clients whose number is remembered."""
+"""Clients whose number is cached."""
 
 CaptureState = Literal["complete", "partial"]
 
 
 class StaleFilesError(NetwatchError):
-    """Files that were to be replaced are no longer in the catalogue: another process did it."""
+    """Files that were to be replaced are no longer in the catalogue: another process replaced
+    them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file of facts: its `path` below the store, and what is in it. `bucket` is None for a
-    landing file; `first` and `last` are the times of its rows."""
+    """A file of facts: its `path` below the store, and its content. `bucket` is None for a landing
+    file; `first` and `last` are the times of its rows."""
 
     path: str
     table: str
@@ -80,7 +81,7 @@ class FileRow:
 
 
 class Catalogue:
-    """The catalogue of a store, for one process; it is a context that closes it."""
+    """The catalogue of a store, for one process; a context manager, which closes it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -100,8 +101,8 @@ class Catalogue:
     # Runs and captures
 
     def version_id(self, hashes: VersionHashes, contents: Mapping[str, str] | None = None) -> int:
-        """The number of a version, which is stored when it is first used. `contents` is what its
-        bans say (`netwatch.rules.bans`)."""
+        """The number of a version, which is stored when it is first used. `contents` are the
+        contents of its bans (`netwatch.rules.bans`)."""
         with self.database.writing(numbers=True) as connection:
             return version_with(connection, hashes, contents or {})
 
@@ -114,8 +115,8 @@ class Catalogue:
         *,
         is_named: bool = False,
     ) -> int:
-        """The number of a new run; what it sees is judged by `version`, if that is given. `hold`
-        is called with the number before anybody else sees the run. `is_named` says that ids of its
+        """The number of a new run; what it sees is judged by `version`, if given. `hold` is called
+        with the number before any other process sees the run. `is_named` means that ids of its
         incidents contain the name of the sensor."""
         with self.database.writing() as connection:
             run = _insert(
@@ -145,14 +146,14 @@ class Catalogue:
                 change_judge(connection, run, version, at)
 
     def add_hours(self, run: int, parts: Mapping[int, HourCounts]) -> None:
-        """Add what was counted by network and hour to what is stored of a run."""
+        """Add counts by network and hour to what is stored for a run."""
         with self.database.writing() as connection:
             if has_run(connection, run):
                 add_hours(connection, run, parts)
 
     def store_losses(self, run: int, position: int, losses: Losses) -> None:
-        """Store what is lost of the capture at a position of a run (`ALL`: of all of them); totals
-        replace those before."""
+        """Store the losses of the capture at a position of a run (`ALL`: of all of them); totals
+        replace earlier ones."""
         with self.database.writing() as connection:
             if has_run(connection, run):
                 store_losses(connection, run, position, losses)
@@ -203,8 +204,8 @@ class Catalogue:
             end_capture(connection, capture, state, first, last, lost_rows=lost_rows, more=more)
 
     def shown_captures(self) -> list[int]:
-        """The captures whose rows queries show, by run and place in it: of those with one content,
-        the newest that is complete, and others only if none is."""
+        """The captures whose rows queries show, by run and place in it: of several with the same
+        content, the newest complete one, and others only if none is complete."""
         columns = tables.capture.c
         with self.database.reading() as connection:
             rows = connection.execute(
@@ -247,7 +248,7 @@ class Catalogue:
         return found
 
     def capture_numbers(self) -> list[int]:
-        """All captures. Rows of others belong to runs that were replaced, and compaction drops
+        """All captures. Rows of other captures belong to replaced runs, and compaction drops
         them."""
         with self.database.reading() as connection:
             return list(
@@ -260,8 +261,8 @@ class Catalogue:
 
     def client_numbers(self, clients: Sequence[ClientAddress], sensor: str) -> list[int]:
         """The numbers of clients that a sensor saw, in their order: random, from 1 to 2^31 - 1, and
-        the same as long as the catalogue has the client. New ones are stored. What was looked up
-        once is remembered, until clients are deleted or there are too many."""
+        the same as long as the catalogue has the client. New ones are stored. Looked-up numbers are
+        cached, until clients are deleted or there are too many."""
         self._forget_deleted()
         if len(self._numbers) >= REMEMBERED:
             self.forget_clients()
@@ -284,8 +285,8 @@ class Catalogue:
         self._numbers.clear()
 
     def _forget_deleted(self) -> None:
-        """Look clients up again where another process may have deleted some, which the journal
-        says."""
+        """Look clients up again if another process may have deleted some, according to the
+        journal."""
         with self.database.reading() as connection:
             entry = connection.execute(select(func.max(tables.journal.c.id))).scalar()
         if entry != self._last_entry:
@@ -299,13 +300,13 @@ class Catalogue:
         self.replace_files(files, ())
 
     def replace_files(self, new: Sequence[FileRow], old: Sequence[str]) -> None:
-        """Let files take the place of those with the paths `old`, at once. Raises
-        `StaleFilesError`, and changes nothing, if one of those is not in the catalogue."""
+        """Replace the files with the paths `old` by others, at once. Raises `StaleFilesError`,
+        without changing anything, if one of those is not in the catalogue."""
         with self.database.writing() as connection:
             replace_files(connection, new, old)
 
     def has_file(self, path: str) -> bool:
-        """Whether readers see the file at a path."""
+        """Whether readers can see the file at a path."""
         with self.database.reading() as connection:
             wanted = select(tables.file.c.path).where(tables.file.c.path == path)
             return connection.execute(wanted).first() is not None
@@ -318,7 +319,7 @@ class Catalogue:
         buckets: Iterable[int] | None = None,
     ) -> list[FileRow]:
         """The files with rows of a table from `since` up to, but without, `until`, by day, bucket
-        and path; with `buckets`, those of these buckets and all landing files."""
+        and path; with `buckets`, the files of these buckets and all landing files."""
         columns = tables.file.c
         wanted = [columns.table == table]
         if since is not None:
@@ -335,11 +336,11 @@ class Catalogue:
         files.sort(key=lambda file: (file.day, -1 if file.bucket is None else file.bucket))
         return files
 
-    # What was decided
+    # Decisions
 
     def add_incidents(self, run: int, alerts: Iterable[tuple[AlertRecord, str]]) -> None:
-        """Store alerts of a run, each with the line of JSON as it was written, without its end. An
-        alert with the id of one before replaces it, as the next state of the same incident. If
+        """Store alerts of a run, each with the JSON line as it was written, without its end. An
+        alert replaces an earlier one with the same id, as the next state of the same incident. If
         the run was replaced meanwhile, nothing is stored."""
         with self.database.writing() as connection:
             if has_run(connection, run):
@@ -370,7 +371,7 @@ class Catalogue:
                 )
 
     def set_sensor_status(self, name: str, status: Mapping[str, Any]) -> None:
-        """Store what a live sensor says of itself; it replaces what it said before."""
+        """Store the status of a live sensor; it replaces the previous one."""
         with self.database.writing() as connection:
             note_heard(connection, name, time.time_ns(), status)
 
@@ -397,14 +398,14 @@ def end_capture(
     lost_rows: int = 0,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """What `Catalogue.end_capture` does, within a transaction; `more` are columns to set."""
+    """`Catalogue.end_capture` within a transaction; `more` are columns to set."""
     values = {"state": state, "first": first, "last": last, "lost_rows": lost_rows, **(more or {})}
     row = tables.capture.c.id == capture
     connection.execute(update(tables.capture).where(row).values(values))
 
 
 def replace_files(connection: Connection, new: Sequence[FileRow], old: Sequence[str]) -> None:
-    """What `Catalogue.replace_files` does, within a transaction."""
+    """`Catalogue.replace_files` within a transaction."""
     removed = 0
     for paths in chunks(old):
         removed += connection.execute(
@@ -419,13 +420,13 @@ def replace_files(connection: Connection, new: Sequence[FileRow], old: Sequence[
 
 
 def _insert(connection: Connection, table: Any, **values: Any) -> int:
-    """Insert a row; its number."""
+    """Insert a row; returns its number."""
     result = connection.execute(insert(table).values(values))
     return int(result.inserted_primary_key[0])  # type: ignore[index]
 
 
 def has_run(connection: Connection, run: int) -> bool:
-    """Whether a run is there: a later one may have replaced it."""
+    """Whether a run exists: a later one may have replaced it."""
     return (
         connection.execute(select(tables.run.c.id).where(tables.run.c.id == run)).first()
         is not None

@@ -1,8 +1,8 @@
 """The tables of the catalogue, for SQLite and PostgreSQL alike.
 
-Times are ns since the epoch, records are JSON as they were written. A file of facts exists for
-readers if, and only if, it has a row in `file`: files come and go by one transaction, whatever else
-lies in the folder.
+Times are ns since the epoch, records are JSON as written. A file of facts exists for readers if,
+and only if, it has a row in `file`: files are added and removed by one transaction, whatever else
+is in the folder.
 """
 
 from sqlalchemy import (
@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 SCHEMA_VERSION = 9
-"""The version of these tables; `netwatch.store.migrations` brings older ones here."""
+"""The version of these tables; `netwatch.store.migrations` upgrades older ones to it."""
 
 metadata = MetaData()
 
@@ -94,8 +94,8 @@ client = Table(
     # Many sensors have the same private addresses.
     Index("client_address", "ip", "sensor"),
 )
-"""An address in frames of a MAC, in a network, as a sensor saw it. Facts name it by number
-alone."""
+"""An address in frames of a MAC, in a network, as a sensor saw it. Facts refer to it only by
+number."""
 
 file = Table(
     "file",
@@ -134,7 +134,7 @@ incident = Table(
     Column("shown", Integer, nullable=False, comment="1 in the newest run that has the id, or 0"),
     Index("incident_id", "id"),
     Index("incident_position", "run", "position"),
-    # Lists are paged by time, and every filter of a list is answered from this index alone.
+    # Lists are paged by time, and every list filter only needs this index.
     Index(
         "incident_shown", "shown", "first_seen", "id", "verdict", "confidence", "kind", "outcome",
         "status", "app", "ban", "network", "device",
@@ -204,8 +204,8 @@ version_ban = Table(
     Column("ban", Text, primary_key=True),
     Column("content", Text, nullable=False, comment="hash of it and the signatures of its apps"),
 )
-"""What each ban said in a version, with the signatures of its apps; none is known of versions that
-an older netwatch stored."""
+"""What each ban said in a version, with the signatures of its apps; not known for versions that an
+older netwatch stored."""
 
 hour_captured = Table(
     "hour_captured",
@@ -215,7 +215,7 @@ hour_captured = Table(
     Column("block", Integer, primary_key=True, comment="of 1024 hours since the epoch"),
     Column("quarters", LargeBinary, nullable=False, comment="bits, one for 15 minutes; by zlib"),
 )
-"""When packets were there."""
+"""When there were packets."""
 
 hour_network = Table(
     "hour_network",
@@ -242,7 +242,7 @@ hour_judged = Table(
     Column("judged", BigInteger, nullable=False, comment="when it was"),
     sqlite_autoincrement=True,
 )
-"""By which versions what a run saw was judged: when it was seen, or later."""
+"""The versions by which what a run saw was judged: when it was seen, or later."""
 
 loss = Table(
     "loss",
@@ -253,7 +253,7 @@ loss = Table(
     Column("quarter", Integer, primary_key=True, comment="15 minutes since the epoch"),
     Column("count", BigInteger, nullable=False, comment="0: how much is not known"),
 )
-"""What the store does not have of a run, and when that was seen (`netwatch.store.hour_rows`)."""
+"""What is missing in the store from a run, and when that was seen (`netwatch.store.hour_rows`)."""
 
 run_writing = Table(
     "run_writing",
@@ -277,8 +277,8 @@ fleet_sensor = Table(
     Column("refused_reason", Text, nullable=False, server_default="", comment="of the last one"),
     Column("status", Text, nullable=False, server_default="", comment="JSON; empty: none yet"),
 )
-"""The sensors that are known: those that were enrolled, and live captures that write to this store.
-Times are those of the clock here."""
+"""The known sensors: enrolled ones, and live captures that write to this store. Times are by the
+clock here."""
 
 fleet_applied = Table(
     "fleet_applied",
@@ -290,7 +290,7 @@ fleet_applied = Table(
     Column("reason", Text, nullable=False, comment="why it was rejected; otherwise empty"),
     Column("time", BigInteger, nullable=False),
 )
-"""What each sensor applied last of what was published, and what it rejected last."""
+"""What each sensor last applied of the published versions, and what it last rejected."""
 
 fleet_silence = Table(
     "fleet_silence",
@@ -321,7 +321,7 @@ fleet_case = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("gap", BigInteger, nullable=False, comment="the quiet gap that it was joined with, ns"),
     Column("record", Text, nullable=False, comment="JSON, netwatch.case/1"),
-    # Like that of incidents: filters are answered from the index.
+    # As for incidents: filters only need the index.
     Index(
         "fleet_case_time", "first_seen", "id", "verdict", "confidence", "kind", "outcome",
         "status", "app", "ban", "network", "device", "joined_by", "sensors",
@@ -356,7 +356,7 @@ fleet_case_word = Table(
     Index("fleet_case_word_time", "word", "last_seen"),
     Index("fleet_case_word_incident", "sensor", "incident"),
 )
-"""By what incidents of one case are found without reading others."""
+"""Words by which incidents of one case are found without reading others."""
 
 fleet_batch = Table(
     "fleet_batch",
@@ -367,7 +367,7 @@ fleet_batch = Table(
     Column("time", BigInteger, nullable=False),
 )
 """Up to which batch the facts of each sensor are stored; written with their files, so that a batch
-that is sent again is known."""
+that is sent again is recognised."""
 
 evidence = Table(
     "evidence",

@@ -1,11 +1,11 @@
 """A claim about an address as JSON, the content of the column ``claim``, and the claims of a store
 as they were read from packets, those that are sealed as far as a key reads them.
 
-A record has what `netwatch.inventory.learned` takes of the packet and of the claim, so that devices
-can be learned again from stored claims. Its keys are those of `netwatch.core.message.AddressClaim`,
-with addresses as text (a packet that is not IP has none) and other bytes in hexadecimal, and of
-`netwatch.core.message.Packet`; `address` is the address that the claim is about first. What has its
-default is left out, and so is the number of the flow, from which its ends could be found.
+A record has what `netwatch.inventory.learned` uses of the packet and of the claim, so that devices
+can be learned again from stored claims. Its keys are from `netwatch.core.message.AddressClaim`,
+with addresses as text (a packet that is not IP has none) and other bytes in hexadecimal, and from
+`netwatch.core.message.Packet`; `address` is the first address of the claim. Default values are left
+out, and so is the number of the flow, which could reveal its ends.
 """
 
 import json
@@ -55,8 +55,8 @@ def encode_claim(packet: Packet, claim: AddressClaim) -> bytes:
 def decode_claim(
     text: bytes, *, kind: Any, time: int, vlan: int | None, source: str, packet: int
 ) -> tuple[Packet, AddressClaim]:
-    """The packet and the claim that `encode_claim` was given, from its text and the other columns
-    of the row. Raises `ValueError` and `KeyError` if the text is not one of those."""
+    """The packet and the claim given to `encode_claim`, from its text and the other columns of the
+    row. Raises `ValueError` and `KeyError` if the text is not a claim."""
     record = json.loads(text)
     found = Packet(
         source=source,
@@ -90,8 +90,8 @@ def decode_claim(
 
 
 def without_flows(rows: "pa.Table") -> "pa.Table":
-    """Claims of an older netwatch, without the numbers of flows that they had. Of those that are
-    sealed nobody sees it."""
+    """Claims of an older netwatch, without their flow numbers. Sealed ones are unchanged, since
+    their numbers cannot be seen."""
     import pyarrow as pa
 
     at = rows.schema.get_field_index("claim")
@@ -108,7 +108,7 @@ def _without_flow(claim: bytes) -> bytes:
     try:
         record = json.loads(claim)
     except ValueError:
-        return claim  # It is no claim that this netwatch can read.
+        return claim  # Not a claim that this netwatch can read.
     if not isinstance(record, dict) or "flow_id" not in record:
         return claim
     del record["flow_id"]
@@ -134,8 +134,8 @@ def _mac(text: str | None) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class StoredClaim:
-    """Who is said to use `addresses` at a time (ns). `mac` and `hostname` are empty if the claim
-    has none."""
+    """The user of `addresses` at a time (ns), according to a claim. `mac` and `hostname` are empty
+    if the claim has none."""
 
     time: int
     mac: str
@@ -144,7 +144,7 @@ class StoredClaim:
 
 
 def claim_record(claim: bytes, sealing: Sealing | None) -> dict[str, Any]:
-    """The JSON of the column ``claim``; empty if no key reads it, and where it is none."""
+    """The JSON of the column ``claim``; empty if no key reads it, and if it is none."""
     try:
         if is_sealed(claim):
             if sealing is None:
@@ -157,7 +157,7 @@ def claim_record(claim: bytes, sealing: Sealing | None) -> dict[str, Any]:
 
 
 def stored_claims(facts: FactRemoval, sealing: Sealing | None) -> Iterator[StoredClaim]:
-    """All claims, as far as they can be read. Raises `NetwatchError`."""
+    """All readable claims. Raises `NetwatchError`."""
     for file in facts.catalogue.files("claim"):
         table = facts.read(file, ["time", "claim"])
         for time, claim in zip(*(column.to_pylist() for column in table.columns), strict=True):

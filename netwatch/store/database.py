@@ -1,10 +1,10 @@
 """Opens the database of a catalogue: an SQLite file in the folder of the store, or PostgreSQL.
 
 The SQLite file is one that netwatch owns (`netwatch.core.owned_database`): a file of another
-program at its place is left as it is. In PostgreSQL the tables are created in an empty schema;
-if there are tables of something else, nothing is created. Several processes may create and use
-the same catalogue at once: writers of SQLite wait for each other, those of PostgreSQL where they
-hand out numbers (an advisory lock).
+program in its place is not touched. In PostgreSQL the tables are created in an empty schema; if
+there are other tables, nothing is created. Several processes may create and use the same catalogue
+at once: writers of SQLite wait for each other, PostgreSQL writers only while they allocate numbers
+(an advisory lock).
 """
 
 import contextlib
@@ -63,7 +63,7 @@ CACHE_KB = 65_536
 LOG_PAGES = 16_000
 """Pages in the log of such a catalogue until they are copied into the file; 64 MB."""
 
-_STEPS = 10_000  # steps of SQLite's machine between two looks at the clock
+_STEPS = 10_000  # steps of SQLite's virtual machine between two looks at the clock
 _ADVISORY_LOCK = 0x6E77_7374  # "nwst"
 _WRITES = {"netwatch_writes": True}
 
@@ -81,15 +81,15 @@ def create_statements(metadata: MetaData) -> str:
 KIND = FileKind(
     "catalogue", 0x4E577374, tables.SCHEMA_VERSION, create_statements(tables.metadata)
 )  # "NWst"
-"""How the SQLite file of a catalogue is recognised, and its tables."""
+"""How to recognise the SQLite file of a catalogue, and its tables."""
 
 
 class QueryTimeoutError(NetwatchError):
-    """A query took longer than it may."""
+    """A query took longer than allowed."""
 
 
 class ConflictError(NetwatchError):
-    """A transaction and others got in each other's way; it can be tried again."""
+    """Transactions were in conflict; this one can be tried again."""
 
 
 class Database:
@@ -98,7 +98,7 @@ class Database:
     def __init__(self, engine: Engine, place: str, what: str = "the catalogue") -> None:
         self.engine = engine
         self.place = place
-        # The version that the tables had, if this process has migrated them.
+        # The previous version of the tables, if this process has migrated them.
         self.migrated_from: int | None = None
         self._what = what
         self._writing = engine.execution_options(**_WRITES)
@@ -117,7 +117,7 @@ class Database:
 
     @contextmanager
     def _limit(self, connection: Connection, timeout: float) -> Iterator[None]:
-        """Interrupt what runs on a connection after a time."""
+        """Interrupt the statement on a connection after a time."""
         if self._is_postgres:
             # SET takes no parameters; the setting ends with the transaction.
             limit = f"SET LOCAL statement_timeout = {max(1, int(timeout * 1000))}"
@@ -135,7 +135,7 @@ class Database:
 
     @contextmanager
     def writing(self, *, numbers: bool = False) -> Iterator[Connection]:
-        """A transaction that writes; with `numbers`, no other writer hands out numbers meanwhile.
+        """A transaction that writes; with `numbers`, no other writer allocates numbers meanwhile.
         Raises `NetwatchError`."""
         with self._errors(), self._writing.begin() as connection:
             if numbers:
@@ -143,19 +143,19 @@ class Database:
             yield connection
 
     def lock(self, connection: Connection) -> None:
-        """Keep other writers that do the same out until the end of the transaction. SQLite has one
+        """Keep out other writers that do the same until the end of the transaction. SQLite has one
         writer at a time anyway."""
         if self._is_postgres:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
 
     def lock_shared(self, connection: Connection) -> None:
-        """Keep writers out that `lock`, but none that does this as well."""
+        """Keep out writers that `lock`, but not others that do this as well."""
         if self._is_postgres:
             connection.execute(text(f"SELECT pg_advisory_xact_lock_shared({_ADVISORY_LOCK})"))
 
     def expect_many_rows(self) -> None:
-        """Let the connections of SQLite that are opened from now on have more memory: rows of
-        alerts have random keys, so their indexes are written all over. PostgreSQL has its own."""
+        """Let SQLite connections opened from now on use more memory: rows of alerts have random
+        keys, so their indexes are written all over. PostgreSQL has its own."""
         if not self._is_postgres:
             self.engine.dispose()
             event.listen(self.engine, "connect", _enlarge)
@@ -181,7 +181,8 @@ _KINDS: dict[int | str | None, type[NetwatchError]] = {
 
 
 def _code(error: SQLAlchemyError) -> int | str | None:
-    """What the database says of an error, by number or by SQLSTATE; None if it is not its."""
+    """The database's code for an error, a number or SQLSTATE; None if the error is not the
+    database's."""
     if not isinstance(error, DBAPIError):
         return None
     code: int | str | None = getattr(
@@ -191,7 +192,7 @@ def _code(error: SQLAlchemyError) -> int | str | None:
 
 
 def _reason(error: BaseException) -> str:
-    """What a database says, on one line."""
+    """The text of a database error, on one line."""
     cause: BaseException = error
     if isinstance(error, DBAPIError) and error.orig is not None:
         cause = error.orig
@@ -200,9 +201,8 @@ def _reason(error: BaseException) -> str:
 
 def open_database(options: StoreOptions, *, create: bool, migrate: bool = True) -> Database:
     """Open the database of a catalogue, create it if `create` is set, and migrate it if it is
-    older, unless `migrate` is False. Raises `ConfigError` for a place that is not for a catalogue
-    or a version that cannot be read, and `NetwatchError` if there is none or it cannot be
-    opened."""
+    older, unless `migrate` is False. Raises `ConfigError` for an unsuitable place or a version that
+    cannot be read, and `NetwatchError` if there is none or it cannot be opened."""
     if options.catalogue:
         return _open_server(options.catalogue, options.path, create=create, migrate=migrate)
     if "://" in options.path:
@@ -240,8 +240,9 @@ def _open_file(folder: Path, *, create: bool, migrate: bool) -> Database:
 
 
 def _close_to_others(folder: Path) -> None:
-    """Take the rights of others from a folder that has nothing but the store: it was made with
-    those that the umask left. One that has something else, such as a home, is not the store's."""
+    """Remove other users' permissions from a folder that contains only the store: it was created
+    with those that the umask left. A folder with anything else, such as a home, is not the
+    store's."""
     status = folder.stat()
     if not status.st_mode & 0o077 or (user_id() not in (0, status.st_uid)):
         return
@@ -252,7 +253,7 @@ def _close_to_others(folder: Path) -> None:
 
 
 def file_engine(path: Path) -> Engine:
-    """The engine of an SQLite file that was recognised, whose transactions `Database` begins."""
+    """The engine of a recognised SQLite file, whose transactions `Database` begins."""
     engine = create_engine(
         "sqlite://", creator=lambda: _connect(path), poolclass=QueuePool, pool_size=2
     )
@@ -294,7 +295,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA foreign_keys = ON")
-        # What is erased must not stay in pages that are free.
+        # Erased data must not remain in free pages.
         database.execute("PRAGMA secure_delete = ON")
     except BaseException:
         database.close()
@@ -308,14 +309,14 @@ def _enlarge(database: Any, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction of SQLite. One that will write takes the lock at once: waiting for it
-    later, with rows read that another writer has changed, would fail."""
+    """Begin an SQLite transaction. One that will write takes the lock at once: waiting for it
+    later, after reading rows that another writer has changed, would fail."""
     writes = connection.get_execution_options().get("netwatch_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _migrate(database: Database) -> None:
-    """Bring an older catalogue to the present version."""
+    """Upgrade an older catalogue to the present version."""
     with database.writing(numbers=True) as connection:
         schema = connection.execute(select(tables.store.c.schema)).scalar_one()
         migrations.migrate(connection, schema, database.place)

@@ -1,4 +1,4 @@
-"""What the facts say of one device: names and flows by what they revealed in a period; how much
+"""What the facts say about one device: names and flows, by what they revealed in a period; how much
 there is of each kind, and since when; the address claims on it."""
 
 import threading
@@ -21,13 +21,13 @@ from netwatch.store.views import quoted
 FactTable = Literal["observation", "flow", "claim"]
 
 MAX_NAMES = 200
-"""Names that are given, those seen last first."""
+"""Names to return, those seen last first."""
 
 MEMORY_LIMIT = 512 << 20
-"""Memory of DuckDB for all devices that are read at a time, in bytes."""
+"""DuckDB memory for all devices that are read at a time, in bytes."""
 
 THREADS = 1
-"""Threads of DuckDB: a device has few rows, and several devices are read at a time."""
+"""DuckDB threads: a device has few rows, and several devices are read at a time."""
 
 FACT_TABLES: tuple[FactTable, ...] = ("observation", "flow", "claim")
 """The tables of facts."""
@@ -72,9 +72,9 @@ class DeviceFacts:
 
 
 class DeviceFactReader:
-    """Reads the facts of devices of one store, for any number of threads. To open DuckDB takes
-    longer than to read the few files of a device, so it stays open. Raises `NetwatchError` if
-    the files cannot be reached."""
+    """Reads the facts of devices in one store, for any number of threads. Opening DuckDB takes
+    longer than reading the few files of a device, so it stays open. Raises `NetwatchError` if the
+    files cannot be reached."""
 
     def __init__(self, catalogue: Catalogue, options: StoreOptions) -> None:
         self._catalogue = catalogue
@@ -106,12 +106,12 @@ class DeviceFactReader:
         timeout: float,
     ) -> DeviceFacts:
         """The facts of clients (numbers of the catalogue) from `since` up to, but without, `until`
-        (ns). Only names that `is_wanted` are given; without it no names are read. Raises
+        (ns). Only names that `is_wanted` are returned; without it no names are read. Raises
         `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
         shown = self._catalogue.shown_captures()
 
         def rows(connection: Any, table: FactTable, columns: str) -> Iterator[Any]:
-            """The rows of the clients that end behind `since` and begin before `until`."""
+            """The rows of the clients that end after `since` and begin before `until`."""
             source = self._source(table, clients, since, until)
             if not source:
                 return
@@ -145,8 +145,8 @@ class DeviceFactReader:
         return found
 
     def spans(self, clients: Sequence[int], timeout: float) -> dict[FactTable, FactSpan]:
-        """How many rows of each table belong to clients, and since when. Raises
-        `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+        """How many rows of each table belong to clients, and since when. Raises `NetwatchError`,
+        and `QueryTimeoutError` after `timeout` s."""
         shown = self._catalogue.shown_captures()
 
         def counted() -> Iterator[dict[FactTable, FactSpan]]:
@@ -185,7 +185,7 @@ class DeviceFactReader:
         until: int | None = None,
     ) -> str:
         """The rows of clients in captures of the parameter ``shown``, from the files that may have
-        some of a period, as SQL; empty if there are none."""
+        some in a period, as SQL; empty if there are none."""
         buckets = {number % BUCKETS for number in clients}
         files = self._catalogue.files(table, since, until, buckets) if clients else []
         if not files:
@@ -200,7 +200,7 @@ class DeviceFactReader:
 
 @contextmanager
 def _limit(connection: duckdb.DuckDBPyConnection, timeout: float) -> Iterator[None]:
-    """Interrupt what runs on a connection after a time. Raises `QueryTimeoutError`."""
+    """Interrupt the statement on a connection after a time. Raises `QueryTimeoutError`."""
     timer = threading.Timer(timeout, connection.interrupt)
     timer.daemon = True
     timer.start()

@@ -1,14 +1,14 @@
-"""Erases a person from a store: evidence captures, facts, and what the catalogue has of them.
+"""Erases a person from a store: evidence captures, facts, and their rows in the catalogue.
 
-Who they are is deleted last. If it is killed before that, erase them again: everything that
+Their identity is deleted last. If the erasure is killed before that, run it again: everything that
 is left is found by the same words. Each step is complete by itself (`netwatch.store.fact_tables`),
-and what one step has done, the next call finds done. The journal gets its entry in the transaction
-that deletes the clients; it says how much was erased, and never whose. If there was nothing,
-it gets none: reports count its entries as persons who were erased.
+and the next call finds the finished steps done. The journal gets its entry in the transaction that
+deletes the clients; it says how much was erased, and never whose. If there was nothing, there is no
+entry: reports count entries as erased persons.
 
-SQLite overwrites what it deletes (``secure_delete``); afterwards the file is rewritten (VACUUM)
-and the write-ahead log is emptied, so that nothing is left in free pages either. PostgreSQL writes
-the tables again (VACUUM FULL).
+SQLite overwrites what it deletes (``secure_delete``); afterwards the file is rewritten (VACUUM) and
+the write-ahead log is emptied, so that nothing is left in free pages either. PostgreSQL rewrites
+the tables (VACUUM FULL).
 """
 
 import json
@@ -57,17 +57,18 @@ _WORDS = frozenset(
      "tls_ja4", "tls_ech", "quic_version", "name_status", "client_sent", "server_sent", "kind",
      "checksum", "client_checksums", "server_checksums"}
 )  # fmt: skip
-"""Columns of words that protocols define, and of the names of captures: nobody is in them."""
+"""Columns of words defined by protocols, and of the names of captures: they do not contain
+people."""
 
 
 _COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "journal", "alerts",
             "filters", "audit")  # fmt: skip
-"""What an entry of the journal counts of an erasure."""
+"""What a journal entry counts for an erasure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How much was erased. `kept` are captures of users that may have their packets: they are not
+    """How much was erased. `kept` are users' captures that may have their packets: they are not
     netwatch's to delete. `left` are sentences on what could not be erased now."""
 
     rows: int
@@ -89,7 +90,7 @@ class Erased:
 
 class StoreErasure:
     """Erases `person` from the store of `facts`; `sealing` reads what is sealed. `step` is called
-    with the name of each step before it begins. Every method raises `NetwatchError`."""
+    with the name of each step before it begins. All methods raise `NetwatchError`."""
 
     def __init__(
         self,
@@ -104,11 +105,11 @@ class StoreErasure:
         self._sealing = sealing
         self._step = step
         self._left: list[str] = []
-        # Files are never changed, so one that was searched has none of their rows.
+        # Files never change, so one that was searched has none of their rows.
         self._clean: set[str] = set()
 
     def records(self) -> list[Mapping[str, Any]]:
-        """The records of their incidents, as they are stored."""
+        """The records of their incidents, as stored."""
         return [json.loads(row.record) for row in self._incidents()]
 
     def count(self) -> Mapping[str, int]:
@@ -126,7 +127,7 @@ class StoreErasure:
         }
 
     def erase(self, user: str, detail: Mapping[str, Any]) -> Erased:
-        """Erase them; `user` is who asked, `detail` is added to the entry of the journal."""
+        """Erase them; `user` requested it, `detail` is added to the journal entry."""
         self._step("evidence")
         evidence = self._erase_evidence()
         self._step("facts")
@@ -161,8 +162,8 @@ class StoreErasure:
     # Facts
 
     def _erase_facts(self) -> Removed:
-        """Erase their rows from all files, until there is none with any: another process may
-        replace files meanwhile."""
+        """Erase their rows from all files, until no file has any: another process may replace files
+        meanwhile."""
         total = Removed()
         self._facts.remove_retired()
         for _ in range(_PASSES):
@@ -194,8 +195,8 @@ class StoreErasure:
         return compute.or_(chosen, pa.array(mentions, pa.bool_()))
 
     def _remove_leftovers(self) -> None:
-        """Remove files that the catalogue does not have, which a writer that was killed left: those
-        with rows of theirs, and those that cannot be of a writer that still runs."""
+        """Remove files that are not in the catalogue, left by a killed writer: those with rows of
+        theirs, and those that cannot belong to a running writer."""
         self._facts.remove_retired()
         for table in FACTS:
             found = list(self._facts.files.walk(table))
@@ -214,7 +215,7 @@ class StoreErasure:
                     self._facts.files.remove(path)
 
     def _is_hers(self, path: str, table: str) -> bool:
-        """Whether an unregistered file has rows of theirs, or is no whole file."""
+        """Whether an unregistered file has rows of theirs, or is not a whole file."""
         from pyarrow import compute, lib, parquet
 
         try:
@@ -227,7 +228,7 @@ class StoreErasure:
     # The catalogue
 
     def _incidents(self) -> list[Any]:
-        """The rows of their incidents, and of those that mention them."""
+        """The rows of their incidents, and of incidents that mention them."""
         column = tables.incident.c
         with self._catalogue.database.reading() as connection:
             rows = connection.execute(
@@ -240,8 +241,8 @@ class StoreErasure:
         ]
 
     def _erase_evidence(self) -> int:
-        """Delete the evidence captures of their incidents, first the files. Those of incidents that
-        were never closed are named by their records alone."""
+        """Delete the evidence captures of their incidents, first the files. For incidents that were
+        never closed, only their records name the files."""
         count = 0
         incidents = self._incidents()
         ids = {row.id for row in incidents}
@@ -266,7 +267,7 @@ class StoreErasure:
         return count
 
     def _erase_coverage(self) -> int:
-        """Take their devices out of the records of coverage; the sums stay."""
+        """Remove their devices from the records of coverage; the sums stay."""
         count = 0
         column = tables.coverage.c
         with self._catalogue.database.writing() as connection:
@@ -291,7 +292,7 @@ class StoreErasure:
         return count
 
     def _erase_journal(self) -> int:
-        """Take pseudonyms and reasons out of entries that mention them: whose a pseudonym was, and
+        """Remove pseudonyms and reasons from entries that mention them: whose a pseudonym was, and
         why someone asked."""
         count, column = 0, tables.journal.c
         with self._catalogue.database.writing() as connection:
@@ -346,7 +347,7 @@ class StoreErasure:
         )
 
     def _captures_kept(self) -> Iterator[str]:
-        """The captures of users that runs read, which may have their packets."""
+        """Users' captures that runs read, which may have their packets."""
         column = tables.evidence.c
         with self._catalogue.database.reading() as connection:
             paths = connection.execute(
@@ -355,7 +356,7 @@ class StoreErasure:
             yield from sorted(path for path in paths if os.path.exists(path))  # noqa: PTH110
 
     def _name_captures(self) -> None:
-        """Say which captures are named after them: their names are in facts of everybody."""
+        """Report which captures are named after them: their names are in everybody's facts."""
         with self._catalogue.database.reading() as connection:
             texts = set(connection.execute(select(tables.capture.c.sources)).scalars())
         paths = {source["path"] for each in texts for source in json.loads(each)}
@@ -387,8 +388,8 @@ def _is_being_written(path: str) -> bool:
 def vacuum(
     engine: Any, named: Collection[Table] = _PERSONAL_TABLES, what: str = "the catalogue"
 ) -> str:
-    """Write the tables that name people again, so that nothing deleted stays in their files; SQLite
-    does so with all. Why that was not possible, or an empty text."""
+    """Rewrite the tables that name people, so that nothing deleted remains in their files; SQLite
+    rewrites all. Returns why that was not possible, or an empty text."""
     if engine.dialect.name == "postgresql":
         try:
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -397,7 +398,7 @@ def vacuum(
         except SQLAlchemyError as error:
             raise NetwatchError(f"{what} cannot be rewritten: {error}") from error
         return ""
-    # Not by SQLAlchemy, which begins a transaction, in which VACUUM cannot be.
+    # Not through SQLAlchemy, which begins a transaction, in which VACUUM is not allowed.
     database = engine.raw_connection()
     try:
         database.execute("VACUUM")
@@ -422,12 +423,12 @@ def _delete_numbers(connection: Connection, table: Table, numbers: Collection[in
 
 
 def is_erasure(detail: Mapping[str, Any]) -> bool:
-    """Whether anything was erased, by the detail of an entry of the journal."""
+    """Whether anything was erased, from the detail of a journal entry."""
     return any(detail.get(name) for name in _COUNTED)
 
 
 def refuse_reason(person: Person, reason: str) -> str:
-    """Why a reason cannot go into the journal; empty if it can."""
+    """Why a reason is not allowed in the journal; empty if it is."""
     if person.is_mentioned(reason, *ALWAYS):
         return "the reason names the person, and the journal must not contain them"
     return ""

@@ -2,8 +2,8 @@
 
 In a folder a file is written under a temporary name, flushed to the disk and renamed: a reader
 never finds half a file. An object store has no rename and needs none, because an object appears
-when its upload is complete. Either way a file counts only once the catalogue has it, and what is
-left of a writer that was killed is swept (`FactFiles.sweep`).
+when its upload is complete. Either way a file only counts once it is in the catalogue, and
+leftovers of a killed writer are swept (`FactFiles.sweep`).
 """
 
 import contextlib
@@ -23,23 +23,23 @@ from netwatch.core.system.files import O_CLOEXEC, sync_folder
 from netwatch.core.text import without_secrets
 
 TEMPORARY = ".tmp"
-"""The end of the name of a file that is being written."""
+"""The suffix of a file that is being written."""
 
 LEFTOVER_AGE = 3600.0
-"""Age from which a file that the catalogue does not have is a leftover, in s."""
+"""Age from which a file that is not in the catalogue is a leftover, in s."""
 
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 
 
 class WrittenFile(NamedTuple):
-    """What was written: the size in bytes and the SHA-256 of the content."""
+    """A written file: the size in bytes and the SHA-256 of the content."""
 
     size: int
     sha256: str
 
 
 class _HashedStream(io.RawIOBase):
-    """Passes on what is written to it, and knows its size and hash."""
+    """Passes on what is written to it, counting and hashing it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -65,9 +65,9 @@ class _HashedStream(io.RawIOBase):
 
 
 class FactFiles:
-    """The files of the store at `path`, a folder or a URL. Paths of files count from there and are
-    separated by ``/``. Raises `ConfigError` for a URL that cannot be opened; every method raises
-    `NetwatchError` where the file system fails."""
+    """The files of the store at `path`, a folder or a URL. Paths of files are relative to it and
+    separated by ``/``. Raises `ConfigError` for a URL that cannot be opened; all methods raise
+    `NetwatchError` if the file system fails."""
 
     def __init__(self, path: str) -> None:
         self.place = without_secrets(path)
@@ -80,11 +80,11 @@ class FactFiles:
 
     @property
     def file_system(self) -> Any:
-        """That of fsspec through which the files are read; None for a folder."""
+        """fsspec's file system through which the files are read; None for a folder."""
         return None if self._folder is not None else self._system
 
     def url(self, path: str) -> str:
-        """Where a file is: its absolute path, or its URL."""
+        """The absolute path of a file, or its URL."""
         if self._folder is not None:
             return str(self._folder.absolute() / path)
         return f"{self._system.unstrip_protocol(self._root).rstrip('/')}/{path}"
@@ -100,7 +100,7 @@ class FactFiles:
         except Exception as error:
             if self._folder is not None:
                 raise
-            # Libraries of URLs have errors of their own for a server that does not answer.
+            # Libraries for URLs have their own errors for a server that does not answer.
             raise NetwatchError(f"{self.place}/{path}: {self._reason(error)}") from error
 
     def _reason(self, error: Exception) -> str:
@@ -119,11 +119,11 @@ class FactFiles:
                 hashed = _HashedStream(stream)
                 fill(hashed)  # type: ignore[arg-type]
             except BaseException:
-                # Closing it would make what was written so far visible.
-                # The error that led here is raised, whatever the library says to this.
+                # Closing it would make what was written so far visible. The error that led here is
+                # raised, whatever the library says about this.
                 with contextlib.suppress(Exception):
                     stream.discard()
-                # Else the destructor would close it, and adlfs has nothing to discard.
+                # Otherwise the destructor would close it, and adlfs has nothing to discard.
                 stream.closed = True
                 raise
             stream.close()
@@ -131,7 +131,7 @@ class FactFiles:
 
     def _write_local(self, target: Path, fill: Callable[[IO[bytes]], None]) -> WrittenFile:
         self._make_folder(target.parent)
-        # The name has the process, so that the files of one that has died are known.
+        # The name contains the process, so that files of a dead one are recognised.
         temporary = target.with_name(f"{target.name}.{os.getpid()}{TEMPORARY}")
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC, _FILE_MODE
@@ -152,7 +152,7 @@ class FactFiles:
         return hashed.written
 
     def _make_folder(self, folder: Path) -> None:
-        """Create a folder and those above it, each of them on the disk."""
+        """Create a folder and its parents, each flushed to the disk."""
         if folder.is_dir():
             return
         self._make_folder(folder.parent)
@@ -162,7 +162,7 @@ class FactFiles:
         sync_folder(folder.parent)
 
     def open(self, path: str) -> IO[bytes]:
-        """A file to read."""
+        """A file, open for reading."""
         with self._errors(path):
             if self._folder is not None:
                 return (self._folder / path).open("rb")
@@ -170,7 +170,7 @@ class FactFiles:
             return stream
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there, and the folders that have become empty."""
+        """Remove a file, if it exists, and folders that have become empty."""
         with self._errors(path), contextlib.suppress(FileNotFoundError):
             if self._folder is None:
                 self._system.rm_file(f"{self._root}/{path}")
@@ -210,5 +210,5 @@ class FactFiles:
 
 
 def new_path(folder: str) -> str:
-    """The path of a file that there is not yet."""
+    """The path of a new file."""
     return f"{folder}/{uuid.uuid4().hex}.parquet"

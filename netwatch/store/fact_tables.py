@@ -1,16 +1,16 @@
-"""Facts as tables of Arrow and as files of Parquet: their schemas, their encodings, reading and
-writing whole files, and taking rows and files away so that nothing of them stays in any file.
+"""Facts as Arrow tables and as Parquet files: their schemas, their encodings, reading and writing
+whole files, and removing rows and files so that nothing of them remains in any file.
 
 Texts are dictionaries in memory; in a file each page has the encoding that suits it. Texts and
-lists repeat and get a dictionary for each row group; what counts up is stored as differences. The
-numbers of flows and the ports of clients are random: a dictionary of them would be as long as they
-are. In a compacted file names are in order, so that each is stored as what it differs from the one
-before.
+lists repeat and get a dictionary for each row group; increasing numbers are stored as differences.
+The numbers of flows and the ports of clients are random: a dictionary of them would be as long as
+they are. In a compacted file names are sorted, so that each is stored as its difference from the
+previous one.
 
-A file of which rows are removed is written again without them. In one transaction the new file gets
-its row in the catalogue, and the row of the old one is marked as retired: no reader lists it any
-more, but it is still known until the file itself is gone. So a process that is killed in between
-leaves no file that nobody knows: the next call of `remove_retired` finishes.
+A file with removed rows is rewritten without them. In one transaction the new file gets its row in
+the catalogue, and the row of the old one is marked as retired: no reader lists it any more, but it
+is still known until the file itself is gone. So a process that is killed in between leaves no
+unknown file: the next call of `remove_retired` finishes.
 
 This needs pyarrow, which is imported when the functions are called.
 """
@@ -49,22 +49,22 @@ FORMAT_KEY = "netwatch.format"
 """The key of `FORMAT_VERSION` in the metadata of a file."""
 
 CAPTURE = "capture"
-"""The column that the writer fills: who reads a capture does not know its number."""
+"""The column that the writer fills: the reader of a capture does not know its number."""
 
 CLIENT = "client"
-"""The column in which the writer puts numbers of the catalogue instead of those of a chunk."""
+"""The column in which the writer replaces a chunk's numbers by the catalogue's."""
 
 TIME_COLUMN = {"observation": "time", "flow": "first", "claim": "time"}
-"""The column of each table that says which day a row is of."""
+"""The column of each table that determines the day of a row."""
 
 ROW_GROUP = 131_072
-"""Rows of a row group of a compacted file."""
+"""Rows in a row group of a compacted file."""
 
 COMPRESSION_LEVEL = 3
 """Level of zstd."""
 
 LANDING_LEVEL = 1
-"""Level of zstd for landing files, which are soon written again."""
+"""Level of zstd for landing files, which are soon rewritten."""
 
 _COUNTERS = {"sequence", "time", "first", "last", "packet"}
 _RANDOM = {"flow", "client_port", "bytes_out", "bytes_in"}
@@ -73,7 +73,7 @@ LARGE_CHUNK = 25_000
 """Rows from which a chunk is written to a landing file with dictionaries of its own."""
 
 RETIRED = "retired"
-"""What the row of a file has as its table once the file is to be removed."""
+"""The table in the row of a file that is to be removed."""
 
 
 def arrow_type(column: FactColumn) -> "pa.DataType":
@@ -120,8 +120,8 @@ def chunk_schema(table: str) -> "pa.Schema":
 
 
 def writer_options(table: str, *, ordered: bool) -> dict[str, Any]:
-    """The options of `pyarrow.parquet.ParquetWriter` for the files of a table; `ordered` are those
-    whose rows are ordered by their first text."""
+    """The options of `pyarrow.parquet.ParquetWriter` for the files of a table; `ordered` files have
+    their rows ordered by their first text."""
     encodings = {
         column.name: "DELTA_BINARY_PACKED" for column in FACTS[table] if column.name in _COUNTERS
     }
@@ -136,8 +136,8 @@ def writer_options(table: str, *, ordered: bool) -> dict[str, Any]:
             if column.name not in encodings and column.name not in _RANDOM and column.kind != "bool"
         ],
         "column_encoding": encodings,
-        # In the order of arrival nothing is skipped by a text, and to compare all of them costs a
-        # fifth of what writing costs.
+        # In the order of arrival a text's statistics skip nothing, and comparing all of them costs
+        # a fifth of writing.
         "write_statistics": True
         if ordered
         else [column.name for column in FACTS[table] if column.kind in ("int32", "int64")],
@@ -151,8 +151,8 @@ def _path(column: FactColumn) -> str:
 
 
 def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
-    """All rows of a file, by `schema`: columns that a file of an older
-    version lacks are empty. Raises `NetwatchError` if it is damaged or cannot be read."""
+    """All rows of a file, by `schema`: columns missing in a file of an older version are empty.
+    Raises `NetwatchError` if it is damaged or cannot be read."""
     import pyarrow as pa
 
     try:
@@ -163,11 +163,11 @@ def read_file(files: FactFiles, row: FileRow) -> "pa.Table":
 
 
 def rows_in(stream: "IO[bytes] | pa.NativeFile", row: FileRow) -> "pa.Table":
-    """The same of what the stream of a file has. Raises errors of Arrow, and `OSError`."""
+    """The same from the stream of a file. Raises errors of Arrow, and `OSError`."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    # Arrow cannot read what is stored as differences into a dictionary.
+    # Arrow cannot read delta encoding into a dictionary.
     texts = [
         column.name
         for column in FACTS[row.table]
@@ -190,15 +190,15 @@ def _column(table: "pa.Table", field: "pa.Field") -> "pa.ChunkedArray | pa.Array
 def write_file(
     files: FactFiles, table: str, day: str, bucket: int | None, rows: "pa.Table"
 ) -> FileRow:
-    """Write rows of a table and day to a file of their own, which the catalogue does not have yet;
-    without `bucket` it is a landing file. Those of a bucket have to be in its order. Raises
+    """Write rows of a table and day to a file of their own, which is not in the catalogue yet;
+    without `bucket` it is a landing file. The rows of a bucket must be in its order. Raises
     `NetwatchError`."""
     from pyarrow import compute, parquet
 
     place = f"day={day}"
     folder = f"landing/{place}" if bucket is None else f"{place}/bucket={bucket:02}"
     path = new_path(f"{table}/{folder}")
-    # A dictionary would be written as a whole, although the rows may be few of those it is of.
+    # A dictionary would be written as a whole, although the rows may use a small part of it.
     parts = [_plain(rows)] if bucket is not None else _landing_parts(rows)
     options = writer_options(table, ordered=bucket is not None)
 
@@ -224,9 +224,9 @@ def write_file(
 
 
 def _landing_parts(rows: "pa.Table") -> "list[pa.Table]":
-    """The rows of a landing file as they are written: chunks that are large have dictionaries and
-    row groups of their own, because to make one dictionary of several costs a third of what
-    writing costs. The others are put together."""
+    """The rows of a landing file as they are written: large chunks have dictionaries and row groups
+    of their own, because merging the dictionaries of several costs a third of writing. The others
+    are combined."""
     import pyarrow as pa
 
     chunks = rows.to_batches()
@@ -239,8 +239,8 @@ def _landing_parts(rows: "pa.Table") -> "list[pa.Table]":
 
 
 def encoded(rows: "pa.Table") -> "pa.Table":
-    """The rows with dictionaries of what is in them, and of nothing else: those of rows that were
-    chosen among others still have the texts of all."""
+    """The rows with dictionaries of only their own texts: selected rows still have all texts of the
+    original table."""
     return _plain(rows).cast(rows.schema)
 
 
@@ -262,7 +262,7 @@ def _plain(rows: "pa.Table") -> "pa.Table":
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """How many rows went, and how many files were removed or rewritten."""
+    """How many rows were removed, and how many files were removed or rewritten."""
 
     rows: int = 0
     files: int = 0
@@ -272,7 +272,7 @@ class Removed:
 
 
 class FactRemoval:
-    """Removes facts of the store of `catalogue`, whose files are `files`."""
+    """Removes facts from the store of `catalogue`, whose files are `files`."""
 
     def __init__(self, catalogue: Catalogue, files: FactFiles) -> None:
         self.catalogue = catalogue
@@ -285,8 +285,8 @@ class FactRemoval:
         columns: Sequence[str],
     ) -> Removed:
         """Remove the rows of a file that `select_rows` selects, given a table with these columns,
-        as booleans. A file that another process has replaced meanwhile is left, as if it had none:
-        its rows are in another file now. Raises `NetwatchError`."""
+        as booleans. A file that another process has replaced meanwhile is left as if it had none:
+        its rows are now in another file. Raises `NetwatchError`."""
         from pyarrow import compute
 
         chosen = select_rows(self.read(file, columns))
@@ -301,8 +301,8 @@ class FactRemoval:
         return Removed(count, 1)
 
     def replace(self, file: FileRow, rows: "pa.Table | None") -> bool:
-        """Let a file with these rows take the place of a file, or none; False if another process
-        has replaced it meanwhile. Raises `NetwatchError`."""
+        """Replace a file by one with these rows, or by none; False if another process has replaced
+        it meanwhile. Raises `NetwatchError`."""
         new = None
         if rows is not None:
             new = write_file(self.files, file.table, file.day, file.bucket, rows)
@@ -336,7 +336,7 @@ class FactRemoval:
             return parquet.read_table(stream, columns=columns)
 
     def remove_retired(self, paths: Sequence[str] | None = None) -> int:
-        """Remove files that are retired, those with these paths or all; their number."""
+        """Remove retired files, those with these paths or all; returns their number."""
         column = tables.file.c
         with self.catalogue.database.reading() as connection:
             retired = list(
@@ -350,8 +350,8 @@ class FactRemoval:
         return len(wanted)
 
     def _retire(self, old: Sequence[str], new: Sequence[FileRow]) -> None:
-        """Let files take the place of others, which stay known as retired. Raises
-        `StaleFilesError` if one of those is gone."""
+        """Replace files by others; the old ones stay known as retired. Raises `StaleFilesError` if
+        one of those is gone."""
         column = tables.file.c
         with self.catalogue.database.writing() as connection:
             for paths in chunks(old):

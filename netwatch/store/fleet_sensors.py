@@ -1,14 +1,14 @@
-"""The roster: the sensors that are known, how they are, and when they were silent; and the removal
-of a sensor with everything that it brought into a store.
+"""The roster: the known sensors, their status, and when they were silent; and the removal of a
+sensor with everything that it brought into a store.
 
 A sensor has a row from its enrolment on, or from the first status that it writes to this store
-itself. Times are ns since the epoch by the clock here, never by that of a sensor. What arrives late
-changes nothing that is newer. Every call is one transaction and raises `NetwatchError`.
+itself. Times are ns since the epoch by the clock here, never a sensor's. Late arrivals change
+nothing newer. Every call is one transaction and raises `NetwatchError`.
 
 When a sensor is removed, its rows of facts go first, file by file, then in one transaction its runs
-with all that belongs to them, its clients and its place on the roster. Cases that it had a part in
-are decided again from what others say. So the store is what it would be if the sensor had never
-been; that it was there stays in the journal. If the process is killed in between, the next call
+with everything that belongs to them, its clients and its place on the roster. Cases that it was
+part of are decided again from the reports of others. So the store is as if the sensor had never
+existed; only the journal keeps a record of it. If the process is killed in between, the next call
 removes the rest.
 """
 
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_REASON = 500
-"""Characters that are kept of why a sensor rejected something, or why a message was refused."""
+"""Characters to keep of the reason why a sensor rejected something, or why a message was
+refused."""
 
 PublishedKind = Literal["set", "configuration"]
 AppliedState = Literal["applied", "rejected"]
 
 PASSES = 10
-"""How often files are looked through for rows: another process may replace some meanwhile."""
+"""How often to search files for rows: another process may replace some meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,9 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class FleetSensor:
-    """A sensor. `status` is its last record of status (`netwatch.watch.health`), empty
-    before the first one; `clock_offset` is how far its clock is ahead of the one here (ns).
-    `applied` and `rejected` are by kind, ``set`` and ``configuration``."""
+    """A sensor. `status` is its last status record (`netwatch.watch.health`), empty before the
+    first one; `clock_offset` is how far its clock is ahead of the one here (ns). `applied` and
+    `rejected` are by kind, ``set`` and ``configuration``."""
 
     name: str
     enrolled: int | None
@@ -76,7 +77,7 @@ class FleetSensor:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A time (ns) in which a sensor was not heard; `until` is None while it goes on."""
+    """A time (ns) in which a sensor was not heard; `until` is None while it lasts."""
 
     sensor: str
     since: int
@@ -84,7 +85,7 @@ class Silence:
 
 
 def enrolled(catalogue: Catalogue, sensor: str, at: int) -> None:
-    """Note that a sensor was enrolled at a time; one that was before keeps its first time."""
+    """Note that a sensor was enrolled at a time; if it already was, it keeps its first time."""
     with catalogue.database.writing() as connection:
         table = tables.fleet_sensor
         upsert(
@@ -103,14 +104,14 @@ def heard(
     clock_offset: int | None = None,
 ) -> None:
     """Note that a sensor was heard at a time; a `status` or an offset replaces an older one. It is
-    not silent any more."""
+    no longer silent."""
     with catalogue.database.writing() as connection:
         note_heard(connection, sensor, at, status, clock_offset)
 
 
 def silent(catalogue: Catalogue, sensor: str, since: int) -> bool:
-    """Note that a sensor has not been heard since a time; whether that is new. One that was heard
-    after `since` is not silent."""
+    """Note that a sensor has not been heard since a time; returns whether that is new. One that was
+    heard after `since` is not silent."""
     with catalogue.database.writing() as connection:
         table, silence = tables.fleet_sensor, tables.fleet_silence
         row = table.c.name == sensor
@@ -164,7 +165,7 @@ def applied(
 
 
 def refused(catalogue: Catalogue, sensor: str, reason: str, count: int = 1) -> None:
-    """Count messages of a sensor that were refused, and why the last one was."""
+    """Count refused messages of a sensor, and why the last one was refused."""
     table = tables.fleet_sensor
     values = {"name": sensor, "refused": count, "refused_reason": reason[:MAX_REASON]}
     with catalogue.database.writing() as connection:
@@ -180,7 +181,8 @@ def refused(catalogue: Catalogue, sensor: str, reason: str, count: int = 1) -> N
 
 
 def removed(catalogue: Catalogue, sensor: str) -> bool:
-    """Take a sensor off the roster; whether it was there. Its cases and silences stay."""
+    """Remove a sensor from the roster; returns whether it was there. Its cases and silences
+    stay."""
     with catalogue.database.writing() as connection:
         of_sensor = tables.fleet_applied.c.sensor == sensor
         connection.execute(delete(tables.fleet_applied).where(of_sensor))
@@ -218,7 +220,7 @@ def silences(
     catalogue: Catalogue, since: int, until: int, sensor: str = "", limit: int | None = None
 ) -> list[Silence]:
     """The silences that overlap the time from `since` up to, but without, `until` (ns), of one
-    sensor or of all, the latest first."""
+    sensor or of all, latest first."""
     column = tables.fleet_silence.c
     is_over = or_(column.until.is_(None), column.until > since)
     statement = select(column.sensor, column.since, column.until).where(is_over)
@@ -231,8 +233,8 @@ def silences(
 
 
 def forget_silences(catalogue: Catalogue, before: int, *, dry_run: bool = False) -> int:
-    """Delete the silences that ended before a time (ns), or with `dry_run` only count them; how
-    many."""
+    """Delete the silences that ended before a time (ns), or with `dry_run` only count them; returns
+    how many."""
     table = tables.fleet_silence
     is_old = table.c.until < before
     if dry_run:
@@ -245,7 +247,7 @@ def forget_silences(catalogue: Catalogue, before: int, *, dry_run: bool = False)
 
 @dataclass(frozen=True, slots=True)
 class SensorRemoved:
-    """What was removed of a sensor: rows of facts, incidents, clients and runs."""
+    """What was removed for a sensor: rows of facts, incidents, clients and runs."""
 
     rows: int
     incidents: int
@@ -271,8 +273,8 @@ def has_sensor(facts: FactRemoval, sensor: str) -> bool:
 
 
 def remove_sensor(facts: FactRemoval, sensor: str, user: str) -> SensorRemoved:
-    """Remove all of a sensor, which must not report any more. `user` is noted in the journal.
-    Raises `NetwatchError`."""
+    """Remove everything of a sensor, which must not report any more. `user` is noted in the
+    journal. Raises `NetwatchError`."""
     facts.remove_retired()
     rows = _remove_facts(facts, sensor)
     with facts.catalogue.database.writing() as connection:
@@ -305,7 +307,7 @@ def _of_sensor(sensor: str) -> list[tuple[Any, Any]]:
 
 
 def _remove_facts(facts: FactRemoval, sensor: str) -> int:
-    """Remove its rows of all files; how many."""
+    """Remove its rows from all files; returns how many."""
     with facts.catalogue.database.reading() as connection:
         captures = _captures(connection, sensor)
     if not captures:
@@ -338,7 +340,7 @@ def _captures(connection: Connection, sensor: str) -> list[int]:
 
 
 def _remove_rows(connection: Connection, sensor: str, rows: int) -> SensorRemoved:
-    """Remove what the catalogue has of it."""
+    """Remove its rows from the catalogue."""
     run = tables.run.c
     runs = sorted(connection.execute(select(run.id).where(run.sensor == sensor)).scalars())
     incidents = 0
@@ -358,7 +360,7 @@ def _remove_rows(connection: Connection, sensor: str, rows: int) -> SensorRemove
 
 
 def _remove_versions(connection: Connection) -> None:
-    """Remove the versions by which nobody has judged anything."""
+    """Remove the versions that have not judged anything."""
     column = tables.version.c.id
     of_runs = select(tables.run.c.version).where(tables.run.c.version.is_not(None))
     used = of_runs.union(select(tables.hour_judged.c.version))

@@ -1,16 +1,16 @@
-"""Slots of the flow table as columns of the table ``flow``, without an object a flow, and the names
-of flows in the store, which say nothing of their ends.
+"""Slots of the flow table as columns of the table ``flow``, without an object per flow, and the
+names of flows in the store, which reveal nothing about their ends.
 
-A column is computed for all flows at once, from the words of their slots. What it says of each flow
-is what `netwatch.dissect.flows.records.to_flow` says.
+A column is computed for all flows at once, from the words of their slots. The result for each flow
+is the same as from `netwatch.dissect.flows.records.to_flow`.
 
 The packet loop finds a flow by a fast hash of its two ends. Anyone with that hash could try all
-addresses, and would find who is behind a pseudonym. So rows have another number: the hash under
-AES, by a key that is random for each capture and is in the memory of its recorder alone. Rows of
-one flow have the same number, which is all that is needed to join them; nothing else follows from
-it, neither of a flow nor of two. What a sensor sent gets its numbers from its centre, by a key of
-the centre, whatever the sensor made of them. The numbers of files of an older netwatch are replaced
-when the store is brought up to date (`netwatch.store.opening`).
+addresses, and find who is behind a pseudonym. So rows have another number: the hash encrypted with
+AES, by a key that is random for each capture and only in the memory of its recorder. Rows of one
+flow have the same number, which is enough to join them; nothing else follows from it. Flows from a
+sensor get their numbers from its centre, by a key of the centre, whatever numbers the sensor used.
+The numbers in files of an older netwatch are replaced when the store is upgraded
+(`netwatch.store.opening`).
 """
 
 from array import array
@@ -58,18 +58,18 @@ def new_key() -> bytes:
 
 
 class FlowNames:
-    """Gives flows their names by `key`. A number that is negative is no hash but the place of a
-    record in a log that names no flow, and stays."""
+    """Gives flows their names by `key`. A negative number is not a hash but the place of a record
+    in a log without flow identifiers, and stays."""
 
     def __init__(self, key: bytes) -> None:
-        # Each flow is one block, of which half is shown: nothing is told by equal blocks but that
-        # they are of the same flow of the same capture.
+        # Each flow is one block, half of which is shown: equal blocks only mean the same flow of
+        # the same capture.
         self._encryptor = Cipher(AES(key), ECB()).encryptor()
 
     def renamed(self, rows: Rows, capture: int | None = None) -> Rows:
         """Rows with names instead of the numbers of flows. Flows of several captures are told
-        apart: `capture` is that of all rows, else the rows have a column for it. Rows of a table
-        without flows are returned as they are."""
+        apart: `capture` is the capture of all rows, otherwise the rows have a column for it. Rows
+        of a table without flows are returned unchanged."""
         import pyarrow as pa
         from pyarrow import compute
 
@@ -95,7 +95,7 @@ class FlowNames:
 
 
 def _words(column: "pa.Array | pa.ChunkedArray") -> "array[int]":
-    """Integers of 64 bits, none of which is missing."""
+    """64-bit integers, none of which is missing."""
     import pyarrow as pa
 
     if isinstance(column, pa.ChunkedArray):
@@ -159,8 +159,8 @@ def flow_columns(
 
 
 class _Slots:
-    """The words of slots by column. Of each flow, `client` says whether its client is side 1,
-    `about` is the word of its flags, `tag` its VLAN id plus 1, and `status` the number of its name
+    """The words of slots by column. For each flow, `client` is whether its client is side 1,
+    `about` the word of its flags, `tag` its VLAN id plus 1, and `status` the number of its name
     status."""
 
     def __init__(self, words: "array[int]") -> None:
@@ -181,7 +181,7 @@ class _Slots:
         return self._flat.take(self._compute.add(self._starts, number))
 
     def of_side(self, side: "pa.Array", number: int, step: int = 1) -> "pa.Array":
-        """One of two words: that of side 1, `step` behind that of side 0, where `side` is true."""
+        """One of two words: side 1's, `step` after side 0's, if `side` is true."""
         offsets = self._compute.if_else(side, number + step, number)
         return self._flat.take(self._compute.add(self._starts, offsets))
 
@@ -206,7 +206,7 @@ class _Slots:
         return self._compute.invert(values)
 
     def either(self, where: "pa.Array", values: Any, others: Any) -> "pa.Array":
-        """Values where a boolean is true, else the others."""
+        """Values where a boolean is true, otherwise the others."""
         return self._compute.if_else(where, values, others)
 
     def transport(self) -> "pa.Array":
@@ -223,7 +223,7 @@ class _Slots:
         )
 
     def incomplete(self) -> "pa.Array":
-        """Whether a message of either side was expected to go on, and no name was read."""
+        """Whether a message of either side was expected to continue, and no name was read."""
         state = self.word(layout.FLOW_STATE)
         waits = [
             self._compute.equal(self.bits(self.shift(state, 8 * side), 7), layout.STATE_EXPECTING)
@@ -233,7 +233,7 @@ class _Slots:
         return self._compute.and_(self._compute.or_(*waits), unread)
 
     def sent(self, side: "pa.Array") -> "pa.Array":
-        """Places in `_SENT` of what a side was seen to send."""
+        """Places in `_SENT` for what a side was seen to send."""
         state, payload = self.word(layout.FLOW_STATE), self.of_side(side, layout.FLOW_BYTES)
         seen = self.either(side, self.has(state, 255 << 8), self.has(state, 255))
         refused = self.either(
@@ -264,7 +264,7 @@ class _Slots:
         return self.either(refused, 3, with_denial)
 
     def acknowledged(self, side: "pa.Array") -> "pa.Array":
-        """What a side has had acknowledged, null where nothing."""
+        """What a side has had acknowledged, null if nothing."""
         import pyarrow as pa
 
         word = self.of_side(side, layout.FLOW_ACKED)
@@ -274,7 +274,7 @@ class _Slots:
         return self.either(self._compute.not_equal(word, 0), known, absent)
 
     def checksums(self, side: "pa.Array") -> "pa.Array":
-        """Places in `_CHECKSUMS` of what the checksums of a side are."""
+        """Places in `_CHECKSUMS` for the checksum state of a side."""
         state = self.word(layout.FLOW_STATE)
         right, wrong = layout.CHECKSUMS_RIGHT_0, layout.CHECKSUMS_WRONG_0
         is_right = self.either(side, self.has(state, right << 1), self.has(state, right))

@@ -1,13 +1,13 @@
-"""Counts by network and hour what rows of facts show, as `netwatch.coverage.judged` has it.
+"""Counts by network and hour what rows of facts show, as defined by `netwatch.coverage.judged`.
 
-Whatever stores rows counts them here: ``scan``, ``live``, logs, a centre, and what judges a store
-again. Facts say when packets were there: the times of names and claims, and of the first and last
-packet of each flow. `fill_hours` counts the hours of runs again from the facts that are left of
-them: of those that an older netwatch stored, or whose writer was killed before it had stored them.
+Everything that stores rows counts them here: ``scan``, ``live``, logs, a centre, and judging a
+store again. Facts tell when there were packets: the times of names and claims, and of the first and
+last packet of each flow. `fill_hours` counts the hours of runs again from the facts that are left:
+for runs that an older netwatch stored, or whose writer was killed before it had stored them.
 
 Whether the name of a flow could be read also depends on the signatures: a flow to an app that hides
-names counts as one without a name. `Hides` knows such apps. If nobody does, such flows have the
-name that they show.
+names counts as one without a name. `Hides` knows such apps. Without it, such flows have the name
+that they show.
 """
 
 from array import array
@@ -39,7 +39,7 @@ NetworkClass = tuple[str, str]
 """The name and the class of a network."""
 
 HIDDEN_LIMIT = 1 << 18
-"""Flows of `Hidden` that are remembered."""
+"""Flows of `Hidden` to remember."""
 
 CELLS = 50_000
 """Hours of networks after which counts should be stored."""
@@ -51,14 +51,14 @@ _VISIBILITIES = 1 << 8
 _REVEALS_NOTHING = frozenset({*LOOKUPS, "tls-cert"})
 
 Hidden = dict[tuple[int, int], int]
-"""Flows to apps that hide names whose end did not come yet: their category by capture and id."""
+"""Flows to apps that hide names whose end has not come yet: their category by capture and id."""
 
 
 class Hides(Protocol):
-    """Which apps hide names, as places in `NAME_STATUSES`; 0 for all that is none of them."""
+    """Which apps hide names, as places in `NAME_STATUSES`; 0 for everything else."""
 
     def by_name(self, name: str) -> int:
-        """The category of the app that alone uses a name."""
+        """The category of the only app that uses a name."""
         ...
 
     def by_address(self, address: str) -> int:
@@ -67,8 +67,8 @@ class Hides(Protocol):
 
 
 class HourCounter:
-    """Counts rows of the parts of a run. `hidden` are flows that earlier rows were of. The clock by
-    which rows have their times is `offset` ns ahead."""
+    """Counts rows of the parts of a run. `hidden` are flows that earlier rows belonged to. The
+    clock of the rows' times is `offset` ns ahead."""
 
     def __init__(
         self, hides: Hides | None = None, hidden: Hidden | None = None, offset: int = 0
@@ -81,7 +81,7 @@ class HourCounter:
 
     @property
     def is_large(self) -> bool:
-        """Whether so much was counted that it should be stored."""
+        """Whether enough was counted to store it."""
         return self._cells >= CELLS
 
     @property
@@ -90,7 +90,7 @@ class HourCounter:
         return self._parts
 
     def clear(self) -> None:
-        """What was counted is stored."""
+        """The counts were stored."""
         self._parts, self._cells = {}, 0
 
     def heard(self, part: int, quarters: Sequence[int]) -> None:
@@ -105,8 +105,8 @@ class HourCounter:
         rows: "pa.RecordBatch",
         networks: Sequence[NetworkClass | None],
     ) -> None:
-        """Count rows of a table, of a capture of a part; `networks` are those of the clients that
-        the column ``client`` has places of."""
+        """Count rows of a table, of a capture of a part; `networks` are the networks of the clients
+        in the column ``client``."""
         if not rows.num_rows:
             return
         counts = self._counts(part)
@@ -129,7 +129,7 @@ class HourCounter:
             self._count(counts, capture, table, rows, part_of, places)
 
     def _times(self, rows: "pa.RecordBatch", name: str) -> "pa.Array":
-        """The times of rows by a clock that is right."""
+        """The corrected times of rows."""
         from pyarrow import compute
 
         times = rows.column(name)
@@ -171,7 +171,7 @@ class HourCounter:
                 found[visibility] += number
 
     def _note_hidden(self, capture: int, rows: "pa.RecordBatch") -> None:
-        """Note the flows of names that are of an app that hides names."""
+        """Note the flows whose names belong to an app that hides names."""
         from pyarrow import compute
 
         if self.hides is None:
@@ -252,7 +252,7 @@ def _words(column: "pa.Array") -> "array[int]":
 
 
 def runs_without_hours(catalogue: Catalogue) -> list[int]:
-    """The runs of which no hour is known."""
+    """The runs without known hours."""
     run, hour = tables.run.c, tables.hour_captured.c
     has_hours = select(hour.run).where(hour.run == run.id).exists()
     with catalogue.database.reading() as connection:
@@ -260,13 +260,14 @@ def runs_without_hours(catalogue: Catalogue) -> list[int]:
 
 
 def fill_hours(catalogue: Catalogue, files: FactFiles, hides: Hides | None = None) -> int:
-    """Count the hours of all runs that have none; how many there were. Raises `NetwatchError`."""
+    """Count the hours of all runs that have none; returns how many there were. Raises
+    `NetwatchError`."""
     wanted = {*runs_without_hours(catalogue)}
     if not wanted:
         return 0
     captures, networks = _captures(catalogue, wanted), _networks(catalogue)
     counters = {run: HourCounter(hides) for run in wanted}
-    # Names come first: they say of which flows the name hides another.
+    # Names come first: they tell which flows have a name that hides another.
     for table in FACTS:
         for file in catalogue.files(table):
             for batch in read_file(files, file).to_batches():

@@ -1,11 +1,11 @@
-"""Writes and deletes the rows of hours (when packets were there, the flows of each network, and by
-what they were judged) and of coverage, with its sums by network and reason. Hours that are stored
-again are added to what is there.
+"""Writes and deletes the rows of hours (when there were packets, the flows of each network, and
+what judged them) and of coverage, with its sums by network and reason. Hours that are stored again
+are added to the existing ones.
 
-So it does with what the store does not have of a run: how much of what kind, and when it was seen.
-A loss is counted where it happens and stored with the capture, so that readers of the past know
-of it: ``store status``, a report, ``rejudge``. Counters send totals, so that storing them
-twice is the same as once.
+The same applies to losses: what is missing in the store from a run, how much of what kind, and when
+it was seen. A loss is counted where it happens and stored with the capture, so that readers of the
+past know about it: ``store status``, a report, ``rejudge``. Counters send totals, so storing them
+twice has the same result as once.
 """
 
 import json
@@ -34,18 +34,18 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.statements import insert_rows, upsert
 
 NAMED = ""
-"""The reason in `coverage_network` of flows that had a name."""
+"""The reason in `coverage_network` for flows that had a name."""
 
 OUTSIDE = ""
-"""The network in `coverage_network` of flows of no configured network."""
+"""The network in `coverage_network` for flows of no configured network."""
 
 MAX_SUMMED = 1_000_000_000_000
-"""What a number that is summed in the catalogue counts for at most, so that no sum overflows: older
-releases stored whatever a sensor said."""
+"""The most that a number counts for in a sum in the catalogue, so that no sum overflows: older
+releases stored whatever a sensor sent."""
 
 
 def add_hours(connection: Connection, run: int, parts: Mapping[int, HourCounts]) -> None:
-    """Add what was counted of the parts of a run to what is stored."""
+    """Add the counts of the parts of a run to what is stored."""
     for part, counts in parts.items():
         _add_quarters(connection, run, part, counts)
         for (network, device_class), hours in counts.networks.items():
@@ -104,7 +104,7 @@ def write_bits(bits: int) -> bytes:
 
 
 def read_bits(content: bytes) -> int:
-    """The set of bits that `write_bits` made bytes of."""
+    """The set of bits from `write_bits`."""
     return int.from_bytes(zlib.decompress(content), "little")
 
 
@@ -145,7 +145,7 @@ def remove_hours_before(connection: Connection, block: int) -> None:
 
 
 def add_contents(connection: Connection, version: int, contents: Mapping[str, str]) -> None:
-    """Note what the bans of a version say, if that is not known yet."""
+    """Note the contents of a version's bans, if not known yet."""
     columns = tables.version_ban.c
     known = {*connection.execute(select(columns.ban).where(columns.version == version)).scalars()}
     insert_rows(
@@ -175,7 +175,7 @@ def store_coverage(
 
 
 def remove_coverage(connection: Connection, where: Any) -> int:
-    """Delete the records of coverage for which `where` holds; how many."""
+    """Delete the records of coverage for which `where` holds; returns how many."""
     coverage, sums = tables.coverage, tables.coverage_network.c
     for run, part in connection.execute(select(coverage.c.run, coverage.c.part).where(where)).all():
         connection.execute(
@@ -185,7 +185,7 @@ def remove_coverage(connection: Connection, where: Any) -> int:
 
 
 def sum_all(connection: Connection) -> None:
-    """Make the sums of all records: for a catalogue that had none."""
+    """Compute the sums of all records: for a catalogue that had none."""
     columns = tables.coverage.c
     connection.execute(delete(tables.coverage_network))
     for row in connection.execute(
@@ -197,9 +197,9 @@ def sum_all(connection: Connection) -> None:
 
 
 def outside_flows(connection: Connection, since: int, until: int) -> tuple[int, int]:
-    """The flows of no configured network, of the records of coverage whose time reaches into the
-    period from `since` up to, but without, `until` (ns); and how many of these records reach beyond
-    it. Hours have only flows of networks, and records count as a whole."""
+    """The flows of no configured network in the records of coverage that overlap the period from
+    `since` up to, but without, `until` (ns); and how many of these records extend beyond it. Hours
+    only have flows of networks, and records count as a whole."""
     column = tables.coverage_network.c
     is_beyond = or_(column.first < since, column.last >= until)
     statement = (
@@ -235,24 +235,24 @@ def sums(
 
 
 LossKind = Literal["skipped", "rows", "records", "killed", "late"]
-"""`skipped` are packets that were judged and not recorded, because the capture was behind; `rows`
-are those of facts that did not fit into a queue, or could not be written; `records` are states of
-incidents and records of coverage that could not be written; `killed` are rows that a process had in
-memory when it was killed, 0 if nobody knows how many; `late` are rows that were not written when
-the time for the end of the run was over."""
+"""`skipped` are packets that were judged but not recorded, because the capture was behind; `rows`
+are facts that did not fit into a queue, or could not be written; `records` are states of incidents
+and records of coverage that could not be written; `killed` are rows that a process had in memory
+when it was killed, 0 if unknown; `late` are rows that were not written in time at the end of the
+run."""
 
 KINDS: tuple[LossKind, ...] = get_args(LossKind)
 
 ALL = -1
-"""The position of what is lost of all captures of a run."""
+"""The position for losses of all captures of a run."""
 
 UNSEEN = HOUR
-"""How long after its last facts (ns) a run that was killed may have seen more; a longer time
-without facts is a gap by itself."""
+"""How long after its last facts (ns) a killed run may have seen more; a longer time without facts
+is a gap by itself."""
 
 FLOWS = 600_000_000_000
-"""How long before its last facts (ns) flows may have begun that a process had in memory when it was
-killed: a flow is written when it has been idle for this long."""
+"""How long before its last facts (ns) flows may have begun that a killed process had in memory: a
+flow is written when it has been idle for this long."""
 
 Quarters = Mapping[int, int]
 """How much was lost, by quarters of an hour since the epoch."""
@@ -262,8 +262,8 @@ Losses = Mapping[str, Quarters]
 
 
 class LossCounter:
-    """Counts what is lost. `total` has the sums by kind; `is_new` says whether there is more since
-    the last call of `take`."""
+    """Counts losses. `total` has the sums by kind; `is_new` tells whether there is more since the
+    last call of `take`."""
 
     def __init__(self) -> None:
         self._found: defaultdict[str, dict[int, int]] = defaultdict(dict)
@@ -282,8 +282,8 @@ class LossCounter:
         self.add(kind, since, count)
 
     def add_killed(self, last: int, until: int, count: int = 0) -> None:
-        """Count rows that a process had in memory which wrote facts up to a time (ns), and was
-        killed before another one."""
+        """Count rows in memory of a process that wrote facts up to a time (ns), and was killed
+        before writing more."""
         self.add_time("killed", last - FLOWS, until, count)
 
     def total(self, kind: LossKind) -> int:
@@ -291,13 +291,13 @@ class LossCounter:
         return sum(self._found[kind].values()) if kind in self._found else 0
 
     def take(self) -> Losses:
-        """All that was counted, as a copy."""
+        """All losses, as a copy."""
         self.is_new = False
         return {kind: dict(quarters) for kind, quarters in self._found.items()}
 
 
 def shifted(losses: Losses, offset: int) -> dict[str, dict[int, int]]:
-    """Losses that were noted by a clock which is so far (ns) ahead, by one that is right."""
+    """Losses noted by a clock that is so far (ns) ahead, by the correct time."""
     found: dict[str, dict[int, int]] = {}
     for kind, quarters in losses.items():
         counter = found.setdefault(kind, {})
@@ -310,7 +310,7 @@ def shifted(losses: Losses, offset: int) -> dict[str, dict[int, int]]:
 
 
 def store_losses(connection: Connection, run: int, position: int, losses: Losses) -> None:
-    """Store what is lost of the capture at a position of a run; totals replace those before."""
+    """Store the losses of the capture at a position of a run; totals replace earlier ones."""
     rows = _rows(run, position, losses)
     upsert(connection, tables.loss, rows, lambda new: {"count": new.count})
 
@@ -347,7 +347,7 @@ def lost_rows(connection: Connection, run: int) -> int:
 
 
 def loss_totals(connection: Connection) -> dict[str, int]:
-    """How much the store does not have, by kind in their order; kinds that never occurred are left
+    """How much is missing in the store, by kind in their order; kinds that never occurred are left
     out."""
     column = tables.loss.c
     found = {
@@ -374,5 +374,5 @@ def lost_quarters(connection: Connection, since: int, until: int) -> dict[int, d
 
 
 def remove_losses_before(connection: Connection, quarter: int) -> None:
-    """Delete what was lost before a quarter."""
+    """Delete losses before a quarter."""
     connection.execute(delete(tables.loss).where(tables.loss.c.quarter < quarter))

@@ -1,10 +1,10 @@
-"""Lists of incidents, and of devices that have some, a page at a time, and how many there are,
-without reading all of them.
+"""Lists of incidents, and of devices with some, a page at a time, and how many there are, without
+reading all of them.
 
-A page is found by keyset: it begins behind the last row of the page before it, so the hundredth
-page costs what the first one does. Which days have incidents of the wanted sorts is looked up in
+A page is found by keyset: it begins after the last row of the previous page, so the hundredth page
+costs as much as the first. The days with incidents of the wanted sorts are looked up in
 `incident_day` first, so that a filter that fits few incidents does not read all of them, and one
-that fits none reads none; so are the devices of a filter in `incident_device`. Counts are sums of
+that fits none reads none; likewise the devices of a filter in `incident_device`. Counts are sums of
 `incident_day`: by day (UTC), not by moment.
 """
 
@@ -35,7 +35,7 @@ PAGE = 50
 NO_WORDS: frozenset[str] = frozenset()
 
 FEW = 2000
-"""Incidents of a device that are read and put in order for a page."""
+"""Incidents of a device to read and sort for a page, at most."""
 
 _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 
@@ -43,9 +43,9 @@ _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
-    with one of the words of each set that is not empty. The names are those of the columns;
-    `sensor` are those that saw them. Of cases, `joined_by` is what speaks for it that they are one,
-    and at least `seen` sensors saw each."""
+    with one of the words of each set that is not empty. The names are column names; `sensor` are
+    the sensors that saw them. For cases, `joined_by` is the evidence that they are one, and at
+    least `seen` sensors saw each."""
 
     since: int | None = None
     until: int | None = None
@@ -64,7 +64,7 @@ class IncidentFilter:
 
     @property
     def sorts(self) -> Mapping[str, frozenset[str]]:
-        """The words that are wanted of each of `SORTS` that has some."""
+        """The wanted words for each of `SORTS` that has some."""
         return {name: words for name in SORTS if (words := getattr(self, name))}
 
 
@@ -78,8 +78,8 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """An incident of a list, or a case that so many `sensors` saw; `record` is the alert as its
-    line of JSON. A case has no `run`."""
+    """An incident in a list, or a case that so many `sensors` saw; `record` is the alert as its
+    JSON line. A case has no `run`."""
 
     id: str
     first_seen: int
@@ -91,7 +91,7 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class IncidentPage:
-    """Some incidents, and the cursor behind which the next ones are; None after the last ones."""
+    """Some incidents, and the cursor after which the next ones follow; None after the last ones."""
 
     rows: tuple[IncidentRow, ...]
     following: Cursor | None
@@ -163,9 +163,9 @@ def _rows(
     oldest_first: bool,
     are_few: bool,
 ) -> Select[Any]:
-    """The wanted incidents that began from `first` up to, but without, `end` (ns). Of devices that
-    have few, all are read and put in order: SQLite would read all in the order of time until it
-    has found a page of them, which is all incidents. A sum is in no index."""
+    """The wanted incidents that began from `first` up to, but without, `end` (ns). If their devices
+    have few, all are read and sorted: SQLite would read all incidents in the order of time until it
+    has found a page. A sum is in no index."""
     column = tables.incident.c
     began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
     statement = select(*_COLUMNS).where(column.shown == 1, began >= first, began < end)
@@ -192,7 +192,7 @@ def _spans(
     after: Cursor | None,
     oldest_first: bool,
 ) -> Iterator[tuple[int, int]]:
-    """The times (ns) that have wanted incidents, within those of the wanted devices: days in a row
+    """The times (ns) with wanted incidents, within those of the wanted devices: consecutive days
     together, in the order of the list."""
     first = max(known.first, _ALWAYS[0] if wanted.since is None else wanted.since)
     end = min(known.end, _ALWAYS[1] if wanted.until is None else wanted.until)
@@ -230,7 +230,7 @@ def incident_counts(
     timeout: float | None = None,
 ) -> dict[tuple[Any, ...], int]:
     """How many incidents began on the days (UTC) of a filter, by some of the columns ``day`` and
-    `SORTS`. Devices of the filter are not taken into account. Raises `NetwatchError`."""
+    `SORTS`. Devices in the filter are ignored. Raises `NetwatchError`."""
     column = tables.incident_day.c
     keys = [column[name] for name in by]
     statement = select(*keys, func.sum(column.incidents)).group_by(*keys).order_by(*keys)
@@ -295,9 +295,9 @@ def device_page(
     size: int = PAGE,
     timeout: float | None = None,
 ) -> DevicePage:
-    """A page of devices, the one seen last first. `after` is `last_seen`, `device` and `network` of
-    the last row of the page before. Raises `NetwatchError`, and `QueryTimeoutError` after
-    `timeout` s."""
+    """A page of devices, the last seen first. `after` is `last_seen`, `device` and `network` of the
+    last row of the previous page. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout`
+    s."""
     table = tables.incident_device
     column = table.c
     key = tuple_(column.last_seen, column.device, column.network)
@@ -353,8 +353,8 @@ def device_weeks(
     timeout: float | None = None,
 ) -> dict[tuple[str, int], int]:
     """How many shown incidents each device had, by device and the Monday of the week (UTC, days
-    since the epoch), of those that began from `since` up to, but without, `until` (ns); those in a
-    `network`, and that a `sensor` saw, where these are given. Raises `NetwatchError`, and
+    since the epoch), among those that began from `since` up to, but without, `until` (ns); only
+    those in a `network`, and seen by a `sensor`, if given. Raises `NetwatchError`, and
     `QueryTimeoutError` after `timeout` s."""
     place: list[ColumnElement[bool]] = []
     if network:
@@ -378,8 +378,8 @@ def device_weeks(
 def _weekly(
     of_devices: ColumnElement[bool], since: int, until: int, place: Sequence[ColumnElement[bool]]
 ) -> Select[Any]:
-    """The incidents of devices by week. To count a range of the index for each week is five times
-    as fast as to put all incidents into groups."""
+    """The incidents of devices by week. Counting a range of the index for each week is five times
+    as fast as grouping all incidents."""
     week = select(literal(monday(since // DAY) * DAY, BigInteger).label("begin")).cte(
         "week", recursive=True
     )

@@ -1,10 +1,10 @@
-"""Writes and deletes rows of incidents, and with them what is derived from the rows.
+"""Writes and deletes rows of incidents, and the data derived from them.
 
-Of an incident that several runs found, the row of the newest run is shown. How many shown incidents
-there are of each sort on each day (`incident_day`), and of each device (`incident_device`), is kept
-beside the rows, in the same transaction: what a row that is stored adds to the counts, or what it
-replaces takes from them, is added; when rows are deleted, their days and devices are counted
-again. One that goes is taken out of its case as well.
+If several runs found an incident, the row of the newest run is shown. The number of shown incidents
+of each sort on each day (`incident_day`), and of each device (`incident_device`), is kept with the
+rows, in the same transaction: what a stored row adds to the counts, and what it replaces takes from
+them, is applied; when rows are deleted, their days and devices are counted again. A deleted
+incident is also removed from its case.
 """
 
 from collections import Counter
@@ -49,15 +49,15 @@ class _Place(NamedTuple):
 
 
 def store_incidents(connection: Connection, alerts: Iterable[tuple[int, AlertRecord, str]]) -> None:
-    """Store alerts, each with its run and its line of JSON. An alert with the run and the id of one
-    before replaces it, as the next state of the same incident."""
+    """Store alerts, each with its run and its JSON line. An alert replaces an earlier one with the
+    same run and id, as the next state of the same incident."""
     write_incidents(connection, alerts).write(connection)
 
 
 def write_incidents(
     connection: Connection, alerts: Iterable[tuple[int, AlertRecord, str]]
 ) -> "Counts":
-    """The same without the counts, which are to be written within the same transaction."""
+    """The same without the counts, which must be written in the same transaction."""
     incidents, counts = tables.incident, Counts()
     written: dict[str, dict[int, dict[str, Any]]] = {}
     for run, record, text in alerts:
@@ -110,8 +110,8 @@ def write_incidents(
 
 
 def remove_incidents(connection: Connection, where: Any) -> int:
-    """Delete the incidents for which `where` holds; how many. If another run found the same
-    incident, its row is shown now."""
+    """Delete the incidents for which `where` holds; returns how many. If another run found the same
+    incident, its row is now shown."""
     incidents = tables.incident
     removed = connection.execute(
         select(
@@ -191,7 +191,7 @@ def _recount_devices(connection: Connection, names: Sequence[str]) -> None:
 
 
 def recount_all(connection: Connection) -> None:
-    """Decide again which rows are shown, and count all: for a catalogue that had no counts."""
+    """Decide again which rows are shown, and count all: for a catalogue without counts."""
     incidents = tables.incident
     newest = (
         select(incidents.c.id, func.max(incidents.c.run).label("run"))
@@ -211,7 +211,7 @@ def recount_all(connection: Connection) -> None:
 
 
 def _known(connection: Connection, ids: Sequence[str]) -> dict[str, dict[int, dict[str, Any]]]:
-    """The rows of incidents that there are, by id and run."""
+    """The existing rows of incidents, by id and run."""
     incident = tables.incident.c
     found: dict[str, dict[int, dict[str, Any]]] = {identity: {} for identity in ids}
     names = ("id", "run", "position", "shown", *SORTS, "device", "first_seen", "last_seen")
@@ -224,9 +224,9 @@ def _known(connection: Connection, ids: Sequence[str]) -> dict[str, dict[int, di
 
 
 def _last_places(connection: Connection, runs: Sequence[int]) -> dict[int, int]:
-    """The last place in the output of each run; -1 where it has none."""
+    """The last place in the output of each run; -1 if it has none."""
     incident, found = tables.incident.c, dict.fromkeys(runs, -1)
-    # A query for each run, which an index answers: a group would read all rows of the runs.
+    # A query for each run, which an index answers: grouping would read all rows of the runs.
     last = (
         select(func.max(incident.position))
         .where(incident.run == tables.run.c.id)
@@ -243,8 +243,8 @@ def _last_places(connection: Connection, runs: Sequence[int]) -> dict[int, int]:
 
 
 class Counts:
-    """What becomes of the counts of days and devices with rows that come, change and go. The work
-    depends on these rows, not on how many there are of a day."""
+    """Changes of the counts of days and devices because of new, changed and deleted rows. The work
+    depends on these rows, not on the number of rows of a day."""
 
     def __init__(self) -> None:
         self._days: Counter[tuple[Any, ...]] = Counter()
@@ -257,7 +257,7 @@ class Counts:
         self._count_device(row, 1)
 
     def remove(self, row: _Row) -> None:
-        """A row is not shown any more. What its device spans without it has to be looked up."""
+        """A row is no longer shown. The span of its device without it must be looked up."""
         self._days[_sort(row)] -= 1
         self._again.add(row["device"])
 
@@ -292,9 +292,9 @@ class Counts:
             device[row["verdict"]] += by
 
     def write(self, connection: Connection) -> None:
-        """Write the counts, once the rows are written. Others that write at the same time wait for
-        the rows of a day until the end of the transaction; all write in the same order, so that
-        nobody waits in a circle."""
+        """Write the counts, once the rows are written. Concurrent writers wait for the rows of a
+        day until the end of the transaction; all write in the same order, so there is no
+        deadlock."""
         days = tables.incident_day
         changed = {sort: count for sort, count in sorted(self._days.items()) if count}
         upsert(

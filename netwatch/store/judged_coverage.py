@@ -1,6 +1,5 @@
-"""Reads judged coverage from a catalogue: the one way in which anybody learns what was captured and
-what judged it; and gives it as records, for ``store query coverage --hours`` and ``store status``.
-"""
+"""Reads judged coverage from a catalogue: the only way to learn what was captured and what judged
+it; and returns it as records, for ``store query coverage --hours`` and ``store status``."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -42,8 +41,8 @@ COLUMNS = ("hour", "network", "class", "captured", "lost", "judged_by", "flows",
 def judged_coverage(
     catalogue: Catalogue, since: int | None = None, until: int | None = None
 ) -> JudgedCoverage:
-    """What is known of the hours from `since` up to, but without, `until` (ns); None is the first
-    or the last that is stored. Raises `NetwatchError`."""
+    """What is known about the hours from `since` up to, but without, `until` (ns); None is the
+    first or the last that is stored. Raises `NetwatchError`."""
     with catalogue.database.reading() as connection:
         column = tables.hour_captured.c.block
         first_block, last_block = connection.execute(
@@ -91,8 +90,8 @@ def _quarters(connection: Connection, first: int, hours: int) -> dict[_Part, int
 
 
 def _lost(connection: Connection, first: int, hours: int) -> dict[_Part, int]:
-    """The quarters in which something was lost, by part. What all captures of a run lost is lost by
-    each of its parts."""
+    """The quarters with losses, by part. Losses of all captures of a run count for each of its
+    parts."""
     since = first * QUARTERS
     found = lost_quarters(connection, since, since + hours * QUARTERS)
     if not found:
@@ -144,7 +143,7 @@ def _in_blocks(column: Any, first: int, hours: int) -> Any:
 
 
 def _shifted(bits: int, by: int, size: int) -> int:
-    """Bits of a block at their place in what is read, without those next to it."""
+    """Bits of a block at their place in what is read, without adjacent ones."""
     return (bits << by if by >= 0 else bits >> -by) & mask(0, size)
 
 
@@ -171,8 +170,8 @@ def _judged(connection: Connection) -> dict[int, list[tuple[int | None, JudgedSp
 
 
 def _origins(connection: Connection, parts: Sequence[_Part]) -> dict[_Part, tuple[str, str, str]]:
-    """The content, the sensor and the place of each part, in their order. A file is known by its
-    hash if all of it was stored; anything else is like nothing but itself."""
+    """The content, the sensor and the place of each part, in their order. A file is identified by
+    its hash if all of it was stored; anything else only equals itself."""
     run, capture = tables.run.c, tables.capture.c
     runs = {
         number: (command, sensor)
@@ -224,11 +223,11 @@ def hour_records(
     networks: Collection[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """A record for each hour and network, by hour. `classes` are the networks of the configuration,
-    `wanted` says of each of its bans by what it is judged.
+    `wanted` has for each of its bans what it is judged by.
 
-    `captured` is the share of the hour, null where no sensor that sees the network captured
-    anything, and `lost` that in which more was seen than is stored; `flows` is null where it was
-    not captured. `judged_by` are the bans that all of what was captured was judged by.
+    `captured` is the share of the hour, null if no sensor that sees the network captured anything,
+    and `lost` the share in which more was seen than is stored; `flows` is null if it was not
+    captured. `judged_by` are the bans that judged everything that was captured.
     """
     names = sorted({*coverage.networks(), *classes})
     names = [each for each in names if not networks or each in networks]

@@ -1,22 +1,22 @@
 """Files of facts as they are written: landing files, with rows of one table and day as they came,
-and compaction, which makes files of one bucket of clients of them, ordered by name and time.
+and compaction, which turns them into files of one bucket of clients, ordered by name and time.
 
 A landing file has about 100,000 rows, of all clients; compaction divides them later. So few files
-have to be open at a time, and a row is written soon.
+are open at a time, and a row is written soon.
 
 **What is merged.** Landing files of a table and day that together have `BUCKET_ROWS` rows are
 divided into buckets. Fewer are merged into one landing file, so that many small runs do not leave
-many small files. A new file of a bucket takes in those next to it that are at most twice as large,
-up to `FILE_ROWS` rows; so a row is written again only as often as its file can double. No more than
+many small files. A new file of a bucket absorbs adjacent ones that are at most twice as large, up
+to `FILE_ROWS` rows; so a row is only rewritten as often as its file can double. No more than
 `FILE_ROWS` rows, and those of the file that exceeds it, are in memory at a time.
 
-**What can go wrong.** New files are written as a whole, then one transaction puts them in the place
-of the old ones, then those are removed. A process that is killed between two of these steps leaves
-files that the catalogue does not have; `sweep` removes them once they are old. If another
-process has replaced the files meanwhile, the transaction fails, and its files are used.
+**What can go wrong.** New files are written as a whole, then one transaction replaces the old ones
+by them, then those are removed. A process that is killed between two of these steps leaves files
+that are not in the catalogue; `sweep` removes them once they are old. If another process has
+replaced the files meanwhile, the transaction fails, and the other's files are used.
 
-Rows of captures that the catalogue does not have any more, because a later run replaced theirs, are
-left out.
+Rows of captures that are no longer in the catalogue, because a later run replaced theirs, are left
+out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,7 +46,7 @@ LANDING_ROWS = 100_000
 """Rows after which a landing file is written."""
 
 WAITING_ROWS = 1_000_000
-"""Rows of all tables and days that wait in memory; of more, the most of one day are written."""
+"""Rows of all tables and days to keep in memory; of more, the largest day is written."""
 
 DAY = 86_400_000_000_000
 """A day in ns."""
@@ -60,20 +60,20 @@ BUCKET_ROWS = 4096 * BUCKETS
 """Landing rows of a table and day from which they are divided into buckets."""
 
 FILE_ROWS = 1_000_000
-"""Rows of a file that no other is merged with any more."""
+"""Rows of a file with which no other is merged any more."""
 
 ORDER = {"observation": ("name", "time"), "flow": ("server_ip", "first"), "claim": ("time",)}
-"""By which columns the rows of a file are ordered."""
+"""The columns by which the rows of a file are ordered."""
 
 
 def day_text(day: int) -> str:
-    """A day, counted from that of the epoch, as YYYY-MM-DD."""
+    """A day, counted from the epoch, as YYYY-MM-DD."""
     return date.fromordinal(_EPOCH + day).isoformat()
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """The rows of a table and day that are not written yet."""
+    """The unwritten rows of a table and day."""
 
     batches: "list[pa.RecordBatch]"
     rows: int = 0
@@ -82,12 +82,11 @@ class _Waiting:
 class Landing:
     """Collects rows and writes them to landing files, which it registers in the catalogue.
 
-    `waiting` counts the rows that are in memory, `stored` those in files that are registered;
-    `days` are those of the files; `progress` is called with each file. `claim` is called with the
-    path of the first file and the number of rows before files are registered: where this process is
-    killed then, that path tells whether they are. If writing fails, nothing is lost: the next
-    call of `write_due` or `flush` tries again. `register` takes the place of
-    `Catalogue.register_files`.
+    `waiting` counts the rows in memory, `stored` those in registered files; `days` are the days of
+    the files; `progress` is called with each file. `claim` is called with the path of the first
+    file and the number of rows before files are registered: if this process is killed then, that
+    path tells whether they are. If writing fails, nothing is lost: the next call of `write_due` or
+    `flush` tries again. `register` replaces `Catalogue.register_files`.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class Landing:
             self.waiting += part.num_rows
 
     def write_due(self) -> None:
-        """Write what has become enough. Raises `NetwatchError`."""
+        """Write tables that have enough rows. Raises `NetwatchError`."""
         for key in [key for key, rows in self._waiting.items() if rows.rows >= LANDING_ROWS]:
             self._write(key)
         while self.waiting > WAITING_ROWS:
@@ -142,7 +141,7 @@ class Landing:
         if not self._written:
             return
         first, rows = self._written[0].path, sum(row.rows for row in self._written)
-        # Where the connection broke amid a transaction, it may have been committed.
+        # If the connection broke during a transaction, it may have been committed.
         if not (self._is_retry and self._catalogue.has_file(first)):
             self._is_retry = True
             self.claim(first, rows)
@@ -161,14 +160,14 @@ class Landing:
 
 
 def _nothing(*_: object) -> None:
-    """Nobody waits."""
+    """Does nothing."""
 
 
 def numbered(
     batch: "pa.RecordBatch", table: str, capture: int, numbers: Sequence[int]
 ) -> "pa.RecordBatch":
-    """A batch of a chunk as the files have it: with the number of its capture, and with the numbers
-    of clients instead of the places that they have in the chunk."""
+    """A batch of a chunk as stored in files: with the number of its capture, and with the numbers
+    of clients instead of their places in the chunk."""
     import pyarrow as pa
 
     layout = schema(table)
@@ -188,7 +187,7 @@ def _by_day(table: str, batch: "pa.RecordBatch") -> "list[tuple[int, pa.RecordBa
     first, last = span["min"] // DAY, span["max"] // DAY
     if first == last:
         return [(first, batch)]
-    # Division rounds towards zero, also of times before 1970.
+    # Division rounds towards zero, also for times before 1970.
     days = compute.divide(compute.subtract(times, first * DAY), DAY)
     return [
         (first + day, batch.filter(compute.equal(days, day)))
@@ -198,7 +197,7 @@ def _by_day(table: str, batch: "pa.RecordBatch") -> "list[tuple[int, pa.RecordBa
 
 @dataclass(slots=True)
 class Compacted:
-    """What a compaction did: rows that it wrote, files that it wrote, and files it removed."""
+    """The result of a compaction: rows written, files written, and files removed."""
 
     rows: int = 0
     written: int = 0
@@ -217,11 +216,11 @@ def compact(files: FactFiles, catalogue: Catalogue, days: Iterable[str] | None =
 
 
 def sweep(files: FactFiles, catalogue: Catalogue, age: float = LEFTOVER_AGE) -> list[str]:
-    """Remove the files that the catalogue does not have and that are older than `age`, in s; their
-    paths. Raises `NetwatchError`."""
+    """Remove the files that are not in the catalogue and that are older than `age`, in s; returns
+    their paths. Raises `NetwatchError`."""
     removed = []
     for table in FACTS:
-        # Those that are registered in between are too young to be looked at.
+        # Files registered in between are too young to be checked.
         found = [path for path, since in files.walk(table) if since >= age]
         known = {row.path for row in catalogue.files(table)} if found else set()
         for path in found:
@@ -284,7 +283,7 @@ class _Day:
             self._buckets[file.bucket] = [*(row for row in known if row not in old), file]
 
     def _beside(self, bucket: int, rows: int) -> list[FileRow]:
-        """The files of a bucket that so many rows are merged with."""
+        """The files of a bucket to merge so many rows with."""
         merged = []
         for file in sorted(self._buckets.get(bucket, ()), key=lambda file: file.rows):
             if file.rows > 2 * rows or rows + file.rows > FILE_ROWS:
@@ -315,7 +314,7 @@ class _Day:
         return write_file(self._files, self._table, self._day, bucket, rows)
 
     def _replace(self, new: Sequence[FileRow], old: Sequence[FileRow]) -> None:
-        """Let files take the place of others."""
+        """Replace others by files."""
         try:
             self._catalogue.replace_files(new, [row.path for row in old])
         except StaleFilesError:
@@ -330,7 +329,7 @@ class _Day:
 
 
 def _parts(landing: Sequence[FileRow]) -> Iterator[list[FileRow]]:
-    """Landing files by as many as are in memory at a time."""
+    """Landing files in groups that fit into memory at a time."""
     part: list[FileRow] = []
     for file in landing:
         if part and sum(row.rows for row in part) + file.rows > FILE_ROWS:
@@ -342,7 +341,7 @@ def _parts(landing: Sequence[FileRow]) -> Iterator[list[FileRow]]:
 
 
 def _concat(table: str, parts: "Sequence[pa.Table]") -> "pa.Table":
-    """Tables one behind the other, with one dictionary for each column."""
+    """Tables one after the other, with one dictionary for each column."""
     import pyarrow as pa
 
     whole = pa.concat_tables(parts) if parts else schema(table).empty_table()
@@ -350,10 +349,10 @@ def _concat(table: str, parts: "Sequence[pa.Table]") -> "pa.Table":
 
 
 def _by_bucket(rows: "pa.Table", columns: Sequence[str]) -> "Iterator[tuple[int, pa.Table]]":
-    """The rows by the bucket of their client, those of each ordered by columns."""
+    """The rows by the bucket of their client, each bucket ordered by columns."""
     from pyarrow import compute
 
-    # The numbers of clients are positive, and there is no remainder in Arrow.
+    # The numbers of clients are positive, and Arrow has no remainder.
     buckets = compute.bit_wise_and(rows[CLIENT], BUCKETS - 1)
     rows, counts = _ordered(rows, columns, buckets), compute.value_counts(buckets).to_pylist()
     at = 0
@@ -366,7 +365,7 @@ def _ordered(
     rows: "pa.Table", columns: Sequence[str], before: "pa.ChunkedArray | None" = None
 ) -> "pa.Table":
     """The rows ordered by columns; `before` is a key that comes before them. Texts are compared by
-    their places in the dictionary, once that is ordered itself."""
+    their places in the dictionary, once that is sorted itself."""
     import pyarrow as pa
     from pyarrow import compute
 

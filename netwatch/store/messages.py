@@ -1,9 +1,9 @@
-"""What the processes of a run say to the writer of the store, and what it answers.
+"""Messages from the processes of a run to the writer of the store, and its answers.
 
-A process that reads a capture connects to the socket of the writer and sends chunks of rows, whose
-clients are a column of places in the chunk's list of clients; the writer puts the numbers of the
-catalogue in their place. The process that started the writer has a pipe to it, by which it names
-the run and its decisions, and by which it learns how many rows are stored.
+A process that reads a capture connects to the writer's socket and sends chunks of rows, in which a
+client is a place in the chunk's list of clients; the writer replaces it by the catalogue's number.
+The process that started the writer has a pipe to it, for the run and its decisions, and by which it
+learns how many rows are stored.
 """
 
 import json
@@ -35,7 +35,7 @@ class Clients:
         self.keys: dict[ClientKey, int] = {}
 
     def number(self, key: ClientKey) -> int:
-        """The number of a client, which is given when it is first asked for."""
+        """The number of a client, which is assigned on first use."""
         return self.keys.setdefault(key, len(self.keys))
 
 
@@ -52,7 +52,7 @@ def client_places(
     from pyarrow import compute
 
     encoded = macs.dictionary_encode()
-    # Three codes that fit into an integer tell one client from another.
+    # Three codes that fit into an integer distinguish clients.
     key = compute.bit_wise_or(
         compute.shift_left(ips.cast(pa.int64()), 36),
         compute.bit_wise_or(compute.shift_left(encoded.indices.cast(pa.int64()), 16), tags),
@@ -65,7 +65,7 @@ def client_places(
 
 
 def readable(source: str) -> str:
-    """The name of a source as strict readers of its JSON get it: without unpaired surrogates."""
+    """The name of a source for strict readers of its JSON: without unpaired surrogates."""
     return source if source.isascii() else json.loads(json_line({"": source}))[""]
 
 
@@ -99,7 +99,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class CaptureEnded:
-    """All rows of a capture were sent, but for `lost_rows`. It `is_whole` unless reading it failed
+    """All rows of a capture were sent, except `lost_rows`. It `is_whole` unless reading it failed
     midway. `first` and `last` are the times of its packets."""
 
     position: int
@@ -111,7 +111,7 @@ class CaptureEnded:
 
 @dataclass(frozen=True, slots=True)
 class CaptureLosses:
-    """What is lost so far of the capture at a position of the run."""
+    """The losses so far of the capture at a position of the run."""
 
     position: int
     losses: Losses
@@ -119,21 +119,21 @@ class CaptureLosses:
 
 @dataclass(frozen=True, slots=True)
 class RunLosses:
-    """What is lost so far of all captures of the run."""
+    """The losses so far of all captures of the run."""
 
     losses: Losses
 
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
-    """Alerts of the run as lines of JSON, without their ends."""
+    """Alerts of the run as JSON lines, without their ends."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageRecord:
-    """The coverage of the run, as a line of JSON."""
+    """The coverage of the run, as a JSON line."""
 
     line: str
 
@@ -148,7 +148,7 @@ class EvidenceFile:
 
 @dataclass(frozen=True, slots=True)
 class HourCoverage:
-    """The coverage of an hour of a live run, which has the number `part`, as a line of JSON. It
+    """The coverage of an hour of a live run, which has the number `part`, as a JSON line. It
     replaces the one that was sent before the hour was over."""
 
     part: int
@@ -159,7 +159,7 @@ class HourCoverage:
 
 @dataclass(frozen=True, slots=True)
 class SensorStatus:
-    """What a live capture says of itself now, as `netwatch.watch.health` has it."""
+    """The current status of a live capture, as in `netwatch.watch.health`."""
 
     sensor: str
     status: Mapping[str, Any]
@@ -167,9 +167,9 @@ class SensorStatus:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """From now on clients are described, and claims about them sealed, by these functions; `hides`
-    knows which apps hide names. What is seen is judged by `versions`, whose bans say `contents`;
-    None: it is not judged."""
+    """From now on these functions describe clients and seal claims about them; `hides` knows which
+    apps hide names. What is seen is judged by `versions`, with bans of these `contents`; None: it
+    is not judged."""
 
     locate: Callable[[ClientKey], ClientAddress]
     seal: Callable[[bytes], bytes] | None
@@ -179,8 +179,8 @@ class Described:
 
 
 Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described | RunLosses
-"""What the process of a live capture sends, while the workers send facts. Taking one twice is the
-same as once."""
+"""What the process of a live capture sends, while the workers send facts. Taking one twice has the
+same result as once."""
 
 
 def records_in(decision: object) -> int:
@@ -190,16 +190,16 @@ def records_in(decision: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing follows: write what is waiting, and end the run. Of a live run so many rows were
-    `recorded`; those that are not stored are lost."""
+    """Nothing more follows: write what is waiting, and end the run. A live run has so many
+    `recorded` rows; those that are not stored are lost."""
 
     recorded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The store can be written to; the number of the run there. Of what a writer before was about
-    to make visible when it died, `unseen` rows are not."""
+    """The store can be written to; the number of the run there. Of the rows that the previous
+    writer was about to make visible when it died, `unseen` are not."""
 
     run: int
     unseen: int = 0
@@ -214,8 +214,8 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is stored. `partial` are the paths of captures of which rows are missing. What
-    follows is compaction, whose failure loses nothing."""
+    """The run is stored. `partial` are the paths of captures with missing rows. Compaction follows,
+    whose failure loses nothing."""
 
     rows: int
     partial: Sequence[str]

@@ -15,7 +15,7 @@ from netwatch.store.hour_rows import sum_all
 from netwatch.store.incident_rows import recount_all
 
 Step = Callable[[Connection], None]
-"""Changes the tables of one version into those of the next one."""
+"""Upgrades the tables of one version to the next one."""
 
 
 def _add_counts(connection: Connection) -> None:
@@ -54,10 +54,10 @@ def _add_index(connection: Connection) -> None:
 
 
 def _tell_sensors_apart(connection: Connection) -> None:
-    """Version 5: a client is what one sensor saw. Of a store that one sensor wrote it is known
+    """Version 5: a client is what one sensor saw. In a store that one sensor wrote it is known
     which one. If several did, a client may be devices of several of them, in the network of the
-    first that came: which sensor saw a fact is known from its run, but not in which network its
-    client was. The network of one with a pseudonym is sealed with it."""
+    first one: which sensor saw a fact is known from its run, but not in which network its client
+    was. The network of a client with a pseudonym is sealed with it."""
     client = tables.client
     connection.execute(text("ALTER TABLE client ADD COLUMN sensor TEXT"))
     connection.execute(text("DROP INDEX client_address"))
@@ -70,9 +70,9 @@ def _tell_sensors_apart(connection: Connection) -> None:
 
 
 def _add_hours(connection: Connection) -> None:
-    """Version 6: the hours in which packets were there, by network, and what judged them. Of runs
-    before it is known which version judged them, and when packets were there where facts are left
-    (`netwatch.store.hour_counting`); which of their bans said what is not."""
+    """Version 6: the hours in which there were packets, by network, and what judged them. For
+    earlier runs it is known which version judged them, and when there were packets if facts are
+    left (`netwatch.store.hour_counting`), but not what their bans said."""
     new = [tables.version_ban, tables.hour_captured, tables.hour_network, tables.hour_judged]
     tables.metadata.create_all(connection, tables=new)
     run = tables.run.c
@@ -85,8 +85,8 @@ def _add_hours(connection: Connection) -> None:
 
 
 def _add_losses(connection: Connection) -> None:
-    """Version 7: values missing from runs, and which runs are being written. Of runs before it is
-    known how many rows were lost, and not when."""
+    """Version 7: losses of runs, and which runs are being written. For earlier runs it is known how
+    many rows were lost, but not when."""
     tables.metadata.create_all(connection, tables=[tables.loss, tables.run_writing])
 
 
@@ -97,8 +97,9 @@ def _add_named(connection: Connection) -> None:
 
 
 def _rename_flows(connection: Connection) -> None:
-    """Version 9: flows have names that say nothing of their ends. The files of facts are written
-    anew after this step (`netwatch.store.opening`), by a key that is there until that is done."""
+    """Version 9: flows have names that reveal nothing about their ends. The files of facts are
+    rewritten after this step (`netwatch.store.opening`), with a key that exists until that is
+    done."""
     kind = tables.store.c.flow_key.type.compile(connection.dialect)
     connection.execute(text(f"ALTER TABLE store ADD COLUMN flow_key {kind}"))
 
@@ -113,7 +114,7 @@ STEPS: Mapping[int, Step] = {
     7: _add_named,
     8: _rename_flows,
 }
-"""The steps by the version that they start from. A change of the tables adds one and raises
+"""The steps by their starting version. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
 
 
@@ -143,7 +144,7 @@ def refuse_unknown(schema: int, place: str) -> None:
 
 
 def migrate(connection: Connection, schema: int, place: str) -> None:
-    """Bring the tables from version `schema` to the present one, inside the transaction of
+    """Upgrade the tables from version `schema` to the present one, inside the transaction of
     `connection`. Raises `ConfigError` if there is no way."""
     refuse_unknown(schema, place)
     for version in range(schema, tables.SCHEMA_VERSION):

@@ -1,10 +1,10 @@
-"""Rows of the table ``observation``, made of an observation batch, and as one again, so that they
-are written and judged like those that come from packets.
+"""Rows of the table ``observation``, made from an observation batch, and converted back to one, so
+that they are written and judged like those from packets.
 
-Nothing here makes an object a row. The columns of a table are taken from the memory of a batch;
-clients are numbered in each chunk (`Clients`), and the writer puts the numbers of the catalogue in
-their place. The words of a batch are filled column by column: numbers are copied from the memory of
-Arrow, and of texts each distinct one is looked up once.
+Nothing here makes an object per row. The columns of a table are taken from the memory of a batch;
+clients are numbered in each chunk (`Clients`), and the writer replaces these by the catalogue's
+numbers. The words of a batch are filled column by column: numbers are copied from Arrow's memory,
+and each distinct text is looked up once.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ COLUMNS = (
     "quic_version", "log_format", "log_lacks", "log_outcome", "log_blocked_by", "stream_place",
     "checksum",
 )  # fmt: skip
-"""The columns of the table that a batch is made of."""
+"""The columns of the table from which a batch is made."""
 
 _NUMBERS = {
     "time": columns.WORD_TIME,
@@ -136,20 +136,20 @@ class _Columns:
         return self._integers(kind, self._buffers.integers(word, size, absent))
 
     def places(self) -> pa.Array:
-        """The number of the packet of each row, or of the record of a log."""
+        """The number of the packet of each row, or of the log record."""
         # One of the two is 0.
         packets = self.integers(pa.int64(), columns.WORD_PACKET)
         return compute.add(packets, self.integers(pa.int64(), columns.WORD_LOG_LINE))
 
     def mark_places(self) -> pa.Array:
-        """The place of each packet in what its side sent, null where it has none."""
+        """The place of each packet in what its side sent, null if it has none."""
         marks = self.integers(pa.int64(), columns.WORD_MARK)
         is_placed = compute.not_equal(compute.bit_wise_and(marks, PLACED), 0)
         places = compute.bit_wise_and(marks, PLACES)
         return compute.if_else(is_placed, places, pa.scalar(None, pa.int64()))
 
     def checksums(self) -> pa.Array:
-        """What the checksum of each packet is."""
+        """The checksum state of each packet."""
         marks = self.integers(pa.int64(), columns.WORD_MARK)
         codes = compute.bit_wise_and(compute.shift_right(marks, CHECKSUM_PLACE), 3)
         return pa.DictionaryArray.from_arrays(
@@ -185,7 +185,7 @@ class _Columns:
         tags = compute.add(self.integers(pa.int64(), columns.WORD_VLAN), 1)
         addresses = list(map(_packed, _strings(strings).to_pylist()))
         if ips.missing:
-            # A log may not say who the client is.
+            # A log may not name the client.
             known = self._integers(pa.int32(), ips)
             addresses.append(b"")
             places = compute.fill_null(known, len(addresses) - 1)
@@ -223,7 +223,7 @@ def _strings(found: Strings) -> pa.Array:
 
 @dataclass(frozen=True, slots=True)
 class StoredClient:
-    """Who a number stands for: the packed address, or the pseudonym in its place, the MAC, and the
+    """The client behind a number: the packed address, or the pseudonym instead, the MAC, and the
     name of the network."""
 
     ip: bytes | None
@@ -235,7 +235,7 @@ def observation_batch(
     rows: pa.RecordBatch, clients: Mapping[int, StoredClient], nobody: bytes = b""
 ) -> ObservationBatch:
     """A batch of these rows, which have `COLUMNS`, in their order. A client that is not known has
-    `nobody` in place of an address. Rows that also have the column ``sensor`` are shown with it and
+    `nobody` instead of an address. Rows that also have the column ``sensor`` are shown with it and
     with the network of the client. The result does not depend on the rows any more."""
     return _Words(rows, clients, nobody).batch()
 
@@ -291,7 +291,7 @@ class _Words:
         self._words[word::WORDS] = _memory(values)
 
     def _mapped(self, name: str, number: Callable[[Any], int | None]) -> pa.Array:
-        """The column `name` with a number for each distinct value; 0 where there is none."""
+        """The column `name` with a number for each distinct value; 0 if there is none."""
         return _mapped(self._rows.column(name), number)
 
     def _text(self, text: str) -> int:
@@ -302,7 +302,7 @@ class _Words:
 
     def _client_ip(self, number: int) -> int:
         client = self._clients.get(number)
-        # A log may not say who the client is; that is not the same as to have forgotten it.
+        # A log may not name the client; that is not the same as having forgotten it.
         return self._number(self._nobody if client is None else client.ip or b"")
 
     def _client_mac(self, number: int) -> int:
@@ -310,7 +310,7 @@ class _Words:
         return _MAC_BIT | int.from_bytes(client.mac) if client and client.mac else 0
 
     def _put_where(self, numbers: dict[str, int]) -> None:
-        """Fill the columns of sensors and of networks; `numbers` are those of the names."""
+        """Fill the columns of sensors and of networks; `numbers` are the numbers of their names."""
 
         def number(name: str) -> int:
             return numbers.setdefault(name, len(numbers)) + 1
@@ -323,7 +323,7 @@ class _Words:
         self._put(columns.WORD_CLIENT_NETWORK, self._mapped("client", network))
 
     def _number(self, octets: bytes) -> int:
-        """The number of a text, which is stored when it is first asked for."""
+        """The number of a text, which is stored on first use."""
         number = self._numbers.setdefault(octets, len(self._numbers))
         if number == len(self._starts) - 1:
             self._octets += octets
@@ -340,7 +340,7 @@ class _Words:
         self._put(word, places)
 
     def _put_places(self) -> None:
-        """Fill the columns of the numbers of packets, and of the records of logs."""
+        """Fill the columns of the numbers of packets, and of log records."""
         numbers = self._rows.column("packet").cast(pa.int64())
         is_log = compute.is_valid(self._rows.column("log_format"))
         self._put(columns.WORD_PACKET, compute.if_else(is_log, 0, numbers))
@@ -374,7 +374,7 @@ class _Words:
         self._put(columns.WORD_DNS_ANSWERS, places)
 
     def _places(self, lists: pa.Array, words: int) -> pa.Array:
-        """The words of lists whose entries, of so many `words`, come behind those there are."""
+        """The words of lists whose entries, of so many `words`, come after the existing ones."""
         counts = compute.list_value_length(lists).cast(pa.int64()).fill_null(0)
         ends = compute.cumulative_sum(counts)
         starts = compute.multiply(compute.subtract(ends, counts), words)

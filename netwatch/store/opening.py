@@ -1,26 +1,25 @@
-"""Opens a store: its catalogue, brought up to date, and the lock of those who write to it.
+"""Opens a store: its catalogue, upgraded if necessary, and the lock of its writers.
 
-Hours are counted where an older netwatch has not, and flows get names that say nothing of their
+Hours are counted if an older netwatch has not, and flows get names that reveal nothing about their
 ends. In files before format `NAMED_SINCE` a flow has a fast hash of its ends, from which they can
-be found. Each such file is rewritten with names in place of these numbers
+be found. Each such file is rewritten with names instead of these numbers
 (`netwatch.store.flow_rows`), claims without them. Rows of one flow are in several files, so all
 files get their names by one key. It is in the catalogue until the last file is done, because a
-process that is killed before is followed by one that goes on with it, and is then deleted: nobody
-can find the old numbers again. Nobody writes to the store meanwhile: other processes of this
-netwatch wait, and where an older one writes, nothing is done and its user is asked to stop it.
+process that is killed before is followed by one that continues with it, and is then deleted: the
+old numbers can never be found again. Nobody writes to the store meanwhile: other processes of this
+netwatch wait, and if an older one writes, nothing is done and the user is asked to stop it.
 
-Processes that write to a store share a lock, an erasure has it alone. A run has rows in memory, and
-a live capture also open incidents; both name people, and are written later. An erasure beside them
-would find nothing of what they write afterwards, so that it cannot say that nothing is left.
-Without a process the lock is free, whatever it died of. The lock is one of flock(2) on a file in
-the folder of a store with SQLite, and an advisory lock of the database where the catalogue is in
+Processes that write to a store share a lock, an erasure has it exclusively. A run has rows in
+memory, and a live capture also open incidents; both name people, and are written later. A
+concurrent erasure would not find what they write afterwards, so it could not say that nothing is
+left. When a process dies, its lock is released, whatever the cause. The lock is flock(2) on a file
+in the folder of a store with SQLite, and an advisory lock of the database if the catalogue is in
 PostgreSQL, whose writers may be on several machines.
 
 A run is noted while it writes, and if its process was killed, it is marked by the next one that
-opens the store. Facts and coverage are written every few seconds. What a process had in memory when
-it was killed is gone, and nobody can say how much it was. So its captures are `partial`, and the
-time from its last facts on is one in which something is lost, and so are ten minutes before it:
-flows that go on are in memory.
+opens the store. Facts and coverage are written every few seconds. What a killed process had in
+memory is lost, and its amount is unknown. So its captures are `partial`, and the time from its last
+facts on counts as incomplete, and so do the ten minutes before it, since open flows are in memory.
 """
 
 import os
@@ -54,7 +53,7 @@ from netwatch.store.options import StoreOptions
 from netwatch.store.tables import FORMAT_VERSION, NAMED_SINCE
 
 HOURS_SINCE = 6
-"""The version of the tables that has hours; they are counted from the facts of an older store."""
+"""The version of the tables with hours; they are counted from the facts of an older store."""
 
 WAIT = 3600.0
 """How long to wait for another process that does the same, in s."""
@@ -72,7 +71,7 @@ _ADVISORY_LOCK = 0x6E657477_65726173
 """The number of the lock in PostgreSQL: netweras."""
 
 _RUN_LOCKS = 0x6E657477
-"""The first number of the locks of runs in PostgreSQL: netw. The second one is that of the run."""
+"""The first number of the locks of runs in PostgreSQL: netw. The second one is the run's."""
 
 _IN_USE = (
     "a run is writing to the store, and has rows and incidents in memory that an erasure cannot"
@@ -82,9 +81,9 @@ _ERASING = "a person is being erased from the store: start again when that has e
 
 
 def open_catalogue(options: StoreOptions, *, create: bool = False) -> Catalogue:
-    """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError` for a
-    place that is not for a catalogue, and `NetwatchError` where there is none or it cannot be
-    opened, and where files of an older netwatch cannot be rewritten now."""
+    """Open the catalogue of a store, and create it if `create` is set. Raises `ConfigError` for an
+    unsuitable place, and `NetwatchError` if there is none or it cannot be opened, and if files of
+    an older netwatch cannot be rewritten now."""
     catalogue = Catalogue(open_database(options, create=create))
     try:
         if _has_older_files(catalogue):
@@ -99,16 +98,16 @@ def open_catalogue(options: StoreOptions, *, create: bool = False) -> Catalogue:
 
 
 def _has_older_files(catalogue: Catalogue) -> bool:
-    """Whether files of facts may be of an older netwatch, whose flows have to be renamed."""
+    """Whether files of facts may be from an older netwatch, so that their flows must be renamed."""
     with catalogue.database.reading() as connection:
         found = connection.execute(select(tables.store.c.format)).scalar_one()
     return int(found) < NAMED_SINCE
 
 
 def rename_flows(catalogue: Catalogue, options: StoreOptions) -> int:
-    """Rename the flows in all files of an older format; how many files were written anew. Raises
-    `NetwatchError` where a file cannot be read or written now, and where somebody else writes to
-    the store; the next call goes on."""
+    """Rename the flows in all files of an older format; returns how many files were rewritten.
+    Raises `NetwatchError` if a file cannot be read or written now, and if another process writes to
+    the store; the next call continues."""
     with _alone(catalogue, options) as is_needed:
         if not is_needed:
             return 0
@@ -131,7 +130,7 @@ def rename_flows(catalogue: Catalogue, options: StoreOptions) -> int:
 
 @contextmanager
 def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
-    """Have the store alone; whether there is still something to do."""
+    """Lock the store exclusively; returns whether there is still something to do."""
     now = time.monotonic()
     until, begins = now + WAIT, now + _BEGINS
     while _has_older_files(catalogue):
@@ -140,7 +139,7 @@ def _alone(catalogue: Catalogue, options: StoreOptions) -> Iterator[bool]:
         except InUseError:
             now = time.monotonic()
             if _stored_key(catalogue) is not None:
-                # Whoever renames has a key; who only writes has none.
+                # A process that renames has a key; one that only writes has none.
                 begins = min(now + _BEGINS, until)
             if now > begins:
                 raise NetwatchError(
@@ -163,7 +162,7 @@ def _stored_key(catalogue: Catalogue) -> bytes | None:
 
 
 def _key(catalogue: Catalogue) -> bytes:
-    """The key of the names, which is made where nobody has begun."""
+    """The key of the names, which is created if there is none yet."""
     key = _stored_key(catalogue)
     if key is None:
         key = new_key()
@@ -173,7 +172,7 @@ def _key(catalogue: Catalogue) -> bytes:
 
 
 def _rename(facts: FactRemoval, file: FileRow, names: FlowNames) -> bool:
-    """Write a file anew, if it is of an older format."""
+    """Rewrite a file, if it has an older format."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -210,12 +209,12 @@ def _say(text: str) -> None:
 
 
 class InUseError(NetwatchError):
-    """The lock is taken the other way; a sentence that says what to do."""
+    """The lock is held by others in a conflicting mode; the text says what to do."""
 
 
 class UseLock:
-    """The lock of a store, until it is closed; it is a context. An `exclusive` one is that of an
-    erasure. Raises `InUseError` where it is taken the other way, and `NetwatchError` where it
+    """The lock of a store, until it is closed; a context manager. An `exclusive` one is for an
+    erasure. Raises `InUseError` if it is held in a conflicting mode, and `NetwatchError` if it
     cannot be taken."""
 
     def __init__(self, options: StoreOptions, *, exclusive: bool = False) -> None:
@@ -261,8 +260,8 @@ class UseLock:
         return bool(taken.scalar_one())
 
     def hold_run(self, run: int) -> None:
-        """Show others that somebody writes a run, until this lock is closed; several may. Raises
-        `NetwatchError`."""
+        """Show others that a process writes a run, until this lock is closed; there may be several.
+        Raises `NetwatchError`."""
         if self._connection is not None:
             self._database_run("pg_advisory_lock_shared", run)
             return
@@ -273,13 +272,13 @@ class UseLock:
             raise NetwatchError(f"{self._folder}: a run cannot be locked: {error}") from None
 
     def ended_run(self, run: int) -> None:
-        """A run that was held is over, and nobody will ask for it."""
+        """A run that was held is over, and nobody will check it any more."""
         if self._connection is None:
             with suppress(OSError):
                 (self._folder / _run_name(run)).unlink(missing_ok=True)
 
     def is_written(self, run: int) -> bool:
-        """Whether anybody writes a run now. If nobody does, what shows it is removed. Raises
+        """Whether any process writes a run now. If none does, its mark is removed. Raises
         `NetwatchError`."""
         if self._connection is not None:
             if not self._database_run("pg_try_advisory_lock", run):
@@ -323,7 +322,7 @@ class UseLock:
             os.close(self._descriptor)
             self._descriptor = -1
         if self._connection is not None:
-            # The server notices that a connection was closed, but not at once.
+            # The server notices a closed connection, but not at once.
             with suppress(SQLAlchemyError):
                 self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
             self._connection.close()

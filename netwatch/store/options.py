@@ -1,4 +1,4 @@
-"""Where a store is, how long it keeps what, and what has to be installed before it can be used."""
+"""Where a store is, how long data is kept, and what must be installed to use it."""
 
 import importlib.util
 import os
@@ -30,18 +30,18 @@ RETENTION = replace(
     read=_read_retention,
     schema={"anyOf": [{"enum": ["forever", None]}, {**_DAYS.schema, "type": ["string", "null"]}]},
 )
-"""How long something is kept, in s; None is for ever."""
+"""A retention, in s; None is for ever."""
 
 
 def default_path() -> str:
-    """The store of a user whose configuration names none."""
+    """The default store of a user."""
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return str(Path(data, "netwatch", "store"))
 
 
 def plain_path(path: str) -> str:
-    """The path of a folder without ``..``, which is followed as the file system does: behind a
-    symbolic link it is the parent of its target. A URL is returned as it is."""
+    """The path of a folder without ``..``, resolved as by the file system: after a symbolic link it
+    is the parent of its target. A URL is returned unchanged."""
     if "://" in path or ".." not in Path(path).parts:
         return path
     return str(Path(path).resolve())
@@ -51,8 +51,8 @@ def plain_path(path: str) -> str:
 class Retention:
     """How long rows are kept, in s; None is for ever.
 
-    `observations` counts for all facts (observations, flows, claims), `incidents` for incidents and
-    coverage, `evidence` for evidence captures. `personal` replaces a longer time of facts for
+    `observations` applies to all facts (observations, flows, claims), `incidents` to incidents and
+    coverage, `evidence` to evidence captures. `personal` replaces a longer retention of facts for
     clients in networks of the classes ``personal`` and ``guest``.
     """
 
@@ -76,7 +76,7 @@ class StoreOptions:
     """A store: `path` is a folder or a URL that fsspec opens (``s3://…``), `catalogue` the URL of a
     database (``postgresql://…``). If it is empty, the catalogue is the SQLite database
     `catalogue.sqlite` in the folder, and a store at a URL is an error. An open incident is closed
-    if nothing was heard of its sensor for `unheard` ns (`netwatch.store.unheard`)."""
+    if its sensor was silent for `unheard` ns (`netwatch.store.unheard`)."""
 
     path: str = key(
         TEXT,
@@ -95,12 +95,12 @@ class StoreOptions:
 
     @property
     def shown(self) -> str:
-        """The path without the secrets that a URL may have in it."""
+        """The path without possible secrets of a URL."""
         return without_secrets(self.path)
 
 
 def require_extra(command: str) -> None:
-    """Raise `ConfigError` for a command where the libraries of a store are not installed."""
+    """Raise `ConfigError` for a command if the libraries of a store are not installed."""
     if any(importlib.util.find_spec(module) is None for module in _MODULES):
         message = f"a store needs an extra: {install_command('store')}"
         raise ConfigError.of(command, message)

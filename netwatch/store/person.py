@@ -1,15 +1,15 @@
-"""A person that a store has something of: by what she is known, where that is mentioned, and of
-whom a pseudonym is.
+"""A person about whom a store has data: their identifiers, where these are mentioned, and whose a
+pseudonym is.
 
 Some words are theirs only: ids, MAC addresses, host names, pseudonyms. An address may have been
 theirs for a time only, so a mention of it counts at these times. Words are found as whole words in
-any text, whatever it is in: a host name as a label of a name, an address in a list or reversed in
-the name of a PTR query (RFC 1035 section 3.5, RFC 3596 section 2.5), a MAC address in each of its
-spellings.
+any text, whatever the context: a host name as a label of a name, an address in a list or reversed
+in the name of a PTR query (RFC 1035 section 3.5, RFC 3596 section 2.5), a MAC address in each of
+its spellings.
 
-A pseudonym is taken back by the key that made it. It is a hash, so all devices that it may be of
-are tried: those of the inventory, the clients of the store, and all addresses of the configured
-networks. Each time is noted in the journal before anything is said.
+A pseudonym is resolved with the key that made it. It is a hash, so all possible devices are tried:
+those of the inventory, the clients of the store, and all addresses of the configured networks. Each
+time is noted in the journal before anything is returned.
 """
 
 import ipaddress
@@ -39,16 +39,16 @@ Span = tuple[int, int]
 """A time from, and until, ns, both included."""
 
 _PLACES = frozenset({"source", *EVIDENCE_KEYS})
-"""What names files of users, in records and facts. A folder may be called like a person, and that
-does not make what is in it theirs."""
+"""What names users' files, in records and facts. A folder may be called like a person, but its
+content is not theirs for that."""
 
 ALWAYS: Span = (-(1 << 63), (1 << 63) - 1)
 
 MAX_TRIED = 1 << 20
-"""Addresses of a network that are tried; of a larger one, only those that are stored are."""
+"""Addresses of a network to try; of a larger one, only the stored ones are tried."""
 
 NOBODYS = frozenset({"0.0.0.0", "::"})
-"""What devices have as their address until they get one."""
+"""Addresses of devices until they get a real one."""
 
 
 class Person:
@@ -73,7 +73,7 @@ class Person:
 
     @cached_property
     def always(self) -> str:
-        """A regular expression, of RE2 and of Python, for all that is theirs only."""
+        """A regular expression, for RE2 and Python, for everything that is theirs only."""
         parts = [*map(_word, sorted(self.words)), *map(_mac, sorted(self.macs))]
         parts += [_word(ip) for ip, spans in sorted(self.addresses.items()) if spans == (ALWAYS,)]
         return f"(?i)({'|'.join(parts)})" if parts else ""
@@ -88,7 +88,7 @@ class Person:
         )
 
     def is_mentioned(self, value: Any, since: int, until: int) -> bool:
-        """Whether a text, or a text anywhere in a JSON value, mentions them; what it says is of a
+        """Whether a text, or a text anywhere in a JSON value, mentions them; its content is from a
         time between these two (ns)."""
         patterns = [self.always] if self.always else []
         patterns += [
@@ -166,7 +166,7 @@ def _address(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A text as a regular expression. RE2 knows no escape of letters and of characters beyond
+    """A text as a regular expression. RE2 has no escapes for letters and for characters beyond
     ASCII."""
     return "".join(f"\\{c}" if c.isascii() and not c.isalnum() else c for c in text)
 
@@ -219,8 +219,8 @@ def _mentions(column: "pa.ChunkedArray", pattern: str) -> "pa.Array":
 
 @dataclass(frozen=True, slots=True)
 class StoredClient:
-    """A client. `ip` and `mac` are None for one that is sealed and that no key reads, `sensor` for
-    one that several sensors may have seen."""
+    """A client. `ip` and `mac` are None for a sealed one that no key reads, `sensor` for one that
+    several sensors may have seen."""
 
     number: int
     sensor: str | None
@@ -251,9 +251,9 @@ def stored_clients(catalogue: Catalogue, sealing: Sealing | None) -> Iterator[St
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a pseudonym is of: the name of the network, what the pseudonym was made of (an id, a MAC
-    or an address), and what is known beside it. Where several `sensors` know it, each may speak of
-    another device, if their sites call their networks alike."""
+    """Whose a pseudonym is: the name of the network, what the pseudonym was made from (an id, a MAC
+    or an address), and what else is known. If several `sensors` know it, each may mean another
+    device, if their sites call their networks alike."""
 
     network: str
     identity: str
@@ -265,7 +265,7 @@ class Identity:
 
 
 def write_journal(catalogue: Catalogue, user: str, text: str, reason: str) -> None:
-    """Note that somebody asks of whom a pseudonym is. Raises `NetwatchError`."""
+    """Note that somebody asks whose a pseudonym is. Raises `NetwatchError`."""
     detail = json.dumps({"pseudonym": text, "reason": reason}, ensure_ascii=False)
     with catalogue.database.writing() as connection:
         connection.execute(
@@ -282,8 +282,8 @@ def identify(
     clients: Iterable[StoredClient],
     scopes: Iterable[Scope],
 ) -> Identity | None:
-    """Who a pseudonym is of; None where that is not found. Raises `NetwatchError` for a text that
-    is none, and for one of a key that is not at hand."""
+    """Whose a pseudonym is; None if that is not found. Raises `NetwatchError` for a text that is
+    not a pseudonym, and for one whose key is not at hand."""
     key_id = key_id_of(text)
     if key_id is None:
         raise NetwatchError(f"'{text}' is not a pseudonym, like p3f9a-k7q2m5xw4n6b3c2d")
@@ -305,7 +305,7 @@ def identify(
 def _candidates(
     entries: list[Entry], clients: list[StoredClient], scopes: list[Scope], networks: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Whatever the pseudonym may be of: network and identity."""
+    """Everything that the pseudonym may stand for: network and identity."""
     for entry in entries:
         found = [entry.id, *map(ip_text, entry.ips)]
         found += map(mac_text, entry.macs)
@@ -323,7 +323,7 @@ def _candidates(
 def _described(
     network: str, identity: str, entries: list[Entry], clients: list[StoredClient]
 ) -> Identity:
-    """What is known of a device by its id, MAC or address."""
+    """What is known about a device by its id, MAC or address."""
     ips, macs, sensors = set[str](), set[str](), set[str]()
     hostname = owner = None
     for entry in entries:
@@ -335,7 +335,7 @@ def _described(
             hostname, owner = hostname or entry.hostname, owner or entry.owner
     own_macs = frozenset(macs)
     for client in clients:
-        # The same address in another network is of somebody else.
+        # The same address in another network is somebody else's.
         is_there = client.ip == identity and (client.network or "") == network
         if client.ip and (is_there or client.mac == identity or client.mac in own_macs):
             ips |= {client.ip} - NOBODYS

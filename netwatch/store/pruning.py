@@ -1,14 +1,14 @@
 """Deletes what is older than its retention, by the days of rows, and evidence captures that
 netwatch wrote.
 
-A day of facts goes as a whole when its last moment is older than the retention. Of days that stay,
-the rows of clients in networks of the classes `PERSONAL` go where theirs is shorter; files are then
-rewritten. Rows of clients that the catalogue does not have, which an erasure that was killed
-leaves, go too. If it is killed in between, prune again: each step is complete by itself.
+A day of facts is deleted as a whole when its last moment is older than the retention. On the
+remaining days, the rows of clients in networks of the classes `PERSONAL` are deleted if their
+retention is shorter; files are then rewritten. Rows of clients that are no longer in the catalogue,
+left by a killed erasure, are deleted too. If pruning is killed in between, run it again: each step
+is complete by itself.
 
-Evidence captures, and the files of lines of logs next to them, are recognised by their name and
-their first block. A user's own captures are never deleted, whatever they are called and wherever
-they are.
+Evidence captures, and the files of log lines next to them, are recognised by their name and their
+first block. A user's own captures are never deleted, whatever their names and wherever they are.
 """
 
 import json
@@ -33,14 +33,14 @@ from netwatch.store.options import Retention
 from netwatch.store.statements import chunks
 
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.(pcapng|lines)")
-"""The names that `netwatch.incidents.evidence_folder` gives."""
+"""Names from `netwatch.incidents.evidence_folder`."""
 
 _SECTION = b"\x0a\x0d\x0d\x0a"
 _APPLICATION = b"netwatch "
 _LINES = b"# netwatch "
 
 PERSONAL = ("personal", "guest")
-"""The classes of networks to whose clients the retention `personal` applies."""
+"""The classes of networks whose clients have the retention `personal`."""
 
 _HOUR, _DAY = 3600, 86_400
 _SECOND = 1_000_000_000
@@ -48,9 +48,9 @@ _NEVER = 1 << 63
 
 
 def is_evidence_capture(path: Path) -> bool:
-    """Whether a file is an evidence capture of netwatch, or has lines of logs as evidence: a
-    regular file with such a name, whose section header (draft-ietf-opsawg-pcapng section 4.1) or
-    first lines say that netwatch wrote it for the incident that it is named after."""
+    """Whether a file is an evidence capture of netwatch, or has log lines as evidence: a regular
+    file with such a name, whose section header (draft-ietf-opsawg-pcapng section 4.1) or first
+    lines say that netwatch wrote it for the incident in its name."""
     if not NAME.fullmatch(path.name) or path.is_symlink() or not path.is_file():
         return False
     try:
@@ -71,8 +71,8 @@ def is_evidence_capture(path: Path) -> bool:
 
 
 def delete_evidence(path: Path, left: list[str]) -> int | None:
-    """Delete the evidence of an incident: the number of files, None if the file is there and
-    cannot be deleted. Sentences on what is not deleted are added to `left`."""
+    """Delete the evidence of an incident; returns the number of files, None if the file is there
+    and cannot be deleted. Sentences on what is not deleted are added to `left`."""
     if not is_evidence_capture(path):
         if path.exists():
             left.append(f"{path}: is not a file that netwatch wrote, and was left")
@@ -118,9 +118,9 @@ class Pruning:
         self._concerned: set[int] = set()
 
     def prune(self, user: str, *, dry_run: bool = False) -> Pruned:
-        """Delete what is too old; with `dry_run` only count. `user` is noted in the journal.
-        While another process is storing facts, of clients of no fact only those go whose facts went
-        now: others may be so new that their first facts are not stored yet."""
+        """Delete what is too old; with `dry_run` only count. `user` is noted in the journal. While
+        another process is storing facts, only those clients without facts are deleted whose facts
+        were deleted now: others may be so new that their first facts are not stored yet."""
         if not dry_run:
             self._facts.remove_retired()
         whole = [file for file in self._facts.all_files() if self._is_old(file.day)]
@@ -156,8 +156,8 @@ class Pruning:
         return self._delete_clients(user, pruned)
 
     def _is_old(self, day: str, keep: int | None = None) -> bool:
-        """Whether the last moment of a day (UTC) is older than a retention, that of facts unless
-        another is given."""
+        """Whether the last moment of a day (UTC) is older than a retention, by default the one of
+        facts."""
         keep = self._retention.observations if keep is None else keep
         if keep is None:
             return False
@@ -170,9 +170,9 @@ class Pruning:
         return Removed(sum(file.rows for file in files), len(files))
 
     def _unknown_since(self) -> int:
-        """From when on (ns) files may have rows of clients that the catalogue does not have: all
-        may after an erasure, which may have been killed, and those that were written since
-        clients were deleted, from what a writer had in memory."""
+        """From when on (ns) files may have rows of clients that are not in the catalogue: all may
+        after an erasure, which may have been killed, and those written since clients were deleted,
+        from what a writer had in memory."""
         column = tables.journal.c
         with self._catalogue.database.reading() as connection:
             latest = dict(
@@ -239,7 +239,7 @@ class Pruning:
             return remove(connection, old)
 
     def _prune_hours(self) -> None:
-        """Delete hours as long ago as incidents are kept, in whole blocks."""
+        """Delete hours as old as incidents' retention, in whole blocks."""
         if self._retention.incidents is None:
             return
         oldest = (self._now - self._retention.incidents) * _SECOND // HOUR // BLOCK
@@ -247,7 +247,7 @@ class Pruning:
             remove_hours_before(connection, oldest)
 
     def _prune_silences(self, *, dry_run: bool) -> int:
-        """Delete silences that ended longer ago than incidents are kept."""
+        """Delete silences that ended before incidents' retention."""
         keep = self._retention.incidents
         if keep is None:
             return 0
@@ -255,7 +255,7 @@ class Pruning:
 
     def _prune_evidence(self, *, dry_run: bool) -> int:
         """Delete evidence captures by the day of their incident, never a user's own captures: of
-        these only that they are known is forgotten."""
+        these only the reference is deleted."""
         keep = self._retention.evidence
         if keep is None:
             return 0
@@ -274,8 +274,8 @@ class Pruning:
         return count
 
     def _evidence(self) -> Iterator[tuple[int, Path, float]]:
-        """The evidence captures with the time (s) of which they are: the name of one of netwatch
-        says when its incident began."""
+        """The evidence captures with their times (s): the name of one of netwatch's tells when its
+        incident began."""
         with self._catalogue.database.reading() as connection:
             rows = connection.execute(select(tables.evidence)).all()
         for row in rows:
@@ -289,8 +289,8 @@ class Pruning:
             yield row.id, path, began
 
     def _is_storing(self) -> bool:
-        """Whether a run may be storing facts now. One that was killed stays open for ever, so it
-        counts for a day, or for an hour after the last file."""
+        """Whether a run may be storing facts now. A killed one stays open for ever, so it counts
+        for a day, or for an hour after the last file."""
         run, now = tables.run.c, time.time_ns()
         with self._catalogue.database.reading() as connection:
             last = connection.execute(select(func.max(tables.file.c.created))).scalar() or 0
@@ -300,7 +300,7 @@ class Pruning:
             return connection.execute(found).first() is not None
 
     def _delete_clients(self, user: str, pruned: Pruned) -> Pruned:
-        """Delete clients of no fact, and write the journal, in one transaction."""
+        """Delete clients without facts, and write the journal, in one transaction."""
         candidates = self._client_numbers()
         if self._is_storing():
             candidates &= self._concerned

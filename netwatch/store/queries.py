@@ -1,13 +1,13 @@
-"""What a user asks a store: incidents and coverage as they were written, and observations and
+"""A user's queries on a store: incidents and coverage as they were written, and observations and
 flows, by filter; and whether the words of a query are known.
 
-Names of facts are compared once each, and clients by their numbers; then rows are taken by a
-semi-join, which DuckDB hands down to the reader of files. Rows come capture by capture in the order
-in which the packets were read, as `netwatch names` prints them.
+Names of facts are compared once each, and clients by their numbers; then rows are selected by a
+semi-join, which DuckDB pushes down to the reader of files. Rows come capture by capture in the
+order in which the packets were read, as `netwatch names` prints them.
 
-A word that nobody knows is a mistake in typing: a query for it would find nothing, which reads as
-if a ban had been kept. Known is what the configuration has, and what the store has, also if the
-configuration has it no longer.
+An unknown word is a typing mistake: a query for it would find nothing, which reads as if a ban had
+been complied with. Known words are those of the configuration, and those of the store, also if they
+are no longer in the configuration.
 """
 
 import json
@@ -39,7 +39,7 @@ from netwatch.store.statements import (
 from netwatch.store.views import FilesError, Views, shown_incidents, streamed
 
 ROWS = 4096
-"""Rows that are read at once."""
+"""Rows to read at once."""
 
 NOBODY = b"unknown"
 """Instead of the address of a client that the catalogue has forgotten."""
@@ -47,7 +47,7 @@ NOBODY = b"unknown"
 _DAY = 86_400_000_000_000
 
 IsOfApp = Callable[[str], bool]
-"""Whether the signatures attribute a name to an app that is asked for."""
+"""Whether the signatures attribute a name to a requested app."""
 
 _COLUMNS: Mapping[str, tuple[Column[str], ...]] = {
     "app": (tables.incident.c.app,),
@@ -62,8 +62,8 @@ _COLUMNS: Mapping[str, tuple[Column[str], ...]] = {
 
 
 def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
-    """The records of incidents, each as its line of JSON, in the order of time and then of the
-    output of their run. Of an incident that several runs found, that of the newest is given."""
+    """The records of incidents, each as its JSON line, in the order of time and then of the output
+    of their run. If several runs found an incident, the newest run's."""
     incident = tables.incident.c
     statement = shown_incidents()
     if wanted.since is not None:
@@ -110,8 +110,8 @@ def records_of_incidents(catalogue: Catalogue) -> Iterator[tuple[Mapping[str, An
 
 
 def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:
-    """The records of coverage with the times of their first and last packet (ns), each as its line
-    of JSON, in the order of runs."""
+    """The records of coverage with the times of their first and last packet (ns), each as its JSON
+    line, in the order of runs."""
     columns = tables.coverage.c
     statement = select(columns.first, columns.last, columns.record)
     if wanted.since is not None:
@@ -130,7 +130,7 @@ def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None,
 
 
 def _covers(text: str, wanted: Filter) -> bool:
-    """Whether a record of coverage has a network or a device that is asked for."""
+    """Whether a record of coverage has a requested network or device."""
     if not wanted.networks and not wanted.device:
         return True
     return any(
@@ -184,7 +184,7 @@ def flows(
     catalogue: Catalogue, options: StoreOptions, wanted: Filter, is_of_app: IsOfApp | None = None
 ) -> Iterator[dict[str, Any]]:
     """The rows of flows as values by column, with `client_ip`, `client_mac` and `client_network`,
-    and the `sensor` that saw them. A filter by name or app asks for flows in which such a name was
+    and the `sensor` that saw them. A filter by name or app selects flows in which such a name was
     observed."""
     clients = _clients(catalogue, wanted)
     by_name = bool(wanted.names) or is_of_app is not None
@@ -226,9 +226,9 @@ def flows(
 
 
 def once_more(read: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """What `read` gives. If a file has gone meanwhile, because compaction or retention put
-    others in its place, the list of files is taken once more, unless something was given already.
-    Raises `FilesError`."""
+    """The results of `read`. If a file has gone meanwhile, because compaction or retention replaced
+    it, the list of files is read once more, unless something was already returned. Raises
+    `FilesError`."""
     for attempt in (1, 2):
         given = False
         try:
@@ -255,7 +255,7 @@ def known_clients(catalogue: Catalogue) -> dict[int, StoredClient]:
 
 
 def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:
-    """The numbers of the clients that are the device that is asked for; None if none is."""
+    """The numbers of the clients that are the requested device; None if none is requested."""
     if wanted.clients is not None:
         return [*wanted.clients]
     if not wanted.device:
@@ -292,7 +292,7 @@ def _name_conditions(
     views: Views, wanted: Filter, parts: Sequence[str], is_of_app: IsOfApp | None
 ) -> Iterator[str]:
     """The condition on names: the distinct names are compared once each. `parts` are the other
-    conditions, which rule names out."""
+    conditions, which rule out names."""
     if not wanted.names and is_of_app is None:
         return
     parameters: list[Any] = []
@@ -313,8 +313,8 @@ def _name_conditions(
 def unknown_words(
     catalogue: Catalogue, kind: str, words: Iterable[str], configured: Set[str]
 ) -> Iterator[tuple[str, str]]:
-    """The words that are neither configured nor in the store, each with the hint that belongs
-    behind it. `kind` is ``app``, ``ban`` or ``network``."""
+    """The words that are neither configured nor in the store, each with the hint to append. `kind`
+    is ``app``, ``ban`` or ``network``."""
     for word in sorted({*words} - configured):
         if not _has(catalogue, kind, word):
             yield word, did_you_mean(word, configured | _stored(catalogue, kind), 0.5)
@@ -340,7 +340,7 @@ def _stored(catalogue: Catalogue, kind: str) -> set[str]:
 
 def is_known_device(catalogue: Catalogue, word: str) -> bool:
     """Whether a word can name a device that is not in the inventory: it is an address, a MAC or a
-    pseudonym, or a device of an incident or of a record of coverage is called so."""
+    pseudonym, or a device in an incident or a record of coverage has this name."""
     if parse_ip(word) or parse_mac(word):
         return True
     client = tables.client.c

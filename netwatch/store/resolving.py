@@ -1,9 +1,9 @@
 """Finds out who is meant: an id, address, MAC, host name, owner or pseudonym becomes a person.
 
-What is known of devices is in the inventory, in the catalogue's clients and incidents, and in
-address claims; clients and claims that are sealed are used as far as a key reads them. Each may
-tell more: the inventory the MAC of an id, a claim the address that a MAC had, and when. They are
-asked again until nothing new is found. An address leads to a device only if one source says so,
+What is known about devices is in the inventory, in the catalogue's clients and incidents, and in
+address claims; sealed clients and claims are used as far as a key reads them. Each may add
+something: the inventory the MAC of an id, a claim the address that a MAC had, and when. They are
+searched again until nothing new is found. An address leads to a device only if a source says so,
 since addresses change hands; the MAC of a router, which is in the frames of many, leads nowhere.
 """
 
@@ -28,8 +28,8 @@ _ROUNDS = 8
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The person that is meant, and sentences on what could not be told. `devices` is what she is
-    known by, for people."""
+    """The person that is meant, and sentences on what could not be determined. `devices` are their
+    names, for people."""
 
     person: Person
     devices: tuple[str, ...]
@@ -37,8 +37,8 @@ class Resolved:
 
 
 class Resolver:
-    """Resolves what a user writes. `entries` are those of the inventory, `networks` the names of
-    the configured ones, `sealing` reads what is sealed. Raises `NetwatchError`."""
+    """Resolves a user's input. `entries` are the inventory's, `networks` the names of the
+    configured networks, `sealing` reads what is sealed. Raises `NetwatchError`."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Resolver:
             self._words.add(text)
 
     def _begin_with_pseudonym(self, text: str) -> None:
-        """Who a pseudonym is, where a key of the configuration made it."""
+        """Whose a pseudonym is, if a key of the configuration made it."""
         key = self._sealing.keys.named(key_id_of(text) or "") if self._sealing else None
         if key is None:
             self._notes.append(
@@ -147,7 +147,8 @@ class Resolver:
             self._words.add(identity)
 
     def _add_address(self, ip: str, span: Span) -> None:
-        """An address was theirs for a time. That of a device without one is nobody's."""
+        """An address was theirs for a time. The address of a device without one belongs to
+        nobody."""
         if ip not in NOBODYS:
             self._spans[ip].add(span)
 
@@ -186,8 +187,8 @@ class Resolver:
                     self._add_address(device["ip"], (each.first, each.last))
 
     def _ask_claims(self, text: str) -> None:
-        """Claims say which address a MAC had, from when on, and what it is called. A host name
-        leads to a MAC only where it is what was asked for: many devices have the same one."""
+        """Claims tell which address a MAC had, from when on, and its host name. A host name only
+        leads to a MAC if it is the user's input: many devices have the same one."""
         by_address: defaultdict[str, list[StoredClaim]] = defaultdict(list)
         for claim in self._claims:
             for address in claim.addresses:
@@ -206,7 +207,7 @@ class Resolver:
                     self._add_address(address, _until_others(claims, at, self._macs))
 
     def _add_owners(self, text: str) -> None:
-        """The owner's name is theirs, unless it is that of devices that stay."""
+        """The owner's name is theirs, unless the owner's other devices stay."""
         for owner in sorted({entry.owner for entry in self._entries if entry.owner}):
             owned = [entry for entry in self._entries if entry.owner == owner]
             hers = [entry for entry in owned if self._is_hers(entry)]
@@ -222,7 +223,7 @@ class Resolver:
                 self._words.add(device.device["owner"])
 
     def _add_sightings(self) -> None:
-        """An address that their MAC was seen with was theirs from the first to the last time."""
+        """An address seen with their MAC was theirs from the first to the last time."""
         hers = {c.number: c.ip for c in self._clients if c.mac in self._macs and c.ip}
         unknown = {number for number, ip in hers.items() if ip not in self._spans}
         if not unknown:
@@ -246,8 +247,8 @@ class Resolver:
                         self._spans[pseudonym(key, network, ip)] |= spans
 
     def _note_places(self, numbers: set[int]) -> None:
-        """Say where they are known, if that is in several networks or by several sensors: an
-        address, and whatever it leads to, may be of another person there."""
+        """Report where they are known, if in several networks or by several sensors: an address,
+        and everything it leads to, may be another person's there."""
         found = {
             (client.network or "no network", client.sensor or "several")
             for client in self._clients
@@ -283,7 +284,7 @@ class _IncidentDevice:
 
 
 def _incident_devices(facts: FactRemoval) -> Iterator[_IncidentDevice]:
-    """The devices of all incidents, as their records have them."""
+    """The devices of all incidents, as in their records."""
     column = tables.incident.c
     with facts.catalogue.database.reading() as connection:
         rows = connection.execute(
@@ -313,7 +314,7 @@ def _addresses(entry: Entry) -> set[str]:
 
 
 def _until_others(claims: list[StoredClaim], at: int, macs: set[str]) -> Span:
-    """For how long the address of a claim was theirs: between the claims of others."""
+    """For how long the address in a claim was theirs: between the claims of others."""
     others = [claim.time for claim in claims if claim.mac and claim.mac not in macs]
     time = claims[at].time
     before = [each for each in others if each < time]

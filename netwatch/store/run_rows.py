@@ -1,24 +1,23 @@
 """The rows of runs and of clients: what decided on the records of a run, the runs, captures and
 clients of sensors, when a sensor was heard, and which runs a later one replaces.
 
-A sensor knows its run by the time when it began. In the catalogue of its centre it has a number,
-which stays the same however often, and after whatever interruption, something of the run arrives.
+A sensor identifies its run by the time when it began. In the catalogue of its centre it has a
+number, which stays the same however often, and after any interruption, data of the run arrives.
 
 A run is replaced by a later run of the same command that stored all of its captures, known by the
 hashes of their content, completely: it judged the same packets, so its incidents would be there
 twice. A run of ``names`` judges nothing, so any complete storing of its captures replaces it, an
 earlier one too. A run that reads only some of the captures of another replaces nothing, because the
 incidents of the other one may run across them; queries then show each capture and each incident
-once, that of the newest run. Evidence captures of a run that was removed stay known, because they
-have to be found when a person is erased. What was removed leaves rows in files, which no reader
-shows any more (it reads rows of captures that the catalogue has) and which the next compaction
-drops.
+once, that of the newest run. Evidence captures of a removed run stay known, because they must be
+found when a person is erased. A removed run leaves rows in files, which no reader shows any more
+(readers only show rows of captures in the catalogue) and which the next compaction drops.
 
-Facts name a client by its number alone, which is random. So who it is can be erased in one place.
-Many sites use the same private addresses, and call their networks alike: only one that looks at
-both could tell whether two sensors saw one device. So a number never stands for what several of
-them saw, nor for an address in several networks of one, and nobody gets the facts of a stranger. A
-device that two sensors of a site see has two numbers, as one with two addresses has.
+Facts only name a client by its number, which is random. So its identity can be erased in one place.
+Many sites use the same private addresses, and call their networks alike: whether two sensors saw
+one device cannot be told from their data. So a number never stands for clients of several sensors,
+nor for an address in several networks of one, and nobody gets a stranger's facts. A device that two
+sensors of a site see has two numbers, like one with two addresses.
 """
 
 import json
@@ -40,13 +39,13 @@ _PARTS = (tables.evidence, tables.capture, tables.loss, tables.run_writing)
 
 
 OUTSIDE = "outside"
-"""The key in the status of a sensor with what its centre says of it: sentences on what it spoke of
-that is not its own."""
+"""The key in a sensor's status for its centre's remarks: sentences on reports about networks or
+devices that are not its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionHashes:
-    """The version of netwatch, and content hashes as alerts name them."""
+    """The version of netwatch, and content hashes as in alerts."""
 
     netwatch: str
     signatures: str
@@ -68,8 +67,8 @@ def find_version(connection: Connection, hashes: VersionHashes) -> int | None:
 
 
 def version_number(connection: Connection, hashes: VersionHashes) -> int:
-    """The number of a version within a transaction that hands out numbers; it is stored when it is
-    first used."""
+    """The number of a version within a transaction that allocates numbers; it is stored on first
+    use."""
     known = find_version(connection, hashes)
     if known is not None:
         return known
@@ -84,15 +83,15 @@ def version_number(connection: Connection, hashes: VersionHashes) -> int:
 
 
 def version_with(connection: Connection, hashes: VersionHashes, contents: Mapping[str, str]) -> int:
-    """The same, with what its bans say."""
+    """The same, with the contents of its bans."""
     number = version_number(connection, hashes)
     add_contents(connection, number, contents)
     return number
 
 
 def supersede(connection: Connection, run: int) -> list[int]:
-    """Remove the runs that `run`, which has ended, replaces, or `run` itself where it adds nothing;
-    the numbers of removed runs."""
+    """Remove the runs that `run`, which has ended, replaces, or `run` itself if it adds nothing;
+    returns the numbers of removed runs."""
     commands = {
         row.id: row.command
         for row in connection.execute(
@@ -168,7 +167,7 @@ def find_capture(connection: Connection, run: int, position: int) -> int | None:
 def add_run(
     connection: Connection, sensor: str, command: str, started: int, version: int | None
 ) -> int:
-    """Store a run, within a transaction that hands out numbers; its number."""
+    """Store a run, within a transaction that allocates numbers; returns its number."""
     values = {
         "started": started,
         "command": command,
@@ -208,7 +207,7 @@ def note_heard(
     clock_offset: int | None = None,
 ) -> None:
     """Note that a sensor was heard at a time (ns), within a transaction. A `status` or an offset
-    (ns that its clock is ahead) replaces an older one, and it is not silent any more."""
+    (ns that its clock is ahead) replaces an older one, and it is no longer silent."""
     table = tables.fleet_sensor
     values: dict[str, Any] = {"name": sensor, "heard": at}
     if status is not None:
@@ -234,8 +233,8 @@ def note_heard(
 
 
 def note_outside(connection: Connection, sensor: str, said: Sequence[str]) -> None:
-    """Note sentences on what a sensor of the roster spoke of that is not its own, within a
-    transaction; they replace older ones."""
+    """Note sentences on reports of a rostered sensor about networks or devices that are not its
+    own, within a transaction; they replace older ones."""
     table = tables.fleet_sensor
     row = table.c.name == sensor
     text = connection.execute(select(table.c.status).where(row)).scalar()
@@ -245,14 +244,14 @@ def note_outside(connection: Connection, sensor: str, said: Sequence[str]) -> No
 
 
 ClientKey = tuple[str | bytes | None, ...]
-"""What tells the clients of a sensor apart."""
+"""The key that distinguishes the clients of a sensor."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAddress:
-    """An address in frames of a MAC, both as text (`mac` None where there is none), with the name
-    and class of its network, None outside of all. A client that is known by a pseudonym has no `ip`
-    and `mac`."""
+    """An address in frames of a MAC, both as text (`mac` None if there is none), with the name and
+    class of its network, None outside all. A client that is known by a pseudonym has no `ip` and
+    `mac`."""
 
     ip: str | None
     mac: str | None
@@ -263,21 +262,21 @@ class ClientAddress:
 
     @property
     def key(self) -> ClientKey:
-        """What tells it from others of its sensor. One pseudonym is of all that have the address;
-        sealed, equal clients are equal. The class does not count: a network that gets another one
-        keeps its clients."""
+        """The key that distinguishes it from others of its sensor. A pseudonym is shared by all
+        with the address; sealed, equal clients are equal. The class is not part of it: a network
+        that gets another class keeps its clients."""
         return self.network, self.ip, self.mac, self.pseudonym, self.sealed
 
     @property
     def network_and_class(self) -> tuple[str, str] | None:
-        """Its network and the class of that; None outside of all."""
+        """Its network and the network's class; None outside all."""
         return None if self.network is None else (self.network, self.network_class or "")
 
 
 def find_clients(
     connection: Connection, clients: Sequence[ClientAddress], sensor: str
 ) -> dict[ClientKey, int]:
-    """The numbers of those clients of a sensor that the catalogue has, by key."""
+    """The numbers of those clients of a sensor that are in the catalogue, by key."""
     column = tables.client.c
     parts = (column.network, column.ip, column.mac, column.pseudonym, column.sealed)
     found: dict[ClientKey, int] = {}
@@ -301,7 +300,7 @@ def find_clients(
 def add_clients(
     connection: Connection, clients: Sequence[ClientAddress], sensor: str
 ) -> dict[ClientKey, int]:
-    """Store clients of a sensor under numbers that are free; the numbers by key."""
+    """Store clients of a sensor under free numbers; returns the numbers by key."""
     column = tables.client.c.number
     free: set[int] = set()
     while len(free) < len(clients):

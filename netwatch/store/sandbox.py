@@ -1,15 +1,15 @@
-"""SQL over the views of a store, and over nothing else, in a process with limits.
+"""SQL over the views of a store, and nothing else, in a process with limits.
 
 A user's query is one ``SELECT`` (or ``DESCRIBE``, ``SHOW``, ``SUMMARIZE``, ``EXPLAIN``). DuckDB may
-open exactly the files of the views and no other one, has no extensions, and so no network, and its
-settings are locked. It checks its own limit of memory only between operators, and an interruption
-too. So it runs in a process of its own: the system bounds its memory and CPU time and refuses it
-any write to a file, and this process kills it when its time is up.
+open exactly the files of the views and no others, has no extensions, and so no network, and its
+settings are locked. It checks its own memory limit, and interruptions, only between operators. So
+it runs in a process of its own: the system bounds its memory and CPU time and refuses it any write
+to a file, and this process kills it when its time is up.
 
-That process makes the views, has the system limit what it may use from then on, and answers with
+That process makes the views, has the system limit its resources from then on, and answers with
 messages: an empty one when it begins; the types of the columns as JSON and their Arrow schema; the
-rows as Arrow streams, and an empty one at the end. `FAILED` comes before JSON that says what went
-wrong.
+rows as Arrow streams, and an empty one at the end. `FAILED` comes before JSON that describes an
+error.
 """
 
 import contextlib
@@ -35,13 +35,13 @@ from netwatch.store.options import StoreOptions
 from netwatch.store.views import TABLES, FilesError, Views, quoted
 
 MEMORY_LIMIT = 1 << 30
-"""Memory for a query, in bytes, of DuckDB and of all that it makes."""
+"""Memory for a query, in bytes, for DuckDB and everything that it creates."""
 
 MAX_MESSAGE = 256 << 20
-"""Bytes of the rows that are sent at a time."""
+"""Bytes of rows to send at a time."""
 
 ROWS = 1024
-"""Rows that a query gives at a time."""
+"""Rows that a query returns at a time."""
 
 ANSWER, FAILED = b"+", b"-"
 
@@ -50,13 +50,13 @@ _ONLY_READS = "expected one SELECT: only the tables of the store can be read"
 _NO_FILES = "only the tables of the store can be read, no files"
 
 TIMEOUT = 60
-"""How long a query may take, in s, unless the user says otherwise."""
+"""How long a query may take, in s, by default."""
 
 TOO_MUCH = f"the query needs more than {MEMORY_LIMIT >> 30} GB of memory: group or limit its rows"
 
 
 class Request(NamedTuple):
-    """A query, and how many seconds it may take."""
+    """A query, and its time limit in seconds."""
 
     options: StoreOptions
     query: str
@@ -64,7 +64,7 @@ class Request(NamedTuple):
 
 
 class _QueryError(Exception):
-    """A query that is wrong or not allowed."""
+    """An invalid or forbidden query."""
 
 
 def serve(request: Request, to: Connection) -> None:
@@ -88,7 +88,7 @@ def serve(request: Request, to: Connection) -> None:
                 _fail(to, "query", _words(error))
         except NetwatchError as error:
             _fail(to, "store", str(error))
-    # Nothing of what DuckDB has is worth the time that it takes to free it.
+    # Freeing DuckDB's memory is not worth the time.
     os._exit(0)
 
 
@@ -136,21 +136,22 @@ def _views(catalogue: Catalogue, options: StoreOptions, tables: Sequence[str]) -
 
 
 def _check(query: str) -> list[str]:
-    """Refuse whatever does not read; the views that a query uses, or all where it only asks which
-    there are."""
+    """Refuse everything that is not a read; returns the views that a query uses, or all if it only
+    asks which there are."""
     with duckdb.connect(":memory:") as parser:
         statements = parser.extract_statements(query)
         if len(statements) != 1 or statements[0].type not in _READING:
             raise _QueryError(_ONLY_READS)
     lower = query.lower()
-    # Which tables a query uses is known only with the tables; to make too many is only slower.
+    # The tables that a query uses are only known once the tables exist; making too many is only
+    # slower.
     if any(word in lower for word in ("show", "information_schema", "duckdb_", "pg_", "sqlite_")):
         return list(TABLES)
     return [table for table in TABLES if table in lower]
 
 
 def _words(error: duckdb.Error) -> str:
-    """The message of DuckDB on one line, without the copy of the query below it."""
+    """DuckDB's message on one line, without the copy of the query below it."""
     return " ".join(str(error).partition("\nLINE ")[0].split())
 
 
@@ -158,10 +159,10 @@ def _words(error: duckdb.Error) -> str:
 def run(
     options: StoreOptions, query: str, *, timeout: float = TIMEOUT
 ) -> Iterator[tuple[Sequence[tuple[pa.Field, str]], Iterable[pa.RecordBatch]]]:
-    """Run a query; its columns, each with its type in SQL, and its rows. Raises `ConfigError` for a
-    query that is wrong or not allowed, and `NetwatchError` if it takes longer than `timeout` s,
+    """Run a query; returns its columns, each with its SQL type, and its rows. Raises `ConfigError`
+    for an invalid or forbidden query, and `NetwatchError` if it takes longer than `timeout` s,
     needs too much memory, or the store cannot be read."""
-    # A fork would not have the threads of what reads from URLs, and wait for them for ever.
+    # A fork would lack the threads of the URL readers, and wait for them for ever.
     is_remote = "://" in options.path
     worker = WorkerProcess(
         partial(serve, Request(options, query, timeout)),
@@ -179,7 +180,7 @@ def run(
 
 class _Answers:
     """What the process sends, which has `timeout` seconds from its first message on. Methods raise
-    what it says went wrong."""
+    the errors that it reports."""
 
     def __init__(self, connection: Connection, timeout: float) -> None:
         self._connection = connection
@@ -199,7 +200,7 @@ class _Answers:
         try:
             message = self._connection.recv_bytes(MAX_MESSAGE + 1)
         except (EOFError, OSError):
-            # The system ended it, or DuckDB did so itself for want of memory.
+            # The system ended it, or DuckDB did so itself for lack of memory.
             raise NetwatchError(TOO_MUCH) from None
         if message[:1] == FAILED:
             raise _error(json.loads(message[1:]))

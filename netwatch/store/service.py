@@ -1,16 +1,16 @@
-"""The life of the writer of a store: a process of its own that takes rows from those that read
-captures.
+"""The life of the writer of a store: a process of its own that takes rows from the processes that
+read captures.
 
-Sockets bound what is under way. For captures that end (`RunService`) its reader waits if the
-writer is behind, and nothing is lost; what cannot be written is said at once, and the writer
-ends. If a process that reads a capture dies, the capture is `partial`; where the writer dies,
-captures stay `open`, and the other side knows how many rows were stored.
+Sockets bound the data in transit. For captures that end (`RunService`) the sender waits if the
+writer is behind, and nothing is lost; a write error is reported at once, and the writer ends. If a
+process that reads a capture dies, the capture is `partial`; if the writer dies, captures stay
+`open`, and the other side knows how many rows were stored.
 
 For a live capture (`LiveService`) nobody waits for the writer. What it cannot write now it keeps,
 up to `KEPT_ROWS`, and tries again; further rows are counted as lost. Every quarter of an hour it
-compacts the files in a thread. If it dies, another one goes on with the run
+compacts the files in a thread. If it dies, another one continues the run
 (`netwatch.engine.live_facts`). If the process that started it is killed, it takes what the workers
-send at their end, which is all flows that went on.
+send at their end, which are all open flows.
 """
 
 import contextlib
@@ -28,13 +28,13 @@ from netwatch.store import messages
 from netwatch.store.writer import Writer
 
 KEPT_ROWS = 2_000_000
-"""Rows of a live capture that are kept in memory while they cannot be written."""
+"""Rows of a live capture to keep in memory while they cannot be written."""
 
 KEPT_MESSAGES = 100_000
-"""Messages that are kept meanwhile."""
+"""Messages to keep meanwhile."""
 
 FLUSH_INTERVAL = 2.5
-"""After how many seconds rows of a live capture are written, however few they are."""
+"""Seconds after which rows of a live capture are written, however few they are."""
 
 RETRY_INTERVAL = 5.0
 """Seconds between two attempts to write."""
@@ -46,12 +46,12 @@ _TICK = 0.5
 
 
 class Counts(Protocol):
-    """Integers in memory that the process that started the writer reads at any time."""
+    """Integers in shared memory that the process that started the writer reads at any time."""
 
     stored: int
-    """Rows in files that readers see."""
+    """Rows in files that readers can see."""
     claimed: int
-    """How many these are once the file at the path `claim` is one of them."""
+    """Their number once the file at the path `claim` is one of them."""
     claim: bytes
     lost: int
     """Rows that were dropped."""
@@ -79,8 +79,8 @@ def serve(
 ) -> None:
     """Open the store, take messages until the run ends or the process that started it does, and
     answer over `control`. With `maintain`, the run is a live capture; the other end of `senders` is
-    open as long as anybody may send facts of it. That nobody reads the answers any more is no
-    error: what others send is stored."""
+    open as long as any process may send facts. It is not an error if nobody reads the answers any
+    more: what others send is stored."""
     try:
         writer = make_writer()
         unseen = _settled(counts, writer)
@@ -101,7 +101,7 @@ def serve(
 
 
 def _settled(counts: Counts, writer: Writer) -> int:
-    """The rows that the writer before was about to make visible when it died, unless they are."""
+    """The rows that the previous writer was about to make visible when it died, unless they are."""
     rows = counts.claimed - counts.stored
     if rows > 0 and writer.has_file(counts.claim.decode()):
         counts.stored, rows = counts.claimed, 0
@@ -125,7 +125,7 @@ class _Service:
         self._counts = counts
         self._writer = writer
         self._readers: list[Connection] = []
-        # Processes that may ask for the end, or are gone when these are closed.
+        # Processes that may request the end, or are gone when these are closed.
         self._askers = [control]
         self._is_ending = False
         self._is_abandoned = False
@@ -137,10 +137,10 @@ class _Service:
         self._counts.stored = self._stored_before + self._writer.stored
 
     def _receive(self, timeout: float | None) -> list[Any] | None:
-        """The messages that have arrived, at most one of each connection; None at the end.
+        """The messages that have arrived, at most one from each connection; None at the end.
 
-        Those that read captures have all connected before the end is asked for. If the process
-        that started this one is gone, nobody is waited for.
+        All readers of captures have connected before the end is requested. If the process that
+        started this one is gone, there is no waiting.
         """
         is_last = self._is_ending and (self._is_abandoned or not self._readers)
         sources: list[Any] = [self._listener, *self._readers]
@@ -184,7 +184,7 @@ class RunService(_Service):
     """Writes captures that end."""
 
     def run(self) -> None:
-        """Until the run has ended; then the days that it has rows of are compacted."""
+        """Until the run has ended; then the days with its rows are compacted."""
         while (received := self._receive(None)) is not None:
             for message in received:
                 self._writer.take(message)
@@ -262,7 +262,7 @@ class LiveService(_Service):
         self._kept_rows += rows
 
     def _work(self, now: float) -> None:
-        """Write what is kept, unless that failed just now."""
+        """Write what is kept, unless that just failed."""
         if now < self._retry_at:
             return
         try:
@@ -298,8 +298,8 @@ class LiveService(_Service):
 
 
 def _rank(message: object) -> int:
-    """The place of a message at the end: incidents, then coverage and what is lost, then facts,
-    which are described by the configuration that comes before them."""
+    """The priority of a message at the end: incidents, then coverage and losses, then facts, which
+    the preceding configuration describes."""
     if isinstance(message, messages.Incidents | messages.EvidenceFile):
         return 0
     if isinstance(message, messages.Chunk | messages.Described):
@@ -309,7 +309,7 @@ def _rank(message: object) -> int:
 
 
 class _Maintenance:
-    """Runs the maintenance in a thread, one at a time. `problem` says why the last one failed."""
+    """Runs the maintenance in a thread, one at a time. `problem` is why the last one failed."""
 
     def __init__(self, maintain: Maintain) -> None:
         self._maintain = maintain
@@ -317,7 +317,7 @@ class _Maintenance:
         self.problem = ""
 
     def start(self) -> None:
-        """Begin, unless the last one still runs."""
+        """Start, unless the last one still runs."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()

@@ -1,14 +1,14 @@
-"""Statements with many values, and with many rows, in SQLite and in PostgreSQL; and what a query
-asks for, as conditions of such statements.
+"""Statements with many values, and with many rows, in SQLite and in PostgreSQL; and the filter of a
+query, as conditions of such statements.
 
-Databases limit the parameters of a statement, and one whose parameters are counted out costs the
-library more than its rows cost the database. So many texts are one parameter: an array of
-PostgreSQL, a JSON text in SQLite. Other values are given a bounded number at a time.
+Databases limit the parameters of a statement, and listing the parameters individually costs the
+library more than the rows cost the database. So many texts are one parameter: an array in
+PostgreSQL, a JSON text in SQLite. Other values are passed a bounded number at a time.
 
-Many rows are one statement for each database, also if it says what becomes of a row that is
-there. The driver of SQLite takes them as tuples, which costs a third of what mappings cost.
-PostgreSQL gets them as one JSON text, which it makes rows of: so the statement, and the way to the
-server and back, is the same for one row and for thousands, and no driver quotes values one by one.
+Many rows are one statement for each database, including what happens to an existing row. The SQLite
+driver takes them as tuples, at a third of the cost of mappings. PostgreSQL gets them as one JSON
+text, from which it makes rows: so the statement, and the round trip, is the same for one row and
+for thousands, and no driver quotes values individually.
 """
 
 import fnmatch
@@ -101,9 +101,8 @@ def upsert(
     rows: Rows,
     changes: Callable[[Any], Mapping[str, Any]],
 ) -> None:
-    """Insert rows, no two of which have the same primary key. If a row with it is there,
-    `changes` says which of its columns become what, from the columns of the row that is not
-    inserted."""
+    """Insert rows, no two of which have the same primary key. If a row with the key exists,
+    `changes` lists its columns to update, from the columns of the row that is not inserted."""
     if rows:
         _write(
             connection,
@@ -147,12 +146,12 @@ Address = tuple[bytes | None, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What records have to be like; an empty field asks for nothing.
+    """The filter of records; an empty field matches everything.
 
     `since` and `until` (ns) are a period that the record overlaps, without `until` itself. `apps`,
-    `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is
-    the word for a device, and `addresses` are those that the inventory has for it; `clients` are
-    its numbers in the catalogue, where they are known already. At most `limit` records are wanted.
+    `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is the
+    word for a device, and `addresses` are its addresses in the inventory; `clients` are its numbers
+    in the catalogue, if already known. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -169,8 +168,8 @@ class Filter:
 
 
 def name_pattern(text: str) -> str:
-    """A pattern for names as a user writes it, in the spelling of names: a domain, which stands for
-    itself and all names below it, or a glob, whose ``*`` matches dots too."""
+    """A pattern for names as a user writes it, in normal spelling: a domain, which stands for
+    itself and all names below it, or a glob, whose ``*`` also matches dots."""
     is_glob = bool(_WILDCARDS & set(text))
     return text.lower().rstrip(".") if is_glob else normalise_name(text.encode())
 
@@ -183,7 +182,7 @@ def name_matches(pattern: str, name: str) -> bool:
 
 
 def name_condition(column: str, pattern: str, parameters: list[Any]) -> str:
-    """The same as a condition of SQL, whose values are appended to `parameters`."""
+    """The same as an SQL condition, whose values are appended to `parameters`."""
     if _WILDCARDS & set(pattern):
         parameters.append(pattern.replace("[!", "[^"))
         return f"{column} GLOB ?"
@@ -192,8 +191,8 @@ def name_condition(column: str, pattern: str, parameters: list[Any]) -> str:
 
 
 def is_device(word: str, device: Mapping[str, Any]) -> bool:
-    """Whether the device of an alert's record is the one that a word names: its id, address, MAC,
-    host name or owner."""
+    """Whether a word names the device of an alert's record: its id, address, MAC, host name or
+    owner."""
     mac = parse_mac(word)
     if mac is not None and device["mac"] == mac_text(mac):
         return True
@@ -208,9 +207,9 @@ def device_clients(
     catalogue: "Catalogue", wanted: Filter, records: Iterable[tuple[Mapping[str, Any], str]]
 ) -> list[int]:
     """The numbers of the clients that are a device: those with its address, MAC or pseudonym, with
-    the addresses that the inventory has for it, and with those at which incidents found it
-    (`records` are theirs, with the sensors that stored them). The latter only in the same network,
-    as the same sensor saw them: sites have equal addresses."""
+    its addresses in the inventory, and with those at which incidents found it (`records` are
+    theirs, with the sensors that stored them). The latter only in the same network, as seen by the
+    same sensor: sites have equal addresses."""
     word = wanted.device
     packed, mac = parse_ip(word), parse_mac(word)
     addresses: set[_Known] = {
@@ -234,7 +233,7 @@ _Known = tuple[str | None, ...]
 
 def _clients(catalogue: "Catalogue", word: str, known: Set[_Known]) -> list[int]:
     """The numbers of the clients with a pseudonym or one of these addresses. A store may have
-    millions of clients, so that only those with the values are read."""
+    millions of clients, so only those with the values are read."""
     client = tables.client.c
     ips = sorted({ip for ip, *_ in known if ip is not None})
     macs = sorted({mac for ip, mac, *_ in known if ip is None and mac is not None})
@@ -257,8 +256,8 @@ def _clients(catalogue: "Catalogue", word: str, known: Set[_Known]) -> list[int]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where clients are: a network by its name, empty outside of all or where it is not known, and
-    the sensor that saw them, empty if that may be several."""
+    """Where clients are: a network by its name, empty outside all or if unknown, and the sensor
+    that saw them, empty if there may be several."""
 
     network: str
     sensor: str

@@ -1,9 +1,9 @@
-"""How much a store has: rows, files and bytes by table, days, runs, and what was lost; and whether
-it is whole: every file that the catalogue lists is read and compared with its row.
+"""How much a store has: rows, files and bytes by table, days, runs, and losses; and whether it is
+intact: every file in the catalogue is read and compared with its row.
 
-Looks at a store without changing anything in it: an older catalogue is not migrated, and none is
-created. Used where somebody only wants to know, as in ``netwatch doctor``, and for what ``store
-upgrade`` would do.
+Reads a store without changing anything in it: an older catalogue is not migrated, and none is
+created. Used for information only, as in ``netwatch doctor``, and for what ``store upgrade`` would
+do.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ from netwatch.store.options import StoreOptions
 from netwatch.store.tables import BUCKETS, FACTS, FORMAT_VERSION, columns_of
 
 Found = Literal["missing", "unreadable", "changed", "wrong", "stray"]
-"""What is wrong with a file: it is not there; it is no Parquet file; its content is not what was
-written; its rows are not those of its row in the catalogue; it is not in the catalogue."""
+"""What is wrong with a file: it is missing; it is not a Parquet file; its content is not what was
+written; its rows do not match its row in the catalogue; it is not in the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,8 @@ class TableStatus:
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
     """A store: its id, `created` and versions, its tables, and numbers of rows of the catalogue.
-    `open_captures` are those whose run goes on or was killed, `partial_captures` those of which
-    rows were lost. `losses` is what the store does not have, by kind
-    (`netwatch.store.hour_rows`)."""
+    `open_captures` are captures whose run continues or was killed, `partial_captures` have missing
+    rows. `losses` is what is missing in the store, by kind (`netwatch.store.hour_rows`)."""
 
     id: str
     created: int
@@ -78,7 +77,7 @@ class StoreStatus:
 
 
 def status(catalogue: Catalogue) -> StoreStatus:
-    """The state of a store, from its catalogue alone."""
+    """The state of a store, only from its catalogue."""
     file, capture = tables.file.c, tables.capture.c
 
     def count(condition: Any) -> Any:
@@ -119,9 +118,9 @@ def status(catalogue: Catalogue) -> StoreStatus:
             ).scalar_one()
             for table, condition in (
                 (tables.client, true()),
-                # Of an incident that several runs found, the newest is shown.
+                # If several runs found an incident, the newest is shown.
                 (tables.incident, tables.incident.c.shown == 1),
-                # Beside evidence captures there is a row for each whole capture.
+                # Besides evidence captures there is a row for each whole capture.
                 (tables.evidence, tables.evidence.c.incident.is_not(None)),
             )
         ]
@@ -161,8 +160,8 @@ def _table_status(table: str, row: Any) -> TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing that is wrong, at a path below the store. Only a `stray` file is harmless: readers
-    do not see it, and it is swept."""
+    """One problem, at a path below the store. Only a `stray` file is harmless: readers do not see
+    it, and it is swept."""
 
     path: str
     found: Found
@@ -170,7 +169,7 @@ class Flaw:
 
 
 def check(catalogue: Catalogue, options: StoreOptions) -> Iterator[Flaw]:
-    """All that is wrong with the files of a store. Files that are replaced meanwhile are looked up
+    """All problems with the files of a store. Files that are replaced meanwhile are looked up
     again. Raises `NetwatchError` if the store cannot be read at all."""
     files = FactFiles(options.path)
     client = tables.client.c.number
@@ -197,7 +196,7 @@ def _is_listed(catalogue: Catalogue, path: str) -> bool:
 
 
 def _check_file(files: FactFiles, row: FileRow, clients: pa.Array) -> Flaw | None:
-    """The first thing that is wrong with a file."""
+    """The first problem with a file."""
     try:
         with files.open(row.path) as stream:
             content = stream.read()
@@ -253,15 +252,14 @@ class NoStoreError(NetwatchError):
 
 
 class OlderSchemaError(NetwatchError):
-    """The catalogue was written by an older netwatch; the next command that opens it brings it up
-    to date."""
+    """An older netwatch wrote the catalogue; the next command that opens it upgrades it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What is in a store. `waiting` files are for compaction to merge, the `oldest` since then;
-    `written` is the time of the newest file of all. Times are ns, None if there is no such file.
-    `bytes_by_day` has the bytes of the newest days (``YYYY-MM-DD``)."""
+    """The content of a store. `waiting` files are to be merged by compaction, the `oldest` since
+    then; `written` is the time of the newest file of all. Times are ns, None if there is no such
+    file. `bytes_by_day` has the bytes of the newest days (``YYYY-MM-DD``)."""
 
     status: StoreStatus
     waiting: int
@@ -271,9 +269,9 @@ class Examination:
 
 
 def examine(options: StoreOptions, timeout: float, days: int = 8) -> Examination:
-    """What is in a store, with its `days` newest days. A server has `timeout` s to answer. Raises
-    `NoStoreError`, `OlderSchemaError`, `ConfigError` for a newer catalogue or one of something
-    else, and `NetwatchError`."""
+    """The content of a store, with its `days` newest days. A server has `timeout` s to answer.
+    Raises `NoStoreError`, `OlderSchemaError`, `ConfigError` for a newer or foreign catalogue, and
+    `NetwatchError`."""
     database = open_unchanged(options, timeout)
     try:
         return _examined(Catalogue(database), timeout, days)
@@ -282,7 +280,7 @@ def examine(options: StoreOptions, timeout: float, days: int = 8) -> Examination
 
 
 def open_unchanged(options: StoreOptions, timeout: float) -> Database:
-    """The database of a catalogue, as it is. Raises as `examine` does."""
+    """The database of a catalogue, unchanged. Raises as `examine` does."""
     return _server(options, timeout) if options.catalogue else _file(Path(options.path))
 
 
@@ -291,7 +289,7 @@ def _examined(catalogue: Catalogue, timeout: float, days: int) -> Examination:
     file = tables.file.c
     count, size = func.count(), func.sum(file.rows)
     with catalogue.database.reading(timeout) as connection:
-        # What compaction merges: one small file of a table and day stays as it is.
+        # What compaction merges: a single small file of a table and day stays as it is.
         groups = connection.execute(
             select(count, func.min(file.created))
             .where(file.bucket.is_(None))
@@ -364,7 +362,7 @@ def _other(schema: int, place: str) -> NetwatchError:
 @dataclass(frozen=True, slots=True)
 class Upgrade:
     """A catalogue of version `schema` at `place`: what each step does by its version, the `rows` of
-    its tables by their names, and the `bytes` of it."""
+    its tables by their names, and its size in `bytes`."""
 
     place: str
     schema: int
@@ -398,7 +396,7 @@ def needed_upgrade(options: StoreOptions) -> Upgrade | None:
 
 
 def upgrade(options: StoreOptions) -> None:
-    """Bring a catalogue to the present version. Raises as `needed_upgrade` does."""
+    """Upgrade a catalogue to the present version. Raises as `needed_upgrade` does."""
     open_catalogue(options).close()
 
 

@@ -1,10 +1,10 @@
-"""The columns of the tables of facts: the one definition of what their Parquet files have, and what
-the tables and columns of ``store sql`` mean, for its help and the documentation.
+"""The columns of the tables of facts: the one definition of the content of their Parquet files, and
+the meaning of the tables and columns of ``store sql``, for its help and the documentation.
 
-Rows refer to a capture and to clients by number; the owner of a number is only in the catalogue, so
-that erasing a person means to delete the number's row there and to rewrite files. `sequence`
-numbers the events of a capture (rows of all three tables) in the order in which the engine met
-them: replayed in this order, they give the same incidents. Times are ns since the epoch.
+Rows refer to a capture and to clients by number; a number's owner is only in the catalogue, so that
+a person is erased by deleting the number's row there and rewriting files. `sequence` numbers the
+events of a capture (rows of all three tables) in the order in which the engine met them: replayed
+in this order, they give the same incidents. Times are ns since the epoch.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ FORMAT_VERSION = 4
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
 
 NAMED_SINCE = 4
-"""The version of the format since which flows have names that say nothing of their ends."""
+"""The version of the format since which flows have names that reveal nothing about their ends."""
 
 FLOW_NAME = "flow"
 """The column that names a flow (`netwatch.store.flow_rows`)."""
@@ -132,7 +132,7 @@ _COPIES: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FactColumn:
-    """A column of a table of facts; files of versions of the format before `since` lack it."""
+    """A column of a table of facts; files with a format before `since` lack it."""
 
     name: str
     kind: Kind
@@ -190,8 +190,8 @@ OBSERVATION = (
     FactColumn("dns_ech_configs", "texts", "ECH configurations of the name", True, since=3),
     FactColumn("tls_ech_config_id", "text", "config_id of ECH", True, since=3),
 )
-"""One name that one device showed; the columns that the record has beside these follow from them
-(the Community ID) or from the catalogue (address and MAC of the client)."""
+"""One name that one device showed; the record's further columns follow from them (the Community ID)
+or from the catalogue (address and MAC of the client)."""
 
 FLOW = (
     *_WHERE,
@@ -239,7 +239,7 @@ FLOW = (
     FactColumn("client_checksums", "text", "checksums of packets of the client", True, since=3),
     FactColumn("server_checksums", "text", "checksums of packets of the server", True, since=3),
 )
-"""One conversation, as `netwatch.core.flow.Flow` has it."""
+"""One conversation, as `netwatch.core.flow.Flow`."""
 
 CLAIM = (
     *_WHERE,
@@ -254,7 +254,8 @@ CLAIM = (
 """One statement of a message about who uses an address (`netwatch.core.message.AddressClaim`)."""
 
 FACTS = {"observation": OBSERVATION, "flow": FLOW, "claim": CLAIM}
-"""The tables of facts by name. The day of a row is that of its `time` (of a flow: `first`), UTC."""
+"""The tables of facts by name. The day of a row is the day of its `time` (of a flow: `first`),
+UTC."""
 
 
 def columns_of(table: str, version: int = FORMAT_VERSION) -> tuple[FactColumn, ...]:
@@ -263,7 +264,7 @@ def columns_of(table: str, version: int = FORMAT_VERSION) -> tuple[FactColumn, .
 
 
 def column_titles(table: str) -> Mapping[str, str]:
-    """What the columns of a table mean, by their names."""
+    """The meaning of a table's columns, by their names."""
     if table in _COPIES:
         return _COPIES[table]
     return {column.name: column.title for column in FACTS[table]} | _FACTS

@@ -1,10 +1,10 @@
-"""Closes incidents whose end nobody will report: of sensors that are silent or have started again
+"""Closes incidents whose end will never be reported: of sensors that are silent or have restarted
 without them, and of live runs that are gone.
 
-Such an incident would stay open for ever. Once nothing was heard for a configured time
-(``incidents: unheard``) it is closed with a mark, `UNHEARD`: since when nothing was heard, and the
-last status that was reported. Its end is not known. What its sensor reports later replaces the
-record, and with it the mark.
+Such an incident would stay open for ever. Once its sensor was silent for a configured time
+(``incidents: unheard``) it is closed with a mark, `UNHEARD`: the start of the silence, and the last
+reported status. Its end is not known. What its sensor reports later replaces the record, and with
+it the mark.
 """
 
 import json
@@ -25,7 +25,7 @@ from netwatch.store.opening import UseLock
 from netwatch.store.statements import chunks
 
 AT_A_TIME = 500
-"""Incidents that are closed in one transaction."""
+"""Incidents to close in one transaction."""
 
 _NO_START = 1 << 33
 """Seconds since the epoch after which no sensor can have started."""
@@ -37,22 +37,22 @@ _DIGITS = 3
 
 
 def marked(record: AlertRecord, since: int) -> AlertRecord:
-    """The record of an open incident of which nothing was heard since a time (ns)."""
+    """The record of an open incident without news since a time (ns)."""
     mark = {"since": rfc3339(since, _DIGITS), "status": record["status"]}
     return {**record, "status": "closed", UNHEARD: mark}
 
 
 def close_of_silent_sensors(catalogue: Catalogue, before: int) -> int:
     """Close the open incidents of sensors that are silent, stopped or revoked and were last heard
-    before a time (ns); how many. Raises `NetwatchError`."""
+    before a time (ns); returns how many. Raises `NetwatchError`."""
     return _close_all(catalogue, lambda connection: _of_silent_sensors(connection, before))
 
 
 def close_of_restarted_sensors(catalogue: Catalogue, before: int) -> int:
-    """Close the open incidents of sensors that are heard, and that have started since without
-    saying anything more of them: a sensor that resumed an incident would have said by now that it
-    has ended, since neither the start nor the quiet gap after the last contact ends after a time
-    (ns). How many. Raises `NetwatchError`."""
+    """Close the open incidents of sensors that are heard, but have restarted without reporting more
+    about them: a sensor that resumed an incident would have reported its end by now, since both the
+    start and the quiet gap after the last contact end before a time (ns). Returns how many. Raises
+    `NetwatchError`."""
     with catalogue.database.reading() as connection:
         started = _starts(connection, before)
     closed = 0
@@ -62,7 +62,7 @@ def close_of_restarted_sensors(catalogue: Catalogue, before: int) -> int:
 
 
 def _close_all(catalogue: Catalogue, find: Callable[[Connection], Found]) -> int:
-    """Close what is found, some of it at a time, until nothing more is."""
+    """Close what is found, in batches, until nothing more is."""
     closed = 0
     while True:
         with catalogue.database.writing(numbers=True) as connection:
@@ -74,8 +74,8 @@ def _close_all(catalogue: Catalogue, find: Callable[[Connection], Found]) -> int
 
 
 def close_of_ended_runs(catalogue: Catalogue, lock: UseLock, before: int) -> int:
-    """Close the open incidents of live runs that nobody writes any more, and that were last heard
-    before a time (ns); how many. Raises `NetwatchError`."""
+    """Close the open incidents of live runs that no process writes any more, and that were last
+    heard before a time (ns); returns how many. Raises `NetwatchError`."""
     with catalogue.database.reading() as connection:
         rows = _of_runs(connection)
     is_written = {run: lock.is_written(run) for run in sorted({row.run for row in rows})}
@@ -119,7 +119,7 @@ def _end() -> ColumnElement[int]:
 
 
 def _joined() -> FromClause:
-    """The incidents of sensors with their cases and what is known of the sensors."""
+    """The incidents of sensors with their cases and what is known about the sensors."""
     member, incident = tables.fleet_case_incident.c, tables.incident.c
     return (
         tables.incident.join(
@@ -132,15 +132,15 @@ def _joined() -> FromClause:
 
 
 def _of_silent_sensors(connection: Connection, before: int) -> Found:
-    # A sensor that is not on the roster any more has no time of its own.
+    # A sensor that is no longer on the roster has no time of its own.
     heard = func.coalesce(tables.fleet_sensor.c.heard, _last_contact())
     return _found(connection, heard, _is_silent(), heard < before)
 
 
 def _starts(connection: Connection, before: int) -> dict[str, int]:
-    """When sensors started that are heard and have open incidents of which nothing was heard for
-    long; in ns by their own clocks. One that started after a time (ns) is left out, or does not say
-    when it started."""
+    """When sensors started that are heard and have open incidents without news for long; in ns by
+    their own clocks. One that started after a time (ns), or does not report its start, is left
+    out."""
     sensor = tables.fleet_sensor.c
     rows = connection.execute(
         select(sensor.name, sensor.status, sensor.clock_offset)
@@ -170,7 +170,7 @@ def _of_earlier_runs(
 def _found(
     connection: Connection, heard: ColumnElement[int], *conditions: ColumnElement[bool]
 ) -> Found:
-    """Open incidents of sensors as they will be: nothing was heard of them since `heard`."""
+    """Open incidents of sensors as they will be: without news since `heard`."""
     member, incident = tables.fleet_case_incident.c, tables.incident.c
     rows = connection.execute(
         select(

@@ -1,13 +1,12 @@
-"""The tables of a store as views of DuckDB, over exactly the files that the catalogue lists.
+"""The tables of a store as DuckDB views, over exactly the files in the catalogue.
 
 `observation`, `flow` and `claim` read Parquet files. They join the client's address and network
-from the catalogue, and have only rows of captures that are shown (`Catalogue.shown_captures`).
+from the catalogue, and only have rows of captures that are shown (`Catalogue.shown_captures`).
 `incident`, `fleet_case`, `fleet_sensor`, `coverage`, `evidence` and `version` are copies of rows of
-the catalogue (``case`` is a word of SQL).
-`netwatch.store.tables` describes the columns.
+the catalogue (``case`` is an SQL keyword). `netwatch.store.tables` describes the columns.
 
-Files are read where they are: DuckDB takes columns and row groups from a local disk, or through
-fsspec from an object store, and needs no other file.
+Files are read in place: DuckDB reads columns and row groups from a local disk, or through fsspec
+from an object store, and needs no other file.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +36,7 @@ TABLES = (*FACT_TABLES, *CATALOGUE_TABLES)
 """All views, in the order in which they are listed."""
 
 ROWS = 1000
-"""Rows of the catalogue that are fetched at a time."""
+"""Rows of the catalogue to fetch at a time."""
 
 _TYPES: Mapping[Kind, str] = {
     "bool": "BOOLEAN",
@@ -88,7 +87,7 @@ def _fact_columns(table: str) -> dict[str, str]:
             found.setdefault(column.name, f"f.{column.name}")
     if table == "claim":
         found |= _CLAIM
-    # What the numbers mean is only known to the store: they come last.
+    # Only the store knows what the numbers mean: they come last.
     for name in ("capture", "sequence"):
         found[name] = found.pop(name)
     return found | {"client": "f.client", "day": "f.day", "sensor": "s.sensor"}
@@ -100,7 +99,7 @@ def quoted(text: str) -> str:
 
 
 class FilesError(NetwatchError):
-    """The files of a store cannot be read: one has gone or is damaged. It may have been replaced
+    """The files of a store cannot be read: one is missing or damaged. It may have been replaced
     meanwhile."""
 
     def __init__(self, error: duckdb.Error) -> None:
@@ -109,12 +108,12 @@ class FilesError(NetwatchError):
 
 
 class Views:
-    """A database of DuckDB in memory with views of a store; a context that closes it.
+    """An in-memory DuckDB database with views of a store; a context manager, which closes it.
 
-    `tables` are the views that are wanted. `since` and `until` (ns) and `clients` (numbers) leave
-    out files that cannot have rows of that time or of those clients: the views may have other rows
-    next to the wanted ones. What does not fit into memory is in a private folder, unless `settings`
-    say otherwise. Raises `FilesError`, and `NetwatchError` if the catalogue fails.
+    `tables` are the wanted views. `since` and `until` (ns) and `clients` (numbers) leave out files
+    that cannot have rows of that time or of those clients: the views may also have other rows. What
+    does not fit into memory is in a private folder, unless `settings` say otherwise. Raises
+    `FilesError`, and `NetwatchError` if the catalogue fails.
     """
 
     def __init__(
@@ -221,7 +220,7 @@ class Views:
         rows = self._catalogue.files(table, self._since, self._until, buckets)
         landing = [row for row in rows if row.bucket is None]
         compacted = [row for row in rows if row.bucket is not None]
-        # The columns that files of older versions lack are those of the part without rows.
+        # Columns missing in files of older versions come from the part without rows.
         parts = [_no_rows(table), *(self._read(part) for part in (landing, compacted) if part)]
         columns = ", ".join(
             f'{expression} AS "{name}"' for name, expression in _fact_columns(table).items()
@@ -291,8 +290,8 @@ def streamed(catalogue: Catalogue, statement: Select[Any]) -> Iterator[Any]:
 
 
 def shown_incidents() -> Select[Any]:
-    """The incidents that are shown: of those with one id the one of the newest run, in the order of
-    time, and of one run in the order of its output."""
+    """The incidents that are shown: of those with the same id the newest run's, in the order of
+    time, and within a run in the order of its output."""
     incident = tables.incident
     return (
         select(incident)
@@ -361,4 +360,4 @@ _COPIES: Mapping[str, tuple[Select[Any], Sequence[str], Sequence[str], str]] = {
         " first_used",
     ),
 }
-"""Of each copy: the rows of the catalogue, their columns with types, and what the view selects."""
+"""For each copy: the rows of the catalogue, their columns with types, and what the view selects."""

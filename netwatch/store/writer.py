@@ -1,8 +1,8 @@
 """Writes one run to a store: numbers captures and clients, puts rows into landing files, and hashes
 the files that captures were read from.
 
-It has the catalogue open, alone of the processes of a run (`netwatch.store.service`). A row counts
-as stored when its file is in the catalogue.
+Of the processes of a run, only this one has the catalogue open (`netwatch.store.service`). A row
+counts as stored when its file is in the catalogue.
 """
 
 import hashlib
@@ -54,19 +54,19 @@ HASH_BLOCK = 1 << 20
 """Bytes that are hashed at a time."""
 
 LOCATED = 262_144
-"""Clients whose description is remembered."""
+"""Clients whose description is cached."""
 
 Locate = Callable[[ClientKey], ClientAddress]
 """Describes a client for the catalogue: its addresses, or a pseudonym."""
 
 Seal = Callable[[bytes], bytes]
-"""Encrypts the JSON of a claim about a client that has a pseudonym."""
+"""Encrypts the JSON of a claim about a client with a pseudonym."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunDescription:
-    """The run whose rows are stored; `versions` is None if nothing is judged, and `contents` is
-    what its bans say (`netwatch.rules.bans`). `is_named` says that ids of its incidents
+    """The run whose rows are stored; `versions` is None if nothing is judged, and `contents` are
+    the contents of its bans (`netwatch.rules.bans`). `is_named` means that ids of its incidents
     contain the name of the sensor."""
 
     command: str
@@ -79,7 +79,7 @@ class RunDescription:
 @dataclass(slots=True)
 class _Capture:
     """A capture that is being stored. If it `is_resumed`, the writer that began it has died;
-    `lost_rows` are those that nobody else counts."""
+    `lost_rows` are those that are not counted elsewhere."""
 
     number: int
     paths: Sequence[str]
@@ -90,15 +90,16 @@ class _Capture:
 
 
 def located(key: ClientKey) -> ClientAddress:
-    """A client by its addresses, of no network. One that has no IP address yet has an empty one."""
+    """A client by its addresses, in no network. The address is empty if it has no IP address
+    yet."""
     mac = mac_text(key.mac) if key.mac is not None else None
     return ClientAddress(ip_text(key.ip) if key.ip else "", mac)
 
 
 class Writer:
     """Writes one run to a store; `resumed` is the number of a run whose writer has died. Raises
-    `ConfigError` and `NetwatchError` if the store cannot be opened; every method raises
-    `NetwatchError` where it cannot be written to."""
+    `ConfigError` and `NetwatchError` if the store cannot be opened; all methods raise
+    `NetwatchError` if it cannot be written to."""
 
     run: int
     """Its number in the catalogue."""
@@ -128,7 +129,7 @@ class Writer:
         self._hashing = ThreadPoolExecutor(1)
         self._captures: dict[int, _Capture] = {}
         self._coverage: messages.CoverageRecord | None = None
-        # Captures that the writer before has begun, by their position.
+        # Captures that the previous writer began, by their position.
         self._begun_before: dict[int, int] = {}
         if resumed is not None:
             self.run = resumed
@@ -151,7 +152,7 @@ class Writer:
 
     @property
     def stored(self) -> int:
-        """Rows in files that readers see."""
+        """Rows in files that readers can see."""
         return self._landing.stored
 
     def note_progress(
@@ -162,11 +163,11 @@ class Writer:
         self._landing.progress, self._landing.claim = progress, claim
 
     def has_file(self, path: str) -> bool:
-        """Whether readers see the file at a path."""
+        """Whether readers can see the file at a path."""
         return self._catalogue.has_file(path)
 
     def take(self, message: object) -> None:
-        """Do what a message asks for."""
+        """Process a message."""
         match message:
             case messages.CaptureBegun():
                 self._begin_capture(message)
@@ -197,12 +198,11 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Rows that are not written yet."""
+        """Rows that have not been written yet."""
         return self._landing.waiting
 
     def write_due(self) -> None:
-        """Write the rows that have become enough for a file. What fails is tried again by the next
-        call."""
+        """Write tables that have enough rows for a file. The next call retries what fails."""
         before = self._landing.stored
         self._landing.write_due()
         if self._hours.is_large:
@@ -226,7 +226,7 @@ class Writer:
         self._hours.clear()
 
     def lose(self, kind: LossKind, count: int) -> None:
-        """Note that something of the run is lost, of what was seen last."""
+        """Note that data of the run was lost, among what was seen last."""
         losses = LossCounter()
         losses.add(kind, self._last_seen or time.time_ns(), count)
         with self._catalogue.database.writing() as connection:
@@ -234,8 +234,8 @@ class Writer:
                 add_losses(connection, self.run, ALL, losses.take())
 
     def _lose_flows(self, positions: Sequence[int]) -> None:
-        """Note that the flows are lost that the worker of a live capture had in memory when it was
-        killed, so that it has not said that the capture has ended."""
+        """Note the loss of the flows that a killed worker of a live capture had in memory, so that
+        it has not reported the end of the capture."""
         if not self._is_live or self._last_seen is None:
             return
         losses = LossCounter()
@@ -255,8 +255,8 @@ class Writer:
 
     def end(self, expected: int = 0) -> messages.Ended:
         """Write what is waiting, and end the run. So many rows are `expected` from this writer on;
-        those of them that nobody has counted as lost came too late, and are noted at the first
-        capture that was resumed, if one was."""
+        rows that are missing and not counted as lost came too late, and are noted at the first
+        resumed capture, if there is one."""
         self.flush()
         partial = list[str]()
         self._resume_rest()
@@ -284,7 +284,7 @@ class Writer:
         return messages.Ended(self._landing.stored, partial)
 
     def compact(self) -> None:
-        """Compact the days that rows were written for, and sweep what a killed process left."""
+        """Compact the days that rows were written for, and remove what a killed process left."""
         landing.compact(self._files, self._catalogue, self._landing.days)
         landing.sweep(self._files, self._catalogue)
 
@@ -297,7 +297,7 @@ class Writer:
         self._catalogue.close()
 
     def _add_coverage(self) -> None:
-        """Store the coverage of the run, whose time is that of all its captures."""
+        """Store the coverage of the run, whose time spans all its captures."""
         if self._coverage is None:
             return
         ended = [capture.ended for capture in self._captures.values() if capture.ended is not None]
@@ -315,7 +315,7 @@ class Writer:
         self._captures[message.position] = _Capture(number, message.paths, sources, is_resumed)
 
     def _resume_rest(self) -> None:
-        """Captures that ended before the writer died end here, too."""
+        """Captures that ended before the previous writer died end here, too."""
         for position, number in self._begun_before.items():
             self._captures.setdefault(position, _Capture(number, (), None, is_resumed=True))
 
@@ -383,7 +383,7 @@ class Writer:
 
 
 def hashed_file(path: str) -> SourceFile:
-    """A file, or what is at a URL, with its size and SHA-256; 0 and empty if it cannot be read
+    """A file, local or at a URL, with its size and SHA-256; 0 and empty if it cannot be read
     again."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -406,7 +406,7 @@ def hashed_files(paths: Sequence[str]) -> list[SourceFile]:
 
 
 def sealed_claims(batch: "pa.RecordBatch", hidden: Collection[int], seal: Seal) -> "pa.RecordBatch":
-    """Claims of which those about these clients (places in the chunk) are sealed."""
+    """Claims, sealed if they are about these clients (places in the chunk)."""
     import pyarrow as pa
 
     places, claims = batch.column("client").to_pylist(), batch.column("claim").to_pylist()
@@ -422,8 +422,8 @@ def sealed_claims(batch: "pa.RecordBatch", hidden: Collection[int], seal: Seal) 
 
 
 def content_hash(sources: Sequence[SourceFile]) -> str:
-    """The hash of a capture in these files: that of the file, or one of all hashes; empty if a
-    file cannot be read again."""
+    """The hash of a capture in these files: the file's, or a hash of all hashes; empty if a file
+    cannot be read again."""
     if not sources or not all(source.sha256 for source in sources):
         return ""
     if len(sources) == 1:

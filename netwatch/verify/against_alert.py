@@ -108,7 +108,7 @@ def _called_id(payload: bytes) -> bytes | None:
 
 def checksum_of(datagram: Datagram) -> Checksum:
     """What the checksum of a segment or datagram is (RFC 9293 section 3.1, RFC 768, RFC 8200
-    section 8.1): unknown where bytes were cut off or it has none, and of one that came in
+    section 8.1): unknown if bytes were cut off or it has none, and of one that came in
     fragments."""
     ip, data = datagram.ip, datagram.ip.payload
     field = 16 if ip.protocol == _TCP else 6

@@ -7,7 +7,7 @@ them alone.
 
 The comment of a packet says what the packet proves, for which incident, and where it came from,
 then device, time of the contact and digest (`netwatch.incidents.evidence_selection`). Captures of
-earlier versions end behind the place: their pieces are checked without what they do not say.
+earlier versions end after the place: their pieces are checked without what they do not say.
 """
 
 import io

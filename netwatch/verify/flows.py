@@ -71,7 +71,7 @@ class Link:
 class IpPacket:
     """The innermost IP packet of a frame: its ends, the number of the protocol it carries, the
     bytes of that, and what is around it. `fragment` is None for a whole datagram. `size` is the
-    number of those bytes by its header, -1 where it does not say."""
+    number of those bytes by its header, -1 if it does not say."""
 
     source: str
     destination: str

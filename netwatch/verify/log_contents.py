@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 def look_up(path: Path, wanted: Mapping[int, bytes]) -> Mapping[int, Found] | str:
     """The records of a log with the numbers of `wanted`, which has them as evidence keeps them; why
-    the log is not read, as a clause, where it is not."""
+    the log is not read, as a clause, if it is not."""
     try:
         with path.open("rb") as stream:
             head = stream.read(16)
@@ -159,7 +159,7 @@ def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _frames(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
-    """The data frames of Frame Streams, behind the first escape; `head` was read of them."""
+    """The data frames of Frame Streams, after the first escape; `head` was read of them."""
     stream = io.BufferedReader(_Behind(head, stream))
     size = 0
     while True:
@@ -178,7 +178,7 @@ def _frames(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _messages(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
-    """The messages of an IPFIX file (RFC 5655), each with its length behind its version."""
+    """The messages of an IPFIX file (RFC 5655), each with its length after its version."""
     while head.startswith(_IPFIX) and len(head) == 8:
         message = head + stream.read(max(0, int.from_bytes(head[2:4]) - 8))
         yield message

@@ -66,7 +66,7 @@ class LinePiece:
 
 @dataclass(frozen=True, slots=True)
 class LineFinding:
-    """What came of a piece; `expected` and `found` are words where it is not shown."""
+    """What came of a piece; `expected` and `found` are words if it is not shown."""
 
     piece: LinePiece
     result: Result
@@ -217,7 +217,7 @@ def shows(record: bytes, kind: str, name: str) -> bool:
 
 def has_name(text: bytes, name: str) -> bool:
     """Whether a text has a name, in any letters and neither as a part of another name nor with
-    labels behind it, in its Unicode form, or label by label as Windows writes it."""
+    labels after it, in its Unicode form, or label by label as Windows writes it."""
     lower = text.lower()
     spellings = [name.lower()]
     if "xn--" in name:

@@ -66,7 +66,7 @@ def _handshakes(stream: bytes) -> Iterator[Span]:
 
 
 def complete_hello(message: bytes) -> bytes:
-    """A ClientHello that was captured in part, ended behind its last whole extension, with its
+    """A ClientHello that was captured in part, ended after its last whole extension, with its
     lengths set to that: both libraries read only whole messages. A whole one is unchanged."""
     body = message[4:]
     if int.from_bytes(message[1:4]) == len(body):
@@ -190,7 +190,7 @@ def request_heads(stream: bytes) -> Iterator[Span]:
 
 
 def _behind_chunks(stream: bytes, at: int) -> int:
-    """The position behind a chunked body (RFC 9112 section 7.1)."""
+    """The position after a chunked body (RFC 9112 section 7.1)."""
     while True:
         end = stream.find(b"\r\n", at)
         digits = stream[at : end if end >= 0 else at].split(b";")[0].strip()
@@ -231,7 +231,7 @@ def http2_authorities(stream: bytes) -> Iterator[Span]:
 
 
 def socks_hosts(stream: bytes) -> Iterator[Span]:
-    """The host that a request to a SOCKS proxy names: version 4A, and 5 behind the negotiation of
+    """The host that a request to a SOCKS proxy names: version 4A, and 5 after the negotiation of
     methods and a password (RFC 1928 sections 3 and 4, RFC 1929)."""
     if stream[:1] == b"\x04":
         parts = stream[8:].split(b"\0")

@@ -195,7 +195,7 @@ def _message(parts: dict[int, tuple[bytes, int]]) -> tuple[bytes, set[int]] | No
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A variable-length integer (RFC 9000 section 16) and the position behind it; 0 at the end."""
+    """A variable-length integer (RFC 9000 section 16) and the position after it; 0 at the end."""
     if at >= len(data):
         return 0, len(data)
     size = 1 << (data[at] >> 6)

@@ -2,8 +2,8 @@
 mistakes, and whether each part that it names works: sets, store, console, fleet, outputs, and the
 languages of texts for people.
 
-Each finding is one line: ``ok``, ``warn`` or ``bad``, the latter two with what to do about it. A
-check changes nothing. A new one is a function in the module of its concern and a row of `CHECKS`.
+Each finding is one line: ``ok``, ``warn`` or ``bad``, the latter two with a remedy. A check changes
+nothing. A new one is a function in the module of its concern and a row of `CHECKS`.
 """
 
 import argparse
@@ -31,9 +31,9 @@ CHECKS = (
     "configuration:check_outputs",
     "console:check_languages",
 )
-"""All checks, as module and function, in the order in which they are made. One whose part is not
+"""All checks, as module and function, in the order in which they run. One whose part is not
 configured gives no finding. The configuration is checked first, so that a later check of a part
-with mistakes says nothing more."""
+with mistakes adds nothing."""
 
 _EXAMPLES = """examples:
   netwatch doctor                     this machine, and every part of the configuration
@@ -81,7 +81,7 @@ def add(
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Run ``netwatch doctor``; the exit status."""
+    """Run ``netwatch doctor``; returns the exit status."""
     all_ok = True
     for finding in _findings(args):
         all_ok = all_ok and finding.level != "bad"
@@ -93,6 +93,6 @@ def doctor(args: argparse.Namespace) -> int:
 
 def _findings(args: argparse.Namespace) -> "Iterator[Finding]":
     for check in CHECKS:
-        # Not at the top: the help needs none of what is checked.
+        # Not at the top: the help does not need the checked parts.
         module, _, function = check.partition(":")
         yield from getattr(importlib.import_module(f"{__name__}.{module}"), function)(args)

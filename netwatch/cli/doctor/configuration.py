@@ -1,6 +1,5 @@
-"""Has netwatch.yaml mistakes, or a file that it names; can this machine capture what it asks for,
-and reach the outputs?
-"""
+"""Does netwatch.yaml, or a file that it names, have mistakes; can this machine capture what it
+configures, and reach the outputs?"""
 
 import argparse
 import os
@@ -14,7 +13,7 @@ from netwatch.core.text import quantity
 
 
 def check(args: argparse.Namespace) -> Iterator[Finding]:
-    """All mistakes at once, the warnings of outputs, and the notes on what may surprise."""
+    """All mistakes at once, the warnings of outputs, and notes on possible surprises."""
     from netwatch.config import load
     from netwatch.core.errors import ConfigError
 
@@ -33,7 +32,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def check_packet_loop(args: argparse.Namespace) -> Iterator[Finding]:
-    """Are the loops compiled that read every packet?"""
+    """Are the loops that read every packet compiled?"""
     from netwatch.capture import framing
     from netwatch.dissect.loop import loop
 
@@ -102,7 +101,7 @@ def _try_interface(name: str, source: str, state: object) -> Finding:
 
 
 def check_logs(args: argparse.Namespace) -> Iterator[Finding]:
-    """Can each log be read, and what is it?"""
+    """Can each log be read, and which format does it have?"""
     if args.paths:
         from netwatch.logs.live.feed import examine
 
@@ -112,7 +111,7 @@ def check_logs(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def check_outputs(args: argparse.Namespace) -> Iterator[Finding]:
-    """The outputs of the configuration; the centre of a fleet is one of a sensor."""
+    """The outputs of the configuration; for a sensor the centre of its fleet is one."""
     from concurrent.futures import ThreadPoolExecutor
 
     from netwatch.config import load_fleet, load_outputs
@@ -137,7 +136,7 @@ def check_outputs(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _outbox(folder: Path) -> Finding:
-    """Can the outbox be written, and by nobody else?"""
+    """Can the outbox be written by this user, and by nobody else?"""
     from netwatch.core.owned_database import identify
     from netwatch.delivery.outbox_file import FILE, KIND, folder_warning
 

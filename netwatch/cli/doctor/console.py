@@ -1,8 +1,8 @@
-"""Can the console be served, can somebody sign in, and are all texts for people there in every
+"""Can the console be served, can users sign in, and are all texts for people there in every
 language?
 
-Catalogues are compiled when they are used. A text that one language lacks is shown in English, so
-a catalogue that is missing, damaged or of another version is noticed here and not by its readers.
+Catalogues are compiled when they are used. A text missing in a language is shown in English, so a
+catalogue that is missing, damaged or of another version is noticed here and not by its readers.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _proxy(proxy: "ProxyOptions") -> Finding:
-    """Is only the proxy among the addresses whose headers say who somebody is?"""
+    """Does only the proxy have an address whose headers are trusted to identify users?"""
     from netwatch.config.console_section import wide_addresses
 
     listed = ", ".join(map(str, proxy.addresses))
@@ -131,8 +131,8 @@ def _address(options: "ConsoleOptions") -> Finding:
 
 
 def _is_console(options: "ConsoleOptions", address: str) -> bool:
-    """Whether what answers at the address gives the page to sign in. Nothing secret is sent, so
-    that the certificate is not verified: its name need not be that of the address."""
+    """Whether the server at the address serves the sign-in page. Nothing secret is sent, so the
+    certificate is not verified: its name need not match the address."""
     plain = socket.create_connection((address, options.port), timeout=ANSWER_SECONDS)
     with plain:
         connection: socket.socket = plain
@@ -165,7 +165,7 @@ def _provider(options: "OidcOptions") -> Iterator[Finding]:
     except NetwatchError as error:
         yield bad("sign-in", f"{options.issuer}: {reason(error)}")
     except OSError as error:
-        yield bad("sign-in", f"{options.ca_file}: {error.strerror}")  # The file of authorities.
+        yield bad("sign-in", f"{options.ca_file}: {error.strerror}")  # The authorities' file.
     else:
         yield ok("sign-in", f"{options.issuer} answers, and has keys")
     if not options.roles:
@@ -174,7 +174,7 @@ def _provider(options: "OidcOptions") -> Iterator[Finding]:
 
 
 def check_languages(args: argparse.Namespace) -> Iterator[Finding]:
-    """The catalogues of every language but English, which is that of the source."""
+    """The catalogues of every language except English, the language of the source."""
     from netwatch.config import load_console
     from netwatch.core.errors import ConfigError
     from netwatch.language.language import LANGUAGES
@@ -193,7 +193,7 @@ def check_languages(args: argparse.Namespace) -> Iterator[Finding]:
 
 def check_catalogues(folder: Path, codes: tuple[str, ...]) -> Iterator[Finding]:
     """The catalogues of the packages in `folder` for languages with these `codes`: each can be
-    compiled, and has all texts that one of them has."""
+    compiled, and has all texts of the others."""
     missing: list[str] = []
     problems: list[str] = []
     texts = 0
@@ -247,6 +247,6 @@ def _key(message: "Message") -> str:
 
 
 def _is_done(message: "Message") -> bool:
-    """Whether a message has a translation that somebody has looked at, in all its forms."""
+    """Whether a message has a reviewed translation, in all its forms."""
     forms = [message.string] if isinstance(message.string, str) else list(message.string or ())
     return bool(forms) and all(forms) and not message.fuzzy

@@ -1,12 +1,12 @@
-"""What a check of ``netwatch doctor`` says, and how long it may ask others.
+"""The findings of ``netwatch doctor``'s checks, and how long a check may wait.
 
-A check is a function of the arguments that gives findings. It changes nothing, prints no secret and
-ends in a bounded time: whatever waits for a server, a lookup of its name included, is asked by
-`within`.
+A check is a function of the arguments that yields findings. It changes nothing, prints no secret
+and ends in a bounded time: everything that waits for a server, including a lookup of its name, goes
+through `within`.
 
-Several checks ask of the folders and files of services who can write them, how much room there is,
-and whether certificates are good. Root may write everything, so what root asks for is whether the
-service can: netwatch gives what root writes into the folder of another user to that user, and the
+Several checks ask who can write to the folders and files of services, how much room there is, and
+whether certificates are valid. Root may write everything, so for root the question is whether the
+service can: netwatch gives what root writes into another user's folder to that user, and the
 service is the owner of its folder.
 """
 
@@ -30,13 +30,13 @@ ANSWER_SECONDS = 5.0
 """Seconds that a server has to answer a check."""
 
 Level = Literal["ok", "warn", "bad"]
-"""``warn`` is what will be a problem, or may be one; the exit status is that of ``ok``."""
+"""``warn`` is a possible or future problem; the exit status is the same as for ``ok``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was checked (`subject`), its `level`, and the result in words; `todo` are lines that
-    say how to solve the problem."""
+    """What was checked (`subject`), its `level`, and the result in words; `todo` are lines on how
+    to solve the problem."""
 
     subject: str
     level: Level
@@ -45,12 +45,12 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """A finding that needs nothing."""
+    """A finding that needs no action."""
     return Finding(subject, "ok", text)
 
 
 def warn(subject: str, text: str, *todo: str) -> Finding:
-    """A finding of something that somebody should look at."""
+    """A finding that needs attention."""
     return Finding(subject, "warn", text, todo)
 
 
@@ -60,16 +60,16 @@ def bad(subject: str, text: str, *todo: str) -> Finding:
 
 
 def reason(error: NetwatchError) -> str:
-    """What an error says, on one line. Of the problems of a `ConfigError` only that of an extra or
-    of a place is shown; those of netwatch.yaml have been listed."""
+    """The text of an error, on one line. Of the problems of a `ConfigError` only a missing extra or
+    a place is shown; those of netwatch.yaml have already been listed."""
     if isinstance(error, ConfigError):
         return "; ".join(problem.message for problem in error.problems)
     return " ".join(str(error).split())
 
 
 def within(seconds: float, ask: Callable[[], T]) -> T:
-    """What `ask` returns, or raises. Raises `NetwatchError` if it takes longer than `seconds`; its
-    thread then waits on until the command ends."""
+    """The result of `ask`, or its exception. Raises `NetwatchError` if it takes longer than
+    `seconds`; its thread then waits on until the command ends."""
     answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -94,7 +94,7 @@ SERVICE_USER = "netwatch"
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"))
 
 EXPIRY_DAYS = 14
-"""Days before the end of a certificate from which it is warned of."""
+"""Days before the end of a certificate from which to warn."""
 
 _PEM_BYTES = 1 << 20
 
@@ -114,8 +114,8 @@ def nearest(folder: Path) -> Path:
 
 
 def writable(subject: str, folder: Path, files: Sequence[str] = ()) -> Finding:
-    """Whether `folder`, and those of its `files` that exist, can be written by this user, and where
-    this is root, by the user of the service."""
+    """Whether this user, and for root the service's user, can write to `folder`, and to those of
+    its `files` that exist."""
     existing = nearest(folder.absolute())
     if not existing.is_dir():
         return bad(subject, f"{existing} is no folder")
@@ -156,7 +156,7 @@ def _service_user() -> int | None:
 
 
 def free(folder: Path) -> int:
-    """Bytes that are free for this user where `folder` is, or will be."""
+    """Free bytes for this user where `folder` is, or will be."""
     return shutil.disk_usage(nearest(folder.absolute())).free
 
 
@@ -185,8 +185,8 @@ def pair(subject: str, certificate: Path, key: Path, host: str = "") -> Finding:
 
 
 def validity(subject: str, pem: bytes, place: str, host: str = "") -> Finding:
-    """How long the certificates of a text, which is from `place`, are valid. The first one is for
-    `host`, unless that is empty."""
+    """How long the certificates in a text, from `place`, are valid. The first one is for `host`,
+    unless that is empty."""
     from cryptography import x509
 
     try:
@@ -223,7 +223,7 @@ def _names(certificate: object) -> Sequence[str]:
 
 
 def _is_for(host: str, names: Sequence[str]) -> bool:
-    """Whether one of the names is that of a host (RFC 6125, section 6.4: ``*`` is one label)."""
+    """Whether one of the names matches a host (RFC 6125, section 6.4: ``*`` is one label)."""
     parent = host.partition(".")[2]
     wanted = {host.lower(), f"*.{parent.lower()}" if parent else host.lower()}
     return any(name.lower() in wanted for name in names)

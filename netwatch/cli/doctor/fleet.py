@@ -1,6 +1,5 @@
-"""A fleet. Of a sensor: are its credentials good, does the centre answer, what waits for it? Of the
-centre: its server, folder, keys and certificates, its sensors, and its room.
-"""
+"""A fleet. For a sensor: are its credentials valid, does the centre answer, what waits for it? For
+the centre: its server, folder, keys and certificates, its sensors, and its room."""
 
 import argparse
 import asyncio
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions
 
 CLOCK_SECONDS = 1.0
-"""Seconds by which the clock may differ from that of the centre: contacts of one device are put
-together by their times."""
+"""Seconds by which the clock may differ from the centre's: contacts of one device are joined by
+their times."""
 
 _QUERY_SECONDS = 2.0
 _ATTEMPTS = 3
@@ -37,7 +36,7 @@ _SHOWN = 5
 
 
 def check(args: argparse.Namespace) -> Iterator[Finding]:
-    """What makes this a sensor, if the configuration does."""
+    """The sensor section of the configuration, if there is one."""
     from netwatch.config import load_fleet
     from netwatch.fleet import require_extra
 
@@ -63,8 +62,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _credentials(options: "FleetOptions") -> Iterator[Finding]:
-    """The file of the credentials, and the authority in it. The seed in it has no end of its
-    life."""
+    """The file of the credentials, and the authority in it. The seed in it does not expire."""
     from netwatch.fleet.connection import read_credentials
 
     assert options.credentials is not None
@@ -102,7 +100,7 @@ def _centre(options: "FleetOptions") -> Finding:
 
 
 async def _clock_offset(options: "FleetOptions") -> float:
-    """How far the clock here is ahead of that of the centre, in s. Raises `NetwatchError`."""
+    """How far the clock here is ahead of the centre's, in s. Raises `NetwatchError`."""
     import nats.errors
 
     from netwatch.fleet.access import subject
@@ -124,8 +122,8 @@ async def _clock_offset(options: "FleetOptions") -> float:
 
 
 async def _connected(options: "FleetOptions") -> "Connection":
-    """An open connection to the server. One that refuses a user closes at once, and the client may
-    notice that before it reads why: then it is asked again. Raises `NetwatchError`."""
+    """An open connection to the server. A server that refuses a user closes at once, and the client
+    may notice that before it reads the reason: then it asks again. Raises `NetwatchError`."""
     from netwatch.fleet.alert_sink import sensor_peer
     from netwatch.fleet.connection import Connection, RefusedError
 
@@ -144,7 +142,7 @@ async def _connected(options: "FleetOptions") -> "Connection":
 
 
 def _offset(sent: int, theirs: Any, now: int) -> float:
-    """The offset by the four times of NTP (RFC 5905, section 8), in s."""
+    """The offset from the four times of NTP (RFC 5905, section 8), in s."""
     received, answered = int(theirs["received"]), int(theirs["sent"])
     return ((sent - received) + (now - answered)) / 2e9
 
@@ -157,7 +155,7 @@ def _spool(options: "SpoolOptions") -> Iterator[Finding]:
     if place.level != "ok":
         yield place
         return
-    # Without a limit, nothing is evicted by looking.
+    # Without a limit, reading it evicts nothing.
     spool = Spool(options.folder, 1 << 62)
     files = spool.files()
     if spool.problem:
@@ -178,7 +176,7 @@ def _spool(options: "SpoolOptions") -> Iterator[Finding]:
 
 
 def _published(folder: Path) -> Iterator[Finding]:
-    """Which versions of what the centre published are in use here?"""
+    """Which versions published by the centre are in use here?"""
     from netwatch.updates.set_format import SHAPES, SetError
     from netwatch.updates.store import published_store
 
@@ -201,7 +199,7 @@ def _published(folder: Path) -> Iterator[Finding]:
 
 
 def check_centre(args: argparse.Namespace) -> Iterator[Finding]:
-    """What makes this a centre, if the configuration does."""
+    """The centre section of the configuration, if there is one."""
     from netwatch.config import load_fleet, load_store
     from netwatch.fleet import require_extra
 
@@ -226,7 +224,7 @@ def check_centre(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _server(server: "ServerOptions") -> Iterator[Finding]:
-    """Is the program of the server there, or the credentials for one that is joined?"""
+    """Is the server program there, or the credentials for an existing server?"""
     from netwatch.fleet.server import find_program
 
     if server.join:
@@ -240,7 +238,7 @@ def _server(server: "ServerOptions") -> Iterator[Finding]:
 
 
 def _folder(options: "FleetOptions", server: "ServerOptions") -> Iterator[Finding]:
-    """The folder with the keys, what is in it, and the server that uses it."""
+    """The folder with the keys, its content, and the server that uses it."""
     from netwatch.fleet.centre_folder import BUCKET_BYTES, FLOW_KEY, CentreFolder
 
     seed = server.folder / "centre.seed"
@@ -272,7 +270,7 @@ def _folder(options: "FleetOptions", server: "ServerOptions") -> Iterator[Findin
 
 
 def _certificate(options: "FleetOptions", server: "ServerOptions") -> Iterator[Finding]:
-    """The certificate of the server; that of its own authority is renewed at a start."""
+    """The server's certificate; one from its own authority is renewed at a start."""
     if server.join or not options.centre.startswith("tls:"):
         return
     host = urlsplit(options.centre).hostname or ""

@@ -1,4 +1,4 @@
-"""Is the store there, of a version that this netwatch reads, compacted, and is there room?"""
+"""Is the store there, in a version that this netwatch reads, compacted, and is there room?"""
 
 import argparse
 import importlib.util
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from netwatch.store.status import Examination
 
 COMPACTION_HOURS = 3
-"""Hours after which a file that waits for compaction was forgotten: a live capture compacts every
-hour, and `scan` at its end."""
+"""Hours after which a file waiting for compaction counts as forgotten: a live capture compacts
+every hour, and `scan` at its end."""
 
 ROOM_DAYS = 14
-"""Days of room below which it is warned."""
+"""Days of room below which to warn."""
 
 LEAST_FREE = 500 * 10**6
-"""Bytes that have to be free in any case."""
+"""Bytes that must be free in any case."""
 
 _DAYS = 7
 _KEPT = ("observations", "incidents", "evidence")
@@ -62,7 +62,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _require_drivers(options: "StoreOptions") -> None:
-    """Raise `ConfigError` if what a catalogue or an object store needs is not installed."""
+    """Raise `ConfigError` if a requirement of a catalogue or an object store is not installed."""
     for is_needed, module, what, extra in (
         (bool(options.catalogue), "psycopg", "a catalogue in PostgreSQL", "postgres"),
         (options.path.startswith("s3"), "s3fs", "a store in S3", "s3"),
@@ -89,7 +89,7 @@ def _place(options: "StoreOptions") -> Iterator[Finding]:
 
 
 def _temporary(options: "StoreOptions") -> Iterator[Finding]:
-    """Did a run that was killed leave temporary files?"""
+    """Did a killed run leave temporary files?"""
     from netwatch.core.private_files import ended, places
 
     for place in places(options.path):
@@ -99,7 +99,7 @@ def _temporary(options: "StoreOptions") -> Iterator[Finding]:
 
 
 def _retention(args: argparse.Namespace) -> Iterator[Finding]:
-    """Does the configuration say how long is kept? For ever is a decision, too."""
+    """Does the configuration set the retention? For ever is a decision, too."""
     from netwatch.config import load
 
     try:
@@ -129,7 +129,7 @@ def _list(url: str) -> None:
 
 
 def _catalogue(options: "StoreOptions") -> "tuple[Examination | None, Finding]":
-    """What is in the store, and what is to be said of its catalogue."""
+    """The content of the store, and remarks on its catalogue."""
     from netwatch.store.status import NoStoreError, OlderSchemaError, examine
     from netwatch.store.tables import FORMAT_VERSION
 
@@ -163,7 +163,7 @@ def _catalogue(options: "StoreOptions") -> "tuple[Examination | None, Finding]":
 
 
 def _compaction(found: "Examination") -> Finding:
-    """When rows were stored last, and whether files wait for compaction for too long."""
+    """When rows were last stored, and whether files wait for compaction for too long."""
     if found.written is None:
         return ok("landing", "no row was stored yet")
     text = f"the newest file is from {_moment(found.written)}"
@@ -181,7 +181,7 @@ def _moment(time_ns: int) -> str:
 
 
 def _room(folder: Path, found: "Examination | None") -> Finding:
-    """How long the disk suffices at the rate of the last days."""
+    """How long the disk will last at the rate of the last days."""
     try:
         free = findings.free(folder)
     except OSError as error:
@@ -200,8 +200,8 @@ def _room(folder: Path, found: "Examination | None") -> Finding:
 
 
 def daily_rate(bytes_by_day: Mapping[str, int], today: date) -> float:
-    """Bytes that a day adds, by the last `_DAYS` complete days; 0 if none of them has any, as in
-    a store of old captures."""
+    """Bytes per day, from the last `_DAYS` complete days; 0 if none of them has any, as in a store
+    of old captures."""
     days = [(today - timedelta(days=ago)).isoformat() for ago in range(1, _DAYS + 1)]
     sizes = [size for day in days if (size := bytes_by_day.get(day, 0))]
     return sum(sizes) / len(sizes) if sizes else 0.0

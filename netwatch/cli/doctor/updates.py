@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from netwatch.updates.set_format import Installed
 
 ROOT_DAYS = 30
-"""Days before the end of the root of trust from which it is warned of: its publisher has to sign a
-new one until then, and all have to fetch it."""
+"""Days before the end of the root of trust from which to warn: until then its publisher must sign a
+new one, and all subscribers must fetch it."""
 
 _INSTALL = "netwatch signatures update installs the newest set"
 
@@ -64,8 +64,8 @@ def _installed(updates: "Updates", described: str) -> Finding:
 
 
 def _root(options: "UpdateOptions") -> Finding:
-    """How long is the root of trust valid: the newest that was fetched, else that of the
-    configuration?"""
+    """How long is the root of trust valid: the newest fetched one, otherwise the
+    configuration's?"""
     from tuf.api.exceptions import RepositoryError
     from tuf.api.metadata import Metadata, Root
 
@@ -99,8 +99,8 @@ def _repository(options: "UpdateOptions", installed: "Installed | None") -> Find
 
 
 def _offered(options: "UpdateOptions") -> int:
-    """The version of the set of the repository, verified as an update does, with what was trusted
-    before; nothing of it is kept. Raises `NetwatchError`."""
+    """The version of the repository's set, verified as in an update, with the previously trusted
+    metadata; nothing is kept. Raises `NetwatchError`."""
     from netwatch.updates.client import Repository
     from netwatch.updates.store import SetStore
 

@@ -1,6 +1,6 @@
 """What differs between Linux, macOS, FreeBSD and Windows, one module for each concern.
 
-No other module uses what one of them lacks, except those of `POSIX_ONLY` and `LINUX_ONLY`, which
+No other module uses what one of them lacks, except `POSIX_ONLY` and `LINUX_ONLY` modules, which
 commands that run on Windows (on macOS, on FreeBSD) do not import; `tests/systems` verifies both.
 """
 
@@ -17,7 +17,7 @@ POSIX_ONLY = (
     "netwatch.logs.live",
     "netwatch.updates.repository",
 )
-"""Packages and modules that need what Windows does not have: fork(2), signals, Unix sockets."""
+"""Packages and modules that need something Windows lacks: fork(2), signals, Unix sockets."""
 
 LINUX_ONLY = ("netwatch.capture.ring_source",)
-"""Modules that need what only Linux has: AF_PACKET, eventfd(2)."""
+"""Modules that need something only Linux has: AF_PACKET, eventfd(2)."""

@@ -1,11 +1,11 @@
-"""Files as the systems have them: flags of open(2), locks, folders that stay the same, and owners.
+"""Files on different systems: flags of open(2), locks, folders that stay the same, and owners.
 
-Windows has no symbolic links that an ordinary user can make, no pipes in folders, no permissions in
-this sense, and no descriptors of folders. What a flag guards against does not exist there, so the
-flag is 0. It translates line ends, however, unless a file is opened as binary: every call of
-`os.open` has `O_CLOEXEC` of this module, which says so. What netwatch keeps there is below the
-profile folder of the user, which other users cannot open, so every file counts as one of this user,
-and nobody is root.
+On Windows, ordinary users cannot make symbolic links, folders contain no pipes, and there are no
+permissions in this sense and no descriptors of folders. What a flag guards against does not exist
+there, so the flag is 0. But Windows translates line ends unless a file is opened as binary, so
+every call of `os.open` uses `O_CLOEXEC` of this module, which includes that. netwatch keeps its
+files there below the user's profile folder, which other users cannot open, so every file counts as
+this user's, and nobody is root.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 O_TMPFILE: int = getattr(os, "O_TMPFILE", 0)
-"""That of Linux, for a file without a name; 0 elsewhere."""
+"""Linux's flag for a file without a name; 0 elsewhere."""
 
 if sys.platform == "win32":
     O_CLOEXEC = os.O_NOINHERIT | os.O_BINARY
@@ -36,15 +36,15 @@ def pread(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def set_mode(descriptor: int, mode: int) -> None:
-    """Give an open file these permissions. On Windows the folder that it is in says who may read
-    it. Raises `OSError`."""
+    """Give an open file these permissions. On Windows the permissions of its folder apply. Raises
+    `OSError`."""
     if sys.platform != "win32":
         os.fchmod(descriptor, mode)
 
 
 def sync_folder(folder: Path) -> None:
-    """Let a new entry of a folder survive a power failure, where the file system can; Windows
-    writes entries with their files. Raises `OSError` if the folder cannot be opened."""
+    """Make a new entry of a folder survive a power failure, if the file system can; Windows writes
+    entries with their files. Raises `OSError` if the folder cannot be opened."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -56,12 +56,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def lock(descriptor: int, *, exclusive: bool, wait: bool = False) -> None:
-    """Lock an open file, alone (`exclusive`) or shared with others who share it, until it is
-    closed. Raises `BlockingIOError` if somebody has it otherwise, unless told to `wait`, and
-    `OSError` if it cannot be locked.
+    """Lock an open file until it is closed, `exclusive` or shared with other shared locks. Raises
+    `BlockingIOError` if it is locked otherwise, unless told to `wait`, and `OSError` if it cannot
+    be locked.
 
-    The lock is that of flock(2). On Windows it is one of the first byte, always exclusive, and to
-    wait takes ten seconds at most (`msvcrt.locking`).
+    The lock is flock(2). On Windows it is a lock of the first byte, always exclusive, and waits for
+    ten seconds at most (`msvcrt.locking`).
     """
     if sys.platform == "win32":
         import msvcrt
@@ -79,7 +79,7 @@ def lock(descriptor: int, *, exclusive: bool, wait: bool = False) -> None:
 
 
 class OpenFolder:
-    """The folder at `path`, until it is closed; it is a context. Raises `OSError`, also if a
+    """The folder at `path`, until it is closed; a context manager. Raises `OSError`, also if a
     symbolic link is there. All methods do so."""
 
     def __init__(self, path: Path) -> None:
@@ -100,7 +100,7 @@ class OpenFolder:
         return name if self._descriptor is not None else str(self._path / name)
 
     def status(self, name: str | None = None) -> os.stat_result:
-        """The status of a file, no symbolic link followed, or of the folder itself."""
+        """The status of a file without following symbolic links, or of the folder itself."""
         if name is not None:
             return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
         return self._path.stat() if self._descriptor is None else os.fstat(self._descriptor)
@@ -114,14 +114,14 @@ class OpenFolder:
         return os.open(self._at(name), flags | O_CLOEXEC, mode, dir_fd=self._descriptor)
 
     def touch(self, name: str) -> None:
-        """Give a file, which is no symbolic link, the present time."""
+        """Set the times of a file, which is not a symbolic link, to now."""
         if self._descriptor is None:
             os.utime(self._at(name))
         else:
             os.utime(name, dir_fd=self._descriptor, follow_symlinks=False)
 
     def replace(self, name: str, new: str) -> None:
-        """Give a file another name; a file that has it is replaced."""
+        """Rename a file; an existing file of that name is replaced."""
         at = self._descriptor
         os.replace(self._at(name), self._at(new), src_dir_fd=at, dst_dir_fd=at)
 
@@ -130,7 +130,7 @@ class OpenFolder:
         os.unlink(self._at(name), dir_fd=self._descriptor)
 
     def remove_tree(self, name: str) -> None:
-        """Delete a file, or a folder with all that is in it; no symbolic link is followed."""
+        """Delete a file, or a folder with its content; symbolic links are not followed."""
         if stat.S_ISDIR(self.status(name).st_mode):
             import shutil  # not at the top, because it imports every compression
 
@@ -140,14 +140,14 @@ class OpenFolder:
 
 
 def user_id() -> int:
-    """The effective user of this process, 0 on Windows, as `os.stat` gives for every file there."""
+    """This process's effective user, 0 on Windows, as in `os.stat` of every file there."""
     if sys.platform == "win32":
         return 0
     return os.geteuid()
 
 
 def is_root() -> bool:
-    """Whether this process may read and write whatever it likes."""
+    """Whether this process may read and write everything."""
     return sys.platform != "win32" and os.geteuid() == 0
 
 
@@ -167,8 +167,8 @@ def others_may_write(status: os.stat_result) -> bool:
 
 
 def has_private_group(status: os.stat_result) -> bool:
-    """Whether the group of a file is the one that many systems make for each user, where nobody
-    else is a member. Those systems let it write to whatever its user makes (umask 002)."""
+    """Whether the group of a file is the private group that many systems make for each user. Those
+    systems let it write to everything its user creates (umask 002)."""
     if sys.platform == "win32":
         return True
     import grp
@@ -198,8 +198,8 @@ def host_name() -> str:
 
 
 def owns_system_folder(folder: Path) -> bool:
-    """Whether a folder outside of all homes, such as one below ``/var``, is there and belongs to
-    the user of this process. Never on Windows, where everybody could have made it."""
+    """Whether a folder outside of all homes, such as one below ``/var``, exists and belongs to the
+    user of this process. Never on Windows, where everybody could have created it."""
     if sys.platform == "win32":
         return False
     try:
@@ -209,7 +209,7 @@ def owns_system_folder(folder: Path) -> bool:
 
 
 def user_ids() -> frozenset[int]:
-    """The real, effective and saved user of this process, as far as the system says."""
+    """This process's real, effective and saved user, as far as the system tells."""
     if sys.platform == "win32":
         return frozenset({0})
     if sys.platform == "darwin":
@@ -218,7 +218,7 @@ def user_ids() -> frozenset[int]:
 
 
 def group_ids() -> frozenset[int]:
-    """The real, effective and saved group of this process, as far as the system says."""
+    """This process's real, effective and saved group, as far as the system tells."""
     if sys.platform == "win32":
         return frozenset({0})
     if sys.platform == "darwin":
@@ -233,7 +233,7 @@ def become(user: int, group: int, groups: list[int]) -> None:
         raise PermissionError
     os.setgroups(groups)
     if sys.platform == "darwin":
-        # Of root, these change all three (setuid(2)).
+        # If root calls them, these change all three (setuid(2)).
         os.setgid(group)
         os.setuid(user)
     else:

@@ -1,11 +1,11 @@
-"""What kernels give in their own ways: processes (whether they can be forked, what ends and what
-limits them), a clock that nobody can set, memory page by page, what is known of a connection, and
-waiting with poll(2), which knows no limit of descriptors.
+"""What kernels provide in different ways: processes (whether they can be forked, their end and
+their limits), a clock that cannot be set, memory page by page, the state of a connection, and
+waiting with poll(2), which has no limit of descriptors.
 
 Forking is not safe on macOS, whose frameworks have threads of their own, and Windows has no
 fork(2). There workers are spawned: each is a new interpreter, which imports netwatch. How workers
-live is in `netwatch.core.system.workers`. Windows can wait for sockets only. What it cannot wait
-for counts as readable: to read it waits.
+live is in `netwatch.core.system.workers`. Windows can only wait for sockets. Anything else counts
+as readable, and reading it waits.
 """
 
 import contextlib
@@ -28,26 +28,26 @@ T = TypeVar("T")
 if sys.platform != "win32":
 
     class Readable:
-        """Whether a descriptor has something to read, or has ended."""
+        """A descriptor, to wait until it has something to read or has ended."""
 
         def __init__(self, descriptor: int) -> None:
             self._poll = select.poll()
             self._poll.register(descriptor, select.POLLIN)
 
         def wait(self, seconds: float) -> bool:
-            """Whether it has within `seconds`."""
+            """Whether it is readable within `seconds`."""
             return bool(self._poll.poll(1000 * max(0.0, seconds)))
 
 else:
 
     class Readable:
-        """As above, of a socket."""
+        """The same for a socket."""
 
         def __init__(self, descriptor: int) -> None:
             self._descriptor = descriptor
 
         def wait(self, seconds: float) -> bool:
-            """As above."""
+            """Whether it is readable within `seconds`."""
             try:
                 return bool(select.select([self._descriptor], [], [], max(0.0, seconds))[0])
             except OSError:
@@ -60,27 +60,27 @@ CAN_FORK = sys.platform not in ("win32", "darwin")
 """Whether workers that read captures may be forked."""
 
 MAX_WORKERS = 61 if sys.platform == "win32" else 256
-"""Processes of a pool at most; Windows cannot wait for more."""
+"""Processes in a pool, at most; Windows cannot wait for more."""
 
 
 def steady_seconds() -> float:
-    """Seconds that increase evenly, whatever is done to the wall clock; on Linux also while the
-    machine sleeps (CLOCK_BOOTTIME, clock_gettime(2))."""
+    """Seconds of a monotonic clock; on Linux it also runs while the machine sleeps (CLOCK_BOOTTIME,
+    clock_gettime(2))."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 def private_pages(size: int) -> mmap.mmap:
-    """`size` bytes of zeros. A process that is forked gets a copy, so that it does not write into
-    the tables of its parent; Windows forks none. Raises `OSError`."""
+    """`size` bytes of zeros. A forked process gets a copy, so that it does not write into its
+    parent's tables; Windows does not fork. Raises `OSError`."""
     if sys.platform == "win32":
         return mmap.mmap(-1, size)
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def unacknowledged_bytes(connection: "socket.socket") -> int:
-    """Bytes that the receiver's kernel has not acknowledged; 0 if our kernel cannot tell."""
+    """Bytes that the receiver's kernel has not acknowledged; 0 if our kernel does not tell."""
     if sys.platform == "win32":
         return 0
     import fcntl
@@ -101,8 +101,8 @@ def usable_cpus() -> int:
 
 
 def limit_memory(size: int) -> None:
-    """End this process rather than give it more than `size` bytes. macOS accepts the limit and does
-    not keep it; Windows has none."""
+    """Kill this process instead of giving it more than `size` bytes. macOS accepts the limit but
+    does not enforce it; Windows has none."""
     if sys.platform != "win32":
         import resource
 
@@ -110,7 +110,7 @@ def limit_memory(size: int) -> None:
 
 
 def limit_seconds(seconds: int) -> None:
-    """End this process when it has computed for so many seconds. Windows has no such limit."""
+    """Kill this process when it has used so many seconds of CPU time. Windows has no such limit."""
     if sys.platform != "win32":
         import resource
 
@@ -118,16 +118,16 @@ def limit_seconds(seconds: int) -> None:
 
 
 def yield_to_others(by: int) -> None:
-    """Raise the nice value of this process, so that others come first. Nothing happens on Windows,
-    and in a sandbox that does not allow it (``SystemCallFilter=~@resources`` of systemd)."""
+    """Raise the nice value of this process, so that others come first. Does nothing on Windows, and
+    in a sandbox that does not allow it (systemd's ``SystemCallFilter=~@resources``)."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
             os.nice(by)
 
 
 def end_with_parent(number: int) -> None:
-    """Have the kernel send this signal when the process that forked this one dies (prctl(2)), which
-    also interrupts a read. Only Linux does; elsewhere nothing happens."""
+    """Have the kernel send this signal when the parent process dies (prctl(2)), which also
+    interrupts a read. Only on Linux; elsewhere nothing happens."""
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):
@@ -135,8 +135,8 @@ def end_with_parent(number: int) -> None:
 
 
 def die_with(parent: int) -> None:
-    """End this process at once when `parent` dies, which forked it. Otherwise a worker of a pool
-    would wait for work for ever. Elsewhere than on Linux nothing happens."""
+    """Kill this process at once when `parent`, which forked it, dies. Otherwise a worker of a pool
+    would wait for work for ever. Only on Linux; elsewhere nothing happens."""
     if sys.platform == "linux":
         import signal
 
@@ -146,9 +146,9 @@ def die_with(parent: int) -> None:
 
 
 def confine(memory: int, seconds: float) -> None:
-    """Let this process take `memory` more bytes than it has and compute for as long as all CPUs can
-    in so many seconds, write to no file, and leave no core. Linux counts all memory that it may
-    write to; macOS and FreeBSD do not count all, and Windows has none of this."""
+    """Let this process use `memory` more bytes than now and as much CPU time as all CPUs have in so
+    many seconds, write to no file, and leave no core. Linux counts all writable memory; macOS and
+    FreeBSD count only a part, and Windows has none of this."""
     if sys.platform == "win32":
         return
     import resource
@@ -164,8 +164,7 @@ def confine(memory: int, seconds: float) -> None:
 
 
 def _data() -> int | None:
-    """The bytes of memory of this process that it may write to; None where the system does not
-    say."""
+    """The bytes of writable memory of this process; None if the system does not tell."""
     try:
         with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
             kilobytes = next(line.split()[1] for line in status if line.startswith("VmData:"))
@@ -175,18 +174,18 @@ def _data() -> int | None:
 
 
 _RESERVE = 1 << 20
-"""Bytes that are given back before the limit is lifted: an error that says that memory is out holds
-the frames of the work, and with them its memory."""
+"""Bytes that are given back before the limit is lifted: a MemoryError holds the frames of the work,
+and with them its memory."""
 
 _limiting = threading.Lock()
-"""The limit belongs to the process: of two that change it, one would restore what the other set."""
+"""The limit belongs to the process: if two changed it, one would restore what the other set."""
 
 
 def with_limited_memory(size: int, work: Callable[[], T]) -> T:
-    """What the work returns, which reads what others sent: that can be small and unpack to
-    gigabytes in a library that does not ask before. The process takes at most `size` more bytes of
-    address space meanwhile; `MemoryError` is raised where it asks for more. Other threads should be
-    idle, and one such work is done at a time. On systems without such a limit there is none."""
+    """The result of the work, which reads untrusted data: that can be small and unpack to gigabytes
+    in a library without limits. Meanwhile the process may use at most `size` more bytes of address
+    space; `MemoryError` is raised if it asks for more. Other threads should be idle, and one such
+    work is done at a time. Systems without such a limit have none."""
     if sys.platform == "win32":
         return work()
     import resource
@@ -208,8 +207,8 @@ def _lift_after(
     kind: int,
     limits: tuple[int, int],
 ) -> T:
-    """Everything that `finally` needs is made before, and the function is short, since CPython
-    takes memory to enter a handler beyond its first 256 instructions."""
+    """Everything that `finally` needs is created before, and the function is short, since CPython
+    allocates memory to enter a handler beyond its first 256 instructions."""
     try:
         return work()
     finally:
@@ -218,7 +217,7 @@ def _lift_after(
 
 
 def _address_space() -> int | None:
-    """The bytes of this process's address space; None where the system does not tell."""
+    """The bytes of this process's address space; None if the system does not tell."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[0]
     except OSError:

@@ -1,13 +1,13 @@
 """Processes that work for this one, and how they live.
 
-- **Start.** A worker is forked if that is safe, and has all that this process has loaded, at
-  once; otherwise it is spawned, and gets its work pickled (`netwatch.core.system.kernel`). It
-  has no descriptor of what this process says to other workers, and leaves interrupts from the
-  keyboard to it. A process with threads cannot be forked safely.
+- **Start.** A worker is forked if that is safe, and has everything loaded at once; otherwise it is
+  spawned, and gets its work pickled (`netwatch.core.system.kernel`). It closes this process's pipes
+  to other workers, and leaves keyboard interrupts to it. A process with threads cannot be forked
+  safely.
 - **Messages.** Each side has one end of a pipe, over which it sends pickled messages.
 - **Death.** The end of a worker closes with it: `receive` raises `DiedError` at once, with the exit
   status. A worker notices the death of this process in the same way, or is killed with it.
-- **End.** It ends when its work does, for most when this process closes its end, and is killed when
+- **End.** It ends when its work does, usually when this process closes its end, and is killed when
   its time is up.
 """
 
@@ -36,23 +36,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 KEYBOARD = (signal.SIGINT,)
-"""The signal of a terminal, which ends this process, and that its workers."""
+"""A terminal's signal, which ends this process, which ends its workers."""
 
 ENDINGS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-"""The signals by which terminals and service managers end all processes of a service: what has to
-be the last to end ignores them."""
+"""The signals by which terminals and service managers end all processes of a service. What must end
+last ignores them."""
 
 END_SECONDS = 5.0
-"""How long workers that are not needed any more may go on with what they are doing, in s."""
+"""How long workers that are no longer needed may finish what they are doing, in s."""
 
 _ends: WeakSet[Connection] = WeakSet()
-"""The ends of pipes that a forked worker has no business with."""
+"""The ends of pipes that a forked worker must close."""
 
 
 class DiedError(NetwatchError):
-    """A worker died unexpectedly: its exit status, negative where a signal ended it."""
+    """A worker died unexpectedly: its exit status, negative if a signal ended it."""
 
     def __init__(self, name: str, status: int | None) -> None:
         super().__init__(f"{name} died unexpectedly (exit status {status})")
@@ -61,24 +61,24 @@ class DiedError(NetwatchError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a worker sends where its work raised an exception."""
+    """What a worker sends when its work raised an exception."""
 
     error: Exception
 
 
 def sendable(error: Exception) -> Exception:
-    """An exception as it is, or what it says where it cannot be sent to another process."""
+    """An exception, or its text if it cannot be sent to another process."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # An exception may have anything in it, and what it says is kept.
+    except Exception:  # An exception may contain anything; its text is kept.
         return NetwatchError(f"a worker process failed: {error!r}")
     return error
 
 
 @contextlib.contextmanager
 def failures_sent(connection: Connection) -> Iterator[None]:
-    """Send what goes wrong within, which `receive` raises in the other process. That this has ended
-    is no failure."""
+    """Send exceptions raised within, so that `receive` raises them in the other process. If that
+    has ended, nothing is raised."""
     try:
         yield
     except (EOFError, ConnectionError):
@@ -92,9 +92,9 @@ def failures_sent(connection: Connection) -> Iterator[None]:
 def forking() -> Iterator[None]:
     """Where processes are forked.
 
-    What exists by now is not looked at by their garbage collectors, which would write to its pages
-    and so copy them. An interrupt from the keyboard waits until the end: Python would lose one that
-    comes amid a fork.
+    Garbage collectors of both processes ignore what exists by now: they would write to its pages
+    and so copy them. A keyboard interrupt waits until the end: Python would lose one that comes
+    during a fork.
     """
     if sys.platform == "win32":
         yield
@@ -109,10 +109,10 @@ def forking() -> Iterator[None]:
 
 
 class WorkerProcess:
-    """A process that does `work` with its end of a pipe, the other of which is `connection`.
+    """A process that does `work` with its end of a pipe, whose other end is `connection`.
 
-    It is forked if that is safe, or as `is_forked` says, and ignores the signals `ignored`.
-    If it `dies_with_this` process, the system kills it then; otherwise it goes on until it looks
+    It is forked if that is safe, or as `is_forked` says, and ignores the signals `ignored`. With
+    `dies_with_this`, the system kills it when this process dies; otherwise it runs until it looks
     at its pipe. One that is not a `daemon` may have workers.
     """
 
@@ -144,17 +144,17 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
         return int(self._process.pid)
 
     @property
     def sentinel(self) -> int:
-        """What `multiprocessing.connection.wait` waits for: the process has ended."""
+        """What `multiprocessing.connection.wait` waits for until the process has ended."""
         return int(self._process.sentinel)
 
     @property
     def status(self) -> int | None:
-        """The exit status, negative where a signal ended it; None while it runs."""
+        """The exit status, negative if a signal ended it; None while it runs."""
         status: int | None = self._process.exitcode
         return status
 
@@ -175,13 +175,13 @@ class WorkerProcess:
 
     def ask(self, message: object) -> Any:
         """Send a message, and receive the answer (`receive`)."""
-        with suppress(OSError):  # It has died, which the answer says.
+        with suppress(OSError):  # It has died, as the answer will tell.
             self.send(message)
         return self.receive()
 
     def join(self, seconds: float | None = None) -> int | None:
-        """Wait until the process has ended, at most so long; its exit status, None if it runs
-        on."""
+        """Wait at most so long until the process has ended. Returns its exit status, None if it
+        still runs."""
         self._process.join(seconds)
         return self.status
 
@@ -208,7 +208,7 @@ def _begin(
     parent: int | None,
     is_forked: bool,
 ) -> None:
-    """The life of a worker."""
+    """The main function of a worker."""
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -226,7 +226,7 @@ def _begin(
 
 
 def _end_with_parent() -> None:
-    """End when the process that spawned this one has."""
+    """End when the process that spawned this one has ended."""
     parent = parent_process()
     assert parent is not None
     parent.join()
@@ -234,7 +234,7 @@ def _end_with_parent() -> None:
 
 
 def serve(function: Callable[[Any], object], connection: Connection) -> None:
-    """The work of a process that answers each message with what a function gives for it."""
+    """Work that answers each message with the result of a function."""
     while True:
         try:
             message = connection.recv()
@@ -245,8 +245,8 @@ def serve(function: Callable[[Any], object], connection: Connection) -> None:
 
 
 class Workers(Generic[T, R]):
-    """Up to `count` processes that each do one task after the other: what `function` gives for it,
-    which they start with. It is a context: at its end they are ended."""
+    """Up to `count` processes that do one task after the other with `function`, which they get at
+    the start. A context manager, which ends them."""
 
     def __init__(self, count: int, function: Callable[[T], R]) -> None:
         self._count = count
@@ -272,8 +272,8 @@ class Workers(Generic[T, R]):
             worker.end(until - time.monotonic())
 
     def outcomes(self, tasks: Iterable[T]) -> Iterator[tuple[int, T, R | Exception]]:
-        """The number of each task, the task, and what came of it, in the order in which they end.
-        That is the exception that it raised, and `DiedError` if its process died."""
+        """The number of each task, the task, and its result, in the order in which they end. The
+        result is the exception that it raised, or `DiedError` if its process died."""
         pending = iter(enumerate(tasks))
         self._give(pending, self._count)
         while self._busy:
@@ -294,8 +294,8 @@ class Workers(Generic[T, R]):
                 yield number, task, outcome
 
     def results(self, tasks: Iterable[T]) -> Iterator[R]:
-        """What is given for the tasks, in their order. Raises what a task raised, and `DiedError`
-        if its process died."""
+        """The results of the tasks, in their order. Raises what a task raised, and `DiedError` if
+        its process died."""
         early: dict[int, R] = {}
         due = 0
         for number, _, outcome in self.outcomes(tasks):
@@ -307,10 +307,10 @@ class Workers(Generic[T, R]):
                 due += 1
 
     def _give(self, pending: Iterator[tuple[int, T]], most: int) -> None:
-        """Give the next tasks to processes, which are started where none is idle."""
+        """Give the next tasks to processes, starting new ones if none is idle."""
         for number, task in islice(pending, most):
             worker = self._idle.pop() if self._idle else self._started()
-            with suppress(OSError):  # It has died, which is noticed as its answer.
+            with suppress(OSError):  # It has died, as its answer will tell.
                 worker.send(task)
             self._busy[worker.connection] = number, task, worker
 

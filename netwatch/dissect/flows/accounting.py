@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""What becomes of a flow that has ended: it is counted, and reported by itself only where needed.
+"""What happens to an ended flow: it is counted, and reported individually only if needed.
 
-Most flows matter only as a number: how many of a client had which visibility. They are counted
-from the words of their slots. A flow is reported by itself where its end was asked for, or where
-its client may have resolved its server's address for an app.
+Most flows only matter as a number: how many of a client had which visibility. They are counted from
+the words of their slots. A flow is reported individually if its end was requested, or if its client
+may have resolved its server's address for an app.
 """
 
 from array import array
@@ -40,13 +40,13 @@ from netwatch.dissect.loop.division import Division
 from netwatch.dissect.loop.layout import FLOW_WORDS
 
 NAMED_BATCH = 65_536
-"""Named flows that are counted before they are handed over."""
+"""Named flows to count before they are handed over."""
 
 CELLS = 65_536
 """Pairs of a client and a visibility whose flows are counted before they are handed over."""
 
 TIMES = 65_536
-"""Times of flows that are kept before these flows are handed over."""
+"""Times of flows to keep before these flows are handed over."""
 
 EVERYWHERE = ((bytes(4), b"\xff" * 4), (bytes(16), b"\xff" * 16))
 """The ranges of all addresses."""
@@ -58,14 +58,14 @@ _WORDS = cython.declare(cython.Py_ssize_t, FLOW_WORDS)
 
 @dataclass(frozen=True, slots=True)
 class FlowOptions:
-    """What counting flows takes from the configuration.
+    """The configuration of counting flows.
 
-    `ranges` are the addresses of networks: clients outside of all of them are counted together.
-    `categories` are those of servers by address, `changing` the addresses whose device depends on
-    the time. With `report_all` each flow is also reported by itself, unless it is named. Without
-    `counting` flows are reported and not counted. With `slots_ended` none is either: that takes the
-    slots of all of them, named or not and on the ports of DNS too, as `layout.FLOW_WORDS` integers
-    each, which `netwatch.dissect.flows.records.to_flow` explains.
+    `ranges` are the addresses of networks: clients outside all of them are counted together.
+    `categories` are categories of servers by address, `changing` the addresses whose device depends
+    on the time. With `report_all` each flow is also reported individually, unless it is named.
+    Without `counting` flows are reported and not counted. With `slots_ended` neither happens: it
+    takes the slots of all flows, also named ones and those on DNS ports, as `layout.FLOW_WORDS`
+    integers each, which `netwatch.dissect.flows.records.to_flow` explains.
     """
 
     ranges: address_tables.AddressRanges = field(
@@ -85,13 +85,13 @@ class FlowOptions:
 @cython.final
 @cython.cclass
 class FlowAccounting:
-    """Counts the flows of one capture: in `named` those of which nothing matters but that their
-    name was read, each with the time of its first packet, in `others` all others, with their times
-    where the device of the client may depend on it.
+    """Counts the flows of one capture: in `named` the flows that only matter because their name was
+    read, each with the time of its first packet; in `others` all others, with their times if the
+    client's device may depend on them.
 
     Put into `resolved` the pairs of client and server whose flows are to be reported, and into
-    `learned` the addresses whose device was learned. `salt` (63 bits) varies the hashes. Where
-    `division` is given, flows that another worker than `worker` counts are not counted.
+    `learned` the addresses whose device was learned. `salt` (63 bits) varies the hashes. With
+    `division`, flows that another worker than `worker` counts are not counted.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class FlowAccounting:
         self.learned = AddressFilter(salt)
         self.words: Words = array("q")
         self.named_batch = NAMED_BATCH
-        # A block ends before so many named flows more have ended.
+        # A block ends before so many more named flows have ended.
         self.named = FlowCounts(2 * NAMED_BATCH, 2 * NAMED_BATCH, salt)
         self.others = FlowCounts(CELLS, TIMES, salt)
         self.replace(options)
@@ -123,7 +123,7 @@ class FlowAccounting:
         self.counting = options.counting
 
     def apart(self) -> "FlowAccounting":
-        """Another one that counts in the same way, for itself."""
+        """Another instance that counts in the same way, separately."""
         options = FlowOptions(self.ranges, self.categories, self.changing, counting=self.counting)
         made: FlowAccounting = FlowAccounting(
             options, self.resolved.salt, division=self.division, worker=self.worker
@@ -138,9 +138,9 @@ class FlowAccounting:
         followed: AbstractSet[int],
         reported: list[int],
     ) -> int:
-        """Count the flows whose slots are in `words`, from the offset `at` on, until all are
-        counted or a table is full; returns the offset to go on with. The offsets of flows to
-        report are added to `reported`; those that `followed` has are among them."""
+        """Count the flows whose slots are in `words`, from the offset `at`, until all are counted
+        or a table is full; returns the offset to continue from. The offsets of flows to report are
+        added to `reported`, including those in `followed`."""
         about: cython.longlong
         low: cython.longlong
         high: cython.longlong
@@ -168,12 +168,12 @@ class FlowAccounting:
                     reported.append(at)
                 if is_counted:
                     self.count(at, status)
-            # Otherwise it is DNS over TCP, which counts as no flow, like DNS over UDP.
+            # Otherwise it is DNS over TCP, which does not count as a flow, like DNS over UDP.
             at += _WORDS
         return at
 
     def is_counted(self, at: cython.Py_ssize_t) -> bool:
-        """Whether this worker counts the flow in the slot at `at`, where there are several."""
+        """Whether this worker, if there are several, counts the flow in the slot at `at`."""
         size: cython.Py_ssize_t = 4 if self.words[at + layout.FLOW_FLAGS] & layout.FLAG_IPV6 else 1
         ends: list[bytes] = []
         at += layout.FLOW_ADDRESSES
@@ -191,7 +191,7 @@ class FlowAccounting:
         high: cython.longlong,
         status: cython.longlong,
     ) -> cython.bint:
-        """Whether nothing matters of a flow but that its name was read. `low` and `high` are its
+        """Whether all that matters of a flow is that its name was read. `low` and `high` are its
         ports."""
         return (
             status == _NAMED
@@ -203,7 +203,8 @@ class FlowAccounting:
         )
 
     def client_side(self, at: cython.Py_ssize_t) -> cython.int:
-        """The side of the client: the end that opened the flow, else that with the greater port."""
+        """The client's side: the end that opened the flow, otherwise the one with the greater
+        port."""
         about: cython.longlong = self.words[at + layout.FLOW_FLAGS]
         ports: cython.longlong = self.words[at + layout.FLOW_PORTS]
         if about & layout.FLAG_CLIENT_KNOWN:
@@ -262,7 +263,7 @@ class FlowAccounting:
         self.count_client(self.others, at, side, found, is_reversed)
 
     def category(self, at: cython.Py_ssize_t, side: cython.int) -> cython.longlong:
-        """The category of the app that has a server at the address of a side, else 0."""
+        """The category of the app with a server at the address of a side, otherwise 0."""
         is_ipv6: cython.bint = self.words[at + layout.FLOW_FLAGS] & layout.FLAG_IPV6 != 0
         at += layout.FLOW_ADDRESSES + 4 * side
         return self.categories.category(
@@ -277,8 +278,8 @@ class FlowAccounting:
         visibility: cython.longlong,
         is_reversed: cython.bint,
     ) -> cython.void:
-        """Count a flow for the client on `side`; the frames of one that `is_reversed` say nothing
-        of its client's MAC."""
+        """Count a flow for the client on `side`; the frames of one that `is_reversed` do not show
+        its client's MAC."""
         about: cython.longlong = self.words[at + layout.FLOW_FLAGS]
         is_ipv6: cython.bint = about & layout.FLAG_IPV6 != 0
         ends: cython.Py_ssize_t = at + layout.FLOW_ADDRESSES + 4 * side

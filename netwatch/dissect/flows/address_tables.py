@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Tables that are asked for the addresses of each flow that has ended.
+"""Tables in which the addresses of each ended flow are looked up.
 
-An address is four words of 32 bits, as in the flow table: one of IPv4 is in the first. A range
-and a filter may match an address that they do not contain, never the other way round; whoever asks
-then looks it up where it is exact.
+An address is four words of 32 bits, as in the flow table: IPv4 addresses are in the first. A range
+or a filter may match an address that it does not contain, never the other way round; the caller
+then looks it up exactly.
 """
 
 from array import array
@@ -36,7 +36,7 @@ def mixed(
     c: cython.longlong,
     d: cython.longlong,
 ) -> cython.ulonglong:
-    """The hash with four words added to it, 63 bits."""
+    """The hash with four more words, 63 bits."""
     hash_ = ((hash_ ^ a) * MIX) & LOW63
     hash_ ^= hash_ >> 29
     if b or c or d:
@@ -63,8 +63,8 @@ def words_of(address: bytes) -> tuple[int, int, int, int]:
 class AddressFilter:
     """Counts addresses, or pairs of them, by their hash.
 
-    `salt` (63 bits) varies the hashes, so that nobody can choose addresses that collide. A counter
-    that is full stays so. What was added more often than discarded always matches.
+    `salt` (63 bits) varies the hashes, so that addresses cannot be chosen to collide. A full
+    counter stays full. What was added more often than discarded always matches.
     """
 
     def __init__(self, salt: int) -> None:
@@ -80,13 +80,13 @@ class AddressFilter:
             self.counts[place] += 1
 
     def add_all(self) -> None:
-        """Let every address match."""
+        """Make every address match."""
         self.used = True
         for place in range(FILTER_SIZE):
             self.counts[place] = FULL
 
     def discard(self, first: bytes, second: bytes = b"") -> None:
-        """Discard what was added once."""
+        """Discard what was added, once."""
         place: cython.Py_ssize_t = self.place(first, second)
         if 0 < self.counts[place] < FULL:
             self.counts[place] -= 1
@@ -101,18 +101,18 @@ class AddressFilter:
         return (hash_ >> 29) & MASK
 
     def may_have(self, hash_: cython.ulonglong) -> cython.bint:
-        """Whether what has this hash, which began with `salt`, may have been added."""
+        """Whether the address with this hash, which began with `salt`, may have been added."""
         return self.counts[(hash_ >> 29) & MASK] != 0
 
 
 @cython.final
 @cython.cclass
 class AddressRanges:
-    """The addresses and VLANs of configured networks, as far as it takes to say that a client is
-    outside of all ranges: addresses of IPv6 are compared by their first 63 bits.
+    """The addresses and VLANs of configured networks, in enough detail to tell that a client is
+    outside all ranges: IPv6 addresses are compared by their first 63 bits.
 
-    `ranges` are the first and the last packed address of each, in any order; `vlans` are those
-    that are networks whatever the address.
+    `ranges` are the first and the last packed address of each, in any order; `vlans` are networks
+    whatever the address.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class AddressRanges:
         vlan: cython.longlong,
     ) -> cython.bint:
         """Whether an address that begins with these two words is in no range, and the VLAN (-1:
-        untagged) is no network by itself."""
+        untagged) is not a network by itself."""
         if 0 <= vlan < VLANS and self.vlans[vlan]:
             return False
         if is_ipv6:
@@ -168,7 +168,7 @@ class AddressCategories:
         c: cython.longlong,
         d: cython.longlong,
     ) -> cython.Py_ssize_t:
-        """Where the entry of an address starts, or the free one where it belongs."""
+        """The start of an address's entry, or of the free entry where it belongs."""
         place: cython.Py_ssize_t = (mixed(0, a, b, c, d) >> 29) & self.mask
         at: cython.Py_ssize_t
         while True:
@@ -191,7 +191,7 @@ class AddressCategories:
         c: cython.longlong,
         d: cython.longlong,
     ) -> cython.longlong:
-        """The category at an address, 0 where there is none."""
+        """The category at an address, 0 if there is none."""
         return self.entries[self.seek(is_ipv6, a, b, c, d)] >> 1
 
 
@@ -215,11 +215,11 @@ def _union(spans: list[tuple[int, int]]) -> Words:
 
 
 def contains(bounds: Words, number: cython.longlong) -> cython.bint:
-    """Whether a number is in one of the ranges whose bounds these are."""
+    """Whether a number is in one of the ranges with these bounds."""
     low: cython.Py_ssize_t = 0
     high: cython.Py_ssize_t = len(bounds) >> 1
     middle: cython.Py_ssize_t
-    # The first range that ends behind the number, if any, is at `low`.
+    # The first range that ends after the number, if any, is at `low`.
     while low < high:
         middle = (low + high) >> 1
         if bounds[2 * middle + 1] < number:

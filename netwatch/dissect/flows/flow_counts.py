@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Counts of flows that have ended, by client and visibility, without an object for each flow.
+"""Counts of ended flows, by client and visibility, without an object for each flow.
 
 A cell counts the flows of one client with one visibility, and may list when they began. The table
-has a fixed number of cells; whoever fills it takes them out when it is full.
+has a fixed number of cells; the caller empties it when it is full.
 """
 
 from array import array
@@ -25,8 +25,8 @@ WORDS = cython.declare(cython.Py_ssize_t, 8)
 number of flows, and the last entry of its list of times plus 1."""
 
 Cell = tuple[int, int, tuple[int, ...], int, list[int]]
-"""What a cell says: the word of the client's family, VLAN and visibility, the word of its MAC, the
-words of its address, the number of flows, and the times of those that came with a time."""
+"""The content of a cell: the word of the client's family, VLAN and visibility, the word of its MAC,
+the words of its address, the number of flows, and the known times."""
 
 
 @cython.final
@@ -34,8 +34,8 @@ words of its address, the number of flows, and the times of those that came with
 class FlowCounts:
     """Counts in up to `cells` cells (a power of two), with up to `times` times.
 
-    `salt` (63 bits) varies the hashes, so that nobody can choose clients that collide. `flows` are
-    those that were counted since the last `take`.
+    `salt` (63 bits) varies the hashes, so that clients cannot be chosen to collide. `flows` counts
+    the flows since the last `take`.
     """
 
     def __init__(self, cells: int, times: int, salt: int) -> None:
@@ -52,7 +52,7 @@ class FlowCounts:
         self.flows = 0
 
     def is_full(self) -> cython.bint:
-        """Whether the next flow may find no room."""
+        """Whether there may be no room for the next flow."""
         return self.used >= self.cell_limit or self.times_used >= self.time_limit
 
     def add(
@@ -65,8 +65,8 @@ class FlowCounts:
         d: cython.longlong,
         time: cython.longlong,
     ) -> cython.void:
-        """Count a flow of a client, which began at `time` (ns; -1 where that does not matter).
-        The table must not be full."""
+        """Count a client's flow, which began at `time` (ns; -1 if that does not matter). The table
+        must not be full."""
         mask: cython.ulonglong = 2 * self.cell_limit - 1
         place: cython.ulonglong = self.hash_of(about, mac, a, b, c, d) & mask
         at: cython.Py_ssize_t
@@ -119,7 +119,7 @@ class FlowCounts:
         return mixed(hash_, a, b, c, d) >> 29
 
     def take(self) -> Iterator[Cell]:
-        """The cells in the order in which they were first used; they are empty afterwards."""
+        """The cells in the order of their first use; they are empty afterwards."""
         mask: cython.ulonglong = 2 * self.cell_limit - 1
         place: cython.ulonglong
         at: cython.Py_ssize_t
@@ -127,7 +127,7 @@ class FlowCounts:
         words, times = array("q"), array("q")
         words.frombytes(self.cell_store[: self.used * WORDS].cast("B"))
         times.frombytes(self.time_store[: 2 * self.times_used].cast("B"))
-        # Only what was used is cleared: the rest of the memory was never touched.
+        # Only used cells are cleared: the rest of the memory was never touched.
         for number in range(self.used):
             at = number * WORDS
             place = (

@@ -1,10 +1,10 @@
 # cython: language_level=3
 # mypy: disable-error-code="untyped-decorator,valid-type"
-"""Flows that have ended: the integers of the flow table, counted or as values.
+"""Ended flows: the integers of the flow table, counted or as values.
 
-A message is read after the packet loop has walked its block, when its flow may have ended
-already; so its name status is set in the flow table or, failing that, here. Most flows are counted
-by client alone (`netwatch.dissect.flows.accounting`).
+A message is read after the packet loop has walked its block, when its flow may already have ended;
+so its name status is set in the flow table or, failing that, here. Most flows are only counted by
+client (`netwatch.dissect.flows.accounting`).
 """
 
 from array import array
@@ -45,8 +45,7 @@ from netwatch.dissect.loop.layout import (
 from netwatch.dissect.loop.layout import FLOW_WORDS as FIELDS
 
 LATE_LIMIT = 65_536
-"""Flows that were to be reported when their end had been counted already; of more the oldest are
-forgotten."""
+"""Flows to report whose end had already been counted; of more, the oldest are forgotten."""
 
 _TOLD = cython.declare(cython.Py_ssize_t, 7)
 _LOW = cython.declare(cython.Py_ssize_t, 9)
@@ -74,15 +73,15 @@ Slot = tuple[int, ...]
 
 
 CountedFlows = Callable[[FlowClient, Visibility, int, Sequence[int]], None]
-"""Takes flows that have ended, as `netwatch.dissect.consumer.Consumer.flows_counted`."""
+"""Takes ended flows, as `netwatch.dissect.consumer.Consumer.flows_counted`."""
 
 
 class FlowRecords:
-    """The flows of one capture that have ended and were not handed over yet.
+    """The ended flows of one capture that have not been handed over yet.
 
-    `table` is the flow table; `sources` are the names of files and interfaces, by the number
-    that flows have of them. `counted` takes the flows that `accounting` counts, unless
-    `slots_ended` takes the slots of all.
+    `table` is the flow table; `sources` are the names of files and interfaces by their number in
+    flows. `counted` takes the flows that `accounting` counts, unless `slots_ended` takes the slots
+    of all.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class FlowRecords:
         self._named_due = False
 
     def collect(self) -> None:
-        """Take the flows that have ended from the table; needed after each list of rows."""
+        """Take the ended flows from the table; needed after each list of rows."""
         closed = self._table.take_closed()
         if self._words:
             self._words.extend(closed)
@@ -113,9 +112,8 @@ class FlowRecords:
             self._words = closed
 
     def report_individually(self, flow: int) -> None:
-        """Report this flow by itself when it has ended, whatever its name status. If it was
-        counted already, the next flow with its number is reported, unless only its name
-        matters."""
+        """Report this flow individually when it has ended, whatever its name status. If it was
+        already counted, the next flow with its number is reported, unless only its name matters."""
         if self._table.report_end(flow):
             return
         offset = self._offset(flow)
@@ -127,8 +125,8 @@ class FlowRecords:
             del self._late[next(iter(self._late))]
 
     def set_name_status(self, flow: int, name_status: int) -> None:
-        """Set what a message tells of the name of its flow, as an index into `NAME_STATUSES`. The
-        greatest of several is used."""
+        """Set what a message reveals about the name of its flow, as an index into `NAME_STATUSES`.
+        The greatest of several is used."""
         if self._table.set_name_status(flow, name_status):
             return
         offset = self._offset(flow)
@@ -137,7 +135,7 @@ class FlowRecords:
             self._words[offset + _TOLD] = max(word, word & 255 | name_status << 8)
 
     def forget_name(self, flow: int) -> None:
-        """Set what messages tell of the name of a flow to nothing."""
+        """Reset what messages revealed about the name of a flow."""
         if self._table.forget_name(flow):
             return
         offset = self._offset(flow)
@@ -145,7 +143,7 @@ class FlowRecords:
             self._words[offset + _TOLD] &= 255
 
     def _offset(self, flow: int) -> int:
-        """Where the integers of a flow start that was not counted yet, else -1."""
+        """Where the integers of a flow that has not been counted yet start, otherwise -1."""
         words = self._words
         for at in range(self._indexed, len(words), FIELDS):
             self._offsets[words[at] | words[at + _TOLD] & 255] = at
@@ -153,8 +151,8 @@ class FlowRecords:
         return self._offsets.get(flow, -1)
 
     def flows(self) -> Iterator[Flow]:
-        """Count the flows that have ended since the last call, and yield those that are to be
-        reported by themselves; or hand all of them over as slots."""
+        """Count the flows that have ended since the last call, and yield those to report
+        individually; or hand all of them over as slots."""
         words, self._words = self._words, array("q")
         self._offsets.clear()
         self._indexed = 0
@@ -173,8 +171,8 @@ class FlowRecords:
             yield flow
 
     def count_open(self, counted: CountedFlows) -> None:
-        """Count the flows that go on, as if they ended now, and hand them to `counted` alone. Those
-        that have ended were collected before."""
+        """Count the open flows as if they ended now, and hand them only to `counted`. Ended flows
+        were collected before."""
         accounting, place = self._accounting.apart(), 0
         while place >= 0:
             place = self._table.copy_open(place)
@@ -194,8 +192,8 @@ class FlowRecords:
             self.hand_over_others()
 
     def hand_over_named(self, *, all_: bool = False) -> None:
-        """Hand over the flows of which nothing matters but that their name was read, where there
-        are many, or `all_` there are."""
+        """Hand over the flows that only matter because their name was read, if there are many, or
+        `all_`."""
         at_least = 1 if all_ else self._accounting.named_batch
         if self._accounting.named.flows >= at_least or self._named_due:
             self._named_due = False
@@ -216,7 +214,7 @@ def _hand_over(counts: FlowCounts, counted: CountedFlows) -> None:
 
 
 def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
-    """A slot that the flow table gave as a value; `sources` are named by their number."""
+    """A slot of the flow table as a value; `sources` are named by their number."""
     about, ports, status = slot[_ABOUT], slot[_PORTS], slot[_TOLD] >> 8
     side = _client_side(about, ports)
     ends = (
@@ -237,7 +235,7 @@ def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
         bytes_in=in_,
         name_status=NAME_STATUSES[status],
         start_seen=bool(about & _STARTED),
-        # Once its name was read, a flow may wait in vain: nobody tells the loop what a parser made
+        # Once its name was read, a flow may wait in vain: the loop is not told what a parser made
         # of a message in several packets.
         incomplete_message=status < NAME_NO_SNI and _WAITING in (slot[6] & 7, (slot[6] >> 8) & 7),
         client_sent=side_sent(side, out, slot[6]),
@@ -254,26 +252,26 @@ def to_flow(slot: Slot, sources: Sequence[str]) -> Flow:
 
 
 def acknowledged(word: int) -> int | None:
-    """What a side has had acknowledged, by the word `FLOW_ACKED` of the flow table."""
+    """What a side has had acknowledged, from the word `FLOW_ACKED` of the flow table."""
     if word >> ACKED_CONTESTED:
         return CONTESTED
     return word & _NUMBERS if word else None
 
 
 def side_checksums(side: int, state: int) -> Checksums:
-    """What the checksums of a side (0 or 1) are, by the word `FLOW_STATE` of the flow table."""
+    """The checksum state of a side (0 or 1), from the word `FLOW_STATE` of the flow table."""
     if state & (_RIGHT_0 << side):
         return "right"
     return "wrong" if state & (_WRONG_0 << side) else "unknown"
 
 
 def side_sent(side: int, payload: int, state: int) -> Sent:
-    """What a side (0 or 1) of a flow was seen to send, by its bytes of payload and the word
+    """What a side (0 or 1) of a flow was seen to send, from its bytes of payload and the word
     `FLOW_STATE` of the flow table."""
     if state & (_REFUSED_1 if side else _REFUSED_0) and payload <= INITIAL_WINDOW:
         return REFUSAL
     denial = state >> DENIAL
-    # Behind an alert that a middlebox has sent the server may still answer, as behind a reset.
+    # After an alert from a middlebox the server may still answer, as after a reset.
     if (
         denial
         and (state >> DENIED_BY) & 1 == side
@@ -287,7 +285,7 @@ def side_sent(side: int, payload: int, state: int) -> Sent:
 
 @cython.cfunc
 def _client_side(about: cython.longlong, ports: cython.longlong) -> cython.int:
-    """The side of the client: the end that opened the flow, else that with the greater port."""
+    """The client's side: the end that opened the flow, otherwise the one with the greater port."""
     if about & _CLIENT:
         return 1 if about & _CLIENT_1 else 0
     return int(ports >> 16 < ports & 0xFFFF)

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The flow table: a slot for each conversation, with what is known of it.
+"""The flow table: a slot with the state of each conversation.
 
-The table is set-associative with eight slots a set. A full set evicts the slot that was silent
-longest, connections without data first. An eviction is counted where the flow may still have been
-alive. Where flows are recorded, evicted ones, and at the end all others, are appended to a list of
+The table is set-associative with eight slots per set. A full set evicts the slot that was silent
+longest, connections without data first. An eviction is counted if the flow may still have been
+alive. If flows are recorded, evicted ones, and at the end all others, are appended to a list of
 closed flows. The words of a slot are the ``FLOW_`` constants of `netwatch.dissect.loop.layout`.
 """
 
@@ -27,13 +27,13 @@ WAYS = cython.declare(cython.Py_ssize_t, 8)
 """Slots in a set."""
 
 LINE = cython.declare(cython.Py_ssize_t, 8)
-"""Words of a line of the processor's cache."""
+"""Words in a cache line of the processor."""
 
 REGION = cython.declare(cython.Py_ssize_t, 512)
-"""Slots of which it is known together whether any was used: their keys fill a page of memory."""
+"""Slots that share a flag whether any was used: their keys fill a page of memory."""
 
 EXPECTING_GRACE = cython.declare(cython.longlong, 30_000_000_000)
-"""A flow of which more bytes are expected is evicted so much later than others, ns."""
+"""A flow that expects more bytes is evicted so much later than others, ns."""
 
 NEW_CONNECTION = cython.declare(cython.longlong, 10_000_000_000)
 """Silence after which the same ports may start another connection, ns, as in
@@ -44,14 +44,14 @@ ALIVE = cython.declare(cython.longlong, 60_000_000_000)
 
 CAPACITY = cython.declare(cython.longlong, 4096)
 MARGIN = cython.declare(cython.longlong, 128)
-"""Closed flows that wait at most before the loop stops to report them, and how many more one
-packet may close."""
+"""Closed flows that may wait before the loop stops to report them, and how many more one packet may
+close."""
 
 LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 PLACED = cython.declare(cython.longlong, 1 << 34)
 CONTESTED = cython.declare(cython.longlong, 1 << 35)
-"""The word `FLOW_ACKED` of a side of which nobody can tell what was taken."""
+"""The word `FLOW_ACKED` of a side if it is unknown which bytes its peer took."""
 
 KEY_MASK = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFF00)
 
@@ -62,18 +62,17 @@ class FlowTable:
     """A table of `slots` conversations (a power of two), both sides of each in one slot.
 
     A key has 63 bits and is the same for both directions; its low 8 bits are not used. A side is 0
-    or 1, by which end sends. `index` contains the keys alone, close together, 0 where a slot is
-    free; `used` is 1 for each region of slots of which any was used. `is_new` says whether `find`
-    has created the slot that it returned. `total` counts all conversations, `evicted` those whose
-    slot was reused while they may have been alive. With `recording`, `closed` flows wait in a list,
-    each with the words of its slot.
+    or 1, by which end sends. `index` contains only the keys, close together, 0 if a slot is free;
+    `used` is 1 for each region of slots any of which was used. `is_new` tells whether `find` has
+    created the slot that it returned. `total` counts all conversations, `evicted` those whose slot
+    was reused while they may have been alive. With `recording`, `closed` flows wait in a list, each
+    with the words of its slot.
     """
 
     def __init__(self, slots: int, recording: bool = False) -> None:
         if slots < 8 or slots & (slots - 1):
             raise ValueError("slots must be a power of two, at least eight")
-        # It starts at a page, so that the first words of a slot share one line of the processor's
-        # cache.
+        # It starts at a page, so that the first words of a slot share one cache line.
         self.table: Words = zeroed("q", layout.FLOW_WORDS * slots)
         self.index: Words = zeroed("q", slots)
         self.used: Buffer = bytearray(-(-slots // REGION))
@@ -88,8 +87,8 @@ class FlowTable:
         self.closed = 0
 
     def prefetch_set(self, key: cython.longlong) -> cython.void:
-        """Have the slots of the set of `key` read into the processor's cache, all at once. Of each
-        the first line is needed to choose one, and then the others of that one."""
+        """Prefetch the slots of the set of `key` into the processor's cache, all at once. The first
+        line of each is needed to choose one, and then the other lines of that one."""
         if cython.compiled:
             slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
             line: cython.Py_ssize_t
@@ -97,7 +96,7 @@ class FlowTable:
                 prefetch(cython.address(self.table[slot + line * LINE]))
 
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
-        """Where the slot of `key` starts; -1 where it has none."""
+        """Where the slot of `key` starts; -1 if it has none."""
         first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
         place: cython.Py_ssize_t
         for place in range(first, first + WAYS):
@@ -106,15 +105,15 @@ class FlowTable:
         return -1
 
     def find(self, key: cython.longlong, now: cython.longlong) -> cython.Py_ssize_t:
-        """Where the slot of `key` starts. It is created where there was none, and replaces the
-        slot of its set that was silent longest where all are used."""
+        """The start of the slot of `key`. It is created if there was none, and replaces the slot of
+        its set that was silent longest if all are used."""
         slot: cython.Py_ssize_t = self.seek(key)
         if slot >= 0:
             self.table[slot + layout.FLOW_LAST] = now
             self.is_new = False
             return slot
-        # Keys are looked at alone: most sets have a free slot, and a slot that was never used is
-        # not in memory yet.
+        # Only keys are compared: most sets have a free slot, and a slot that was never used is not
+        # in memory yet.
         slot = self.seek_free(key)
         if slot < 0:
             self.prefetch_set(key)
@@ -133,7 +132,7 @@ class FlowTable:
         return slot
 
     def seek_free(self, key: cython.longlong) -> cython.Py_ssize_t:
-        """Where the first free slot in the set of `key` starts; -1 where all are used."""
+        """The start of the first free slot in the set of `key`; -1 if all are used."""
         first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
         place: cython.Py_ssize_t
         for place in range(first, first + WAYS):
@@ -142,8 +141,8 @@ class FlowTable:
         return -1
 
     def least_recent(self, key: cython.longlong) -> cython.Py_ssize_t:
-        """Where the slot that was silent longest starts, of the set of `key`, which is full. A
-        flow of which more bytes are expected counts as less silent, one without data as more."""
+        """The start of the slot that was silent longest in the full set of `key`. A flow that
+        expects more bytes counts as less silent, one without data as more."""
         slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
         victim: cython.Py_ssize_t = slot
         way: cython.Py_ssize_t
@@ -168,7 +167,7 @@ class FlowTable:
     def set_client(
         self, slot: cython.Py_ssize_t, side: cython.int, started: cython.bint
     ) -> cython.void:
-        """Set which side is the client; `started` where the first packet of the flow was seen."""
+        """Set which side is the client; `started` if the first packet of the flow was seen."""
         word: cython.longlong = self.table[slot + layout.FLOW_FLAGS]
         if word & layout.FLAG_CLIENT_KNOWN == 0 or started:
             word &= ~layout.FLAG_CLIENT_1
@@ -180,7 +179,7 @@ class FlowTable:
             self.table[slot + layout.FLOW_FLAGS] = word
 
     def close(self, slot: cython.Py_ssize_t) -> cython.void:
-        """A flow is over: append it to the list, where flows are recorded."""
+        """A flow is over: append it to the list, if flows are recorded."""
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t = self.closed * layout.FLOW_WORDS
         if not self.recording or self.closed >= CAPACITY + MARGIN:
@@ -216,7 +215,7 @@ class FlowTable:
     def report_hello(
         self, slot: cython.Py_ssize_t, side: cython.int, begun: cython.longlong
     ) -> cython.void:
-        """The name in the hello that `side` sent in datagrams, from the time `begun` on, was
+        """The name in the hello that `side` sent in datagrams, starting at the time `begun`, was
         counted."""
         self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HELLO_REPORTED | (
             layout.FLAG_HELLO_1 if side else 0
@@ -225,8 +224,8 @@ class FlowTable:
         self.table[slot + layout.FLOW_HELLO_SENT] = self.table[slot + layout.FLOW_LAST]
 
     def hello_reported(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
-        """Whether the name in the flow's hello was counted, so that what `side` sends shows
-        nothing more. After a silence, another connection may use the same ports."""
+        """Whether the name in the flow's hello was counted, so that what `side` sends shows nothing
+        more. After a silence, the same ports may be another connection."""
         about: cython.longlong = self.table[slot + layout.FLOW_FLAGS]
         now: cython.longlong = self.table[slot + layout.FLOW_LAST]
         if about & layout.FLAG_HELLO_REPORTED == 0:
@@ -247,8 +246,8 @@ class FlowTable:
         sequence: cython.longlong,
         size: cython.longlong,
     ) -> cython.void:
-        """What the hello shows was reported that `side` sent in `size` bytes of its stream, from a
-        sequence number on."""
+        """The hello that `side` sent in `size` bytes of its stream, from a sequence number on, was
+        reported."""
         self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HELLO_REPORTED | (
             layout.FLAG_HELLO_1 if side else 0
         )
@@ -257,8 +256,8 @@ class FlowTable:
     def repeats_hello(
         self, slot: cython.Py_ssize_t, side: cython.int, sequence: cython.longlong
     ) -> cython.bint:
-        """Whether a message that `side` begins at a sequence number is the hello in its stream that
-        was reported or, while nothing else was whole since, a part of it."""
+        """Whether a message that `side` begins at a sequence number is the reported hello in its
+        stream or, if nothing else was complete since, a part of it."""
         about: cython.longlong = self.table[slot + layout.FLOW_FLAGS]
         hello: cython.longlong = self.table[slot + layout.FLOW_HELLO_SENT]
         ahead: cython.longlong = (sequence - hello) & SEQ
@@ -272,7 +271,7 @@ class FlowTable:
         )
 
     def hand_to_parser(self, flow: cython.longlong) -> cython.void:
-        """Hellos of the flow that rows name `flow` go to the parsers from now on."""
+        """From now on, hellos of the flow that rows call `flow` go to the parsers."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
             self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HANDLED_BY_PARSER
@@ -284,16 +283,16 @@ class FlowTable:
         self.table[slot + layout.FLOW_ENTRY] = (word & ~255) | entry
 
     def keep(self, slot: cython.Py_ssize_t, number: cython.longlong) -> cython.void:
-        """Set the number of the flow's message that was kept last."""
+        """Set the number of the flow's last kept message."""
         word: cython.longlong = self.table[slot + layout.FLOW_ENTRY]
         self.table[slot + layout.FLOW_ENTRY] = (word & 255) | (number << 8)
 
     def kept(self, slot: cython.Py_ssize_t) -> cython.longlong:
-        """The number of the flow's message that was kept last; 0 where none was."""
+        """The number of the flow's last kept message; 0 if there is none."""
         return self.table[slot + layout.FLOW_ENTRY] >> 8
 
     def kept_of(self, flow: cython.longlong) -> int:
-        """The same of the flow that rows name `flow`; 0 where its slot was evicted or reused."""
+        """The same for the flow that rows call `flow`; 0 if its slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
             return 0
@@ -306,12 +305,12 @@ class FlowTable:
         self.table[slot + layout.FLOW_BYTES + side] += size
 
     def name(self, slot: cython.Py_ssize_t) -> cython.longlong:
-        """The flow's name in rows: its key, with the generation in the low bits."""
+        """The flow's id in rows: its key, with the generation in the low bits."""
         return self.table[slot] | (self.table[slot + layout.FLOW_GENERATION] & 255)
 
     def bytes_of(self, flow: cython.longlong) -> tuple[int, int]:
-        """Payload bytes of side 0 and side 1 of the flow that rows name `flow`; zeros where its
-        slot was evicted or reused."""
+        """Payload bytes of side 0 and side 1 of the flow that rows call `flow`; zeros if its slot
+        was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
             return (0, 0)
@@ -319,15 +318,15 @@ class FlowTable:
 
     def condition_of(self, flow: cython.longlong) -> tuple[int, int]:
         """The time of the last packet (ns) and the word `layout.FLOW_STATE` of the flow that rows
-        name `flow`; zeros where its slot was evicted or reused."""
+        call `flow`; zeros if its slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
             return (0, 0)
         return (self.table[slot + layout.FLOW_LAST], self.table[slot + layout.FLOW_STATE])
 
     def acknowledged_of(self, flow: cython.longlong, side: cython.int) -> int:
-        """The word `layout.FLOW_ACKED` of a side of the flow that rows name `flow`; 0 where its
-        slot was evicted or reused."""
+        """The word `layout.FLOW_ACKED` of a side of the flow that rows call `flow`; 0 if its slot
+        was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot < 0 or self.table[slot + layout.FLOW_GENERATION] & 255 != flow & 255:
             return 0
@@ -336,16 +335,16 @@ class FlowTable:
     def contest(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.void:
-        """At `seq`, `side` has sent other bytes than before, or another hello. What was
-        acknowledged before that is not in doubt."""
+        """At `seq`, `side` has sent other bytes than before, or another hello. Bytes acknowledged
+        before are not in doubt."""
         acked: cython.longlong = self.table[slot + layout.FLOW_ACKED + side]
         if acked & PLACED and 0 < (acked - seq) & SEQ <= SEQ >> 1:
             return
         self.table[slot + layout.FLOW_ACKED + side] = CONTESTED
 
     def contest_flow(self, flow: cython.longlong, side: cython.int) -> bool:
-        """The same of the flow that rows name `flow`, whatever was acknowledged: rows are read
-        behind packets that came after theirs. False where its slot was evicted or reused."""
+        """The same for the flow that rows call `flow`, whatever was acknowledged: rows are read
+        after packets that came later. False if its slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
             self.table[slot + layout.FLOW_ACKED + side] = CONTESTED
@@ -353,8 +352,8 @@ class FlowTable:
         return False
 
     def set_name_status(self, flow: cython.longlong, name_status: cython.longlong) -> bool:
-        """Set the name status of the flow that rows name `flow`, unless it has a greater one;
-        false where its slot was evicted or reused."""
+        """Set the name status of the flow that rows call `flow`, unless it has a greater one; false
+        if its slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
             self.raise_name_status(slot, name_status)
@@ -362,9 +361,8 @@ class FlowTable:
         return False
 
     def forget_name(self, flow: cython.longlong) -> bool:
-        """Set the name status of the flow that rows name `flow` to none: what gave its name came at
-        the place of something that could not be read. False where its slot was evicted or
-        reused."""
+        """Reset the name status of the flow that rows call `flow`: what gave its name came at the
+        place of something that could not be read. False if its slot was evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
             self.table[slot + layout.FLOW_GENERATION] &= 255
@@ -372,8 +370,8 @@ class FlowTable:
         return False
 
     def report_end(self, flow: cython.longlong) -> bool:
-        """Report the end of the flow that rows name `flow` by itself, when it comes; false where
-        its slot was evicted or reused."""
+        """Report the end of the flow that rows call `flow` individually; false if its slot was
+        evicted or reused."""
         slot: cython.Py_ssize_t = self.seek(flow & KEY_MASK)
         if slot >= 0 and self.table[slot + layout.FLOW_GENERATION] & 255 == flow & 255:
             self.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_REPORT_END
@@ -389,8 +387,8 @@ class FlowTable:
         return words
 
     def copy_open(self, place: cython.Py_ssize_t) -> int:
-        """Append copies of the flows that go on to the list of closed ones, which was taken before,
-        from a place on; the place to go on with once it was taken, -1 at the end."""
+        """Append copies of the open flows, from a place on, to the list of closed ones, which was
+        taken before; returns the place to continue from once it was taken, -1 at the end."""
         while place < self.slots:
             if self.closed >= CAPACITY:
                 return place
@@ -409,8 +407,8 @@ class FlowTable:
         return count, self.slots
 
     def close_flows(self, before: cython.longlong = LATEST) -> bool:
-        """Close all flows whose last packet came earlier than `before` (ns), by default all
-        there are; false where the list is full, to be called again once it was taken."""
+        """Close all flows whose last packet came earlier than `before` (ns), by default all; false
+        if the list is full, to be called again once it was taken."""
         place: cython.Py_ssize_t
         slot: cython.Py_ssize_t
         for place in range(self.slots):

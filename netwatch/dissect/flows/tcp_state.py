@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""TCP in the packet loop: of which side of which flow are more bytes expected.
+"""TCP in the packet loop: which side of which flow expects more bytes.
 
-Most ClientHellos and request heads do not fit one segment, and their continuation matches no
-mask. So the flow table has a state for each side: *opened* by its SYN, *expecting* from the first
-byte of a message that is not whole, *midstream* where the capture began amid the connection (the
-first segments may then be the end of a hello that came before its start), and otherwise
-*ignored*. Only segments of sides that are not ignored go to the parsers.
+Most ClientHellos and request heads do not fit one segment, and their continuation matches no mask.
+So the flow table has a state for each side: *opened* by its SYN, *expecting* from the first byte of
+an incomplete message, *midstream* if the capture began in the middle of the connection (the first
+segments may then be the end of an earlier hello), and otherwise *ignored*. Only segments of sides
+that are not ignored go to the parsers.
 """
 
 try:
@@ -30,25 +30,25 @@ else:
     from netwatch.dissect.loop.seen_marks import answers, called_of, checksum_of, place_of
 
 EARLY_SEGMENTS = cython.declare(cython.longlong, 16)
-"""Segments that go to the parser of a side that was met in midstream and matched no mask."""
+"""Segments of a side that was met in midstream to hand to the parser without a matching mask."""
 
 WINDOW = cython.declare(cython.longlong, 65536)
-"""How far behind the number in its SYN a segment of a side may be that comes before the first
+"""How far after the number in its SYN a segment of a side may start that arrives before the first
 one, bytes."""
 
 WHOLE = cython.declare(cython.longlong, 1 << 30)
-"""The bit beside a size that says that it is the size of a whole message."""
+"""The bit next to a size that marks it as the size of a whole message."""
 PLACED = cython.declare(cython.longlong, 1 << 34)
 CONTESTED = cython.declare(cython.longlong, 1 << 35)
-"""The word `FLOW_ACKED` of a side of which nobody can tell what was taken."""
+"""The word `FLOW_ACKED` of a side if it is unknown which bytes its peer took."""
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 
 @cython.final
 @cython.cclass
 class TcpState:
-    """What each side of a conversation has begun and what is expected of it, in the slots of
-    `flows`. Sequence numbers are those of TCP, modulo 2**32. The packet is at `cursor`."""
+    """What each side of a conversation has begun and is expected to send, in the slots of `flows`.
+    Sequence numbers are TCP's, modulo 2**32. The packet is at `cursor`."""
 
     def __init__(self, flows: FlowTable, cursor: Cursor) -> None:
         self.flows = flows
@@ -64,8 +64,8 @@ class TcpState:
         self.flows.table[slot + layout.FLOW_STATE] = keep | (state << shift)
 
     def syn(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
-        """A SYN: the first byte of `side` will have the number `seq`. Whether the ports are used
-        again, for a new generation of the flow; a SYN that is repeated or late begins none."""
+        """A SYN: the first byte of `side` will have the number `seq`. Returns whether the ports are
+        reused, for a new generation of the flow; a repeated or late SYN begins none."""
         known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         again: cython.bint = self.flows.table[slot + layout.FLOW_STATE] != 0
         if again:
@@ -94,7 +94,7 @@ class TcpState:
         self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WINDOW << 32)
 
     def refuse(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """The connection was refused or reset in the name of `side`; this matters only before
+        """The connection was refused or reset in the name of `side`; this only matters before
         `side` has sent payload."""
         if self.flows.table[slot + layout.FLOW_BYTES + side] == 0:
             self.flows.table[slot + layout.FLOW_STATE] |= (
@@ -102,8 +102,8 @@ class TcpState:
             )
 
     def expect_answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """The packet at the cursor may carry a name: what the other side sends next may acknowledge
-        it."""
+        """The packet at the cursor may carry a name: the next packet of the other side may
+        acknowledge it."""
         self.flows.table[slot + layout.FLOW_STATE] |= layout.NAMED_0 << side
 
     def accept(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
@@ -121,9 +121,9 @@ class TcpState:
     def acknowledge(
         self, slot: cython.Py_ssize_t, side: cython.int, acknowledges: cython.bint
     ) -> cython.bint:
-        """A segment with payload of `side`: its first one, or one behind what the other side has
-        sent that may carry a name, or one whose checksum is to be looked at. With `acknowledges` it
-        has ACK. Whether what it acknowledges was noted."""
+        """A segment with payload of `side`: its first one, or one after a packet of the other side
+        that may carry a name, or one whose checksum is to be checked. With `acknowledges` it has
+        ACK. Returns whether its acknowledgement was noted."""
         if self.flows.table[slot + layout.FLOW_STATE] & (layout.VERIFY_0 << side):
             self.verify(slot, side)
         if not acknowledges:
@@ -133,12 +133,12 @@ class TcpState:
         return True
 
     def answer(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
-        """Whether a datagram of `side` is the answer to one of the other side that may carry a
-        name, the first one."""
+        """Whether a datagram of `side` is the first answer to one of the other side that may carry
+        a name."""
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         named: cython.longlong = self.flows.table[slot + layout.FLOW_NAMED + 1 - side]
         if named == 0 and self.flows.table[slot + layout.FLOW_BYTES + side] == 0:
-            # The capture may have the answer before what it answers.
+            # The capture may have the answer before the question.
             self.note_acked(slot, 1 - side, called_of(self.cursor))
             return True
         if state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)) == 0:
@@ -159,8 +159,8 @@ class TcpState:
         self.flows.table[slot + layout.FLOW_NAMED + side] = place
 
     def note_checksum(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """The packet at the cursor carries a name, and its checksum was looked at. Where it is
-        wrong, further packets of `side` tell whether those of all are."""
+        """The packet at the cursor carries a name, and its checksum was checked. If it is wrong,
+        further packets of `side` tell whether all are."""
         if self.cursor.checksum == layout.CHECKSUM_RIGHT:
             self.flows.table[slot + layout.FLOW_STATE] |= layout.CHECKSUMS_RIGHT_0 << side
         elif self.cursor.checksum == layout.CHECKSUM_WRONG:
@@ -168,8 +168,8 @@ class TcpState:
         self.cursor.checksum = layout.CHECKSUM_UNKNOWN
 
     def verify(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """Look at the checksum of a packet of `side` that carries no name. Where one is right, or
-        several were looked at, no others are."""
+        """Check the checksum of a packet of `side` without a name. Once one is right, or several
+        were checked, no others are."""
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         found: cython.int = checksum_of(self.cursor)
         place: cython.int = layout.VERIFIED_1 if side else layout.VERIFIED_0
@@ -186,7 +186,7 @@ class TcpState:
         self.flows.table[slot + layout.FLOW_STATE] = state
 
     def only_opened(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.bint:
-        """Whether nothing of `side` but its SYN was seen."""
+        """Whether nothing but the SYN of `side` was seen."""
         return (
             self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)
         ) & 255 == layout.STATE_OPENED
@@ -211,13 +211,13 @@ class TcpState:
     def begins(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.bint:
-        """Whether a message at `seq` is the first thing of `side` that is of interest: its parser
-        has nothing of this side."""
+        """Whether a message at `seq` is the first thing of interest from `side`: its parser has
+        nothing of this side."""
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
         return state == layout.STATE_NEW or self.is_first(slot, side, seq)
 
     def ignore(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """Nothing more of `side` is of interest unless it looks like the beginning of a message."""
+        """Nothing more of `side` is of interest unless it looks like the start of a message."""
         self.set_state(slot, side, layout.STATE_IGNORED)
 
     def complete(
@@ -228,8 +228,8 @@ class TcpState:
         size: cython.longlong,
     ) -> cython.bint:
         """A whole message of `size` bytes started at `seq`. Nothing more of `side` is expected,
-        unless bytes before the message were not seen. False where a message is incomplete that has
-        this place, and may be another one."""
+        unless bytes before the message were not seen. False if there is an incomplete message at
+        this place, which may be another one."""
         expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
         ahead: cython.longlong = (seq - expected) & SEQ
@@ -250,7 +250,7 @@ class TcpState:
         size: cython.longlong,
     ) -> cython.bint:
         """Whether a segment of `size` bytes starts before the end of the last whole message of
-        `side`, or a message is incomplete. One byte at that end is no other content but a
+        `side`, or a message is incomplete. One byte at that end is not other content but a
         keep-alive (RFC 9293 section 3.8.4)."""
         known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
@@ -266,8 +266,8 @@ class TcpState:
     def is_outside(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.bint:
-        """Whether nothing of `side` but its SYN was seen, and `seq` is not within a window behind
-        that."""
+        """Whether nothing but the SYN of `side` was seen, and `seq` is not within a window after
+        it."""
         return (
             self.only_opened(slot, side)
             and (seq - self.flows.table[slot + layout.FLOW_EXPECTED + side]) & SEQ >= WINDOW
@@ -276,8 +276,8 @@ class TcpState:
     def reopen(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.void:
-        """A segment at `seq`: if it is the first of `side`, and what came there before was of no
-        interest, it may begin a message."""
+        """A segment at `seq`: if it is the first of `side`, and nothing of interest came there
+        before, it may begin a message."""
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
         if state == layout.STATE_IGNORED and self.flows.table[
             slot + layout.FLOW_EXPECTED + side
@@ -288,7 +288,7 @@ class TcpState:
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.bint:
         """Whether a message of `side` at `seq` can be read by itself: it is the first one, or it
-        begins behind the start of the last one, which was whole."""
+        begins after the start of the last one, which was whole."""
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
         known: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         ahead: cython.longlong = (seq - known) & SEQ
@@ -297,7 +297,7 @@ class TcpState:
         return state == layout.STATE_NEW or self.is_first(slot, side, seq)
 
     def expect_datagrams(self, slot: cython.Py_ssize_t, side: cython.int) -> cython.void:
-        """`side` began a message in datagrams, of which more may come."""
+        """`side` began a message in datagrams, of which more may follow."""
         self.set_state(slot, side, layout.STATE_EXPECTING)
 
     def expect(
@@ -314,9 +314,9 @@ class TcpState:
     def in_conversation(
         self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong
     ) -> cython.int:
-        """1 where more than a message is expected of `side` and the segment at `seq` is part of
-        it, so that it goes to the parser whatever it looks like; 2 where the segment is the first
-        behind that; else 0."""
+        """1 if `side` is expected to send more of a message and the segment at `seq` is part of it,
+        so that it goes to the parser whatever it looks like; 2 if the segment is the first after
+        that; otherwise 0."""
         expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         ahead: cython.longlong = (seq - expected) & SEQ
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
@@ -334,7 +334,7 @@ class TcpState:
         seq: cython.longlong,
         size: cython.longlong,
     ) -> cython.bint:
-        """Whether a segment that matches no mask goes to the parser all the same."""
+        """Whether a segment that matches no mask goes to the parser anyway."""
         state: cython.longlong = (self.flows.table[slot + layout.FLOW_STATE] >> (8 * side)) & 255
         expected: cython.longlong = self.flows.table[slot + layout.FLOW_EXPECTED + side]
         start: cython.longlong = expected & SEQ

@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""What a server sends first: an answer, a denial, or what comes before any answer.
+"""What a server sends first: an answer, a denial, or something before any answer.
 
-A denial is a fatal alert in place of a ServerHello, or a response of HTTP that says that the
-request was not let through (`netwatch.core.flow.DENIALS`). A denial holds until another response
-follows it: a proxy that asks for a password may open the tunnel after all. No answer yet are
-packets of QUIC that only a new attempt follows (RFC 9000 section 17.2.1 and 17.2.5) or that are
-too short for a ServerHello (section 14.1), and HelloVerifyRequest of DTLS (RFC 6347 section 4.2.1).
+A denial is a fatal alert instead of a ServerHello, or an HTTP response that means that the request
+was not let through (`netwatch.core.flow.DENIALS`). A denial holds until another response follows: a
+proxy that asks for a password may open the tunnel after all. Not yet answers are QUIC packets after
+which the client must try again (RFC 9000 section 17.2.1 and 17.2.5) or that are too short for a
+ServerHello (section 14.1), and DTLS HelloVerifyRequest (RFC 6347 section 4.2.1).
 """
 
 try:
@@ -28,21 +28,22 @@ HANDSHAKE = cython.declare(cython.int, 22)
 FATAL = cython.declare(cython.int, 2)
 HELLO_VERIFY_REQUEST = cython.declare(cython.int, 3)
 DTLS_HEADER = cython.declare(cython.Py_ssize_t, 13)
-"""Bytes of a record header of DTLS (RFC 6347 section 4.1)."""
+"""Bytes of a DTLS record header (RFC 6347 section 4.1)."""
 
 STATUS_LINE = cython.declare(cython.Py_ssize_t, 12)
-"""Bytes of a status line up to and with its code."""
+"""Bytes of a status line up to and including its code."""
 
 QUIC_V2 = cython.declare(cython.longlong, 0x6B3343CF)
 QUIC_DRAFTS = cython.declare(cython.longlong, 0xFF0000)
 MIN_INITIAL = cython.declare(cython.longlong, 1200)
-"""A server's datagram whose Initial the client has to acknowledge is at least so long."""
+"""Minimum size of a server's datagram with an Initial that the client must acknowledge."""
 
 
 @cython.final
 @cython.cclass
 class Answers:
-    """Notes in the flow table what the payload at the cursor is, as far as it is no answer."""
+    """Notes in the flow table what the payload at the cursor is, unless it is an ordinary
+    answer."""
 
     def __init__(self, cursor: Cursor, flows: FlowTable) -> None:
         self.cursor = cursor
@@ -51,12 +52,12 @@ class Answers:
     def segment(
         self, slot: cython.Py_ssize_t, side: cython.int, at: cython.Py_ssize_t
     ) -> cython.void:
-        """Read the payload at `at`, which is the first of `side`, or is behind a denial."""
+        """Read the payload at `at`, which is the first of `side`, or follows a denial."""
         first: cython.bint = self.flows.table[slot + layout.FLOW_BYTES + side] == 0
         denial: cython.longlong
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         if not first and (state >> layout.DENIED_BY) & 1 != side:
-            # The other side has denied something, and nothing that this one sends changes that.
+            # The other side has denied something, and nothing that this side sends changes that.
             return
         if self.is_response(at):
             denial = self.denied_by_response(at)
@@ -68,7 +69,7 @@ class Answers:
     def datagram(
         self, slot: cython.Py_ssize_t, side: cython.int, at: cython.Py_ssize_t
     ) -> cython.void:
-        """Read the datagram at `at`, which is the first of `side`, or follows such without an
+        """Read the datagram at `at`, which is the first of `side`, or follows datagrams without an
         answer."""
         bit: cython.longlong = ONE << (layout.UNANSWERED + side)
         data: cython.Py_ssize_t = at + DTLS_HEADER
@@ -86,8 +87,8 @@ class Answers:
     def set_denial(
         self, slot: cython.Py_ssize_t, side: cython.int, denial: cython.longlong
     ) -> cython.void:
-        """Set by what `side` has denied what the other side asked for, a place in `DENIALS`; 0
-        where it has let it through."""
+        """Note how `side` has denied the other side's request, a place in `DENIALS`; 0 if it let it
+        through."""
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         keep: cython.longlong = (ONE << layout.DENIAL) - 1
         state = state & keep & ~(ONE << layout.DENIED_BY)
@@ -96,8 +97,7 @@ class Answers:
         self.flows.table[slot + layout.FLOW_STATE] = state | (denial << layout.DENIAL)
 
     def is_fatal_alert(self, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether a record at `at` is an alert in clear of the level fatal (RFC 5246 section
-        7.2)."""
+        """Whether a record at `at` is a fatal alert in clear text (RFC 5246 section 7.2)."""
         return (
             self.cursor.end - at >= 7
             and self.cursor.data[at] == ALERT
@@ -116,8 +116,8 @@ class Answers:
         )
 
     def denied_by_response(self, at: cython.Py_ssize_t) -> cython.longlong:
-        """By what the response at `at` denies the request, a place in `DENIALS`; 0 where it lets
-        it through, and -1 where another response follows (100 to 199)."""
+        """How the response at `at` denies the request, a place in `DENIALS`; 0 if it lets it
+        through, and -1 if another response follows (100 to 199)."""
         status: cython.int = (
             (self.cursor.data[at + 9] - 48) * 100
             + (self.cursor.data[at + 10] - 48) * 10
@@ -135,8 +135,8 @@ class Answers:
         return layout.DENIAL_511 if status == 511 else 0
 
     def is_before_answer(self, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether the datagram at `at` is of QUIC and has no ServerHello: version negotiation, a
-        Retry, or an Initial that is too short."""
+        """Whether the datagram at `at` is QUIC without a ServerHello: version negotiation, a Retry,
+        or an Initial that is too short."""
         version: cython.longlong
         kind: cython.int
         retry: cython.int = 3

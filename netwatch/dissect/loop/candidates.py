@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Candidates: the packets that the loop hands to the parsers, as rows of integers.
 
-A row says where in its packet things are (``ROW_`` in `netwatch.dissect.loop.layout`). The row of a
+A row contains offsets into its packet (``ROW_`` in `netwatch.dissect.loop.layout`). The row of a
 packet that was copied to the hello buffer has a negative number as its record, by which the packet
 is found there, and its offsets count from the packet's start. Packets that devices are learned from
-are candidates, too.
+are also candidates.
 """
 
 try:
@@ -26,19 +26,19 @@ else:
 from netwatch.core.buffers import Words, zeroed
 
 FAR = cython.declare(cython.longlong, 1 << 31)
-"""The bit of a place that is half of all numbers away."""
+"""XOR with this bit moves a position half of all numbers away."""
 
 FULL = cython.declare(cython.longlong, 4096)
-"""Rows after which a list is handed over, with the next packet to go on with."""
+"""Rows after which a list is handed over, before the next packet."""
 
 MARGIN = cython.declare(cython.longlong, 128)
 """Rows that the packets in one A-MSDU may add to a full list."""
 
 BUFFERED = cython.declare(cython.longlong, layout.MAX_HELLOS * layout.MAX_PIECES + 16)
-"""Rows that one packet may add beside, of packets before it in the hello buffer."""
+"""Further rows that one packet may add, for packets before it in the hello buffer."""
 
 PARSER_TIMEOUT = cython.declare(cython.longlong, 60_000_000_000)
-"""Time without a packet after which the parsers drop a message that is not whole, ns, as in
+"""Time without a packet after which the parsers drop an incomplete message, ns, as in
 `netwatch.dissect.reassembly`."""
 
 LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
@@ -51,17 +51,17 @@ FRAGMENT = cython.declare(cython.int, 44)
 @cython.final
 @cython.cclass
 class Candidates:
-    """Writes rows of the packet at the cursor. There are `count` of them in the list. `total` has
-    the packets so far that may carry a name: rows other than those of `layout.KIND_OPENING`, and
-    messages that the loop has read itself; without what another worker counts.
+    """Writes rows for the packet at the cursor. The list has `count` rows. `total` counts the
+    packets so far that may carry a name: rows other than `layout.KIND_OPENING`, and messages that
+    the loop has read itself; without those that another worker counts.
 
-    Of the packet, `side` is which side of its flow sent it, and `prefiltered` whether the
-    prefilter has read the hello that it makes whole, so that nobody does so again; `owner`
-    (``OWNER_``) is whose it is. What the loop reads itself is in `batch`, of which each row says
-    how much comes before it.
+    Of the packet, `side` is the side of its flow that sent it, and `prefiltered` tells whether the
+    prefilter has read the hello that it completes, so that it is not read again; `owner`
+    (``OWNER_``) is the worker it belongs to. What the loop reads itself is in `batch`; each row
+    tells how much of it comes before the row.
 
-    What is incomplete times out in its parser when the next message comes, of which the parser
-    does not hear where the loop reads it. So while the loop is `filling`, `due` is the time (ns)
+    An incomplete message times out in its parser when the next message comes, but the parser does
+    not see messages that the loop reads. So while the loop is `filling`, `due` is the time (ns)
     after which something may time out: the parser is then told the time before a message, and the
     list is `full` with its packet, so that a new `due` can be set.
     """
@@ -90,7 +90,7 @@ class Candidates:
         sequence: cython.longlong,
         flow: cython.longlong,
     ) -> cython.void:
-        """Write a row of `kind` for the payload at `at`, to the place `row` of `out`."""
+        """Write a row of `kind` for the payload at `at`, at `row` of `out`."""
         ported: cython.bint = (
             kind != layout.KIND_FRAGMENT and kind != layout.KIND_ARP and kind != layout.KIND_ND
         )
@@ -129,14 +129,14 @@ class Candidates:
         self.due = min(self.due, self.cursor.time + PARSER_TIMEOUT)
 
     def set_due(self, due: cython.longlong, buffered: cython.longlong) -> cython.void:
-        """Something that the parsers have may time out after the time `due`, and the oldest hello
-        that is buffered began at the time `buffered`."""
+        """Something in the parsers may time out after the time `due`, and the oldest buffered hello
+        began at the time `buffered`."""
         self.due = due
         if buffered < due:
             self.due = min(due, buffered + PARSER_TIMEOUT)
 
     def is_due(self) -> cython.bint:
-        """Whether something may have timed out in a parser when a message comes now."""
+        """Whether something may time out in a parser if a message comes now."""
         return self.filling and self.cursor.time > self.due
 
     def emit_clock(self, flow: cython.longlong) -> cython.void:
@@ -154,8 +154,8 @@ class Candidates:
         sequence: cython.longlong,
         flow: cython.longlong,
     ) -> cython.void:
-        """Add a row for the payload at `at`. The list is full with an answer of DNS that may have
-        an ECH configuration, by which later hellos are read."""
+        """Add a row for the payload at `at`. The list is full after a DNS answer that may have an
+        ECH configuration, since later hellos are read with it."""
         if (kind == layout.KIND_DNS or kind == layout.KIND_DNS_TCP) and self.has_ech(at):
             self.full = 0
         self.write(self.rows, self.count * layout.ROW_COLUMNS, kind, at, sequence, flow)
@@ -163,8 +163,8 @@ class Candidates:
         self.total += self.owner == layout.OWNER_SELF
 
     def has_ech(self, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether the payload at `at` has the version of an ECH configuration (RFC 9849 section 4)
-        anywhere."""
+        """Whether the payload at `at` contains the version of an ECH configuration (RFC 9849
+        section 4) anywhere."""
         end: cython.Py_ssize_t = self.cursor.end - 1
         while at < end:
             if self.cursor.data[at] == 0xFE and self.cursor.data[at + 1] == 0x0D:
@@ -178,8 +178,8 @@ class Candidates:
         self.total -= self.owner == layout.OWNER_SELF
 
     def emit_answer(self, flow: cython.longlong) -> cython.void:
-        """Add a row for a packet that acknowledges what the other side of a flow has sent, refuses
-        it, or is the first of its side."""
+        """Add a row for a packet that acknowledges or refuses what the other side of a flow has
+        sent, or is the first of its side."""
         self.emit(layout.KIND_ANSWER, self.cursor.at, 0, flow)
         self.total -= self.owner == layout.OWNER_SELF
 
@@ -203,7 +203,7 @@ class Candidates:
 @cython.final
 @cython.cclass
 class Learning:
-    """`sources` has a bit for each of `core.message.LEARNING_SOURCES` that devices are learned from
+    """`sources` has a bit for each of `core.message.LEARNING_SOURCES` to learn devices from
     (``LEARN_`` in `layout`)."""
 
     def __init__(self, cursor: Cursor, candidates: Candidates, sources: int) -> None:
@@ -212,7 +212,7 @@ class Learning:
         self.sources = sources
 
     def non_ip(self) -> cython.void:
-        """Emit a row where a packet ended at ARP or neighbor discovery, if devices are learned
+        """Emit a row for a packet that ended at ARP or neighbor discovery, if devices are learned
         from these. The packet was counted as one that carries no names."""
         first: cython.int
         if self.sources & layout.LEARN_ARP == 0 or not self.cursor.has(1):
@@ -240,8 +240,8 @@ class Learning:
                     self.cursor.fail(layout.ANOMALY_ND_HOP_LIMIT)
 
     def has_fragment_header(self) -> cython.bint:
-        """Whether the IPv6 packet at the cursor has the header of a fragment, if only that of a
-        whole packet: then no host takes neighbour discovery (RFC 6980 section 5)."""
+        """Whether the IPv6 packet at the cursor has a fragment header, even of a whole packet: then
+        no host accepts neighbor discovery (RFC 6980 section 5)."""
         at: cython.Py_ssize_t = self.cursor.addresses + 2 * self.cursor.address_size
         following: cython.int = self.cursor.data[self.cursor.addresses - 2]
         while at + 8 <= self.cursor.at:
@@ -253,7 +253,7 @@ class Learning:
 
     def dhcp(self, source: cython.longlong, destination: cython.longlong) -> cython.longlong:
         """The kind of a datagram between these ports that may be DHCP (RFC 2131 section 4.1, RFC
-        8415 section 7.2), if devices are learned from it; else 0."""
+        8415 section 7.2), if devices are learned from it; otherwise 0."""
         if self.sources & layout.LEARN_DHCP == 0:
             return 0
         if self.cursor.address_size == 4:

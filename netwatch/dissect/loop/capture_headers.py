@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Headers that the capturing system puts before a packet: what it knows of the packet itself.
+"""Headers that the capturing system puts before a packet: what it knows about the packet.
 
-Each function reads one header at the cursor and answers which layer follows. Some headers name
+Each function reads one header at the cursor and returns the layer that follows. Some headers name
 the link type of what follows, and are read inside one another.
 """
 
@@ -74,8 +74,8 @@ def fixed(cursor: Cursor, size: cython.Py_ssize_t, layer: cython.int) -> cython.
 
 
 def pktap(cursor: Cursor) -> cython.int:
-    """Apple's PKTAP: its length, kind of record and link type in little-endian words, then what
-    the system knows of the process."""
+    """Apple's PKTAP: its length, kind of record and link type in little-endian words, then
+    information about the process."""
     size: cython.longlong
     kind: cython.longlong
     if not cursor.has(12):
@@ -149,7 +149,8 @@ def avs(cursor: Cursor) -> cython.int:
 
 def erf(cursor: Cursor) -> cython.int:
     """A record of Endace's extensible record format: time stamp, type, lengths, extension headers
-    of eight bytes while their highest bit says that more follow, and what the type has."""
+    of eight bytes as long as their highest bit announces another one, and the content of the
+    type."""
     kind: cython.int
     more: cython.int
     if not cursor.has(16):
@@ -168,7 +169,7 @@ def erf(cursor: Cursor) -> cython.int:
         return layout.LAYER_SERIAL_PPP
     if kind == 5 or kind == 17:
         return fixed(cursor, 4, layout.LAYER_SERIAL_PPP)
-    if kind == 4 or kind == 9:  # a packet of AAL5 behind the header of its cells
+    if kind == 4 or kind == 9:  # a packet of AAL5 after the header of its cells
         return fixed(cursor, 4 if kind == 4 else 8, layout.LAYER_LLC)
     if kind == 22:
         return layout.LAYER_IPV4
@@ -180,7 +181,7 @@ def erf(cursor: Cursor) -> cython.int:
 
 
 def tzsp_link(cursor: Cursor) -> cython.int:
-    """TZSP as a link type, where what is none is counted too."""
+    """TZSP as a link type, in which what is not TZSP is also counted."""
     counted: cython.longlong = tzsp_faults(cursor)
     layer: cython.int = tzsp(cursor)
     if layer == layout.LAYER_STOPPED and counted == tzsp_faults(cursor):
@@ -189,7 +190,7 @@ def tzsp_link(cursor: Cursor) -> cython.int:
 
 
 def tzsp_faults(cursor: Cursor) -> cython.longlong:
-    """What was counted of headers such as those of TZSP so far."""
+    """The count so far of headers such as TZSP's."""
     return (
         cursor.anomalies[layout.ANOMALY_WRAPPING_UNKNOWN]
         + cursor.anomalies[layout.ANOMALY_WRAPPING_HEADER_CUT]
@@ -211,7 +212,7 @@ def netanalyzer(cursor: Cursor) -> cython.int:
 
 def redback(cursor: Cursor) -> cython.int:
     """The header of Redback SmartEdge routers: at offset 18 a protocol, the offset of the packet
-    and that of its data, which is greater where an Ethernet header is between them."""
+    and the offset of its data, which is greater if an Ethernet header is between them."""
     kind: cython.longlong
     at: cython.longlong
     data: cython.longlong
@@ -231,8 +232,8 @@ def redback(cursor: Cursor) -> cython.int:
 
 
 def symantec(cursor: Cursor) -> cython.int:
-    """The header of a Symantec firewall: 44 bytes with the EtherType at offset 6, of later
-    versions 56 bytes with the EtherType at offset 22."""
+    """The header of a Symantec firewall: 44 bytes with the EtherType at offset 6, in later versions
+    56 bytes with the EtherType at offset 22."""
     if not cursor.has(44):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     cursor.ether_type = cursor.u16(cursor.at + 6)

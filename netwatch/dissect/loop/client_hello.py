@@ -1,16 +1,16 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""ClientHellos: where the parts of one are.
+"""ClientHellos: where their parts are.
 
 `ClientHello` is the only reader of hellos (RFC 8446 section 4.1.2, and RFC 5246 section 7.4.1.2,
 which has the same layout), whether TLS records, QUIC or DTLS carry them. It finds the parts and
-says what deviates from the RFC; it makes nothing of them. In the packet loop a hello that deviates
-in nothing is counted, or becomes a row of the observation batch (`fill_hello`). From any other one
-`netwatch.protocols.tls` makes a message, once its packets are put together.
+notes deviations from the RFC, but builds nothing from them. In the packet loop a hello without
+deviations is counted, or becomes a row of the observation batch (`fill_hello`).
+`netwatch.protocols.tls` makes a message of any other hello, once its packets are reassembled.
 
-By design, nobody on the path can tell encrypted_client_hello (RFC 9849) from GREASE with certainty.
-A client that has a key of its server sends an outer hello with the public name of the server, and
-the real hello encrypted in the extension. A client without a key sends an extension of the same
-layout filled with random bytes, and the real name. `ClientHello.ech_class` describes what can be
+By design, an observer cannot tell encrypted_client_hello (RFC 9849) from GREASE with certainty. A
+client that has a key of its server sends an outer hello with the server's public name, and the real
+hello encrypted in the extension. A client without a key sends an extension of the same layout
+filled with random bytes, and the real name. `ClientHello.ech_class` describes what can be
 concluded, and when the conclusion is wrong.
 """
 
@@ -45,7 +45,7 @@ ODD_ECH = cython.declare(cython.int, 512)
 INNER_ECH = cython.declare(cython.int, 1024)
 
 ECH_CLASSES = ("present", "outer", "grease")
-"""What `ClientHello.ech_class` gives, by its number."""
+"""Results of `ClientHello.ech_class`, by number."""
 ECH_PRESENT = cython.declare(cython.int, 0)
 ECH_OUTER = cython.declare(cython.int, 1)
 ECH_GREASE = cython.declare(cython.int, 2)
@@ -60,14 +60,14 @@ ECH = cython.declare(cython.longlong, 0xFE0D)
 @cython.final
 @cython.cclass
 class ClientHello(Window):
-    """The parts of the hello that was read last, each by its offset and size in bytes.
+    """The parts of the last hello, each by its offset and size in bytes.
 
     `version` is its legacy_version, `first` and `stop` are where its extensions begin and where the
-    last complete one ends. A part that it does not have has the size 0; of `alpn`, `name` (the
-    first one) and the lists of numbers it is the size of their content, of `ech` that of the
-    extension, whose offset is 0 where there is none. `places` has the offset and the size of each
-    of the so many `names`. `given` says of each config_id of ECH whether a client was given a
-    configuration with it. `seen` has marks of the types of extensions while they are read.
+    last complete one ends. A missing part has the size 0; for `alpn`, `name` (the first one) and
+    the lists of numbers it is the size of their content, for `ech` the size of the extension, whose
+    offset is 0 if there is none. `places` has the offset and the size of each of the `names`, which
+    is their number. `given` marks each ECH config_id for which a client received a configuration.
+    `seen` marks the types of extensions while they are read.
     """
 
     def __init__(self, given: Buffer) -> None:
@@ -81,7 +81,7 @@ class ClientHello(Window):
         self.clear()
 
     def clear(self) -> cython.void:
-        """Forget the hello before."""
+        """Forget the last hello."""
         self.deviations = 0
         self.names = 0
         self.name_size = 0
@@ -92,8 +92,8 @@ class ClientHello(Window):
         self.ech_size = 0
 
     def is_plain(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether there is a hello at `at` that is whole before `end` and deviates in nothing. Its
-        parts are known then."""
+        """Whether there is a hello at `at` that is complete before `end` and has no deviations. Its
+        parts are then known."""
         return (
             end - at >= 4
             and self.data[at] == 1
@@ -104,9 +104,9 @@ class ClientHello(Window):
     def read(
         self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, cookie: cython.bint
     ) -> cython.bint:
-        """Read the hello whose handshake header is at `at`, as far as it is before `end`. With
-        `cookie` it has a cookie after the session id, as in DTLS (RFC 6347 section 4.2.1, RFC 9147
-        section 5.3). False where what is before its extensions does not fit."""
+        """Read the hello whose handshake header is at `at`, up to `end`. With `cookie` it has a
+        cookie after the session id, as in DTLS (RFC 6347 section 4.2.1, RFC 9147 section 5.3).
+        False if the part before its extensions does not fit."""
         pos: cython.Py_ssize_t = at + 4
         size: cython.Py_ssize_t
         self.clear()
@@ -147,7 +147,7 @@ class ClientHello(Window):
 
     def read_extensions(self, pos: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.void:
         """Read the complete extensions from `pos` to `end`; a body that does not fit is skipped. Of
-        extensions that are repeated, but server_name, the last one that fits counts."""
+        repeated extensions other than server_name, the last one that fits counts."""
         kind: cython.longlong
         size: cython.Py_ssize_t
         while pos + 4 <= end:
@@ -173,7 +173,7 @@ class ClientHello(Window):
     def read_extension(
         self, kind: cython.longlong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.int:
-        """Read the body of an extension; how it deviates."""
+        """Read the body of an extension; returns its deviations."""
         pos: cython.Py_ssize_t
         if kind == SERVER_NAME:
             return self.read_names(at, size)
@@ -202,7 +202,7 @@ class ClientHello(Window):
         return 0
 
     def read_names(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.int:
-        """Read the body of server_name (RFC 6066 section 3); how it deviates."""
+        """Read the body of server_name (RFC 6066 section 3); returns its deviations."""
         odd: cython.int = 0
         pos: cython.Py_ssize_t = at + 2
         end: cython.Py_ssize_t = at + size
@@ -210,8 +210,8 @@ class ClientHello(Window):
         if size <= 2 or self.u16(at) != size - 2:
             odd = ODD_NAME
         while pos < end:
-            # Only the layout of host_name is specified, but OpenSSL and NSS read a length of two
-            # bytes for every type, and clients that send other types write one.
+            # Only the layout of host_name is specified, but OpenSSL and NSS read a two-byte length
+            # for every type, and clients that send other types write one.
             length = self.u16(pos + 1) if pos + 3 <= end else size
             if pos + 3 + length > end:
                 return odd | ODD_NAME
@@ -231,7 +231,7 @@ class ClientHello(Window):
 
     def read_ech(self) -> cython.int:
         """How encrypted_client_hello deviates from the layout of an outer hello, with a key and a
-        payload (RFC 9849 section 5). The type of an inner one must not be sent unencrypted."""
+        payload (RFC 9849 section 5). An inner one must not be sent unencrypted."""
         size: cython.Py_ssize_t = self.ech_size
         pos: cython.Py_ssize_t
         if size and self.data[self.ech] == 1:
@@ -244,8 +244,7 @@ class ClientHello(Window):
         return 0
 
     def newest(self, datagrams: cython.bint) -> cython.longlong:
-        """The newest version that is offered; those of DTLS (`datagrams`) have numbers that
-        decrease."""
+        """The newest offered version; DTLS versions (`datagrams`) have decreasing numbers."""
         newest: cython.longlong = -1
         number: cython.longlong
         at: cython.Py_ssize_t = self.versions
@@ -258,32 +257,32 @@ class ClientHello(Window):
         return self.version if newest < 0 else newest
 
     def config_id(self) -> cython.Py_ssize_t:
-        """The config_id in an outer encrypted_client_hello; -1 where there is none."""
+        """The config_id in an outer encrypted_client_hello; -1 if there is none."""
         if self.ech_size > 5 and self.data[self.ech] == 0:
             return self.data[self.ech + 5]
         return -1
 
     def may_be_known(self) -> cython.bint:
-        """Whether a client was given an ECH configuration with the config_id of the hello. Each
-        client has to be asked for; GREASE has any config_id."""
+        """Whether any client received an ECH configuration with the config_id of the hello. Whether
+        it was this client must be looked up; GREASE has any config_id."""
         number: cython.Py_ssize_t = self.config_id()
         return number >= 0 and self.given[number] != 0
 
     def ech_class(self, public: cython.bint, named: cython.bint) -> cython.int:
-        """What encrypted_client_hello says of the name, if the hello is `named`; `public` says that
-        it has one of `ECH_PUBLIC_NAMES`.
+        """What encrypted_client_hello means for the name, if the hello is `named`; `public` means
+        that it has one of `ECH_PUBLIC_NAMES`.
 
         Outer, the unencrypted name is not the real one. This is the result
-        - for a public name; wrong only for a client that visits such a name itself;
+        - for a public name; only wrong for a client that visits such a name itself;
         - without a key, as RFC 9849 section 5 requires in the second hello after a
           HelloRetryRequest, and as GREASE never is (section 6.2);
-        - for BoringSSL, if cipher suite, key or payload are not those of its GREASE; wrong for
-          another client that looks like BoringSSL.
+        - for BoringSSL, if cipher suite, key or payload differ from its GREASE; wrong for another
+          client that looks like BoringSSL.
 
         GREASE, the unencrypted name is the real one. This is the result for BoringSSL with any
         other name, if cipher suite, key and payload have the sizes of its GREASE, whose payload has
         one of four sizes. It is wrong for an outer hello with an unknown public name whose payload
-        happens to have one of the four sizes, as that of a short real hello does.
+        happens to have one of the four sizes, as with a short real hello.
 
         Present, neither can be concluded, or the extension is invalid. NSS (Firefox), for example,
         encrypts a real hello under a random key as GREASE, which has the same sizes as an outer

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Where the packet loop is in a packet.
+"""The position of the packet loop in a packet.
 
 The functions of `headers`, `link_types`, `tunnels` and `udp_tunnels` read one layer each: they move
-`Cursor.at` behind its header, narrow `Cursor.end` by its length field, and answer which layer
-follows (`layout.LAYER_ETHERNET` and the like). `headers.read_layers` calls one after the
-other. Where a layer cannot be read, an anomaly is counted and the packet ends there.
+`Cursor.at` past its header, narrow `Cursor.end` by its length field, and return the layer that
+follows (`layout.LAYER_ETHERNET` and the like). `headers.read_layers` calls one after the other. If
+a layer cannot be read, an anomaly is counted and the packet ends there.
 """
 
 from array import array
@@ -39,7 +39,7 @@ SAVED = cython.declare(cython.Py_ssize_t, 10)
 
 
 def layer_number(name: str) -> int:
-    """The number of the layer that a table names."""
+    """The number of a layer from its name in a table."""
     number: int = getattr(numbers, f"LAYER_{name.upper()}")
     return number
 
@@ -47,7 +47,7 @@ def layer_number(name: str) -> int:
 def layers_by_number(
     rows: Iterable[Encapsulation], size: int, missing: int = numbers.LAYER_STOPPED
 ) -> bytes:
-    """The layer that follows each of `size` numbers; `missing` is that of numbers without a row."""
+    """The layer that follows each of `size` numbers; `missing` for numbers without a row."""
     layers = bytearray([missing]) * size
     for row in rows:
         layers[row.number] = layer_number(row.layer)
@@ -55,7 +55,7 @@ def layers_by_number(
 
 
 def layers_by_gre_protocol() -> bytes:
-    """The layer that follows each protocol type of GRE, which may be an EtherType that carries
+    """The layer that follows each GRE protocol type, which may be an EtherType that carries
     packets."""
     layers = bytearray(65536)
     for row in ETHER_TYPES:
@@ -67,15 +67,15 @@ def layers_by_gre_protocol() -> bytes:
 
 
 def tunnels_by_port() -> bytes:
-    """For each UDP port the number of the function that reads its tunnel; plus 128 where a
-    datagram from that port is one as well."""
+    """For each UDP port the number of the function that reads its tunnel; plus 128 if the port also
+    counts as a source port."""
     tunnels = bytearray(65536)
     for row in UDP_TUNNELS:
         tunnels[row.port] = tunnel_number(row.function) + (128 if row.either else 0)
     return bytes(tunnels)
 
 
-# All cursors of a process share these tables: they never change.
+# All cursors of a process share these tables, which never change.
 _ETHER_TYPES = layers_by_number(ETHER_TYPES, 65536, numbers.LAYER_UNKNOWN_ETHER_TYPE)
 _LINK_TYPES = layers_by_number(LINK_TYPES, 512, numbers.LAYER_UNKNOWN_LINK)
 _IP_PROTOCOLS = layers_by_number(IP_PROTOCOLS, 256)
@@ -91,21 +91,20 @@ def tables() -> tuple[bytes, bytes]:
 @cython.final
 @cython.cclass
 class Cursor(Window):
-    """The position in one packet, and what the headers before it say.
+    """The position in one packet, and the content of the headers before it.
 
-    `record` and `time` (ns) are those of the packet. The captured bytes end at `end`, those of
-    the packet on the wire at `wire_end`; the two differ where a snap length cut the packet.
-    Addresses, MACs (-1: none) and VLAN id (-1: none) are those of the innermost header that has
-    them; `addresses` is where the source address is, and the destination's is behind it.
+    `record` and `time` (ns) belong to the packet. The captured bytes end at `end`, the packet on
+    the wire at `wire_end`; the two differ if a snap length cut the packet. Addresses, MACs (-1:
+    none) and VLAN id (-1: none) are from the innermost header that has them; `addresses` is where
+    the source address is, followed by the destination's.
 
-    `checksum` is what that of a packet that carries a name is (``CHECKSUM_``), until its flow has
-    it. `fragment` is -1 unless `at` is behind the header of a fragment: then its offset, with bit
-    16 set where more fragments follow. `non_ip` is -1 unless the packet ended at something that
-    carries no names: then its EtherType, or 0 for an IP protocol (`protocol`). `subframe` is where
-    the next frame of an A-MSDU starts, 0 where there is none; the fields of `frame_` are those of
-    the frame around it. `anomalies` counts by ``ANOMALY_`` number, and `failed` has the last of all
-    `failures` in a ring; `unknown_ether_types` has pairs of an EtherType and its count (0: the pair
-    is free).
+    `checksum` is the checksum state (``CHECKSUM_``) of a packet that carries a name, until its flow
+    has it. `fragment` is -1 unless `at` is after a fragment header: then its offset, with bit 16
+    set if more fragments follow. `non_ip` is -1 unless the packet ended at something that carries
+    no names: then its EtherType, or 0 for an IP protocol (`protocol`). `subframe` is where the next
+    frame of an A-MSDU starts, 0 if there is none; the ``frame_`` fields describe the frame around
+    it. `anomalies` counts by ``ANOMALY_`` number, and `failed` has the last of all `failures` in a
+    ring; `unknown_ether_types` has pairs of an EtherType and its count (0: the pair is free).
     """
 
     def __init__(self) -> None:
@@ -149,7 +148,7 @@ class Cursor(Window):
         # as `Window.u16`
 
         def fail(self, anomaly: int) -> int:
-            """Count what ended the packet; the answer that no layer follows."""
+            """Count what ended the packet; returns that no layer follows."""
             self.anomalies[anomaly] += 1
             self.failed[self.failures & (layout.FAILURES - 1)] = anomaly
             self.failures += 1
@@ -162,7 +161,7 @@ class Cursor(Window):
         def start_packet(
             self, record: int, time: int, at: int, size: int, wire: int, vlan: int
         ) -> None:
-            """Be at the start of another packet: `size` bytes at `at`, of `wire` on the wire."""
+            """Move to the start of another packet: `size` bytes at `at`, of `wire` on the wire."""
             self.record = record
             self.time = time
             self.at = at
@@ -175,14 +174,14 @@ class Cursor(Window):
             self.start_frame()
 
         def start_frame(self) -> None:
-            """No header of a frame was read yet."""
+            """No header of a frame has been read yet."""
             self.ip_headers = 0
             self.other_headers = 0
             self.fragment = -1
             self.non_ip = -1
 
         def deeper_ip(self) -> bool:
-            """Count an IP header; false where it is one too many."""
+            """Count an IP header; false if it is one too many."""
             self.ip_headers += 1
             if self.ip_headers > layout.MAX_IP_HEADERS:
                 self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
@@ -190,13 +189,13 @@ class Cursor(Window):
             return True
 
     def forget_failures(self, since: cython.longlong) -> cython.void:
-        """Take back the anomalies of this packet that were counted since there were `since`."""
+        """Take back the anomalies of this packet counted after the first `since`."""
         while self.failures > since:
             self.failures -= 1
             self.anomalies[self.failed[self.failures & (layout.FAILURES - 1)]] -= 1
 
     def deeper(self) -> cython.bint:
-        """Count a header that wraps something and is not IP; false where it is one too many."""
+        """Count a header that wraps something and is not IP; false if it is one too many."""
         self.other_headers += 1
         if self.other_headers > layout.MAX_OTHER_HEADERS:
             self.fail(layout.ANOMALY_WRAPPED_TOO_DEEP)
@@ -204,15 +203,15 @@ class Cursor(Window):
         return True
 
     def cut_short(self) -> cython.int:
-        """Give up a tunnel with too few bytes, which is counted where the snap length cut them
-        off; the answer that no layer follows."""
+        """Give up a tunnel with too few bytes, which is counted if the snap length cut them off;
+        returns that no layer follows."""
         if self.end < self.wire_end:
             return self.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)
         return layout.LAYER_STOPPED
 
     def fills(self) -> cython.bint:
-        """Whether there is an IP packet at `at` that ends exactly where the bytes on the wire
-        do."""
+        """Whether there is an IP packet at `at` that ends exactly at the end of the bytes on the
+        wire."""
         left: cython.Py_ssize_t = self.wire_end - self.at
         if not self.has(6):
             return False
@@ -234,8 +233,8 @@ class Cursor(Window):
         self.saved[9] = self.other_headers
 
     def restore(self) -> cython.void:
-        """Return to the UDP header that was saved: its payload was no tunnel, or contains nothing
-        that can be read."""
+        """Return to the saved UDP header: its payload was no tunnel, or contains nothing that can
+        be read."""
         self.at = self.saved[0]
         self.end = self.saved[1]
         self.wire_end = self.saved[2]

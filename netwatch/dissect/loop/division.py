@@ -1,17 +1,17 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """How the packets of one capture are divided among several workers: by their clients.
 
-What is learned of a client, which addresses it has resolved and its incidents belong together, so
-all packets of one client go to one worker, its owner. Which end of a flow is the client is known
-before the flow is read only where one end alone can be judged: the end inside of the networks.
-Where both ends are inside or both outside, the owners of both read the flow; the owner of its
-lower end counts it, the owner of its client judges it. A DNS message says by its QR bit whose it
-is. Where no rule is applied, packets are divided by flow instead.
+What is learned about a client, the addresses it has resolved and its incidents belong together, so
+all packets of one client go to one worker, its owner. Before a flow is read, its client is known
+only if exactly one end is inside the networks. If both are inside or both outside, the owners of
+both read the flow; the owner of its lower end counts it, the owner of its client judges it. For a
+DNS message, the QR bit tells the client. If no rule is applied, packets are divided by flow
+instead.
 
-The process that reads the capture decides it for packets with ordinary headers (`divide`), so
-that a worker steps over the others without reading them. All workers get the rest, such as
-tunnels and fragments, and decide for themselves what is behind the headers
-(`netwatch.dissect.loop.share`), by the same functions.
+The process that reads the capture decides for packets with ordinary headers (`divide`), so that a
+worker skips the others without reading them. All workers get the rest, such as tunnels and
+fragments, and decide for themselves after the headers (`netwatch.dissect.loop.share`), with the
+same functions.
 """
 
 from collections.abc import Iterable
@@ -33,10 +33,10 @@ from netwatch.core.buffers import Buffer, Octets, Words
 from netwatch.dissect.loop.cursor import tables
 
 MAX_WORKERS = 128
-"""Workers that one capture is divided among."""
+"""Workers that one capture is divided among, at most."""
 
 OWNER_BITS = 8
-"""An answer of `Division.of_ends` has the owner of the lower end in the bits below, and that of the
+"""`Division.of_ends` returns the owner of the lower end in the bits below, and the owner of the
 greater end in those above."""
 
 _V4 = cython.declare(cython.int, 1)
@@ -53,11 +53,11 @@ LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 
 
 def inside_table(ranges: Iterable[IPv4Network | IPv6Network]) -> bytes:
-    """Which addresses are inside of any range, for `Division`: a table of 65,536 bytes.
+    """Which addresses are inside any range, for `Division`: a table of 65,536 bytes.
 
-    Ranges are rounded up to a prefix of 16 bits for IPv4 and of 48 bits for IPv6, and those of IPv6
-    longer than 16 bits are hashed. An address near a range may so count as inside, which costs time
-    and changes no result.
+    Ranges are rounded up to a 16-bit prefix for IPv4 and a 48-bit prefix for IPv6; IPv6 prefixes
+    longer than 16 bits are hashed. An address near a range may thus count as inside, which costs
+    time and changes no result.
     """
     table = bytearray(65536)
     for span in ranges:
@@ -83,7 +83,7 @@ def _prefixes(first: int, length: int, bits: int) -> range:
 
 
 def _place(word: cython.ulonglong, half: cython.ulonglong) -> cython.ulonglong:
-    """Where a prefix of IPv6 is in the table: 32 bits of it, and the 16 behind them."""
+    """The position of an IPv6 prefix in the table: 32 bits of it, and the next 16."""
     hash_: cython.ulonglong = ((word ^ (half << 32)) * MIX) & LOW63
     return (hash_ >> 40) & 0xFFFF
 
@@ -91,11 +91,11 @@ def _place(word: cython.ulonglong, half: cython.ulonglong) -> cython.ulonglong:
 @cython.final
 @cython.cclass
 class Division(AddressHash):
-    """Whose a packet is, as the number of one of `workers` workers.
+    """Which of `workers` workers a packet belongs to, as its number.
 
-    `inside` is a table of `inside_table`; `salt` (62 bits) varies how clients are spread, so that
-    nobody can choose addresses that all go to one worker. With `by_flow` packets are divided by
-    flow. Set the bytes to read by `set_data` before any question with an offset.
+    `inside` is a table from `inside_table`; `salt` (62 bits) varies how clients are spread, so that
+    clients cannot be chosen to overload one worker. With `by_flow` packets are divided by flow. Set
+    the bytes to read by `set_data` before any call with an offset.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Division(AddressHash):
         return share >> 32
 
     def is_inside(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
-        """Whether an address is inside of the networks."""
+        """Whether an address is inside the networks."""
         first: cython.longlong = self.u16(at)
         if size == 4:
             return self.inside[first] & _V4 != 0
@@ -132,9 +132,8 @@ class Division(AddressHash):
         )
 
     def of_ends(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.int:
-        """The owners of the flow between the two addresses at `at`: of its lower end, and from
-        bit `OWNER_BITS` on of its greater one. They are the same where one end alone can be
-        judged."""
+        """The owners of the flow between the two addresses at `at`: of its lower end and, from bit
+        `OWNER_BITS` on, of its greater one. They are the same if only one end can be judged."""
         source: cython.int
         destination: cython.int
         inside: cython.bint = self.is_inside(at, size)
@@ -154,7 +153,7 @@ class Division(AddressHash):
     def of_flow(
         self, at: cython.Py_ssize_t, size: cython.Py_ssize_t, ports: cython.Py_ssize_t
     ) -> cython.int:
-        """The same for a TCP segment or a datagram that is no lookup, with its two ports at
+        """The same for a TCP segment or a datagram that is not a lookup, with its two ports at
         `ports`."""
         a: cython.ulonglong
         b: cython.ulonglong
@@ -173,8 +172,8 @@ class Division(AddressHash):
         ports: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
     ) -> cython.int:
-        """The same for a datagram on a port of DNS, whose header is at `ports` and which was
-        captured up to `end`. One that is too short to say so is a query."""
+        """The same for a datagram on a DNS port, whose header is at `ports` and which was captured
+        up to `end`. One that is too short to tell is a query."""
         owner: cython.int
         if self.by_flow:
             return self.of_flow(at, size, ports)
@@ -184,8 +183,8 @@ class Division(AddressHash):
         return owner | owner << _OWNER_BITS
 
     def is_client(self, worker: cython.int, client: bytes, other: bytes) -> bool:
-        """Whether a worker judges a client, whose flow or message goes to or comes from another
-        packed address."""
+        """Whether a worker judges a client with a flow or message to or from another packed
+        address."""
         owners: cython.int
         size: cython.Py_ssize_t = len(client)
         if self.by_flow or not size:
@@ -214,8 +213,8 @@ class Division(AddressHash):
         owners: Buffer,
     ) -> int:
         """Copy `count` records of a block to `out` and write the two owners of each packet into
-        `owners`, `layout.EVERYONE` where its headers are not ordinary; the bytes of all packets on
-        the wire. `layers` has the outermost layer for each interface."""
+        `owners`, `layout.EVERYONE` if its headers are not ordinary; returns the bytes of all
+        packets on the wire. `layers` has the outermost layer for each interface."""
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t
         field: cython.Py_ssize_t
@@ -242,8 +241,8 @@ class Division(AddressHash):
     def of_frame(
         self, at: cython.Py_ssize_t, captured: cython.Py_ssize_t, wire: cython.Py_ssize_t
     ) -> cython.int:
-        """The owners of an Ethernet frame; -1 unless it is one whole header of IP, and TCP or UDP
-        outside of a tunnel directly behind it, in which the packet loop can find no anomaly."""
+        """The owners of an Ethernet frame; -1 unless it is one whole header of IP, directly
+        followed by TCP or UDP outside a tunnel, in which the packet loop can find no anomaly."""
         end: cython.Py_ssize_t = at + captured
         wire_end: cython.Py_ssize_t = at + max(captured, wire)
         kind: cython.longlong

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The DNS address cache: which names of no interest clients looked up, and their addresses.
 
-A flow without a name may be known by an address that its client had resolved for a name of
+A flow without a name may be identified by an address that its client had resolved for a name of
 interest, unless another name led there as well. Names of no interest never leave the packet loop,
 so they and their addresses are stored here: in tables of fixed size, by client and address and by
 client and name, in which a new entry evicts an old one.
@@ -27,7 +27,7 @@ from netwatch.core.buffers import Words, zeroed
 from netwatch.core.flow import DNS_TTL_GRACE
 
 SLOTS = cython.declare(cython.ulonglong, 65536)
-"""Answers that are stored."""
+"""Answers to store, at most."""
 
 STORED = cython.declare(cython.longlong, 300_000_000_000)
 """How long an answer is valid after its TTL, ns: `netwatch.core.flow.DNS_TTL_GRACE`."""
@@ -44,9 +44,9 @@ class DnsAddresses:
     """Two tables of answers: for each the hash of client and address, or of client and name, and
     the times (ns) from and until which the answer may be in use.
 
-    `salt` (63 bits, not 0) varies the hashes, so that nobody can choose addresses that collide.
-    `evicted` counts answers that were in use when another took their place. `packets` hashes
-    addresses in the packets of a block, `pair` a pair that a parser has read.
+    `salt` (63 bits, not 0) varies the hashes, so that addresses cannot be chosen to collide.
+    `evicted` counts answers that were replaced while in use. `packets` hashes addresses in the
+    packets of a block, `pair` a pair that a parser has read.
     """
 
     def __init__(self, salt: int) -> None:
@@ -59,8 +59,8 @@ class DnsAddresses:
         self.evicted = 0
 
     def remember_message(self, message: DnsPrefilter, cursor: Cursor) -> cython.void:
-        """Remember the addresses in the message that was prefiltered last, and the name asked for,
-        for the destination of the packet at the cursor."""
+        """Remember the addresses in the last prefiltered message, and the name asked for, for the
+        destination of the packet at the cursor."""
         i: cython.Py_ssize_t = 0
         last: cython.longlong = 0
         client: cython.ulonglong
@@ -94,7 +94,7 @@ class DnsAddresses:
         now: cython.longlong,
         until: cython.longlong,
     ) -> cython.void:
-        """Store an answer; one that is in use already stays so for longer."""
+        """Store an answer; one that is already in use stays so for longer."""
         entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
         key: cython.longlong = hash_
         if table[entry] == key and now <= table[entry + 2]:
@@ -116,14 +116,14 @@ class DnsAddresses:
     def remember(
         self, client: bytes, address: bytes, now: cython.longlong, until: cython.longlong
     ) -> None:
-        """Store what a parser read: at `now` (ns) a name of no interest led this client to this
+        """Store a result from a parser: at `now` (ns) a name of no interest led this client to this
         address, until the time `until`."""
         self.enter(self.answers, self.hash_of(client, address), now, until)
 
     def remember_name(
         self, client: bytes, name: str, now: cython.longlong, until: cython.longlong
     ) -> None:
-        """Store what a parser read: at `now` (ns) this client had addresses for a name of no
+        """Store a result from a parser: at `now` (ns) this client had addresses for a name of no
         interest, until the time `until`."""
         self.enter(self.names, self.hash_of_name(client, name), now, until)
 
@@ -133,7 +133,7 @@ class DnsAddresses:
         return of_name(self.pair.hashed(self.salt, 0, len(client)), domain_hash(name.encode()))
 
     def asked(self, client: bytes, name: str, time: cython.longlong) -> bool:
-        """Whether this client had addresses for a name of no interest, by an answer that may have
+        """Whether this client had addresses for a name of no interest, from an answer that may have
         been in use at `time` (ns)."""
         hash_: cython.ulonglong = self.hash_of_name(client, name)
         entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
@@ -141,7 +141,7 @@ class DnsAddresses:
         return self.names[entry] == key and self.names[entry + 1] <= time <= self.names[entry + 2]
 
     def answered(self, client: bytes, address: bytes, time: cython.longlong) -> bool:
-        """Whether a name of no interest led this client to this address, by an answer that may
+        """Whether a name of no interest led this client to this address, from an answer that may
         have been in use at `time` (ns)."""
         hash_: cython.ulonglong = self.hash_of(client, address)
         entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
@@ -153,6 +153,6 @@ class DnsAddresses:
 
 
 def of_name(client: cython.ulonglong, name: cython.ulonglong) -> cython.ulonglong:
-    """The hash of a client and a name, from those of both."""
+    """The hash of a client and a name, from both hashes."""
     hash_: cython.ulonglong = ((client ^ name) * MIX) & LOW63
     return (hash_ ^ (hash_ >> 32)) | 1

@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """DNS messages: the names that are looked up, and their aliases and addresses.
 
-The format is that of RFC 1035 section 4 for DNS over UDP and TCP, and the same for mDNS (RFC 6762)
-and LLMNR (RFC 4795). Only the question and the answer section are read: the other two do not tell
-what the client looked up. The packet loop makes rows of the observation batch from a message with
-one question that is laid out as usual. It leaves any other, nothing of which is in the batch then
-but texts: `netwatch.protocols.dns` has it read alone.
+The format is RFC 1035 section 4 for DNS over UDP and TCP, and the same for mDNS (RFC 6762) and
+LLMNR (RFC 4795). Only the question and the answer section are read: the other two do not tell what
+the client looked up. The packet loop makes rows of the observation batch from a message with one
+question and the usual layout. It leaves any other message to `netwatch.protocols.dns`, which has it
+read on its own; only texts of it are then in the batch.
 """
 
 from collections.abc import Iterable
@@ -42,17 +42,17 @@ MAX_QUESTIONS = 64
 anomaly ``dns-many-questions``."""
 
 TYPES = cython.declare(cython.longlong, 512)
-"""Record types whose names the packet loop has; messages about others are read alone."""
+"""Record types whose names the packet loop knows; messages about others are read on their own."""
 
 RCODES = cython.declare(cython.longlong, 32)
-"""Response codes of which the same is true."""
+"""The same for response codes."""
 
 REACHED = cython.declare(cython.Py_ssize_t, 1100)
-"""Room for the names asked for and what each answer may lead to, an alias or a host."""
+"""Room for the names asked for and for what each answer may lead to, an alias or a host."""
 
 MOST_NAMES = cython.declare(cython.Py_ssize_t, 2200)
-"""Names of a message in both spellings, and fewer than `MOST_TEXTS`, after which those of messages
-that were read alone are forgotten."""
+"""Names of a message in both spellings, fewer than `MOST_TEXTS`, after which texts of messages that
+were read on their own are forgotten."""
 MOST_TEXTS = cython.declare(cython.Py_ssize_t, 4096)
 
 NUMBER = cython.declare(cython.longlong, 0xFFFFFFFF)
@@ -62,24 +62,23 @@ OPT = cython.declare(cython.longlong, 41)
 
 
 def joined(texts: Iterable[str]) -> tuple[bytes, Words]:
-    """Texts one behind the other, and where each starts."""
+    """Texts one after the other, and where each starts."""
     encoded = [text.encode() for text in texts]
     return b"".join(encoded), array("q", accumulate(map(len, encoded), initial=0))
 
 
-# A message about type 0 is read alone.
+# A message about type 0 is read on its own.
 _TEXTS, _STARTS = joined(["", *map(type_text, range(1, TYPES)), *map(rcode_text, range(RCODES))])
 
 
 @cython.final
 @cython.cclass
 class DnsMessages(Window):
-    """Reads the messages in the packets that `rows` writes rows for; `counts` as in
-    `DnsPrefilter`.
+    """Reads the messages in the packets that `rows` writes rows for; `counts` as in `DnsPrefilter`.
 
-    Of the message at hand `reached` has the so many names `asked` for, then the `aliases` that they
-    lead to, then the `hosts` of services of all these; `raws` has the names and aliases in the
-    letters of the packet, 0 where these do not differ.
+    Of the current message `reached` has the `asked` names asked for (which is their number), then
+    the `aliases` that they lead to, then the `hosts` of services of all these; `raws` has the names
+    and aliases as spelled in the packet, 0 if the spelling is the same.
     """
 
     def __init__(self, rows: ObservationRows, counts: Words) -> None:
@@ -91,7 +90,7 @@ class DnsMessages(Window):
         self.counts = counts
         self.texts: Octets = _TEXTS
         self.starts: Words = _STARTS
-        # The numbers of these texts in the batch, above how often it was cleared before.
+        # The numbers of these texts in the batch, above the count of earlier clearings.
         self.known: Words = array("q", bytes(8 * (TYPES + RCODES)))
         self.reached: Words = array("q", bytes(8 * REACHED))
         self.raws: Words = array("q", bytes(8 * REACHED))
@@ -107,7 +106,7 @@ class DnsMessages(Window):
     def message(
         self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, flow: cython.longlong
     ) -> cython.bint:
-        """Add the rows of the message at `at`; false where it has to be read alone."""
+        """Add the rows of the message at `at`; false if it must be read on its own."""
         flags: cython.longlong
         kind: cython.longlong
         pos: cython.Py_ssize_t
@@ -138,7 +137,7 @@ class DnsMessages(Window):
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:
         """Read the question at `at` of the message at `start`, and add its name to those asked for,
-        unless it is one of them. Where it ends; -1 where it cannot be read."""
+        unless it is already there. Returns where it ends; -1 if it cannot be read."""
         name: cython.longlong = self.records.name(start, at, end)
         pos: cython.Py_ssize_t = self.names.name_end + 4
         if name < 0:
@@ -160,7 +159,7 @@ class DnsMessages(Window):
         kind: cython.longlong,
         flow: cython.longlong,
     ) -> cython.bint:
-        """The same of a response, whose question was read and ends at `pos`."""
+        """The same for a response, whose question was read and ends at `pos`."""
         row: cython.Py_ssize_t
         i: cython.Py_ssize_t
         rcode: cython.longlong
@@ -195,8 +194,8 @@ class DnsMessages(Window):
         return True
 
     def read_alone(self, data: bytes, size: int, truncated: bool) -> Message:
-        """A message of `size` bytes, whatever its layout (see `netwatch.protocols.dns.parse`). It
-        is the beginning of one where it is `truncated`."""
+        """A message of `size` bytes, whatever its layout (see `netwatch.protocols.dns.parse`). If
+        `truncated`, it is only the start of one."""
         number: cython.Py_ssize_t
         pos: cython.Py_ssize_t = 12
         stop: cython.Py_ssize_t
@@ -230,7 +229,7 @@ class DnsMessages(Window):
         return self.read_response(size, flags, kind, pos)
 
     def set_message(self, data: bytes) -> None:
-        """Read this message, which comes alone."""
+        """Read this message on its own."""
         end: cython.Py_ssize_t = len(data)
         if self.batch.texts > MOST_TEXTS:
             self.batch.clear()
@@ -270,7 +269,7 @@ class DnsMessages(Window):
         return found, True
 
     def read_response(self, size: int, flags: int, kind: int, pos: int) -> Message:
-        """The same of a response whose questions end at `pos`, 0 if that is not known."""
+        """The same for a response whose questions end at `pos`, 0 if that is not known."""
         anomalies = self.records.anomalies
         end: cython.Py_ssize_t = len(self.data)
         if flags & 0x0200:
@@ -316,7 +315,7 @@ class DnsMessages(Window):
         return Message(shown, size, info, anomalies=tuple(dict.fromkeys(anomalies)))
 
     def shown(self, evidence: Literal["dns-query", "dns-answer"]) -> tuple[ShownName, ...]:
-        """The names that were asked for, without the root."""
+        """The names asked for, without the root."""
         return tuple(
             [
                 ShownName(
@@ -335,8 +334,8 @@ class DnsMessages(Window):
         return tuple([self.batch.text(self.reached[number]) for number in range(start, stop)])
 
     def address_texts(self) -> tuple[tuple[str, int], ...]:
-        """Addresses and TTL of the names that are reached, of all where no name was asked for;
-        each address once."""
+        """Addresses and TTL of the names that are reached, or of all if no name was asked for; each
+        address once."""
         found: dict[int, int] = {}
         i: cython.Py_ssize_t
         count: cython.Py_ssize_t = self.asked + self.aliases + self.hosts
@@ -350,7 +349,7 @@ class DnsMessages(Window):
         self, at: cython.Py_ssize_t, pos: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.longlong:
         """The response code. Its upper bits are in an OPT record (RFC 6891 section 6.1.3), which is
-        looked for where the questions, up to `pos`, are followed by nothing else."""
+        looked for if nothing but that follows the questions, which end at `pos`."""
         number: cython.longlong = self.u16(at + 2) & 15
         if (
             self.u16(at + 6) == 0
@@ -364,7 +363,7 @@ class DnsMessages(Window):
         return number
 
     def text(self, number: cython.longlong) -> cython.longlong:
-        """The text of a type, or with `TYPES` added to it of a response code."""
+        """The text of a type or, with `TYPES` added to it, of a response code."""
         start: cython.Py_ssize_t
         size: cython.Py_ssize_t
         known: cython.longlong = self.known[number]
@@ -386,7 +385,7 @@ class DnsMessages(Window):
         return False
 
     def follow_aliases(self) -> cython.void:
-        """The names that those asked for lead to, each once, nearest first."""
+        """The names that the names asked for lead to, each once, nearest first."""
         i: cython.Py_ssize_t = 0
         j: cython.Py_ssize_t
         count: cython.Py_ssize_t = self.asked
@@ -405,7 +404,7 @@ class DnsMessages(Window):
 
     def follow_services(self) -> cython.void:
         """The hosts that provide the services of these names, each once. Those of one owner come
-        together, in the order in which the owners do."""
+        together, in the order of the owners."""
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         owner: cython.longlong

@@ -20,7 +20,7 @@ MAX_NAME = 254
 
 _MAX_POINTERS = 127
 HOST_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
-"""What the labels of host names consist of, in lower case."""
+"""The bytes of host name labels, in lower case."""
 
 
 def join_labels(labels: list[bytes]) -> str:
@@ -36,7 +36,7 @@ def join_labels(labels: list[bytes]) -> str:
 
 
 def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
-    """The name at offset `pos` of the message `data`, and the offset behind it.
+    """The name at offset `pos` of the message `data`, and the offset after it.
 
     The root is the empty name. Raises `ParseError`: ``dns-cut`` (the message ends first),
     ``dns-label-type`` (one of the label types that RFC 6891 section 5 deprecates),
@@ -47,15 +47,15 @@ def name_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[str, int]:
 
 
 def raw_name_at(data: bytes, pos: cython.Py_ssize_t, name: str) -> str:
-    """The name at offset `pos`, which `name_at` has read, in the letters of the packet; empty where
-    that is `name`."""
+    """The name at offset `pos`, which `name_at` has read, as spelled in the packet; empty if that
+    is `name`."""
     labels, _ = _labels_at(data, pos)
     text = ".".join([escape_bytes(label).replace(".", "\\.") for label in labels])
     return "" if text == name else text
 
 
 def _labels_at(data: bytes, pos: cython.Py_ssize_t) -> tuple[list[bytes], int]:
-    """The labels of the name at offset `pos`, and the offset behind it. Raises `ParseError`."""
+    """The labels of the name at offset `pos`, and the offset after it. Raises `ParseError`."""
     labels: list[bytes] = []
     length: cython.Py_ssize_t = 0
     end: cython.Py_ssize_t = 0

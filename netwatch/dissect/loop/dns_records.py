@@ -2,14 +2,14 @@
 """The answer section of a DNS response: aliases, services, and the addresses they lead to.
 
 Records may have any order, and each comes with the name that owns it. SVCB and HTTPS records of
-priority 0 are aliases (RFC 9460 section 2.4.2); those of another priority say which host provides
-the service. Their hints count as addresses (section 7.3), because clients connect to them. Their
-ECH configurations have the public names and config_ids that outer ClientHellos will show.
+priority 0 are aliases (RFC 9460 section 2.4.2); those of another priority name the host that
+provides the service. Their hints count as addresses (section 7.3), because clients connect to them.
+Their ECH configurations have the public names and config_ids that outer ClientHellos will show.
 
-Names are texts of an observation batch, so that two of them are equal where their numbers are. In
-the packet loop a section with an anomaly, with a name that is spelled in another way than the
-packet has it, with many records or with an ECH configuration is left. It is read when the message
-comes again, alone and as a `bytes` object: then Python reads these names and configurations.
+Names are texts of an observation batch, so two are equal if their numbers are. The packet loop
+skips a section with an anomaly, with a name whose spelling differs from the packet's, with many
+records or with an ECH configuration. Such a section is read when the message comes again, on its
+own and as a `bytes` object: then Python reads these names and configurations.
 """
 
 try:
@@ -38,10 +38,10 @@ MAX_ECH_CONFIGS = 64
 ``dns-many-ech-configs``."""
 
 MAX_ANSWERS = cython.declare(cython.Py_ssize_t, 32)
-"""Records in the answer section of a message that the packet loop reads."""
+"""Records in the answer section of a message that the packet loop reads, at most."""
 
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 64)
-"""Addresses in such a message."""
+"""Addresses in such a message, at most."""
 
 RECORDS = cython.declare(cython.Py_ssize_t, MAX_RECORDS)
 ADDRESSES = cython.declare(cython.Py_ssize_t, 16384)
@@ -63,13 +63,13 @@ ECH_VERSION = 0xFE0D
 @cython.final
 @cython.cclass
 class DnsRecords(Window):
-    """What one answer section contains, in the order of its records, until `clear`.
+    """The content of one answer section, in the order of its records, until `clear`.
 
-    There are so many `aliases` with an owner and a target, `services` with an owner and the host
-    that provides it, and `addresses` with owner, text and TTL (seconds). `first_owner` and
-    `first_kind` are those of the first record, -1 and 0 if there is none. Of a message that comes
-    `alone` all is read: `anomalies` are those that were met, and `ech` has the ECH configurations
-    with their owners.
+    There are `aliases` with an owner and a target, `services` with an owner and the host that
+    provides it, and `addresses` with owner, text and TTL (seconds). `first_owner` and `first_kind`
+    are from the first record, -1 and 0 if there is none. If a message comes `alone`, all of it is
+    read: `anomalies` are those that were found, and `ech` has the ECH configurations with their
+    owners.
     """
 
     def __init__(self, names: NameTexts) -> None:
@@ -108,7 +108,7 @@ class DnsRecords(Window):
         self.names.data = data
 
     def set_message(self, message: bytes) -> None:
-        """Read this message, which comes alone."""
+        """Read this message on its own."""
         self.set_data(message)
         self.clear()
         self.alone = True
@@ -123,8 +123,8 @@ class DnsRecords(Window):
     def name(
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.longlong:
-        """The name at `at` of the message at `start`, of which the bytes up to `end` are looked at
-        first: 0 for the root, -1 where there is none, or none that the packet loop reads."""
+        """The name at `at` of the message at `start`, looking at the bytes up to `end` first: 0 for
+        the root, -1 if there is none, or none that the packet loop reads."""
         number: cython.longlong = self.names.domain(start, at, end)
         self.odd = number == 0
         if number == 0:
@@ -135,7 +135,7 @@ class DnsRecords(Window):
         return number
 
     def odd_name(self, at: int) -> int:
-        """The same of a message that comes alone."""
+        """The same for a message on its own."""
         try:
             name, end = name_at(self.whole, at)
         except ParseError as error:
@@ -147,8 +147,7 @@ class DnsRecords(Window):
     def raw_name(
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.longlong:
-        """The name at `at`, which was read last, in the letters of the packet; 0 where these do
-        not differ."""
+        """The last name, at `at`, as spelled in the packet; 0 if the spelling is the same."""
         raw: cython.longlong
         if not self.odd:
             return self.names.raw_domain(start, at, end)
@@ -157,7 +156,7 @@ class DnsRecords(Window):
         return raw
 
     def odd_raw_name(self, at: int) -> int:
-        """The same of a message that comes alone."""
+        """The same for a message on its own."""
         name, _ = name_at(self.whole, at)
         return self.names.batch.number_of_text(raw_name_at(self.whole, at, name))
 
@@ -169,7 +168,7 @@ class DnsRecords(Window):
         question: cython.longlong,
     ) -> cython.bint:
         """Read the section at `pos` of the message at `start`, whose question is for the name
-        `question`, -1 where it has none; false where it is left in the packet loop."""
+        `question`, -1 if it has none; false if the packet loop leaves it."""
         left: cython.longlong = self.u16(start + 6)
         kind: cython.longlong
         stop: cython.Py_ssize_t
@@ -206,8 +205,8 @@ class DnsRecords(Window):
         end: cython.Py_ssize_t,
         question: cython.longlong,
     ) -> cython.Py_ssize_t:
-        """Read the owner of the record at `pos`, which is the `holder` then; its data is `at` this
-        place. Where it ends, -1 where it cannot be read."""
+        """Read the owner of the record at `pos`, which is then the `holder`; its data is at `at`.
+        Returns where it ends, -1 if it cannot be read."""
         owner: cython.longlong = self.owner(start, pos, end, question)
         stop: cython.Py_ssize_t = end + 1
         if owner < 0:
@@ -223,7 +222,7 @@ class DnsRecords(Window):
         return stop
 
     def failed(self, which: cython.int) -> cython.bint:
-        """False; of a message that comes alone the anomaly is noted."""
+        """False; the anomaly is noted for a message on its own."""
         if self.alone:
             with cython.gil:
                 self.fails(("dns-rdata-length", "dns-cut", "dns-svcb")[which])
@@ -236,7 +235,7 @@ class DnsRecords(Window):
         end: cython.Py_ssize_t,
         question: cython.longlong,
     ) -> cython.longlong:
-        """The name at `pos`, which most often is a pointer to the question or to the last alias."""
+        """The name at `pos`, which is usually a pointer to the question or to the last alias."""
         pointer: cython.longlong
         if pos + 2 <= end:
             pointer = self.u16(pos)
@@ -255,7 +254,7 @@ class DnsRecords(Window):
         end: cython.Py_ssize_t,
     ) -> cython.bint:
         """Read the data of a record of type `kind`, up to `stop`; its TTL is six bytes before it.
-        False where it is not valid, or left in the packet loop."""
+        False if it is not valid, or the packet loop leaves it."""
         target: cython.longlong
         ttl: cython.longlong
         if kind not in (A, AAAA, CNAME, SVCB, HTTPS):
@@ -283,7 +282,7 @@ class DnsRecords(Window):
     def alias(
         self, owner: cython.longlong, target: cython.longlong, raw: cython.longlong
     ) -> cython.void:
-        """Add an alias, whose target is `raw` in the letters of the packet."""
+        """Add an alias, whose target is spelled `raw` in the packet."""
         self.alias_owners[self.aliases] = owner
         self.alias_targets[self.aliases] = target
         self.alias_raws[self.aliases] = raw
@@ -298,8 +297,8 @@ class DnsRecords(Window):
         ttl: cython.longlong,
         end: cython.Py_ssize_t,
     ) -> cython.bint:
-        """Read an SVCB or HTTPS record (RFC 9460 section 2.2): of priority 0 it is an alias. Hints
-        are addresses of its target, which is the owner itself where it is the root."""
+        """Read an SVCB or HTTPS record (RFC 9460 section 2.2): with priority 0 it is an alias.
+        Hints are addresses of its target, which is the owner itself if it is the root."""
         target: cython.longlong = 0
         if pos + 2 < end and self.data[pos + 2] == 0:
             self.names.name_end = pos + 3
@@ -364,7 +363,7 @@ class DnsRecords(Window):
         size: cython.Py_ssize_t,
         ttl: cython.longlong,
     ) -> cython.bint:
-        """Add an address; false where there is no room for it."""
+        """Add an address; false if there is no room for it."""
         if self.addresses >= (ADDRESSES if self.alone else MAX_ADDRESSES):
             return False
         self.address_owners[self.addresses] = owner
@@ -374,8 +373,8 @@ class DnsRecords(Window):
         return True
 
     def read_ech(self, owner: int, at: int, end: int, ttl: int) -> bool:
-        """Read an ECHConfigList (RFC 9849 section 4) of a message that comes alone; unknown
-        versions are skipped. Whether it is valid."""
+        """Read an ECHConfigList (RFC 9849 section 4) of a message on its own; unknown versions are
+        skipped. Returns whether it is valid."""
         data = self.whole
         if at + 2 > end or at + 2 + int.from_bytes(data[at : at + 2]) > end:
             return False

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The domain filter: is a name below any domain that the rules contain.
+"""The domain filter: is a name below any domain that the rules contain?
 
 Domains are stored as hashes. The hash is a polynomial of the hashes of a name's labels, so that the
-hash of every parent domain follows from those before its labels, and one pass over the letters is
-enough for all of them. Two names with the same hash only let more through to the parsers.
+hash of every parent domain is a by-product, and one pass over the letters is enough for all of
+them. A hash collision only lets more messages through to the parsers.
 """
 
 from array import array
@@ -30,10 +30,10 @@ LONGEST = cython.declare(cython.Py_ssize_t, 253)
 """The longest name (RFC 1035 section 2.3.4), bytes of text."""
 
 MOST_LABELS = cython.declare(cython.Py_ssize_t, 32)
-"""Labels in a name that is hashed."""
+"""Labels in a name that is hashed, at most."""
 
 MAX_JUMPS = cython.declare(cython.int, 16)
-"""Compression pointers in a name that is followed."""
+"""Compression pointers to follow in a name, at most."""
 
 HYPHENS = cython.declare(cython.ulonglong, 0x2D2D2D2D2D2D2D2D)
 DOT = cython.declare(cython.int, 46)
@@ -74,8 +74,8 @@ def domain_hash(domain: bytes) -> cython.ulonglong:
 
 @lru_cache(maxsize=4)
 def hash_table(domains: tuple[bytes, ...]) -> tuple[Words, int]:
-    """The hashes of domains as a table with open addressing, and the mask of its places. Nobody
-    writes to it afterwards, so the captures of a run share it: there are many domains."""
+    """The hashes of domains as a table with open addressing, and the mask of its places. It is
+    never written to afterwards, so the captures of a run share it: there are many domains."""
     hash_: cython.longlong
     place: cython.ulonglong
     mask: cython.ulonglong
@@ -100,8 +100,8 @@ def hash_table(domains: tuple[bytes, ...]) -> tuple[Words, int]:
 class DomainSet:
     """The domains that rules contain, as a hash table with open addressing.
 
-    A domain matches itself and every name below it. While the set is not `active` every name is
-    of interest.
+    A domain matches itself and every name below it. While the set is not `active` every name is of
+    interest.
     """
 
     def __init__(self, domains: Iterable[bytes] | None = None) -> None:
@@ -111,8 +111,8 @@ class DomainSet:
         self.replace(domains)
 
     def replace(self, domains: Iterable[bytes] | None) -> None:
-        """Only names below these domains are of interest from now on. Domains are lower-case, as
-        `netwatch.core.names` normalizes them; None makes all names be of interest."""
+        """From now on only names below these domains are of interest. Domains are lower-case, as
+        normalized by `netwatch.core.names`; None makes all names of interest."""
         self.hashes, self.mask = hash_table(tuple(domains or ()))
         self.active = domains is not None
 
@@ -171,8 +171,8 @@ class DomainFilter(Window):
         self.labels = 0
 
     def hash_name(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Hash a name in text form; false where it has another byte than letters, digits, ``-``,
-        ``_`` and the dots between labels, or is too long."""
+        """Hash a name in text form; false if it is too long or has bytes other than letters,
+        digits, ``-``, ``_`` and the dots between labels."""
         start: cython.Py_ssize_t = at
         self.start_name()
         if at < 0 or end > len(self.data):
@@ -190,8 +190,8 @@ class DomainFilter(Window):
         # As `DomainSet.contains`.
 
         def hash_label(self, at: int, size: int) -> bool:
-            """Add a label in lower case to the name; false where it has another byte than
-            letters, digits, ``-`` and ``_``, or the name is too long."""
+            """Add a label in lower case to the name; false if the name is too long or the label has
+            bytes other than letters, digits, ``-`` and ``_``."""
             label = 0
             if self.labels >= MOST_LABELS or self.length + size > LONGEST:
                 return False
@@ -213,9 +213,9 @@ class DomainFilter(Window):
     def hash_labels(
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.bint:
-        """Hash the DNS name at `at` (RFC 1035 section 4.1.4) of the message at `start`. False
-        for the root and for a name that is not laid out as usual; else `name_end` is where its
-        bytes end."""
+        """Hash the DNS name at `at` (RFC 1035 section 4.1.4) of the message at `start`. False for
+        the root and for a name without the usual layout; otherwise `name_end` is where its bytes
+        end."""
         size: cython.Py_ssize_t
         there: cython.Py_ssize_t
         jumps: cython.int = 0

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Rows of the observation batch for ClientHellos of TLS and QUIC that deviate in nothing.
+"""Rows of the observation batch for ClientHellos of TLS and QUIC without deviations.
 
-A row is the same that a message of such a hello makes (`netwatch.protocols.tls`). What a hello
-tells of its flow is what `netwatch.coverage.flow_visibility.message_name_status` says of it where
-no name is of a bypass. Where the consumer knows such names it has to be asked, so all hellos of
+A row is the same as from the message of such a hello (`netwatch.protocols.tls`). What a hello
+reveals about its flow is the same as in `netwatch.coverage.flow_visibility.message_name_status` for
+names that are not a bypass. If the consumer knows such names it must be asked, so all hellos of
 interest go to the parsers.
 """
 
@@ -34,7 +34,7 @@ from netwatch.dissect.loop.client_hello import ECH_CLASSES
 from netwatch.dissect.quic.versions import ALL
 
 MAX_PROTOCOLS = cython.declare(cython.Py_ssize_t, 16)
-"""ALPN protocols of a hello that is read here."""
+"""ALPN protocols of a hello that is read here, at most."""
 
 TLS_SNI = cython.declare(cython.longlong, columns.EVIDENCE_TLS_SNI)
 QUIC_SNI = cython.declare(cython.longlong, columns.EVIDENCE_QUIC_SNI)
@@ -42,7 +42,7 @@ QUIC_SNI = cython.declare(cython.longlong, columns.EVIDENCE_QUIC_SNI)
 NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
 
 ECH_OUTER = cython.declare(cython.int, 1)
-"""As `ClientHello.ech_class` gives it."""
+"""A result of `ClientHello.ech_class`."""
 
 _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 
@@ -52,12 +52,11 @@ _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 class HelloRows:
     """Writes the rows of hellos, while it is `active`.
 
-    `texts` are texts of a fixed set, one behind the other, which start at `places`: versions of
+    `texts` are texts of a fixed set, one after the other, which start at `places`: versions of
     QUIC, from `first_class` on classes of ECH, from `first_version` on versions of TLS, and from
-    `first_id` on config_ids. `versions` has
-    the numbers of versions of TLS and, from bit 16 on, their characters in a JA4. `public_names`
-    are the names of outer hellos, each behind its length. `lower` has the bytes of host names in
-    lower case, 0 for any other.
+    `first_id` on config_ids. `versions` has the numbers of versions of TLS and, from bit 16 on,
+    their characters in a JA4. `public_names` are the names of outer hellos, each after its length.
+    `lower` has the bytes of host names in lower case, 0 for any other.
     """
 
     def __init__(self, rows: ObservationRows, active: bool) -> None:
@@ -94,10 +93,10 @@ class HelloRows:
         quic: cython.Py_ssize_t,
         flow: cython.longlong,
     ) -> cython.int:
-        """What a hello whose parts are known, and which became whole with the packet at the
-        cursor, tells of its flow (``NAME_``) if it needs no parser: it shows no name, or there is a
-        row for it; else 0. `quic` is the number in `ALL` of a version of QUIC, `NO_QUIC` for TLS;
-        `flow` is the flow as rows name it."""
+        """What a hello whose parts are known, and which the packet at the cursor completed, reveals
+        about its flow (``NAME_``) if it needs no parser: it shows no name, or there is a row for
+        it; otherwise 0. `quic` is the number in `ALL` of a QUIC version, `NO_QUIC` for TLS; `flow`
+        is the flow as rows call it."""
         version: cython.Py_ssize_t
         at: cython.Py_ssize_t
         name: cython.longlong
@@ -138,13 +137,12 @@ class HelloRows:
         return layout.NAME_ECH if ech == ECH_OUTER else layout.NAME_NAMED
 
     def text(self, number: cython.Py_ssize_t) -> cython.longlong:
-        """A text of the table as one of the batch."""
+        """A text of the table as a text of the batch."""
         start: cython.Py_ssize_t = self.places[number]
         return self.batch.text_of(self.texts, start, self.places[number + 1] - start)
 
     def version(self, hello: ClientHello) -> cython.Py_ssize_t:
-        """The number in `versions` of the newest version that is offered; -1 where it is none of
-        them."""
+        """The number in `versions` of the newest offered version; -1 if it is not there."""
         newest: cython.longlong = hello.newest(False)
         i: cython.Py_ssize_t
         for i in range(len(self.versions)):
@@ -153,7 +151,8 @@ class HelloRows:
         return -1
 
     def name(self, hello: ClientHello) -> cython.longlong:
-        """The name as a text, in lower case; -1 where it has bytes that a host name has not."""
+        """The name as a text, in lower case; -1 if it has bytes that are not allowed in a host
+        name."""
         i: cython.Py_ssize_t
         byte: cython.int = 0
         at: cython.Py_ssize_t = self.batch.used
@@ -167,7 +166,7 @@ class HelloRows:
         return self.batch.add_text(hello.name_size)
 
     def raw_name(self, hello: ClientHello, name: cython.longlong) -> cython.longlong:
-        """The name as a text in the letters of the packet; 0 where these are those of `name`."""
+        """The name as a text, as spelled in the packet; 0 if that is `name`."""
         i: cython.Py_ssize_t
         start: cython.Py_ssize_t = self.batch.starts[name]
         for i in range(hello.name_size):
@@ -176,8 +175,7 @@ class HelloRows:
         return 0
 
     def are_plain(self, hello: ClientHello) -> cython.bint:
-        """Whether there are few ALPN protocols, and all are of visible ASCII, without a
-        backslash."""
+        """Whether there are few ALPN protocols, and all are visible ASCII without a backslash."""
         count: cython.Py_ssize_t = 0
         at: cython.Py_ssize_t = hello.alpn
         end: cython.Py_ssize_t

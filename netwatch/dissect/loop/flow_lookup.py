@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """From a packet to its flow: the key in the flow table, and who the two sides are.
 
-An ICMP error quotes the beginning of the packet that was refused, by its server or on the way
-(RFC 792, RFC 4443 section 3.1), and so belongs to the flow of that packet. Only errors are read
-that end an attempt: no such port or protocol, and prohibited by a filter. That a host or network
-cannot be reached may pass.
+An ICMP error quotes the beginning of the packet that was refused, by its server or on the way (RFC
+792, RFC 4443 section 3.1), and so belongs to the flow of that packet. Only errors that end an
+attempt are read: no such port or protocol, and prohibited by a filter. An unreachable host or
+network may be temporary.
 """
 
 try:
@@ -37,7 +37,7 @@ TCP = cython.declare(cython.longlong, 6)
 UDP = cython.declare(cython.longlong, 17)
 
 UNREACHABLE = cython.declare(cython.int, 3)
-"""The type of ICMP's Destination Unreachable; that of ICMPv6 is 1."""
+"""ICMP's type Destination Unreachable; ICMPv6's is 1."""
 
 UNREACHABLE_V6 = cython.declare(cython.int, 1)
 
@@ -53,9 +53,9 @@ PORTS = cython.declare(cython.Py_ssize_t, 4)
 class FlowLookup:
     """Computes flow keys and describes new flows in `flows`.
 
-    `seed` (62 bits) varies the keys, so that nobody can choose flows that share a set of the
-    table. With `openings` the first packet of each flow has a row. `first_packet` is the number
-    of the first packet of the block, and from bit 40 on that of its source.
+    `seed` (62 bits) varies the keys, so that flows cannot be chosen to share a set of the table.
+    With `openings` the first packet of each flow has a row. `first_packet` is the number of the
+    first packet of the block and, from bit 40 on, of its source.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class FlowLookup:
 
     def key(self) -> cython.longlong:
         """The flow key of the packet at the cursor, the same for both directions. Sets
-        `Candidates.side` to 1 where the source is the greater end, by address and then by port.
+        `Candidates.side` to 1 if the source is the greater end, by address and then by port.
 
         VLAN tags are not part of the key: a mirror often shows the two directions, or the copies,
         of one conversation with different tags.
@@ -115,8 +115,8 @@ class FlowLookup:
         return HAS_MAC | (self.cursor.u16(at) << 32) | self.cursor.u32(at + 2)
 
     def describe(self, slot: cython.Py_ssize_t) -> cython.void:
-        """Write into a new slot who its two sides are, and a row for the packet where first packets
-        are asked for."""
+        """Write the two sides into a new slot, and a row for the packet if first packets are
+        requested."""
         i: cython.Py_ssize_t = 0
         side: cython.int = self.candidates.side
         low: cython.Py_ssize_t = self.cursor.addresses + (self.cursor.address_size if side else 0)
@@ -158,8 +158,8 @@ class IcmpErrors:
         self.state = state
 
     def packet(self) -> cython.void:
-        """Read the packet at the cursor, which ended behind an IP header, if it is an error. The
-        cursor is at the transport header of the quoted packet afterwards."""
+        """Read the packet at the cursor, which ended after an IP header, if it is an error. The
+        cursor is then at the transport header of the quoted packet."""
         slot: cython.Py_ssize_t
         if not (self.is_refusal() and self.quoted()):
             return
@@ -178,7 +178,7 @@ class IcmpErrors:
         kind = self.cursor.data[self.cursor.at]
         code = self.cursor.data[self.cursor.at + 1]
         if self.cursor.protocol == ICMP and self.cursor.address_size == 4:
-            # Protocol, port; and three that say that a filter prohibits it (RFC 1122, RFC 1812).
+            # Protocol, port; and three for prohibition by a filter (RFC 1122, RFC 1812).
             return kind == UNREACHABLE and code in (2, 3, 9, 10, 13)
         if self.cursor.protocol == ICMPV6 and self.cursor.address_size == 16:
             # Prohibited, port, source address failed the policy, route rejected.
@@ -186,7 +186,7 @@ class IcmpErrors:
         return False
 
     def quoted(self) -> cython.bint:
-        """Go to the transport header of the quoted packet; false where there is none with ports."""
+        """Move to the transport header of the quoted packet; false if there is none with ports."""
         at: cython.Py_ssize_t = self.cursor.at + HEADER
         size: cython.Py_ssize_t = 20 if self.cursor.address_size == 4 else 40
         if not self.cursor.has(HEADER + size + PORTS):

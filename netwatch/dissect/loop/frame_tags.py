@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Tags and headers between an Ethernet header and what the frame carries.
 
-Switches, fabrics and packet brokers put them there, and a mirror port shows them. Each function
-reads one, which begins behind its EtherType at the cursor, and answers which layer follows. VLAN
-tags are in `netwatch.dissect.loop.headers`: they are on the path of ordinary frames.
+Switches, fabrics and packet brokers add them, and a mirror port shows them. Each function reads
+one, which begins after its EtherType at the cursor, and returns the layer that follows. VLAN tags
+are in `netwatch.dissect.loop.headers`: they are on the path of ordinary frames.
 """
 
 try:
@@ -56,7 +56,7 @@ def read_tag(cursor: Cursor, layer: cython.int) -> cython.int:
 
 
 def tag(cursor: Cursor, size: cython.Py_ssize_t) -> cython.int:
-    """A tag of `size` bytes with the EtherType of what follows behind it."""
+    """A tag of `size` bytes that ends with the EtherType of what follows."""
     if not cursor.has(size + 2):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     cursor.ether_type = cursor.u16(cursor.at + size)
@@ -65,8 +65,8 @@ def tag(cursor: Cursor, size: cython.Py_ssize_t) -> cython.int:
 
 
 def before_ethernet(cursor: Cursor, size: cython.Py_ssize_t) -> cython.int:
-    """A tag of `size` bytes before an Ethernet frame: FabricPath, whose own addresses are those
-    of switches, and the I-TAG of provider backbone bridges (IEEE 802.1Q section 9.7)."""
+    """A tag of `size` bytes before an Ethernet frame: FabricPath, whose own addresses are switches,
+    and the I-TAG of provider backbone bridges (IEEE 802.1Q section 9.7)."""
     if not cursor.has(size):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     cursor.at += size
@@ -80,15 +80,15 @@ def cisco_metadata(cursor: Cursor) -> cython.int:
     if not cursor.has(8):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     options = cursor.data[cursor.at + 1]
-    # Some write another number there than that of the options, so a known EtherType behind the
-    # first one counts more.
+    # Some write another number there than the number of options, so a known EtherType after the
+    # first option counts more.
     if options > 1 and not is_known(cursor, cursor.u16(cursor.at + 6)):
         return tag(cursor, 2 + 4 * options)
     return tag(cursor, 6)
 
 
 def is_known(cursor: Cursor, ether_type: cython.longlong) -> cython.bint:
-    """Whether a number is an EtherType, and in a table."""
+    """Whether a number is an EtherType in a table."""
     return ether_type >= 0x600 and (
         cursor.ether_types[ether_type] != layout.LAYER_UNKNOWN_ETHER_TYPE
     )
@@ -106,10 +106,10 @@ def trill(cursor: Cursor) -> cython.int:
 
 
 def macsec(cursor: Cursor) -> cython.int:
-    """A SecTAG (IEEE 802.1AE section 9) of a frame whose integrity alone is protected.
+    """A SecTAG (IEEE 802.1AE section 9) of a frame with integrity protection only.
 
-    The bits E and C say that the text was encrypted or changed. A short length is that of the
-    EtherType and its data, behind which padding follows the integrity check value.
+    The bits E and C mean that the text was encrypted or changed. A short length covers the
+    EtherType and its data, after which padding follows the integrity check value.
     """
     control: cython.int
     length: cython.Py_ssize_t
@@ -162,7 +162,7 @@ def gigamon(cursor: Cursor) -> cython.int:
 
 
 def arista(cursor: Cursor) -> cython.int:
-    """The time stamp of an Arista switch, of 64 or 48 bits by its version; the EtherType of other
+    """The time stamp of an Arista switch, 64 or 48 bits by its version; the EtherType of other
     subtypes carries test traffic."""
     version: cython.longlong
     if not cursor.has(4):
@@ -175,7 +175,7 @@ def arista(cursor: Cursor) -> cython.int:
 
 def lab_manager(cursor: Cursor) -> cython.int:
     """The header of VMware Lab Manager: flags, port group, and the addresses of the machines; a
-    frame with further fragments (0x04) is not whole."""
+    frame with further fragments (0x04) is incomplete."""
     if not cursor.has(24):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     if cursor.data[cursor.at] & 0x04:
@@ -188,8 +188,8 @@ def lab_manager(cursor: Cursor) -> cython.int:
 def unknown_ether_type(cursor: Cursor) -> cython.int:
     """Count the frame by its EtherType, which is in no table.
 
-    Of more than `layout.MAX_ETHER_TYPES` the least numbers have a count of their own, whatever
-    the order in which they came; frames of the others are counted together.
+    If there are more than `layout.MAX_ETHER_TYPES`, the lowest numbers have their own counts,
+    whatever the order in which they came; frames of the others are counted together.
     """
     i: cython.Py_ssize_t
     last: cython.Py_ssize_t = 0

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The headers of a packet, one after the other: Ethernet and IP here, the others in their modules.
 
-Each function reads one header at the cursor and answers which layer follows (see
+Each function reads one header at the cursor and returns the layer that follows (see
 `netwatch.dissect.loop.cursor`); `read_layers` calls them until a transport header is reached. What
 is wrapped in a tunnel comes through here again, so addresses, VLAN and MACs are those of the
 innermost header that has them.
@@ -53,15 +53,15 @@ else:
 
 
 def read_layers(cursor: Cursor, layer: cython.int) -> cython.bint:
-    """Read layers from this one on, which is at the cursor: whether a TCP or UDP header, or a
-    fragment, is there then."""
+    """Read layers from this one on, which is at the cursor. Returns whether the cursor is then at a
+    TCP or UDP header, or a fragment."""
     while layer > layout.LAYER_TRANSPORT:
         layer = read_layer(cursor, layer)
     return layer == layout.LAYER_TRANSPORT
 
 
 def read_layer(cursor: Cursor, layer: cython.int) -> cython.int:
-    """Read one layer: the one that follows, or why none does."""
+    """Read one layer; returns the one that follows, or why none does."""
     if layer == layout.LAYER_ETHERNET:
         return ethernet(cursor)
     if layer == layout.LAYER_IPV4:
@@ -191,7 +191,7 @@ def ipv4(cursor: Cursor) -> cython.int:
     if not cursor.has(header):
         return cursor.fail(layout.ANOMALY_IP_HEADER_CUT)
     total = cursor.u16(cursor.at + 2)
-    # A packet that was captured before the card cut it into segments may have the length 0.
+    # A packet captured before the card segmented it may have the length 0.
     if total != 0:
         if total < header:
             return cursor.fail(layout.ANOMALY_IP_LENGTH_BAD)
@@ -232,7 +232,7 @@ def ipv6(cursor: Cursor) -> cython.int:
 
 
 def ipv6_extensions(cursor: Cursor) -> cython.int:
-    """Step over extension headers, up to that of a fragment or the upper layer."""
+    """Step over extension headers, up to a fragment header or the upper layer."""
     layer: cython.int
     length: cython.Py_ssize_t
     field: cython.longlong
@@ -270,7 +270,7 @@ def ipv6_extensions(cursor: Cursor) -> cython.int:
 
 
 def ip_payload(cursor: Cursor) -> cython.int:
-    """The layer behind an IP header, by its protocol number."""
+    """The layer after an IP header, by its protocol number."""
     layer: cython.int = cursor.ip_protocols[cursor.protocol]
     if (
         layer == layout.LAYER_STOPPED
@@ -283,7 +283,7 @@ def ip_payload(cursor: Cursor) -> cython.int:
 
 
 def ah(cursor: Cursor) -> cython.int:
-    """An authentication header (RFC 4302) behind IPv4."""
+    """An authentication header (RFC 4302) after IPv4."""
     size: cython.Py_ssize_t
     if not cursor.has(12):
         return cursor.fail(layout.ANOMALY_WRAPPING_HEADER_CUT)

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """JA4: a fingerprint of the TLS client from its ClientHello.
 
-The method is that of FoxIO (BSD-3-Clause), as described in ``technical_details/JA4.md`` of
-github.com/FoxIO-LLC/ja4: what the client offers is counted, and hashed in sorted order, so that the
-fingerprint does not depend on the order in which a client shuffles its extensions. GREASE is
-ignored. Clients of one make offer the same, so hashes are kept by what they are of.
+The method is FoxIO's (BSD-3-Clause), as described in ``technical_details/JA4.md`` of
+github.com/FoxIO-LLC/ja4: what the client offers is counted, and hashed in sorted order, so that
+shuffling the extensions does not change the fingerprint. GREASE is ignored. Clients of one make
+offer the same, so hashes are cached by their input.
 """
 
 try:
@@ -22,14 +22,14 @@ else:
 from netwatch.core.buffers import Buffer, Words, array, zeroed
 
 MOST_NUMBERS = cython.declare(cython.Py_ssize_t, 65536)
-"""More than there are cipher suites, or extensions and signature algorithms, in a hello of 64 KiB,
-the longest that is read."""
+"""More than the cipher suites, or extensions and signature algorithms, in a hello of 64 KiB, the
+longest that is read."""
 
 CACHED = cython.declare(cython.Py_ssize_t, 256)
-"""Hashes that are kept, a power of two."""
+"""Cached hashes, a power of two."""
 
 CACHED_NUMBERS = cython.declare(cython.Py_ssize_t, 63)
-"""Numbers that a hash is of which is kept."""
+"""Numbers in the input of a hash that is cached, at most."""
 
 ENTRY = cython.declare(cython.Py_ssize_t, 64)
 DIGITS = cython.declare(cython.Py_ssize_t, 12)
@@ -49,8 +49,8 @@ ALPN = cython.declare(cython.longlong, 16)
 class HelloFingerprints:
     """Writes the JA4 of hellos to `text`.
 
-    `numbers` has what is hashed, `count` numbers of which the first `split` are sorted; those
-    behind them follow after a ``_``. An entry of the `known` hashes has the two and the numbers,
+    `numbers` is the input of a hash: `count` numbers, of which the first `split` are sorted; the
+    rest follow after a ``_``. An entry of the `known` hashes has the two counts and the numbers,
     and its `digests` the digits.
     """
 
@@ -94,9 +94,9 @@ class HelloFingerprints:
             at += 2
 
     def read_extensions(self, hello: ClientHello) -> cython.longlong:
-        """Let the numbers be the types of the extensions but server_name and ALPN, sorted, and the
-        signature algorithms, where there are any of the former. The result is how many extensions
-        there are, without GREASE. Write whether server_name is one of them."""
+        """Set the numbers to the sorted types of the extensions except server_name and ALPN, and to
+        the signature algorithms, if there are any extensions. Returns the number of extensions
+        without GREASE. Writes whether server_name is one of them."""
         number: cython.longlong
         total: cython.longlong = 0
         pos: cython.Py_ssize_t = hello.first
@@ -119,8 +119,8 @@ class HelloFingerprints:
         return total
 
     def sort(self) -> cython.void:
-        """Sort the numbers (by Shell's method: a client may send tens of thousands); those that
-        come later follow after a ``_``."""
+        """Sort the numbers (with Shellsort: a client may send tens of thousands); those that come
+        later follow after a ``_``."""
         i: cython.Py_ssize_t
         place: cython.Py_ssize_t
         number: cython.longlong
@@ -162,7 +162,7 @@ class HelloFingerprints:
         self.text[at + 1] = last
 
     def put_hash(self, at: cython.Py_ssize_t) -> cython.void:
-        """Write the digits of the hash of the numbers, zeros where there are none."""
+        """Write the digits of the hash of the numbers, zeros if there are none."""
         i: cython.Py_ssize_t
         place: cython.Py_ssize_t
         head: cython.longlong = (self.split << 16) | self.count
@@ -186,7 +186,7 @@ class HelloFingerprints:
             self.text[at + i] = self.digests[DIGITS * place + i]
 
     def is_known(self, entry: cython.Py_ssize_t, head: cython.longlong) -> cython.bint:
-        """Whether an entry of the known hashes is that of the numbers."""
+        """Whether an entry of the known hashes has these numbers."""
         i: cython.Py_ssize_t = 0
         if self.known[entry] != head:
             return False
@@ -211,7 +211,7 @@ class HelloFingerprints:
             out[at + i] = digit((self.sha.states[8 + (i >> 3)] >> (28 - 4 * (i & 7))) & 15)
 
     def take(self, byte: cython.uint) -> cython.void:
-        """Take a byte into the hash, whose state is number 1."""
+        """Add a byte to the hash, whose state is number 1."""
         i: cython.Py_ssize_t
         place: cython.Py_ssize_t = self.hashed & 63
         if place == 0:
@@ -223,7 +223,7 @@ class HelloFingerprints:
             self.sha.compress(0, 1 if self.hashed > 64 else 0, 1)
 
     def close(self) -> cython.void:
-        """Take the end of the message (FIPS 180-4 section 5.1.1)."""
+        """Add the end of the message (FIPS 180-4 section 5.1.1)."""
         bits: cython.longlong = 8 * self.hashed
         self.take(128)
         while self.hashed & 63 != 56:

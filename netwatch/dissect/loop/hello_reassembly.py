@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""ClientHellos in several packets: what those of TLS and those of QUIC have in common.
+"""ClientHellos in several packets: what TLS and QUIC have in common.
 
-A hello that shows a name of no interest is counted, and none of its packets becomes a row. Where
-anything about a hello is unusual, all its packets become rows, and so does all that its flow sends
-later, so that one reader alone, the parser, has the whole of it.
+A hello that shows a name of no interest is counted, and none of its packets becomes a row. If
+anything about a hello is unusual, all its packets become rows, and so does everything that its flow
+sends later, so that a single reader, the parser, has all of it.
 """
 
 try:
@@ -35,7 +35,7 @@ from netwatch.core.buffers import Octets, Words
 LATEST = cython.declare(cython.longlong, 0x7FFFFFFFFFFFFFFF)
 
 SIDE = cython.declare(cython.longlong, 1 << 32)
-"""The bit beside a sequence number that says that side 1 has sent a message."""
+"""The bit next to a sequence number which says that side 1 has sent a message."""
 
 
 @cython.final
@@ -45,8 +45,8 @@ class HelloReassembly:
 
     `prefilter` reads the hellos in the buffer, and `rows` has what those of interest show. Packets
     are only buffered while `buffering`. `kept` has the bytes of whole messages. Of the block,
-    `records` are its records, `first_packet` is the number of its first packet (from bit 40 on that
-    of its source) and `interfaces` the number of its list of interfaces.
+    `records` are its records, `first_packet` is the number of its first packet (from bit 40 on, the
+    number of its source) and `interfaces` the number of its list of interfaces.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class HelloReassembly:
         self.records: Words = array("q")
 
     def buffered_entry(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.Py_ssize_t:
-        """The entry of a flow; -1 where it has none."""
+        """The entry of a flow; -1 if it has none."""
         entry: cython.Py_ssize_t = (self.flows.table[slot + layout.FLOW_ENTRY] & 255) - 1
         if entry < 0:
             return -1
@@ -79,7 +79,7 @@ class HelloReassembly:
         return entry if self.buffer.entries[place + layout.ENTRY_FLOW] == flow else -1
 
     def entry(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.Py_ssize_t:
-        """The entry of a flow; where it has none, the spare one, made ready."""
+        """The entry of a flow; if it has none, the spare one, prepared."""
         entry: cython.Py_ssize_t = self.buffered_entry(slot, flow)
         if entry >= 0:
             return entry
@@ -87,13 +87,14 @@ class HelloReassembly:
         return self.buffer.spare
 
     def is_aged(self, entry: cython.Py_ssize_t) -> cython.bint:
-        """Whether the packet at the cursor came later than an entry is buffered. Such entries are
-        released between blocks; within one, what is found must not depend on its size."""
+        """Whether the packet at the cursor is later than the time for which an entry is buffered.
+        Such entries are released between blocks; within a block, the result must not depend on its
+        size."""
         begun: cython.longlong = self.buffer.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_TIME]
         return self.cursor.time - begun > layout.MAX_AGE
 
     def are_read(self, slot: cython.Py_ssize_t) -> cython.bint:
-        """Whether hellos of a flow are read here, as long as they are as usual."""
+        """Whether hellos of a flow are read here, as long as they have the usual layout."""
         return (
             self.prefilter.domains.domains.active or self.rows.active
         ) and not self.is_handled_by_parser(slot)
@@ -109,21 +110,21 @@ class HelloReassembly:
         ] & 255 == 0 and not self.is_handled_by_parser(slot)
 
     def hand_to_parser(self, slot: cython.Py_ssize_t, flow: cython.longlong) -> cython.void:
-        """Emit the rows of the packets of a flow that are buffered; all that comes of it goes to
-        the parsers."""
+        """Emit the rows of the buffered packets of a flow; everything that it sends from now on
+        goes to the parsers."""
         entry: cython.Py_ssize_t = self.buffered_entry(slot, flow)
         if entry >= 0:
             self.release(entry)
         self.flows.table[slot + layout.FLOW_FLAGS] |= layout.FLAG_HANDLED_BY_PARSER
 
     def release_flow(self, slot: cython.Py_ssize_t) -> cython.void:
-        """A flow goes on with something else: its buffered packets have their rows first."""
+        """A flow continues with something else: the rows of its buffered packets come first."""
         if self.flows.table[slot + layout.FLOW_ENTRY] & 255 != 0:
             self.hand_to_parser(slot, self.flows.name(slot))
 
     def release(self, entry: cython.Py_ssize_t) -> cython.void:
-        """Emit the rows of the packets of an entry, in the order in which they came; all that its
-        flow sends from now on goes to the parsers."""
+        """Emit the rows of the packets of an entry, in the order in which they came; everything
+        that its flow sends from now on goes to the parsers."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
         count: cython.longlong = self.buffer.entries[place + layout.ENTRY_PACKETS]
         row: cython.Py_ssize_t = layout.BUFFERED_COLUMNS * layout.MAX_PIECES * entry
@@ -135,13 +136,13 @@ class HelloReassembly:
         self.buffer.release(entry)
 
     def catch_up(self, flow: cython.longlong) -> cython.void:
-        """Tell the parsers the time before a message of a flow, with all that they would have by
-        now."""
+        """Tell the parsers the time before a message of a flow, along with everything that they
+        would have by now."""
         self.release_before(self.cursor.time - layout.MAX_AGE)
         self.candidates.emit_clock(flow)
 
     def oldest_time(self) -> cython.longlong:
-        """When the oldest hello that is buffered began, ns; `LATEST` where none is."""
+        """When the oldest buffered hello began, ns; `LATEST` if there is none."""
         entry: cython.Py_ssize_t = self.buffer.oldest()
         if entry < 0:
             return LATEST
@@ -164,8 +165,8 @@ class HelloReassembly:
         at: cython.Py_ssize_t,
         sequence: cython.longlong,
     ) -> cython.bint:
-        """Store the packet at the cursor, whose part of the hello is in its place; false where it
-        does not fit."""
+        """Store the packet at the cursor, whose part of the hello is in place; false if it does not
+        fit."""
         if not self.store_packet(entry, kind, at, sequence, self.flows.name(slot)):
             return False
         if entry != self.buffer.spare:
@@ -183,8 +184,8 @@ class HelloReassembly:
         sequence: cython.longlong,
         flow: cython.longlong,
     ) -> cython.bint:
-        """Copy the packet at the cursor to an entry, with its row and its record; false where it
-        does not fit."""
+        """Copy the packet at the cursor to an entry, with its row and its record; false if it does
+        not fit."""
         record: cython.Py_ssize_t = layout.RECORD_FIELDS * self.cursor.record
         start: cython.Py_ssize_t = self.records[record + layout.RECORD_OFFSET]
         size: cython.Py_ssize_t = self.records[record + layout.RECORD_CAPTURED]
@@ -220,9 +221,9 @@ class HelloReassembly:
         end: cython.Py_ssize_t,
         quic: cython.Py_ssize_t,
     ) -> cython.int:
-        """What the ClientHello from `at` to `end` of the buffered bytes tells of its flow
-        (``NAME_``), where it shows a name of no interest, or there is a row for it (see
-        `HelloRows.add`, also for `quic`). The name is counted then. Else 0, and its packet is
+        """What the ClientHello from `at` to `end` of the buffered bytes reveals about its flow
+        (``NAME_``), if it shows a name of no interest, or there is a row for it (see
+        `HelloRows.add`, also for `quic`). The name is then counted. Otherwise 0, and its packet is
         marked as prefiltered."""
         told: cython.int = 0
         if self.prefilter.hello.is_plain(at, end):
@@ -258,7 +259,7 @@ class HelloReassembly:
         at: cython.Py_ssize_t,
         size: cython.longlong,
     ) -> cython.int:
-        """Whether the `size` bytes at `at` of the packet at the cursor, a segment, are bytes of a
+        """Whether the `size` bytes at `at` of the packet at the cursor, a segment, belong to a
         message that its side has sent before (see `KeptMessages.compare`)."""
         place: cython.longlong = sequence | (SIDE if self.candidates.side else 0)
         return self.kept.compare(self.flows.kept(slot), place, self.cursor.data, at, size)
@@ -266,13 +267,13 @@ class HelloReassembly:
     def is_another_name(
         self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether the name of `size` bytes at `at` of the packet at the cursor is not in a TLS
-        record that its side has sent before (see `KeptMessages.lacks`)."""
+        """Whether no TLS record that its side has sent before contains the name of `size` bytes at
+        `at` of the packet at the cursor (see `KeptMessages.lacks`)."""
         side: cython.longlong = 1 if self.candidates.side else 0
         return self.kept.lacks(self.flows.kept(slot), side, self.cursor.data, at, size)
 
     def shows_another_name(self, slot: cython.Py_ssize_t) -> cython.bint:
-        """The same of the name of the hello that was read last in the buffer."""
+        """The same for the name in the last hello read in the buffer."""
         side: cython.longlong = 1 if self.candidates.side else 0
         size: cython.Py_ssize_t = self.prefilter.hello.name_size
         number: cython.longlong = self.flows.kept(slot)
@@ -283,14 +284,14 @@ class HelloReassembly:
         )
 
     def count_packets(self, entry: cython.Py_ssize_t) -> cython.void:
-        """Count the packet at the cursor and those of an entry as such that may carry a name."""
+        """Count the packet at the cursor and the packets of an entry as candidates for a name."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS
         self.candidates.total += 1 + self.buffer.entries[place]
 
     def complete(
         self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t, told: cython.int
     ) -> cython.void:
-        """The hello of an entry needs no parser. `told` is what it tells of its flow."""
+        """The hello of an entry needs no parser. `told` is what it reveals about its flow."""
         self.flows.raise_name_status(slot, told)
         self.flows.set_entry(slot, 0)
         if entry != self.buffer.spare:

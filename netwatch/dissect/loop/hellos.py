@@ -24,7 +24,7 @@ else:
 from netwatch.core.buffers import Buffer
 
 ID_SIZE = cython.declare(cython.Py_ssize_t, 22)
-"""A version, and a connection id behind its length, bytes."""
+"""A version, and a connection id after its length, bytes."""
 
 SAME = cython.declare(cython.int, 1)
 """An answer of `KeptMessages.compare`."""
@@ -43,7 +43,7 @@ SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 @cython.cclass
 class QuicHellos:
     """Opens the Initial packets of clients and reassembles the hellos in them. `connection_ids` has
-    what the keys of each buffered hello come from."""
+    the input of the keys of each buffered hello."""
 
     def __init__(self, cursor: Cursor, state: TcpState, hellos: HelloReassembly) -> None:
         self.cursor = cursor
@@ -54,7 +54,7 @@ class QuicHellos:
 
     def datagram(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
         """Whether a datagram that starts with an Initial packet needs no row: it was buffered, its
-        hello read, or it is the server's answer to such a hello."""
+        hello was read, or it is the server's answer to such a hello."""
         side: cython.int = self.hellos.candidates.side
         flow: cython.longlong = self.hellos.flows.name(slot)
         entry: cython.Py_ssize_t
@@ -78,7 +78,7 @@ class QuicHellos:
         entry = self.hellos.entry(slot, flow)
         place = layout.ENTRY_WORDS * entry
         if self.hellos.buffer.entries[place + layout.ENTRY_SIDE] != side:
-            # A datagram that was sent before the hello, and reassembled later, answers nothing.
+            # A datagram sent before the hello, but reassembled later, is not an answer.
             if self.cursor.time < self.hellos.buffer.entries[place + layout.ENTRY_TIME]:
                 return False
             if self.hellos.rows.active:
@@ -122,7 +122,7 @@ class QuicHellos:
     def add(
         self, slot: cython.Py_ssize_t, entry: cython.Py_ssize_t, at: cython.Py_ssize_t
     ) -> cython.bint:
-        """Add what a client's Initial packet carries to its hello; false where anything is
+        """Add the content of a client's Initial packet to its hello; false if anything is
         unusual."""
         side: cython.int = self.hellos.candidates.side
         hello: cython.Py_ssize_t = layout.MAX_HELLO * entry
@@ -132,7 +132,7 @@ class QuicHellos:
         size: cython.longlong = self.packets.open(self.cursor.data, at, self.cursor.end)
         if size < 0:
             return False
-        # Zeros behind the packet are padding; another packet with a long header is not.
+        # Zeros after the packet are padding; another packet with a long header is not.
         behind = self.packets.packet_end
         if behind < self.cursor.end and self.cursor.data[behind] >= 128:
             return False
@@ -164,7 +164,7 @@ class QuicHellos:
         return self.hellos.store(slot, entry, layout.KIND_QUIC, at, 0)
 
     def same_keys(self, entry: cython.Py_ssize_t) -> cython.bint:
-        """Whether the packet that was opened has the keys of those before it."""
+        """Whether the opened packet has the same keys as those before it."""
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t = ID_SIZE * entry
         first: cython.bint = entry == self.hellos.buffer.spare
@@ -176,8 +176,8 @@ class QuicHellos:
         return True
 
     def add_frames(self, entry: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.bint:
-        """Copy what the CRYPTO frames of the packet that was opened carry to their places in the
-        hello; false where there are none, or other frames than an Initial packet may contain."""
+        """Copy the CRYPTO frames of the opened packet to their places in the hello; false if there
+        are none, or frames that an Initial packet may not contain."""
         found: cython.bint = False
         kind: cython.int
         self.packets.pos = 0
@@ -216,7 +216,7 @@ class TlsHellos:
         sequence: cython.longlong,
     ) -> cython.bint:
         """Whether a segment that starts a ClientHello (`layout.KIND_TLS`), or may continue one
-        (`layout.KIND_MORE`), needs no row: it was buffered, or its hello read."""
+        (`layout.KIND_MORE`), needs no row: it was buffered, or its hello was read."""
         if not self.hellos.are_read(slot):
             return False
         if self.cursor.end == self.cursor.wire_end and self.add(slot, kind, at, sequence):
@@ -231,7 +231,7 @@ class TlsHellos:
         at: cython.Py_ssize_t,
         sequence: cython.longlong,
     ) -> cython.bint:
-        """Add a segment to its hello; false where anything is unusual."""
+        """Add a segment to its hello; false if anything is unusual."""
         entry: cython.Py_ssize_t = self.hellos.entry(slot, self.hellos.flows.name(slot))
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
         hello: cython.Py_ssize_t = layout.MAX_HELLO * entry
@@ -279,8 +279,9 @@ class TlsHellos:
     def start(
         self, slot: cython.Py_ssize_t, kind: cython.longlong, sequence: cython.longlong
     ) -> cython.bint:
-        """Set the number of the first byte of the hello in the spare entry; false where it is not
-        known. It is that of a segment that starts a hello, or the one that the SYN announced."""
+        """Set the number of the first byte of the hello in the spare entry; false if it is not
+        known. It is the number of a segment that starts a hello, or the one announced by the
+        SYN."""
         side: cython.int = self.hellos.candidates.side
         base: cython.longlong = sequence
         if kind != layout.KIND_TLS:

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""HTTP/1 requests: where in the head of one the hosts are, and rows for them.
+"""HTTP/1 requests: where the hosts are in a head, and rows for them.
 
-`RequestHead` is the only reader of heads (RFC 9112). It finds the parts and says what deviates
-from the RFC; it makes nothing of them. `HttpRequests` uses it in the packet loop: a head that fills
-its segment and deviates in nothing is counted, or becomes rows of the observation batch. From any
-other head `netwatch.protocols.http` makes a message, once its segments are put together.
+`RequestHead` is the only reader of heads (RFC 9112). It finds the parts and notes deviations from
+the RFC, but builds nothing from them. `HttpRequests` uses it in the packet loop: a head that fills
+its segment and has no deviations is counted, or becomes rows of the observation batch.
+`netwatch.protocols.http` makes a message of any other head, once its segments are reassembled.
 """
 
 try:
@@ -32,7 +32,7 @@ MAX_HEAD = cython.declare(cython.Py_ssize_t, 65536)
 MAX_METHOD = cython.declare(cython.Py_ssize_t, 32)
 """The longest plausible method, in bytes."""
 LONGEST_HOST = cython.declare(cython.Py_ssize_t, 255)
-"""The longest host that is no anomaly, in bytes."""
+"""The longest host that does not count as an anomaly, in bytes."""
 MAX_BREAKS = cython.declare(cython.int, 8)
 """Empty lines before a request that are skipped (RFC 9112 section 2.2)."""
 
@@ -51,7 +51,7 @@ FOLDED = cython.declare(cython.int, 4)
 SPACE = cython.declare(cython.int, 8)
 MANY_HOSTS = cython.declare(cython.int, 16)
 
-# The fields that are read, and all their names.
+# The fields that are read, with their full names.
 HOST = cython.declare(cython.int, 1)
 LENGTH = cython.declare(cython.int, 2)
 CODING = cython.declare(cython.int, 3)
@@ -72,11 +72,11 @@ _TOKEN = bytes(
 @cython.final
 @cython.cclass
 class RequestHead(Window):
-    """Reads the head of one request, with what servers accept beyond the RFC.
+    """Reads the head of one request, including what servers accept beyond the RFC.
 
-    Of the head that was read last, `end` is where it ends. The fields are from `fields` to
-    `fields_end`, with so many `hosts` among them, the first of which is from `host` to `host_end`.
-    `authority` to `authority_end` is that of the target, if it has one. `connect` says that a
+    The last head that was read ends at `end`. The fields are from `fields` to `fields_end`, with
+    `hosts` Host fields among them, the first of which is from `host` to `host_end`. The authority
+    of the target, if it has one, is from `authority` to `authority_end`. `connect` means that a
     tunnel follows, `too_long` that the head exceeds `MAX_HEAD`.
     """
 
@@ -93,8 +93,8 @@ class RequestHead(Window):
         self.connect = self.too_long = False
 
     def read(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, last: cython.bint) -> cython.int:
-        """Read the head at `at`, which empty lines may precede, of the bytes up to `end`, which
-        are the `last` ones or not."""
+        """Read the head at `at`, which may have empty lines before it, in the bytes up to `end`;
+        with `last` no more will come."""
         limit: cython.Py_ssize_t
         stop: cython.Py_ssize_t
         status: cython.int
@@ -137,7 +137,7 @@ class RequestHead(Window):
         return status
 
     def line_end(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the line feed is that ends a line; -1 where there is none."""
+        """The position of the line feed that ends a line; -1 if there is none."""
         while at < end:
             if self.data[at] == LF:
                 return at
@@ -145,7 +145,7 @@ class RequestHead(Window):
         return -1
 
     def method_end(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the method at `at` ends, or what exceeds its limit."""
+        """Where the method at `at` ends, or where it exceeds its limit."""
         end = min(end, at + MAX_METHOD + 1)
         while at < end and self.token[self.data[at]]:
             at += 1
@@ -200,15 +200,15 @@ class RequestHead(Window):
         return self.data[at] == 32 or self.data[at] == 9 or self.data[at] == CR
 
     def version(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether a version is there; another one than those of HTTP/1 (RFC 9112 section 2.3) is
-        a deviation."""
+        """Whether there is a version; one other than HTTP/1's (RFC 9112 section 2.3) is a
+        deviation."""
         i: cython.Py_ssize_t
         if not 6 <= end - at <= 21 or self.u32(at) | 0x20202020 != 0x68747470:
             return False
         if self.data[at + 4] != 47:
             return False
         for i in range(at + 5, end):
-            # Of a token only letters, digits and the dot.
+            # Only the letters, digits and the dot of a token.
             if self.data[i] != DOT and not (
                 48 <= self.token[self.data[i]] <= 57 or 97 <= self.token[self.data[i]] <= 122
             ):
@@ -224,8 +224,8 @@ class RequestHead(Window):
         return True
 
     def find_authority(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.void:
-        """The authority of a target: all of it after CONNECT, nothing of a path, and of a target
-        in absolute form what is between two slashes and the next (RFC 9112 section 3.2)."""
+        """The authority of a target: all of it after CONNECT, none in a path, and in absolute form
+        the part between two slashes and the next one (RFC 9112 section 3.2)."""
         pos: cython.Py_ssize_t = at
         byte: cython.int
         self.authority = at
@@ -301,8 +301,7 @@ class RequestHead(Window):
         word: cython.Py_ssize_t,
         size: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
-        """Where the name of a field ends that is the `word` of `size` bytes; -1 where it is
-        another."""
+        """Where the name of a field ends if it is the `word` of `size` bytes; otherwise -1."""
         i: cython.Py_ssize_t
         if at + size >= end:
             return -1
@@ -349,7 +348,7 @@ class RequestHead(Window):
 @cython.cclass
 class HttpRequests:
     """Reads the requests in the packets that `rows` writes rows for, while it is `active`. Names
-    are counted in `counts` (`layout.NAMES_HTTP_HOST`); those outside of `domains` have no row."""
+    are counted in `counts` (`layout.NAMES_HTTP_HOST`); those outside `domains` have no row."""
 
     def __init__(
         self, rows: ObservationRows, domains: DomainSet, counts: Words, active: bool
@@ -368,7 +367,7 @@ class HttpRequests:
         self.domains.set_data(data)
 
     def read(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether the bytes are the head of one request, which deviates in nothing."""
+        """Whether the bytes are the head of one request without deviations."""
         return (
             (self.active or self.domains.domains.active)
             and self.head.read(at, end, False) == WHOLE
@@ -377,7 +376,7 @@ class HttpRequests:
         )
 
     def uninteresting(self) -> cython.bint:
-        """Whether the head that was read shows one host, of no interest. If so the name is counted.
+        """Whether the head shows one host, which is of no interest. If so the name is counted.
         Unlike addresses, names do not end in a digit (RFC 3696 section 2)."""
         byte: cython.int
         if (
@@ -401,8 +400,8 @@ class HttpRequests:
         return True
 
     def add_rows(self, flow: cython.longlong) -> cython.bint:
-        """Add the rows of the head that was read; false, and nothing is added, where it shows no
-        host, or one that is spelled in another way than the packet has it."""
+        """Add the rows of the head; false, without adding anything, if it shows no host, or one
+        whose spelling differs from the packet's."""
         name: cython.longlong = 0
         raw: cython.longlong = 0
         target: cython.longlong
@@ -437,15 +436,14 @@ class HttpRequests:
         self.counts[layout.NAMES_HTTP_HOST] += 1
 
     def text(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """The text of the host in an authority; 0 where `NameTexts.host` has none."""
+        """The text of the host in an authority; 0 if `NameTexts.host` has none."""
         self.head.find_name(at, end)
         if self.head.name_end - self.head.name > LONGEST_HOST:
             return 0
         return self.names.host(self.head.name, self.head.name_end)
 
     def raw(self, name: cython.longlong) -> cython.longlong:
-        """The host that was read last in the letters of the packet; 0 where these are those of
-        `name`."""
+        """The last host as spelled in the packet; 0 if that is `name`."""
         if self.names.capitals == 0 and self.head.data[self.head.name_end - 1] != DOT:
             return 0
         return self.names.octets(self.head.name, self.head.name_end - self.head.name)

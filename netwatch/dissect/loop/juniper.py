@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Captures of Juniper routers: a link type for each kind of interface card.
 
-All but those of virtual networks begin with a header of JUNOS (a magic number, flags, extensions),
-which releases before 7 leave out. Behind it are a cookie of the card and the frame of the link.
-Nothing but the bytes tells which of several forms a cookie has.
+All except virtual networks begin with a JUNOS header (a magic number, flags, extensions), which
+releases before 7 leave out. It is followed by a cookie of the card and the frame of the link. Only
+the bytes tell which of several forms a cookie has.
 """
 
 try:
@@ -26,7 +26,7 @@ EXTENSIONS = cython.declare(cython.int, 0x80)
 
 
 def read_juniper(cursor: Cursor, layer: cython.int) -> cython.int:
-    """Read the header of JUNOS, then what this layer has behind it."""
+    """Read the JUNOS header, then what follows it in this layer."""
     flags: cython.int = 0
     size: cython.Py_ssize_t = 4
     if layer == layout.LAYER_JUNIPER_VN:
@@ -46,7 +46,7 @@ def read_juniper(cursor: Cursor, layer: cython.int) -> cython.int:
 
 
 def card(cursor: Cursor, layer: cython.int, flags: cython.int) -> cython.int:
-    """What stands behind the header of JUNOS, by the kind of card."""
+    """What follows the JUNOS header, by the kind of card."""
     if layer == layout.LAYER_JUNIPER_ETHERNET:
         return layout.LAYER_ETHERNET
     if layer == layout.LAYER_JUNIPER_PPP:
@@ -69,7 +69,7 @@ def card(cursor: Cursor, layer: cython.int, flags: cython.int) -> cython.int:
 
 
 def by_protocol(cursor: Cursor, size: cython.Py_ssize_t) -> cython.int:
-    """A protocol number of JUNOS, of four bytes or of two and two others, the lowest first."""
+    """A JUNOS protocol number, of four bytes or of two and two others, the lowest first."""
     kind: cython.longlong
     if not cursor.has(4):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
@@ -122,8 +122,8 @@ def secure_tunnel(cursor: Cursor) -> cython.int:
 
 
 def atm(cursor: Cursor, second: cython.bint, flags: cython.int) -> cython.int:
-    """The packet of AAL5 behind the cookie of an ATM card of the first or second generation: LLC,
-    a bridged frame, PPP, an NLPID as Cisco writes it, or IP."""
+    """The AAL5 packet after the cookie of a first or second generation ATM card: LLC, a bridged
+    frame, PPP, an NLPID in Cisco's form, or IP."""
     kind: cython.longlong
     gap: cython.int
     size: cython.Py_ssize_t = 8 if second else 4
@@ -152,7 +152,7 @@ def atm(cursor: Cursor, second: cython.bint, flags: cython.int) -> cython.int:
 
 
 def is_ppp(kind: cython.longlong) -> cython.bint:
-    """Whether a number is that of a PPP protocol that JUNOS speaks."""
+    """Whether a number is a PPP protocol that JUNOS speaks."""
     return (
         kind == 0x0021
         or kind == 0x0023
@@ -218,7 +218,7 @@ def member_link(cursor: Cursor, with_ppp: cython.bint) -> cython.int:
 
 
 def after_control(cursor: Cursor) -> cython.int:
-    """The NLPID behind the control field of an unnumbered frame, which may be padded."""
+    """The NLPID after the control field of an unnumbered frame, which may be padded."""
     if not cursor.has(2):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     if cursor.u16(cursor.at) == 3:

@@ -1,18 +1,18 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
-"""Copies of bytes that the packet loop needs again: of hellos that are not whole, and of messages
-that were read.
+"""Copies of bytes that the packet loop needs again: of incomplete hellos, and of messages that were
+read.
 
 With a post-quantum key share a ClientHello takes two packets. Each entry of the hello buffer is one
-such hello: the bytes that have come, and copies of the packets that brought them. Once the hello is
-whole it is either of no interest and dropped, or its packets leave the packet loop as rows, as if
-they came now. They do so, too, where anything is unusual, where there are too many, and where the
-rest does not come. The words of an entry are the ``ENTRY_`` constants of
+such hello: the bytes received so far, and copies of the packets that brought them. Once the hello
+is complete it is either of no interest and dropped, or its packets leave the packet loop as rows,
+as if they had just arrived. They also do so if anything is unusual, if there are too many, and if
+the rest does not arrive. The words of an entry are the ``ENTRY_`` constants of
 `netwatch.dissect.loop.layout`.
 
 TCP repeats segments, and then the bytes are the same. A sender may also put other bytes at the
-place of a message, of which the receiver takes only one, and nobody else can tell which. So the
-bytes of each message in one segment or hello are kept for a while, and a segment that has the
-sequence numbers of a message is taken for a repetition only if it has its bytes.
+place of a message, of which the receiver takes only one, and an observer cannot tell which. So the
+bytes of each message in one segment or hello are kept for a while, and a segment with the sequence
+numbers of a message only counts as a repetition if it has the same bytes.
 """
 
 from array import array
@@ -32,10 +32,10 @@ else:
 from netwatch.core.buffers import Buffer, Octets, Words, zeroed
 
 MESSAGES = 16384
-"""Messages that are kept."""
+"""Messages to keep, at most."""
 
 OCTETS = 1 << 24
-"""Bytes of all of them."""
+"""Bytes of all of them, at most."""
 
 MAX_KEPT = cython.declare(cython.longlong, 65536)
 """The longest message whose bytes are kept, bytes."""
@@ -44,7 +44,7 @@ SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 HALF = cython.declare(cython.longlong, 0x80000000)
 
 # Words before the bytes of a message: its sequence number with bit 32 for its side, its size, and
-# where the message of its flow before it is kept.
+# where the previous message of its flow is kept.
 PLACE = cython.declare(cython.Py_ssize_t, 0)
 SIZE = cython.declare(cython.Py_ssize_t, 1)
 BEFORE = cython.declare(cython.Py_ssize_t, 2)
@@ -56,10 +56,10 @@ OTHER = cython.declare(cython.int, 2)
 
 HANDSHAKE = cython.declare(cython.int, 22)
 ALERT = cython.declare(cython.int, 21)
-"""The types of a TLS record with which a hello begins: it, or an alert before it."""
+"""The TLS record types with which a hello begins: its own, or an alert before it."""
 
 MAX_COMPARED = cython.declare(cython.int, 8)
-"""Messages of a flow that a segment is compared with, the last one first."""
+"""Messages of a flow to compare a segment with, last one first."""
 
 
 @cython.final
@@ -67,9 +67,9 @@ MAX_COMPARED = cython.declare(cython.int, 8)
 class HelloBuffer:
     """Entries for hellos, and the rows and bytes of the packets that brought them.
 
-    `spare` is an entry that is always free, for a packet that may contain all of a hello; so many
-    others are `used`. An entry is released once its packets have become rows: it is free again
-    when these rows were read. Packet `n` of entry `e` has the number ``layout.MAX_PIECES * e + n``.
+    `spare` is an entry that is always free, for a packet that may contain all of a hello; `used`
+    others are in use. An entry is released once its packets have become rows: it is free again when
+    these rows have been read. Packet `n` of entry `e` has the number ``layout.MAX_PIECES * e + n``.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class HelloBuffer:
         base: cython.longlong,
         now: cython.longlong,
     ) -> cython.void:
-        """Make the spare entry one of a hello of which nothing has come yet."""
+        """Prepare the spare entry for a hello of which nothing has arrived yet."""
         at: cython.Py_ssize_t = layout.ENTRY_WORDS * self.spare
         self.entries[at + layout.ENTRY_FLOW] = flow
         self.entries[at + layout.ENTRY_SIDE] = side
@@ -112,7 +112,7 @@ class HelloBuffer:
         at: cython.Py_ssize_t,
         size: cython.longlong,
     ) -> cython.bint:
-        """Copy the `size` bytes at `at` to `position` of the hello; false where they do not fit or
+        """Copy the `size` bytes at `at` to `position` of the hello; false if they do not fit or
         overlap with others."""
         i: cython.Py_ssize_t = 0
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
@@ -144,14 +144,14 @@ class HelloBuffer:
         return True
 
     def contiguous(self, entry: cython.Py_ssize_t) -> cython.longlong:
-        """How many bytes from the start of the hello have come; 0 while there is a gap."""
+        """How many bytes from the start of the hello have arrived; 0 while there is a gap."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry
         if self.entries[place + layout.ENTRY_BYTES] != self.entries[place + layout.ENTRY_END]:
             return 0
         return self.entries[place + layout.ENTRY_END]
 
     def use_spare(self) -> cython.bint:
-        """Use the spare entry and make another one the spare; false where none is free."""
+        """Use the spare entry and make another one the spare; false if none is free."""
         if self.count_free == 0:
             return False
         self.count_free -= 1
@@ -161,21 +161,21 @@ class HelloBuffer:
         return True
 
     def drop(self, entry: cython.Py_ssize_t) -> cython.void:
-        """An entry that was used is free again."""
+        """A used entry is free again."""
         self.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_FLOW] = 0
         self.free[self.count_free] = entry
         self.count_free += 1
         self.used -= 1
 
     def release(self, entry: cython.Py_ssize_t) -> cython.void:
-        """The packets of an entry that was used have become rows."""
+        """The packets of a used entry have become rows."""
         self.entries[layout.ENTRY_WORDS * entry + layout.ENTRY_FLOW] = 0
         self.released[self.count_released] = entry
         self.count_released += 1
         self.used -= 1
 
     def oldest(self) -> cython.Py_ssize_t:
-        """The entry whose hello began first; -1 where none is used."""
+        """The entry whose hello began first; -1 if none is used."""
         i: cython.Py_ssize_t
         found: cython.Py_ssize_t = -1
         for i in range(layout.MAX_HELLOS + 1):
@@ -198,8 +198,8 @@ class HelloBuffer:
         at: cython.Py_ssize_t,
         size: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
-        """Copy a packet that brought a part of the hello: the place for its row, or -1 where it
-        does not fit."""
+        """Copy a packet that brought a part of the hello. Returns the place for its row, or -1 if
+        it does not fit."""
         place: cython.Py_ssize_t = layout.ENTRY_WORDS * entry + layout.ENTRY_PACKETS
         piece: cython.Py_ssize_t = layout.MAX_PIECES * entry + self.entries[place]
         if self.entries[place] >= layout.MAX_PIECES or size > layout.MAX_PACKET:
@@ -216,7 +216,7 @@ class HelloBuffer:
         return entries
 
     def free_entries(self, entries: list[int]) -> None:
-        """Entries that were released can be used again."""
+        """Released entries can be used again."""
         for entry in entries:
             self.free[self.count_free] = entry
             self.count_free += 1
@@ -226,7 +226,7 @@ class HelloBuffer:
         return self.count_free == layout.MAX_HELLOS
 
     def packet(self, number: int) -> tuple[list[int], bytes]:
-        """What is behind the columns of the row of a packet, and the packet."""
+        """The words after the columns of a packet's row, and the packet."""
         row: cython.Py_ssize_t = layout.BUFFERED_COLUMNS * number
         start: cython.Py_ssize_t = layout.MAX_PACKET * number
         size: cython.Py_ssize_t = self.rows[row + layout.BUFFERED_CAPTURED]
@@ -238,9 +238,9 @@ class HelloBuffer:
 @cython.final
 @cython.cclass
 class KeptMessages:
-    """A ring of `octets`, and one of the words before each message. A message has a number, counted
-    from 1, by which its flow finds it; `ends` has where the bytes of each end, counted from the
-    first byte that was ever kept."""
+    """A ring of `octets`, and one of the words before each message. A message has a number, from 1,
+    by which its flow finds it; `ends` has where the bytes of each end, counted from the first byte
+    ever kept."""
 
     def __init__(self, messages: int = MESSAGES, octets: int = OCTETS) -> None:
         self.octets: Buffer = zeroed("B", octets)
@@ -259,9 +259,9 @@ class KeptMessages:
         at: cython.Py_ssize_t,
         size: cython.longlong,
     ) -> cython.longlong:
-        """Keep the `size` bytes of a message at `at`; its number, 0 where it is too long. `place`
-        is its sequence number with bit 32 for its side, `before` the number of the message that
-        its flow has kept before."""
+        """Keep the `size` bytes of a message at `at`. Returns its number, 0 if it is too long.
+        `place` is its sequence number with bit 32 for its side, `before` the number of the previous
+        message kept for its flow."""
         head: cython.Py_ssize_t
         start: cython.longlong
         if size <= 0 or size > MAX_KEPT:
@@ -298,9 +298,9 @@ class KeptMessages:
         at: cython.Py_ssize_t,
         size: cython.longlong,
     ) -> cython.int:
-        """Whether the `size` bytes at `at` of a segment, which has this place, are bytes of the
-        message with a number, or of one that its flow has kept before it: `NOTHING` where it
-        overlaps with none of them."""
+        """Whether the `size` bytes at `at` of a segment with this place are bytes of the message
+        with a number, or of an earlier one kept for its flow: `NOTHING` if it overlaps with none of
+        them."""
         head: cython.Py_ssize_t
         ahead: cython.longlong
         skipped: cython.longlong
@@ -309,7 +309,7 @@ class KeptMessages:
             compared += 1
             head = HEADS * (number % self.messages)
             if (self.heads[head + PLACE] ^ place) >> 32 == 0:
-                # How far the segment starts behind the start of the message, or before it.
+                # How far the segment starts after the start of the message, or before it.
                 ahead = ((place - self.heads[head + PLACE] + HALF) & SEQ) - HALF
                 skipped = max(0, -ahead)
                 ahead = max(0, ahead)
@@ -329,7 +329,7 @@ class KeptMessages:
         at: cython.Py_ssize_t,
         size: cython.longlong,
     ) -> cython.bint:
-        """Whether the `size` bytes at `at` are those of a message from `ahead` on."""
+        """Whether the `size` bytes at `at` equal the bytes of a message from `ahead` on."""
         i: cython.Py_ssize_t = 0
         head: cython.Py_ssize_t = number % self.messages
         start: cython.Py_ssize_t = (
@@ -347,7 +347,7 @@ class KeptMessages:
         at: cython.Py_ssize_t,
         size: cython.Py_ssize_t,
     ) -> cython.bint:
-        """Whether the message with a number, or one that its flow has kept before it, is a TLS
+        """Whether the message with a number, or an earlier one kept for its flow, is a TLS
         handshake record of `side` without the `size` bytes at `at`."""
         head: cython.Py_ssize_t
         start: cython.Py_ssize_t
@@ -381,8 +381,8 @@ class KeptMessages:
         return False
 
     def messages_of(self, number: int) -> list[tuple[int, int, bytes]]:
-        """The side, sequence number and bytes of the message with a number, and of those that its
-        flow has kept before it, the first one first."""
+        """The side, sequence number and bytes of the message with a number, and of the earlier ones
+        kept for its flow, first one first."""
         found: list[tuple[int, int, bytes]] = []
         head: cython.Py_ssize_t
         start: cython.Py_ssize_t

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Local networks other than Ethernet, and logical link control.
 
-Token ring, ARCnet, InfiniBand, Fibre Channel and IEEE 1394; LLC (IEEE 802.2) and what stands for
-an EtherType in it: SNAP and NLPID. Each function reads one header at the cursor and answers which
-layer follows.
+Token ring, ARCnet, InfiniBand, Fibre Channel and IEEE 1394; LLC (IEEE 802.2) and its replacements
+for an EtherType: SNAP and NLPID. Each function reads one header at the cursor and returns the layer
+that follows.
 """
 
 try:
@@ -35,8 +35,8 @@ def read_lan(cursor: Cursor, layer: cython.int) -> cython.int:
 
 
 def token_ring(cursor: Cursor) -> cython.int:
-    """Token ring (IEEE 802.5): access and frame control, both addresses, a route where the highest
-    bit of the sender's address says so, LLC."""
+    """Token ring (IEEE 802.5): access and frame control, both addresses, a route if the highest bit
+    of the sender's address is set, LLC."""
     size: cython.Py_ssize_t = 14
     if not cursor.has(14):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
@@ -57,7 +57,7 @@ def token_ring(cursor: Cursor) -> cython.int:
 
 def arcnet(cursor: Cursor, size: cython.Py_ssize_t) -> cython.int:
     """ARCnet: both addresses, on Linux the offset of the packet, and its protocol (RFC 1051), with
-    a split flag and a sequence number (RFC 1201) behind that of the later protocols."""
+    a split flag and a sequence number (RFC 1201) after that of the later protocols."""
     kind: cython.int
     flag: cython.int
     if not cursor.has(size + 1):
@@ -77,15 +77,15 @@ def arcnet(cursor: Cursor, size: cython.Py_ssize_t) -> cython.int:
             return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     flag = cursor.data[cursor.at]
     cursor.at += 3
-    # The first part of a packet has an odd number there, and is read as far as it goes.
+    # The first part of a packet has an odd number there, and is read to its end.
     if flag != 0 and flag & 1 == 0:
         return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
     return layout.LAYER_IPV4 if kind == 0xD4 else layout.LAYER_IPV6
 
 
 def by_type(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.int:
-    """A header of `size` bytes with an EtherType at `at`: that of IP over InfiniBand (RFC 4391
-    section 6) behind the addresses of LINKTYPE_IPOIB, and Apple's IP over IEEE 1394."""
+    """A header of `size` bytes with an EtherType at `at`: IP over InfiniBand (RFC 4391 section 6)
+    after the addresses of LINKTYPE_IPOIB, and Apple's IP over IEEE 1394."""
     if not cursor.has(size):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     cursor.ether_type = cursor.u16(cursor.at + at)
@@ -104,8 +104,8 @@ def ip_over_fc(cursor: Cursor) -> cython.int:
 
 
 def llc(cursor: Cursor) -> cython.int:
-    """The header of LLC: both access points, and the control field of an unnumbered frame. What
-    else there is (spanning tree, IS-IS, NetBIOS, IPX) is no IP."""
+    """The LLC header: both access points, and the control field of an unnumbered frame. Anything
+    else (spanning tree, IS-IS, NetBIOS, IPX) is not IP."""
     points: cython.longlong
     if not cursor.deeper():
         return layout.LAYER_STOPPED
@@ -129,7 +129,8 @@ def llc(cursor: Cursor) -> cython.int:
 
 
 def snap(cursor: Cursor) -> cython.int:
-    """SNAP (IEEE 802 section 9.2, RFC 1042): who assigned the protocol number, and the number.
+    """SNAP (IEEE 802 section 9.2, RFC 1042): the organisation that assigned the protocol number,
+    and the number.
 
     It is an EtherType with the OUI 00-00-00, and with 00-00-F8 (IEEE 802.1H); with 00-80-C2 it may
     be a bridged Ethernet frame (RFC 2684 section 5.2), with padding before it on some links. The
@@ -178,8 +179,8 @@ def nlpid(cursor: Cursor) -> cython.int:
 
 
 def is_isl(cursor: Cursor) -> cython.bint:
-    """Whether an Ethernet header that ends at the cursor is addressed as an inter-switch link of
-    Cisco addresses its frames."""
+    """Whether an Ethernet header that ends at the cursor has the address of a Cisco inter-switch
+    link."""
     at: cython.Py_ssize_t = cursor.destination_mac
     if at < 0 or at + 14 != cursor.at:
         return False
@@ -191,8 +192,8 @@ def is_isl(cursor: Cursor) -> cython.bint:
 
 
 def isl(cursor: Cursor) -> cython.int:
-    """Cisco's inter-switch link: 26 bytes before the whole frame, of which 14 stand where an
-    Ethernet header does. The type of the frame is in the address, the VLAN behind the OUI."""
+    """Cisco's inter-switch link: 26 bytes before the whole frame, of which 14 are in the place of
+    an Ethernet header. The type of the frame is in the address, the VLAN after the OUI."""
     kind: cython.int = cursor.data[cursor.destination_mac + 5] >> 4
     if not cursor.has(12):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)

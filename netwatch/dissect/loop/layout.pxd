@@ -1,5 +1,5 @@
-# Places of words in tables and rows, and numbers that compiled modules share. The interpreted
-# form takes the same from layout.py; tests/dissect/loop/test_layout.py compares the two.
+# Positions of words in tables and rows, and numbers that compiled modules share. The interpreted
+# form is layout.py; tests/dissect/loop/test_layout.py compares the two.
 
 cdef enum:
     # A slot of the flow table, in 64-bit words.
@@ -45,7 +45,7 @@ cdef enum:
     STATE_IGNORED = 4
 
 cdef enum:
-    # Bits of FLOW_STATE beside the states of the sides.
+    # Bits of FLOW_STATE besides the states of the sides.
     REFUSED_0 = 1 << 16
     REFUSED_1 = 1 << 17
     NAMED_0 = 1 << 18
@@ -56,7 +56,7 @@ cdef enum:
     VERIFIED_1 = 29
 
 cdef enum:
-    # What a checksum is.
+    # Checksum states.
     CHECKSUM_UNKNOWN = 0
     CHECKSUM_RIGHT = 1
     CHECKSUM_WRONG = 2
@@ -74,14 +74,14 @@ cdef enum:
     DENIAL = 48
 
 cdef enum:
-    # Places in `netwatch.core.flow.DENIALS`, behind those of alerts.
+    # Places in `netwatch.core.flow.DENIALS`, after those of alerts.
     DENIAL_403 = 257
     DENIAL_407 = 258
     DENIAL_451 = 259
     DENIAL_511 = 260
 
 cdef enum:
-    # Columns of a candidate row, and those behind them of a row in the hello buffer.
+    # Columns of a candidate row, and those after them of a row in the hello buffer.
     ROW_KIND = 0
     ROW_RECORD = 1
     ROW_PAYLOAD = 2
@@ -118,7 +118,7 @@ cdef enum:
     SIDE_OTHER_BYTES = 8
 
 cdef enum:
-    # Whose the packet of a row is, where several workers read one capture.
+    # The owner of a row's packet, if several workers read one capture.
     OWNER_SELF = 0
     OWNER_OTHER = 1
     OWNER_EVERYONE = 2
@@ -191,7 +191,7 @@ cdef enum:
     KIND_ANSWER = 20
 
 cdef enum:
-    # What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
+    # Sources to learn devices from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
     LEARN_DHCP = 1
     LEARN_MDNS = 2
     LEARN_ARP = 4

@@ -1,103 +1,103 @@
-"""Places of words in tables and rows, and numbers that the packet loop shares with its readers.
+"""Positions of words in tables and rows, and numbers that the packet loop shares with its readers.
 
-Compiled modules take these as C constants from layout.pxd; interpreted ones, and all others,
-take them from here. A test compares the two. What the loop counts has its names here as well.
+Compiled modules take these as C constants from layout.pxd, all others from here. A test compares
+the two. The names of what the loop counts are also here.
 """
 
 # A slot of the flow table, in 64-bit words.
 FLOW_KEY = 0  # the flow key; 0 if the slot is empty
 FLOW_LAST = 1  # time of the last packet, ns
-# A word a side: sequence number, and from bit 32 on how many bytes from there on are expected, or
-# with bit 62 how many a whole message has; of datagrams, when the hello that was reported began:
+# A word per side: sequence number, and from bit 32 on how many bytes are expected from there or,
+# with bit 62, how many a whole message has; for datagrams, when the reported hello began:
 FLOW_EXPECTED = 2
-FLOW_BYTES = 4  # a word a side: payload bytes sent
-# A byte a side: TCP state, and in its upper five bits a count of early segments; from bit 16 on
+FLOW_BYTES = 4  # a word per side: payload bytes sent
+# A byte per side: TCP state, and in its upper five bits a count of early segments; from bit 16 on
 # REFUSED_ bits:
 FLOW_STATE = 6
 # Connections that used these ports before, modulo 256; from bit 8 on the name status:
 FLOW_GENERATION = 7
 FLOW_FIRST = 8  # time of the first packet, ns
-FLOW_ADDRESSES = 9  # four words of 32 bits a side
+FLOW_ADDRESSES = 9  # four words of 32 bits per side
 FLOW_PORTS = 17  # port of side 0 from bit 16 on, port of side 1
 FLOW_FLAGS = 18  # IP protocol in eight bits, FLAG_ bits, and from bit 16 on the VLAN id plus 1
-FLOW_PACKET = 19  # number of the first packet, and from bit 40 on that of its source
-FLOW_MACS = 20  # a word a side: MAC address with bit 48 set; 0 if there is none
-# When the side whose hello in datagrams was reported sent last, ns; of segments, the sequence
-# number of the hello that was reported and, from bit 32 on, its size:
+FLOW_PACKET = 19  # number of the first packet, and from bit 40 on of its source
+FLOW_MACS = 20  # a word per side: MAC address with bit 48 set; 0 if there is none
+# When the side whose hello in datagrams was reported sent last, ns; for segments, the sequence
+# number of the reported hello and, from bit 32 on, its size:
 FLOW_HELLO_SENT = 22
-# The flow's entry of the hello buffer plus 1 in eight bits, 0 if it has none; from bit 8 on the
-# number of its message that was kept last:
+# The flow's entry in the hello buffer plus 1 in eight bits, 0 if it has none; from bit 8 on the
+# number of its last kept message:
 FLOW_ENTRY = 23
-# A word a side: the place of the last packet of the side that may carry a name, with bit 34 set, as
-# in the mark of a row:
+# A word per side: the place of its last packet that may carry a name, with bit 34 set, as in the
+# mark of a row:
 FLOW_NAMED = 24
-# A word a side: what the other side has acknowledged of it, with bit 34 set; of segments a sequence
-# number, of datagrams the place of the one that was answered; or the bit ACKED_CONTESTED alone:
+# A word per side: what the other side has acknowledged, with bit 34 set; for segments a sequence
+# number, for datagrams the place of the answered one; or only the bit ACKED_CONTESTED:
 FLOW_ACKED = 26
-FLOW_WORDS = 32  # words of a slot, four lines of the processor's cache
+FLOW_WORDS = 32  # words of a slot, four cache lines of the processor
 
 # Bits of FLOW_FLAGS.
 FLAG_IPV6 = 1 << 8  # addresses are of IPv6
 FLAG_CLIENT_KNOWN = 1 << 9  # FLAG_CLIENT_1 is valid
-FLAG_CLIENT_1 = 1 << 10  # side 1 is the client, else side 0
+FLAG_CLIENT_1 = 1 << 10  # side 1 is the client, otherwise side 0
 FLAG_START_SEEN = 1 << 11  # the capture contains the first packet of the conversation
 FLAG_HELLO_REPORTED = 1 << 12  # a hello in datagrams was counted by the loop
-FLAG_HELLO_1 = 1 << 13  # side 1 sent that hello, else side 0
+FLAG_HELLO_1 = 1 << 13  # side 1 sent that hello, otherwise side 0
 FLAG_HANDLED_BY_PARSER = 1 << 14  # hellos of the flow go to the parsers from now on
-FLAG_REPORT_END = 1 << 15  # the end of the flow is to be reported by itself
+FLAG_REPORT_END = 1 << 15  # the end of the flow is to be reported individually
 
-# A bit of the first word of a cell of counted flows, beside FLAG_IPV6, the VLAN id plus 1 from bit
-# 16 on, and the visibility in the lowest eight: the client is outside of all ranges of networks.
+# A bit of the first word of a cell of counted flows, next to FLAG_IPV6, the VLAN id plus 1 from bit
+# 16 on, and the visibility in the lowest eight: the client is outside all network ranges.
 CELL_OUTSIDE = 1 << 9
 
 # TCP state of one side of a flow.
 STATE_NEW = 0  # nothing of this side was seen
-STATE_OPENED = 1  # its SYN was seen, and nothing behind it
+STATE_OPENED = 1  # its SYN was seen, and nothing after it
 STATE_EXPECTING = 2  # it began a message and more of it is expected
 STATE_MIDSTREAM = 3  # the capture began amid the connection: its first segments may end a message
 STATE_IGNORED = 4  # nothing more of it is of interest
 
-# Bits of FLOW_STATE beside the states of the sides: the connection was refused in the name of a
+# Bits of FLOW_STATE besides the states of the sides: the connection was refused in the name of a
 # side before that side had sent payload.
 REFUSED_0 = 1 << 16
 REFUSED_1 = 1 << 17
 
-# Further bits of FLOW_STATE, the one of side 1 behind that of side 0. What a side has sent that may
-# carry a name is still to be acknowledged:
+# Further bits of FLOW_STATE, the one of side 1 after the one of side 0. Data of a side that may
+# carry a name has not been acknowledged yet:
 NAMED_0 = 1 << 18
-# The checksum of a packet of the side that carries a name is wrong, so those of others are looked
-# at:
+# The checksum of a packet of the side that carries a name is wrong, so the checksums of others are
+# checked:
 VERIFY_0 = 1 << 20
 CHECKSUMS_RIGHT_0 = 1 << 22  # the checksum of a packet of the side is right
-CHECKSUMS_WRONG_0 = 1 << 24  # that of another packet than one that carries a name is wrong
-VERIFIED_0 = 26  # place of a count of three bits: packets that were looked at for that
+CHECKSUMS_WRONG_0 = 1 << 24  # the checksum of a packet without a name is wrong
+VERIFIED_0 = 26  # place of a count of three bits: packets that were checked for that
 VERIFIED_1 = 29
 
-# What a checksum is: places in `netwatch.core.flow.CHECKSUMS`.
+# Checksum states: places in `netwatch.core.flow.CHECKSUMS`.
 CHECKSUM_UNKNOWN = 0
 CHECKSUM_RIGHT = 1
 CHECKSUM_WRONG = 2
 
-# The mark of a packet that carries a name: its place in 32 bits, and behind these
+# The mark of a packet that carries a name: its place in 32 bits, and after these
 MARK_CHECKSUM = 32  # place of two bits: CHECKSUM_
 MARK_PLACED = 34  # place of a bit: there is a place
 
 # Place of a bit in FLOW_ACKED: the side has sent other bytes at the place of a name, or a hello
-# with another name, before the first was acknowledged. Nobody can tell which its server took.
+# with another name, before the first was acknowledged. It is unknown which one its server took.
 ACKED_CONTESTED = 35
 
 # Places in FLOW_STATE of what `answers` notes:
-DENIED_BY = 40  # a bit: side 1 has denied what the other one asked for, else side 0
-UNANSWERED = 41  # a bit a side: what it has sent is no answer yet
-DENIAL = 48  # by what it was denied, a place in `netwatch.core.flow.DENIALS`; 0 where it was not
+DENIED_BY = 40  # a bit: side 1 has denied the other side's request, otherwise side 0
+UNANSWERED = 41  # a bit per side: what it has sent is not an answer yet
+DENIAL = 48  # how it was denied, a place in `netwatch.core.flow.DENIALS`; 0 if it was not
 
-# Places in `netwatch.core.flow.DENIALS`, behind those of alerts.
+# Places in `netwatch.core.flow.DENIALS`, after those of alerts.
 DENIAL_403 = 257
 DENIAL_407 = 258
 DENIAL_451 = 259
 DENIAL_511 = 260
 
-# Columns of a candidate row, and those behind them of a row in the hello buffer.
+# Columns of a candidate row, and those after them of a row in the hello buffer.
 ROW_KIND = 0  # KIND_
 ROW_RECORD = 1  # index of the record in its block; negative for a buffered packet
 ROW_PAYLOAD = 2  # offset of the payload in the block
@@ -105,17 +105,17 @@ ROW_CAPTURED = 3  # bytes of payload captured
 ROW_WIRE = 4  # bytes of payload on the wire
 ROW_SOURCE_PORT = 5
 ROW_DESTINATION_PORT = 6
-ROW_ADDRESSES = 7  # offset of the source address; the destination's is behind it
+ROW_ADDRESSES = 7  # offset of the source address; the destination's follows it
 ROW_ADDRESS_SIZE = 8  # bytes of one address
 ROW_SOURCE_MAC = 9  # offset; -1 if there is none
 ROW_DESTINATION_MAC = 10  # offset; -1 if there is none
 ROW_VLAN = 11  # VLAN id; -1 if there is none
-# TCP sequence number of the payload; of a fragment its offset, with bit 16 set where more follow:
+# TCP sequence number of the payload; for a fragment its offset, with bit 16 set if more follow:
 ROW_SEQUENCE = 12
-ROW_FLOW = 13  # flow key and generation; of a fragment its identification
+ROW_FLOW = 13  # flow key and generation; for a fragment its identification
 ROW_SIDE = 14  # side of the flow that sent the packet, 0 or 1, and SIDE_ bits
 ROW_PROTOCOL = 15  # IP protocol
-ROW_PREFILTERED = 16  # 1 where the prefilter has read the hello that this packet makes whole
+ROW_PREFILTERED = 16  # 1 if the prefilter has read the hello that this packet completes
 ROW_OBSERVATIONS = 17  # rows of the observation batch that come before this one
 ROW_OWNER = 18  # OWNER_
 ROW_MARK = 19  # how the packet was seen (`seen_marks`)
@@ -125,19 +125,19 @@ BUFFERED_CAPTURED = 21  # bytes of the packet captured
 BUFFERED_WIRE = 22  # bytes of the packet on the wire
 BUFFERED_INTERFACE = 23  # index of its interface
 BUFFERED_VLAN = 24  # VLAN tag that the card had stripped, as in its record
-BUFFERED_PACKET = 25  # number of the packet, and from bit 40 on that of its source
+BUFFERED_PACKET = 25  # number of the packet, and from bit 40 on of its source
 BUFFERED_INTERFACES = 26  # which list of interfaces the packet came with
 BUFFERED_COLUMNS = 27  # columns of a row in the hello buffer
 
 # Bits of ROW_SIDE.
-SIDE_STRAY = 4  # no server takes the segment: it is read by itself
-SIDE_OTHER_BYTES = 8  # it has other bytes than a message that was read
+SIDE_STRAY = 4  # no server accepts the segment: it is read by itself
+SIDE_OTHER_BYTES = 8  # its bytes differ from a message that was read
 
-# Whose the packet of a row is, where several workers read one capture (`dissect.loop.share`).
+# The owner of a row's packet, if several workers read one capture (`dissect.loop.share`).
 OWNER_SELF = 0  # this worker counts what the packet shows
 OWNER_OTHER = 1  # this worker reads the flow, but another one counts it
 OWNER_EVERYONE = 2  # all workers learn from it; another one counts it
-EVERYONE = 255  # an owner of a packet that has to be read to know whose it is
+EVERYONE = 255  # an owner of a packet that must be read to find the owner
 
 # Fields of a record of a block (`netwatch.capture.block`).
 RECORD_TIME = 0
@@ -149,42 +149,42 @@ RECORD_VLAN = 5
 RECORD_FIELDS = 6  # integers of a record
 
 # An entry of the hello buffer, in 64-bit words.
-ENTRY_FLOW = 0  # the flow as rows name it; 0 if the entry is not used
+ENTRY_FLOW = 0  # the flow as rows call it; 0 if the entry is not used
 ENTRY_SIDE = 1  # the side that sends the hello
 ENTRY_BASE = 2  # TCP sequence number of the hello's first byte
 ENTRY_TIME = 3  # time of its first packet, ns
-ENTRY_SPANS = 4  # parts of the hello that have come
+ENTRY_SPANS = 4  # parts of the hello that have arrived
 ENTRY_PACKETS = 5  # packets that brought them
-ENTRY_BYTES = 6  # bytes of the hello that have come
-ENTRY_END = 7  # where the part ends that is farthest behind
+ENTRY_BYTES = 6  # bytes of the hello that have arrived
+ENTRY_END = 7  # the greatest end of a part
 ENTRY_WORDS = 8  # words of an entry
 
 # Limits of one packet.
 MAX_IP_HEADERS = 8  # IP headers, the outermost counted
 MAX_OTHER_HEADERS = 16  # EtherTypes other than IP, LLC, and authentication headers
-MAX_EXTENSIONS = 12  # IPv6 extension headers behind one another
+MAX_EXTENSIONS = 12  # IPv6 extension headers after one another
 FAILURES = 64  # anomalies that can be taken back, a power of two
 
 # Limit of the counts of a capture.
-MAX_ETHER_TYPES = 32  # EtherTypes that are in no table and are counted each by its number
+MAX_ETHER_TYPES = 32  # EtherTypes in no table that are counted individually
 
 # Limits of the hello buffer.
 MAX_HELLOS = 128  # hellos in several packets that are buffered
 MAX_PIECES = 4  # packets of one of them
-MAX_PACKET = 2048  # bytes of one of these packets as it was captured
+MAX_PACKET = 2048  # bytes of one of these packets as captured
 MAX_HELLO = 4096  # bytes of a hello
 MAX_AGE = 2_000_000_000  # ns of packet time that a hello is buffered
-MAX_SPANS = 32  # parts that a hello comes in, of which a packet may contain several
+MAX_SPANS = 32  # parts of a hello, of which a packet may contain several
 
-# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and five more.
-# The first packet of a flow, where these are asked for; its payload may have another row:
+# Kinds of candidates: keys of `netwatch.protocols.PROTOCOLS`, and five more. The first packet of a
+# flow, if these are requested; its payload may have another row:
 KIND_OPENING = 0
 KIND_DNS = 1
 KIND_TLS = 2
 KIND_QUIC = 3
 KIND_HTTP = 4
 KIND_DNS_TCP = 5
-KIND_MORE = 6  # a segment without a known beginning, of which more is expected
+KIND_MORE = 6  # a segment without a known start, of which more is expected
 KIND_FRAGMENT = 7  # a fragment of an IP packet
 KIND_DTLS = 8
 KIND_SOCKS = 9
@@ -196,13 +196,13 @@ KIND_DHCPV6 = 14
 KIND_MDNS = 15
 KIND_ARP = 16
 KIND_ND = 17
-KIND_TUNNEL_FRAGMENT = 18  # a fragment that a tunnel over UDP made
-# A packet that acknowledges what the other side has sent, where first packets are asked for; its
+KIND_TUNNEL_FRAGMENT = 18  # a fragment made by a tunnel over UDP
+# A packet that acknowledges what the other side has sent, if first packets are requested; its
 # payload may have another row:
 KIND_ANSWER = 20
 KIND_CLOCK = 19  # no message: time has passed, so that messages may time out
 
-# What devices are learned from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
+# Sources to learn devices from: bits in the order of `netwatch.core.message.LEARNING_SOURCES`.
 LEARN_DHCP = 1
 LEARN_MDNS = 2
 LEARN_ARP = 4
@@ -255,7 +255,7 @@ LAYER_ETHERNET = 2
 LAYER_IPV4 = 3
 LAYER_IPV6 = 4
 LAYER_IP = 5  # IPv4 or IPv6, by the version nibble
-LAYER_ETHER_TYPE = 6  # what `Cursor.ether_type` says
+LAYER_ETHER_TYPE = 6  # see `Cursor.ether_type`
 LAYER_VLAN = 7
 LAYER_LLC = 8
 LAYER_MPLS = 9
@@ -269,7 +269,7 @@ LAYER_ESP = 16  # encrypted
 LAYER_MACSEC = 17
 LAYER_EXTENSION = 18  # an IPv6 extension header
 LAYER_FRAGMENT = 19  # an IPv6 fragment header
-LAYER_UNSUPPORTED = 20  # a wrapping that is known and not read
+LAYER_UNSUPPORTED = 20  # a wrapping that is known but not read
 LAYER_LOOPBACK = 21
 LAYER_LINUX_SLL = 22
 LAYER_LINUX_SLL2 = 23
@@ -279,7 +279,7 @@ LAYER_NFLOG = 26
 LAYER_FDDI = 27
 LAYER_MPACKET = 28
 LAYER_UNKNOWN_LINK = 29  # a link type that is not read
-LAYER_CONTROL = 30  # a message of the tunnel's ends, which carries no packet
+LAYER_CONTROL = 30  # a message between the tunnel's ends, which carries no packet
 LAYER_ERSPAN = 31  # ERSPAN I or II
 LAYER_ERSPAN_3 = 32
 LAYER_WCCP = 33
@@ -349,7 +349,7 @@ LAYER_JUNIPER_MLFR = 141
 LAYER_JUNIPER_VN = 142
 WLAN_TO_PACKET = 58  # bytes of a data frame of IEEE 802.11 before its packet, at most
 
-PROTOCOL_TUNNEL_FRAGMENT = 256  # `Cursor.protocol` at a fragment that a tunnel over UDP made
+PROTOCOL_TUNNEL_FRAGMENT = 256  # `Cursor.protocol` at a fragment made by a tunnel over UDP
 
 
 ANOMALIES = (
@@ -381,9 +381,9 @@ ANOMALIES = (
 )
 
 HARMLESS = frozenset({"not-ip", "transport-unknown"})
-"""What is counted and is no fault: ARP, ICMP and the like, which carry no name."""
+"""What is counted but not a fault: ARP, ICMP and the like, which carry no name."""
 
 
 def unknown_ether_type(number: int) -> str:
-    """The name under which frames with an EtherType are counted that is in no table."""
+    """The name under which frames with an EtherType in no table are counted."""
     return f"wrapping-unknown-{number:#06x}"

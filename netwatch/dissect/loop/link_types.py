@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Link types other than Ethernet and IP: cooked captures, radio frames, PPP, logs of a firewall.
 
-Each function reads one header at the cursor and answers which layer follows. A frame of IEEE 802.11
-may contain several packets (A-MSDU): the loop asks for them one after the other.
+Each function reads one header at the cursor and returns the layer that follows. A frame of IEEE
+802.11 may contain several packets (A-MSDU): the loop asks for them one after the other.
 """
 
 try:
@@ -19,7 +19,7 @@ else:
 
 
 def loopback(cursor: Cursor) -> cython.int:
-    """BSD loopback: the address family is in the byte order of the machine that captured, and its
+    """BSD loopback: the address family is in the byte order of the capturing machine, and its
     number for IPv6 differs by system. The IP version nibble tells as well."""
     if not cursor.has(5):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
@@ -48,10 +48,10 @@ def linux_sll2(cursor: Cursor) -> cython.int:
 
 
 def by_protocol(cursor: Cursor, kind: cython.longlong) -> cython.int:
-    """The layer of a protocol of Linux (linux/if_ether.h): an EtherType, or a number below all of
-    them."""
+    """The layer of a Linux protocol number (linux/if_ether.h): an EtherType, or a number below all
+    of them."""
     cursor.ether_type = kind
-    if kind == 3:  # all protocols: the frame is that of the device
+    if kind == 3:  # all protocols: the frame of the device
         return layout.LAYER_ETHERNET
     if kind == 7:
         return layout.LAYER_PPP
@@ -89,16 +89,16 @@ def radiotap(cursor: Cursor) -> cython.int:
 
 
 def wlan(cursor: Cursor) -> cython.int:
-    """A data frame of IEEE 802.11 (section 9.3.2) that is not protected: the addresses
-    by direction, QoS and HT control stepped over, LLC or an A-MSDU behind."""
+    """A data frame of IEEE 802.11 (section 9.3.2) that is not protected: the addresses by
+    direction, QoS and HT control skipped, then LLC or an A-MSDU."""
     if not cursor.has(24):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     return wlan_frame(cursor, cursor.u16(cursor.at), cursor.data[cursor.at + 22] & 15)
 
 
 def wlan_frame(cursor: Cursor, control: cython.longlong, fragment: cython.longlong) -> cython.int:
-    """The same with this frame control field and number of the fragment, which the sender of a
-    tunnel may store differently; 24 bytes are there."""
+    """The same with this frame control field and fragment number, which the sender of a tunnel may
+    store differently; 24 bytes are there."""
     amsdu: cython.bint = False
     if control & 0x0C00 != 0x0800 or control & 0x4000:
         return cursor.fail(layout.ANOMALY_NOT_IP)  # management, control, or no data in it
@@ -135,7 +135,7 @@ def wlan_frame(cursor: Cursor, control: cython.longlong, fragment: cython.longlo
 
 def next_subframe(cursor: Cursor) -> cython.int:
     """The next frame of an A-MSDU (IEEE 802.11 section 9.3.2.2), at `Cursor.subframe`, which is
-    moved to the frame behind it, or set to 0."""
+    moved to the following frame, or set to 0."""
     size: cython.Py_ssize_t
     cursor.at = cursor.subframe
     cursor.end = cursor.frame_end

@@ -2,10 +2,9 @@
 """The packet loop: of all packets in a block, the few that may show a name.
 
 It walks the records of a block, reads headers, matches payloads against masks and domains, follows
-flows of which more bytes are expected, and writes a row of integers for each packet that is worth a
-parser. It allocates nothing per packet and does not hold the GIL while it walks. It is written in
-Cython's pure Python mode: where it was not compiled, the same files run interpreted, to the same
-rows.
+flows that expect more bytes, and writes a row of integers for each packet that is worth a parser.
+It allocates nothing per packet and does not hold the GIL while it walks. It is written in Cython's
+pure Python mode: without a compiler, the same files run interpreted, with the same rows.
 """
 
 from array import array
@@ -75,14 +74,14 @@ COMPILED: bool = cython.compiled
 """Whether this is the compiled form; the interpreted one is some hundred times slower."""
 
 NUMBERS = 0xFFFFFFFFFF
-"""The bits of a packet's number, below those of its source."""
+"""The bits of a packet's number, below its source's."""
 
 LATEST = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, ns."""
 
 MAX_LISTS = 64
-"""Lists of interfaces that buffered packets came with: one a source, and one more for each further
-list in a section of pcapng."""
+"""Lists of interfaces that buffered packets came with: one per source, and one more for each
+further list in a section of pcapng."""
 
 LINK_LAYERS = {row.number: layer_number(row.layer) for row in LINK_TYPES}
 
@@ -90,10 +89,10 @@ FULL = cython.declare(cython.longlong, 4096)
 """Rows, or closed flows, after which these are handed over."""
 
 FULL_IN_FRAME = cython.declare(cython.longlong, 4096 + 64)
-"""The same amid a frame with several packets, the rest of which is then dropped."""
+"""The same within a frame with several packets, the rest of which is then dropped."""
 
 AHEAD = cython.declare(cython.longlong, 12)
-"""Packets that another core has read into memory are asked for so many packets before they are
+"""Packets that another core has read into memory are prefetched so many packets before they are
 read."""
 
 COUNTED = cython.declare(cython.longlong, (1 << 39) - 1)
@@ -114,18 +113,18 @@ class Loop:
     """The walk of one capture.
 
     `slots` is the size of the flow table, a power of two; `seed` (62 bits) varies how flows spread
-    over it, so that nobody can choose flows that collide. With `domains`, messages whose names are
-    all outside of them are counted and have no row; None wants all names. With `recording`, closed
-    flows wait until `flows.take_closed` is called, which must be after each list of rows. With
-    `openings` the first packet of each flow has a row. `learning` has a bit for each of
-    `core.message.LEARNING_SOURCES` that devices are learned from. With `filling`, messages of
-    interest that are laid out as usual have no row: what they show is in `batch`, with
-    `fingerprints` also the JA4 of hellos. While `recording`, hellos and requests are among them
-    only without `asking`: else it is not known here what they tell of the names of their flows.
-    With `division` the loop is that of one of several workers, with the number `worker`, and reads
-    only what is this worker's.
+    over it, so that flows cannot be chosen to collide. With `domains`, messages whose names are all
+    outside them are counted and have no row; None wants all names. With `recording`, closed flows
+    wait until `flows.take_closed` is called, which must be after each list of rows. With `openings`
+    the first packet of each flow has a row. `learning` has a bit for each of
+    `core.message.LEARNING_SOURCES` to learn devices from. With `filling`, messages of interest with
+    the usual layout have no row: what they show is in `batch`, with `fingerprints` including the
+    JA4 of hellos. While `recording`, this includes hellos and requests only without `asking`:
+    otherwise the loop does not know what they reveal about the names of their flows. With
+    `division` the loop belongs to one of several workers, with the number `worker`, and reads only
+    this worker's packets.
 
-    Unset `hellos.buffering` while a block is walked that was reassembled from packets of another.
+    Unset `hellos.buffering` while walking a block that was reassembled from packets of another.
     """
 
     def __init__(
@@ -227,7 +226,7 @@ class Loop:
                 self.interface_lists.append(block.interfaces)
             self.hellos.interfaces = self.interface_lists.index(block.interfaces)
         if not block.count:
-            # The memory of the last block is given up: its source may want to reuse it.
+            # Give up the memory of the last block: its source may want to reuse it.
             self._walk(block.data, block.records, layers, b"", 0, 0)
         while start < block.count:
             self.lookup.first_packet = source << 40 | block.first & COUNTED
@@ -238,17 +237,17 @@ class Loop:
             yield from self._listed()
 
     def finish(self) -> Iterator[list[int]]:
-        """Yield rows for all packets that are buffered: the capture is over."""
+        """Yield rows for all buffered packets: the capture is over."""
         yield from self._released_before(LATEST)
 
     def set_due(self, due: int) -> None:
-        """Something that the parsers have may time out after this time, ns."""
+        """Something in the parsers may time out after this time, ns."""
         self.candidates.set_due(due, self.hellos.oldest_time())
 
     def buffered_packet(self, row: tuple[int, ...]) -> tuple[tuple[int, ...], Block, int]:
-        """A row of a buffered packet, whose record is negative, as one of the first record of a
-        block; that block, and the number of the source that it came from. Valid until the next
-        list of rows is asked for."""
+        """A row of a buffered packet, whose record is negative, as a row of the first record of a
+        block; that block, and the number of the source that it came from. Valid until the next list
+        of rows is requested."""
         words, data = self.hellos.buffer.packet(-1 - row[layout.ROW_RECORD])
         time, size, wire, interface, tag, number, listed = words
         record = array("q", (time, 0, size, wire, interface, tag))
@@ -256,17 +255,16 @@ class Loop:
         return (row[0], 0, *row[2:]), block, number >> 40
 
     def kept_messages(self, flow: int) -> list[tuple[int, int, bytes]]:
-        """The side, sequence number and bytes of the messages of a flow that are kept, the first
-        one first."""
+        """The side, sequence number and bytes of the kept messages of a flow, first one first."""
         return self.hellos.kept.messages_of(self.flows.kept_of(flow))
 
     def anomalies(self) -> dict[str, int]:
-        """How often each of `anomalies.ANOMALIES` was met, and each EtherType that is in no table;
-        without those that never were."""
+        """How often each of `anomalies.ANOMALIES` occurred, and each EtherType that is in no table;
+        without those that did not occur."""
         counts = self.cursor.anomalies
         found = {name: counts[i] for i, name in enumerate(ANOMALIES) if counts[i]}
         if self.share.worker:
-            # These are counted before it is known whose a packet is, so worker 0 reports them.
+            # These are counted before a packet's owner is known, so worker 0 reports them.
             found.pop(ANOMALIES[layout.ANOMALY_WRAPPING_UNKNOWN], None)
             return found
         unknown = self.cursor.unknown_ether_types
@@ -276,15 +274,15 @@ class Loop:
         return found
 
     def _released_before(self, before: int) -> Iterator[list[int]]:
-        """Yield rows for hellos that began before a time (ns) and are not whole."""
+        """Yield rows for incomplete hellos that began before a time (ns)."""
         self.candidates.count = 0
         self.rows.start = self.batch.count
         self.hellos.release_before(before)
         yield from self._listed()
 
     def _listed(self) -> Iterator[list[int]]:
-        """Yield the rows that there are; the entries of the hello buffer that are among them are
-        free again afterwards."""
+        """Yield the rows that there are; afterwards their entries of the hello buffer are free
+        again."""
         if self.candidates.count or self.flows.closed or self.batch.count > self.rows.start:
             released = self.hellos.buffer.take_released()
             yield self.candidates.listed()
@@ -299,9 +297,9 @@ class Loop:
         start: cython.longlong,
         stop: cython.longlong,
     ) -> cython.Py_ssize_t:
-        """Walk records from `start` on until all are done or the list of rows is full: the number
-        of the record to go on with. `layers` has the outermost layer for each interface, `owners`
-        two bytes for each record where it was decided before whose it is."""
+        """Walk records from `start` on until all are done or the list of rows is full; returns the
+        number of the record to continue from. `layers` has the outermost layer for each interface,
+        `owners` two bytes for each record whose owner was decided before."""
         i: cython.longlong
         at: cython.longlong
         is_divided: cython.bint = len(owners) > 0

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Rows of the observation batch that the packet loop writes itself, without a parser.
 
-A message that is laid out as usual is read in the loop; what it shows becomes rows of the batch,
-the same as its parser would give. Any other message is a candidate for its parser.
+A message with the usual layout is read in the loop; what it shows becomes rows of the batch, the
+same as its parser would return. Any other message is a candidate for its parser.
 
 The same is true of names, which become texts of the batch in the spelling of `netwatch.core.names`.
-Only those of letters, digits, ``-`` and ``_`` are read here: in lower case they are spelled as they
-are. Any other is left to a parser, which escapes its bytes or takes them as UTF-8.
+Only names of letters, digits, ``-`` and ``_`` are read here: in lower case they are spelled as they
+are. Any other is left to a parser, which escapes its bytes or reads them as UTF-8.
 """
 
 try:
@@ -38,17 +38,17 @@ MAC_BIT = cython.declare(cython.longlong, 1 << 48)
 NUMBERS = cython.declare(cython.longlong, 0xFFFFFFFFFF)
 
 MAX_JUMPS = cython.declare(cython.int, 16)
-"""Compression pointers in a name of a DNS message that is read."""
+"""Compression pointers to follow in a name of a DNS message, at most."""
 
 LONGEST_NAME = cython.declare(cython.Py_ssize_t, 254)
-"""The longest name of a DNS message that is read: length octets and labels without that of the root
-(RFC 1035 section 2.3.4), bytes."""
+"""The longest name of a DNS message that is read: length octets and labels without the root's (RFC
+1035 section 2.3.4), bytes."""
 
 LONGEST_HOST = cython.declare(cython.Py_ssize_t, 255)
 """The longest name in text form that is read, bytes."""
 
 MARGIN = cython.declare(cython.Py_ssize_t, 72)
-"""Bytes that have to be free where a label is written."""
+"""Bytes that must be free to write a label."""
 
 DOT = cython.declare(cython.int, 46)
 
@@ -59,9 +59,9 @@ class ObservationRows:
     """Writes rows for the packet at the cursor to `batch`.
 
     While it is not `active` the loop reads no message itself. With `fingerprints` the rows of
-    hellos have a JA4. Of the block at hand, `records` are its records, `digits` the digits of time
-    by interface, and `first_packet` the number of its first packet, with that of its source from
-    bit 40 on. `start` is the first row of the walk at hand.
+    hellos have a JA4. Of the current block, `records` are its records, `digits` the digits of time
+    by interface, and `first_packet` the number of its first packet, from bit 40 on with its
+    source's. `start` is the first row of the current walk.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class ObservationRows:
         self.counted = 0
 
     def is_full(self) -> cython.bint:
-        """Whether the walk has to stop before the next packet, so that the batch can grow."""
+        """Whether the walk must stop before the next packet, so that the batch can grow."""
         if self.batch.count == self.counted:
             return False
         self.counted = self.batch.count
         return self.active and not self.batch.has_room()
 
     def can_add(self) -> cython.bint:
-        """Whether a message can be read here: there is room for what it shows."""
+        """Whether there is room for what a message shows, so that it can be read here."""
         return self.active and self.batch.has_room()
 
     def source_address(self) -> cython.longlong:
@@ -119,9 +119,9 @@ class ObservationRows:
         to_client: cython.bint,
         flow: cython.longlong,
     ) -> cython.Py_ssize_t:
-        """Add a row for a name (a text) that the packet shows, with what is known of the packet.
-        The result is where its words start. With `to_client` the packet was sent to the client;
-        `flow` is the flow as rows name it."""
+        """Add a row for a name (a text) in the packet, with what is known about the packet. Returns
+        where its words start. With `to_client` the packet was sent to the client; `flow` is the
+        flow as rows call it."""
         at: cython.Py_ssize_t = self.batch.new_row()
         record: cython.Py_ssize_t = self.cursor.record * layout.RECORD_FIELDS
         source_port: cython.longlong = self.cursor.u16(self.cursor.at)
@@ -156,7 +156,7 @@ class ObservationRows:
         return at
 
     def mac(self, at: cython.Py_ssize_t) -> cython.longlong:
-        """The word of the MAC address at `at`, 0 where it is negative."""
+        """The word of the MAC address at `at`, 0 if it is negative."""
         if at < 0:
             return 0
         return MAC_BIT | (self.cursor.u16(at) << 32) | self.cursor.u32(at + 2)
@@ -166,7 +166,7 @@ class ObservationRows:
 @cython.cclass
 class NameTexts(Window):
     """Reads names into `batch`. `name_end` is where the bytes of the last domain end; `capitals` is
-    not 0 where the last name has some."""
+    not 0 if the last name has some."""
 
     def __init__(self, batch: ObservationBatch) -> None:
         Window.__init__(self)
@@ -178,8 +178,8 @@ class NameTexts(Window):
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.longlong:
         """The text of the DNS name at `at` (RFC 1035 section 4.1.4) of the message at `start`; 0
-        for the root and for a name that is left to the parser. Of the bytes behind `at` those up
-        to `end` are read."""
+        for the root and for a name that is left to the parser. The bytes from `at` up to `end` are
+        read."""
         size: cython.Py_ssize_t
         there: cython.Py_ssize_t
         used: cython.Py_ssize_t = self.batch.used
@@ -216,8 +216,8 @@ class NameTexts(Window):
     def raw_domain(
         self, start: cython.Py_ssize_t, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.longlong:
-        """The text of the DNS name at `at`, which `domain` has read, in the letters of the packet;
-        0 where it has no capitals."""
+        """The text of the DNS name at `at`, which `domain` has read, as spelled in the packet; 0 if
+        it has no capitals."""
         size: cython.Py_ssize_t
         i: cython.Py_ssize_t
         to: cython.Py_ssize_t = self.batch.used
@@ -242,8 +242,8 @@ class NameTexts(Window):
     def label(
         self, at: cython.Py_ssize_t, size: cython.Py_ssize_t, to: cython.Py_ssize_t
     ) -> cython.bint:
-        """Write the label of `size` bytes at `at`, in lower case and with a dot behind it, to the
-        place `to` of the batch; false where it has another byte."""
+        """Write the label of `size` bytes at `at`, in lower case and followed by a dot, at `to` of
+        the batch; false if it has another byte."""
         word: cython.ulonglong
         raw: cython.ulonglong
         if to + MARGIN > len(self.batch.octets):
@@ -267,8 +267,8 @@ class NameTexts(Window):
         return True
 
     def host(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """The text of a name in text form, without the dot at its end; 0 where there is none, or
-        where it is left to the parser."""
+        """The text of a name in text form, without the dot at its end; 0 if there is none, or where
+        it is left to the parser."""
         size: cython.Py_ssize_t = end - at
         to: cython.Py_ssize_t = self.batch.used
         left: cython.Py_ssize_t

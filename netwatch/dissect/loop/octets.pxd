@@ -16,7 +16,7 @@ cdef class Window:
     cdef const unsigned char[::1] data
 
     # Both ends of a read are compared with those of the window, once. The branch that is taken
-    # outside of it is in octets.py, so that it is not part of every caller.
+    # outside it is in octets.py, so that it is not part of every caller.
 
     @cython.final
     @cython.boundscheck(False)

@@ -25,9 +25,9 @@ LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
 class Window:
     """The bytes that a part of the loop reads: the packets of one block, or one message.
 
-    Offsets are absolute in `data`. Each reader has a window of its own, which is set once for
-    a block. An offset outside of it is an error in the program: it reads as 0, with a traceback
-    on standard error.
+    Offsets are absolute in `data`. Each reader has a window of its own, which is set once per
+    block. An offset outside it is an error in the program: it reads as 0, with a traceback on
+    standard error.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Window:
         self.data = data
 
     if not cython.compiled:
-        # The compiled form takes these from the .pxd, where they are inline.
+        # The compiled form inlines these from the .pxd.
 
         def u16(self, at: int) -> int:
             """Two bytes in network order."""
@@ -54,12 +54,12 @@ class Window:
 
     @cython.boundscheck(True)
     def outside(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.longlong:
-        """What a number of `size` bytes reads as that is not within the window."""
+        """The value of a number of `size` bytes that is not within the window."""
         return self.data[at] + self.data[at + size - 1]
 
     @cython.boundscheck(True)
     def edge_word(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.ulonglong:
-        """`word` where fewer than eight bytes are left in the window."""
+        """`word` if fewer than eight bytes are left in the window."""
         word: cython.ulonglong = HYPHENS
         byte: cython.ulonglong
         i: cython.Py_ssize_t
@@ -70,7 +70,7 @@ class Window:
 
 
 def fetch_ahead(data: Octets, at: cython.Py_ssize_t) -> cython.void:
-    """Ask for the 128 bytes at `at`, which are read soon: another core has written them last."""
+    """Prefetch the 128 bytes at `at`, which are read soon and were last written by another core."""
     if cython.compiled and 0 <= at < len(data) - 64:
         netwatch_prefetch(cython.address(data[at]))
         netwatch_prefetch(cython.address(data[at + 64]))
@@ -83,8 +83,8 @@ def copy(
     out: Buffer,
     to: cython.Py_ssize_t,
 ) -> cython.bint:
-    """Copy the `size` bytes at `at` to `to`; false, and nothing is done, where they are not
-    there or do not fit. Bounds are checked once and not for each byte."""
+    """Copy the `size` bytes at `at` to `to`; false, without doing anything, if they are not there
+    or do not fit. Bounds are checked once and not for each byte."""
     i: cython.Py_ssize_t
     if size < 0 or at < 0 or to < 0 or at > len(data) - size or to > len(out) - size:
         return False
@@ -103,7 +103,7 @@ class AddressHash(Window):
     def hashed(
         self, hash_: cython.ulonglong, at: cython.Py_ssize_t, size: cython.Py_ssize_t
     ) -> cython.ulonglong:
-        """The hash with an address of `size` bytes (a multiple of four) added to it."""
+        """The hash with another address of `size` bytes (a multiple of four)."""
         stop: cython.Py_ssize_t = at + size
         word: cython.ulonglong
         while at < stop:

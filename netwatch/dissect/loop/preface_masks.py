@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """The rarer protocol masks: what precedes a hello, what answers it, and its older relatives.
 
-As in `netwatch.dissect.loop.protocol_masks`, each looks at a few bytes and answers with a kind of
-`layout` or 0. STARTTLS needs no mask: the hello behind it starts a segment.
+As in `netwatch.dissect.loop.protocol_masks`, each looks at a few bytes and returns a kind of
+`layout` or 0. STARTTLS needs no mask: the hello after it starts a segment.
 """
 
 try:
@@ -22,9 +22,8 @@ else:
 FIRST_BYTES = bytes(
     byte in b"\x04\x05\r\x12\x14\x15\x16 " or 65 <= byte <= 90 for byte in range(256)
 )
-"""For each byte, 1 if a stream that a mask other than that of DNS matches may begin with it: SOCKS,
-version 2 of the PROXY protocol, TDS, records of TLS, the SSLRequest of MySQL, and capital
-letters."""
+"""For each byte, 1 if a stream that matches a mask other than DNS may begin with it: SOCKS, version
+2 of the PROXY protocol, TDS, TLS records, the SSLRequest of MySQL, and capital letters."""
 
 
 @cython.final
@@ -39,15 +38,14 @@ class PrefaceMasks(Window):
         # as `Window.u16`
 
         def possible(self, at: int) -> bool:
-            """Whether a stream that a mask matches may begin with the byte at `at`: most
-            payloads are ruled out by this alone."""
+            """Whether a stream that matches a mask may begin with the byte at `at`: this alone
+            rules out most payloads."""
             return self.first_bytes[self.data[at]] != 0
 
     def proxy(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the bytes behind a PROXY protocol header start, version 1 or 2 (HAProxy's
-        proxy-protocol.txt), behind the SSLRequest of a MySQL client that sent its ClientHello in
-        the same segment, or behind the header of a TDS packet; `at` where there is none of
-        these."""
+        """Where the bytes after a prefix start: a PROXY protocol header, version 1 or 2 (HAProxy's
+        proxy-protocol.txt), the SSLRequest of a MySQL client that sent its ClientHello in the same
+        segment, or the header of a TDS packet; `at` if there is none of these."""
         i: cython.Py_ssize_t = at + 8
         if end - at < 15:
             return at
@@ -77,9 +75,9 @@ class PrefaceMasks(Window):
         return at
 
     def tds_hello(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether a pre-login packet of TDS, as it is sent to SQL Server, has a ClientHello behind
-        its header of eight bytes (MS-TDS sections 2.2.3.1 and 2.2.6.5): type 18, the status "end
-        of message", and a length that the TLS record fits into."""
+        """Whether a TDS pre-login packet, as sent to SQL Server, has a ClientHello after its header
+        of eight bytes (MS-TDS sections 2.2.3.1 and 2.2.6.5): type 18, the status "end of message",
+        and a length that the TLS record fits into."""
         return (
             end - at > 13
             and self.data[at] == 18
@@ -92,8 +90,9 @@ class PrefaceMasks(Window):
         )
 
     def socks(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A request of SOCKS 4a or 5 (RFC 1928 section 4) for a host name, alone or behind its
-        greeting. It is so short that only the letters of the name distinguish it from data."""
+        """A request of SOCKS 4a or 5 (RFC 1928 section 4) for a host name, with or without a
+        greeting before it. It is so short that only the letters of the name distinguish it from
+        data."""
         size: cython.Py_ssize_t = end - at
         if size < 11:
             return 0
@@ -158,8 +157,8 @@ class PrefaceMasks(Window):
         return layout.KIND_TLS_SERVER
 
     def http2(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """The preface of an HTTP/2 client in clear (RFC 9113 section 3.4), as far as it differs
-        from any request of HTTP/1."""
+        """The preface of an HTTP/2 client in clear text (RFC 9113 section 3.4), as far as it
+        differs from any HTTP/1 request."""
         if end - at < 8 or self.u32(at) != 0x50524920 or self.u32(at + 4) != 0x2A204854:
             return 0
         return layout.KIND_HTTP2

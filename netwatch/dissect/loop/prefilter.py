@@ -4,8 +4,8 @@
 It owns the protocol masks and the prefilters of DNS messages and ClientHellos, which share one set
 of domains and one count of names with the reader of HTTP requests
 (`netwatch.dissect.loop.http_requests`). Each of them reads its own window of bytes. Only the usual
-layout is read, as with DNS messages (`netwatch.dissect.loop.prefilter_dns`). Anything else goes to
-its parser.
+layout is read, as with DNS messages (`netwatch.dissect.loop.prefilter_dns`). Everything not in that
+layout goes to its parser.
 """
 
 from array import array
@@ -36,18 +36,18 @@ else:
 from netwatch.core.buffers import Buffer, Octets, Words
 
 EVIDENCE = ("dns-query", "dns-answer", "dns-cname", "tls-sni", "quic-sni", "http-host")
-"""Evidence whose names are counted here, in the order of `layout.NAMES_DNS_QUERY` and the next."""
+"""Evidence whose names are counted here, from `layout.NAMES_DNS_QUERY` on."""
 
 
 ECH_OUTER = cython.declare(cython.int, 1)
-"""As `ClientHello.ech_class` gives it."""
+"""A result of `ClientHello.ech_class`."""
 
 
 @cython.final
 @cython.cclass
 class HelloPrefilter(Window):
     """Compares the name in a ClientHello with a set of domains; `counts` as in `DnsPrefilter`.
-    `hello` has the parts of the hello that was read last; `given` is its table."""
+    `hello` has the parts of the last hello; `given` is its table."""
 
     def __init__(self, domains: DomainFilter, counts: Words, given: Buffer) -> None:
         Window.__init__(self)
@@ -62,9 +62,9 @@ class HelloPrefilter(Window):
         self.domains.set_data(data)
 
     def uninteresting(self, kind: cython.int, message: bytes) -> bool:
-        """Whether a message that was put together by its reader shows nothing but a name of no
-        interest: of `layout.KIND_TLS` a ClientHello in a TLS record, of `layout.KIND_QUIC` one
-        from its handshake header on. If so the name is counted."""
+        """Whether a message that its reader has reassembled shows nothing but a name of no
+        interest: for `layout.KIND_TLS` a ClientHello in a TLS record, for `layout.KIND_QUIC` a
+        hello from its handshake header on. If so the name is counted."""
         if not self.domains.domains.active:
             return False
         self.set_data(message)
@@ -80,8 +80,8 @@ class HelloPrefilter(Window):
         return True
 
     def read_record(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether a ClientHello that is whole in the one TLS record at `at` deviates in nothing;
-        `hello` has its parts then."""
+        """Whether a complete ClientHello in the one TLS record at `at` has no deviations; `hello`
+        then has its parts."""
         if end - at < 9 or self.data[at] != 22 or self.data[at + 1] != 3:
             return False
         if self.u16(at + 3) != 4 + self.u32(at + 5) % 16777216 or self.u16(at + 3) > 16384 + 2048:
@@ -89,9 +89,9 @@ class HelloPrefilter(Window):
         return self.hello.is_plain(at + 5, end)
 
     def name_uninteresting(self) -> cython.bint:
-        """Whether the hello that was read last shows a name of no interest, and that name is the
-        one that the client connects to: it has no encrypted_client_hello, or may be GREASE, with
-        another config_id than a client was given."""
+        """Whether the last hello shows a name of no interest, and that name is the one that the
+        client connects to: it has no encrypted_client_hello, or it may be GREASE, with a config_id
+        that no client received."""
         end: cython.Py_ssize_t = self.hello.name + self.hello.name_size
         if (
             not self.domains.domains.active
@@ -110,8 +110,8 @@ class Prefilter:
     """The masks and prefilters of a packet loop.
 
     `masks`, `prefaces`, `dns` and `hellos` read the packets of a block, `messages` reads messages
-    that parsers have put together, one at a time. `given` has a byte for each
-    config_id of ECH: hellos with it are candidates once it is not 0.
+    that parsers have reassembled, one at a time. `given` has a byte for each ECH config_id: hellos
+    with it are candidates once it is not 0.
     """
 
     def __init__(self, domains: Iterable[bytes] | None = None) -> None:
@@ -130,7 +130,7 @@ class Prefilter:
         return HelloPrefilter(DomainFilter(self.domains), self.counts, self.given)
 
     def uncounted_messages(self) -> HelloPrefilter:
-        """One like `messages` whose names are not counted here."""
+        """One like `messages`, but without counting names here."""
         counts = array("q", bytes(8 * len(EVIDENCE)))
         return HelloPrefilter(DomainFilter(self.domains), counts, self.given)
 

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The prefilter of DNS messages: does a plain query or answer show a name of interest.
+"""The prefilter of DNS messages: does a plain query or answer show a name of interest?
 
 Most names are of no interest, which can be told without a parser: they are below no domain that the
-rules contain. A message with nothing but such names is counted and goes no further. One that is not
-laid out as usual, or has a name of interest, goes to its parser, so a prefilter can save work and
-never hides a name or an anomaly.
+rules contain. A message with only such names is counted and goes no further. One without the usual
+layout, or with a name of interest, goes to its parser, so a prefilter can save work and never hides
+a name or an anomaly.
 
-It walks records that `netwatch.dissect.loop.dns_messages` can read as well because hashes need no
+It walks records that `netwatch.dissect.loop.dns_messages` could read too because hashes need no
 texts: a scan of 600,000 messages takes 1.3 s of CPU, without it 6.3 s.
 """
 
@@ -29,10 +29,10 @@ else:
 from netwatch.core.buffers import Words
 
 MAX_ANSWERS = cython.declare(cython.longlong, 32)
-"""Records in the answer section of a message that is prefiltered."""
+"""Records in the answer section of a prefiltered message, at most."""
 
 MAX_ADDRESSES = cython.declare(cython.Py_ssize_t, 64)
-"""Addresses in such a message."""
+"""Addresses in such a message, at most."""
 
 QUESTION = cython.declare(cython.longlong, 0xC00C)
 """A pointer to the name asked for."""
@@ -51,10 +51,10 @@ HTTPS = cython.declare(cython.longlong, 65)
 class DnsPrefilter(Window):
     """Compares the names of one DNS message with `domains`, which reads the same bytes.
 
-    `counts` is shared by all prefilters: names by evidence (`layout.NAMES_DNS_QUERY` and the
-    like). Of the message read last `asked` is the hash of the name asked for, as `domain_hash` has
-    it. There were so many `addresses`; each `starts` somewhere, has a
-    size in bytes and a TTL in seconds. `pointer` is what points to the target of its last alias.
+    `counts` is shared by all prefilters: names by evidence (`layout.NAMES_DNS_QUERY` and the like).
+    Of the last message `asked` is the hash of the name asked for, as in `domain_hash`. It had
+    `addresses` addresses; each `starts` somewhere, has a size in bytes and a TTL in seconds.
+    `pointer` is the pointer to the target of its last alias.
     """
 
     def __init__(self, domains: DomainFilter, counts: Words) -> None:
@@ -70,9 +70,9 @@ class DnsPrefilter(Window):
         self.pointer = 0
 
     def uninteresting(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Whether a DNS message is a plain query or answer whose name and alias targets are of
-        no interest. If so they are counted, and `starts`, `sizes` and `ttls` describe the
-        addresses in it."""
+        """Whether a DNS message is a plain query or answer whose name and alias targets are of no
+        interest. If so they are counted, and `starts`, `sizes` and `ttls` describe its
+        addresses."""
         flags: cython.longlong
         pos: cython.Py_ssize_t
         if not self.domains.domains.active or end - at < 17:
@@ -96,7 +96,7 @@ class DnsPrefilter(Window):
     def answers_uninteresting(
         self, at: cython.Py_ssize_t, pos: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.bint:
-        """The same of the answer section, which is at `pos` of the message at `at`."""
+        """The same for the answer section, which is at `pos` of the message at `at`."""
         answers: cython.longlong = self.u16(at + 6)
         kind: cython.longlong
         size: cython.longlong
@@ -133,7 +133,7 @@ class DnsPrefilter(Window):
         pos: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
     ) -> cython.bint:
-        """The same of the data of one record of type `kind`; its TTL is six bytes before it."""
+        """The same for the data of one record of type `kind`; its TTL is six bytes before it."""
         if kind == CNAME:
             if not (self.domains.hash_labels(at, pos, end) and self.domains.not_matched()):
                 return False
@@ -151,7 +151,8 @@ class DnsPrefilter(Window):
             if self.data[pos + 2] != 0:
                 if not self.domains.hash_labels(at, pos + 2, end):
                     return False
-                # Only with priority 0 it is an alias, and shows its target (RFC 9460 section 2.4).
+                # It is only an alias with priority 0, and then shows its target (RFC 9460 section
+                # 2.4).
                 if self.u16(pos) == 0:
                     if not self.domains.not_matched():
                         return False
@@ -163,7 +164,7 @@ class DnsPrefilter(Window):
     def add_address(
         self, at: cython.Py_ssize_t, size: cython.Py_ssize_t, ttl: cython.Py_ssize_t
     ) -> cython.bint:
-        """Add an address at `at` whose TTL is at `ttl`; false where there are too many."""
+        """Add an address at `at` whose TTL is at `ttl`; false if there are too many."""
         if self.addresses >= MAX_ADDRESSES:
             return False
         self.starts[self.addresses] = at

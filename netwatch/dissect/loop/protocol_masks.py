@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""Protocol masks: may a payload carry a name, and of which protocol.
+"""Protocol masks: may a payload carry a name, and of which protocol?
 
 The masks run before the parsers of `netwatch.protocols`, in compiled code because every payload
-passes them. Each looks at a few bytes and answers with a kind of `layout`, or 0. None decides: the
-parser does. A payload that a mask lets through in vain costs microseconds, one that it rejects
-wrongly is lost, so masks are only as strict as the RFCs.
+passes them. Each looks at a few bytes and returns a kind of `layout`, or 0. They do not decide: the
+parser does. A payload that a mask lets through in vain costs microseconds, one that it wrongly
+rejects is lost, so masks are only as strict as the RFCs.
 """
 
 try:
@@ -29,12 +29,12 @@ HEAD_LIMIT = cython.declare(cython.longlong, 65536)
 @cython.final
 @cython.cclass
 class ProtocolMasks(Window):
-    """The masks of TLS, HTTP/1, QUIC and DNS. Each takes where a payload starts and ends."""
+    """The masks of TLS, HTTP/1, QUIC and DNS. Each takes the start and the end of a payload."""
 
     def behind_skipped(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the first TLS record is, from `at` on, that servers do not skip before a hello.
-        They skip empty records, and warning alerts (`netwatch.protocols.tls`); one that the payload
-        has the beginning of counts as skipped."""
+        """The first TLS record, from `at` on, that servers do not skip before a hello. They skip
+        empty records and warning alerts (`netwatch.protocols.tls`); a record of which the payload
+        only has the start counts as skipped."""
         while end - at >= 5 and self.data[at + 1] == 3 and self.data[at + 3] == 0:
             if (self.data[at] == 22 or self.data[at] == 20) and self.data[at + 4] == 0:
                 at += 5
@@ -52,8 +52,8 @@ class ProtocolMasks(Window):
         return at
 
     def tls(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A TLS record (RFC 8446 section 5.1) that starts a ClientHello, of whatever version. A
-        payload of 1 to 8 bytes matches if these could be the beginning of one."""
+        """A TLS record (RFC 8446 section 5.1) that starts a ClientHello, of any version. A payload
+        of 1 to 8 bytes matches if these could be the start of one."""
         size: cython.Py_ssize_t = end - at
         if size < 1 or self.data[at] != 22:
             return 0
@@ -63,15 +63,15 @@ class ProtocolMasks(Window):
             return 0
         if size > 5 and self.data[at + 5] != 1:
             return 0
-        # The first record may contain the message type alone. The next bytes are then another
-        # record header and not the length.
+        # The first record may contain only the message type. The next bytes are then another record
+        # header and not the length.
         if size > 6 and self.u16(at + 3) > 1 and self.data[at + 6] != 0:
             return 0
         return layout.KIND_TLS
 
     def tls_expected(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """How many bytes from `at` on may belong to the ClientHello that starts there; 0 where
-        the payload contains all of it."""
+        """How many bytes from `at` on may belong to the ClientHello that starts there; 0 if the
+        payload contains all of it."""
         start: cython.Py_ssize_t = self.behind_skipped(at, end)
         size: cython.longlong = end - at
         record: cython.longlong
@@ -88,7 +88,7 @@ class ProtocolMasks(Window):
             return HELLO_LIMIT
         if record >= hello:
             return 0 if size >= hello + 5 else hello + 5
-        # It is spread over records, and empty ones may be between them.
+        # It spans records, and there may be empty ones between them.
         return HELLO_LIMIT
 
     def http(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
@@ -151,8 +151,8 @@ class ProtocolMasks(Window):
         return layout.KIND_HTTP
 
     def http_expected(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-        """How many bytes from `at` on may belong to the request head that starts there; 0 where
-        the last head in the payload is whole."""
+        """How many bytes from `at` on may belong to the request head that starts there; 0 if the
+        last head in the payload is whole."""
         body: cython.Py_ssize_t = self.head_end(at, end)
         while body > 0:
             if body >= end or self.http(body, end) == 0:
@@ -162,7 +162,7 @@ class ProtocolMasks(Window):
         return HEAD_LIMIT
 
     def head_end(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the body behind the first blank line starts; 0 where there is no such line."""
+        """Where the body after the first blank line starts; 0 if there is no such line."""
         i: cython.Py_ssize_t = at + 1
         while i < end:
             if self.data[i] == 10 and (
@@ -174,9 +174,9 @@ class ProtocolMasks(Window):
         return 0
 
     def quic(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """A QUIC long header (RFC 9000 section 17.2, RFC 9369 section 3.2) of an Initial, or of
-        the 0-RTT packet that may precede one, in a version that can be read. The fixed bit may
-        be cleared (RFC 9287)."""
+        """A QUIC long header (RFC 9000 section 17.2, RFC 9369 section 3.2) of an Initial, or of the
+        0-RTT packet that may precede one, in a version that can be read. The fixed bit may be
+        cleared (RFC 9287)."""
         version: cython.longlong
         form: cython.int
         dcid: cython.Py_ssize_t
@@ -206,10 +206,10 @@ class ProtocolMasks(Window):
     def dns(
         self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire_end: cython.Py_ssize_t
     ) -> cython.int:
-        """A DNS message (RFC 1035 section 4.1) on a port that is not assigned to DNS: one
-        question of class IN with a name of letters, digits, ``-`` and ``_``, record counts
-        that fit the bytes up to `wire_end`, and nothing behind the question of a query that
-        has no other records."""
+        """A DNS message (RFC 1035 section 4.1) on a port that is not assigned to DNS: one question
+        of class IN with a name of letters, digits, ``-`` and ``_``, record counts that fit the
+        bytes up to `wire_end`, and nothing after the question of a query that has no other
+        records."""
         i: cython.Py_ssize_t = at + 12
         label: cython.Py_ssize_t
         stop: cython.Py_ssize_t

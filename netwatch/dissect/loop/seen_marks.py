@@ -1,11 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""How a packet that carries a name was seen: its checksum, and its place in what its side sends.
+"""How a packet with a name was seen: its checksum, and its place in what its side sends.
 
-A place is a number of 32 bits by which an answer can be told: of a segment its sequence number, of
-a QUIC packet with a long header (RFC 9000 section 17.2) a hash of the connection id that its sender
-is to be called by, of any other datagram 0. The mark of a packet has its place, above that what its
-checksum is, and whether there is a place (``MARK_`` in
-`netwatch.dissect.loop.layout`).
+A place is a 32-bit number by which an answer can be recognised: a segment's sequence number, for a
+QUIC packet with a long header (RFC 9000 section 17.2) a hash of its source connection id, for any
+other datagram 0. The mark of a packet has its place, above it the checksum state, and whether there
+is a place (``MARK_`` in `netwatch.dissect.loop.layout`).
 """
 
 try:
@@ -33,9 +32,10 @@ LOW32 = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 
 def checksum_of(cursor: Cursor) -> cython.int:
-    """What the checksum of the segment or datagram at the cursor is (``CHECKSUM_``): it covers the
-    addresses, the protocol, the length, the header and the payload (RFC 9293 section 3.1, RFC 768,
-    RFC 8200 section 8.1). Unknown where bytes were cut off, and of a datagram without one."""
+    """The checksum state of the segment or datagram at the cursor (``CHECKSUM_``). The checksum
+    covers the addresses, the protocol, the length, the header and the payload (RFC 9293 section
+    3.1, RFC 768, RFC 8200 section 8.1). Unknown if bytes were cut off, and for a datagram without
+    one."""
     size: cython.Py_ssize_t = cursor.wire_end - cursor.at
     field: cython.Py_ssize_t = cursor.at + (16 if cursor.protocol == TCP else 6)
     total: cython.ulonglong
@@ -85,7 +85,7 @@ def sum_of(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cy
 
 
 def place_of(cursor: Cursor) -> cython.longlong:
-    """The place of the packet at the cursor, plus the bit `layout.MARK_PLACED`; 0 where it has
+    """The place of the packet at the cursor, plus the bit `layout.MARK_PLACED`; 0 if it has
     none."""
     at: cython.Py_ssize_t = cursor.at + 8
     size: cython.Py_ssize_t
@@ -105,8 +105,8 @@ def place_of(cursor: Cursor) -> cython.longlong:
 
 
 def is_long(cursor: Cursor, at: cython.Py_ssize_t) -> cython.bint:
-    """Whether the payload at `at` starts with a long header of QUIC; versions of Google's own QUIC
-    (``Q`` and ``T``) are laid out otherwise."""
+    """Whether the payload at `at` starts with a QUIC long header; versions of Google's own QUIC
+    (``Q`` and ``T``) have another layout."""
     return (
         at + 7 <= cursor.end
         and cursor.data[at] >= LONG_HEADER
@@ -117,7 +117,7 @@ def is_long(cursor: Cursor, at: cython.Py_ssize_t) -> cython.bint:
 
 
 def hash_of(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.longlong:
-    """The FNV-1a hash of a connection id, which is not 0."""
+    """The FNV-1a hash of a connection id, never 0."""
     i: cython.Py_ssize_t
     found: cython.longlong = BASIS
     for i in range(at, at + size):
@@ -126,8 +126,8 @@ def hash_of(cursor: Cursor, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> c
 
 
 def called_of(cursor: Cursor) -> cython.longlong:
-    """The place of the datagram that the one at the cursor answers, as far as it says so, with the
-    bit `layout.MARK_PLACED`: a hash of the connection id that it calls its receiver by."""
+    """The place of the datagram that the one at the cursor answers, if it tells, with the bit
+    `layout.MARK_PLACED`: a hash of its destination connection id."""
     at: cython.Py_ssize_t = cursor.at + 8
     if is_long(cursor, at) and at + 6 + cursor.data[at + 5] <= cursor.end:
         return hash_of(cursor, at + 6, cursor.data[at + 5]) | PLACED
@@ -135,10 +135,10 @@ def called_of(cursor: Cursor) -> cython.longlong:
 
 
 def answers(cursor: Cursor, named: cython.longlong) -> cython.bint:
-    """Whether the datagram at the cursor answers one with the place `named`: of QUIC it calls its
-    client by the connection id that it asked for. A version negotiation packet has a long header
-    whose second bit may be anything (RFC 9000 section 17.2.1). A short header does not say how long
-    the id is, so that it answers nothing."""
+    """Whether the datagram at the cursor answers one with the place `named`: in QUIC its
+    destination connection id is the one that the client chose. A version negotiation packet has a
+    long header whose second bit may be anything (RFC 9000 section 17.2.1). A short header does not
+    contain the length of the id, so it answers nothing."""
     at: cython.Py_ssize_t = cursor.at + 8
     if named & LOW32 == 0:
         return True
@@ -150,8 +150,8 @@ def answers(cursor: Cursor, named: cython.longlong) -> cython.bint:
 
 
 def mark_of(cursor: Cursor) -> cython.longlong:
-    """The mark of the packet at the cursor, which carries a name. The cursor remembers what its
-    checksum is."""
+    """The mark of the packet at the cursor, which carries a name. The cursor remembers its checksum
+    state."""
     found: cython.int = checksum_of(cursor)
     cursor.checksum = found
     return place_of(cursor) | (cython.cast(cython.longlong, found) << layout.MARK_CHECKSUM)

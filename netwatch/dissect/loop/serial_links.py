@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Serial and carrier links: Cisco HDLC, PPP, frame relay, generic framing, ATM.
 
-PPP comes on the line, in PPPoE and in tunnels. Each function reads one header at the cursor and
-answers which layer follows.
+PPP is used on the line, in PPPoE and in tunnels. Each function reads one header at the cursor and
+returns the layer that follows.
 """
 
 try:
@@ -65,7 +65,7 @@ def serial_ppp(cursor: Cursor) -> cython.int:
 
 
 def directed(cursor: Cursor, layer: cython.int) -> cython.int:
-    """A byte that says who sent the packet, before the header of a layer."""
+    """A byte that tells who sent the packet, before the header of a layer."""
     if not cursor.has(1):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     cursor.at += 1
@@ -77,7 +77,7 @@ def frame_relay(cursor: Cursor) -> cython.int:
     frame (RFC 2427), or an EtherType as Cisco writes it."""
     size: cython.Py_ssize_t = 1
     control: cython.int
-    # The lowest bit of each byte of the address says that it is the last one.
+    # The lowest bit of each byte of the address marks the last one.
     while size <= 4 and cursor.has(size) and cursor.data[cursor.at + size - 1] & 1 == 0:
         size += 1
     if not cursor.has(size + 2):
@@ -91,14 +91,14 @@ def frame_relay(cursor: Cursor) -> cython.int:
     # Signalling, and frames with another control field, carry no IP.
     if control == 0xAF or cursor.u16(cursor.at) & 0xFCF0 == 0:
         return cursor.fail(layout.ANOMALY_NOT_IP)
-    # The EtherType stands where Cisco HDLC has it.
+    # The EtherType is at the same place as in Cisco HDLC.
     cursor.at += size - 2
     return cisco_hdlc(cursor)
 
 
 def gfp(cursor: Cursor) -> cython.int:
-    """The generic framing procedure (ITU-T G.7041): core header, type, and an extension header
-    where the type says so."""
+    """The generic framing procedure (ITU-T G.7041): core header, type, and an extension header for
+    some types."""
     kind: cython.longlong
     size: cython.Py_ssize_t = 8
     if not cursor.has(8):
@@ -136,7 +136,7 @@ def classical_ip(cursor: Cursor) -> cython.int:
 
 def sun_atm(cursor: Cursor) -> cython.int:
     """ATM as SunATM captures it: flags with the kind of traffic, path and circuit, then the packet
-    of AAL5 with LLC (RFC 2684), or of LAN emulation behind two bytes of its own."""
+    of AAL5 with LLC (RFC 2684), or of LAN emulation after two bytes of its own."""
     kind: cython.int
     if not cursor.has(4):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
@@ -194,7 +194,7 @@ def ppp(cursor: Cursor) -> cython.int:
 
 
 def bridged(cursor: Cursor) -> cython.int:
-    """A frame that PPP bridges (RFC 3518 section 4.2), behind flags and its kind."""
+    """A frame that PPP bridges (RFC 3518 section 4.2), after flags and its kind."""
     if not cursor.has(2):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     if cursor.data[cursor.at + 1] != 1:
@@ -206,9 +206,9 @@ def bridged(cursor: Cursor) -> cython.int:
 
 
 def multilink(cursor: Cursor) -> cython.int:
-    """A packet of multilink PPP that is not in fragments (RFC 1990 section 3): the bits of both its
-    ends are set. Sequence numbers end the first four bytes, or the first two where the ends agreed
-    on that, which the protocol behind them tells."""
+    """A multilink PPP packet that is not fragmented (RFC 1990 section 3): the bits of both its ends
+    are set. Sequence numbers end the first four bytes, or the first two if the ends agreed on that,
+    which the following protocol tells."""
     if not cursor.has(6):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     if cursor.data[cursor.at] & 0xC0 != 0xC0:
@@ -225,7 +225,7 @@ def multilink(cursor: Cursor) -> cython.int:
 
 
 def is_ip(cursor: Cursor, at: cython.Py_ssize_t) -> cython.bint:
-    """Whether the protocol field at `at`, of which two bytes are there, is that of IPv4 or IPv6."""
+    """Whether the protocol field at `at`, of which two bytes are there, is IPv4 or IPv6."""
     if cursor.data[at] == 0:
         at += 1
     return cursor.data[at] == 0x21 or cursor.data[at] == 0x57

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""The share of one worker where several read one capture: which packets it reads, and counts.
+"""The share of one worker if several read one capture: which packets it reads and counts.
 
-`Loop` asks here once the headers of a packet were read, and once more when it is done with the
-packet. Whose a packet is, `netwatch.dissect.loop.division` says. What is counted before that is
-known, such as a header that is cut off, all workers would count: worker 0 does, the others take it
-back. So does a worker that reads a flow which another one counts.
+`Loop` asks here once it has read the headers of a packet, and once more when it is done with the
+packet. `netwatch.dissect.loop.division` decides whose a packet is. What is counted before that is
+known, such as a truncated header, would be counted by all workers: worker 0 does, the others take
+it back. So does a worker that reads a flow which another one counts.
 """
 
 from array import array
@@ -33,8 +33,8 @@ from netwatch.core.buffers import Words
 class Share:
     """What the worker with the number `worker` reads of the packets at the cursor.
 
-    It is `active` where there is a `division`; without one, everything is read and counted. `given`
-    are the owners of the packet where they were decided before, else -1; `counts` are the names
+    It is `active` if there is a `division`; without one, everything is read and counted. `given`
+    are the owners of the packet if they were decided before, otherwise -1; `counts` are the names
     that were counted without a parser.
     """
 
@@ -58,7 +58,7 @@ class Share:
         self.failures_before = 0
 
     if not cython.compiled:
-        # The compiled form takes these from the .pxd, where they are inline.
+        # The compiled form inlines these from the .pxd.
 
         def is_owner(self, lower: int, greater: int) -> bool:
             """Whether this worker is one of two owners that were decided before."""
@@ -70,7 +70,7 @@ class Share:
             return lower == layout.EVERYONE or self.worker in (lower, greater)
 
     def begin(self) -> cython.void:
-        """The headers of a frame are read next: it is not known whose it is."""
+        """The headers of a frame are read next: its owner is not known yet."""
         self.is_decided = False
         self.failures_before = self.cursor.failures
         self.candidates.owner = layout.OWNER_EVERYONE if self.worker != 0 else layout.OWNER_SELF
@@ -80,7 +80,7 @@ class Share:
         if self.given >= 0:
             return self.decide(self.given)
         if not self.cursor.has(20):
-            return True  # There is no header to read, which is counted.
+            return True  # There is no header to read, and that is counted.
         return self.decide(
             self.division.of_flow(self.cursor.addresses, self.cursor.address_size, self.cursor.at)
         )
@@ -107,7 +107,7 @@ class Share:
         )
 
     def decide(self, owners: cython.int) -> cython.bint:
-        """Whether this worker is one of two owners (as of `Division.of_ends`)."""
+        """Whether this worker is one of two owners (as in `Division.of_ends`)."""
         i: cython.Py_ssize_t
         lower: cython.bint = owners & 255 == self.worker
         if self.worker != 0:

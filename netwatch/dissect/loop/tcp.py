@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""TCP segments: whose are they, and is their payload worth a parser.
+"""TCP segments: which worker's are they, and is their payload worth a parser?
 
-The masks say what a payload looks like, the state of its flow whether more bytes are expected. What
-remains becomes a row.
+The masks tell what a payload looks like, the state of its flow whether more bytes are expected.
+What remains becomes a row.
 """
 
 try:
@@ -40,7 +40,7 @@ ACK = cython.declare(cython.int, 16)
 SYN_OR_ACK = cython.declare(cython.int, 18)
 SEQ = cython.declare(cython.longlong, 0xFFFFFFFF)
 
-# Answers of `KeptMessages.compare`.
+# Results of `KeptMessages.compare`.
 NOTHING = cython.declare(cython.int, 0)
 SAME = cython.declare(cython.int, 1)
 OTHER = cython.declare(cython.int, 2)
@@ -48,13 +48,13 @@ OTHER = cython.declare(cython.int, 2)
 NO_QUIC = cython.declare(cython.Py_ssize_t, -1)
 
 HTTP2_LIMIT = cython.declare(cython.longlong, 1048576)
-"""How much of an HTTP/2 connection in clear is read, bytes of the client's side."""
+"""How much of an HTTP/2 connection in clear text is read, bytes of the client's side."""
 
 HELLO_LIMIT = cython.declare(cython.longlong, 65536)
-"""How much of a hello is expected that comes at the place of another message, bytes."""
+"""The expected size of a hello at the place of another message, bytes."""
 
 SERVER_HELLO_LIMIT = cython.declare(cython.longlong, 16384)
-"""How much behind the start of a ServerHello is read for the certificate, bytes."""
+"""How many bytes after the start of a ServerHello are read for the certificate."""
 
 
 @cython.final
@@ -62,9 +62,9 @@ SERVER_HELLO_LIMIT = cython.declare(cython.longlong, 16384)
 class TcpSegments:
     """Reads the TCP header at the cursor and emits a row if the payload may show a name.
 
-    Of the segment, `sequence` is the number of the first byte of its payload, `dns_port` whether
-    one of its ports is DNS's, and `stray` whether no server takes it: it has neither SYN nor ACK
-    (RFC 9293 section 3.10.7.4).
+    Of the segment, `sequence` is the number of the first byte of its payload, `dns_port` tells
+    whether one of its ports is DNS, and `stray` whether no server accepts it: it has neither SYN
+    nor ACK (RFC 9293 section 3.10.7.4).
     """
 
     def __init__(
@@ -135,8 +135,9 @@ class TcpSegments:
         at: cython.Py_ssize_t,
         size: cython.longlong,
     ) -> cython.void:
-        """A segment with payload at `at`: what it says of the other side, then what it shows. Most
-        segments are amid a transfer and say nothing, so that is looked at first."""
+        """A segment with payload at `at`: what it reveals about the other side, then what it shows.
+        Most segments are in the middle of a transfer and reveal nothing, so that is checked
+        first."""
         side: cython.int = self.candidates.side
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         first: cython.bint = self.flows.table[slot + layout.FLOW_BYTES + side] == 0
@@ -182,7 +183,7 @@ class TcpSegments:
             self.state.ignore(slot, side)
 
     def payload(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.void:
-        """Decide what becomes of the payload at `at`."""
+        """Decide what to do with the payload at `at`."""
         behind: cython.Py_ssize_t
         possible: cython.bint
         kind: cython.longlong
@@ -243,7 +244,7 @@ class TcpSegments:
         self, slot: cython.Py_ssize_t, kind: cython.longlong, at: cython.Py_ssize_t
     ) -> cython.void:
         """A segment has other bytes than a message that was read at its place: only one of them
-        reaches the server. The parser puts together what else may have been sent."""
+        reaches the server. The parser reassembles what else may have been sent."""
         side: cython.int = self.candidates.side
         self.flows.contest(slot, side, self.sequence)
         self.hellos.hand_to_parser(slot, self.flows.name(slot))
@@ -256,16 +257,16 @@ class TcpSegments:
         self.candidates.side = side
 
     def sequence_of_message(self, slot: cython.Py_ssize_t) -> cython.longlong:
-        """The number of the first byte that is expected again: that of the last message of this
-        side, or that of the segment where it starts before it."""
+        """The number of the first byte that is expected again: the start of the last message of
+        this side, or of the segment if it starts before it."""
         start: cython.longlong = (
             self.flows.table[slot + layout.FLOW_EXPECTED + self.candidates.side] & SEQ
         )
         return self.sequence if (self.sequence - start) & SEQ > SEQ >> 1 else start
 
     def stray_message(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.void:
-        """A segment that no server takes. What it shows is reported, and changes nothing in what
-        is known of its flow."""
+        """A segment that no server accepts. What it shows is reported, without changing the state
+        of its flow."""
         side: cython.int = self.candidates.side
         kind: cython.longlong = layout.KIND_TLS
         if not self.prefilter.masks.tls(at, self.cursor.end):
@@ -278,9 +279,9 @@ class TcpSegments:
         self.candidates.side = side
 
     def is_known(self, slot: cython.Py_ssize_t, kind: cython.longlong) -> cython.bint:
-        """Whether a segment is part of a hello that was read here. All that a flow sends goes to
-        the parsers from the first segment on that looks like a hello and is not the first one of
-        its side, or from which something else may be incomplete."""
+        """Whether a segment is part of a hello that was read here. Everything that a flow sends
+        goes to the parsers from the first segment on that looks like a hello without being the
+        first one of its side, or from which something else may be incomplete."""
         side: cython.int = self.candidates.side
         if kind == layout.KIND_MORE:
             return False
@@ -303,8 +304,8 @@ class TcpSegments:
     def kind_of(
         self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, possible: cython.bint
     ) -> cython.longlong:
-        """The kind of the payload at `at`, 0 where it is of no interest. With `possible` it may
-        match the masks of streams."""
+        """The kind of the payload at `at`, 0 if it is of no interest. With `possible` it may match
+        the masks of streams."""
         side: cython.int = self.candidates.side
         size: cython.longlong = self.cursor.wire_end - at
         kind: cython.longlong = 0
@@ -334,14 +335,14 @@ class TcpSegments:
         return 0
 
     def beginning(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.longlong:
-        """The kind of the message that a segment looks like the beginning of, 0 where none."""
+        """The kind of the message that a segment looks like the start of, 0 if none."""
         side: cython.int = self.candidates.side
         end: cython.Py_ssize_t = self.cursor.end
         start: cython.Py_ssize_t = self.prefilter.masks.behind_skipped(at, end)
         if (self.prefilter.masks.tls(start, end) or (start == end and start > at)) and (
             end - start > 5 or self.state.may_be_first(slot, side, self.sequence)
         ):
-            # Less than the record header and the message type may be any byte of data.
+            # Shorter ones than the record header and the message type may be any byte of data.
             return layout.KIND_TLS
         if self.prefilter.masks.http(at, end) or (
             self.state.is_first(slot, side, self.sequence)
@@ -355,7 +356,7 @@ class TcpSegments:
         return self.prefilter.prefaces.socks(at, end)
 
     def expected(self, kind: cython.longlong, at: cython.Py_ssize_t) -> cython.longlong:
-        """How many bytes from `at` on may belong to a message of this kind; 0 where the segment
+        """How many bytes from `at` on may belong to a message of this kind; 0 if the segment
         contains all of it."""
         if kind == layout.KIND_TLS:
             return self.prefilter.masks.tls_expected(at, self.cursor.end)
@@ -370,8 +371,8 @@ class TcpSegments:
     def is_reported(
         self, slot: cython.Py_ssize_t, kind: cython.longlong, at: cython.Py_ssize_t
     ) -> cython.bint:
-        """Whether the hello or request at `at`, which its segment contains all of, needs no parser:
-        it shows a name of no interest, which was counted, or there is a row for it."""
+        """Whether the hello or request at `at`, which its segment contains completely, needs no
+        parser: it shows a name of no interest, which was counted, or there is a row for it."""
         side: cython.int = self.candidates.side
         told: cython.int = 0
         first: cython.bint = self.state.begins(slot, side, self.sequence)
@@ -398,8 +399,8 @@ class TcpSegments:
         return True
 
     def shows_another_name(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether the hello at `at` shows a name that is not in a hello of this side before it, as
-        it is after a HelloRetryRequest (RFC 8446 section 4.1.2)."""
+        """Whether the hello at `at` shows a name that is not in an earlier hello of this side,
+        which it is after a HelloRetryRequest (RFC 8446 section 4.1.2)."""
         return (
             self.prefilter.hellos.read_record(at, self.cursor.end)
             and self.prefilter.hellos.hello.name_size > 0
@@ -411,8 +412,8 @@ class TcpSegments:
         )
 
     def told_by_hello(self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t) -> cython.int:
-        """What the hello at `at` tells of its flow (``NAME_``) if it needs no parser, else 0. The
-        name that it shows is counted then."""
+        """What the hello at `at` reveals about its flow (``NAME_``) if it needs no parser,
+        otherwise 0. The name that it shows is then counted."""
         told: cython.int = layout.NAME_NAMED
         if not (self.prefilter.domains.active or self.hellos.rows.active):
             return 0
@@ -442,7 +443,7 @@ class TcpSegments:
         self, slot: cython.Py_ssize_t, at: cython.Py_ssize_t, first: cython.bint
     ) -> cython.bint:
         """Whether the request at `at` needs no parser. There is a row only for a request that is
-        the `first` thing of its side, which is known when it comes again."""
+        the `first` thing of its side, so that it is recognised when it comes again."""
         if self.cursor.end < self.cursor.wire_end:
             return False
         if not self.requests.read(at, self.cursor.end):
@@ -470,7 +471,7 @@ class TcpSegments:
         whole: cython.bint,
     ) -> cython.void:
         """Emit a row for the payload at `at`, unless it is part of a ClientHello that can be
-        buffered. With `whole` the segment contains all of its message."""
+        buffered. With `whole` the segment contains the complete message."""
         side: cython.int = self.candidates.side
         if (
             kind == layout.KIND_TLS

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Tunnels and labels directly over IP and Ethernet.
 
-Each function reads one header at the cursor and answers which layer follows. Tunnels over UDP are
-in `netwatch.dissect.loop.udp_tunnels`; L2TP, which comes over both, is here: version 2 with PPP,
-version 3 with whatever link its pseudowire is of.
+Each function reads one header at the cursor and returns the layer that follows. Tunnels over UDP
+are in `netwatch.dissect.loop.udp_tunnels`; L2TP, which runs over both, is here: version 2 with PPP,
+version 3 with any pseudowire.
 """
 
 try:
@@ -30,8 +30,8 @@ def etherip(cursor: Cursor) -> cython.int:
 
 
 def mpls(cursor: Cursor) -> cython.int:
-    """A label stack (RFC 3032); under it IP, or Ethernet with or without a control
-    word (RFC 4448). Nothing tells which but the bytes (RFC 4928 section 3)."""
+    """A label stack (RFC 3032); under it IP, or Ethernet with or without a control word (RFC 4448).
+    Only the bytes tell which (RFC 4928 section 3)."""
     first: cython.int
     framed: cython.bint
     left: cython.Py_ssize_t
@@ -62,7 +62,7 @@ def mpls(cursor: Cursor) -> cython.int:
 
 
 def bier(cursor: Cursor) -> cython.int:
-    """A header of bit index explicit replication behind its label (RFC 8296 section 2.1): lengths,
+    """A header of bit index explicit replication after its label (RFC 8296 section 2.1): lengths,
     next protocol, and a string of bits."""
     size: cython.Py_ssize_t
     kind: cython.int
@@ -90,7 +90,7 @@ def bier(cursor: Cursor) -> cython.int:
 
 
 def looks_like_frame(cursor: Cursor, at: cython.Py_ssize_t) -> cython.bint:
-    """Whether what stands at `at` looks like an Ethernet frame with something to read."""
+    """Whether the bytes at `at` look like an Ethernet frame with something to read."""
     kind: cython.longlong
     if cursor.end - at < 15:
         return False
@@ -127,8 +127,8 @@ def nsh(cursor: Cursor) -> cython.int:
 
 
 def gre(cursor: Cursor) -> cython.int:
-    """GRE (RFC 2784, RFC 2890) with its source routes (RFC 1701); version 1 as PPTP (RFC 2637) and
-    EoIP have it."""
+    """GRE (RFC 2784, RFC 2890) with its source routes (RFC 1701); version 1 in the forms of PPTP
+    (RFC 2637) and EoIP."""
     flags: cython.longlong
     kind: cython.longlong
     if not cursor.has(4):
@@ -157,7 +157,7 @@ def gre(cursor: Cursor) -> cython.int:
 
 
 def source_routes(cursor: Cursor) -> cython.bint:
-    """Step over the routing field of GRE (RFC 1701 section 4); false where it does not end."""
+    """Step over the routing field of GRE (RFC 1701 section 4); false if it does not end."""
     last: cython.bint
     while cursor.has(4):
         last = cursor.u16(cursor.at) == 0 and cursor.data[cursor.at + 3] == 0
@@ -168,7 +168,7 @@ def source_routes(cursor: Cursor) -> cython.bint:
 
 
 def gre_payload(cursor: Cursor, kind: cython.longlong, sequenced: cython.bint) -> cython.int:
-    """What a protocol type of GRE says; `sequenced` where there was a sequence number."""
+    """The layer of a GRE protocol type; `sequenced` if there was a sequence number."""
     layer: cython.int = cursor.gre_protocols[kind]
     if layer == layout.LAYER_ETHER_TYPE:
         cursor.ether_type = kind
@@ -181,15 +181,14 @@ def gre_payload(cursor: Cursor, kind: cython.longlong, sequenced: cython.bint) -
     elif layer == layout.LAYER_WCCP:
         return wccp(cursor)
     elif layer == layout.LAYER_CONTROL or (kind == 0x6400 and cursor.at == cursor.wire_end):
-        return cursor.fail(layout.ANOMALY_NOT_IP)  # among them the keep-alive of EoIP
+        return cursor.fail(layout.ANOMALY_NOT_IP)  # including the keep-alive of EoIP
     elif layer == layout.LAYER_STOPPED:
         return further_aruba(cursor, kind)
     return layer
 
 
 def further_aruba(cursor: Cursor, kind: cython.longlong) -> cython.int:
-    """A data frame of IEEE 802.11 behind one of the numbers that Aruba uses beside those of the
-    table."""
+    """A data frame of IEEE 802.11 after one of Aruba's numbers that are not in the table."""
     if kind < 0x8200 or kind > 0x9000 or kind & 0xF:
         return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
     if cursor.end < cursor.wire_end and not cursor.has(layout.WLAN_TO_PACKET):
@@ -227,8 +226,8 @@ def erspan_3(cursor: Cursor) -> cython.int:
 
 
 def l2tp(cursor: Cursor) -> cython.int:
-    """A data message over UDP: of L2TP version 2 (RFC 2661 section 3.1) with PPP, or of version 3
-    (RFC 3931 section 4.1.2.2)."""
+    """A data message over UDP: L2TP version 2 (RFC 2661 section 3.1) with PPP, or version 3 (RFC
+    3931 section 4.1.2.2)."""
     flags: cython.longlong
     size: cython.Py_ssize_t = 6
     if not cursor.has(8):
@@ -275,8 +274,8 @@ def l2tpv3(cursor: Cursor) -> cython.int:
 
 
 def payload(cursor: Cursor) -> cython.int:
-    """The layer at the cursor, `layout.LAYER_STOPPED` where there is none that ends with the
-    message: Ethernet with up to two tags, PPP, Cisco's HDLC, or IP."""
+    """The layer at the cursor, `layout.LAYER_STOPPED` if none ends with the message: Ethernet with
+    up to two tags, PPP, Cisco HDLC, or IP."""
     at: cython.Py_ssize_t = cursor.at
     kind: cython.longlong
     tags: cython.int = 0
@@ -313,8 +312,8 @@ def payload(cursor: Cursor) -> cython.int:
 
 
 def is_ip(cursor: Cursor, at: cython.Py_ssize_t, room: cython.Py_ssize_t) -> cython.bint:
-    """Whether an IP packet at `at` ends where the bytes on the wire do; or before, if these are no
-    more than `room` from `at` on."""
+    """Whether an IP packet at `at` ends with the bytes on the wire; or before, if these are at most
+    `room` from `at` on."""
     left: cython.Py_ssize_t = cursor.wire_end - at
     size: cython.longlong
     if cursor.end - at < 6:

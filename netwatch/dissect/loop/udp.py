@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
-"""UDP datagrams: are they tunnels, whose are they, and is their payload worth a parser."""
+"""UDP datagrams: are they tunnels, which worker's are they, and is their payload worth a parser?"""
 
 try:
     import cython
@@ -79,8 +79,8 @@ class UdpDatagrams:
         self.answers = answers
 
     def datagram(self) -> cython.bint:
-        """Read a datagram. True where it was a tunnel with another transport header inside, which
-        is at the cursor then."""
+        """Read a datagram. True if it was a tunnel with another transport header inside, which is
+        then at the cursor."""
         at: cython.Py_ssize_t
         source: cython.longlong
         destination: cython.longlong
@@ -106,7 +106,7 @@ class UdpDatagrams:
         return False
 
     def header(self) -> cython.bint:
-        """Read the header (RFC 768); whether there is a payload behind it."""
+        """Read the header (RFC 768); returns whether a payload follows."""
         length: cython.Py_ssize_t
         if not self.cursor.has(8):
             self.cursor.fail(layout.ANOMALY_TRANSPORT_HEADER_CUT)
@@ -127,8 +127,8 @@ class UdpDatagrams:
         return True
 
     def tunnel(self, at: cython.Py_ssize_t) -> cython.bint:
-        """Whether the payload at `at` is a tunnel with a transport header inside, which is at the
-        cursor then; else the cursor is where it was."""
+        """Whether the payload at `at` is a tunnel with a transport header inside, which is then at
+        the cursor; otherwise the cursor has not moved."""
         tunnel: cython.int = find_tunnel(self.cursor, at)
         if tunnel == 0:
             return False
@@ -165,7 +165,7 @@ class UdpDatagrams:
         source: cython.longlong,
         destination: cython.longlong,
     ) -> cython.void:
-        """Find the flow and decide what becomes of the payload at `at`."""
+        """Find the flow and decide what to do with the payload at `at`."""
         key: cython.longlong = self.lookup.key()
         slot: cython.Py_ssize_t = self.flows.find(key, self.cursor.time)
         side: cython.int = self.candidates.side
@@ -174,7 +174,8 @@ class UdpDatagrams:
         if self.flows.is_new:
             self.lookup.describe(slot)
             self.flows.set_client(slot, 1 - side if source < 1024 <= destination else side, True)
-        # Most datagrams are amid a transfer and answer nothing, so that is looked at first.
+        # Most datagrams are in the middle of a transfer and answer nothing, so that is checked
+        # first.
         state: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
         if (
             (first or state & ((layout.NAMED_0 << (1 - side)) | (layout.VERIFY_0 << side)))
@@ -198,8 +199,7 @@ class UdpDatagrams:
                 self.note_checksum(slot)
                 return
             if kind == layout.KIND_DNS:
-                # NetBIOS names (RFC 1002) have the same format, and are those of hosts in a
-                # workgroup.
+                # NetBIOS names (RFC 1002) have the same format, and name hosts in a workgroup.
                 if source == NETBIOS or destination == NETBIOS:
                     return
             elif kind:
@@ -209,12 +209,12 @@ class UdpDatagrams:
             self.note_checksum(slot)
 
     def note_checksum(self, slot: cython.Py_ssize_t) -> cython.void:
-        """Note in the flow what the checksum of the datagram is, if that was looked at."""
+        """Note the checksum state of the datagram in the flow, if it was checked."""
         if self.cursor.checksum:
             self.state.note_checksum(slot, self.candidates.side)
 
     def kind_of(self, at: cython.Py_ssize_t) -> cython.longlong:
-        """The kind of the payload at `at`, 0 where it matches no mask."""
+        """The kind of the payload at `at`, 0 if it matches no mask."""
         end: cython.Py_ssize_t = self.cursor.end
         if self.prefilter.masks.quic(at, end):
             return layout.KIND_QUIC

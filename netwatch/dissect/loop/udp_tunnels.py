@@ -1,13 +1,13 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Tunnels over UDP: overlays of data centres, mobile and home tunnels.
 
-A tunnel is recognized by its port (`netwatch.core.encapsulation.UDP_TUNNELS`) and by how it starts:
-a datagram that does not start so is a plain one. Each function reads one header at the cursor and
-answers which layer follows, `layout.LAYER_STOPPED` where the datagram is no tunnel. For another
+A tunnel is recognized by its port (`netwatch.core.encapsulation.UDP_TUNNELS`) and by how it starts;
+any other datagram on the port is a plain one. Each function reads one header at the cursor and
+returns the layer that follows, `layout.LAYER_STOPPED` if the datagram is not a tunnel. To add a
 tunnel, add a row to that table, a function here, and its line in `read_tunnel`.
 
-A port is no protection against other senders. So where a header says nothing but an IP protocol,
-or nothing at all, the packet inside has to end where its datagram does.
+Other senders may use the port too. So if a header has only an IP protocol, or nothing at all, the
+packet inside must end where its datagram does.
 """
 
 try:
@@ -76,13 +76,13 @@ def gue(cursor: Cursor) -> cython.int:
     if flags and not cursor.has(6):
         return cursor.cut_short()
     if flags and not cursor.fills():
-        # A fragment, or transformed: which flags say so was never agreed upon.
+        # A fragment, or transformed: the flags for this were never agreed upon.
         return cursor.fail(layout.ANOMALY_WRAPPING_UNKNOWN)
     return layer
 
 
 def tunnelled(cursor: Cursor) -> cython.int:
-    """The layer of `Cursor.protocol`, if that is one that carries packets."""
+    """The layer of `Cursor.protocol`, if it carries packets."""
     layer: cython.int = cursor.ip_protocols[cursor.protocol]
     if (
         layer == layout.LAYER_TRANSPORT
@@ -143,8 +143,8 @@ def jmirror(cursor: Cursor) -> cython.int:
 
 
 def find_tunnel(cursor: Cursor, payload: cython.Py_ssize_t) -> cython.int:
-    """The number of the tunnel that the datagram with its header at the cursor may be, 0 where it
-    is none. Its payload is not empty."""
+    """The number of the tunnel that the datagram with its header at the cursor may be, 0 if none.
+    Its payload is not empty."""
     tunnel: cython.int = cursor.udp_tunnels[cursor.u16(cursor.at + 2)] & 127
     reverse: cython.int = cursor.udp_tunnels[cursor.u16(cursor.at)]
     if reverse > 128 and (tunnel == 0 or reverse - 128 < tunnel):
@@ -194,8 +194,8 @@ def read_tunnel(cursor: Cursor, tunnel: cython.int) -> cython.int:
 
 
 def vxlan(cursor: Cursor) -> cython.int:
-    """VXLAN (RFC 7348) and its generic protocol extension. Reserved bits are let be:
-    some senders set them."""
+    """VXLAN (RFC 7348) and its generic protocol extension. Reserved bits are ignored: some senders
+    set them."""
     flags: cython.int
     if not cursor.has(8 + 14):
         return cursor.cut_short()
@@ -253,8 +253,8 @@ def gtp(cursor: Cursor) -> cython.int:
 
 
 def teredo(cursor: Cursor) -> cython.int:
-    """Teredo (RFC 4380 section 5.1.1): IPv6, after an authentication and an origin
-    indication where they are."""
+    """Teredo (RFC 4380 section 5.1.1): IPv6, optionally after an authentication and an origin
+    indication."""
     if cursor.has(13) and cursor.u16(cursor.at) == 1:
         cursor.at += 13 + cursor.data[cursor.at + 2] + cursor.data[cursor.at + 3]
     if cursor.has(8) and cursor.u16(cursor.at) == 0:
@@ -267,8 +267,8 @@ def teredo(cursor: Cursor) -> cython.int:
 
 
 def is_teredo(cursor: Cursor, payload: cython.Py_ssize_t) -> cython.bint:
-    """Whether a datagram between any ports is one that a Teredo client and a relay or another
-    client send each other (RFC 4380 section 5.4): IPv6 that fills it, one address in 2001::/32."""
+    """Whether a datagram between any ports is Teredo between a client and a relay or another client
+    (RFC 4380 section 5.4): IPv6 that fills it, one address in 2001::/32."""
     if cursor.end - payload < 40 or cursor.u16(payload + 4) + 40 != cursor.wire_end - payload:
         return False
     return cursor.u32(payload + 8) == 0x20010000 or cursor.u32(payload + 24) == 0x20010000
@@ -284,9 +284,9 @@ def gre_in_udp(cursor: Cursor) -> cython.int:
 
 
 def lisp(cursor: Cursor) -> cython.int:
-    """LISP data packets (RFC 9300 section 5): flags, nonce or map version, and locator status
-    bits or instance ID in eight bytes, then IPv4 or IPv6, or what the next protocol of LISP-GPE
-    (RFC 9305 section 3) says."""
+    """LISP data packets (RFC 9300 section 5): flags, nonce or map version, and locator status bits
+    or instance ID in eight bytes, then IPv4 or IPv6, or the next protocol of LISP-GPE (RFC 9305
+    section 3)."""
     flags: cython.int
     kind: cython.int
     if not cursor.has(8 + 14):

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """Frames of IEEE 802.11 in tunnels: between access points and their controllers, and from sensors.
 
-Controllers of wireless networks take the frames of their access points as they are (CAPWAP, LWAPP,
-GRE of Aruba); access points and sensors mirror what they hear to a capturing host (TZSP, the remote
-capture of OmniPeek and Aruba). Each function reads one header at the cursor and answers which layer
-follows, `layout.LAYER_STOPPED` where the datagram is no tunnel.
+Wireless controllers receive the frames of their access points unchanged (CAPWAP, LWAPP, Aruba's
+GRE); access points and sensors mirror what they hear to a capturing host (TZSP, the remote capture
+of OmniPeek and Aruba). Each function reads one header at the cursor and returns the layer that
+follows, `layout.LAYER_STOPPED` if the datagram is not a tunnel.
 """
 
 try:
@@ -22,11 +22,11 @@ else:
     from netwatch.dissect.loop.link_types import wlan_frame
 
 LARGEST_RADIO_HEADER = cython.declare(cython.Py_ssize_t, 512)
-"""Bytes of a header with what a radio knows of a frame, at most."""
+"""Bytes of a header with a radio's information about a frame, at most."""
 
 
 def little16(cursor: Cursor, at: cython.Py_ssize_t) -> cython.longlong:
-    """Two bytes, the least significant first."""
+    """Two bytes, least significant first."""
     return cursor.data[at] | (cursor.data[at + 1] << 8)
 
 
@@ -38,8 +38,8 @@ def swapped(control: cython.longlong) -> cython.longlong:
 def has_packet(
     cursor: Cursor, at: cython.Py_ssize_t, control: cython.longlong, protected: cython.bint
 ) -> cython.bint:
-    """Whether the frame at `at` with this frame control field is one of data, of a version that
-    exists, with LLC and SNAP where they belong; or is `protected` and may be so."""
+    """Whether the frame at `at` with this frame control field is a data frame of an existing
+    version, with LLC and SNAP in place; or is `protected` and may be one."""
     if control & 0x0F00 != 0x0800 or control & 0x4000:
         return False
     if control & 0x0040:
@@ -57,9 +57,9 @@ def has_packet(
 
 
 def wlan_of_controller(cursor: Cursor, swaps: cython.bint) -> cython.int:
-    """A frame of IEEE 802.11 whose sender may have swapped the bytes of its frame control field,
-    which Cisco's access points do, some of them those of sequence control too; with `swaps` it is
-    expected. What stands behind tells. Fragments are put together by the access point."""
+    """A frame of IEEE 802.11 whose sender may have swapped the bytes of its frame control field, as
+    Cisco's access points do, some also in sequence control; with `swaps` this is expected. The
+    following bytes tell. Fragments are reassembled by the access point."""
     control: cython.longlong
     other: cython.longlong
     if not cursor.has(24):
@@ -78,7 +78,7 @@ def wlan_of_controller(cursor: Cursor, swaps: cython.bint) -> cython.int:
 
 
 def cut_frame(cursor: Cursor) -> cython.int:
-    """A frame that is shorter than one of data: one of control, or cut off."""
+    """A frame that is shorter than a data frame: a control frame, or cut off."""
     if cursor.end < cursor.wire_end:
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
     return cursor.fail(layout.ANOMALY_NOT_IP)
@@ -92,7 +92,7 @@ def capwap(cursor: Cursor) -> cython.int:
     if not cursor.has(8):
         return cursor.cut_short()
     if cursor.data[cursor.at] == 1:
-        # A record of DTLS, whose type and version stand behind three reserved bytes.
+        # A DTLS record, whose type and version follow three reserved bytes.
         if 20 <= cursor.data[cursor.at + 4] <= 26 and cursor.data[cursor.at + 5] == 0xFE:
             return cursor.fail(layout.ANOMALY_ENCRYPTED_TUNNEL)
         return layout.LAYER_STOPPED
@@ -134,15 +134,14 @@ def lwapp(cursor: Cursor) -> cython.int:
 
 
 def tzsp(cursor: Cursor) -> cython.int:
-    """TZSP: version, type, what is inside, and tagged fields up to one that says it was the
-    last."""
+    """TZSP: version, type, what is inside, and tagged fields up to an end tag."""
     kind: cython.longlong
     tag: cython.int
     if not cursor.has(5):
         return cursor.cut_short()
     kind = cursor.u16(cursor.at + 2)
     if cursor.data[cursor.at] != 1 or cursor.data[cursor.at + 1] > 1:
-        return layout.LAYER_STOPPED  # another version, or nothing that was heard or is to be sent
+        return layout.LAYER_STOPPED  # another version, or nothing heard or to be sent
     cursor.at += 4
     while True:
         if not cursor.has(2):
@@ -164,9 +163,9 @@ def tzsp(cursor: Cursor) -> cython.int:
 
 
 def remote_capture(cursor: Cursor) -> cython.int:
-    """What access points mirror to a capturing host. The format is that which was configured there,
-    so it is recognized by its own lengths and by the frame of data behind: the two of OmniPeek,
-    radiotap, PPI, or a record of pcap with or without four bytes about the radio (Aruba)."""
+    """What access points mirror to a capturing host. The format depends on the configuration there,
+    so it is recognized by its own lengths and by the data frame that follows: the two OmniPeek
+    formats, radiotap, PPI, or a pcap record with or without four bytes about the radio (Aruba)."""
     left: cython.Py_ssize_t = cursor.wire_end - cursor.at
     size: cython.longlong
     if not cursor.has(20):
@@ -175,8 +174,8 @@ def remote_capture(cursor: Cursor) -> cython.int:
         size = cursor.u32(cursor.at + 5)
         return frame_behind(cursor, size) if size >= 9 else layout.LAYER_STOPPED
     if cursor.u16(cursor.at) == 0 or cursor.u32(cursor.at + 4) == 0x69000000:
-        # A radiotap header begins with its version and a byte of padding, one of PPI with its
-        # version and flags and contains the link type 105; both say their length.
+        # A radiotap header begins with its version and a byte of padding, a PPI header with its
+        # version and flags and contains the link type 105; both contain their length.
         size = little16(cursor, cursor.at + 2)
         return frame_behind(cursor, size) if size >= 8 else layout.LAYER_STOPPED
     size = cursor.u32(cursor.at + 8)
@@ -193,7 +192,7 @@ def remote_capture(cursor: Cursor) -> cython.int:
 
 
 def frame_behind(cursor: Cursor, size: cython.longlong) -> cython.int:
-    """The frame of data behind a header of this size."""
+    """The data frame after a header of this size."""
     if size > LARGEST_RADIO_HEADER:
         return layout.LAYER_STOPPED
     if not cursor.has(size + 24) or (

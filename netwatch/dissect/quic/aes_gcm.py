@@ -1,14 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""AES-128 in Galois/Counter Mode, as far as opening a QUIC Initial takes it.
+"""AES-128 in Galois/Counter Mode, as far as needed to open a QUIC Initial.
 
 It is our own because the packet loop does not hold the GIL, which `cryptography` needs: a hello is
-opened and read in 4.9 µs, where that package alone takes 12.7 µs for the Initial.
+opened and read in 4.9 µs, while that package alone takes 12.7 µs for the Initial.
 
-The keys of Initial packets can be had by anybody (RFC 9001 section 5.2), so that tables, whose
-timing tells of keys, do no harm here. AES (FIPS 197) is done by four tables of a round's steps,
-GHASH (NIST SP 800-38D) by a table of the products of each byte, both by the processor's
-instructions instead where it has them (`instructions.h`). Indexes are not checked each, but bounds
-are before a loop; places in tables are bytes.
+Anybody can derive the keys of Initial packets (RFC 9001 section 5.2), so tables, whose timing
+reveals keys, do no harm here. AES (FIPS 197) uses four tables of a round's steps, GHASH (NIST SP
+800-38D) a table of the products of each byte, or the processor's instructions if it has them
+(`instructions.h`). Indexes are not checked individually, but bounds are before a loop; places in
+tables are bytes.
 """
 
 from array import array
@@ -30,12 +30,12 @@ if cython.compiled:
 from netwatch.core.buffers import Buffer, Octets, Words
 
 WORDS = cython.declare(cython.Py_ssize_t, 44)
-"""Of a key that was expanded, for eleven rounds of four."""
+"""Words of an expanded key, eleven rounds of four."""
 KEYS = cython.declare(cython.Py_ssize_t, 2)
 
 M56 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFF)
 REDUCED = cython.declare(cython.ulonglong, 0xE100000000000000)
-"""What a bit that leaves a field element of GHASH on the right comes back as."""
+"""The reduction of a bit that leaves a field element of GHASH on the right."""
 
 MOST_BLOCKS = cython.declare(cython.Py_ssize_t, 4097)
 """Blocks that are encrypted at once: those of the longest packet, and one for its tag."""
@@ -61,7 +61,7 @@ def _boxes() -> list[int]:
 
 
 def _steps(boxes: list[int]) -> list[int]:
-    """What a byte becomes in a round, S-box and columns, for each of the four rows."""
+    """A byte after a round's S-box and columns, for each of the four rows."""
     tables: list[list[int]] = [[], [], [], []]
     for box in boxes:
         double = _double(box)
@@ -73,7 +73,7 @@ def _steps(boxes: list[int]) -> list[int]:
 
 
 def _folds() -> list[int]:
-    """What a byte that leaves a field element of GHASH on the right comes back as."""
+    """The reduction of a byte that leaves a field element of GHASH on the right."""
     folds = []
     for byte in range(256):
         high, low = 0, byte
@@ -87,9 +87,9 @@ def _folds() -> list[int]:
 @cython.final
 @cython.cclass
 class Gcm:
-    """Keys that were expanded lie in `rounds`, `WORDS` each; `blocks` are those at hand,
-    four words each; `high` and `low` are the sum of GHASH. `products` are those of its key
-    with each byte, two words each."""
+    """Expanded keys are in `rounds`, `WORDS` each; `blocks` are the current ones, four words each;
+    `high` and `low` are the sum of GHASH. `products` are the products of its key with each byte,
+    two words each."""
 
     def __init__(self) -> None:
         boxes = _boxes()
@@ -187,8 +187,8 @@ class Gcm:
             i += 4
 
     def authenticate(self, key: cython.Py_ssize_t) -> cython.void:
-        """Make the table of GHASH for key number `key`, of which the processor's own
-        instructions need the middle alone; nothing is in its sum yet."""
+        """Make the table of GHASH for key number `key`, of which the processor's own instructions
+        only need the middle; its sum is reset."""
         i: cython.Py_ssize_t = 128
         j: cython.Py_ssize_t
         table = self.products
@@ -225,8 +225,8 @@ class Gcm:
             i <<= 1
 
     def multiply(self, high: cython.ulonglong, low: cython.ulonglong) -> cython.void:
-        """Take a block into the sum: add it, and multiply by the key (NIST SP 800-38D
-        section 6.3), a byte at a time from the right."""
+        """Add a block to the sum, and multiply by the key (NIST SP 800-38D section 6.3), a byte at
+        a time from the right."""
         i: cython.int
         byte: cython.Py_ssize_t
         out: cython.Py_ssize_t
@@ -261,8 +261,7 @@ class Gcm:
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
     ) -> cython.bint:
-        """Take bytes into the sum, filled up with zeros to whole blocks; false where they
-        are not there."""
+        """Add bytes to the sum, padded with zeros to whole blocks; false if they are not there."""
         i: cython.Py_ssize_t
         high: cython.ulonglong
         low: cython.ulonglong
@@ -303,8 +302,8 @@ class Gcm:
         end: cython.Py_ssize_t,
         out: Buffer,
     ) -> cython.bint:
-        """Decrypt into `out`; `nonce` is of three words. The first block is then what the
-        sum of GHASH has to be added to for the tag. False where there is no room."""
+        """Decrypt into `out`; `nonce` has three words. The first block is then what must be added
+        to the sum of GHASH for the tag. False if there is no room."""
         stream = self.blocks
         size: cython.Py_ssize_t = end - at
         count: cython.Py_ssize_t = (size + 15) // 16 + 1

@@ -1,14 +1,14 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """A client's QUIC Initial packets: their headers, their keys, and the frames in them.
 
-`InitialPackets` is the only reader of them. The packet loop opens most: so it can read the name,
-which is mostly of no interest. `netwatch.protocols.quic` has the others opened, whatever is unusual
-about them.
+`InitialPackets` is the only reader of them. The packet loop opens most, to read the name, which is
+mostly of no interest. `netwatch.protocols.quic` has all others opened, whatever is unusual about
+them.
 
-The layout is that of RFC 9000 section 17.2, which all drafts since 22 share. The keys follow from
-the Destination Connection ID that the client chose (RFC 9001 section 5.2), so there is no secret to
-guard here. HKDF (RFC 5869) needs one block a key, and every message that is hashed fits one block
-of SHA-256 (FIPS 180-4) behind the pad of HMAC (RFC 2104); what does not depend on the connection is
+The layout is RFC 9000 section 17.2, which all drafts since 22 share. The keys follow from the
+Destination Connection ID that the client chose (RFC 9001 section 5.2), so there is no secret to
+guard here. HKDF (RFC 5869) needs one block per key, and every hashed message fits one block of
+SHA-256 (FIPS 180-4) after the pad of HMAC (RFC 2104); what does not depend on the connection is
 hashed once.
 """
 
@@ -31,16 +31,16 @@ ONE_BIT = cython.declare(cython.uint, 0x80000000)
 INNER = cython.declare(cython.uint, 0x36363636)
 OUTER = cython.declare(cython.uint, 0x5C5C5C5C)
 
-# States, eight words each: that before any block, the pads (inner, then outer) of each salt, those
-# of the secret at hand, and what came out last.
+# States, eight words each: the initial state, the pads (inner, then outer) of each salt, the pads
+# of the current secret, and the last result.
 _SALTS = tuple(dict.fromkeys(version.salt for version in ALL))
 START = cython.declare(cython.Py_ssize_t, 0)
 SALTED = cython.declare(cython.Py_ssize_t, 1)
 PADS = cython.declare(cython.Py_ssize_t, 1 + 2 * len(_SALTS))
 SECRET = cython.declare(cython.Py_ssize_t, 3 + 2 * len(_SALTS))
 
-# Blocks, sixteen words each: the one at hand, the label of the client's secret, and those
-# of key, IV and header protection key of each prefix.
+# Blocks, sixteen words each: the current one, the label of the client's secret, and the labels of
+# key, IV and header protection key of each prefix.
 _PREFIXES = tuple(dict.fromkeys(version.label_prefix for version in ALL))
 AT_HAND = cython.declare(cython.Py_ssize_t, 0)
 CLIENT_IN = cython.declare(cython.Py_ssize_t, 1)
@@ -49,17 +49,17 @@ LABELS = cython.declare(cython.Py_ssize_t, 2)
 _BLOCK = 64
 
 LONGEST = cython.declare(cython.Py_ssize_t, 65535)
-"""The longest packet: that of a UDP datagram, bytes."""
+"""The longest packet, a whole UDP datagram, bytes."""
 MAX_ID = cython.declare(cython.Py_ssize_t, 20)
 
-# What `InitialPackets.packet` finds: nothing that can be read, or that has a length; an Initial
-# packet; another one; a header that exceeds the datagram, or whose length does.
+# Results of `InitialPackets.packet`: nothing that can be read, or that has a length; an Initial
+# packet; another one; a header or a length that exceeds the datagram.
 NOTHING = cython.declare(cython.int, 0)
 INITIAL = cython.declare(cython.int, 1)
 OTHER = cython.declare(cython.int, 2)
 BROKEN = cython.declare(cython.int, 3)
 
-# What `InitialPackets.frame` finds: the end; a CRYPTO frame; a frame that exceeds the packet; one
+# Results of `InitialPackets.frame`: the end; a CRYPTO frame; a frame that exceeds the packet; one
 # that an Initial packet must not contain (RFC 9000 section 17.2.2).
 END = cython.declare(cython.int, 0)
 CRYPTO = cython.declare(cython.int, 1)
@@ -94,7 +94,7 @@ def _words(data: bytes) -> list[int]:
 
 
 def _last(message: bytes) -> list[int]:
-    """A message behind a pad, as the last block of what is hashed."""
+    """A message after a pad, as the last block of the hash."""
     bits = 8 * (_BLOCK + len(message))
     return _words((message + b"\x80").ljust(_BLOCK - 8, b"\0") + bits.to_bytes(8))
 
@@ -132,7 +132,7 @@ class Keys:
     def mac(
         self, block: cython.Py_ssize_t, pads: cython.Py_ssize_t, to: cython.Py_ssize_t
     ) -> cython.void:
-        """HMAC of a message that is one block, under the key of `pads`, into state `to`."""
+        """HMAC of a one-block message, under the key of `pads`, into state `to`."""
         i: cython.Py_ssize_t
         self.sha.compress(block, pads, to)
         for i in range(8):
@@ -188,11 +188,11 @@ class Keys:
 class InitialPackets:
     """Reads packets, and opens them into `plain`. The keys of the last `connection` are kept.
 
-    Of the packet that was read last, `version` is the number in `ALL`, `id` is where the length of
-    its Destination Connection ID is, `pos` where its number is, and `packet_end` where it ends. Of
-    one that was opened `number` is its whole number, and `pos` where its frames start in the
-    datagram. Of the CRYPTO frame that was read last, `offset` and `length` are those, and `pos` is
-    where its bytes are in `plain`.
+    Of the last packet, `version` is the number in `ALL`, `id` is where the length of its
+    Destination Connection ID is, `pos` where its number is, and `packet_end` where it ends. Of an
+    opened packet `number` is its whole number, and `pos` where its frames start in the datagram. Of
+    the last CRYPTO frame, `offset` and `length` are its fields, and `pos` is where its bytes are in
+    `plain`.
     """
 
     def __init__(self) -> None:
@@ -212,8 +212,7 @@ class InitialPackets:
         self.length = 0
 
     def varint(self, data: Octets, end: cython.Py_ssize_t) -> cython.longlong:
-        """The variable-length integer at `pos` (RFC 9000 section 16); -1 where `end` comes
-        first."""
+        """The variable-length integer at `pos` (RFC 9000 section 16); -1 if it exceeds `end`."""
         size: cython.Py_ssize_t
         value: cython.longlong
         i: cython.Py_ssize_t
@@ -230,7 +229,7 @@ class InitialPackets:
         return value
 
     def version_of(self, number: cython.longlong) -> cython.Py_ssize_t:
-        """The number in `ALL` of the version with a number on the wire, -1 where it is none."""
+        """The number in `ALL` of the version with a number on the wire, -1 if there is none."""
         i: cython.Py_ssize_t
         count: cython.Py_ssize_t = len(self.numbers)
         for i in range(count):
@@ -239,8 +238,8 @@ class InitialPackets:
         return count if number & NUMBER_BITS == RESERVED_BITS else -1
 
     def packet(self, data: Octets, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
-        """Read the long header at `at` of a datagram that ends at `end`: what it is. The Fixed Bit
-        is not checked, because a client may clear it (RFC 9287)."""
+        """Read the long header at `at` of a datagram that ends at `end`; returns what it is. The
+        Fixed Bit is not checked, because a client may clear it (RFC 9287)."""
         kind: cython.int
         size: cython.longlong
         number: cython.longlong
@@ -280,8 +279,8 @@ class InitialPackets:
         end: cython.Py_ssize_t,
     ) -> cython.Py_ssize_t:
         """Open the Initial packet at `at` of a datagram that ends at `end`, the first one of its
-        client (RFC 9000 section 17.2.2), if it is of version 1 or 2: how many bytes of frames there
-        are, negative where it is not opened. Clients that begin with another version send their
+        client (RFC 9000 section 17.2.2), if it is version 1 or 2. Returns how many bytes of frames
+        there are, negative if it is not opened. Clients that begin with another version send their
         hello again in a version that the server has named (section 6.2)."""
         if self.packet(data, at, end) != INITIAL or self.version > VERSION_2:
             return FORGED
@@ -295,7 +294,7 @@ class InitialPackets:
         version: cython.Py_ssize_t,
     ) -> cython.void:
         """Make the keys of a version (in `ALL`) for the connection id whose length is at `at`,
-        unless they are those of the last packet."""
+        unless they are the last packet's keys."""
         i: cython.Py_ssize_t = 0
         size: cython.Py_ssize_t = data[at]
         if self.connection[0] == version:
@@ -314,9 +313,9 @@ class InitialPackets:
     def unprotect(
         self, data: Octets, at: cython.Py_ssize_t, largest: cython.longlong
     ) -> cython.Py_ssize_t:
-        """Take the protection off the packet at `at` that was read last (RFC 9001 sections 5.3 and
-        5.4), where `largest` is the largest number of a packet before: how many bytes of frames
-        there are, `FORGED` where it has other keys, `SHORT` where it is too short."""
+        """Remove the protection of the last packet, at `at` (RFC 9001 sections 5.3 and 5.4), if
+        `largest` is the largest number of an earlier packet. Returns how many bytes of frames there
+        are, `FORGED` if it has other keys, `SHORT` if it is too short."""
         i: cython.Py_ssize_t
         size: cython.Py_ssize_t = self.pos - at
         more: cython.Py_ssize_t
@@ -352,7 +351,7 @@ class InitialPackets:
 
     def frame(self, size: cython.Py_ssize_t) -> cython.int:
         """Read on from `pos` of the `size` bytes of frames in `plain`, past PADDING, PING, ACK and
-        CONNECTION_CLOSE: what is found."""
+        CONNECTION_CLOSE; returns what was found."""
         kind: cython.longlong
         while True:
             self.pos = self.behind_padding(self.pos, size)
@@ -379,7 +378,7 @@ class InitialPackets:
                 return CUT if kind < 0 else FORBIDDEN
 
     def skip_ack(self, size: cython.Py_ssize_t, kind: cython.longlong) -> cython.bint:
-        """Whether there is the rest of an ACK frame (RFC 9000 section 19.3), which is passed."""
+        """Whether the rest of an ACK frame (RFC 9000 section 19.3) is there, and skip it."""
         left: cython.longlong
         if self.varint(self.plain, size) < 0 or self.varint(self.plain, size) < 0:
             return False
@@ -395,8 +394,8 @@ class InitialPackets:
 
     @cython.boundscheck(False)
     def behind_padding(self, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Where the first frame is, from `at` on of `size` bytes of frames, that is not PADDING or
-        PING; there are many of those."""
+        """The first frame, from `at` on of `size` bytes of frames, that is not PADDING or PING;
+        there are many of those."""
         plain = self.plain
         while at < size and plain[at] <= PING:
             at += 1
@@ -407,8 +406,8 @@ class InitialPackets:
         return (self.gcm.blocks[i >> 2] >> (24 - 8 * (i & 3))) & 255
 
     def sealed(self, data: Octets, header: cython.Py_ssize_t) -> cython.bint:
-        """Whether the tag is that of the `header` bytes of header and of what was decrypted
-        from `pos` on (NIST SP 800-38D section 7.2)."""
+        """Whether the tag matches the `header` bytes of header and the bytes decrypted from `pos`
+        on (NIST SP 800-38D section 7.2)."""
         i: cython.Py_ssize_t
         stop: cython.Py_ssize_t = self.packet_end - TAG
         high: cython.ulonglong

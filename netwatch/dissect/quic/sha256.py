@@ -1,9 +1,8 @@
 # cython: language_level=3, boundscheck=True, wraparound=False
 """SHA-256 (FIPS 180-4) that the packet loop can call, block by block.
 
-It is our own because the loop does not hold the GIL, so that it cannot use `hashlib`. It hashes
-little: what keys of QUIC follow from (see `aes_gcm` for what that gains), and what a JA4 consists
-of.
+It is our own because the loop does not hold the GIL, so it cannot use `hashlib`. It hashes little:
+the input of QUIC keys (see `aes_gcm` for the gain), and of JA4.
 """
 
 from array import array
@@ -43,7 +42,8 @@ def _cube_root(number: int) -> int:
 
 @lru_cache(maxsize=1)
 def _constants() -> tuple[list[int], list[int]]:
-    """Those of the rounds, and the state before any block (FIPS 180-4 sections 4.2.2 and 5.3.3)."""
+    """Constants of the rounds, and the state before any block (FIPS 180-4 sections 4.2.2 and
+    5.3.3)."""
     primes = _primes(64)
     rounds = [_cube_root(prime << 96) & 0xFFFFFFFF for prime in primes]
     return rounds, [isqrt(prime << 64) & 0xFFFFFFFF for prime in primes[:8]]
@@ -52,9 +52,9 @@ def _constants() -> tuple[list[int], list[int]]:
 @cython.final
 @cython.cclass
 class Sha256:
-    """So many states of eight words, and blocks of sixteen; state 0 is that before any block. Words
-    are those of the standard, most significant byte first. If `native`, instructions of the
-    processor do the work."""
+    """So many states of eight words, and blocks of sixteen; state 0 is the initial one. Words are
+    as in the standard, most significant byte first. If `native`, instructions of the processor do
+    the work."""
 
     def __init__(self, states: int, blocks: int) -> None:
         rounds, begin = _constants()
@@ -68,8 +68,8 @@ class Sha256:
     def compress(
         self, block: cython.Py_ssize_t, start: cython.Py_ssize_t, to: cython.Py_ssize_t
     ) -> cython.void:
-        """SHA-256's step (FIPS 180-4 section 6.2.2): state `to` is state `start` after a
-        block. All of them are numbers of this class."""
+        """A step of SHA-256 (FIPS 180-4 section 6.2.2): state `to` is state `start` after a block.
+        All three are numbers in this class."""
         i: cython.Py_ssize_t
         w = self.schedule
         k = self.constants

@@ -11,8 +11,9 @@ from netwatch.core.protocol_numbers import QUIC_1, QUIC_2
 class Version:
     """A version of QUIC.
 
-    `salt` is that of its Initial secrets (20 bytes), `label_prefix` that of the labels of its keys.
-    If `uses_tls` is false, its CRYPTO frames carry QUIC Crypto (see `netwatch.protocols.chlo`).
+    `salt` is the salt of its Initial secrets (20 bytes), `label_prefix` the prefix of the labels of
+    its keys. If `uses_tls` is false, its CRYPTO frames carry QUIC Crypto (see
+    `netwatch.protocols.chlo`).
     """
 
     name: str
@@ -54,8 +55,8 @@ read."""
 
 RESERVED = (Version("reserved", _V1), Version("reserved", _DRAFT_29))
 """A version that only forces version negotiation (RFC 9000 section 15), once for each of the keys
-that it may have. It has none itself: clients protect its Initial packets like those of the version
+that it may have. It has no own keys: clients protect its Initial packets like those of the version
 that they prefer."""
 
 ALL = (*VERSIONS.values(), *RESERVED)
-"""All versions, by the number that `InitialPackets` has for them."""
+"""All versions, in the order of their numbers in `InitialPackets`."""

@@ -1,16 +1,15 @@
-"""Fragments put together again, with limits on number, bytes and age.
+"""Fragments reassembled, with limits on number, bytes and age.
 
-A hello or a DNS answer that is larger than the MTU of the path comes in fragments, of which only
-the first has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order,
-repeated and, from an attacker, overlapping. If bytes came twice with different content, nobody
-but the receiver knows which it has taken, so there are two datagrams: one with what came first,
-where fragments begin at one place, and otherwise with the fragment of the lower offset; the other
-with the rest. A reassembled datagram goes through the packet loop again as a packet, so that
-whatever it contains is read as always. A datagram that never becomes complete is read as far
-as its fragments came.
+A hello or a DNS answer that is larger than the path MTU comes in fragments, of which only the first
+has ports (RFC 791 section 3.2, RFC 8200 section 4.5). They come in any order, repeated and, from an
+attacker, overlapping. If bytes came twice with different content, only the receiver knows which it
+has taken, so there are two datagrams: one with what came first, if fragments begin at the same
+place, and otherwise with the fragment of the lower offset; the other with the rest. A reassembled
+datagram goes through the packet loop again as a packet, so that its content is read as usual. A
+datagram that never becomes complete is read as far as its fragments came.
 
 An access point that sends frames to its controller in CAPWAP makes fragments of its own (RFC 5415
-section 3.4), with the same fields; they are put together in the same way.
+section 3.4), with the same fields; they are reassembled in the same way.
 """
 
 from array import array
@@ -25,7 +24,7 @@ from netwatch.dissect.candidate import Row
 from netwatch.dissect.loop import layout
 
 MORE_FRAGMENTS = 1 << 16
-"""The bit in a row's offset that says that more fragments follow (the flag MF)."""
+"""The bit in a row's offset for more fragments (the flag MF)."""
 
 _ICMPV6, _FRAGMENT = 58, 44
 _LINKTYPE_RAW = 101
@@ -34,9 +33,9 @@ _LINKTYPE_LINUX_SLL = 113
 
 
 class DatagramKey(NamedTuple):
-    """What the fragments of one datagram share; `proto` is the IP protocol. Those of a CAPWAP
-    packet share their UDP `ports`, from 1 on, and in the upper bits of `identification` the format
-    of the frame as well."""
+    """What the fragments of one datagram share; `proto` is the IP protocol. CAPWAP fragments share
+    their UDP `ports`, from 1 on, and in the upper bits of `identification` also the format of the
+    frame."""
 
     src: bytes
     dst: bytes
@@ -66,15 +65,15 @@ def datagram_key(row: Row, packet: Packet) -> DatagramKey:
 
 
 MAX_COMPLETE = 64
-"""Datagrams that are remembered after they were complete."""
+"""Datagrams to remember after they were complete."""
 
 COMPLETE_TIMEOUT = 2_000_000_000
-"""Time for which they are, ns: fragments with other bytes come close to those that they replace."""
+"""For how long, ns: fragments with other bytes come close to those that they replace."""
 
 
 class _Fragments:
     """The fragments of one datagram so far, by offset; `length` is None until the last came.
-    `others` are the newest of those with other bytes than one that came before at their offset."""
+    `others` are the newest fragments whose bytes differ from an earlier one at their offset."""
 
     __slots__ = ("by_offset", "length", "others", "packet", "size", "time")
 
@@ -104,7 +103,7 @@ class _Fragments:
         return bytes(data), bytes(other), is_complete, overlap
 
     def fill(self, before: "_Fragments") -> None:
-        """Take over the fragments of a datagram before it for offsets that have none."""
+        """Take over the fragments of an earlier datagram for offsets that have none."""
         self.by_offset = before.by_offset | self.by_offset
         self.length = before.length if self.length is None else self.length
 
@@ -134,12 +133,12 @@ class Defragmenter:
         self.anomalies: Counter[str] = Counter()
 
     def usage(self) -> TableUsage:
-        """The number of datagrams; those evicted were incomplete."""
+        """The number of datagrams; evicted ones were incomplete."""
         evicted = self.anomalies["ip-fragments-incomplete"]
         return TableUsage(len(self._table), self._max_datagrams, evicted)
 
     def feed(self, row: Row, payload: bytes, packet: Packet) -> list[Reassembled]:
-        """The datagrams that became complete, or were dropped, with the fragment of a row.
+        """The datagrams that became complete, or were dropped, because of a row's fragment.
 
         `payload` is what follows its IP header; `packet` has its addresses.
         """
@@ -170,23 +169,22 @@ class Defragmenter:
         return reassembled
 
     def expire(self, now: int) -> list[Reassembled]:
-        """What came of the datagrams that time out at `now`, in ns of packet time."""
+        """The datagrams that time out at `now`, in ns of packet time, as far as they came."""
         reassembled: list[Reassembled] = []
         self._expire(now, reassembled)
         return reassembled
 
     def flush(self) -> Iterator[Reassembled]:
-        """What came of the datagrams that are incomplete at the end of the capture, and of those
-        that begin while these are read."""
+        """The datagrams that are incomplete at the end of the capture, and those that begin while
+        these are read."""
         while self._table:
             reassembled: list[Reassembled] = []
             self._drop_oldest(reassembled)
             yield from reassembled
 
     def _add(self, fragments: _Fragments, offset: int, payload: bytes) -> bool:
-        """Add a fragment; of two at one offset the longer is used, with the bytes that came
-        first, and other bytes are kept as well. False if the datagram has too many
-        fragments."""
+        """Add a fragment; of two at one offset the longer is used, with the bytes that came first,
+        and other bytes are kept as well. False if the datagram has too many fragments."""
         known = fragments.by_offset.get(offset)
         if known is not None and payload[: len(known)] != known[: len(payload)]:
             more = len(payload) - len(fragments.others.get(offset, b""))
@@ -226,7 +224,7 @@ class Defragmenter:
         fragments = self._remove(key)
         before = self._complete.get(key)
         if before is not None and fragments.time - before.time <= COMPLETE_TIMEOUT:
-            # Some of its fragments may have come once, for this and for the datagram before.
+            # Some of its fragments may have come only once, for this and for the earlier datagram.
             known, *_ = before.join()
             fragments.fill(before)
             data, other, is_complete, _ = fragments.join()
@@ -248,7 +246,7 @@ class Defragmenter:
 
 def _capwap(ports: tuple[int, int], identification: int, length: int) -> bytes:
     """The headers of UDP and CAPWAP (RFC 5415 section 4.3) before a reassembled packet of this
-    length; the CAPWAP header is as short as it may be, and not that of a fragment."""
+    length; the CAPWAP header is as short as possible, and not of a fragment."""
     udp = b"".join(port.to_bytes(2) for port in ports) + min(16 + length, 0xFFFF).to_bytes(2)
     words = 2 << 19 | (identification >> 8) & 0x3F00
     return udp + b"\x00\x00" + words.to_bytes(4) + bytes(4)
@@ -264,8 +262,8 @@ def _readings(
 
 
 def _rebuild(key: DatagramKey, data: bytes, length: int, packet: Packet) -> Reassembled:
-    """A reassembled datagram with an unfragmented IP header, and the MACs, VLAN, time and number
-    of the packet that completed it; `length` is that of the data on the wire."""
+    """A reassembled datagram with an unfragmented IP header, and the MACs, VLAN, time and number of
+    the packet that completed it; `length` is the length of the data on the wire."""
     src, dst, proto, identification, ports = key
     if any(ports):
         data = _capwap(ports, identification, length) + data
@@ -276,7 +274,7 @@ def _rebuild(key: DatagramKey, data: bytes, length: int, packet: Packet) -> Reas
         header += proto.to_bytes(1) + b"\x00\x00" + src + dst
     else:
         if proto == _ICMPV6:
-            # The header of a fragment remains: what came in fragments is not always taken.
+            # The header of a fragment remains: not everything in fragments is accepted.
             data, length, proto = proto.to_bytes(1) + bytes(7) + data, length + 8, _FRAGMENT
         header = b"\x60\x00\x00\x00" + min(length, 0xFFFF).to_bytes(2) + proto.to_bytes(1)
         header += b"\x40" + src + dst

@@ -1,10 +1,10 @@
 """Handshakes over UDP (QUIC, Google's QUIC, DTLS): which datagrams contain one client's hello.
 
-A hello may span several datagrams, and those of a server look the same from outside. So each
-flow has one connection: the first datagram that a connection accepts tells which side is the
-client (for QUIC, one that decrypts with keys from its own destination connection id, RFC 9001
-section 5.2), and the connection is fed with what that side sends. The table is limited by
-number and age; what an incomplete hello shows is read when its connection is dropped.
+A hello may span several datagrams, and a server's datagrams look the same from outside. So each
+flow has one connection: the first datagram that a connection accepts tells which side is the client
+(for QUIC, one that decrypts with keys from its own destination connection id, RFC 9001 section
+5.2), and the connection is fed with what that side sends. The table is limited by number and age;
+what an incomplete hello shows is read when its connection is dropped.
 """
 
 from collections import Counter, OrderedDict
@@ -24,8 +24,8 @@ PORT_REUSE_DELAY = 10_000_000_000
 """Time without datagrams, in ns, after which the same ports may start another connection."""
 
 IsUninteresting = Callable[[bytes], bool]
-"""Whether a hello, from its handshake header on, shows only uninteresting names; no parser has
-to read it then."""
+"""Whether a hello, from its handshake header on, shows only uninteresting names, so that no parser
+has to read it."""
 
 
 class Connection(Protocol):
@@ -50,7 +50,7 @@ class Connection(Protocol):
         ...
 
     def feed(self, datagram: bytes) -> Message | None:
-        """Take a datagram of the client; the hello once it is complete."""
+        """Take a datagram of the client; returns the hello once it is complete."""
         ...
 
     def finish(self) -> Message | None:
@@ -73,10 +73,10 @@ class _Handshake:
 class HandshakeTable:
     """The handshakes of one kind in one capture, by flow.
 
-    `connect` makes a connection, given a function that says whether its hello is
-    uninteresting; `note_unread` is told of flows whose client has sent a hello, and another one
-    that could not be read. Limits: connections, and ns of packet time without a datagram. What
-    could not be parsed is counted in `anomalies`.
+    `connect` makes a connection, given a function that tells whether its hello is uninteresting;
+    `note_unread` is called for flows whose client has sent a hello, and another one that could not
+    be read. Limits: connections, and ns of packet time without a datagram. What could not be parsed
+    is counted in `anomalies`.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class HandshakeTable:
         self.anomalies: Counter[str] = Counter()
 
     def usage(self) -> TableUsage:
-        """The number of connections; those evicted had an incomplete hello."""
+        """The number of connections; evicted ones had an incomplete hello."""
         return TableUsage(len(self._table), self._max_connections, self._evicted)
 
     def is_from_server(self, flow: int, side: int, time: int) -> bool:
@@ -118,9 +118,9 @@ class HandshakeTable:
         candidate: Candidate,
         read: Sequence[bytes] = (),
     ) -> list[Found]:
-        """The hello, if it is complete with a datagram of `side`, which is not the server. Other
-        connections that are dropped to make place add what their hellos show. `read` are hellos of
-        a new connection that were read elsewhere."""
+        """The hello, if a datagram of `side`, which is not the server, completes it. Other
+        connections that are dropped to make room add what their hellos show. `read` are hellos of a
+        new connection that were read elsewhere."""
         found: list[Found] = []
         known = self._table.get(flow)
         if (
@@ -153,7 +153,7 @@ class HandshakeTable:
 
     def expire(self, flow: int, now: int) -> list[Found]:
         """What incomplete hellos show that time out at `now` (ns of packet time), when a datagram
-        of `flow` came. That of `flow` is among them whether or not a datagram of another flow
+        of `flow` came. The hello of `flow` is included whether or not a datagram of another flow
         came before."""
         found: list[Found] = []
         own = self._table.get(flow)
@@ -170,7 +170,7 @@ class HandshakeTable:
         return NEVER if oldest is None else oldest.time + self._timeout
 
     def sort(self) -> None:
-        """Bring the connections into the order of their last datagrams."""
+        """Sort the connections by their last datagrams."""
         self._table = OrderedDict(sorted(self._table.items(), key=lambda item: item[1].time))
 
     def expects_more(self, flow: int, side: int) -> bool:

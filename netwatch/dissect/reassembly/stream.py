@@ -1,11 +1,11 @@
 """One side of one TCP flow: segments in any order in, contiguous bytes out.
 
 Positions are counted from an origin: the first buffered segment, later the start of the first
-message. Callers therefore need not care about the wrap of sequence numbers (RFC 9293 section
+message. Callers therefore need not care about the wraparound of sequence numbers (RFC 9293 section
 3.4), nor about segments from before the origin.
 
-A retransmission is not read again, other bytes at the place of a message are, and a side that was
-silent goes on where it stood.
+A retransmission is not read again, but other bytes at the place of a message are, and a side that
+was silent continues where it stopped.
 """
 
 from heapq import heapify, heappop, heappush, nsmallest
@@ -14,7 +14,7 @@ from netwatch.dissect.candidate import Candidate
 from netwatch.dissect.reassembly.stream_parsers import Side
 
 MAX_POSSIBLE_HEADS = 64
-"""Short segments behind missing bytes that are tried as the start of a message."""
+"""Short segments after missing bytes to try as the start of a message."""
 
 NEVER = 0x7FFFFFFFFFFFFFFF
 """Later than any packet, in ns since the epoch."""
@@ -23,27 +23,27 @@ SEQUENCE_MASK = 0xFFFFFFFF
 _HALF = 0x80000000
 
 MAX_BYTES = 16 << 20
-"""Bytes of messages that are remembered."""
+"""Bytes of messages to remember."""
 
 MAX_COMPARED = 8
-"""Messages of a side that a segment is compared with, the last one first."""
+"""Messages of a side to compare a segment with, last one first."""
 
 
 class Stream:
-    """The buffered segments of one side, and the message that is being put together.
+    """The buffered segments of one side, and the message that is being reassembled.
 
     A *head* is a segment that looks like the start of a message; `heads` has the kind and the
     candidate of each, by position. `possible_heads` has the candidates of segments that are too
-    short to look like one. `kind` is that of the message, 0 while no head is known.
-    `start` is the position of its first byte and `data` its contiguous bytes so far, of which
-    a parser needs at least `need`. `segments` are those that are not contiguous yet, by
-    position, and `order` is a heap of these positions. `size` counts all buffered bytes,
-    `refused` the heads that turned out to be none. `capture_end` is the position at which a
-    segment was cut by the snap length, None where none was.
+    short to look like one. `kind` is the kind of the message, 0 while no head is known. `start` is
+    the position of its first byte and `data` its contiguous bytes so far, of which a parser needs
+    at least `need`. `segments` are the ones that are not contiguous yet, by position, and `order`
+    is a heap of these positions. `size` counts all buffered bytes, `refused` the segments that
+    turned out not to be heads. `capture_end` is the position at which the snap length cut a
+    segment, None if none was.
 
-    `others` are bytes that differ from those at their places, as they have come. A stream that
-    `is_newest` is put together of these: `base` has the bytes of the message whose place it has, if
-    that was read, for what does not come again.
+    `others` are bytes that differ from those already at their places, in order of arrival. A stream
+    that `is_newest` is assembled from these: if the message at its place was read, `base` has its
+    bytes, for what does not come again.
     """
 
     __slots__ = (
@@ -100,9 +100,9 @@ class Stream:
         return self.capture_end == self.start + len(self.data)
 
     def buffer(self, position: int, payload: bytes) -> None:
-        """Buffer a segment; of two at one position the longer. Where segments overlap with
-        different bytes, those that were read first are used and the others added to `others`; a
-        stream that `is_newest` uses the newest."""
+        """Buffer a segment; of two at one position the longer. If segments overlap with different
+        bytes, the first ones are used and the others added to `others`; a stream that `is_newest`
+        uses the newest."""
         if self.kind and position + len(payload) <= self.start + len(self.data):
             self._overlap(position, payload)
             return
@@ -135,7 +135,7 @@ class Stream:
             self.others.append((position, payload))
 
     def fork(self) -> "Stream":
-        """A stream with the same bytes but for `others`, whose place is taken by them."""
+        """A stream with the same bytes except for `others`, which replace them."""
         fork = Stream(self.origin, self.time)
         fork.is_newest = True
         fork.kind, fork.start, fork.size = self.kind, self.start, self.size
@@ -147,8 +147,8 @@ class Stream:
         return fork
 
     def on_base(self) -> bytes:
-        """The bytes of the message, with those of `base` where none came. It may start before
-        that."""
+        """The bytes of the message, with those of `base` where none came. It may start before the
+        message."""
         pieces = sorted([*self.segments.items(), (self.start, bytes(self.data))])
         low, end = min(0, pieces[0][0]), pieces[0][0]
         for position, payload in pieces:
@@ -188,7 +188,7 @@ class Stream:
         self.heads = {at: head for at, head in self.heads.items() if at >= self.start}
 
     def next_head(self) -> int | None:
-        """The lowest position of a head that was not read yet."""
+        """The lowest position of an unread head."""
         return min(self.heads, default=None)
 
     def rewind(self) -> None:
@@ -215,8 +215,8 @@ class Stream:
         return nsmallest(limit, self.order)
 
     def bytes_at(self, position: int) -> bytes:
-        """The contiguous bytes of the segment at a position and of those that follow it (64 or a
-        few more)."""
+        """The contiguous bytes of the segment at a position and of the following ones (64 or a few
+        more)."""
         data = bytearray()
         while len(data) < 64 and position in self.segments:
             segment = self.segments[position]
@@ -226,8 +226,8 @@ class Stream:
 
 
 class Segment:
-    """The payload of a TCP segment: `kind` is what it looks like (0: nothing known), `seq` its
-    sequence number, `truncated` whether the snap length cut it."""
+    """The payload of a TCP segment: `kind` is what it looks like (0: unknown), `seq` its sequence
+    number, `truncated` whether the snap length cut it."""
 
     __slots__ = ("candidate", "kind", "payload", "seq", "side", "truncated")
 
@@ -261,8 +261,8 @@ class Segment:
 
 
 class ReadMessages:
-    """The last messages that were read, at most `limit`, the last message of each side, and where
-    sides stand that were forgotten between two messages."""
+    """The last messages that were read, at most `limit`, the last message of each side, and the
+    positions of sides that were forgotten between two messages."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -298,20 +298,20 @@ class ReadMessages:
             del self._last[next(iter(self._last))]
 
     def pause(self, side: Side, kind: int, seq: int) -> None:
-        """Remember that a side may go on with a message of this kind at a sequence number."""
+        """Remember that a side may continue with a message of this kind at a sequence number."""
         self._last.pop(side, None)
         self._between[side] = kind, seq
         if len(self._between) > self._limit:
             del self._between[next(iter(self._between))]
 
     def between(self, side: Side) -> tuple[int, int] | None:
-        """The kind of message that a side may go on with, and the sequence number; forgotten
-        with this call. None where it is not between two messages."""
+        """The kind of message that a side may continue with, and the sequence number; this call
+        forgets it. None if it is not between two messages."""
         return self._between.pop(side, None)
 
     def has_ended(self, side: Side, seq: int) -> bool:
         """Whether no more bytes are expected on a side, and a sequence number is not before its
-        last message: what comes there was sent before."""
+        last message: bytes before it were sent earlier."""
         start, size = self._last.get(side, (0, 0))
         return side in self._last and (
             size == 0 or (seq - start) & SEQUENCE_MASK <= SEQUENCE_MASK >> 1
@@ -323,12 +323,12 @@ class ReadMessages:
         return [(start, self._starts[(side, start)]) for start in starts]
 
     def starting_at(self, side: Side, seq: int) -> bytes | None:
-        """The bytes of the message that started at a sequence number, None where none was read."""
+        """The bytes of the message that started at a sequence number, None if none was read."""
         return self._starts.get((side, seq))
 
     def message_at(self, side: Side, seq: int) -> tuple[int, bytes] | None:
-        """The sequence number and the bytes of the message that has a byte with a sequence number,
-        the last one of several; None where none of the last ones has."""
+        """The sequence number and the bytes of the message that includes a sequence number, the
+        last one of several; None if none of the last ones does."""
         for start in self._of_side.get(side, ())[: -MAX_COMPARED - 1 : -1]:
             data = self._starts[(side, start)]
             if start == seq or (seq - start) & SEQUENCE_MASK < len(data):

@@ -1,4 +1,4 @@
-"""The parsers of byte streams, and what they remember of each stream."""
+"""The parsers of byte streams, and their state for each stream."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -8,11 +8,11 @@ from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
 
 Parse = Callable[[bytes, bool], Message]
-"""Parses one message at the start of the bytes. The second argument is true where no more
-bytes will come; where it is false, `core.errors.Incomplete` asks for more of them."""
+"""Parses one message at the start of the bytes. The second argument is true if no more bytes will
+come; if it is false, `core.errors.Incomplete` asks for more of them."""
 
 NewConversation = Callable[[], Parse]
-"""Makes a parser that remembers the messages before, for one side of one flow."""
+"""Makes a parser that remembers earlier messages, for one side of one flow."""
 
 Side = tuple[int, int]
 """A flow, and which of its two sides sends."""
@@ -25,9 +25,9 @@ class StreamParsers:
     """Parses the messages of all streams of one capture, by their kind.
 
     `parsers` parse single messages, `new_conversations` makes the parsers of conversations, in
-    which messages build on each other (HTTP/2). In a conversation, and where the kind is in
-    `persistent`, the next message starts where one ends. What could not be parsed is counted
-    in `anomalies`.
+    which messages build on each other (HTTP/2). In a conversation, and if the kind is in
+    `persistent`, the next message starts where one ends. What could not be parsed is counted in
+    `anomalies`.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class StreamParsers:
         return kind in self._persistent and kind not in self._new_conversations
 
     def is_conversation(self, kind: int) -> bool:
-        """Whether messages of this kind build on those before."""
+        """Whether messages of this kind build on earlier ones."""
         return kind in self._new_conversations
 
     def start(self, kind: int, side: Side) -> None:
-        """Begin to parse messages of this kind on a side; a conversation starts anew."""
+        """Begin to parse messages of this kind on a side; a conversation starts again."""
         new_conversation = self._new_conversations.get(kind)
         if new_conversation:
             self._conversations[side] = new_conversation()
@@ -68,16 +68,16 @@ class StreamParsers:
         self._conversations.pop(side, None)
 
     def names(self, kind: int, data: bytes) -> Iterator[bytes]:
-        """The names in a message, whether they are of interest or not, in lower case."""
+        """The names in a message, of interest or not, in lower case."""
         with suppress(ParseError, Incomplete):
             for shown in self._parsers[kind](data, True).names:
                 yield (shown.raw or shown.name).lower().encode()
 
     def parse(self, kind: int, side: Side, data: bytes, last: bool) -> Message | None:
-        """The message at the start of `data`; one without names where they are uninteresting,
-        None (counted) where the bytes are no message of this kind.
+        """The message at the start of `data`; without names if they are uninteresting, None
+        (counted) if the bytes are not a message of this kind.
 
-        `last` says that no more bytes will come. Raises `Incomplete` where more are needed.
+        `last` means that no more bytes will come. Raises `Incomplete` if more are needed.
         """
         if self._is_uninteresting(kind, side, data):
             return Message((), len(data))

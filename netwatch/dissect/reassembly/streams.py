@@ -4,13 +4,13 @@ A message (ClientHello, request head, DNS over TCP) starts at a *head*: a segmen
 one. Most messages are complete in that segment and are parsed at once. Otherwise the segments of
 that side of the flow are buffered until the message is contiguous, in whatever order they come,
 repeated or overlapping. A conversation (HTTP/2), in which messages build on each other, is
-remembered between its messages. Streams that time out, and the least recent one where there
-are too many, are dropped; what their incomplete messages show is read all the same.
+remembered between its messages. Streams that time out, and the least recent one if there are too
+many, are dropped; what their incomplete messages show is read anyway.
 
-A sender may send a place in its stream twice with different bytes, of which its receiver takes one.
-The message is then read with those that came first, and with those that came last
-(`Stream.fork`); where the latter cannot be read, `unread` is told of it. `contest` is told where
-that happens, and where a ClientHello comes behind one with another name.
+A sender may send the same part of its stream twice with different bytes, of which its receiver
+takes one. The message is then read with the bytes that came first, and with those that came last
+(`Stream.fork`); if the latter cannot be read, `unread` is called. `contest` is called when that
+happens, and when a ClientHello comes after one with another name.
 """
 
 from collections import Counter, OrderedDict
@@ -28,32 +28,32 @@ from netwatch.dissect.reassembly.stream_parsers import Side, StreamParsers
 Found = tuple[Candidate, Message]
 
 MAX_REFUSED = 8
-"""Heads of one stream that may turn out to be none before all its bytes are discarded."""
+"""Heads of one stream that may turn out not to be one before all its bytes are discarded."""
 
 RECORDS = (b"\x15", b"\x16")
-"""The types of a TLS record with which a hello begins: it, or an alert before it."""
+"""The TLS record types with which a hello begins: its own, or an alert before it."""
 
 Contest = Callable[[int, int], object]
-"""Takes a flow and a side of which nobody can tell what the receiver has taken."""
+"""Takes a flow and a side if it is unknown which bytes the receiver took."""
 
 KeptMessages = Callable[[int], list[tuple[int, int, bytes]]]
-"""Gives the side, sequence number and bytes of messages of a flow that were read elsewhere."""
+"""Returns the side, sequence number and bytes of messages of a flow that were read elsewhere."""
 
 OTHER_READING = 2
-"""The bit of a side that says that its stream is put together of the bytes that came last."""
+"""The bit of a side for a stream that is assembled from the bytes that came last."""
 
 SHORT = 20
-"""Bytes of a segment behind missing bytes in which a message of several may start that the packet
-loop does not recognise."""
+"""Bytes of a segment after missing bytes in which a message that the packet loop does not recognise
+may start."""
 
 
 def other_side(side: Side) -> Side:
-    """The key of the stream of a side that is put together of the bytes that came last."""
+    """The key of a side's stream that is assembled from the bytes that came last."""
     return side[0], side[1] | OTHER_READING
 
 
 def _agree(one: bytes, other: bytes) -> bool:
-    """Whether the bytes are the same as far as there are both."""
+    """Whether the bytes are the same as far as both go."""
     size = min(len(one), len(other))
     return one[:size] == other[:size]
 
@@ -61,11 +61,10 @@ def _agree(one: bytes, other: bytes) -> bool:
 class StreamReassembler:
     """The streams of one capture.
 
-    `detect_kind` tells the kind of a message from the first bytes of a stream without a known
-    head, 0 where it is none. Limits: streams, bytes of all streams and of one, ns of packet
-    time without a segment, conversations that pause for longer than that, and messages that
-    are remembered to recognise their retransmission. What was dropped is counted in
-    `anomalies`.
+    `detect_kind` tells the kind of a message from the first bytes of a stream without a known head,
+    0 if there is none. Limits: streams, bytes of all streams and of one, ns of packet time without
+    a segment, conversations that pause for longer than that, and messages that are remembered to
+    recognise their retransmission. What was dropped is counted in `anomalies`.
     """
 
     def __init__(
@@ -102,17 +101,16 @@ class StreamReassembler:
 
     @property
     def anomalies(self) -> Counter[str]:
-        """What was counted so far, by name, with what could not be parsed."""
+        """The counts so far, by name, with what could not be parsed."""
         return self._anomalies + self._parsers.anomalies
 
     def usage(self) -> TableUsage:
-        """The number of streams; those evicted had bytes that were needed."""
+        """The number of streams; bytes of evicted ones were needed."""
         evicted = self._anomalies["tcp-streams-full"] + self._anomalies["tcp-stream-aged"]
         return TableUsage(len(self._streams), self._max_streams, evicted)
 
     def feed(self, segment: Segment) -> list[Found]:
-        """The messages that became complete with a segment, each with the candidate that
-        completed it."""
+        """The messages completed by a segment, each with the candidate that completed it."""
         found: list[Found] = []
         side, candidate = segment.side, segment.candidate
         stream = self._streams.get(side) or self._paused.get(side)
@@ -142,7 +140,7 @@ class StreamReassembler:
         return found
 
     def _message_again(self, segment: Segment, stream: Stream | None) -> tuple[int, bytes] | None:
-        """The message that was read at the place of a segment, with its sequence number."""
+        """The message read at the place of a segment, with its sequence number."""
         side, seq = segment.side, segment.seq
         if stream is None:
             return self._read_messages.message_at(side, seq)
@@ -157,10 +155,10 @@ class StreamReassembler:
                 self._read_messages.end(side, seq, len(data))
 
     def expire(self, side: Side, now: int) -> list[Found]:
-        """What incomplete messages show whose streams time out at `now` (ns of packet time), when
-        a segment of `side` came. The stream of `side` is among them whether or not a segment of
-        another stream came before, so that what is read does not depend on other traffic. Only a
-        conversation, in which hours may pass, goes on."""
+        """What incomplete messages show whose streams time out at `now` (ns of packet time), when a
+        segment of `side` came. The stream of `side` is included whether or not a segment of another
+        stream came before, so that the result does not depend on other traffic. Only a
+        conversation, in which hours may pass, continues."""
         found: list[Found] = []
         for key in (side, other_side(side)):
             own = self._streams.get(key)
@@ -182,7 +180,7 @@ class StreamReassembler:
         return NEVER if oldest is None else oldest.time + self._timeout
 
     def sort(self) -> None:
-        """Bring the streams into the order of their last segments."""
+        """Sort the streams by their last segments."""
         self._streams = OrderedDict(sorted(self._streams.items(), key=lambda item: item[1].time))
 
     def expects_more(self, side: Side) -> bool:
@@ -209,8 +207,8 @@ class StreamReassembler:
         return stream.time + self._timeout < now
 
     def _resumed(self, segment: Segment) -> Stream | None:
-        """The stream of a side that was forgotten between two messages and goes on with a
-        segment, None where there is none."""
+        """The stream of a side that was forgotten between two messages and continues with a
+        segment, None if there is none."""
         side, seq = segment.side, segment.seq
         between = self._read_messages.between(side)
         if between is None:
@@ -218,7 +216,7 @@ class StreamReassembler:
         kind, expected = between
         ahead = (seq - expected) & SEQUENCE_MASK
         if segment.kind:
-            # It looks like a message, so nothing that may be missing before it is waited for.
+            # It looks like a message, so there is no waiting for what may be missing before it.
             if 0 < ahead <= SEQUENCE_MASK >> 1:
                 self._anomalies["tcp-gap"] += 1
             return None
@@ -244,7 +242,7 @@ class StreamReassembler:
 
     def _read_again(self, segment: Segment, start: int, message: bytes, found: list[Found]) -> None:
         """A segment at the place of a message that was read: a retransmission, or other bytes,
-        which are put together in a stream of their own."""
+        which are assembled in a stream of their own."""
         other = segment.on(other_side(segment.side))
         again = self._read_messages.message_at(other.side, segment.seq)
         for at, data in [(start, message), *([again] if again else [])]:
@@ -262,7 +260,7 @@ class StreamReassembler:
         self._feed_other(other, found)
 
     def _feed_other(self, segment: Segment, found: list[Found]) -> None:
-        """Add a segment to the stream that is put together of the bytes that came last."""
+        """Add a segment to the stream that is assembled from the bytes that came last."""
         stream = self._streams[segment.side]
         self._streams.move_to_end(segment.side)
         stream.time = segment.candidate.time
@@ -271,8 +269,8 @@ class StreamReassembler:
         self._feed_stream(stream, segment, found)
 
     def _fork(self, side: Side, stream: Stream) -> None:
-        """Bytes of an incomplete message came twice with different content: put it together of
-        those that came last as well."""
+        """Bytes of an incomplete message came twice with different content: assemble it from those
+        that came last as well."""
         key = other_side(side)
         if key not in self._streams and not self._parsers.is_persistent(stream.kind):
             self._anomalies["tcp-overlap"] += 1
@@ -284,7 +282,7 @@ class StreamReassembler:
         stream.others.clear()
 
     def _read_forked(self, candidate: Candidate, found: list[Found]) -> None:
-        """Read what is complete in a stream that was forked."""
+        """Read what is complete in a forked stream."""
         key, self._forked = self._forked, None
         if key is None:
             return
@@ -296,8 +294,8 @@ class StreamReassembler:
             self._forget(key)
 
     def _read_at_once(self, segment: Segment, found: list[Found]) -> Segment | None:
-        """Read a message that is complete in the first segment of a stream; the segment, or the
-        part of it that has to be buffered, None where there is none."""
+        """Read a message that is complete in the first segment of a stream. Returns the segment, or
+        the part of it to buffer, None if there is none."""
         kind, side, seq, payload = segment.kind, segment.side, segment.seq, segment.payload
         if not kind:
             return None if self._read_messages.has_ended(side, seq) else segment
@@ -335,7 +333,7 @@ class StreamReassembler:
         if segment.truncated:
             stream.capture_end = position + len(segment.payload)
         if not kind:
-            # Behind missing bytes a message may start with a segment that is too short to tell.
+            # After missing bytes a message may start with a segment that is too short to tell.
             gap = position > stream.start + len(stream.data)
             if gap and len(segment.payload) < SHORT and self._parsers.is_sequence(stream.kind):
                 stream.add_possible_head(position, candidate)
@@ -352,7 +350,7 @@ class StreamReassembler:
         stream.start_message(kind, position)
 
     def _parse(self, kind: int, side: Side, seq: int, data: bytes, last: bool) -> Message | None:
-        """The message at the start of `data`, None where it is none of this kind. Raises
+        """The message at the start of `data`, None if it is none of this kind. Raises
         `Incomplete`."""
         message = self._parsers.parse(kind, side, data, last)
         read = data if message is None else data[: message.size]
@@ -362,7 +360,8 @@ class StreamReassembler:
         return message
 
     def _compare_names(self, kind: int, side: Side, seq: int, hello: bytes) -> None:
-        """Tell where a ClientHello shows a name that is not in one of its side before it."""
+        """Call `contest` if a ClientHello shows a name that is not in an earlier one of its
+        side."""
         earlier = [
             *self._read_messages.of_side(side),
             *((at, data) for of, at, data in self._kept_messages(side[0]) if of == side[1]),
@@ -375,8 +374,8 @@ class StreamReassembler:
     def _read_contiguous(
         self, side: Side, stream: Stream, candidate: Candidate, found: list[Found]
     ) -> None:
-        """Read the messages that are contiguous; a stream from which nothing more can be read
-        is left with kind 0 and no bytes."""
+        """Read the contiguous messages; a stream from which nothing more can be read is left with
+        kind 0 and no bytes."""
         if not stream.kind:
             position, kind = self._beginning(stream)
             if not kind:
@@ -415,8 +414,8 @@ class StreamReassembler:
             self._start(side, stream, stream.heads[head][0], head)
 
     def _beginning(self, stream: Stream) -> tuple[int, int]:
-        """The position of the first buffered segment that begins a message, and its kind; 0 where
-        none of the first few does."""
+        """The position of the first buffered segment that begins a message, and its kind; 0 if none
+        of the first few does."""
         for position in stream.first_positions(MAX_REFUSED):
             kind = self._detect_kind(stream.bytes_at(position))
             if kind:
@@ -425,7 +424,7 @@ class StreamReassembler:
 
     def _try_other_kind(self, side: Side, stream: Stream, candidate: Candidate) -> bool:
         """After a parser refused the message: whether its bytes look like another kind, now that
-        there are more of them than in the first segment. If not, the head was none."""
+        there are more of them than in the first segment. If not, it was not a head."""
         stream.refused += 1
         kind = self._detect_kind(bytes(stream.data[:64]))
         if stream.refused > MAX_REFUSED:
@@ -454,8 +453,8 @@ class StreamReassembler:
             self._end(side, anomaly, found)
 
     def _end(self, side: Side, anomaly: str | None, found: list[Found]) -> None:
-        """Drop the stream of a side, counting `anomaly` if bytes of a message are in it; a
-        conversation that is between two messages is paused unless the capture is over."""
+        """Drop the stream of a side, counting `anomaly` if it contains bytes of a message; a
+        conversation between two messages is paused unless the capture is over."""
         stream = self._streams[side]
         if anomaly and self._parsers.is_conversation(stream.kind) and not stream.size:
             self._pause(side)
@@ -465,8 +464,8 @@ class StreamReassembler:
         self._drop(side, found)
 
     def _pause(self, side: Side) -> None:
-        """Set a conversation aside that is between two messages; the least recent of too many
-        is forgotten."""
+        """Set aside a conversation between two messages; the least recent of too many is
+        forgotten."""
         self._paused[side] = self._streams.pop(side)
         if len(self._paused) > self._max_paused:
             evicted, _ = self._paused.popitem(last=False)
@@ -508,7 +507,8 @@ class StreamReassembler:
 
     def _read_with_base(self, side: Side, stream: Stream, found: list[Found]) -> None:
         """Read the message of which only a part came with other bytes than those that were read
-        before, with these for the rest; where there is none, the flow has an unread message."""
+        before, with the old bytes for the rest; if there is none, the flow has an unread
+        message."""
         candidate, data = stream.latest, stream.on_base()
         kind = self._detect_kind(data)
         message = None
@@ -525,8 +525,8 @@ class StreamReassembler:
             self._unread(side[0])
 
     def _is_new_reading(self, side: Side, seq: int, message: Message, data: bytes) -> bool:
-        """Whether a message at the start of `data` is not what was read with the bytes that came
-        first, or last, as well."""
+        """Whether a message at the start of `data` differs from what was read with the bytes that
+        came first, or last, as well."""
         other = side[0], side[1] ^ OTHER_READING
         return self._read_messages.starting_at(other, seq) != data[: message.size]
 
