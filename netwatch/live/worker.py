@@ -43,6 +43,10 @@ REPORT_INTERVAL = SECOND
 SETTLE_INTERVAL = 5 * SECOND
 """How often flow bytes and coverage are sent and inactive flows are ended, ns."""
 
+SETTLE_SHARE = 20
+"""It may take one part in so many of the time: to count the open flows of 65,536 clients takes a
+second, and a worker that did so again at once would read no packet any more."""
+
 SETTLE_PACKET_TIME = 60 * SECOND
 """Packet time after which the same is done even if less real time has passed, ns: a file
 is read much faster than its packets were captured."""
@@ -59,6 +63,11 @@ packets come."""
 COMMAND_PATIENCE = 2.0
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
 of a socket; without waiting, blocks would be judged by the old one meanwhile."""
+
+
+def next_settle(began: int, ended: int) -> int:
+    """When to settle again after it was done from `began` to `ended`, ns of the monotonic clock."""
+    return max(began + SETTLE_INTERVAL, ended + SETTLE_SHARE * (ended - began))
 
 
 class Worker:
@@ -238,7 +247,7 @@ class Worker:
             self._next_report = at + REPORT_INTERVAL
             self._send_report(with_coverage=settle_due)
         if settle_due:
-            self._next_settle = at + SETTLE_INTERVAL
+            self._next_settle = next_settle(at, time.monotonic_ns())
 
     def _share_claims(self, packet: Packet, message: Message) -> None:
         claims = Message(names=(), size=0, claims=message.claims)
