@@ -1,6 +1,8 @@
 """What becomes of contacts: the bytes of their flows, and what their servers answered."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from netwatch.core.flow import (
@@ -22,6 +24,10 @@ from netwatch.language.sentences import sentence
 
 FLOW_LIMIT = 65536
 """Flows with contacts whose progress is followed at a time."""
+
+RECENT_LIMIT = 256
+"""Flows of a device that are reported at once when it had another contact, the latest; the others
+follow when all are reported."""
 
 SIGHTING_LIMIT = 64
 """Contacts of one flow of which it is followed how they were seen."""
@@ -284,6 +290,8 @@ class ContactFlows:
         self._table = table
         self._collector = collector
         self._flows: dict[int, _Followed] = {}
+        # The same by device: each block of a live capture asks for those of some devices.
+        self._of_devices: dict[str, dict[int, None]] = {}
         self._recent: set[str] = set()
         self.quiet_gap = quiet_gap
         self.limit = limit
@@ -307,6 +315,7 @@ class ContactFlows:
                 self.rejected += 1
                 return
             followed = self._flows[flow] = _Followed(contact)
+            self._of_devices.setdefault(followed.device, {})[flow] = None
         followed.add(contact, _At(place.port, place.time, self.quiet_gap))
         if any(contradiction.type == "two-names" for contradiction in contact.contradictions):
             for sighting in followed.sightings:
@@ -327,7 +336,7 @@ class ContactFlows:
     def flow_ended(self, flow: Flow) -> bool:
         """Report what was not reported yet of a flow that has ended, if it is followed; whether it
         is."""
-        followed = self._flows.pop(flow.flow_id, None)
+        followed = self._drop(flow.flow_id)
         if followed is None:
             return False
         for part in followed.parts:
@@ -345,12 +354,14 @@ class ContactFlows:
             sighting.report(progress, self._collector, self._table.answers_in(flow.flow_id))
         return True
 
-    def report(self, devices: set[str] | None = None) -> None:
-        """Report what was not reported yet of all flows, or of those of `devices`; forget those
-        that the flow table has evicted."""
-        for flow, followed in list(self._flows.items()):
-            if devices is not None and followed.device not in devices:
-                continue
+    def report(self) -> None:
+        """Report what was not reported yet of all flows; forget those that the flow table has
+        evicted."""
+        self._report_flows(list(self._flows))
+
+    def _report_flows(self, flows: Iterable[int]) -> None:
+        for flow in flows:
+            followed = self._flows[flow]
             for part in followed.parts:
                 for groups in part.groups.values():
                     seen = groups[0].contact.observation
@@ -358,7 +369,7 @@ class ContactFlows:
                         seen = replace(seen, flow_id=flow, client_port=groups[0].port)
                     progress = self._table.progress_of(seen)
                     if progress is None:
-                        self._flows.pop(flow, None)
+                        self._drop(flow)
                     else:
                         self._report(groups, progress, part.bans)
             self._report_sightings(flow, followed)
@@ -374,11 +385,12 @@ class ContactFlows:
                 sighting.report(progress, self._collector, self._table.answers_in(flow))
 
     def report_recent(self) -> None:
-        """The same of the flows of devices that had a contact since the last call: what is reported
-        of these now is current."""
+        """The same for the latest flows of devices that had a contact since the last call, so that
+        what is reported of these now is current."""
         recent, self._recent = self._recent, set()
-        if recent:
-            self.report(recent)
+        for device in sorted(recent & self._of_devices.keys()):
+            latest = list(islice(reversed(self._of_devices[device]), RECENT_LIMIT))
+            self._report_flows(reversed(latest))
 
     def forget(self, before: int) -> None:
         """Forget the flows without a contact since `before` (ns): the log that has shown them may
@@ -386,7 +398,17 @@ class ContactFlows:
         for flow, followed in list(self._flows.items()):
             groups = [each for part in followed.parts for each in part.groups.values()]
             if all(group.last < before for each in groups for group in each):
-                del self._flows[flow]
+                self._drop(flow)
+
+    def _drop(self, flow: int) -> _Followed | None:
+        """Follow a flow no more; None if it was not followed."""
+        followed = self._flows.pop(flow, None)
+        if followed is not None:
+            flows = self._of_devices[followed.device]
+            del flows[flow]
+            if not flows:
+                del self._of_devices[followed.device]
+        return followed
 
     def _report(
         self, groups: list[_Group], flow: FlowProgress, bans: frozenset[str] | None

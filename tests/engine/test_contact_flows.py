@@ -11,7 +11,7 @@ from support.contacts import ANSWERED, APPS, BAN, GAP, NOON, SECOND, SENSOR, con
 
 from netwatch.core.flow import UNSEEN, Flow, FlowProgress
 from netwatch.core.verdict import Contact, Decision, Ruling
-from netwatch.engine.contact_flows import ContactFlows, Place
+from netwatch.engine.contact_flows import RECENT_LIMIT, ContactFlows, Place
 from netwatch.formats import jsonl
 from netwatch.incidents.aggregate import Incidents, under_each_ban
 
@@ -121,3 +121,44 @@ def test_bans_together_know_what_each_knows_by_itself(
         found = follow([under for _, under in of_ban], before, sent)
         apart |= {alert["id"]: alert for alert in records(found)}
     assert together == apart
+
+
+class Asked:
+    """The flows of a capture, which notes of which the progress was read."""
+
+    def __init__(self) -> None:
+        self.flows: list[int] = []
+
+    def report_end_of(self, flow: int) -> None:
+        pass
+
+    def progress_of(self, seen: Any) -> FlowProgress:
+        self.flows.append(seen.flow_id)
+        return FlowProgress(500, 900, NOON + 8000 * SECOND, "payload")
+
+    def answers_in(self, flow: int) -> tuple[()]:
+        return ()
+
+
+def test_a_contact_reads_the_latest_flows_of_its_device_alone() -> None:
+    table = Asked()
+    flows = ContactFlows(table, Incidents(GAP), GAP)
+    for number in range(1, 3 * RECENT_LIMIT):
+        who = 8 if number <= RECENT_LIMIT else 7
+        one = contact(number, who=who, packet=number, flow=number)
+        flows.add(one, number, Place(50000, one.observation.time, number))
+    flows.report_recent()
+    table.flows.clear()
+    one = contact(9000, who=7, packet=9000, flow=9000)
+    flows.add(one, 9000, Place(50000, one.observation.time, 9000))
+    flows.report_recent()
+    read = dict.fromkeys(table.flows)
+    assert list(read) == [*range(2 * RECENT_LIMIT + 1, 3 * RECENT_LIMIT), 9000]
+    table.flows.clear()
+    flows.report()
+    assert len(set(table.flows)) == 3 * RECENT_LIMIT
+    assert len(flows) == 3 * RECENT_LIMIT
+    for number in [*range(1, 3 * RECENT_LIMIT), 9000]:
+        assert flows.flow_ended(ended(number, "payload"))
+    flows.report_recent()
+    assert len(flows) == 0
