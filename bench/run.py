@@ -132,6 +132,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def keep(results: dict[str, Any], work: Path, *, write: bool) -> None:
+    """Keep what was measured so far, which a run that is ended has measured all the same."""
+    reported = {"machine": machine(), "goals": [goal.as_json() for goal in goals.goals(results)]}
+    path = work / "results.json"
+    path.write_text(json.dumps(reported | results, indent=1) + "\n", encoding="utf-8")
+    if write:
+        page.write(results, machine())
+
+
 def main() -> int:
     """Measure and print; exit status 1 if something that was measured failed."""
     parser = build_parser()
@@ -172,18 +181,14 @@ def main() -> int:
             continue
         try:
             results[name] = measure(options)
-        except netwatch_only.MeasurementError as error:
+        except (netwatch_only.MeasurementError, OSError) as error:
             wrong.append(f"{name}: {error}")
         except veth.MissingError as error:
             progress(f"skipped {name}: {error}")
         else:
             print(text(results[name]), end="\n\n", flush=True)
+            keep(results, work, write=args.write)
     print(goals.text(goals.goals(results)))
-    reported = {"machine": machine(), "goals": [goal.as_json() for goal in goals.goals(results)]}
-    path = work / "results.json"
-    path.write_text(json.dumps(reported | results, indent=1) + "\n", encoding="utf-8")
-    if args.write:
-        progress(f"written: {', '.join(page.write(results, machine())) or 'nothing'}")
     for failure in wrong + failures(results):
         progress(f"failed: {failure}")
     return 1 if wrong or failures(results) else 0
