@@ -142,7 +142,7 @@ def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
 
 
 def has_capture_name(path: str) -> bool:
-    """Whether the name of a file, compressed or not, is that of a capture."""
+    """Whether a file is a capture by its name, compressed or not."""
     *_, before, last = ("", *path.lower().rpartition("/")[2].split("."))
     return last in CAPTURE_SUFFIXES or (before in CAPTURE_SUFFIXES and last not in LOG_SUFFIXES)
 

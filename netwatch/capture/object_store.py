@@ -276,7 +276,7 @@ class _Store:
         except FileNotFoundError:
             return []
         if not isinstance(found, dict):
-            return []  # adlfs returns the name of a file that is in the place of a folder
+            return []  # adlfs returns the name of a file instead of the folder's
         files = [each for each in found.values() if each["type"] == "file"]
         # An object whose name ends in a slash represents a folder.
         files = [each for each in files if not each["name"].endswith("/")]

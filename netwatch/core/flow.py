@@ -74,7 +74,7 @@ any is, ``wrong`` if all are."""
 
 INITIAL_WINDOW = 14_600
 """Payload in bytes that a server may send before its client acknowledges any of it (RFC 6928). So
-much may still arrive behind a reset that a middlebox has forged in the server's name."""
+much may still arrive after a reset that a middlebox has forged in the server's name."""
 
 
 CONTESTED = -1

@@ -51,10 +51,10 @@ class Undelivered:
 class Delivery:
     """Outputs that share one outbox. `log` takes messages for the log, from several threads.
 
-    Raises `ConfigError` if a secret of an output cannot be read, or if a file of another program
-    is in the place of the outbox. If the outbox cannot be opened for another reason, alerts wait in
-    memory, and it is tried again. Several processes with the same outputs may share an outbox: one
-    of them delivers for all, and another takes over when it ends.
+    Raises `ConfigError` if a secret of an output cannot be read, or if the outbox's path is a file
+    of another program. If the outbox cannot be opened for another reason, alerts wait in memory,
+    and it is tried again. Several processes with the same outputs may share an outbox: one of them
+    delivers for all, and another takes over when it ends.
     """
 
     def __init__(
