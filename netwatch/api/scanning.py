@@ -1,6 +1,6 @@
 """`scan`: captures and logs in, incidents out.
 
-What a run has read, and what it could not read.
+Its summary lists what a run read, and what it could not read.
 """
 
 import contextlib

@@ -94,8 +94,8 @@ class Observation(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flows:
-    """Flows, the ones whose name was read, and the others by reason. `missed` are the flows that
-    are outside all networks because of their VLAN tag."""
+    """Flows, the ones whose name was read, and the others by reason. `missed` are flows outside all
+    networks that a network would match with another VLAN tag."""
 
     flows: int
     named: int

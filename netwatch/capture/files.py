@@ -166,8 +166,7 @@ def capture_file(path: str) -> CaptureFile:
 
 
 def file_info(file: CaptureFile) -> FileInfo:
-    """What identifies the content of a file: as found, or at its path now. Raises
-    `CaptureError`."""
+    """The identity of a file's content: as found, or at its path now. Raises `CaptureError`."""
     if file.info is not None and file.info.size is not None:
         return file.info
     return info_of_path(file.path) if file.url is None else _remote(file.url).info_of_url(file.url)

@@ -192,7 +192,7 @@ def open_url(url: str, info: FileInfo | None) -> OpenFile:
 
 
 def info_of_url(url: str) -> FileInfo:
-    """What identifies the content at a URL now. Raises as `find_urls`."""
+    """The identity of the current content at a URL. Raises as `find_urls`."""
     store = _Store(url)
     found = store.info(store.root)
     if found is None or found["type"] != "file":

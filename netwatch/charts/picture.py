@@ -1,4 +1,4 @@
-"""What all charts have in common: one language, the colours, and the style sheet for dark mode.
+"""The common parts of all charts: one language, the colours, and the style sheet for dark mode.
 
 Texts come from packets and configurations, so all of them are escaped before they get into a
 specification (`shown`), and none is ever part of an expression: data are values, and fields have

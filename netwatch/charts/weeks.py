@@ -255,7 +255,7 @@ def _days(first: date, last: date, language: Language) -> str:
 
 
 def _on(what: str, text: str, language: Language) -> str:
-    """What happened on a day or days; the space before the colon depends on the language."""
+    """The event on a day or days; the space before the colon depends on the language."""
     return language.say("%(what)s: %(text)s", what=what, text=text)
 
 

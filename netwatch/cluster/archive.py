@@ -270,7 +270,7 @@ class Archive:
         self.counts.damaged += len(units)
         self.counts.there -= len(units)
         self.counts.size_done -= sum(unit.size for unit in units)
-        # What is there is sealed with another key, even if this run wrote it.
+        # The existing one is sealed with another key, even if this run wrote it.
         self._key = secrets.token_bytes(32)
         self._judge(units, parts)
         made = tuple(

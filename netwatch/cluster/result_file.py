@@ -55,7 +55,7 @@ _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
     3, window_log=_WINDOW_LOG, write_checksum=True
 )
 WRONG = (*MISMATCHES, IndexError, zstandard.ZstdError)
-"""What reading raises if something is not as written."""
+"""The errors that reading raises if something is not as written."""
 
 
 Entry = tuple[SharedKey, Incident]

@@ -1,4 +1,4 @@
-"""What workers do: judge a unit, fold results into one, and select what is reported.
+"""The tasks of workers: judge a unit, fold results into one, and select what is reported.
 
 Each task reads from the ledger and writes to it, and returns next to nothing, so that neither the
 scheduler nor the process that began the run holds results. A task that is done twice writes the

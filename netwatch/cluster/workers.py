@@ -35,7 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Function = Callable[[Config, T], R]
-"""What is done with a task, by a worker that has the configuration."""
+"""The function that performs a task, in a worker that has the configuration."""
 
 LOCAL = "local"
 """The address of a cluster that is started here."""

@@ -378,7 +378,7 @@ def load_console(path: str | None = None) -> "ConsoleOptions | None":
 
 
 def _read_alone(path: str | None, read: Callable[[Fields, Path], T]) -> T:
-    """What `read` takes from the configuration. Raises `ConfigError`."""
+    """The result of `read` for the configuration. Raises `ConfigError`."""
     fields = _open(path)
     found = read(fields, Path(fields.file).parent)
     fields.problems.raise_if_any()

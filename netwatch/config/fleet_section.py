@@ -94,7 +94,7 @@ class ServerOptions:
 
 @dataclass(frozen=True, slots=True)
 class SensorLimit:
-    """What a sensor may report on: `networks` by name, and patterns (fnmatch) of the ids of
+    """The scope of a sensor's reports: `networks` by name, and patterns (fnmatch) of the ids of
     `devices` of an inventory; None for all."""
 
     networks: frozenset[str] | None = declare(
@@ -112,7 +112,7 @@ class SensorLimit:
 
 
 def _read_sensors(section: Fields, _: Key, base: Path) -> dict[str, SensorLimit] | None:
-    """What each named sensor may report on."""
+    """The scope of each named sensor's reports."""
     part = section.nested("sensors", "fleet.sensors")
     found: dict[str, SensorLimit] = {}
     if part is None:

@@ -127,7 +127,7 @@ PUBLISHED_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is in use of the published data: None if nothing is. `state_files` change with it."""
+    """The published data in use; None if there is none. `state_files` change with it."""
 
     installed_set: "Installed | None" = None
     configuration: "Installed | None" = None

@@ -26,7 +26,7 @@ from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.keys import check_days
 
-# What few configurations have is imported on use.
+# Imported on use, because few configurations need it.
 if TYPE_CHECKING:
     from netwatch.inventory.lease_files import LeaseFile
     from netwatch.refresh.options import RefreshOptions, Source

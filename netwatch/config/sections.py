@@ -32,7 +32,7 @@ from netwatch.language.sentences import sentence
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
 
-# What few configurations have is imported on use.
+# Imported on use, because few configurations need it.
 if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
     from netwatch.config.data_sections import DataProtection

@@ -1,4 +1,4 @@
-"""What a packet may be wrapped in: tables of link types, EtherTypes, IP protocols, GRE and UDP
+"""The encapsulations of packets: tables of link types, EtherTypes, IP protocols, GRE and UDP
 tunnels.
 
 The packet loop, the kernel filter and the generated reference read these tables. A row names the

@@ -351,6 +351,6 @@ class LogInfo:
 
 def origin_of(log: "LogInfo | None") -> str:
     """Who has seen a contact: `PACKETS`, or the program whose log shows it, which is the name of
-    the format up to the first hyphen (``zeek-tsv`` and ``zeek-json`` are both ``zeek``). What two
-    origins show may be the same contact twice."""
+    the format up to the first hyphen (``zeek-tsv`` and ``zeek-json`` are both ``zeek``). Two
+    origins may show the same contact twice."""
     return PACKETS if log is None else log.format.partition("-")[0]

@@ -207,7 +207,8 @@ class Delivery:
             except Exception as error:  # This thread must continue: without it nothing is written.
                 connection.failed(error)
                 text = f"{type(error).__name__}: {error}"
-                # What the outbox reports itself, and temporary errors, are not reported here.
+                # Errors that the outbox reports itself, and temporary errors, are not reported
+                # here.
                 if not isinstance(error, (NetwatchError, sqlite3.Error)) and text != reported:
                     reported = text
                     self._log(f"outbox: it cannot be maintained ({text})")

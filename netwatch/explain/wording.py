@@ -73,7 +73,7 @@ NOT_PROVED: Mapping[str, str] = {
     ),
     "left-out": mark("The details of {contacts} contacts, which did not fit into the record."),
 }
-"""What is not proved, by code."""
+"""Statements that are not proved, by code."""
 
 REFUTATIONS: Mapping[str, str] = {
     "packet": mark(
@@ -187,7 +187,7 @@ LACKS: Mapping[str, str] = {
     "time-zone": mark("the time zone (it was assumed)"),
     "device-behind-nat": mark("which device was behind the translated address"),
 }
-"""What logs may lack."""
+"""The data that logs may lack."""
 
 WHY_NOT: Mapping[str, str] = {
     "": mark("applies"),

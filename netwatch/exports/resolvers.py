@@ -92,7 +92,7 @@ def _write_rpz(export: Export, rules: tuple[Rule, ...]) -> str:
 
 
 def _records(export: Export, rules: tuple[Rule, ...]) -> dict[str, str]:
-    """What is done with each owner name."""
+    """The action for each owner name."""
     records: dict[str, str] = {}
     for rule in rules:
         records[rule.name] = _STOP

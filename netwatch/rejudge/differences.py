@@ -36,7 +36,7 @@ IGNORED = frozenset({"schema", "status", "sensor", "versions", *EVIDENCE_KEYS})
 """Fields of an alert that are not compared."""
 
 _WHERE = frozenset({"file", "line", "sources"})
-"""What is not compared in what is written on a line of a file: a rule, an inventory entry."""
+"""Fields that are not compared in a rule or an inventory entry."""
 
 FROM_FACTS = frozenset(
     {"id", "last_seen", "kind", "destinations", "counts", "community_ids", "names", "evidence",

@@ -53,7 +53,7 @@ _ROW = ("capture", "sequence", *COLUMNS)
 _ANSWER = ("capture", "sequence", "time", "time_digits", "evidence", "name", "client", "vlan",
            "source", "packet", "dns_type", "dns_answers", "dns_ttls", "dns_chain",
            "log_format")  # fmt: skip
-"""What counts of an answer to a name that no rule matches."""
+"""The columns that count in an answer to a name that no rule matches."""
 
 _MISSING = {"client_port": "0", "server_ip": "'0.0.0.0'", "server_port": "0", "transport": "'udp'",
             "flow": "0"}  # fmt: skip

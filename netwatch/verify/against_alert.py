@@ -207,7 +207,7 @@ def _confidence(
 
 
 def _instead(claimed: AlertPiece, pieces: Sequence[Piece]) -> str:
-    """What the capture has instead of a piece."""
+    """The capture's content instead of a piece of evidence."""
     place = claimed.source, claimed.number
     same = [piece.contact for piece in pieces if (piece.source, piece.number) == place]
     if same:

@@ -144,7 +144,7 @@ def _tunnel(datagram: Datagram) -> Answer | None:
 
 
 def _client(contact: Contact, datagram: Datagram) -> str:
-    """What is wrong with the device of a datagram; empty if nothing is."""
+    """The error in the device of a datagram; empty if it is right."""
     client, ip = contact.client, datagram.ip
     if client is None:
         return ""
@@ -192,7 +192,7 @@ class _Found:
         return None
 
     def nothing(self, what: str) -> Answer:
-        """What was found instead."""
+        """The answer if the name was not found: other names, if there are any."""
         if self._others:
             return Answer("differs", ", ".join(list(self._others)[:_MAX_FOUND]))
         return Answer("differs", f"{what} that cannot be read" if self._fails else f"no {what}")

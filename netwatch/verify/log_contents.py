@@ -104,7 +104,7 @@ def _numbered(stream: IO[bytes], wanted: Mapping[int, bytes]) -> dict[int, Found
         records = _messages(head, stream) if is_binary else _lines(head, stream)
     for number, record in enumerate(records, 1):
         if not is_binary and b"\0" in record:
-            # What precedes NUL bytes in a line was cut off.
+            # The text before NUL bytes in a line was cut off.
             record = record.strip(b"\0").rpartition(b"\0")[2]
         if number in wanted:
             found[number] = Found(record)
