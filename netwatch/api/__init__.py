@@ -1,9 +1,9 @@
 """The Python API: what `netwatch scan`, `names` and `signatures match` do, as functions.
 
-The package `netwatch` exports the functions, and this one the classes of all values, too; nothing
-else of netwatch is an interface (docs/internals/releasing.md). A call reads files and returns
-values: it prints nothing, ends no process, installs no signal handler and changes no setting of
-this one.
+The package `netwatch` exports the functions; this one also exports the classes of all values.
+Nothing else of netwatch is an interface (docs/internals/releasing.md). A call reads files and
+returns values: it prints nothing, ends no process, installs no signal handler and changes no
+setting of the calling process.
 """
 
 from netwatch.api.naming import Match, Observations, match, names

@@ -1,6 +1,6 @@
-"""`names`: every name in captures and logs, one by one or as columns of Arrow.
+"""`names`: every name in captures and logs, one by one or as Arrow columns.
 
-`match`: which rule of the signatures takes a name, and why.
+`match`: which rule of the signatures matches a name, and why.
 """
 
 import importlib
@@ -40,11 +40,11 @@ Batches = Generator[ObservationBatch, None, None]
 
 
 class Observations(Iterator[Observation]):
-    """The observations of captures and logs, in the order of files and packets, read while they are
-    asked for, once, and in bounded memory.
+    """The observations of captures and logs, in the order of files and packets. They are read once,
+    during the iteration, and in bounded memory.
 
     It is an iterator of objects. `to_arrow` or `arrow_reader`, instead of iterating, give columns
-    and make no object for each. It is also a context, and `close` ends the reading.
+    without making an object for each row. It is also a context; `close` ends the reading.
     """
 
     def __init__(self, batches: Batches, statistics: RunStatistics, period: Period) -> None:
@@ -63,13 +63,13 @@ class Observations(Iterator[Observation]):
 
     @property
     def summary(self) -> Summary:
-        """The counts so far, complete when all observations were read."""
+        """The counts so far, complete after the last observation."""
         return summary_of(self._statistics)
 
     def to_arrow(self) -> "pyarrow.Table":
         """All observations as a table in memory, with the columns of ``netwatch names --format
-        parquet``. Raises `netwatch.Error` if the extra ``arrow`` is not installed, or where
-        reading has begun."""
+        parquet``. Raises `netwatch.Error` if the extra ``arrow`` is not installed, or if reading
+        has begun."""
         self._ask_for_columns("to_arrow()")
         import pyarrow as pa
 
@@ -80,8 +80,8 @@ class Observations(Iterator[Observation]):
         return pa.Table.from_batches(batches, layout).unify_dictionaries()
 
     def arrow_reader(self) -> "pyarrow.RecordBatchReader":
-        """The same as a reader of record batches, in bounded memory. The dictionaries of texts
-        are those of each batch."""
+        """The same as a reader of record batches, in bounded memory. Each batch has its own
+        dictionaries of texts."""
         self._ask_for_columns("arrow_reader()")
         import pyarrow as pa
 
@@ -91,7 +91,7 @@ class Observations(Iterator[Observation]):
         return pa.RecordBatchReader.from_batches(layout, self._record_batches(layout))
 
     def close(self) -> None:
-        """End the reading, and the processes that read."""
+        """End the reading and the reader processes."""
         self._rows.close()
         self._batches.close()
 
@@ -111,7 +111,8 @@ class Observations(Iterator[Observation]):
         return f"<netwatch.Observations: {seen:,} read so far>"
 
     def _observations(self) -> Generator[Observation, None, None]:
-        # The compiled writer of lines and the parser of JSON take less than to look up each value.
+        # The compiled writer of lines plus the JSON parser take less time than looking up each
+        # value.
         writer = ObservationLines(JSON)
         with readable_errors():
             for batch in self._batches:
@@ -131,7 +132,7 @@ class Observations(Iterator[Observation]):
                 yield found if self._period.is_open else _within(found, self._period)
 
     def _ask_for_columns(self, asked: str) -> None:
-        """Raise `NetwatchError` if there can be no columns."""
+        """Raise `NetwatchError` if there cannot be columns."""
         try:
             importlib.import_module("pyarrow")
         except ImportError:
@@ -150,7 +151,7 @@ def _times(batch: ObservationBatch) -> Iterator[int]:
 
 
 def _within(batch: "pyarrow.RecordBatch", period: Period) -> "pyarrow.RecordBatch":
-    """The rows whose time is in a period."""
+    """The rows whose time is in the period."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -179,13 +180,13 @@ def names(
     """Every name that devices show in captures and logs, before any rule, as ``netwatch names``
     lists them.
 
-    `paths` are files, folders, globs or URLs. `jobs` processes read; `continuous`, `by_day`,
-    `only`, `as_` (a format of logs), `year` and `timezone` are the options of the command. With
-    `since` and `until`, which need a time zone, observations from then on, and before then, are
-    given.
+    `paths` are files, folders, globs or URLs. `jobs` is the number of reader processes;
+    `continuous`, `by_day`, `only`, `as_` (a log format), `year` and `timezone` are the options of
+    the command. `since` and `until`, which need a time zone, limit the observations to this period.
 
-    A file that cannot be read is no error: `Summary.unread` names it. Raises `netwatch.ConfigError`
-    if an argument is wrong, and, while reading, `netwatch.Error` where netwatch cannot go on.
+    A file that cannot be read is not an error: `Summary.unread` names it. Raises
+    `netwatch.ConfigError` if an argument is wrong, and, while reading, `netwatch.Error` if netwatch
+    cannot go on.
     """
     with readable_errors():
         reading = read_options(
@@ -207,11 +208,11 @@ def names(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match(Record):
-    """What the signatures say of a name, as the record of ``netwatch signatures match`` has it. It
-    is true if a rule matches; everything but `name` and `why` is None or empty if none does.
+    """The result for a name, as the record of ``netwatch signatures match`` has it. It is true if a
+    rule matches; otherwise everything except `name` and `why` is None or empty.
 
-    `name` is in its normal spelling, `why` says why the rule matches, or why none does. `grade` is
-    the confidence that the rule gives to a name in a handshake, with its reasons.
+    `name` is normalised, `why` is why the rule matches, or why none does. `grade` is the confidence
+    that the rule gives to a name in a handshake, with its reasons.
     """
 
     __hash__ = Record.__hash__
@@ -231,7 +232,7 @@ class Match(Record):
         return self.rule is not None
 
 
-# A string is one name, although it is an iterable of strings.
+# A string is one name, although it is iterable.
 @overload
 def match(  # type: ignore[overload-overlap]
     name: str,
@@ -256,11 +257,11 @@ def match(
     *,
     signatures: AnyPath | Iterable[AnyPath] | None = None,
 ) -> Match | Iterator[Match]:
-    """Which rule takes a host name, and why; of many names an iterator of matches, for which the
-    signatures are read once.
+    """Which rule matches a host name, and why; for several names, an iterator of matches, for which
+    the signatures are read once.
 
-    The signatures are those of `config`, a configuration that is searched for as by the command
-    where none is named. `signatures` take their place: files, folders, or ``builtin``. Raises
+    The signatures are those of `config`, a configuration, which is searched for as by the command
+    if not given. `signatures` replace them: files, folders, or ``builtin``. Raises
     `netwatch.ConfigError` if one of these is wrong.
     """
     with readable_errors():

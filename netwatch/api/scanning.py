@@ -1,6 +1,6 @@
 """`scan`: captures and logs in, incidents out.
 
-What a run has read, and what it could not read.
+Its summary lists what a run read, and what it could not read.
 """
 
 import contextlib
@@ -40,17 +40,17 @@ from netwatch.logs.times import Only
 class Summary:
     """The counts of a run.
 
-    `captures`, `packets` and `wire_bytes` (their length on the wire) are of captures; `logs` are
-    the files of logs by format, `records` the records in them, `unread_records` those that could
-    not be read, by reason. `observations` are by kind of evidence, `anomalies` by name.
+    `captures`, `packets` and `wire_bytes` (their length on the wire) are counts of captures; `logs`
+    are the log files by format, `records` the records in them, `unread_records` the records that
+    could not be read, by reason. `observations` are by kind of evidence, `anomalies` by name.
 
-    `unread` has a sentence for each file or path that could not be read, or not to its end because
-    its storage failed; `notes` for those read in part because they are damaged or cut off, of which
-    `damaged` has the bytes that were not read, by file. `skipped` are files in folders that are
-    neither captures nor logs, or evidence that netwatch wrote. No sentence has a control character
-    in it.
+    `unread` has a sentence for each file or path that could not be read, or not completely because
+    its storage failed; `notes` for those read in part because they are damaged or truncated, with
+    the bytes that were not read, by file, in `damaged`. `skipped` are files in folders that are
+    neither captures nor logs, or evidence that netwatch wrote. The sentences have no control
+    characters.
 
-    A scan has also the number of its `incidents` by verdict, and of its `contacts` without a
+    A scan also has the number of its `incidents` by verdict, and of its `contacts` without a
     verdict by reason; `recorded` incidents are below the confidence that their ban requires, and
     `left_out` counts what did not fit into the tables of an incident.
     """
@@ -80,7 +80,7 @@ def summary_of(
     recorded: int = 0,
     left_out: Mapping[str, int] | None = None,
 ) -> Summary:
-    """The summary of the counts so far, which may go on to change."""
+    """The summary of the counts so far, which may still change."""
     unread_records: Counter[str] = Counter()
     for (_, reason), count in statistics.unread_records.items():
         unread_records[reason] += count
@@ -110,14 +110,14 @@ def _ordered(counts: Mapping[str, int]) -> Mapping[str, int]:
 
 
 class ScanResult:
-    """What a scan found. Iterating gives the incidents in the order of their first contact, any
-    number of times and with one of them in memory at a time.
+    """The result of a scan. Iterating gives the incidents in the order of their first contact, any
+    number of times and with one in memory at a time.
 
-    `summary` says what was read and what was not. `coverage` is None unless it was asked for.
-    `notes` are sentences on the configuration that a user may not expect.
+    `summary` says what was read and what was not. `coverage` is None unless requested. `notes` are
+    sentences on the configuration that a user may not expect.
 
-    If there are more incidents than fit into memory, they are in temporary files until the
-    result is closed (it is a context) or forgotten.
+    If there are more incidents than fit into memory, they are in temporary files until the result
+    is closed (it is a context) or garbage.
     """
 
     def __init__(
@@ -149,7 +149,8 @@ class ScanResult:
         return tuple(self)
 
     def close(self) -> None:
-        """Delete the temporary files. Only `incidents` can be read afterwards, if it was before."""
+        """Delete the temporary files. Afterwards `incidents` can be read only if it was read
+        before."""
         self._files()
 
     def __enter__(self) -> Self:
@@ -186,19 +187,19 @@ def scan(
 ) -> ScanResult:
     """Read captures and logs, and judge them, as ``netwatch scan`` does.
 
-    `paths` are files, folders, globs or URLs. `config` is a configuration; without it, it is
+    `paths` are files, folders, globs or URLs. `config` is a configuration; if not given, it is
     searched for as by the command (./netwatch.yaml, /etc/netwatch/netwatch.yaml, built-in
-    defaults). `jobs` processes read; `continuous`, `by_day`, `only`, `as_` (a format of logs),
-    `year` and `timezone` are the options of the command. `signatures` take the place of those of
+    defaults). `jobs` is the number of reader processes; `continuous`, `by_day`, `only`, `as_` (a
+    log format), `year` and `timezone` are the options of the command. `signatures` replace those of
     the configuration: files, folders, or ``builtin``.
 
-    With `since` and `until`, which need a time zone, those incidents are given that overlap this
-    time. Everything is read nevertheless, and counted in the summary. With `coverage` it is also
-    counted in how many flows no name could be read.
+    `since` and `until`, which need a time zone, limit the incidents to those that overlap this
+    period; everything is read and counted in the summary nevertheless. With `coverage`, the flows
+    in which no name could be read are counted, too.
 
-    A file that cannot be read is no error: `Summary.unread` names it. Raises `netwatch.ConfigError`
-    if the configuration or an argument is wrong, and `netwatch.Error` where netwatch cannot go
-    on.
+    A file that cannot be read is not an error: `Summary.unread` names it. Raises
+    `netwatch.ConfigError` if the configuration or an argument is wrong, and `netwatch.Error` if
+    netwatch cannot go on.
     """
     with readable_errors(), contextlib.ExitStack() as files:
         reading = read_options(

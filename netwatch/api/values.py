@@ -1,8 +1,8 @@
-"""What the functions of the Python API take and give: their arguments, as the engine takes them,
+"""The arguments and results of the functions of the Python API: arguments as the engine takes them,
 and observations, incidents and coverage.
 
-The records are documented (docs/reference/records.md) and have a schema, so that the classes of the
-API have no words of their own: an attribute is a key of the record
+The records are documented (docs/reference/records.md) and have a schema, so the classes of the API
+do not define names of their own: an attribute is a key of the record
 (`netwatch.formats.typed_records`).
 """
 
@@ -32,7 +32,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dns:
-    """What a DNS message says beside its name."""
+    """What a DNS message contains besides its name."""
 
     type: str | None = None
     rcode: str | None = None
@@ -53,8 +53,8 @@ class Quic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One side of a flow, None if a log does not say. MAC, host name and network are those of
-    clients."""
+    """One side of a flow, None if a log does not say. Only clients have a MAC, host name and
+    network."""
 
     ip: str | None = None
     port: int | None = None
@@ -69,8 +69,8 @@ _NOBODY = Endpoint()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation(Record):
     """One name that one device showed, with its evidence: the record of an observation with its
-    keys as attributes, None if a key is left out. `time` is aware and in UTC, in microseconds;
-    `record` has it as fine as the capture."""
+    keys as attributes, None if a key is left out. `time` is aware, in UTC and in microseconds;
+    `record` has it with the precision of the capture."""
 
     __hash__ = Record.__hash__
 
@@ -94,8 +94,8 @@ class Observation(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flows:
-    """Flows, those of them whose name was read, and the others by the reason. Of those outside of
-    all networks, `missed` are in none because of their VLAN tag."""
+    """Flows, the ones whose name was read, and the others by reason. `missed` are flows outside all
+    networks that a network would match with another VLAN tag."""
 
     flows: int
     named: int
@@ -128,8 +128,8 @@ class NetworkCoverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packets:
-    """Packets, and those of them that were captured in part, lost, or whose payload could not be
-    reached, by the reason."""
+    """Packets, and the ones that were captured in part, lost, or whose payload could not be
+    reached, by reason."""
 
     seen: int
     cut: int
@@ -139,8 +139,8 @@ class Packets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage(Record):
-    """What could be read in one run. `without_verdict` are contacts with apps of which nothing can
-    be said, by the reason."""
+    """What could be read in one run. `without_verdict` are contacts with apps that cannot be
+    judged, by reason."""
 
     __hash__ = Record.__hash__
 
@@ -160,7 +160,8 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A time from `since` up to, but without, `until`, in ns since the epoch; None is open."""
+    """A time from `since` up to, but not including, `until`, in ns since the epoch; None means
+    open."""
 
     since: int | None
     until: int | None
@@ -171,7 +172,7 @@ class Period:
         return self.since is None and self.until is None
 
     def overlaps(self, first: int, last: int) -> bool:
-        """Whether something from `first` to `last` reaches into it."""
+        """Whether it overlaps the time from `first` to `last`."""
         return (self.since is None or last >= self.since) and (
             self.until is None or first < self.until
         )
@@ -179,7 +180,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is read of which paths, and by how many processes."""
+    """The paths to read, how to read them, and the number of processes."""
 
     captures: list[Capture]
     logs: list[LogUnit]
@@ -202,7 +203,7 @@ def read_options(
     counts_flows: bool = False,
 ) -> Reading:
     """The arguments that `scan` and `names` have in common, and the files that `paths` lead to.
-    Raises `ConfigError` with all that is wrong with the arguments."""
+    Raises `ConfigError` with all errors in the arguments."""
     problems: list[Problem] = []
     found = _read(problems, "paths", _texts, paths, is_given=True)
     if found == []:
@@ -238,8 +239,7 @@ def read_options(
 
 
 def source_list(sources: AnyPath | Iterable[AnyPath] | None) -> tuple[str, ...]:
-    """The sources of signatures that an argument names. Raises `ConfigError` if they are no
-    paths."""
+    """The sources of signatures in an argument. Raises `ConfigError` if they are not paths."""
     problems: list[Problem] = []
     found = _read(problems, "signatures", _texts, sources)
     if problems:
@@ -248,9 +248,9 @@ def source_list(sources: AnyPath | Iterable[AnyPath] | None) -> tuple[str, ...]:
 
 
 def load_apart(load: Callable[..., T], path: AnyPath | None, **options: Any) -> T:
-    """What a function of `netwatch.config` reads of the file at `path`. It does so in a context of
-    its own, because what ``builtin`` stands for in one configuration is of no concern to others.
-    Raises `ConfigError` where `path` is none."""
+    """The result of a function of `netwatch.config` for the file at `path`. It runs in a context of
+    its own, so that what ``builtin`` stands for in one configuration does not affect others. Raises
+    `ConfigError` if `path` is not a path."""
     problems: list[Problem] = []
     named = _read(problems, "config", _text, path)
     if problems:
@@ -260,8 +260,8 @@ def load_apart(load: Callable[..., T], path: AnyPath | None, **options: Any) -> 
 
 @contextlib.contextmanager
 def readable_errors() -> Iterator[None]:
-    """Errors of netwatch leave this with texts in which every control character is escaped: they
-    name files and contain what is in them."""
+    """A context that escapes every control character in errors of netwatch: they contain names and
+    contents of files."""
     try:
         yield
     except ConfigError:
@@ -272,7 +272,7 @@ def readable_errors() -> Iterator[None]:
 
 
 def host_name(name: object) -> str:
-    """A name of `match`. Raises `ConfigError` if it is no text."""
+    """A name of `match`. Raises `ConfigError` if it is not text."""
     if isinstance(name, str):
         return name
     message = f"expected a host name as a str, or several, found {_shown(name)}"
@@ -323,8 +323,8 @@ def _read(
     *,
     is_given: bool = False,
 ) -> T | None:
-    """What `read` makes of a value; None, with the reason among the problems, if it cannot, and
-    where the value is None and need not be given."""
+    """A value as read by `read`; None, with the reason among the problems, if that fails; None
+    without a reason if the value is None and optional."""
     if value is None and not is_given:
         return None
     try:

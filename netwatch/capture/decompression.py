@@ -99,7 +99,7 @@ class DecompressedStream(Stream):
         self.notes = self._compressed.notes = notes
 
     def take_output(self) -> memoryview:
-        """What was decompressed but not read; it counts as read."""
+        """The decompressed but unread bytes; they count as read."""
         output, self._output = self._output, memoryview(b"")
         return output
 

@@ -148,7 +148,7 @@ def open_file_system(url: str, **options: Any) -> tuple[Any, str]:
 
         if scheme in GOOGLE:
             options["requests_timeout"] = _google_timeout()
-        # What was listed may change before it is read, and is asked for again.
+        # A listed file may change before it is read, so it is queried again.
         system, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
         if scheme in S3:

@@ -142,7 +142,7 @@ def find_captures(paths: Sequence[str]) -> list[CaptureFile]:
 
 
 def has_capture_name(path: str) -> bool:
-    """Whether the name of a file, compressed or not, is that of a capture."""
+    """Whether a file is a capture by its name, compressed or not."""
     *_, before, last = ("", *path.lower().rpartition("/")[2].split("."))
     return last in CAPTURE_SUFFIXES or (before in CAPTURE_SUFFIXES and last not in LOG_SUFFIXES)
 
@@ -166,8 +166,7 @@ def capture_file(path: str) -> CaptureFile:
 
 
 def file_info(file: CaptureFile) -> FileInfo:
-    """What identifies the content of a file: as found, or at its path now. Raises
-    `CaptureError`."""
+    """The identity of a file's content: as found, or at its path now. Raises `CaptureError`."""
     if file.info is not None and file.info.size is not None:
         return file.info
     return info_of_path(file.path) if file.url is None else _remote(file.url).info_of_url(file.url)

@@ -74,7 +74,7 @@ def open_url(url: str, info: FileInfo | None) -> OpenFile:
 
 
 def info_of_url(url: str) -> FileInfo:
-    """What identifies the content at a URL now. Raises `CaptureError`."""
+    """The identity of the current content at a URL. Raises `CaptureError`."""
     attempts, failed = Attempts(), 0
     while True:
         try:
@@ -247,7 +247,7 @@ def _whole_size(answer: Answer) -> int | None:
 
 
 def _content(answer: Answer) -> str:
-    """What identifies the content of an answer; empty if the server does not tell."""
+    """The identity of a response's content; empty if the server does not tell."""
     return answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
 
 

@@ -1,8 +1,8 @@
 """The kernel filter: which packets are not worth carrying into the ring.
 
 It is a program of classic BPF (Documentation/networking/filter.rst), which answers with the number
-of bytes of a packet to keep, 0 for none. What `program` drops changes no name, no flow and no
-counts except of packets and bytes read:
+of bytes of a packet to keep, 0 for none. The packets that `program` drops change no name, no flow
+and no counts except of packets and bytes read:
 
 - TCP segments without data, SYN and RST are dropped. The packet loop does nothing with them, and
   flows count bytes of data.

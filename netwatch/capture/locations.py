@@ -35,7 +35,7 @@ _DRIVE = re.compile(r"[A-Za-z]:(?:/|\\|$)")
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What identifies the content of a capture: `key`, its path or its URL without secrets; `etag`,
+    """The identity of a capture's content: `key`, its path or its URL without secrets; `etag`,
     which changes with the content, empty if unknown; `size` in bytes, None if it is not known
     before it is read."""
 
@@ -98,7 +98,7 @@ def shown_url(url: str) -> str:
 
 
 def info_of_path(path: str) -> FileInfo:
-    """What identifies the content of a local file: its absolute path, time and size. Raises
+    """The identity of a local file's content: its absolute path, time and size. Raises
     `CaptureError`."""
     try:
         status = os.stat(path)

@@ -192,7 +192,7 @@ def open_url(url: str, info: FileInfo | None) -> OpenFile:
 
 
 def info_of_url(url: str) -> FileInfo:
-    """What identifies the content at a URL now. Raises as `find_urls`."""
+    """The identity of the current content at a URL. Raises as `find_urls`."""
     store = _Store(url)
     found = store.info(store.root)
     if found is None or found["type"] != "file":
@@ -276,7 +276,7 @@ class _Store:
         except FileNotFoundError:
             return []
         if not isinstance(found, dict):
-            return []  # adlfs returns the name of a file that is in the place of a folder
+            return []  # adlfs returns the name of a file instead of the folder's
         files = [each for each in found.values() if each["type"] == "file"]
         # An object whose name ends in a slash represents a folder.
         files = [each for each in files if not each["name"].endswith("/")]

@@ -1,13 +1,13 @@
-"""The pictures by network: of which share of the flows the name was read, and why not of the
-others; and of incidents in two periods, with the uncertainty that blind spots leave.
+"""Charts by network: the share of flows whose name was read, with the reasons for the others; and
+incidents in two periods, with the uncertainty that blind spots leave.
 
-The twelve reasons are drawn as five groups, because no reader tells twelve colours apart; the table
-has each reason.
+The twelve reasons are drawn as five groups, because no reader can distinguish twelve colours; the
+table lists each reason.
 
-In the picture of two periods a point is what was seen. The bar to its right ends where the number
-would be if the flows without a name had been like those with one: incidents divided by the share of
-flows with a name. That is no confidence interval, and where nothing is known about the coverage
-there is no bar.
+In the chart of two periods, a point is the number that was seen. The bar to its right ends at the
+number that would have been seen if the flows without a name had been like those with one: incidents
+divided by the share of flows with a name. This is not a confidence interval, and there is no bar if
+nothing is known about the coverage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,16 +45,16 @@ _COLOURS = (
     ("empty", picture.EMPTY, picture.EMPTY_LINE),
 )
 MAX_NETWORKS = 24
-"""Networks that are drawn, those with most flows first; the table has all."""
+"""Networks that are drawn, those with most flows first; the table lists all."""
 
 MAX_CHANGES = 20
-"""Networks that are drawn, those with most incidents first; the table has all."""
+"""Networks that are drawn, those with most incidents first; the table lists all."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkCoverage:
-    """The flows of a network: how many there are, of how many the name was read, and the others by
-    reason. They add up to `flows`."""
+    """The flows of a network: all, those whose name was read, and the others by reason. They add up
+    to `flows`."""
 
     network: str
     flows: int
@@ -63,7 +63,7 @@ class NetworkCoverage:
 
 
 def coverage_picture(values: Sequence[NetworkCoverage], language: Language) -> Picture:
-    """The picture of the coverage of networks."""
+    """The chart of the coverage of networks."""
     return Picture(
         name="coverage",
         title=language.say("What could be read, by network"),
@@ -76,7 +76,7 @@ def coverage_picture(values: Sequence[NetworkCoverage], language: Language) -> P
 
 
 def group_words(language: Language) -> dict[str, str]:
-    """The words for groups of reasons, and for flows with a name."""
+    """The words for the groups of reasons, and for flows with a name."""
     return {
         "named": language.say("Name read"),
         "hidden": language.say("Name encrypted"),
@@ -114,7 +114,7 @@ def _grouped(network: NetworkCoverage) -> dict[str, int]:
 
 
 def _axis_of(networks: list[str], limit: int, inner: float, outer: float) -> dict[str, Any]:
-    """The axis of networks, with labels of at most `limit` pixels."""
+    """The axis of networks; labels have at most `limit` pixels."""
     return {
         "field": "network",
         "type": "nominal",
@@ -125,7 +125,7 @@ def _axis_of(networks: list[str], limit: int, inner: float, outer: float) -> dic
 
 
 def _look(field: str, domain: list[str], values: list[str]) -> dict[str, Any]:
-    """What the values of a field look like."""
+    """The encoding of `field` that maps the texts in `domain` to `values`."""
     scale = {"domain": domain, "range": values}
     return {"field": field, "type": "nominal", "sort": None, "scale": scale}
 
@@ -255,8 +255,8 @@ def _table(values: Sequence[NetworkCoverage], language: Language) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Incidents of a network in a period, and the share (0 to 1) of its flows whose name was read;
-    None if no flow is known. The incidents are None if nothing was captured."""
+    """The incidents of a network in a period, None if nothing was captured; and the share (0 to 1)
+    of its flows whose name was read, None if no flow is known."""
 
     incidents: int | None
     named_share: float | None
@@ -279,14 +279,14 @@ class NetworkChange:
 
     @property
     def incidents(self) -> int:
-        """Those of both."""
+        """The incidents of both periods."""
         return (self.before.incidents or 0) + (self.after.incidents or 0)
 
 
 def before_after(
     values: Sequence[NetworkChange], names: tuple[str, str], language: Language
 ) -> Picture:
-    """The picture of the two periods called `names`."""
+    """The chart of the two periods called `names`."""
     ranked = sorted(values, key=lambda change: (-change.incidents, change.network))
     return Picture(
         name="change",

@@ -1,6 +1,6 @@
-"""The picture of devices by weeks: which had incidents once, and which again and again.
+"""The chart of devices by weeks: which had incidents once, and which repeatedly.
 
-Each cell has its number next to its colour, if there is room for it.
+Each cell shows its number as well as its colour, if there is room for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,12 @@ _COLOURS = (
     (1 << 62, picture.MANY, picture.MANY),
 )
 MAX_DEVICES = 40
-"""Devices that are drawn, those with incidents in most weeks first; the table has all."""
+"""Devices that are drawn, those with incidents in most weeks first; the table lists all."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceWeeks:
-    """The incidents of a device by the first day of their week."""
+    """The incidents of a device by the first day of the week."""
 
     device: str
     weeks: Mapping[date, int]
@@ -48,7 +48,7 @@ class DeviceWeeks:
 
 
 def heat_map(values: Sequence[DeviceWeeks], first: date, last: date, language: Language) -> Picture:
-    """The picture of devices by weeks, from the Monday `first` to the Monday `last`."""
+    """The chart of devices by weeks, from the Monday `first` to the Monday `last`."""
     ranked = sorted(values, key=lambda row: (-len(row.weeks), -row.incidents, row.device))
     drawn = ranked[:MAX_DEVICES]
     rows = _cells(drawn, language)
@@ -147,8 +147,8 @@ def _specification(
 
 
 def _cells(values: Sequence[DeviceWeeks], language: Language) -> list[dict[str, Any]]:
-    """The cells of all devices. Many of them share their week and their number, and to write these
-    in a language takes longer than all else."""
+    """The cells of all devices. Many have the same week and number, and formatting these in a
+    language takes longer than everything else."""
     words = _classes(language)
 
     @cache

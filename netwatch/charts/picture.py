@@ -1,18 +1,17 @@
-"""What every picture consists of, in one language, its colours, and the style sheet that makes them
-dark.
+"""The common parts of all charts: one language, the colours, and the style sheet for dark mode.
 
 Texts come from packets and configurations, so all of them are escaped before they get into a
 specification (`shown`), and none is ever part of an expression: data are values, and fields have
 fixed names.
 
-A rendered picture has the light colours as presentation attributes, so it is right without any
-style sheet. Each colour of `LIGHT` is used for one purpose and differs from all others, so a rule
-``[fill="#9c3d0e"]`` finds what has that purpose: the dark theme is such rules, and needs neither a
-second rendering nor a class or style in the picture.
+A rendered chart has the light colours as presentation attributes, so it is right without a style
+sheet. Each colour of `LIGHT` has one purpose and differs from all others, so a rule
+``[fill="#9c3d0e"]`` finds what has that purpose: the dark theme consists of such rules, and needs
+neither a second rendering nor a class or style in the chart.
 
-Colours can be distinguished without colour vision and in black and white print: those side by side
-differ in lightness, pale ones have an outline, and the order of a legend is that of the marks. Text
-has a contrast of at least 4.5, outlines and marks of at least 3 against the background (WCAG 2.2).
+The charts can be read without colour vision and in black and white: adjacent colours differ in
+lightness, pale ones have an outline, and the legend is in the order of the marks. Text has a
+contrast of at least 4.5, outlines and marks of at least 3 against the background (WCAG 2.2).
 """
 
 from collections.abc import Mapping, Sequence
@@ -106,14 +105,14 @@ DARK: Mapping[str, str] = {
     BEFORE_LINE: "#93a3b2",
     AFTER: "#6db3ea",
 }
-"""The dark colour instead of each light one."""
+"""The dark colour for each light one."""
 
 FONT_SIZE = 12
-"""CSS pixels of all texts in a picture."""
+"""The size of all texts in a chart, in CSS pixels."""
 
 MEASURED_SIZE = 14
-"""The size with which the renderer makes room for texts. It measures them in its own font, and the
-font of a page may be as much wider."""
+"""The size for which the renderer makes room for texts. It measures them in its own font; the font
+of a page may be wider by this much."""
 
 CONFIG: Mapping[str, Any] = {
     "background": None,
@@ -151,15 +150,15 @@ CONFIG: Mapping[str, Any] = {
     "text": {"color": INK, "fontSize": MEASURED_SIZE},
     "scale": {"bandPaddingInner": 0.2},
 }
-"""What all specifications have in common."""
+"""The configuration that all specifications have in common."""
 
 Size = Literal["wide", "narrow"]
 
 WIDTHS: Mapping[Size, int] = {"wide": 720, "narrow": 328}
-"""The width of a picture in CSS pixels, axes included. A narrow one is for windows from 360 px."""
+"""The width of a chart in CSS pixels, including axes. A narrow one is for windows from 360 px."""
 
 MAX_TEXT = 60
-"""Characters of a text of a sender that are shown in a picture; the table has all of it."""
+"""Characters of a sender's text that are shown in a chart; the table has the whole text."""
 
 Specification = Mapping[str, Any]
 """A specification of Vega-Lite 6."""
@@ -171,8 +170,8 @@ _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
 def dark_rules(scope: str) -> str:
-    """The rules of CSS that make pictures dark inside `scope` (a selector such as ``svg.chart``).
-    The caller puts them into a media query, or below a selector for a theme that was chosen."""
+    """The CSS rules that make charts dark inside `scope` (a selector such as ``svg.chart``). The
+    caller puts them into a media query, or below a selector for a chosen theme."""
     return "\n".join(
         f'{scope} [{attribute}="{light}"]{{{attribute}:{dark}}}'
         for light, dark in DARK.items()
@@ -182,8 +181,8 @@ def dark_rules(scope: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The data of a picture: the texts of `headers`, and `rows` with as many cells each. Cells of
-    the columns in `numbers` (by index) are numbers, which are aligned to the right."""
+    """The data of a chart: `headers`, and `rows` with one cell for each. Cells of the columns in
+    `numbers` (by index) are numbers, which are aligned to the right."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -192,8 +191,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture in one language: its `title`, what it shows as a `summary` in one or two sentences
-    for who does not see it, a specification a size, and the table of its data."""
+    """A chart in one language: its `title`, a `summary` of one or two sentences for readers who
+    cannot see it, a specification for each size, and the table of its data."""
 
     name: str
     title: str
@@ -203,20 +202,20 @@ class Picture:
 
 
 def shown(text: str, limit: int = MAX_TEXT) -> str:
-    """A text of a sender as it stands in a picture."""
+    """A sender's text as shown in a chart."""
     safe = escaped(text)
     return safe if len(safe) <= limit else f"{safe[: limit - 1]}…"
 
 
 def escaped_name(text: str) -> str:
-    """A name of a sender as it stands in a table: whole."""
+    """A sender's name as shown in a table: not shortened."""
     return shown(text, 1 << 16)
 
 
 def specification(
     size: Size, height: int, layers: Sequence[Mapping[str, Any]], **more: Any
 ) -> Specification:
-    """Layers as a specification of a size; `height` is that of the plot in CSS pixels."""
+    """Layers as a specification for a size; `height` is the height of the plot in CSS pixels."""
     return {
         "$schema": _SCHEMA,
         "width": WIDTHS[size],
@@ -234,18 +233,19 @@ def data(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def iso(day: date) -> str:
-    """The beginning of a day, for a scale in UTC: pictures have whole days of the report's zone."""
+    """The beginning of a day for a scale in UTC; charts have whole days of the report's time
+    zone."""
     return f"{day.isoformat()}T00:00:00Z"
 
 
 def week_label(language: Language, monday: date) -> str:
-    """A week by its first day."""
+    """A week, named by its first day."""
     return language.say("week of %(day)s", day=language.day(monday))
 
 
 def day_axis(size: Size, first: date, last: date) -> Mapping[str, Any]:
-    """The axis of the days from `first` to `last`: a tick each week, each month or each quarter,
-    as there is room for."""
+    """The axis of the days from `first` to `last`: a tick each week, month or quarter, depending on
+    the space."""
     room = 18 if size == "wide" else 5
     weeks = (last - first).days // 7 + 1
     if weeks <= room:

@@ -1,20 +1,19 @@
-"""Renders pictures as SVG, in a worker process that is kept warm, makes the SVG fit for a page, and
-remembers what it rendered.
+"""Renders charts as SVG in a worker process that is kept running, prepares the SVG for a page, and
+caches the results.
 
-Pictures are found again by a hash of their specification and locales. A worker that does not answer
-in time is killed, and the next picture starts a new one.
+Charts are cached by a hash of their specification and locales. A worker that does not answer in
+time is killed, and the next chart starts a new one.
 
-Numbers and months are written by locales of d3 from those of Babel. They are passed with each
+Numbers and months are formatted by d3 locales made from Babel's. They are passed with each
 rendering, because the renderer knows English only.
 
-Marks get titles for the pointer, the picture an accessible name; style attributes, scripts and
-labels in English are removed, and ids differ from those of other pictures on the page.
+Marks get tooltips, the chart gets an accessible name; style attributes, scripts and English labels
+are removed, and ids differ from those of other charts on the page.
 
-The worker is ``python -m netwatch.charts.render``. It reads requests from standard input, one a
-line of JSON: the specification with its locales; and answers on standard output with a line of
-JSON: ``svg``, or ``error``. The library starts a JavaScript engine, which takes seconds once, and
-holds the lock of the interpreter while it renders. So it has a process of its own, which ends when
-its input does.
+The worker is ``python -m netwatch.charts.render``. It reads requests from standard input, one per
+line of JSON: the specification with its locales. It answers on standard output with a line of JSON:
+``svg``, or ``error``. The library starts a JavaScript engine, which takes seconds once, and holds
+the interpreter lock while it renders; hence a separate process, which ends when its input does.
 """
 
 import contextlib
@@ -48,10 +47,10 @@ _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 TIME_LIMIT = 60.0
-"""Seconds for one picture, the start of the worker included."""
+"""Seconds for one chart, including the start of the worker."""
 
 CACHED = 256
-"""SVGs that are remembered."""
+"""SVGs in the cache."""
 
 MAX_SVG_BYTES = 8 << 20
 """Bytes of an answer of the worker."""
@@ -62,11 +61,11 @@ VERSION = "6.4"
 """The version of Vega-Lite."""
 
 NO_ADDRESS = ["netwatch:"]
-"""What a specification may load data from: a scheme that nothing has."""
+"""The only base URL that a specification may load data from: a scheme that does not exist."""
 
 
 def number_locale(language: Language) -> Mapping[str, Any]:
-    """The locale of d3-format."""
+    """The d3-format locale."""
     return {
         "decimal": get_decimal_symbol(language.locale),
         "thousands": get_group_symbol(language.locale),
@@ -77,7 +76,7 @@ def number_locale(language: Language) -> Mapping[str, Any]:
 
 
 def time_locale(language: Language) -> Mapping[str, Any]:
-    """The locale of d3-time-format."""
+    """The d3-time-format locale."""
     locale = language.locale
 
     def names(kind: str, width: str, count: int) -> list[str]:
@@ -104,15 +103,15 @@ ElementTree.register_namespace("", SVG)
 
 
 def for_page(text: str, name: str, title: str, summary: str) -> str:
-    """An SVG for a page. `name` begins its ids and must be unique on the page; `title` is its
-    accessible name and `summary` describes it."""
+    """An SVG for a page. `name` is the prefix of its ids and must be unique on the page; `title` is
+    its accessible name, `summary` its description."""
     root = ElementTree.fromstring(text)
     _clean(root, name)
     _hatch(root, f"{name}-hatch")
     description = ElementTree.Element(f"{{{SVG}}}desc", {"id": f"{name}-description"})
     description.text = summary
     root.insert(0, description)
-    # A title element of the whole picture would be its tooltip wherever no mark is.
+    # A title element of the whole chart would be its tooltip wherever there is no mark.
     root.attrib |= {
         "class": "chart",
         "role": "img",
@@ -124,7 +123,7 @@ def for_page(text: str, name: str, title: str, summary: str) -> str:
 
 
 def _clean(element: Element, name: str) -> None:
-    """Remove what a page must not have or does not need, and make labels of marks titles."""
+    """Remove what a page must not have or does not need, and turn labels of marks into titles."""
     for child in [*element]:
         if _is_needless(child):
             element.remove(child)
@@ -147,7 +146,7 @@ def _clean(element: Element, name: str) -> None:
 
 
 def _hatch(root: Element, name: str) -> None:
-    """Hatch the marks that have the colour for that: the renderer has no patterns."""
+    """Hatch the marks that have the colour for it: the renderer has no patterns."""
     marks = [mark for mark in root.iter() if mark.get("fill") == HATCH]
     if not marks:
         return
@@ -177,15 +176,14 @@ def _rounded(value: str) -> str:
 
 
 def require_renderer(command: str, extra: str) -> None:
-    """Raise `ConfigError` for a command where the library that renders is not installed."""
+    """Raise `ConfigError` for a command if the rendering library is not installed."""
     if importlib.util.find_spec("vl_convert") is None:
         message = f"pictures need an extra: {install_command(extra)}"
         raise ConfigError.of(command, message)
 
 
 class Renderer:
-    """Renders pictures, one at a time, for any number of threads; a context that ends the
-    worker."""
+    """Renders charts, one at a time, for any number of threads; a context that ends the worker."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -199,15 +197,15 @@ class Renderer:
         self.close()
 
     def warm(self) -> None:
-        """Start the worker and render something, so that the first picture does not wait. Meant for
-        a thread at the start of a service. Raises `NetwatchError`."""
+        """Start the worker and render something, so that the first chart does not have to wait;
+        meant for a thread at the start of a service. Raises `NetwatchError`."""
         mark = {"data": {"values": [{}]}, "mark": "point"}
         request = _request(mark, language("en"))
         self._rendered(request, ("warm", "", ""))
 
     def svg(self, picture: Picture, size: Size, used: Language, prefix: str = "") -> str:
-        """A picture as SVG for a page; `prefix` tells it from others of the same name there. Raises
-        `NetwatchError` if it cannot be rendered."""
+        """A chart as SVG for a page; `prefix` distinguishes it from others of the same name there.
+        Raises `NetwatchError` if it cannot be rendered."""
         request = _request(picture.specifications[size], used)
         name = f"{prefix}{picture.name}-{size}"
         return self._rendered(request, (name, picture.title, picture.summary))
@@ -218,8 +216,8 @@ class Renderer:
             self._stop()
 
     def _rendered(self, request: str, texts: tuple[str, str, str]) -> str:
-        """What the worker, or the memory, has for a request, fit for a page with a name, a title
-        and a summary."""
+        """The SVG for a request, from the cache or the worker, prepared for a page with a name, a
+        title and a summary."""
         key = hashlib.sha256(request.encode()).hexdigest(), *texts
         with self._lock:
             if key in self._known:
@@ -245,7 +243,7 @@ class Renderer:
         return str(answer["svg"])
 
     def _line(self, process: subprocess.Popen[bytes]) -> bytes:
-        """The next line of the worker. Raises `OSError` and `ValueError`."""
+        """The next line from the worker. Raises `OSError` and `ValueError`."""
         assert process.stdout is not None
         parts: list[bytes] = []
         size = 0
@@ -293,7 +291,7 @@ def _request(specification: Any, used: Language) -> str:
 
 
 def _render(request: Mapping[str, Any]) -> str:
-    """The SVG of a request. Raises `ValueError` for a specification that is none."""
+    """The SVG for a request. Raises `ValueError` for an invalid specification."""
     import vl_convert
 
     return vl_convert.vegalite_to_svg(
@@ -306,8 +304,8 @@ def _render(request: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Answer requests until there are none."""
-    # Whatever the library prints must not get among the answers.
+    """Answer requests until the input ends."""
+    # Whatever the library prints must not get into the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:

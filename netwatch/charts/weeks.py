@@ -1,7 +1,7 @@
-"""The picture of incidents by week and by how they count for the answer, with the days of the ban
-and of measures as rules.
+"""The chart of incidents by week and by how they count for the answer, with rules for the days of
+the ban and of measures.
 
-Days without a capture are hatched: no incidents there says nothing.
+Days without a capture are hatched: the absence of incidents means nothing there.
 """
 
 from collections import Counter
@@ -38,11 +38,11 @@ _COLOURS = (
     ("exempt", picture.EXEMPT, picture.EXEMPT_LINE),
 )
 CATEGORIES = tuple(category for category, _, _ in _COLOURS)
-"""How incidents count for the answer; ``open`` are violations that are not proved, and ``possible``
-such that do not count."""
+"""How incidents count for the answer; ``open`` are violations that are not proved, ``possible`` are
+incidents that do not count."""
 
 ALWAYS = frozenset({"proved", "blocked", "embed", "lookup", "exempt"})
-"""The categories that tables have even if no incident is of them."""
+"""The categories that tables have even if they have no incident."""
 
 MAX_MARKS = 12
 """Days that are marked; those of exemptions are left out first."""
@@ -57,14 +57,14 @@ _DASHES: dict[Event, list[int]] = {
     "block": [6, 2, 2, 2],
 }
 _CHARACTER = 6.4
-"""The mean width of a character of a label, in CSS pixels."""
+"""The mean width of a label's characters, in CSS pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """The incidents that began in the seven days from `monday` by category, of which those that are
-    0 may be left out; `missing` are the days of the report without a capture. `captured` is whether
-    there was a capture at any time of the others."""
+    """The incidents that began in the seven days from `monday` by category (those with 0 may be
+    missing); `missing` are the days of the report without a capture. `captured` is whether there
+    was a capture at any time on the other days."""
 
     monday: date
     counts: Mapping[str, int]
@@ -79,7 +79,7 @@ class Week:
 
 @dataclass(frozen=True, slots=True)
 class BanDay:
-    """A day of the ban: it came into force, was extended, ended, or is due for review; or one of a
+    """A day of the ban: it came into force, was extended, ended, or is due for review; or of a
     measure: an exemption began or ended, or a contact was blocked for the first time."""
 
     day: date
@@ -88,14 +88,14 @@ class BanDay:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyIncidents:
-    """Incidents by week, in order and without a gap, with the days to mark in these weeks."""
+    """Incidents by week, in order and without gaps, with the days to mark in these weeks."""
 
     weeks: Sequence[Week]
     days: Sequence[BanDay] = ()
 
 
 def weeks_picture(values: WeeklyIncidents, language: Language) -> Picture:
-    """The picture of incidents by week; there is at least one week."""
+    """The chart of incidents by week; there is at least one week."""
     return Picture(
         name="weeks",
         title=language.say("Incidents by week, and how they count"),
@@ -108,7 +108,7 @@ def weeks_picture(values: WeeklyIncidents, language: Language) -> Picture:
 
 
 def category_words(language: Language) -> dict[str, str]:
-    """The words for the categories, in a legend and above columns."""
+    """The words for the categories, in the legend and as column headers."""
     return {
         "proved": language.say("Proved"),
         "open": language.say("Not proved"),
@@ -122,7 +122,7 @@ def category_words(language: Language) -> dict[str, str]:
 
 
 def used_categories(counts: Mapping[str, int]) -> list[str]:
-    """The categories that a table with these counts in all has."""
+    """The categories in a table with these total counts."""
     return [key for key in CATEGORIES if key in ALWAYS or counts.get(key)]
 
 
@@ -194,7 +194,8 @@ def _specification(values: WeeklyIncidents, language: Language, size: Size) -> A
 
 
 def _bars(values: WeeklyIncidents, language: Language) -> list[dict[str, Any]]:
-    """A row for each category of each week that has incidents. Bars leave room between weeks."""
+    """A row for each category of each week that has incidents. There is a gap between the bars of
+    two weeks."""
     words = category_words(language)
     rows = []
     for week in values.weeks:
@@ -220,7 +221,7 @@ def _bars(values: WeeklyIncidents, language: Language) -> list[dict[str, Any]]:
 
 
 def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> dict[str, Any]:
-    """The hatched days without a capture; those next to each other are one mark."""
+    """The hatched days without a capture; adjacent days are one mark."""
     rows = [
         {
             "from": iso(first),
@@ -237,7 +238,7 @@ def _blank(values: WeeklyIncidents, language: Language, x: dict[str, Any]) -> di
 
 
 def day_spans(days: Sequence[date]) -> list[tuple[date, date]]:
-    """The first and last of days that follow each other."""
+    """The first and last day of each run of consecutive days."""
     found: list[tuple[date, date]] = []
     for day in sorted(days):
         if found and day - found[-1][1] == timedelta(days=1):
@@ -254,7 +255,7 @@ def _days(first: date, last: date, language: Language) -> str:
 
 
 def _on(what: str, text: str, language: Language) -> str:
-    """What was on a day or days; the space before the colon depends on the language."""
+    """The event on a day or days; the space before the colon depends on the language."""
     return language.say("%(what)s: %(text)s", what=what, text=text)
 
 
@@ -263,7 +264,7 @@ def _no_capture(first: date, last: date, language: Language) -> str:
 
 
 def _marked(values: WeeklyIncidents, language: Language) -> list[tuple[BanDay, str]]:
-    """The days to mark with their labels, those of exemptions only if there is room."""
+    """The days to mark with their labels; those of exemptions only if there is room."""
     words = _event_words(language)
     counts = Counter(values.days)
     ranked = sorted(counts, key=lambda mark: (mark.event.startswith("exemption"), mark.day))
@@ -276,8 +277,8 @@ def _marked(values: WeeklyIncidents, language: Language) -> list[tuple[BanDay, s
 def _rules(
     values: WeeklyIncidents, language: Language, size: Size, x: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], int]:
-    """A rule with its label for each day of the ban, and how many lines the labels take: those that
-    would overlap are put above each other."""
+    """A labelled rule for each day of the ban, and how many lines the labels take: overlapping
+    labels are put above each other."""
     first = values.weeks[0].monday
     days = max(1, (values.weeks[-1].monday + _WEEK - first).days)
     plot = 660 if size == "wide" else 280
@@ -292,7 +293,7 @@ def _rules(
         text = _on(language.day(each.day), label, language)
         row = {"from": iso(each.day), "label": label, "text": text}
         layers += [
-            # A rule may lie on a dark bar, so it has a light one behind it.
+            # A rule may cross a dark bar, so it has a light line under it.
             _rule(row, x, level, {"stroke": picture.SURFACE, "strokeWidth": 4}),
             _rule(
                 row,

@@ -132,7 +132,7 @@ and which did not.
   netwatch live -i eth1        watch a mirror port
   netwatch help                all commands; 'netwatch help COMMAND' shows the options of one
 """
-"""What ``netwatch`` alone prints."""
+"""The output of ``netwatch`` without a command."""
 
 EXAMPLES = f"""examples:
   netwatch scan office.pcap                 is a ban violated? one row per incident

@@ -255,7 +255,7 @@ def _wanted(row: _Row, app: str | None, jurisdiction: str | None) -> bool:
 
 
 def _unknown(args: argparse.Namespace, rows: Sequence[_Row]) -> str:
-    """What is wrong with the filter of a list without bans; empty if there simply are none."""
+    """The error in a filter that matches no ban; empty if there simply is none."""
     code = (args.jurisdiction or "").upper()
     codes = {row.pack.jurisdiction.upper() for row in rows if row.pack}
     if code and not any(known == code or known.startswith(f"{code}-") for known in codes):

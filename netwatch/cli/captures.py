@@ -82,7 +82,7 @@ def add_names(
     groups: "argparse._SubParsersAction[argparse.ArgumentParser]",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> None:
-    """Add the parser of ``netwatch names``. It sets `func`, like that of ``scan``."""
+    """Add the parser of ``netwatch names``. It sets `func`, like the parser of ``scan``."""
     from netwatch.formats.registry import OBSERVATION_FORMATS
 
     parser = groups.add_parser(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Reach = Literal["erased", "sealed", "nobody", "not reached"]
-"""What an erasure does with a place: the person's data are deleted; or can no longer be read; or
-the place has no personal data; or it is not netwatch's to change."""
+"""How an erasure treats a place: the person's data are deleted; or can no longer be read; or the
+place has no personal data; or it is not netwatch's to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,8 @@ PLACES = (
 
 
 def outcome(counts: Mapping[str, int]) -> dict[str, Any]:
-    """What an erasure with these counts did, by place: the count there, and how it is erased."""
+    """The result of an erasure with these counts, by place: the count there, and how it is
+    erased."""
     return {
         place.id: {
             "reach": place.reach,

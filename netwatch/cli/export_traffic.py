@@ -47,7 +47,7 @@ class Traffic:
     def preview(
         self, form: ExportFormat, text: str, selection: Selection, paths: Sequence[str]
     ) -> PreviewReport:
-        """What a file would have blocked and missed in the traffic of these paths."""
+        """The names that a file would have blocked and missed in the traffic of these paths."""
         config = self._config
         counted = Preview(
             form,

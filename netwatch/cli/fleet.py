@@ -172,7 +172,7 @@ SILENT_SECONDS = 60
 
 
 def _record(sensor: "FleetSensor", now: int) -> dict[str, Any]:
-    """What is known about a sensor, as a record."""
+    """The record of a sensor."""
     from netwatch.store.run_rows import OUTSIDE
 
     status = sensor.status
@@ -240,7 +240,7 @@ def _amount(value: object, form: str) -> str:
 
 
 def _reasons(records: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What is wrong with sensors, a sentence each."""
+    """The problems of sensors, a sentence each."""
     for record in records:
         name = record["sensor"]
         if isinstance(record["reasons"], list):

@@ -288,7 +288,7 @@ def _describe(losses: "Losses") -> str:
 
 
 def _of_store(losses: "Losses") -> str:
-    """What is missing in the store, if there is one."""
+    """The losses of the store, if there is one."""
     from netwatch.core.text import quantity
 
     if losses.unrecorded is None:

@@ -376,7 +376,7 @@ def _client(config: Config, args: argparse.Namespace) -> tuple[bytes, bytes | No
 
 
 def _unknown_device(config: Config, word: str, time: int) -> str:
-    """What is wrong with an id that is not in the inventory at a time."""
+    """The error for an id that is not in the inventory at a time."""
     other = config.devices.find(word)
     if other is not None:
         found = f"'{word}' is in the inventory at another time (line {other.line} of {other.file}"

@@ -1,7 +1,7 @@
 """``netwatch rejudge``: the stored past under other signatures, bans or dates.
 
-Differences go to standard output, and nothing else does. What could not be judged is reported on
-standard error.
+Differences go to standard output, and nothing else does. Incidents that could not be judged are
+reported on standard error.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """``netwatch signatures``: show the catalogue of apps, and check signature files.
 
 Results go to standard output, counts and errors to standard error. The exit status of ``match`` is
-that of grep: 1 if a name matches no rule. Mistakes in a file give exit status 2.
+like grep's: 1 if a name matches no rule. Mistakes in a file give exit status 2.
 """
 
 import argparse

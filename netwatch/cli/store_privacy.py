@@ -278,7 +278,7 @@ def _erase_outside(
 def _erase_console(
     options: "StoreOptions", person: "Person", left: list[str]
 ) -> "ErasedFromConsole":
-    """Erase what the console keeps. What could not be erased is added to `left`."""
+    """Erase what the console keeps. Problems are added to `left`."""
     from netwatch.console.database import ErasedFromConsole, erase_from_console
 
     try:

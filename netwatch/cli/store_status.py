@@ -156,7 +156,7 @@ def _print_status(found: "StoreStatus", options: "StoreOptions") -> None:
 
 
 def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
-    """What else is missing in the store, if anything."""
+    """Further losses of the store, if any."""
     lines = []
     for kind, name in (
         ("skipped", "skipped packets"),

@@ -2,15 +2,15 @@
 
 1. Each capture and each log becomes a unit with an id (`netwatch.cluster.ledger`). Those whose
    results the ledger has, signed (`netwatch.cluster.signatures`), are done.
-2. Workers judge the others. One whose worker dies is tried again alone, when all others are done;
-   if it dies again, the unit is reported as unread. So is whatever else fails.
+2. Workers judge the others. One whose worker dies is tried again on its own, when all others are
+   done; if it dies again, the unit is reported as unread. So is any other failure.
 3. Results are folded, `FAN_IN` at a time, in a tree: sorted files are merged with one device and
-   app of each in memory. A result that turns out to be another than what was written is made again,
-   and counted.
-4. What is reported is selected partition by partition, and merged in the order of its alerts.
+   app of each in memory. A result that differs from what was written is made again, and counted.
+4. The reported incidents are selected partition by partition, and merged in the order of their
+   alerts.
 
 Only results of units stay. Everything else is below ``runs/`` of this run, and is deleted at its
-end. Nothing that comes out depends on which worker did what, or when.
+end. The output does not depend on which worker did what, or when.
 """
 
 import secrets
@@ -39,10 +39,10 @@ from netwatch.incidents.spill import PARTITIONS
 from netwatch.incidents.unproven import SUMMED, Place, UnprovenSums, crowded
 
 FAN_IN = 32
-"""Results that are folded into one at a time."""
+"""Results to fold into one at a time."""
 
 REPORT_INCIDENTS = 20_000
-"""Incidents that one task selects from, about."""
+"""Incidents that one task selects from, approximately."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,8 +50,8 @@ R = TypeVar("R")
 
 @dataclass(slots=True)
 class UnitCounts:
-    """How far a run is: `units` in all with their bytes, those whose result was `there`, those
-    `judged` now, and those that `failed`. `damaged` results were made again."""
+    """The progress of a run: `units` in total with their bytes, those whose result was `there`,
+    those `judged` now, and those that `failed`. `damaged` results were made again."""
 
     units: int = 0
     size: int = 0
@@ -65,7 +65,7 @@ class UnitCounts:
 
     @property
     def done(self) -> int:
-        """Units that nothing is left to do for."""
+        """Finished units."""
         return self.there + self.judged + self.failed
 
 
@@ -75,8 +75,8 @@ Progress = Callable[[UnitCounts], None]
 
 class Archive:
     """A scan with the ledger at `url`, a temporary one if it is None, whose results are signed with
-    `key`. Leave the context when the
-    alerts were read. `counts` says what was done, and `progress` is called with it."""
+    `key`. Leave the context when the alerts were read. `counts` has what was done, and `progress`
+    is called with it."""
 
     def __init__(
         self,
@@ -234,8 +234,8 @@ class Archive:
     def _run_folds(
         self, work: Sequence[tasks.FoldTask], by_name: dict[str, Unit]
     ) -> tuple[dict[str, Written], int]:
-        """Do folds until none meets a damaged result; they by their names, and the incidents of
-        all."""
+        """Do folds until none meets a damaged result; returns them by their names, and the total
+        number of incidents."""
         folds: dict[str, Written] = {}
         entries, left = 0, list(work)
         while left:
@@ -270,7 +270,7 @@ class Archive:
         self.counts.damaged += len(units)
         self.counts.there -= len(units)
         self.counts.size_done -= sum(unit.size for unit in units)
-        # What is there is sealed with another key, even if this run wrote it.
+        # The existing one is sealed with another key, even if this run wrote it.
         self._key = secrets.token_bytes(32)
         self._judge(units, parts)
         made = tuple(
@@ -339,7 +339,7 @@ class Archive:
         ]
 
     def _each(self, function: Function[T, R], work: Sequence[T]) -> Iterable[tuple[T, R]]:
-        """Tasks of the run itself, each of which has to succeed. Raises `NetwatchError`."""
+        """Tasks of the run itself, each of which must succeed. Raises `NetwatchError`."""
         lost: list[T] = []
         for task, outcome in self._workers.run(function, work):
             if isinstance(outcome, Lost):

@@ -1,15 +1,14 @@
 """The workers of a Dask cluster, which do the tasks of a run.
 
-The configuration is the input of a task and not scattered: data that was scattered is gone when the
-workers that hold it die, a task is done again. Results are in the ledger, so a future that is done
-is released at once and nothing is computed twice. Dask takes some 50 ms for each of its tasks,
-which is as long as 50 MB take to read, so it gets ours in groups.
+The configuration is the input of a task and not scattered: scattered data is gone when the workers
+that hold it die, while a task is done again. Results are in the ledger, so a finished future is
+released at once and nothing is computed twice. Dask takes some 50 ms for each of its tasks, as long
+as reading 50 MB, so it gets ours in groups.
 
-A cluster gets a bounded number of tasks at a time, so that what it does for each of them weighs
-little.
+A cluster gets a bounded number of tasks at a time, so that its overhead per task stays small.
 
-The first ones come alone. Then a group is as many tasks as took `GROUP_SECONDS` so far, but never
-more than leaves work for all workers: groups become smaller towards the end, as in guided
+The first ones are sent singly. Then a group is as many tasks as took `GROUP_SECONDS` so far, but
+never more than leaves work for all workers: groups become smaller towards the end, as in guided
 self-scheduling (Polychronopoulos and Kuck, 1987).
 """
 
@@ -42,25 +41,25 @@ if TYPE_CHECKING:
     from distributed import Future
 
 GROUP_SECONDS = 2.0
-"""How long the tasks of a group should take together. A task of Dask costs about 50 ms beside."""
+"""How long the tasks of a group should take together. A Dask task costs about 50 ms on top."""
 
 MAX_GROUP = 1000
-"""Tasks of a group at most: as many at a time show that there is progress."""
+"""Tasks of a group, at most: with as many at a time, progress is visible."""
 
 _PER_WORKER = 2
 
 CONFIGURATION_ATTEMPTS = 4
-"""How often a task is given to the workers where the configuration is blamed in its place."""
+"""How often a task is given to the workers if the configuration is blamed instead."""
 
 START_SECONDS = 10
-"""Seconds that a worker which took the place of a dead one has to start before the cluster ends."""
+"""Seconds that the replacement of a dead worker has to start before the cluster ends."""
 
 GATHER_SECONDS = 0.1
-"""Seconds in which a worker has to hand over a result, until the next one gets its turn."""
+"""Seconds within which a worker must hand over a result, before the next one gets its turn."""
 
 WINDOW = 64
-"""Groups of tasks at least that the scheduler has at a time, which a cluster that grows with its
-work has to see; otherwise four for each thread of a worker."""
+"""Groups of tasks that the scheduler has at a time, at least, which an adaptive cluster must see;
+otherwise four for each thread of a worker."""
 
 
 class GroupSizes:
@@ -77,7 +76,7 @@ class GroupSizes:
         return self._tasks > 0
 
     def took(self, tasks: int, seconds: float) -> None:
-        """A group of so many tasks took so long. What was longer ago counts less."""
+        """A group of so many tasks took so long. Older measurements count less."""
         self._tasks = tasks + self._tasks // 2
         self._seconds = seconds + self._seconds / 2
 
@@ -91,7 +90,7 @@ class GroupSizes:
 
 
 class _WithoutConfiguration:
-    """A task was not done, because that of the configuration was blamed in its place."""
+    """A task was not done, because the configuration's was blamed instead."""
 
 
 class _Gone:
@@ -100,15 +99,15 @@ class _Gone:
 
 @dataclass(frozen=True, slots=True)
 class _Done(Generic[R]):
-    """What the tasks of a group gave, in order, and the seconds that they took together."""
+    """The results of the tasks of a group, in order, and the seconds that they took together."""
 
     outcomes: tuple[R | Failed, ...]
     seconds: float
 
 
 class DaskWorkers:
-    """The workers of the cluster at `address`; `count` is the number that is started for ``local``.
-    Raises `ConfigError` and `NetwatchError` if the cluster cannot be used."""
+    """The workers of the cluster at `address`; `count` is the number to start for ``local``. Raises
+    `ConfigError` and `NetwatchError` if the cluster cannot be used."""
 
     def __init__(self, config: Config, address: str, count: int, tls: TlsFiles) -> None:
         self._address = address
@@ -125,7 +124,7 @@ class DaskWorkers:
 
     @property
     def dashboard(self) -> str | None:
-        """The address of Dask's dashboard; None if what it needs is not installed."""
+        """The address of Dask's dashboard; None if its requirements are not installed."""
         if importlib.util.find_spec("bokeh") is None:
             return None
         link: str = self._client.dashboard_link
@@ -171,13 +170,13 @@ class DaskWorkers:
             elif isinstance(outcome, Failed) and len(group) == 1:
                 yield group[0], outcome
             else:
-                # Nobody knows which task of the group it was; each is tried again, alone.
+                # It is unknown which task of the group it was; each is tried again, on its own.
                 for task in group:
                     yield task, Lost()
 
     def _configuration(self) -> "Future[Config]":
-        """The task that gives the configuration. It is made again where it was blamed for the death
-        of workers: they died before they could say that it was done."""
+        """The task that returns the configuration. It is made again if it was blamed for the death
+        of workers: they died before they could report it done."""
         if self._config is None or self._config.status == "error":
             key = f"netwatch-configuration-{secrets.token_hex(6)}"
             self._config = self._client.submit(_unpacked, self._packed, key=key, pure=False)
@@ -194,7 +193,7 @@ class DaskWorkers:
                 found: _Done[R] | _Gone = self._client.sync(self._fetched, future)
                 return found
             error = future.exception()
-        except Exception as raised:  # By the task, or since the scheduler has gone.
+        except Exception as raised:  # By the task, or because the scheduler is gone.
             error = raised
         if isinstance(error, KilledWorker):
             return Lost() if str(error.task) == str(future.key) else _WithoutConfiguration()
@@ -205,12 +204,13 @@ class DaskWorkers:
         return Failed(f"{type(error).__name__}: {error}")
 
     async def _fetched(self, future: "Future[R]") -> R | _Gone:
-        """A result, if it comes soon. A worker that has it may have died just now: the task is done
-        again then, and finds what it did in the ledger. To wait for that here would keep the
-        results of other tasks in workers, which may die as well.
+        """A result, if it comes soon. A worker that has it may have just died: then the task is
+        done again, and finds its result in the ledger. Waiting for that here would keep the results
+        of other tasks in workers, which may die as well.
 
         The request is never cancelled. `Client` joins requests, and after it had to cancel one
-        before it was sent, all later ones join that one."""
+        before it was sent, all later ones join that one.
+        """
         request = self._requests.get(future.key)
         if request is None:
             coroutine = self._client.gather(future, asynchronous=True)

@@ -1,16 +1,16 @@
-"""The objects of a ledger, by name; what a ledger has, and what of it nobody needs any more.
+"""The objects of a ledger, by name; the content of a ledger, and what in it is no longer needed.
 
 - ``results/DIGEST/ID`` is the result of a unit (`netwatch.cluster.result_file`); DIGEST stands for
   everything that judged it, ID for the unit (`netwatch.cluster.ledger`).
 - ``plans/DIGEST-HASH.json`` are the units of a run, so that others can say what is missing.
-- ``failures/DIGEST/ID.json`` says why a unit failed; it goes when the unit succeeds.
+- ``failures/DIGEST/ID.json`` is the reason why a unit failed; it is deleted when the unit succeeds.
 - ``signatures/DIGEST/RUN-N.json`` are signatures of results (`netwatch.cluster.signatures`).
 - ``runs/RUN/…`` is what a run needs while it runs. A run that was killed leaves it behind.
 
-Whatever else is there is left alone, and counted by `status`.
+Other objects are not touched, and are counted by `status`.
 
 Results are named by the unit, its content, and everything that judges it: the id of a unit is a
-SHA-256 of the code of netwatch, of what decides about contacts in the configuration, of whether
+SHA-256 of netwatch's code, of the parts of the configuration that decide about contacts, of whether
 packets are kept as evidence, and of the key and ETag of each file. So a new or changed file is
 judged, a changed ban or signature judges everything again, and a change of outputs, stores or texts
 does not. GeoIP databases only locate the destinations of alerts, which are made at the end.
@@ -39,7 +39,7 @@ DIGITS = 40
 PLAN_SCHEMA = "netwatch.plan/1"
 
 RUN_DAYS = 2
-"""Days after which what a run needed while it ran was left behind."""
+"""Days after which the objects of a run count as left behind."""
 
 DAY = 86_400
 """A day, s."""
@@ -55,8 +55,8 @@ class UnitFile:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A capture to judge, or a log: then `log` says how. `name` says in words what it is, `size`
-    are the bytes of its files."""
+    """A capture to judge, or a log with its options in `log`. `name` describes it, `size` is the
+    total bytes of its files."""
 
     id: str
     name: str
@@ -85,7 +85,7 @@ def code_version() -> str:
 
 
 def check_version(expected: str) -> None:
-    """Raise `NetwatchError` in a worker whose netwatch is not that of the run."""
+    """Raise `NetwatchError` in a worker whose netwatch differs from the run's."""
     if expected != code_version():
         raise NetwatchError(
             f"a worker has netwatch {code_version()}, this process {expected}: install the same"
@@ -94,7 +94,7 @@ def check_version(expected: str) -> None:
 
 
 def judged_by(config: Config, keep_frames: bool) -> str:
-    """A digest of all that a unit's result depends on beside its files."""
+    """A digest of everything that a unit's result depends on besides its files."""
     privacy = config.privacy
     content = [
         code_version(),
@@ -121,8 +121,8 @@ def judged_by(config: Config, keep_frames: bool) -> str:
 def plan(
     captures: Iterable[Sequence[CaptureFile]], logs: Iterable[LogUnit], digest: str
 ) -> Iterator[Unit | Unread]:
-    """The units of a run, in order; `digest` is that of `judged_by`. Raises `ConfigError` for
-    standard input."""
+    """The units of a run, in order; `digest` is from `judged_by`. Raises `ConfigError` for standard
+    input."""
     for capture in captures:
         yield from _planned(capture, None, digest)
     for log in logs:
@@ -135,13 +135,13 @@ def _planned(
     found = [_identified(file) for file in unit]
     yield from (unit for unit in found if isinstance(unit, Unread))
     files = tuple(unit for unit in found if isinstance(unit, UnitFile))
-    # A log is judged as a whole or not at all: what goes on over files belongs together.
+    # A log is judged as a whole or not at all: records in different files belong together.
     if files and (log is None or len(files) == len(unit)):
         yield _unit(files, log, digest)
 
 
 def changed(unit: Unit) -> str | None:
-    """A sentence where a file of a unit is not what it was when the run was planned."""
+    """A sentence if a file of a unit has changed since the run was planned."""
     for part in unit.files:
         now = file_info(CaptureFile(part.file.path, url=part.file.url))
         if now != part.info:
@@ -159,7 +159,7 @@ def _identified(file: CaptureFile) -> UnitFile | Unread:
 
 
 def _unit(files: tuple[UnitFile, ...], log: LogUnit | None, digest: str) -> Unit:
-    # The path as written is in the records, the key says where it is.
+    # The path as written is in the records, the key is its location.
     content = [[part.file.path, part.info.key, part.info.etag, part.info.size] for part in files]
     named = [part.file.named_by_user for part in files]
     identified = [digest, content, named]
@@ -178,7 +178,7 @@ Row = tuple[str, str, int]
 
 
 class Ledger:
-    """The part of a ledger that has the results of one configuration, by its `digest`."""
+    """The part of a ledger with the results of one configuration, by its `digest`."""
 
     def __init__(self, storage: Storage, digest: str) -> None:
         self.storage = storage
@@ -208,7 +208,7 @@ class Ledger:
         write(self.storage, f"plans/{self.digest}-{identity}.json", dumps(content))
 
     def write_failure(self, unit: Unit, reason: str) -> None:
-        """Keep why a unit failed."""
+        """Keep the reason why a unit failed."""
         content = {"unit": unit.name, "reason": reason, "time": int(time.time())}
         write(self.storage, self._failure(unit), dumps(content))
         self._known_failures().add(unit.id)
@@ -231,7 +231,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a unit failed the last time."""
+    """Why a unit last failed."""
 
     unit: str
     reason: str
@@ -239,9 +239,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PlanStatus:
-    """The units of the last run of some captures under one version and configuration. `began` is
-    in s since the epoch, `capture_bytes` are those of all captures, `result_bytes` those of the
-    results there are."""
+    """The units of the last run of some captures under one version and configuration. `began` is in
+    s since the epoch, `capture_bytes` are the bytes of all captures, `result_bytes` of the existing
+    results."""
 
     plan: str
     version: str
@@ -259,9 +259,8 @@ class PlanStatus:
 
 @dataclass(frozen=True, slots=True)
 class LedgerStatus:
-    """What a ledger has. `plans` are in order, the newest first; `orphaned` results are named by
-    no plan, `leftovers` are objects of runs that were killed, netwatch does not know what `foreign`
-    ones are."""
+    """The content of a ledger. `plans` are in order, newest first; `orphaned` results are named by
+    no plan, `leftovers` are objects of killed runs, `foreign` ones are unknown to netwatch."""
 
     plans: tuple[PlanStatus, ...]
     results: int
@@ -286,7 +285,7 @@ class _Found:
 
 
 def status(storage: Storage) -> LedgerStatus:
-    """What a ledger has. Raises `netwatch.cluster.storage.StorageError`."""
+    """The content of a ledger. Raises `netwatch.cluster.storage.StorageError`."""
     found = _look(storage)
     named = {name for plan in found.plans for name in _results_of(plan)}
     orphans = [each for name, each in found.results.items() if name not in named]
@@ -304,8 +303,8 @@ def status(storage: Storage) -> LedgerStatus:
 
 def unneeded(storage: Storage, days: int) -> list[Stored]:
     """The objects that `prune` deletes: plans that no run had within so many days, except the
-    newest, results that no other plan names, signatures of configurations without a plan, and
-    what runs left behind."""
+    newest, results that no other plan names, signatures of configurations without a plan, and what
+    runs left behind."""
     found, now = _look(storage), time.time()
     kept = [
         plan

@@ -1,15 +1,15 @@
-"""The file of a result: what a unit gave, or several together.
+"""The file of a result: the result of a unit, or of several together.
 
 It begins with `MAGIC`, the size of the head (8 bytes, big-endian), its seal (`seal_of`, 32 bytes)
 and the head, a zstd frame of JSON: what it is the result of, statistics, coverage, whose packets
 each MAC sends, and how many incidents and bytes each partition has, with their SHA-256. The
-partitions follow, each a zstd frame. So the digest of the head is that of all, and who knows it
-notices whatever was altered. Their lines are JSON lists: ``[kind, value]`` is a value that
-incidents share, ``["incident", key, state]`` an incident. They are sorted
+partitions follow, each a zstd frame. So the digest of the head covers everything, and with it any
+alteration is noticed. Their lines are JSON lists: ``[kind, value]`` is a value that incidents
+share, ``["incident", key, state]`` an incident. They are sorted
 (`netwatch.incidents.scan.entry_order`), so that any number of files are merged with one incident of
 each in memory, and incidents of one device are always in the same partition.
 
-Nothing in it can run, and whatever is not as it should be is a `ResultError`.
+Nothing in it can be executed, and anything invalid is a `ResultError`.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ MAX_LINE = 256 << 20
 """Bytes of a line: an incident with the packets that prove it."""
 
 BLOCK = 1 << 18
-"""Bytes of a partition that are read at a time."""
+"""Bytes of a partition to read at a time."""
 
 _STEP = 1 << 12
 _SEAL_BYTES = 32
@@ -55,7 +55,7 @@ _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
     3, window_log=_WINDOW_LOG, write_checksum=True
 )
 WRONG = (*MISMATCHES, IndexError, zstandard.ZstdError)
-"""What reading something raises that is not as it was written."""
+"""The errors that reading raises if something is not as written."""
 
 
 Entry = tuple[SharedKey, Incident]
@@ -63,8 +63,7 @@ T = TypeVar("T")
 
 
 class ResultError(NetwatchError):
-    """A result that is damaged, or of something else than its name says. `name` is that of its
-    object."""
+    """A result that is damaged, or does not match its name. `name` is its object's."""
 
     def __init__(self, storage: Storage, name: str, reason: str) -> None:
         super().__init__(f"{storage.shown}/{name}: {reason}")
@@ -90,8 +89,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is known of a result before its incidents are read. `name` is that of its object, `of`
-    says in words what it is the result of."""
+    """What is known about a result before its incidents are read. `name` is its object's, `of`
+    describes what it is the result of."""
 
     name: str
     of: str
@@ -118,8 +117,8 @@ def write_result(
     key: bytes = b"",
 ) -> Written:
     """Write a result, whose partitions are sorted, as the object `name`, sealed with `key`. `write`
-    writes those of a partition and says how many there were: `write_entries` where they are
-    incidents. Raises `netwatch.cluster.storage.StorageError`."""
+    writes a partition and returns its number of incidents: `write_entries` for incidents. Raises
+    `netwatch.cluster.storage.StorageError`."""
     with tempfile.TemporaryFile(prefix="netwatch-") as body:
         sizes = []
         for entries in partitions:
@@ -146,14 +145,14 @@ def write_result(
 
 
 def _statistics_state(statistics: RunStatistics) -> dict[str, Any]:
-    """The counts of a unit, as JSON can have them: its keys are texts."""
+    """The counts of a unit, as JSON: its keys are texts."""
     state = {name: getattr(statistics, name) for name in field_names(RunStatistics)}
     state["unread_records"] = [[*key, count] for key, count in statistics.unread_records.items()]
     return state
 
 
 def _statistics(state: Any) -> RunStatistics:
-    """The counts of which `_statistics_state` gave this."""
+    """The counts from `_statistics_state`."""
     unread = read(list[tuple[str, str, int]], state["unread_records"])
     statistics: RunStatistics = read(RunStatistics, state | {"unread_records": {}})
     statistics.unread_records.update({(path, reason): count for path, reason, count in unread})
@@ -161,10 +160,10 @@ def _statistics(state: Any) -> RunStatistics:
 
 
 def write_entries(writer: "LineWriter", entries: Iterable[Entry]) -> int:
-    """Write incidents, and what they share before them; how many there were."""
+    """Write incidents, and what they share before them; returns how many there were."""
     shared, count = SharedValues(lambda kind, value: writer.line([kind, value])), 0
     for key, incident in entries:
-        # What it shares is written while its state is made, so it is before it.
+        # Shared values are written while its state is made, so they come before it.
         writer.line(["incident", key, incident_state(incident, shared)])
         count += 1
     return count
@@ -199,7 +198,7 @@ def read_head(storage: Storage, written: Written) -> Head:
 
 
 def sealed(storage: Storage, name: str, key: bytes) -> Written | None:
-    """The result that is there, if it is sealed with a key; else None."""
+    """The existing result, if it is sealed with a key; otherwise None."""
     try:
         _, packed, seal = _packed_head(storage, name)
     except (ResultError, MissingError):
@@ -216,8 +215,8 @@ def seal_of(key: bytes, name: str, packed: bytes) -> bytes:
 
 
 def _packed_head(storage: Storage, name: str) -> tuple[int, bytes, bytes]:
-    """How many bytes are before the head of a result, the head as it is written, and its seal.
-    Raises `ResultError` and `netwatch.cluster.storage.StorageError`."""
+    """How many bytes precede the head of a result, the head as written, and its seal. Raises
+    `ResultError` and `netwatch.cluster.storage.StorageError`."""
     prefix = len(MAGIC) + 8 + _SEAL_BYTES
     first = storage.read(name, 0, BLOCK)
     if first[: len(MAGIC)] != MAGIC or len(first) < prefix:
@@ -276,7 +275,7 @@ class LineWriter:
     """Writes JSON lines as one zstd frame to a stream, and nothing if there is no line."""
 
     def __init__(self, stream: HashedStream) -> None:
-        self._stream: Any = stream  # Of a file, a compressor needs `write` alone.
+        self._stream: Any = stream  # For a file, a compressor only needs `write`.
         self._writer: Any = None
         self._buffer = io.BytesIO()
 
@@ -309,7 +308,7 @@ class LineWriter:
 
 def lines(storage: Storage, name: str, start: int, end: int, digest: str) -> Iterator[bytes]:
     """The lines of a frame that `LineWriter` wrote at this place of an object. Raises `ValueError`
-    at its end where its SHA-256 is another one."""
+    at its end if its SHA-256 differs."""
     rest = b""
     for piece in _decompressed(_blocks(storage, name, start, end, digest), None):
         whole = (rest + piece).split(b"\n")
@@ -355,7 +354,7 @@ _read_text = reader(str)
 
 
 def coverage_state(coverage: Coverage) -> dict[str, Any]:
-    """All counts, as JSON can have them. Numbers are in the order of `VISIBILITIES`."""
+    """All counts, as JSON. Numbers are in the order of `VISIBILITIES`."""
     return {
         "outside": coverage._outside,
         "missed": coverage._missed,
@@ -368,8 +367,7 @@ def coverage_state(coverage: Coverage) -> dict[str, Any]:
 
 
 def restored_coverage(state: Any) -> Coverage:
-    """The counts that `coverage_state` gave. Raises one of
-    `netwatch.core.typed_json.MISMATCHES`."""
+    """The counts from `coverage_state`. Raises one of `netwatch.core.typed_json.MISMATCHES`."""
     coverage = Coverage()
     coverage._outside = _counts(state["outside"])
     coverage._missed.update(read(dict[str, int], state["missed"]))

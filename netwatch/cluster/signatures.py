@@ -1,12 +1,12 @@
-"""Who made the results of a ledger: signatures by a key that is never in it.
+"""The origin of results in a ledger: signatures by a key that is never in it.
 
-A worker returns the digest of each result that it wrote, over the channel that the tasks, with a
-key of the run, came through. The process that began the run signs these digests (HMAC-SHA256, with
+A worker returns the digest of each result that it wrote, over the channel through which the tasks
+came, with a key of the run. The process that began the run signs these digests (HMAC-SHA256, with
 the name of the object that has them) and writes them into the ledger:
 ``signatures/DIGEST/RUN-N.json``, a line with the signature and a JSON object of digests by the id
-of the unit. DIGEST stands for what judged them, as in the names of results. A later run takes those
-results whose signatures were made with the same key. All others are judged again: who may write to
-the ledger, and who was a worker of an earlier run, can delay a run and cannot alter what it says.
+of the unit. DIGEST stands for what judged them, as in the names of results. A later run accepts
+results whose signatures were made with the same key. All others are judged again: anyone who can
+write to the ledger, or was a worker of an earlier run, can delay a run but not alter its results.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ MAX_KEY_FILE = 4096
 """Bytes of the file of a key."""
 
 WRITE_SECONDS = 1.0
-"""How often signatures are written at most, s. They are written when a unit is done, so a killed
-run loses what became done within that time after the last ones."""
+"""The least time between two writes of signatures, s. They are written when a unit is done, so a
+killed run loses what was done within that time after the last ones."""
 
 MAX_SIGNATURES = 64 << 20
 """Bytes of an object of signatures; one that is larger is not read."""
@@ -59,8 +59,8 @@ class LedgerKey:
 
     @classmethod
     def of_file(cls, path: str | None) -> Self:
-        """The key in a file, which has to be there; if none is named, that of the state folder,
-        which is made if it is not there. Raises `ConfigError`."""
+        """The key in a file, which must exist; if none is named, the state folder's, which is
+        created if necessary. Raises `ConfigError`."""
         place = Path(path) if path else state_folder() / KEY_FILE_NAME
         try:
             if path is None and not place.exists():
@@ -101,7 +101,7 @@ def _unusable(place: Path, reason: str) -> ConfigError:
 
 
 def state_folder() -> Path:
-    """Where netwatch keeps what it has to know again: as systemd says, else that of the user."""
+    """Where netwatch keeps its state: as given by systemd, otherwise the user's."""
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if given:
         return Path(given)
@@ -124,7 +124,7 @@ class Signatures:
 
     def read(self) -> Mapping[str, str]:
         """The digests that are signed with the key, by the ids of their units. Later objects take
-        precedence, and what is signed with another key is left out."""
+        precedence, and those signed with another key are left out."""
         for stored in sorted(self._ledger.storage.objects(self._folder), key=lambda one: one.name):
             if stored.size <= MAX_SIGNATURES:
                 found = self._read(stored.name)
@@ -134,7 +134,7 @@ class Signatures:
         return self._all
 
     def add(self, unit: Unit, written: Written) -> None:
-        """Sign the result of a unit, as its worker has told."""
+        """Sign the result of a unit, as reported by its worker."""
         self._waiting[unit.id] = written.digest
 
     def write_in_time(self, run: str) -> None:

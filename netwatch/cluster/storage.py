@@ -1,8 +1,8 @@
 """Where a ledger is: a folder of this machine, or a URL that fsspec opens.
 
-An object has a name with slashes. It is there whole or not at all: in a folder it is written beside
-and renamed, an object store has no other way. Two runs that write the same object write the same
-bytes, so it does not matter which one was last.
+An object has a name with slashes. It is there as a whole or not at all: in a folder it is written
+under another name and renamed, an object store has no other way. Two runs that write the same
+object write the same bytes, so it does not matter which one was last.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from netwatch.core.private_files import PrivateFolder
 from netwatch.core.system.files import O_CLOEXEC
 
 ATTEMPTS = 4
-"""How often a request to an object store is made before it has failed."""
+"""How often to make a request to an object store before it has failed."""
 
 PAUSE = 0.5
 """Seconds before the second attempt; each further one waits twice as long."""
@@ -46,13 +46,13 @@ class StorageError(NetwatchError):
 
 
 class MissingError(StorageError):
-    """An object that is not there."""
+    """A missing object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An object: its name, its size in bytes, and when it was written (s since the epoch, 0 if
-    nobody says)."""
+    unknown)."""
 
     name: str
     size: int
@@ -74,7 +74,7 @@ class Storage(Protocol):
         ...
 
     def writing(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
-        """A file that becomes the object where the context ends without an error."""
+        """A file that becomes the object when the context ends without an error."""
         ...
 
     def remove(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Storage(Protocol):
 
 
 def open_storage(url: str) -> Storage:
-    """The storage at a path or URL. Raises `ConfigError` if it is none."""
+    """The storage at a path or URL. Raises `ConfigError` if it is invalid."""
     if not is_url(url):
         return Folder(url)
     local = local_path(url)
@@ -102,8 +102,8 @@ def write(storage: Storage, name: str, data: bytes) -> None:
 
 
 class Folder:
-    """A folder of this machine. Only its owner can read what is written there: it tells about
-    people as captures do."""
+    """A folder of this machine. Only its owner can read what is written there: it contains data
+    about people, like captures."""
 
     def __init__(self, path: str) -> None:
         self.shown = path
@@ -163,7 +163,7 @@ class Folder:
 
 
 class Bucket:
-    """An object store, as fsspec opens it. Its credentials are those of the environment."""
+    """An object store, as opened by fsspec, with the credentials of the environment."""
 
     def __init__(self, url: str) -> None:
         self.shown = shown_url(url)
@@ -203,7 +203,7 @@ class Bucket:
         if end == start:
             return b""
         path = f"{root}/{name}"
-        # A range of an empty object is an error of Azure.
+        # Azure raises an error for a range of an empty object.
         data = self._ask(name, "read", lambda: system.cat_file(path, start=start or None, end=end))
         return bytes(data)
 
@@ -222,9 +222,9 @@ class Bucket:
         if scheme_of(self._url) in GOOGLE and Path(file).stat().st_size <= _MULTIPART:
             data = Path(file).read_bytes()
         if data:
-            # A chunk of all of it makes gcsfs send the content alone. Else it would be a part of a
-            # multipart body with bare line feeds, and a carriage return at its end would be taken
-            # for the first half of the delimiter (RFC 2046, section 5.1.1).
+            # With a chunk as large as all of it, gcsfs sends only the content. Otherwise it would
+            # be a part of a multipart body with bare line feeds, and a carriage return at its end
+            # would be taken for the first half of the delimiter (RFC 2046, section 5.1.1).
             system.pipe_file(target, data, chunksize=len(data), consistency="size")
         else:
             system.put_file(file, target)
@@ -236,8 +236,8 @@ class Bucket:
             self._ask(name, "deleted", lambda: system.rm_file(f"{root}/{name}"))
 
     def _ask(self, name: str, done: str, ask: Callable[[], T]) -> T:
-        """What a request gives. It is made again where the server failed, unless the library has
-        done so. Raises `StorageError`."""
+        """The result of a request. It is repeated if the server failed, unless the library has done
+        so. Raises `StorageError`."""
         attempts = 1 if scheme_of(self._url) in REPEATING else ATTEMPTS
         for attempt in range(1, attempts + 1):
             try:
@@ -249,7 +249,7 @@ class Bucket:
                     text = f"{self.shown}/{name}: cannot be written: there is no such bucket"
                     raise StorageError(text) from None
                 raise MissingError(f"{self.shown}/{name}: is not there") from None
-            except Exception as error:  # Whatever the library of a provider raises.
+            except Exception as error:  # Anything that a provider's library raises.
                 if attempt == attempts or isinstance(error, PermissionError):
                     text = f"{self.shown}/{name}: cannot be {done}: {reason_of(error)}"
                     raise StorageError(text) from None

@@ -1,15 +1,15 @@
-"""What workers do: judge a unit, fold results into one, and select what is reported.
+"""The tasks of workers: judge a unit, fold results into one, and select what is reported.
 
 Each task reads from the ledger and writes to it, and returns next to nothing, so that neither the
 scheduler nor the process that began the run holds results. A task that is done twice writes the
-same object twice. What it returns has the digest of its object, so that nobody who can write to the
-ledger passes off another one: each task is told the digests of what it reads.
+same object twice. It returns the digest of its object, so that an object cannot be replaced by
+another one in the ledger: each task is told the digests of what it reads.
 
-What is reported of an archive is incidents in the order of their alerts, from many objects. Each
+The report of an archive is its incidents in the order of their alerts, from many objects. Each
 consists of *chunks*, zstd frames of lines like those of a result (`netwatch.cluster.result_file`):
 ``["reported", [ban, ...], state]`` is an incident with the bans under which it is reported. Each
 chunk is sorted by the first contact and fits into memory. The chunks of all reports are merged when
-their alerts are asked for, with one incident of each in memory.
+their alerts are read, with one incident of each in memory.
 """
 
 import heapq
@@ -63,7 +63,7 @@ CHUNK_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A place in the object of a report, and the SHA-256 of what is there."""
+    """A place in the object of a report, and the SHA-256 of its content."""
 
     start: int
     end: int
@@ -71,11 +71,11 @@ class Chunk:
 
 
 Reported = tuple[tuple[str, ...], Entry]
-"""An incident to report: the bans under which it is one, and the incident with a key of it."""
+"""An incident to report: the bans under which it is one, and the incident with one of its keys."""
 
 
 def write_report(storage: Storage, name: str, found: Iterable[Reported]) -> tuple[Chunk, ...]:
-    """Write incidents, in whatever order, as the object `name`. Raises
+    """Write incidents, in any order, as the object `name`. Raises
     `netwatch.cluster.storage.StorageError`."""
     chunks: list[Chunk] = []
     with tempfile.TemporaryFile(prefix="netwatch-") as body:
@@ -112,7 +112,7 @@ class Report:
         self._sensor = sensor
 
     def __iter__(self) -> Iterator[Alert]:
-        # Before the first alert: what is altered meanwhile is still noticed, but only at its end.
+        # Before the first alert: later alterations are still noticed, but only at the end.
         for name, chunk in self._reports:
             self._verify(name, chunk)
         streams = [self._read(name, chunk) for name, chunk in self._reports]
@@ -125,7 +125,7 @@ class Report:
             yield from sorted(alerts, key=alert_order)
 
     def _verify(self, name: str, chunk: Chunk) -> None:
-        """Raise `ResultError` where a chunk is not what was written."""
+        """Raise `ResultError` if a chunk is not what was written."""
         try:
             deque(lines(self._storage, name, chunk.start, chunk.end, chunk.digest), maxlen=0)
         except WRONG as error:
@@ -148,7 +148,7 @@ class Report:
 
 def _chunks(found: Iterable[Reported]) -> Iterator[list[Reported]]:
     """Incidents that fit into memory at a time, sorted by their first contact. A chunk is valid
-    until the next one is asked for."""
+    until the next one is requested."""
     chunk: list[Reported] = []
     octets = 0
     for incident in found:
@@ -157,7 +157,7 @@ def _chunks(found: Iterable[Reported]) -> Iterator[list[Reported]]:
         if len(chunk) >= CHUNK_INCIDENTS or octets >= CHUNK_BYTES:
             chunk.sort(key=_first_of)
             yield chunk
-            # Whoever was given it still has it, and two would be in memory.
+            # The caller still has it, and two would be in memory.
             chunk.clear()
             octets = 0
     if chunk:
@@ -175,9 +175,9 @@ def _first(incident: tuple[tuple[str, ...], Incident]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class UnitTask:
-    """A unit to judge. Its result becomes the object `kept`, or `unkept` where a file could not be
-    read: it is tried again by the next run. One that is there is taken if it is sealed with `key`,
-    which only the workers of this run have, and else replaced."""
+    """A unit to judge. Its result becomes the object `kept`, or `unkept` if a file could not be
+    read: it is tried again by the next run. An existing one is used if it is sealed with `key`,
+    which only the workers of this run have, otherwise replaced."""
 
     storage: Storage
     version: str
@@ -190,8 +190,7 @@ class UnitTask:
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """The result of a unit, None if there is none for the reason `error`; whether it `is_kept`
-    for later runs."""
+    """The result of a unit, None for the reason `error`; whether it `is_kept` for later runs."""
 
     written: Written | None
     error: str = ""
@@ -210,8 +209,8 @@ class FoldTask:
 
 @dataclass(frozen=True, slots=True)
 class FoldDone:
-    """The fold, and how many incidents it has. If a result is `damaged`, there is no fold; these
-    are the names of such results."""
+    """The fold, and its number of incidents. If a result is `damaged`, there is no fold; these are
+    the names of such results."""
 
     written: Written | None = None
     entries: int = 0
@@ -233,8 +232,8 @@ class ReportTask:
 
 @dataclass(slots=True)
 class ReportDone:
-    """What a report has: its chunks, and the counts of `netwatch.incidents.scan.ScanResult`. `sums`
-    are the incidents of its partitions that sum up others, which are not in it."""
+    """The content of a report: its chunks, and the counts of `netwatch.incidents.scan.ScanResult`.
+    `sums` are the incidents of its partitions that sum up others, which are not in it."""
 
     chunks: tuple[Chunk, ...] = ()
     by_verdict: Counter[str] = field(default_factory=Counter)
@@ -331,7 +330,7 @@ def count_unproven(config: Config, task: ReportTask) -> Counter[Place]:
 
 
 def select(config: Config, task: ReportTask) -> ReportDone:
-    """Write what is reported of some partitions, each of whose devices is in memory alone."""
+    """Write the reported incidents of some partitions, with only one device in memory at a time."""
     check_version(task.version)
     heads = [read_head(task.storage, name) for name in task.folds]
     sums = UnprovenSums(config.quiet_gap)
@@ -356,7 +355,7 @@ def select(config: Config, task: ReportTask) -> ReportDone:
 def report_entries(
     config: Config, task: ReportTask, devices: Iterable[Sequence[Entry]]
 ) -> ReportDone:
-    """Write what is reported of these incidents of one device after the other."""
+    """Write the reported ones of these incidents of one device after the other."""
     senders = merged(read_head(task.storage, name).senders for name in task.folds)
     done = ReportDone()
 

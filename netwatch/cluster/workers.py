@@ -1,12 +1,12 @@
-"""Who does the tasks of a run: this process, processes of this machine, or a Dask cluster, which is
-started here or runs already.
+"""The workers for the tasks of a run: this process, processes of this machine, or a Dask cluster,
+which is started here or already runs.
 
-All have the same contract. A task that raises, or whose worker dies, ends nothing but itself: it
-comes back as `Failed` or `Lost`. Of tasks that were under way when a worker died nobody knows which
-one was to blame, so several may be lost, and each is tried again, alone.
+All have the same contract. A task that raises, or whose worker dies, only ends itself: it comes
+back as `Failed` or `Lost`. If several tasks were running when a worker died, it is unknown which
+one was to blame, so several may be lost, and each is tried again on its own.
 
-The scheduler of Dask has no authentication of its own, and whoever reaches it can run code on every
-worker. So TLS with certificates of one authority is required, except on the loopback interface; the
+Dask's scheduler has no authentication of its own, and anyone who can reach it can run code on every
+worker. So TLS with certificates of one authority is required, except on the loopback interface; a
 cluster that is started here has certificates of its own, because others may have accounts on this
 machine.
 """
@@ -35,7 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Function = Callable[[Config, T], R]
-"""What is done with a task, by a worker that has the configuration."""
+"""The function that performs a task, in a worker that has the configuration."""
 
 LOCAL = "local"
 """The address of a cluster that is started here."""
@@ -50,7 +50,7 @@ RESTART_TIMEOUT = "10 minutes"
 """How long a worker of a cluster that is started here may take to start."""
 
 ALLOWED_FAILURES = 1
-"""Workers that may die of a task, beside the first, before it is given up in a cluster that is
+"""Workers that may die of a task, besides the first, before it is given up in a cluster that is
 started here."""
 
 
@@ -61,14 +61,13 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A task raised something that is not expected; `reason` is a clause."""
+    """A task raised something unexpected; `reason` is a clause."""
 
     reason: str
 
 
 class Workers(Protocol):
-    """Workers that have a configuration. `count` is how many tasks they do at a time, as far as
-    that is known."""
+    """Workers that have a configuration. `count` is how many tasks they do at a time, if known."""
 
     count: int
 
@@ -80,17 +79,17 @@ class Workers(Protocol):
         ...
 
     def close(self) -> None:
-        """End what was begun."""
+        """End what was started."""
         ...
 
 
 def attempt(function: Function[T, R], config: Config, task: T) -> R | Failed:
-    """What a function gives, or why it gives nothing. Raises `NetwatchError`."""
+    """The result of a function, or why there is none. Raises `NetwatchError`."""
     try:
         return function(config, task)
     except NetwatchError:
         raise
-    except Exception as error:  # Whatever it is, the other units are not concerned.
+    except Exception as error:  # Whatever it is, the other units are not affected.
         return Failed(f"{type(error).__name__}: {error}")
 
 
@@ -141,8 +140,8 @@ class Processes:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: the authority that signed the certificates of all, and the certificate and key of
-    this process. What is None is taken from the configuration of Dask, if it has it."""
+    """PEM files: the authority that signed all certificates, and the certificate and key of this
+    process. None means Dask's configuration, if it has one."""
 
     ca: str | None = None
     certificate: str | None = None
@@ -169,13 +168,13 @@ def check_address(address: str) -> None:
 
 
 def open_cluster(address: str, count: int, tls: TlsFiles) -> "tuple[Client, LocalCluster | None]":
-    """A client of the cluster at `address`, and the cluster where it was started here, for
-    ``local``, with `count` workers. Raises `ConfigError` and `NetwatchError`."""
+    """A client of the cluster at `address`, and the cluster if it was started here, for ``local``,
+    with `count` workers. Raises `ConfigError` and `NetwatchError`."""
     check_address(address)
     if importlib.util.find_spec("distributed") is None:
         raise _usage(f"--cluster needs an extra: {install_command('cluster')}")
     with warnings.catch_warnings():
-        # Where versions of libraries differ, `count_workers` says it better.
+        # If versions of libraries differ, `count_workers` explains it better.
         warnings.simplefilter("ignore")
         return _start(count) if address == LOCAL else (_connect(address, tls), None)
 
@@ -189,7 +188,7 @@ def _start(count: int) -> "tuple[Client, LocalCluster]":
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
-            # A worker that died is started again, which takes long on a busy machine.
+            # A dead worker is restarted, which takes long on a busy machine.
             "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
             "distributed.comm.timeouts.connect": RESTART_TIMEOUT,
             "distributed.admin.system-monitor.gil.enabled": False,
@@ -211,7 +210,7 @@ def _start(count: int) -> "tuple[Client, LocalCluster]":
             silence_logs=logging.CRITICAL,
         )
     except (RuntimeError, OSError) as error:
-        # A worker that is killed while it starts, by the kernel for want of memory as a rule.
+        # A worker that is killed while it starts, usually by the kernel for lack of memory.
         raise NetwatchError(
             f"the cluster on this machine did not start ({_root_cause(error)}): was a worker"
             " killed, for want of memory perhaps? A smaller --jobs starts fewer"
@@ -220,7 +219,7 @@ def _start(count: int) -> "tuple[Client, LocalCluster]":
 
 
 def _root_cause(error: BaseException) -> str:
-    """The error that led to others, in one line."""
+    """The root cause of an error, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split())[:300] or type(error).__name__
@@ -251,7 +250,7 @@ def _connect(address: str, tls: TlsFiles) -> "Client":
 
 
 def count_workers(client: "Client", address: str) -> int:
-    """The threads of all workers, after it was checked that each can do what it is asked. Raises
+    """The threads of all workers, after checking that each can do its work. Raises
     `NetwatchError`."""
     try:
         client.wait_for_workers(1, timeout=WORKERS_TIMEOUT)

@@ -4,7 +4,7 @@ All files are read before any mistake is reported, so that a user sees all mista
 with its file and line. The result is frozen and ready for use: networks, devices, signatures,
 policy, databases and outputs. Relative paths in a file count from the folder of that file.
 
-`netwatch.config.layers` says where each section is read from; the modules called sections read
+`netwatch.config.layers` decides where each section is read from; the ``…sections`` modules read
 them.
 """
 
@@ -85,8 +85,8 @@ HERE = "netwatch.yaml"
 """The configuration in the current folder, which applies without being named."""
 
 SEARCH_PATHS = (HERE, "/etc/netwatch/netwatch.yaml")
-"""Where a configuration is searched for when none is named. On Windows only in the current folder:
-everybody there may create a folder like the other."""
+"""Where to search for a configuration if none is named. On Windows only in the current folder:
+anybody may create a folder like the other one there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +94,19 @@ class Config:
     """A configuration without mistakes.
 
     `path` is None for the built-in defaults. `learn` has the words of `LEARNING_SOURCES` from which
-    devices are learned. `quiet_gap` is in ns. `is_sensor_named` says that `sensor_name` is written,
-    and not taken from the host. `metrics` is None without an endpoint. `notes` are sentences on
-    what a user may not expect, such as defaults in use. `outputs` are the receivers of alerts,
-    which are delivered from `outbox`. `sinkholes` are the addresses that filters answer with.
-    `files` are the files and folders that the configuration was read from. `version` is a short
-    hash of the configuration, the inventory, the leases of lease files, the signatures and the
-    bans, `bans_version` one of bans and exemptions. `updates` is None unless the configuration has
-    ``updates``, `store` unless it has ``store``. `privacy` is None unless devices have pseudonyms,
-    `retention` unless it is said how long a store keeps what. `data_protection` is whom a person
+    devices are learned. `quiet_gap` is in ns. `is_sensor_named` means that `sensor_name` is
+    configured, and not taken from the host. `metrics` is None without an endpoint. `notes` are
+    sentences on what a user may not expect, such as defaults in use. `outputs` are the receivers of
+    alerts, which are delivered from `outbox`. `sinkholes` are the addresses that filters answer
+    with. `files` are the files and folders that the configuration was read from. `version` is a
+    short hash of the configuration, the inventory, the leases of lease files, the signatures and
+    the bans, `bans_version` one of bans and exemptions. `updates` is None unless the configuration
+    has ``updates``, `store` unless it has ``store``. `privacy` is None unless devices have
+    pseudonyms, `retention` unless a retention is configured. `data_protection` is whom a person
     concerned may ask, `console` the web console, and `fleet` the fleet that this machine belongs
     to, None if they are not configured. `published` is what its centre has published to this
-    sensor, None for no sensor of a fleet. More unknown clients than `client_limit` are summed up
-    (`netwatch.incidents.unproven`).
+    sensor, None outside a fleet. If there are more unknown clients than `client_limit`, they are
+    summed up (`netwatch.incidents.unproven`).
     """
 
     path: str | None
@@ -140,15 +140,15 @@ class Config:
 
     @property
     def installed(self) -> "Installed | None":
-        """The installed set that ``builtin`` stands for; None if it stands for the files that
-        netwatch ships."""
+        """The installed set that ``builtin`` stands for; None if it stands for the shipped
+        files."""
         if self.published is not None and self.published.installed_set is not None:
             return self.published.installed_set
         return self.updates.installed if self.updates is not None else None
 
     @property
     def sensor(self) -> Sensor:
-        """The sensor of alerts that are decided by this configuration."""
+        """The sensor in alerts decided by this configuration."""
         return Sensor(
             self.sensor_name,
             __version__,
@@ -161,7 +161,7 @@ class Config:
 
     @property
     def words(self) -> Mapping[str, Set[str]]:
-        """The words by which queries name the apps, bans and networks of this configuration."""
+        """The words with which queries name the apps, bans and networks of this configuration."""
         return {
             "app": self.catalog.apps().keys(),
             "ban": {ban.id for ban in self.policy.bans},
@@ -169,8 +169,8 @@ class Config:
         }
 
     def strip_search_suffix(self, name: str) -> str:
-        """A name without the search suffix that a resolver appended: the longest that fits. A
-        name that is nothing but a suffix is returned as it is."""
+        """A name without the search suffix that a resolver appended: the longest that fits. A name
+        that is only a suffix is returned unchanged."""
         for suffix in self.search_suffixes:
             if name.endswith(suffix) and name[: -len(suffix)].endswith("."):
                 return name[: -len(suffix) - 1]
@@ -178,8 +178,8 @@ class Config:
 
 
 def _without_collection(read: Callable[P, T]) -> Callable[P, T]:
-    """Suspends the garbage collector while `read` runs. Of the values that it makes none is
-    garbage, and to find that out takes a third of its time if there are very many."""
+    """Suspends the garbage collector while `read` runs. None of its values is garbage, and finding
+    that out takes a third of its time if there are very many."""
 
     @functools.wraps(read)
     def suspended(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -203,12 +203,12 @@ def load(
     candidate_configuration: Path | None = None,
     replacements: Replacements = NOTHING_REPLACED,
 ) -> Config:
-    """The configuration in `path`, else in the first of `SEARCH_PATHS` that exists, else the
-    built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
+    """The configuration in `path`, otherwise in the first of `SEARCH_PATHS` that exists, otherwise
+    the built-in defaults. Raises `ConfigError` with all mistakes in all files that it names; if
     `with_secrets`, a secret that cannot be read now is one, as it is for delivery, and so is a
-    missing file of the console. `candidate` is the folder of a set that takes the place of the
-    installed one, `candidate_configuration` that of a configuration in place of the published one;
-    `replacements` take the place of sections of the file."""
+    missing file of the console. `candidate` is the folder of a set that replaces the installed one,
+    `candidate_configuration` of a configuration that replaces the published one; `replacements`
+    replace sections of the file."""
     fields = _open(path)
     base = Path(fields.file).parent
     notes: list[str] = []
@@ -276,8 +276,8 @@ def _read_sections(
 
 
 def _read_rules(layers: Layers, notes: list[str]) -> Callable[[], dict[str, Any]]:
-    """Whom the configuration knows, and what is forbidden to them: gives attributes of a `Config`,
-    if there are no mistakes."""
+    """Who is known to the configuration, and what is forbidden to them: returns attributes of a
+    `Config`, if there are no mistakes."""
     scopes = networks_section(layers.of("networks")[0], notes)
     devices, learn = devices_section(*layers.of("devices"))
     catalog = signatures_section(*layers.of("signatures"), notes)
@@ -303,9 +303,8 @@ def _read_rules(layers: Layers, notes: list[str]) -> Callable[[], dict[str, Any]
 def load_catalog(
     path: str | None = None, *, replacements: Replacements = NOTHING_REPLACED
 ) -> Catalog:
-    """The catalogue of the signatures that the configuration names, which is found, and in whose
-    place others are taken, as by `load`. Of the other sections only the syntax is checked. Raises
-    `ConfigError`."""
+    """The catalogue of the signatures in the configuration, which is found and replaced as by
+    `load`. Of the other sections only the syntax is checked. Raises `ConfigError`."""
     fields = _open(path)
     base = Path(fields.file).parent
     read_updates(fields, base, [])
@@ -317,12 +316,12 @@ def load_catalog(
 
 
 def examine_set(path: str | None, folder: Path) -> list[Problem]:
-    """What speaks against judging by the set in `folder` with the configuration at `path`."""
+    """The objections to judging by the set in `folder` with the configuration at `path`."""
     return _examine(functools.partial(load, path, candidate=folder))
 
 
 def examine_configuration(path: str | None, folder: Path) -> list[Problem]:
-    """What speaks against the published configuration in `folder`, beside the file at `path`."""
+    """The objections to the published configuration in `folder`, next to the file at `path`."""
     return _examine(functools.partial(load, path, candidate_configuration=folder))
 
 
@@ -336,9 +335,9 @@ def _examine(load_candidate: Callable[[], Config]) -> list[Problem]:
 
 
 def load_updates(path: str | None = None, *, with_installed: bool = True) -> Updates | None:
-    """``updates`` of the configuration, which is found as by `load`. Of the other sections only
-    the syntax is checked. Raises `ConfigError`. Without `with_installed` the installed set is not
-    read, so that one that is damaged can be replaced."""
+    """``updates`` of the configuration, which is found as by `load`. Of the other sections only the
+    syntax is checked. Raises `ConfigError`. Without `with_installed` the installed set is not read,
+    so that a damaged one can be replaced."""
 
     def read(fields: Fields, base: Path) -> Updates | None:
         if with_installed:
@@ -358,28 +357,28 @@ def load_store(path: str | None = None) -> "StoreOptions | None":
 
 
 def load_refresh(path: str | None = None) -> "RefreshOptions | None":
-    """Where the inventory of the configuration is refreshed from, which is found as by `load`. The
+    """The sources from which the configuration's inventory is refreshed, found as by `load`. The
     inventory itself is not read. Raises `ConfigError`."""
     return _read_alone(path, read_refresh)
 
 
 def load_outputs(path: str | None = None) -> tuple[tuple[Output, ...], OutboxOptions]:
-    """The outputs and the outbox of the configuration, as `load_store` its ``store``."""
+    """The outputs and the outbox of the configuration, like `load_store`."""
     return _read_alone(path, read_delivery)
 
 
 def load_fleet(path: str | None = None) -> "FleetOptions | None":
-    """``fleet`` of the configuration, as `load_store` its ``store``."""
+    """``fleet`` of the configuration, like `load_store`."""
     return _read_alone(path, read_fleet)
 
 
 def load_console(path: str | None = None) -> "ConsoleOptions | None":
-    """``console`` of the configuration, as `load_store` its ``store``."""
+    """``console`` of the configuration, like `load_store`."""
     return _read_alone(path, read_console)
 
 
 def _read_alone(path: str | None, read: Callable[[Fields, Path], T]) -> T:
-    """What `read` takes of the configuration. Raises `ConfigError`."""
+    """The result of `read` for the configuration. Raises `ConfigError`."""
     fields = _open(path)
     found = read(fields, Path(fields.file).parent)
     fields.problems.raise_if_any()
@@ -387,8 +386,8 @@ def _read_alone(path: str | None, read: Callable[[Fields, Path], T]) -> T:
 
 
 def _open(path: str | None) -> Fields:
-    """The top level of the configuration; that of the defaults has the version alone. Raises
-    `ConfigError` if the file cannot be read."""
+    """The top level of the configuration; the defaults only have the version. Raises `ConfigError`
+    if the file cannot be read."""
     problems = Problems()
     searched = SEARCH_PATHS[:1] if sys.platform == "win32" else SEARCH_PATHS
     found = path or next((place for place in searched if Path(place).exists()), None)

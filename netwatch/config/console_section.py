@@ -1,6 +1,6 @@
 """``console:`` of netwatch.yaml: where the console listens, who may sign in, and in which role.
 
-Secrets stand in files or the environment, never in the configuration. Times are in s.
+Secrets are in files or the environment, never in the configuration. Times are in s.
 """
 
 import ipaddress
@@ -32,14 +32,15 @@ from netwatch.sinks.secrets import SECRET, Secret, parse_secret
 from netwatch.watch.endpoint_options import parse_listen_address
 
 ROLES = ("admin", "analyst", "auditor", "dpo")
-"""What an account may be: `admin` sees the configuration and the health of sensors, `analyst`
+"""The roles of an account: `admin` sees the configuration and the health of sensors, `analyst`
 incidents and devices, `auditor` bans and totals with pseudonyms, `dpo` (data protection officer)
-the audit, retention and what is held on one person."""
+the audit, the retention and the data held about one person."""
 
 Address = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NARROW = {4: (24, 16), 6: (64, 48)}
-"""The shortest prefix of a range in which only a proxy is, by version: public, and private."""
+"""The shortest prefix of a range that is considered to contain only a proxy, by version: public,
+and private."""
 
 CHANGEABLE_CLAIMS = frozenset(
     {"preferred_username", "name", "nickname", "given_name", "middle_name", "family_name",
@@ -52,7 +53,7 @@ _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 
 def _url(text: str) -> str | None:
-    """An address of HTTP, without the slash at its end."""
+    """An HTTP address, without the slash at its end."""
     try:
         parts = urlsplit(text)
         is_valid = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -117,8 +118,8 @@ _EXAMPLE_ROLES = "a mapping like {netwatch-analysts: analyst}"
 @dataclass(frozen=True, slots=True)
 class OidcOptions:
     """A provider of OpenID Connect. `roles` maps values of the claim `role_claim` to roles; users
-    without one may not sign in. The account is that of issuer and ``sub``; `name_claim` is shown
-    beside it."""
+    without one may not sign in. The account is identified by issuer and ``sub``; `name_claim` is
+    shown next to it."""
 
     issuer: str = declare(
         _URL,
@@ -197,10 +198,10 @@ def _check_proxy(found: ProxyOptions, proxy: Fields, _: Path) -> ProxyOptions:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOptions:
-    """The console. `tls` has no files without TLS. `url` is the address that browsers know it by,
-    empty if it is the one it listens on. A session ends `idle` s after its last request and
-    `absolute` s after its begin. `metrics` is the URL of the endpoint of a sensor, `language` and
-    `timezone` are the defaults for accounts that chose none."""
+    """The console. `tls` has no files without TLS. `url` is its address for browsers, empty if it
+    is the one it listens on. A session ends `idle` s after its last request and `absolute` s after
+    its start. `metrics` is the URL of a sensor's endpoint, `language` and `timezone` are the
+    defaults for accounts that chose none."""
 
     listen: tuple[str, int] = declare(
         parsed("text", parse_listen_address),
@@ -253,7 +254,7 @@ class ConsoleOptions:
 
 def console_section(fields: Fields, base: Path, *, with_secrets: bool = False) -> ConsoleOptions:
     """The console; its defaults without the section. If `with_secrets`, a file that is missing or a
-    secret that cannot be read is a mistake; others than the console may not be able to see them."""
+    secret that cannot be read is a mistake; other processes may not be able to see them."""
     section = fields.nested("console", "console")
     if section is None:
         return ConsoleOptions()
@@ -290,7 +291,7 @@ def _check_provider(section: Fields, found: OidcOptions, base: Path) -> None:
 
 
 def _has_everybody(addresses: Sequence[Address]) -> bool:
-    """Whether ranges have all addresses of IPv4 or of IPv6 together."""
+    """Whether ranges together cover all addresses of IPv4 or of IPv6."""
     v4 = [address for address in addresses if isinstance(address, ipaddress.IPv4Network)]
     v6 = [address for address in addresses if isinstance(address, ipaddress.IPv6Network)]
     wholes: list[Address] = [*ipaddress.collapse_addresses(v4)]
@@ -299,8 +300,8 @@ def _has_everybody(addresses: Sequence[Address]) -> bool:
 
 
 def wide_addresses(proxy: ProxyOptions) -> tuple[Address, ...]:
-    """The ranges of a proxy that have others in them as well: public ones above `/24` or `/64`,
-    private ones above `/16` or `/48`. Each machine there can sign in as anybody."""
+    """A proxy's ranges that also contain other machines: public ones above `/24` or `/64`, private
+    ones above `/16` or `/48`. Each machine there can sign in as anybody."""
     return tuple(
         address
         for address in proxy.addresses

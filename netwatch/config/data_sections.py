@@ -1,9 +1,9 @@
-"""What netwatch.yaml says of data about people: ``store:``, ``retention:``, ``privacy:`` and
+"""The sections of netwatch.yaml for data about people: ``store:``, ``retention:``, ``privacy:`` and
 ``data_protection:``.
 
-A configuration that asks for pseudonyms and whose key cannot be read is refused as a whole: nothing
-may be reported under a name that should have been hidden. Whom a person concerned may ask appears
-on the pages that are written for them, and decides nothing.
+A configuration with pseudonyms whose key cannot be read is refused as a whole: nothing may be
+reported under a name that should have been hidden. Whom a person concerned may ask appears on the
+pages that are written for them, and does not affect decisions.
 """
 
 import re
@@ -34,7 +34,7 @@ def _read_keys(entry: Fields, declared: Key, base: Path) -> tuple[PseudonymKey, 
 
 
 def _key(section: Fields, value: object, name: str, base: Path, line: int) -> PseudonymKey | None:
-    """The key that a value of the configuration names."""
+    """The key named by a value of the configuration."""
     if value is None:
         return None
     secret = parse_secret(value, base)
@@ -81,7 +81,7 @@ class PrivacyKeys:
 
 
 def privacy_section(fields: Fields, base: Path) -> Privacy | None:
-    """Whose devices have pseudonyms, by which keys; None without the section, and where it has
+    """Whose devices have pseudonyms, with which keys; None without the section, and if it has
     mistakes, which are noted."""
     section = fields.nested("privacy", "privacy")
     if section is None:
@@ -101,7 +101,7 @@ def privacy_section(fields: Fields, base: Path) -> Privacy | None:
 
 
 def retention_section(fields: Fields) -> Retention | None:
-    """How long a store keeps what; None without the section."""
+    """The retention of a store; None without the section."""
     section = fields.nested("retention", "retention")
     return None if section is None else read_section(Retention, section, Path())
 

@@ -17,19 +17,19 @@ DEFAULT_PORT = 4222
 """The port of NATS."""
 
 SYSTEM_FOLDER = Path("/var/lib/netwatch/fleet")
-"""Where sensor and centre keep their state unless the configuration names a folder."""
+"""The default folder for the state of sensor and centre."""
 
 MIN_SILENCE = 15.0
 """The least time in s after which a sensor can count as silent."""
 
 PUBLISHED_FOLDER = SYSTEM_FOLDER / "published"
-"""Where a sensor keeps what was published to it unless the configuration names a folder."""
+"""The default folder of a sensor for what was published to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolOptions:
-    """Where facts wait until the centre has committed them: a `folder`, and how many bytes it may
-    have until the oldest are evicted."""
+    """Where facts wait until the centre has committed them: a `folder`, and its size in bytes above
+    which the oldest are evicted."""
 
     folder: Path = declare(
         PATH, "the folder; created if absent", str(SYSTEM_FOLDER / "spool"), name="path"
@@ -41,12 +41,12 @@ class SpoolOptions:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """The server of the centre. It listens on `listen`, or, with the URL `join`, is one that runs
-    already. `folder` has keys, credentials of sensors, and what the server stores. `certificate`
-    and `key` are None if the centre has an authority of its own; `ca` verifies them, None for
-    those of the system. `credentials` is a credentials file of NATS for a server that is joined.
-    The stream takes `max_bytes`, and keeps a message for `max_age` s. A sensor is silent that gave
-    no sign of life for `silence` s."""
+    """The server of the centre. It listens on `listen` or, with the URL `join`, is an existing one.
+    `folder` has keys, credentials of sensors, and the server's data. `certificate` and `key` are
+    None if the centre has an authority of its own; `ca` verifies them, None for the system's.
+    `credentials` is a NATS credentials file for an existing server. The stream uses `max_bytes`,
+    and keeps a message for `max_age` s. A sensor is silent without a sign of life for `silence`
+    s."""
 
     listen: tuple[str, int] = declare(
         parsed("text", parse_listen_address, empty=("0.0.0.0", DEFAULT_PORT)),
@@ -94,7 +94,7 @@ class ServerOptions:
 
 @dataclass(frozen=True, slots=True)
 class SensorLimit:
-    """What a sensor may speak of: `networks` by name, and patterns (fnmatch) of the ids of
+    """The scope of a sensor's reports: `networks` by name, and patterns (fnmatch) of the ids of
     `devices` of an inventory; None for all."""
 
     networks: frozenset[str] | None = declare(
@@ -112,7 +112,7 @@ class SensorLimit:
 
 
 def _read_sensors(section: Fields, _: Key, base: Path) -> dict[str, SensorLimit] | None:
-    """What each sensor may speak of that is named."""
+    """The scope of each named sensor's reports."""
     part = section.nested("sensors", "fleet.sensors")
     found: dict[str, SensorLimit] = {}
     if part is None:
@@ -152,8 +152,7 @@ def _check_server(found: ServerOptions, part: Fields, _: Path) -> ServerOptions:
     if found.credentials is not None and not found.join:
         part.add_problem("credentials", "'credentials': expected 'join' next to it, found none")
     if found.silence < MIN_SILENCE:
-        # A sensor gives a sign of life every 5 s, and has to connect again after the server was
-        # away.
+        # A sensor gives a sign of life every 5 s, and must reconnect after the server was away.
         part.add_mismatch("silence", f"a time of at least {MIN_SILENCE:g}s, like 60s or 5m")
     return found
 
@@ -163,8 +162,7 @@ class FleetOptions:
     """`centre` is the URL under which sensors reach the server. A sensor has its name in `sensor`,
     and `credentials`, the file that the centre made for it; `server` is None there. `published` is
     the folder with what the centre published to it. A centre has `server`, and `sensor` is empty;
-    `sensors` has there the limits of what sensors may speak of, by name.
-    """
+    its `sensors` has the limits of what sensors may report on, by name."""
 
     centre: str = declare(
         url_of("tls", "nats"),
@@ -197,7 +195,7 @@ class FleetOptions:
 
 
 def fleet_section(fields: Fields, base: Path) -> FleetOptions | None:
-    """The fleet; None without the section or where it has mistakes, which are noted."""
+    """The fleet; None without the section or if it has mistakes, which are noted."""
     section = fields.nested("fleet", "fleet")
     if section is None:
         return None

@@ -1,13 +1,12 @@
 """Where each section of a configuration is read from, and what ``builtin`` stands for.
 
-Above the file of a machine may be what the centre of its fleet published: of the keys in
-`PUBLISHED_KEYS`, each that the published file has takes the place of the same key in the local
-file, as a whole. All else is decided on the machine: where the centre is, what is stored and where,
-outputs, metrics, keys. Above both is what a command takes from elsewhere.
+A machine's file may be overridden by what its fleet's centre published: each of the keys in
+`PUBLISHED_KEYS` that the published file has replaces the same key in the local file, as a whole.
+Everything else is decided on the machine: where the centre is, what is stored and where, outputs,
+metrics, keys. Both are overridden by what a command takes from elsewhere.
 
-``builtin`` stands for the files that netwatch ships, as a source of signatures and for the packs of
-``bans``. With ``updates`` in the configuration, it is the installed set, and with a published set
-that.
+``builtin`` stands for the shipped files, as a source of signatures and for the packs of ``bans``.
+With ``updates`` in the configuration it is the installed set, and with a published set that one.
 """
 
 import contextlib
@@ -33,15 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Layers:
-    """The keys of the local file, above them those of one that was published to this sensor, and
-    above both those in `replaced`, which a command takes from elsewhere."""
+    """The keys of the local file, overridden by those of a file published to this sensor, and both
+    overridden by `replaced`, which a command takes from elsewhere."""
 
     local: Fields
     published: Fields | None = None
     replaced: dict[str, Fields] = field(default_factory=dict)
 
     def of(self, key: str) -> tuple[Fields, Path]:
-        """The fields from which a key is read, and the folder from which its paths count."""
+        """The fields from which a key is read, and the folder to which its paths are relative."""
         found = self.local
         if key in self.replaced:
             found = self.replaced[key]
@@ -50,7 +49,7 @@ class Layers:
         return found, Path(found.file).parent
 
     def mapping(self) -> dict[str, object]:
-        """All keys with their values, without those that are replaced."""
+        """All keys with their values, without replaced ones."""
         published = {} if self.published is None else self.published.mapping
         return {**self.local.mapping, **published}
 
@@ -70,15 +69,15 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class Replacements:
-    """`signatures` are sources in place of ``signatures``; `bans` is a file whose ``bans`` and
-    ``exemptions`` are taken in place of those of the configuration. Paths count from the current
-    folder. What is empty replaces nothing."""
+    """`signatures` are sources instead of ``signatures``; `bans` is a file whose ``bans`` and
+    ``exemptions`` are used instead of the configuration's. Paths are relative to the current
+    folder. Empty ones replace nothing."""
 
     signatures: Sequence[str] = ()
     bans: str = ""
 
     def replace_in(self, layers: Layers) -> None:
-        """Put what replaces sections into the layers of a configuration."""
+        """Put replacements of sections into the layers of a configuration."""
         if self.signatures:
             self._replace_signatures(layers)
         if self.bans:
@@ -94,7 +93,7 @@ class Replacements:
         layers.replaced["signatures"] = fields
 
     def _ban_fields(self, fields: Fields) -> Fields:
-        """The fields that have the bans, in place of those of a configuration."""
+        """The fields with the bans, instead of a configuration's."""
         mapping = read_document(Path(self.bans), fields.problems)
         if mapping is None:
             fields.problems.raise_if_any()
@@ -102,15 +101,14 @@ class Replacements:
         replaced = Fields(mapping, self.bans, fields.problems, "the file of bans")
         if not replaced.has("bans"):
             replaced.add_problem(None, "the file of bans needs 'bans': expected a list of bans")
-        # It may be the whole configuration of another site, of which the other sections do not
-        # matter.
+        # It may be the whole configuration of another site, whose other sections do not matter.
         know_keys(TopKeys, replaced)
         replaced.reject_unknown()
         return replaced
 
 
 NOTHING_REPLACED = Replacements()
-"""The configuration as it is written."""
+"""The configuration as written."""
 
 
 PUBLISHED_KEYS = (
@@ -129,7 +127,7 @@ PUBLISHED_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is in use of what was published: None if nothing is. `state_files` change with it."""
+    """The published data in use; None if there is none. `state_files` change with it."""
 
     installed_set: "Installed | None" = None
     configuration: "Installed | None" = None
@@ -138,7 +136,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Folders in whose place others take: a set that is being examined, and a configuration."""
+    """Folders that replace others: a set that is being examined, and a configuration."""
 
     set: Path | None = None
     configuration: Path | None = None
@@ -192,7 +190,7 @@ def read_layers(
 
 
 def published_fields(folder: Path, problems: Problems) -> Fields | None:
-    """The fields of the published configuration in a folder, which has no other keys than may be
+    """The fields of the published configuration in a folder, which only has keys that may be
     published; None if it cannot be read. Mistakes are noted in `problems`."""
     from netwatch.updates.set_format import CONFIGURATION_FILE
 
@@ -207,7 +205,7 @@ def published_fields(folder: Path, problems: Problems) -> Fields | None:
 
 
 def _reject_local(fields: Fields, mapping: YamlMapping) -> None:
-    """Note the keys that stay local. Other unknown ones are noted, too."""
+    """Note the keys that stay local. Unknown ones are noted, too."""
     for key in mapping:
         if key != "version" and key not in PUBLISHED_KEYS:
             fields.add_problem(
@@ -219,7 +217,7 @@ def _reject_local(fields: Fields, mapping: YamlMapping) -> None:
 
 @contextlib.contextmanager
 def _noted(local: Fields) -> Iterator[None]:
-    """A context in which what is wrong with the folder is a mistake of the configuration."""
+    """A context in which problems of the folder are mistakes of the configuration."""
     from netwatch.updates.set_format import SetError
 
     try:
@@ -230,9 +228,9 @@ def _noted(local: Fields) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """How sets are updated, and which is installed: None if none is, and where the set is one that
-    is only being examined. `held` is a newer set that is held back until somebody says yes.
-    `state_file` changes with the installed set."""
+    """How sets are updated, and which is installed: None if none is, and if the set is only being
+    examined. `held` is a newer set that is held back until somebody accepts it. `state_file`
+    changes with the installed set."""
 
     options: "UpdateOptions"
     installed: "Installed | None" = None
@@ -249,8 +247,8 @@ class Updates:
 def read_updates(
     fields: Fields, base: Path, notes: list[str], candidate: Path | None = None
 ) -> Updates | None:
-    """Choose what ``builtin`` stands for from now on: the installed set where ``updates`` is
-    configured, else the shipped files. The set in the folder `candidate` takes the place of the
+    """Choose what ``builtin`` stands for from now on: the installed set if ``updates`` is
+    configured, otherwise the shipped files. The set in the folder `candidate` replaces the
     installed one."""
     use_builtin(candidate, examined=candidate is not None)
     if fields.value("updates") is None:

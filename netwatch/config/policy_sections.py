@@ -1,5 +1,5 @@
-"""The sections ``devices``, ``bans`` and ``exemptions`` of netwatch.yaml: whom the configuration
-knows, and what is forbidden to them."""
+"""The sections ``devices``, ``bans`` and ``exemptions`` of netwatch.yaml: the known devices, and
+what is forbidden to them."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -26,7 +26,7 @@ from netwatch.rules.bans import DEFAULT_BAN, load_pack, read_ban
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.keys import check_days
 
-# What few configurations have is imported where it is read.
+# Imported on use, because few configurations need it.
 if TYPE_CHECKING:
     from netwatch.inventory.lease_files import LeaseFile
     from netwatch.refresh.options import RefreshOptions, Source
@@ -127,7 +127,7 @@ def _leases(found: DeviceKeys, section: Fields) -> LeaseTable:
 
 
 def read_refresh(fields: Fields, base: Path) -> "RefreshOptions | None":
-    """Where the inventory is refreshed from; None if it is not."""
+    """The sources from which the inventory is refreshed; None if it is not."""
     section = fields.nested("devices", "devices")
     if section is None:
         return None
@@ -148,8 +148,8 @@ def _refresh(found: DeviceKeys, section: Fields, base: Path) -> "RefreshOptions 
 def read_bans(
     fields: Fields, catalog: Catalog, scopes: list[Scope], notes: list[str]
 ) -> tuple[list[Ban], set[str]]:
-    """The bans without mistakes, and the ids of all bans that are written, so that an exemption
-    from a ban with a mistake is not a mistake of its own."""
+    """The bans without mistakes, and the ids of all written bans, so that an exemption from a ban
+    with a mistake is not a mistake of its own."""
     if not fields.has("bans"):
         notes.append(sentence("note-no-bans", ban=DEFAULT_BAN))
         try:
@@ -234,8 +234,8 @@ def read_exemptions(
 
 
 def _normalise_device(device: str, devices: Devices, notes: list[str]) -> str:
-    """A device as verdicts compare it: an id of the inventory as it is, an address in its
-    canonical form. Anything else is noted, because it never applies."""
+    """A device in the form that verdicts compare: an inventory id unchanged, an address in its
+    canonical form. Anything else is noted, because it would never apply."""
     known = devices.find(device)
     if known and known.id == device:
         return device

@@ -1,7 +1,7 @@
 """The sections of netwatch.yaml, one function each, besides those with a module of their own.
 
 A function notes mistakes in the problems of `fields`, and returns a value that is complete even
-then. `base` is the folder of the configuration, from which relative paths count; `notes` collects
+then. `base` is the folder of the configuration, to which paths are relative; `notes` collects
 sentences on what a user may not expect.
 """
 
@@ -32,7 +32,7 @@ from netwatch.language.sentences import sentence
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import BUILTIN, read_signatures
 
-# What few configurations have is imported where it is read.
+# Imported on use, because few configurations need it.
 if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
     from netwatch.config.data_sections import DataProtection
@@ -54,11 +54,11 @@ def _read_suffix(entry: Fields, declared: Key, line: int, text: str) -> str | No
 
 
 def read_by_section(entry: Fields, declared: Key, _: Path) -> Any:
-    """A value as it is written, which the function of its section reads."""
+    """A value as written, which the function of its section reads."""
     return entry.value(declared.name)
 
 
-# What is in these is read by the function of the section, which is imported where it is there.
+# These are read by the function of the section, which is imported if there is one.
 LIST = Kind("list of mappings", {"type": "array", "items": {"type": "object"}}, read_by_section)
 _MAPPING = Kind("mapping", {"type": "object"}, read_by_section)
 
@@ -131,7 +131,7 @@ def sinkholes_section(fields: Fields, base: Path) -> Sinkholes:
 
 
 def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
-    """The networks; the built-in one where the key is absent."""
+    """The networks; the built-in one if the key is absent."""
     scopes = fields.build_each("networks", read_scope, "a network")
     if not fields.has("networks"):
         notes.append(sentence("note-no-networks"))
@@ -143,8 +143,8 @@ def networks_section(fields: Fields, notes: list[str]) -> list[Scope]:
 
 
 def signatures_section(fields: Fields, base: Path, notes: list[str]) -> Catalog:
-    """The catalogue of the signatures; not `complete` where one has a mistake. Of names in an
-    installed set that nobody decided there is a note."""
+    """The catalogue of the signatures; not `complete` if one has a mistake. Undecided names in an
+    installed set are noted."""
     sources = [*read_key(TopKeys, "signatures", fields, base)]
     if not sources and fields.is_set("signatures"):
         fields.add_problem(
@@ -167,7 +167,7 @@ class GeoKeys:
 
 
 def geoip_section(fields: Fields, base: Path) -> Geo:
-    """The databases, opened to see that they can be read."""
+    """The databases, opened to check that they can be read."""
     section = fields.nested("geoip", "geoip")
     if section is None:
         return Geo()
@@ -181,13 +181,13 @@ def geoip_section(fields: Fields, base: Path) -> Geo:
 
 
 MOST_CLIENTS = 1_000_000
-"""Unknown clients that may have incidents of their own, in a network and hour."""
+"""Unknown clients that may have incidents of their own, per network and hour."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Incidents:
-    """``incidents``: the quiet gap, and after which time an incident is closed of whose sensor
-    nothing is heard, in ns; and how many unknown clients have incidents of their own."""
+    """``incidents``: the quiet gap, the time of silence of a sensor after which an incident is
+    closed, in ns; and how many unknown clients have incidents of their own."""
 
     quiet_gap: int = key(NANOSECONDS, "time without a contact that ends an incident", "30m")
     unknown_clients: int = key(
@@ -235,8 +235,8 @@ class SensorKeys:
 
 
 def sensor_section(fields: Fields, in_fleet: str = "") -> tuple[str, bool]:
-    """The name of this sensor: the one that it has in its fleet (`in_fleet`), or else the host
-    name where none is written; and whether one is."""
+    """The name of this sensor: its name in its fleet (`in_fleet`), or otherwise the host name if
+    none is configured; and whether one is."""
     section = fields.nested("sensor", "sensor")
     name = read_section(SensorKeys, section, Path()).name if section else ""
     if section and name and in_fleet and name != in_fleet:
@@ -245,7 +245,7 @@ def sensor_section(fields: Fields, in_fleet: str = "") -> tuple[str, bool]:
     return written or host_name(), bool(written)
 
 
-# Sections that most configurations do not have. What reads one is imported where it is there.
+# Sections that most configurations lack. Their readers are imported on use.
 
 
 def read_delivery(
@@ -264,7 +264,7 @@ def read_delivery(
 def read_privacy(
     fields: Fields, above: Fields, base: Path
 ) -> "tuple[Privacy | None, Retention | None]":
-    """Who has pseudonyms, and how long a store keeps what, which is read from `above`."""
+    """Who has pseudonyms, and the retention of a store, which is read from `above`."""
     if [fields.value("privacy"), above.value("retention")] == [None, None]:
         return None, None
     from netwatch.config.data_sections import privacy_section, retention_section
@@ -273,7 +273,7 @@ def read_privacy(
 
 
 def read_store(fields: Fields, base: Path) -> "StoreOptions | None":
-    """Where what was seen is kept."""
+    """The store."""
     if fields.value("store") is None:
         return None
     from netwatch.config.data_sections import store_section
@@ -293,8 +293,7 @@ def read_data_protection(fields: Fields) -> "DataProtection | None":
 def read_console(
     fields: Fields, base: Path, *, with_secrets: bool = False
 ) -> "ConsoleOptions | None":
-    """Where the console listens, and who may sign in. If `with_secrets`, its files must be
-    there."""
+    """Where the console listens, and who may sign in. If `with_secrets`, its files must exist."""
     if fields.value("console") is None:
         return None
     from netwatch.config.console_section import console_section

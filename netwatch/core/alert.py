@@ -92,7 +92,7 @@ _NOTES = {
 
 
 class Mark(Enum):
-    """What the type of a key that may be missing does not tell. `ALWAYS`: every record has the key,
+    """Properties of a key that its type does not express. `ALWAYS`: every record has the key,
     unless it is old. `NULL`: its value may be null. `ELSEWHERE`: only other kinds of records have
     it.
 
@@ -352,7 +352,7 @@ def kind_of(record: AlertRecord) -> str | None:
 
 
 def verb(record: AlertRecord) -> str:
-    """What the device did with the app, as a verb in the past tense."""
+    """The device's action with the app, as a verb in the past tense."""
     outcome = record.get("outcome")
     tried = outcome in ("attempted", "blocked")
     if kind_of(record) == "lookup" or (tried and not record["counts"]["handshakes"]):

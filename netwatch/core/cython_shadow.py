@@ -1,4 +1,4 @@
-"""What the compiled modules use of the module `cython`, for when they run interpreted.
+"""The parts of the module `cython` that the compiled modules use, for when they run interpreted.
 
 Compiled code has no use for the module: its types and decorators are instructions to the compiler.
 Interpreted, the same lines must be valid Python that does nothing, so that Cython need not be

@@ -1,4 +1,4 @@
-"""What a packet may be wrapped in: tables of link types, EtherTypes, IP protocols, GRE and UDP
+"""The encapsulations of packets: tables of link types, EtherTypes, IP protocols, GRE and UDP
 tunnels.
 
 The packet loop, the kernel filter and the generated reference read these tables. A row names the
@@ -295,7 +295,7 @@ IP_PROTOCOLS: tuple[Encapsulation, ...] = (
     Encapsulation(143, "Ethernet", "RFC 8986", "ethernet", _READ_FRAME),
     Encapsulation(145, "network service header", "RFC 9491", "nsh"),
 )
-"""By IP protocol number. Extension headers are only read behind an IPv6 header."""
+"""By IP protocol number. Extension headers are only read after an IPv6 header."""
 
 GRE_PROTOCOLS: tuple[Encapsulation, ...] = (
     Encapsulation(0x0000, "keep-alive", "Cisco", "control", _NOT_IP),

@@ -1,7 +1,7 @@
 """The keys of the files that a user writes. Each is declared once, as a field of a dataclass.
 
 The field declares the kind of value, its meaning and its default. The reader (`read_section`), the
-rows of the reference and the JSON Schemas come from that. Checks between keys are code beside the
+rows of the reference and the JSON Schemas come from that. Checks between keys are code next to the
 dataclass. `netwatch.core.value_kinds` has the kinds of values.
 
 Dataclasses that every start needs omit what is not used, such as comparison and freezing, which

@@ -74,7 +74,7 @@ any is, ``wrong`` if all are."""
 
 INITIAL_WINDOW = 14_600
 """Payload in bytes that a server may send before its client acknowledges any of it (RFC 6928). So
-much may still arrive behind a reset that a middlebox has forged in the server's name."""
+much may still arrive after a reset that a middlebox has forged in the server's name."""
 
 
 CONTESTED = -1
@@ -351,6 +351,6 @@ class LogInfo:
 
 def origin_of(log: "LogInfo | None") -> str:
     """Who has seen a contact: `PACKETS`, or the program whose log shows it, which is the name of
-    the format up to the first hyphen (``zeek-tsv`` and ``zeek-json`` are both ``zeek``). What two
-    origins show may be the same contact twice."""
+    the format up to the first hyphen (``zeek-tsv`` and ``zeek-json`` are both ``zeek``). Two
+    origins may show the same contact twice."""
     return PACKETS if log is None else log.format.partition("-")[0]

@@ -37,7 +37,7 @@ _AGO = re.compile(r"(\d{1,6})(s|m|h|d|w|y)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 EXPECTED_MOMENT = "a time like 2023-03-20T09:00Z, a day like 2023-03-20, or an age like 7d"
-"""What `parse_moment` accepts, for error messages."""
+"""The syntax that `parse_moment` accepts, for error messages."""
 
 
 @dataclass(frozen=True, slots=True)

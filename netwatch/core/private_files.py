@@ -46,7 +46,8 @@ _NAME = re.compile(rf"netwatch-[0-9]+-[0-9a-f]{{8}}({_ENDED})?")
 _SIGNALS = ("SIGTERM", "SIGHUP", "SIGQUIT")
 
 _ours: dict[Path, int] = {}
-"""What to remove at the end, and the process that created it: a forked process has a copy."""
+"""The files to remove at the end, and the process that created them: a forked process has a
+copy."""
 
 _home: Path | None = None
 _looked_at: set[Path] = set()

@@ -41,9 +41,9 @@ def parsed(
     empty: Any = None,
     numbers: bool = True,
 ) -> Kind:
-    """What `parse` makes of a text. For a wrong text it returns None, or raises `ValueError` with
-    what is expected. A text that does not match `pattern` is wrong; with `numbers`, numbers are
-    allowed."""
+    """The value that `parse` reads from a text. For a wrong text it returns None, or raises
+    `ValueError` with what is expected. A text that does not match `pattern` is wrong; with
+    `numbers`, numbers are allowed."""
 
     def read(entry: Fields, key: Key, _: Path) -> Any:
         text = entry.text(key.name, required=key.required)

@@ -357,7 +357,7 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class ContactDetail:
-    """What the packet of a contact shows besides the name.
+    """The data in a contact's packet besides the name.
 
     `raw` is the name as spelled in the packet, empty if the packet has no name. `chain` are the
     aliases from the name asked for to this one, both included; empty if it is the name asked for.

@@ -36,8 +36,8 @@ _EXPECTED = {
 """The types other than text, by tag, as named in messages."""
 
 PLACEHOLDER = "0"
-"""What replaces a row in the text. Unlike quotes, it does not end a quoted text over several lines,
-and it contains no row."""
+"""The placeholder for a row in the text. Unlike quotes, it does not end a quoted text over several
+lines, and it contains no row."""
 
 # No quantifier backtracks (`*+`), so a match takes time in proportion to the line.
 _PLAIN = r"[A-Za-z0-9_][A-Za-z0-9_./*-]*+"

@@ -51,10 +51,10 @@ class Undelivered:
 class Delivery:
     """Outputs that share one outbox. `log` takes messages for the log, from several threads.
 
-    Raises `ConfigError` if a secret of an output cannot be read, or if a file of another program
-    is in the place of the outbox. If the outbox cannot be opened for another reason, alerts wait in
-    memory, and it is tried again. Several processes with the same outputs may share an outbox: one
-    of them delivers for all, and another takes over when it ends.
+    Raises `ConfigError` if a secret of an output cannot be read, or if the outbox's path is a file
+    of another program. If the outbox cannot be opened for another reason, alerts wait in memory,
+    and it is tried again. Several processes with the same outputs may share an outbox: one of them
+    delivers for all, and another takes over when it ends.
     """
 
     def __init__(
@@ -207,7 +207,8 @@ class Delivery:
             except Exception as error:  # This thread must continue: without it nothing is written.
                 connection.failed(error)
                 text = f"{type(error).__name__}: {error}"
-                # What the outbox reports itself, and temporary errors, are not reported here.
+                # Errors that the outbox reports itself, and temporary errors, are not reported
+                # here.
                 if not isinstance(error, (NetwatchError, sqlite3.Error)) and text != reported:
                     reported = text
                     self._log(f"outbox: it cannot be maintained ({text})")

@@ -51,7 +51,7 @@ class QueuedAlert:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableAlert:
-    """What is stored instead of an alert's record, and why it is not one."""
+    """A stored text that is not an alert's record, and why it is not."""
 
     number: int
     text: str

@@ -89,7 +89,7 @@ class Output:
         return render_within(RENDERERS[self.format or "jsonl"], record, limit)
 
     def warnings(self) -> list[Problem]:
-        """What a person should know about the output, although it is accepted."""
+        """Notes for people on the output, although it is accepted."""
         text = self.options.warning()
         return [Problem(self.file, self.line, 0, f"output '{self.name}': {text}")] if text else []
 

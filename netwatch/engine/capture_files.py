@@ -201,7 +201,7 @@ Capture = Sequence[CaptureFile]
 """The files of one capture."""
 
 Unit = Capture | LogUnit
-"""What one worker reads."""
+"""The captures that one worker reads."""
 
 
 def find_units(

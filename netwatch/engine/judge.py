@@ -51,7 +51,7 @@ CACHE_LIMIT = 65_536
 
 
 def detail_of(observation: Observation) -> ContactDetail:
-    """What the packet of an observation shows besides the name."""
+    """The data in an observation's packet besides the name."""
     evidence, dns, tls = observation.evidence, observation.dns, observation.tls
     raw = "" if evidence in _WITHOUT_NAME else observation.raw or observation.name
     if evidence in HANDSHAKES:

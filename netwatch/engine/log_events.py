@@ -1,4 +1,4 @@
-"""What the records of a log report, as the events that an engine meets in a capture.
+"""The records of a log as the events that an engine processes in a capture.
 
 So a log is judged like stored events (`netwatch.engine.replay`). Flows are numbered by the log's
 own identifier, so that a name and the end of its flow find each other.

@@ -97,7 +97,7 @@ class ClaimEvent:
 
 
 Event = Observation | Flow | ClaimEvent
-"""What an engine meets in a capture."""
+"""An event that an engine processes in a capture."""
 
 
 class Replay:

@@ -99,7 +99,7 @@ def page(incident: Explanation, origin: str, notes: Iterable[str] = ()) -> Itera
 
 
 def _shown_by(incident: Explanation) -> str:
-    """What the incident was seen in: packets, lines of logs, or both."""
+    """Where the incident was seen: packets, lines of logs, or both."""
     of_logs = [contact.log is not None for contact in incident.contacts]
     if not any(of_logs):
         return "The packets"

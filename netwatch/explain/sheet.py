@@ -1,4 +1,4 @@
-"""A page of plain words as values, and as text of fixed width; and what speaks against a record, in
+"""A page of plain words as values, and as text of fixed width; and what contradicts a record, in
 plain words for the person concerned.
 
 A sheet has sections of paragraphs, fields and lists. The command line prints it as text, and the
@@ -17,8 +17,8 @@ WIDTH = 86
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a section: a paragraph, fields (labels and their values), or a list of points; of
-    the three one is not empty."""
+    """A piece of a section: a paragraph, fields (labels and their values), or a list of points; one
+    of the three is not empty."""
 
     paragraph: str = ""
     fields: tuple[tuple[str, str], ...] = ()
@@ -59,7 +59,7 @@ def _paragraph(text: str) -> Iterator[str]:
 
 
 def labelled(text: str, language: Language) -> str:
-    """The label of a field, as it stands before its value."""
+    """The label of a field, as shown before its value."""
     return language.say("%(label)s:", label=text)
 
 
@@ -85,7 +85,7 @@ def _points(texts: Sequence[str]) -> Iterator[str]:
 
 
 def contradictions(language: Language) -> Iterator[tuple[str, str]]:
-    """What was seen that speaks against the record, by the codes of refutations."""
+    """What was seen that contradicts the record, by the codes of refutations."""
     say = language.say
     yield (
         "mac-not-bound",

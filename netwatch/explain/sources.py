@@ -2,12 +2,13 @@
 incident, or the store (`netwatch.explain.stored`); and the record as the steps that a page shows.
 Records that older versions wrote lack some fields.
 
-An incident is named by its id or by the beginning of it. Of several records of one incident, as a
-live capture writes them, the last one counts.
+An incident is named by its id or a prefix of it. Of several records of one incident, as a live
+capture writes them, the last one counts.
 
-The packets of an evidence capture are judged again by the configuration. That is more than to
-believe what is written in the file: the incident on the page follows from the packets. It has the
-id of the incident that the file was written for, or the configuration is not the one that decided.
+The packets of an evidence capture are judged again by the configuration, which is more than
+trusting the content of the file: the incident on the page follows from the packets. It has the id
+of the incident that the file was written for, otherwise the configuration is not the one that
+decided.
 
 An evidence capture is a pcapng file that `netwatch.incidents.evidence_folder` wrote: little-endian,
 each packet in an Enhanced Packet Block (draft-ietf-opsawg-pcapng section 4.3) with comments that
@@ -54,7 +55,7 @@ from netwatch.explain.steps import (
 from netwatch.formats.values import endpoint
 
 MAX_NEAR = 5
-"""Ids that are named where one is unknown."""
+"""Ids to name if one is unknown."""
 
 SCHEMA = "netwatch.alert/1"
 """The records that can be explained."""
@@ -103,8 +104,8 @@ def read_alerts(lines: Iterable[str], place: str) -> dict[str, AlertRecord]:
 
 
 def chosen(ids: Sequence[str], wanted: str, place: str) -> str:
-    """The id that `wanted` is the beginning of. Raises `ConfigError` if there is none, with near
-    ones, and if there are several."""
+    """The id with the prefix `wanted`. Raises `ConfigError` if there is none, with near ones, and
+    if there are several."""
     fitting = [id_ for id_ in ids if id_.startswith(wanted)] if wanted else []
     if len(fitting) == 1:
         return fitting[0]
@@ -142,8 +143,8 @@ Place = tuple[str, int]
 
 
 def packet_places(data: bytes) -> list[Place | None]:
-    """The original place of each packet of an evidence capture, in order; None if its comments do
-    not say it. What follows a block that is damaged is left out."""
+    """The original place of each packet of an evidence capture, in order; None if its comments lack
+    it. What follows a damaged block is left out."""
     places: list[Place | None] = []
     for kind, body in _blocks(data):
         if kind == _PACKET and len(body) >= 20:
@@ -153,8 +154,8 @@ def packet_places(data: bytes) -> list[Place | None]:
 
 
 def incident_id(data: bytes) -> tuple[str, str]:
-    """The id of the incident that an evidence capture was written for, and the sensor that it is
-    of; empty if its section does not say it."""
+    """The id of the incident that an evidence capture was written for, and its sensor; empty if its
+    section lacks it."""
     kind, body = next(_blocks(data), (0, b""))
     for comment in _comments(body[16:]) if kind == _SECTION else ():
         found = _TITLE.match(comment)
@@ -193,9 +194,9 @@ def _place(comments: Iterator[str]) -> Place | None:
 
 
 def from_evidence(path: str, wanted: str, config: Config) -> Found:
-    """The incident of an evidence capture; `wanted` is how its id begins, empty for the one that
-    the file was written for. Raises `ConfigError` where the packets give no such incident, and
-    `NetwatchError` where the file cannot be read."""
+    """The incident of an evidence capture; `wanted` is a prefix of its id, empty for the incident
+    that the file was written for. Raises `ConfigError` if the packets give no such incident, and
+    `NetwatchError` if the file cannot be read."""
     data = read_user_file(Path(path))
     of_file, sensor = incident_id(data)
     own = config.sensor
@@ -205,7 +206,7 @@ def from_evidence(path: str, wanted: str, config: Config) -> Found:
     ids = list(records)
     found = chosen(ids, wanted or of_file or (ids[0] if len(ids) == 1 else ""), path)
     places = packet_places(data)
-    # The packets are named as where they were copied from.
+    # The packets have the names of their original captures.
     evidence = [_placed(item, path, places) for item in records[found]["evidence"]]
     record = {**records[found], "evidence": evidence}
     sha256 = hashlib.sha256(data).hexdigest()
@@ -221,7 +222,7 @@ def from_evidence(path: str, wanted: str, config: Config) -> Found:
 
 
 def _judged(path: str, config: Config, sensor: Sensor) -> dict[str, AlertRecord]:
-    # The engine is for this alone; the console explains incidents without it.
+    # The engine is only for this; the console explains incidents without it.
     from netwatch.engine import jobs
     from netwatch.engine.capture_files import group_files
     from netwatch.formats.jsonl import alert_record

@@ -1,8 +1,8 @@
 """The steps from packet to clause, as values: what a page of an incident is rendered from.
 
-They are taken from the record of the alert (`netwatch.explain.sources.explanation`). A value that
-is not known is None, or an empty text or tuple. Times are texts of RFC 3339 in UTC as in the
-record, days are ``YYYY-MM-DD``.
+They are taken from the record of the alert (`netwatch.explain.sources.explanation`). An unknown
+value is None, or an empty text or tuple. Times are texts of RFC 3339 in UTC as in the record, days
+are ``YYYY-MM-DD``.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from netwatch.core.message import HANDSHAKES, LOOKUPS
 
 @dataclass(frozen=True, slots=True)
 class CaptureFile:
-    """A file that packets are in, as the store knows it: `size` is in bytes."""
+    """A file with packets, as listed in the store: `size` is in bytes."""
 
     path: str
     size: int | None = None
@@ -23,8 +23,8 @@ class CaptureFile:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet: its `number` in a `source` (file or interface), counted from 1. `file` is None
-    if nothing more is known of the source."""
+    """A packet: its `number` in a `source` (file or interface), from 1. `file` is None if nothing
+    more is known about the source."""
 
     source: str
     number: int
@@ -34,8 +34,8 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a resolver: its first address and the time to live of it (s), None if it has
-    none; then the response code says why."""
+    """A resolver's answer: its first address and the time to live of it (s), None if it has none;
+    then the response code gives the reason."""
 
     address: str | None
     ttl: int | None
@@ -45,7 +45,7 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """The rule that matches a name, where it is written, and the public lists it comes from. The
-    file is empty in records of versions that did not say it."""
+    file is empty in records of versions without it."""
 
     text: str
     role: str
@@ -56,8 +56,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line of a log that another tool wrote in a `format`, counted from 1; a record, if it has no
-    lines. `lacks` are words for what it does not say (`netwatch.core.flow`)."""
+    """A line of a log that another tool wrote in a `format`, from 1; a record, if it has no lines.
+    `lacks` are words for what it does not contain (`netwatch.core.flow`)."""
 
     format: str
     line: int
@@ -75,8 +75,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The first packet that shows a name by one kind of evidence, and how often that was seen.
-    If `log` is given, it is no packet but a line of a log, and `packet` has its file and number.
+    """The first packet that shows a name by one kind of evidence, and how often that was seen. If
+    `log` is given, it is not a packet but a line of a log, and `packet` has its file and number.
 
     `raw` is the name as it is in the packet, None if the packet has no name; `chain` are the
     aliases from the name asked for to the one that matches. `seen` is None in older records.
@@ -97,26 +97,26 @@ class Contact:
 
     @property
     def is_on_pages(self) -> bool:
-        """Whether pages that have nothing else to do with the app call the name: they embed
-        something of it, or of its host names in a content network."""
+        """Whether pages unrelated to the app call the name: they embed something of it, or of its
+        host names in a content network."""
         role = self.rule.role
         return role in ("embed", "cdn") or (role == "exclusive" and not self.app_only)
 
     @property
     def is_handshake(self) -> bool:
-        """Whether the device itself said the name to a server."""
+        """Whether the device itself sent the name to a server."""
         return self.evidence in HANDSHAKES
 
     @property
     def is_lookup(self) -> bool:
-        """Whether the name was only asked of a resolver."""
+        """Whether the name was only looked up."""
         return self.evidence in LOOKUPS
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Why an address is taken to be a device's: the source, and since when and until when. None
-    means not known, and not ended. `file` and `line` are where a lease file says it."""
+    """Why an address is attributed to a device: the source, and since when and until when. None
+    means not known, and not ended. `file` and `line` are set for a lease file."""
 
     source: str
     since: str | None
@@ -127,9 +127,9 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device. `reason` says why it is taken for this one, or for none, and what its class
-    follows from; None in older records. `randomised_mac` is whether its MAC is not the one of its
-    maker, so that it may change. The address of a pseudonym is empty."""
+    """The device. `reason` explains why it is this one, or none, and what its class follows from;
+    None in older records. `randomised_mac` is whether its MAC is not from its maker, so that it may
+    change. The address of a pseudonym is empty."""
 
     id: str
     ip: str
@@ -143,7 +143,7 @@ class Device:
 
     @property
     def is_address_only(self) -> bool:
-        """Whether nothing but its address tells the device from others."""
+        """Whether only its address distinguishes the device from others."""
         return bool(self.ip) and self.id == self.ip
 
 
@@ -182,8 +182,8 @@ class Ban:
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """An exemption from the ban that was looked at. `reason` and `approved_by` are those of the
-    register. `why_not` is empty if it applies, else ``device``, ``app``, ``early`` or
+    """An exemption from the ban that was considered. `reason` and `approved_by` are from the
+    register. `why_not` is empty if it applies, otherwise ``device``, ``app``, ``early`` or
     ``late``."""
 
     device: str
@@ -211,7 +211,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """What speaks against contacts of the incident: its type, and a sentence."""
+    """A contradiction to contacts of the incident: its type, and a sentence."""
 
     type: str
     text: str
@@ -219,7 +219,7 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
-    """Names of which so many contacts had one each, without showing which; and why these."""
+    """The names that so many contacts may have been for, without showing which; and why these."""
 
     names: tuple[str, ...]
     count: int
@@ -230,9 +230,9 @@ class CandidateSet:
 class Explanation:
     """One incident: all steps from packet to clause.
 
-    `exemptions` are those that were looked at, None if the configuration is not known.
-    `versions` are what decided, by what it is. `evidence_file` is the path of the packets, where
-    they were stored. `record` is the alert itself.
+    `exemptions` are the ones considered, None if the configuration is not known. `versions` are
+    what decided, by kind. `evidence_file` is the path of the packets, if they were stored. `record`
+    is the alert itself.
     """
 
     id: str

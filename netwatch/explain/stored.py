@@ -1,9 +1,9 @@
-"""Incidents of a store: their records, the files that their packets are in, and these packets, cut
+"""Incidents of a store: their records, the files that contain their packets, and these packets, cut
 out of the captures that were read.
 
-If no evidence capture was written, the captures may still be where they were. A packet is taken
-from one only if the whole file has the SHA-256 that the store noted when it was read: the number of
-a packet says nothing in another file, and a path in a record must not open any other file.
+If no evidence capture was written, the captures may still be where they were. A packet is only
+taken from one if the whole file has the SHA-256 in the store: the number of a packet means nothing
+in another file, and a path in a record must not open any other file.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ from netwatch.store.options import StoreOptions
 from netwatch.store.views import shown_incidents
 
 MAX_IDS = 100_000
-"""Ids that are compared with one that is unknown."""
+"""Ids to compare with an unknown one."""
 
 MAX_BYTES = 1 << 30
-"""Bytes of the captures that are read for one incident."""
+"""Bytes of the captures to read for one incident."""
 
 MAX_SECONDS = 10.0
 """Seconds that this may take."""
@@ -47,9 +47,9 @@ Named = Mapping[int, list[str]]
 
 
 def from_store(options: StoreOptions, wanted: str) -> Found:
-    """The incident of a store whose id begins like this. Of one that several runs found, the newest
-    is taken. Raises `ConfigError` if there is none, and `NetwatchError` if the store cannot
-    be read."""
+    """The incident of a store whose id begins like this. If several runs found it, the newest is
+    taken. Raises `ConfigError` if there is none, and `NetwatchError` if the store cannot be
+    read."""
     incident = tables.incident.c
     with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
         shown = shown_incidents()
@@ -72,7 +72,7 @@ def from_store(options: StoreOptions, wanted: str) -> Found:
 
 
 def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:
-    """The files of captures by their paths, from the lists that the catalogue has of them."""
+    """The files of captures by their paths, from their lists in the catalogue."""
     files: dict[str, CaptureFile] = {}
     for text in captures:
         for source in json.loads(text):
@@ -83,8 +83,8 @@ def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:
 
 
 def original_captures(incident: Explanation) -> Mapping[str, CaptureFile]:
-    """The captures with packets of an incident that are where they were and have the size that they
-    had, by source; empty if one is missing, or they are too large. Their hash is compared when
+    """The captures with packets of an incident that are where they were and have their original
+    size, by source; empty if one is missing, or they are too large. Their hash is compared when
     packets are cut out."""
     found: dict[str, CaptureFile] = {}
     for source in _named(incident):
@@ -145,7 +145,7 @@ def _size(path: str) -> int | None:
 
 
 def _check(file: CaptureFile, deadline: float) -> None:
-    """Raise `NetwatchError` for a file with another content than that which was read."""
+    """Raise `NetwatchError` for a file whose content differs from what was read."""
     digest = hashlib.sha256()
     with Path(file.path).open("rb") as stream:
         while piece := stream.read(_PIECE):

@@ -1,12 +1,12 @@
-"""The page for the person concerned: one incident in plain words, on one sheet of paper, with what
-the configuration says for it.
+"""The page for the person concerned: one incident in plain words, on one sheet of paper, with the
+configuration's texts.
 
-It speaks of the device and never of what somebody did, says what the record does not prove before
-it says what would refute it, and leaves a blank where the organisation has not configured what it
-has to tell (GDPR articles 13 and 14): whom to ask, and how long data are kept. The texts of the ban
-are those of the incident that is given (`with_words`), in the language of the page.
-The page is a `Sheet` of paragraphs, fields and lists, which the command line prints as text of
-fixed width and the console as HTML.
+It speaks about the device and never about what somebody did, explains what the record does not
+prove before what would refute it, and leaves a blank if the organisation has not configured what it
+must tell (GDPR articles 13 and 14): whom to ask, and how long data are kept. The texts of the ban
+come from the given incident (`with_words`), in the language of the page. The page is a `Sheet` of
+paragraphs, fields and lists, which the command line prints as text of fixed width and the console
+as HTML.
 """
 
 from collections.abc import Iterator
@@ -25,17 +25,17 @@ from netwatch.language.language import Language
 from netwatch.rules.bans import load_pack, pack_ids, words_in
 
 LINES = 66
-"""Lines of the page at most: what A4 holds at six lines an inch, less the margins."""
+"""Lines of the page, at most: A4 at six lines an inch, less the margins."""
 
 CATALOGUES = Path(__file__).parent
 """The folder whose ``locale`` has the translations."""
 
 MAX_NAMES = 3
-"""Names that are listed; more are counted."""
+"""Names to list; more are counted."""
 
 CUTS = ((160, 40), (90, 28), (48, 16))
 """How many characters a text of the configuration, and the name of an app, a server or a device may
-have: of the pairs, the first with which the page is one page."""
+have: the first of these pairs with which the page fits on one sheet."""
 
 _BLANK = "." * 40
 
@@ -43,7 +43,7 @@ _BLANK = "." * 40
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What the organisation tells persons concerned. Empty texts are blanks to fill in; `kept` and
-    `packets_kept` are in s, None if there is no limit to be told."""
+    `packets_kept` are in s, None if there is no limit to tell."""
 
     controller: str = ""
     contact: str = ""
@@ -55,7 +55,7 @@ class Notice:
 def subject_page(
     incident: Explanation, notice: Notice, zone: ZoneInfo, language: Language
 ) -> Iterator[str]:
-    """The lines of the page; days and times are those of `zone`, the time zone of the ban."""
+    """The lines of the page; days and times are in `zone`, the time zone of the ban."""
     return iter(text_lines(subject_sheet(incident, notice, zone, language), language))
 
 
@@ -394,16 +394,15 @@ def notice_of(config: Config) -> Notice:
 
 
 def zone_of_ban(ban_id: str, config: Config) -> ZoneInfo:
-    """The time zone of a ban of the configuration or of a shipped one; UTC for another, whose zone
-    is not known."""
+    """The time zone of a ban of the configuration or of a shipped one; UTC for any other, whose
+    zone is not known."""
     ban = _known(ban_id, config)
     return ZoneInfo(ban.timezone if ban else "UTC")
 
 
 def with_words(incident: Explanation, config: Config, code: str) -> Explanation:
-    """An incident whose ban is in the words that the configuration, or the shipped ban, has for it
-    in a language. What the record says in other words than they do stays as it is: it is what was
-    decided then."""
+    """An incident whose ban has its words from the configuration, or from the shipped ban, in a
+    language. Words in the record that differ from these stay: they are what was decided then."""
     told = incident.ban
     ban = _known(told.id, config)
     if ban is None:

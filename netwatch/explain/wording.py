@@ -1,10 +1,10 @@
-"""What pages for experts say of an incident in words: what it does not prove, what would refute it,
+"""The words of experts' pages about an incident: what it does not prove, what would refute it,
 which exemptions do not apply and why, and what kinds, outcomes and sources mean.
 
 A statement is a code with values, which every page words in its own way and language. Codes and the
 names of their values never change their meaning: texts in other languages refer to them. In the
-words here values stand in braces. The page of the command line is in English, the console's page
-in the language of its reader.
+words here values are in braces. The page of the command line is in English, the console's page in
+the reader's language.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -73,7 +73,7 @@ NOT_PROVED: Mapping[str, str] = {
     ),
     "left-out": mark("The details of {contacts} contacts, which did not fit into the record."),
 }
-"""What is not proved, by code."""
+"""Statements that are not proved, by code."""
 
 REFUTATIONS: Mapping[str, str] = {
     "packet": mark(
@@ -149,7 +149,7 @@ KINDS: Mapping[str, str] = {
     "embed": mark("a page or another app loaded a part of it"),
     "lookup": mark("names were only asked for"),
 }
-"""What the kinds of an incident mean."""
+"""The meaning of the kinds of an incident."""
 
 BINDINGS: Mapping[str, str] = {
     "dhcp": mark("a DHCP lease in the traffic"),
@@ -159,7 +159,7 @@ BINDINGS: Mapping[str, str] = {
     "dnsmasq": mark("the lease file of dnsmasq"),
     "inventory": mark("a row of the inventory"),
 }
-"""What the sources of a binding are; any other is named as it is."""
+"""The meaning of the sources of a binding; any other is shown by its name."""
 
 EVIDENCE: Mapping[str, str] = {
     "dns-query": mark("the device asked a resolver for the name"),
@@ -175,7 +175,7 @@ EVIDENCE: Mapping[str, str] = {
     "ip-asn": mark("flow to a network of the vendor"),
     "ech-from-dns": mark("hello that hides its name, with a key that the device was given for it"),
 }
-"""What the kinds of evidence are."""
+"""The meaning of the kinds of evidence."""
 
 LACKS: Mapping[str, str] = {
     "client": mark("which device asked"),
@@ -187,7 +187,7 @@ LACKS: Mapping[str, str] = {
     "time-zone": mark("the time zone (it was assumed)"),
     "device-behind-nat": mark("which device was behind the translated address"),
 }
-"""What logs may not say."""
+"""The data that logs may lack."""
 
 WHY_NOT: Mapping[str, str] = {
     "": mark("applies"),
@@ -213,8 +213,8 @@ def sentence(
     say: Callable[[str], str] = str,
     codes: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """A statement in words, which `say` translates; `codes` has what outcomes and classes are
-    called there."""
+    """A statement in words, which `say` translates; `codes` has the labels of outcomes and classes
+    there."""
     values = {
         name: codes.get(value, value) if name in ("outcome", "class") else value
         for name, value in statement.values.items()
@@ -236,8 +236,8 @@ def refutations(incident: Explanation) -> tuple[Statement, ...]:
 
 
 def strongest(incident: Explanation) -> Contact:
-    """The contact that weighs most: the first handshake, of names that only the app calls before
-    others, else the first lookup of such a name."""
+    """The weightiest contact: the first handshake, with names that only the app calls before
+    others, otherwise the first lookup of such a name."""
     return min(
         incident.contacts,
         key=lambda contact: (not contact.is_handshake, not contact.app_only, contact.packet.time),

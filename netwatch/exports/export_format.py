@@ -1,13 +1,13 @@
-"""The formats of exports: what each is, what its writer gets, what a file says of itself, and what
-it blocks. A new one is an `ExportFormat` that writes and reads it, and a row of `EXPORTS`, from
-which the command, the console, the documentation and the tests take them.
+"""The formats of exports: each format, the input of its writer, the information in a file about
+itself, and what it blocks. A new one is an `ExportFormat` that writes and reads it, and a row of
+`EXPORTS`, which the command, the console, the documentation and the tests use.
 
-Each format has a reader of its own output. It knows nothing of signatures, so that the preview
-tells what the file does and not what it was meant to do.
+Each format has a reader of its own output. It does not know signatures, so that the preview shows
+what the file does and not what it was meant to do.
 
 The heading has the ban, its days, versions, hashes, and what the file does not do. Its lines are
-the same in every format that has comments. They depend on nothing but the ban, the rules, the
-release and the moment that is given, so that the same input gives the same file.
+the same in every format that has comments. They only depend on the ban, the rules, the release and
+the given time, so that the same input gives the same file.
 """
 
 import functools
@@ -28,22 +28,22 @@ from netwatch.exports.selection import Selection
 from netwatch.rules.signature import Kind, Rule
 
 Fit = Literal["exact", "narrower", "wider", "none"]
-"""How a format says a rule: the same names, only the name itself of a domain, more names than the
-rule has, or not at all."""
+"""How a format expresses a rule: the same names, only the name itself of a domain, more names than
+the rule has, or not at all."""
 
 _NO_WORD = re.compile("[^A-Za-z0-9._-]+")
 
 MAX_TITLE = 40
-"""The longest word for apps that stands in names of tables and access lists."""
+"""The longest word for apps in names of tables and access lists."""
 
 EVERYWHERE: frozenset[Evidence] = frozenset({"dns-query", "tls-sni", "quic-sni", "http-host"})
 """The kinds of evidence that most sensors see."""
 
 WIDTH = 110
-"""Letters of a line of comment."""
+"""Letters in a line of comment."""
 
 MAX_RULES_NAMED = 200
-"""Rules that a line of the head of an export names."""
+"""Rules to name in a line of an export's head."""
 
 _MISFITS: tuple[tuple[Fit, str], ...] = (
     ("none", "left out, as the format cannot express it"),
@@ -54,10 +54,10 @@ _MISFITS: tuple[tuple[Fit, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Blocklist:
-    """Entries of an export: names that are matched alone (`exact`), domains below which all names
+    """Entries of an export: names that are matched exactly (`exact`), domains below which all names
     are matched (`below`, without the domain itself), patterns, and networks of addresses as first
     and last packed address. `spared` are entries that let a name pass: with `longest` only if no
-    longer entry stops it, else always."""
+    longer entry blocks it, otherwise always."""
 
     exact: frozenset[str] = frozenset()
     below: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ class Blocklist:
     longest: bool = False
 
     def has(self, name: str) -> bool:
-        """Whether the entries stop a name."""
+        """Whether the entries block a name."""
         matched = self._length(name)
         if not matched or self.spared is None:
             return bool(matched)
@@ -120,7 +120,7 @@ def longest_literal(glob: str) -> str:
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
     """An address or a network of servers of the apps, such as ``192.0.2.7`` or ``192.0.2.0/24``,
-    and where it is from, in words."""
+    and its origin, in words."""
 
     text: str
     origin: str
@@ -128,13 +128,13 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is exported: the rules, and what a file says of itself.
+    """The content of an export: the rules, and the file's information about itself.
 
-    `ban` is None if apps were named without one. `time` is the moment that a file has as that of
-    its making, in UTC. `netwatch` and `signatures` are the versions of both. `addresses` are those
-    of servers, for a format that needs them, and `shared` is how many were left out because
-    other names have them too. With `spare`, names of other roles and apps below the domains of the
-    rules pass, where the format can say so.
+    `ban` is None if apps were named without one. `time` is the creation time in a file, in UTC.
+    `netwatch` and `signatures` are the versions of both. `addresses` are servers', for a format
+    that needs them, and `shared` is how many were left out because other names have them too. With
+    `spare`, names of other roles and apps below the domains of the rules pass, if the format can
+    express it.
     """
 
     selection: Selection
@@ -148,8 +148,8 @@ class Export:
 
     @property
     def title(self) -> str:
-        """A short word for what is exported: the id of the ban, else those of the apps, of many
-        the first with a hash of all. It has nothing that a format could take for more than a
+        """A short word for what is exported: the id of the ban, otherwise of the apps; of many the
+        first with a hash of all. It contains nothing that a format could take for more than a
         word."""
         if self.ban is not None:
             return _NO_WORD.sub("_", self.ban.id)
@@ -161,8 +161,8 @@ class Export:
 
     @property
     def periods(self) -> list[tuple[datetime | None, datetime | None]]:
-        """The begin and the end of each period of the ban, in UTC, None if it is open; none
-        without a ban."""
+        """The start and the end of each period of the ban, in UTC, None if it is open; none without
+        a ban."""
         spans = self.ban.days if self.ban else []
         zone = self.ban.timezone if self.ban else "UTC"
         days = (period(first, last, zone) for first, last in spans)
@@ -173,14 +173,14 @@ class Export:
 class ExportFormat:
     """A format of exports.
 
-    `program` says what reads it. `fits` says how it can say each kind of rule, `sees` by which
-    evidence its program finds a name, and `is_resolver` whether that only answers lookups: then
-    a device that got no address does not connect either. `comment` is what begins a comment, empty
-    if a format has none. `lost` says in a sentence what the program cannot do with it. `feed` is
-    the name of the file in the console, for lists that firewalls fetch, and `product` what the
-    console calls them. `max_name` is how long a name may be, `max_rows` how many rules its program
-    reads from one file, 0 if there is no limit. With `needs_addresses` the entries are
-    addresses. `spares` are the kinds of rules that it can except from a domain.
+    `program` is what reads it. `fits` tells how it can express each kind of rule, `sees` by which
+    evidence its program finds a name, and `is_resolver` whether that only answers lookups: then a
+    device that got no address does not connect either. `comment` is what begins a comment, empty if
+    a format has none. `lost` is a sentence on what the program cannot do with it. `feed` is the
+    name of the file in the console, for lists that firewalls fetch, and `product` the product's
+    name in the console. `max_name` is the maximum length of a name, `max_rows` the number of rules
+    that its program reads from one file, 0 if there is no limit. With `needs_addresses` the entries
+    are addresses. `spares` are the kinds of rules that it can except from a domain.
     """
 
     program: str
@@ -199,15 +199,15 @@ class ExportFormat:
     feed: str = ""
 
     def fit(self, rule: Rule) -> Fit:
-        """How it says a rule."""
+        """How it expresses a rule."""
         return "none" if len(rule.name) > self.max_name else self.fits[rule.kind]
 
     def rules(self, selection: Selection, *fits: Fit) -> tuple[Rule, ...]:
-        """The rules that it says in these ways."""
+        """The rules that it expresses in these ways."""
         return tuple(rule for rule in selection.rules if self.fit(rule) in fits)
 
     def spared(self, export: Export) -> tuple[Rule, ...]:
-        """The rules whose names pass, though they are below an exported domain."""
+        """The rules whose names pass, although they are below an exported domain."""
         found = export.selection.spareable if export.spare else ()
         return tuple(
             rule for rule in found if rule.kind in self.spares and len(rule.name) <= self.max_name
@@ -219,7 +219,7 @@ class ExportFormat:
 
 
 def time_text(time: datetime) -> str:
-    """A moment in UTC as RFC 3339 has it, to the second."""
+    """A time in UTC as RFC 3339, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -228,7 +228,7 @@ def _moment(time: int | None) -> datetime | None:
 
 
 def heading(export: Export, form: ExportFormat) -> list[str]:
-    """The lines, without the mark of a comment. Nothing in them can begin another line."""
+    """The lines, without the comment mark. Nothing in them can begin another line."""
     ban, selection = export.ban, export.selection
     lines = [f"netwatch: names for {form.program}"]
     if ban is not None:
@@ -244,7 +244,7 @@ def heading(export: Export, form: ExportFormat) -> list[str]:
 
 
 def losses(export: Export, form: ExportFormat) -> list[str]:
-    """What the file does not say as the rules do, in lines; none if there is nothing."""
+    """How the file differs from the rules, in lines; none if it does not."""
     selection, lines = export.selection, []
     if form.needs_addresses:
         count = quantity(len(export.addresses), "address or network", "addresses and networks")
@@ -299,8 +299,8 @@ def joined(lines: Iterable[str]) -> str:
 
 
 class _Formats(Mapping[str, ExportFormat]):
-    """Formats by their word. A module is imported when its format is asked for, because most
-    commands need the words alone."""
+    """Formats by their word. A module is imported when its format is used, because most commands
+    only need the words."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self._places = places
@@ -342,5 +342,5 @@ EXPORTS: Mapping[str, ExportFormat] = _Formats(
 @functools.cache
 def feeds() -> Mapping[str, ExportFormat]:
     """The lists that firewalls fetch from the console, by the name of their file. They have no
-    comments, so that they change when a name does, and not with each day."""
+    comments, so that they change when a name does, and not every day."""
     return {export.feed: export for export in EXPORTS.values() if export.feed}

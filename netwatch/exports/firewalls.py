@@ -2,20 +2,20 @@
 
 nftables: addresses of the apps' servers, dropped where packets are forwarded.
 
-A packet filter sees no names. The addresses are those that servers of the apps had in captures, a
-store or a database of autonomous systems; they change within days, and a CDN gives them to others.
-An address that another name had in the same captures is left out before it comes here.
+A packet filter sees no names. The addresses are those of the apps' servers in captures, a store or
+a database of autonomous systems; they change within days, and a CDN gives them to others. An
+address that another name had in the same captures is left out before it comes here.
 
 Domain lists that firewalls fetch: external dynamic lists of PAN-OS, threat feeds of FortiOS.
 
-Both are plain text with one entry a line, and neither has a documented form for comments, so
-nothing but names is written. PAN-OS: a caret before a name is an exact match, an asterisk may only
-be the whole first label, for one label or several. FortiOS: an asterisk may be anywhere in
-a name, also across labels, so a pattern is a little wider there than in a signature.
+Both are plain text with one entry per line, and neither has a documented form for comments, so only
+names are written. PAN-OS: a caret before a name is an exact match, an asterisk may only be the
+whole first label, for one label or several. FortiOS: an asterisk may be anywhere in a name, also
+across labels, so a pattern is a little wider there than in a signature.
 
-Squid: access lists by the name that a client asks the proxy for, as a file for ``include``.
+Squid: access lists by the name that a client requests from the proxy, as a file for ``include``.
 
-A name with a leading dot is a domain with all below it, without one that name alone. Patterns are
+A name with a leading dot is a domain with all below it, without one only that name. Patterns are
 POSIX regular expressions in a list of their own.
 """
 
@@ -61,7 +61,7 @@ def _write_nftables(export: Export, _: tuple[Rule, ...]) -> str:
         f"table {table} {{",
     ]
     networks = [ip_network(address.text) for address in export.addresses]
-    # Apart for each version, because networks of both cannot be compared.
+    # Separate for each version, because networks of both cannot be compared.
     v4 = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
     v6 = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
     lines += [*_set(4, v4), *_set(6, v6)]

@@ -1,7 +1,7 @@
 """Formats of platforms that exchange indicators: STIX, MISP and Microsoft Defender.
 
-STIX 2.1: a bundle with the authority, one indicator for each rule and period of the ban, and a
-note that says what the file is.
+STIX 2.1: a bundle with the authority, one indicator for each rule and period of the ban, and a note
+that describes the file.
 
 Only here does a consumer learn the days of a ban from the file itself (``valid_from``,
 ``valid_until``). Ids follow from ban, rule and period (UUIDv5), so the same object has the same id
@@ -117,8 +117,8 @@ def _indicator(
 
 
 def _earliest(export: Export, end: datetime | None) -> datetime:
-    """Instead of an open begin, which STIX does not have: the moment of the export, or where the
-    period ended before it, the begin of that day."""
+    """Instead of an open start, which STIX lacks: the time of the export, or if the period ended
+    before it, the start of that day."""
     if end is None or export.time < end:
         return export.time
     return end.replace(year=end.year - 1, day=min(end.day, 28))

@@ -1,14 +1,14 @@
-"""What traffic that was seen says of an export: what it would have stopped, of the apps and of
-others; and the addresses of the servers of apps, for a packet filter.
+"""The effect of an export on observed traffic: what it would have blocked, of the apps and of
+others; and the addresses of the apps' servers, for a packet filter.
 
-The entries are those of the written file, read as its program reads them. A program sees names only
-by some kinds of evidence. A resolver sees lookups: a device that looked a name up and got no
-address does not connect, so its handshakes with that name are stopped too, and a device of which no
-lookup was seen connects all the same.
+The entries are read from the written file, as its program reads them. A program only sees names in
+some kinds of evidence. A resolver sees lookups: a device that looked a name up and got no address
+does not connect, so its handshakes with that name are blocked too, and a device without an observed
+lookup connects anyway.
 
-An address counts where a lookup of a name of the apps was answered with it, or a handshake with
-such a name went to it. One that any other name had in the same traffic is shared, and is not used:
-to drop its packets would stop others.
+An address counts if a lookup of a name of the apps was answered with it, or a handshake with such a
+name went to it. One that any other name had in the same traffic is shared, and is not used:
+dropping its packets would block others.
 """
 
 from collections import Counter
@@ -30,25 +30,25 @@ from netwatch.inventory.networks import Networks
 from netwatch.rules.catalog import Catalog, Hit
 
 MAX_PAIRS = 1_000_000
-"""Pairs of a name and a client of which a preview counts contacts."""
+"""Pairs of a name and a client whose contacts a preview counts."""
 
 MAX_CACHED_NAMES = 65_536
-"""Names of which a preview remembers whether they matter; then it forgets all."""
+"""Names for which a preview caches whether they matter; a full cache is emptied."""
 
 RESULTS = ("stopped", "innocent", "missed")
-"""Of a name: a contact with the apps that is stopped, one of others that is stopped, or one with
-the apps that passes."""
+"""The results for a name: a contact with the apps that is blocked, another one that is blocked, or
+one with the apps that passes."""
 
 MAX_REMEMBERED = 65_536
-"""Names of which it is remembered whether they are of the apps; then all are forgotten."""
+"""Names for which it is cached whether they belong to the apps; a full cache is emptied."""
 
 MAX_ADDRESSES = 1_000_000
-"""Addresses of names, and of other names, that are kept for an export."""
+"""Addresses of names, and of other names, to keep for an export."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameReport:
-    """What happens to the contacts with one name: how many lookups and handshakes, of how many
+    """What happens to the contacts with one name: how many lookups and handshakes, by how many
     clients. `rule` is the rule that matches the name, None for an innocent one without, `reason`
     why contacts pass, or whose name it is."""
 
@@ -63,10 +63,10 @@ class NameReport:
 
 @dataclass(frozen=True, slots=True)
 class PreviewReport:
-    """All names, and the clients: those of the apps, those that are stopped at least once, those
-    that pass at least once, and those of others that are stopped. `observations` is how many there
-    were, `outside` how many of clients in no network, `of_resolvers` how many of resolvers, which
-    ask for others, `uncounted` how many beyond `MAX_PAIRS`."""
+    """All names, and the clients: those of the apps, those with something blocked, those with
+    something passing, and innocent ones with something blocked. `observations` is how many there
+    were, `outside` how many by clients in no network, `of_resolvers` how many by resolvers, which
+    ask on behalf of others, `uncounted` how many beyond `MAX_PAIRS`."""
 
     names: tuple[NameReport, ...]
     app_devices: int
@@ -105,7 +105,7 @@ def rows_of(batch: ObservationBatch) -> Iterator[int]:
 
 
 class Preview:
-    """Counts contacts, and tells what becomes of them. `strip` takes a search suffix off a name
+    """Counts contacts, and tells what happens to them. `strip` removes a search suffix from a name
     before it is compared with the rules."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Preview:
         interest = self._interest(name)
         if not interest.blocked and not interest.of_apps and not kind.endswith("+"):
             return
-        # A store has a word instead of the address of a client that it has forgotten.
+        # A store has a word instead of a client's address that it has forgotten.
         is_known = len(client) in (4, 16)
         network = self._networks.find(client, None if vlan < 0 else vlan) if is_known else None
         if network is None or network.device_class == "infrastructure":
@@ -176,7 +176,7 @@ class Preview:
         return known
 
     def report(self) -> PreviewReport:
-        """What becomes of all contacts. Names are in the order of results, then of devices."""
+        """What happens to all contacts. Names are in the order of results, then of devices."""
         sums: dict[tuple[str, str, str], list[int]] = {}
         devices: dict[str, set[bytes]] = {result: set() for result in RESULTS}
         for (name, client), pair in self._pairs.items():
@@ -204,7 +204,7 @@ class Preview:
         )
 
     def _parts(self, name: str, pair: Counter[str]) -> Iterator[_Part]:
-        """The contacts of one client with one name by what becomes of them."""
+        """The contacts of one client with one name, by result."""
         interest = self._interest(name)
         hit = interest.hit
         chosen = interest.of_apps and hit is not None and self._selection.takes(hit.rule)
@@ -255,7 +255,7 @@ class Preview:
             return f"role {rule.role} is not exported"
         if interest.hit.tail:
             return f"a CDN's alias under {interest.hit.tail}"
-        # What follows the name is a search suffix, which no rule has.
+        # The name is followed by a search suffix, which no rule has.
         fit = "exact" if self._strip(name) != name else form.fit(rule)
         if fit == "none":
             return f"the format cannot express {rule.text}"
@@ -265,8 +265,8 @@ class Preview:
 
 
 class ServerAddresses:
-    """Collects addresses. `strip` takes a search suffix off a name; `is_ours` says of an address
-    whether it is one of the own network or of a filter, which is nobody's server."""
+    """Collects addresses. `strip` removes a search suffix from a name; `is_ours` tells whether an
+    address belongs to the own network or to a filter, which is nobody's server."""
 
     def __init__(
         self,
@@ -340,7 +340,7 @@ class ServerAddresses:
 
 def networks_of(database: Path, systems: Mapping[int, str]) -> Iterator[ServerAddress]:
     """The networks of autonomous systems, by number with the name of the holder, according to a
-    database in MaxMind's format. Raises `NetwatchError` where it is damaged."""
+    database in MaxMind's format. Raises `NetwatchError` if it is damaged."""
     import maxminddb
 
     try:

@@ -15,8 +15,8 @@ the same lines from /etc/dnsmasq.d.
 Unbound: local zones answer NXDOMAIN for a domain and all below it, local data gives one name the
 unspecified address. The file is one for ``include:``.
 
-AdGuard Home, and what else reads the syntax of DNS filters of AdGuard: ``||name^`` is a domain
-with all below it, ``|name^`` a name from its first letter to its last, and text between slashes a
+AdGuard Home, and other programs that read AdGuard's DNS filter syntax: ``||name^`` is a domain with
+all below it, ``|name^`` a name from its first letter to its last, and text between slashes a
 regular expression. ``@@`` before an entry lets its names pass.
 """
 
@@ -39,7 +39,7 @@ _ADDRESSES = ("0.0.0.0", "::")
 LOOKUP: frozenset[Evidence] = frozenset({"dns-query"})
 
 MAX_NAME = 190
-"""The longest name of a rule: with that of the zone after it, it has to fit into 253 letters."""
+"""The longest name of a rule: with the zone's name after it, it must fit into 253 letters."""
 
 _STOP, _PASS = ".", "rpz-passthru."
 
@@ -92,7 +92,7 @@ def _write_rpz(export: Export, rules: tuple[Rule, ...]) -> str:
 
 
 def _records(export: Export, rules: tuple[Rule, ...]) -> dict[str, str]:
-    """What is done with each owner name."""
+    """The action for each owner name."""
     records: dict[str, str] = {}
     for rule in rules:
         records[rule.name] = _STOP
@@ -100,7 +100,7 @@ def _records(export: Export, rules: tuple[Rule, ...]) -> dict[str, str]:
             records[f"*.{rule.name}"] = _STOP
     spared = RPZ.spared(export)
     # A wildcard is not for names below one that exists (RFC 4592 section 3.3.1). So a name that
-    # passes needs records beside it, and so do the names between it and the domain.
+    # passes also needs records, and so do the names between it and the domain.
     for rule in spared:
         parent = rule.name
         while parent not in records:

@@ -1,8 +1,8 @@
-"""Which rules of apps are for an export, and what else their domains contain.
+"""The rules of apps that are exported, and what else their domains contain.
 
 By default these are the names that only the apps use (role ``exclusive``). Names that a vendor's
-other apps, other sites or a CDN use as well are not among them: to block these would disturb
-others. Nor are aliases of the app's zones at CDNs, which a client only meets in answers.
+other apps, other sites or a CDN use as well are not included: blocking these would affect others.
+Neither are aliases of the app's zones at CDNs, which a client only meets in answers.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ DEFAULT_ROLES: tuple[Role, ...] = ("exclusive",)
 class Selection:
     """The rules of some apps with some roles.
 
-    `rules` are sorted by name and kind; a rule below a domain that another one has as a whole is
-    not repeated. `names` are all names of them that are known in full: of hosts and domains, and
-    the examples of the signatures; a format without wildcards has these alone. `others` are the
-    rules below the domains of `rules` that have other roles or are of other apps, and `spareable`
+    `rules` are sorted by name and kind; a rule below a domain that another one covers completely is
+    not repeated. `names` are all of their names that are known in full: hosts and domains, and the
+    examples of the signatures; a format without wildcards only has these. `others` are the rules
+    below the domains of `rules` that have other roles or belong to other apps, and `spareable`
     those of them that can be let pass without letting a name of the apps pass. `addresses` are
     packed addresses of servers that the signatures name.
     """
@@ -42,7 +42,7 @@ class Selection:
 
     @property
     def digest(self) -> str:
-        """A hash of the rules, the same wherever and in whatever order they are written."""
+        """A hash of the rules, the same wherever and in any order they are written."""
         lines = "".join(f"{rule.text} {rule.role}\n" for rule in self.rules)
         return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -91,7 +91,7 @@ def _order(rule: Rule) -> tuple[str, str]:
 
 
 def _spareable(others: Sequence[Rule], rules: Sequence[Rule]) -> Iterator[Rule]:
-    """The rules of `others` that contain no name of `rules` which has a rule of its own."""
+    """The rules of `others` that do not contain a name of `rules` with a rule of its own."""
     domains: set[str] = set()
     globs: dict[str, list[Rule]] = {}
     for rule in others:

@@ -1,21 +1,21 @@
-"""Formats that sensors of a network and SIEMs read: Suricata, Zeek and Sigma.
+"""Formats for network sensors and SIEMs: Suricata, Zeek and Sigma.
 
 Suricata: for each rule an alert on DNS queries, and on the server's name in TLS, QUIC and HTTP.
 
-Values of ``dns.query``, ``tls.sni`` and ``quic.sni`` are in the letters of the packet, so their
-contents are compared without case; ``http.host`` is in lower case already, and Suricata refuses
+Values of ``dns.query``, ``tls.sni`` and ``quic.sni`` are spelled as in the packet, so their
+contents are compared without case; ``http.host`` is already in lower case, and Suricata refuses
 ``nocase`` there. A domain is compared after a dot that ``dotprefix`` puts before the name.
 
 The id of a signature (sid) follows from ban, protocol and rule: `FIRST_SID` and the first 28 bits
-of a hash, in steps of 4, and 0 to 3 for the protocol. Of two rules with one hash, which is rare,
-the second in order gets the next number.
+of a hash, in steps of 4, and 0 to 3 for the protocol. If two rules have the same hash, which is
+rare, the second in order gets the next number.
 
-Zeek: a file of the intelligence framework, with one name a row (``Intel::DOMAIN``).
+Zeek: a file of the intelligence framework, with one name per row (``Intel::DOMAIN``).
 
-Sigma: rules by which a SIEM finds the names in logs that it has, one rule a kind of log.
+Sigma: rules by which a SIEM finds the names in its logs, one rule per kind of log.
 
-A rule has a list of names and a list of ends of names; a pattern is a regular expression. The ids
-follow from ban and kind of log (RFC 9562 section 5.5), so that a newer file replaces an older one.
+A rule has a list of names and a list of suffixes; a pattern is a regular expression. The ids follow
+from ban and kind of log (RFC 9562 section 5.5), so that a newer file replaces an older one.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ from netwatch.exports.export_format import (
 from netwatch.rules.signature import Rule
 
 FIRST_SID = 3_000_000_000
-"""The smallest sid; the largest is `LAST_SID`. No list of others uses these."""
+"""The smallest sid; the largest is `LAST_SID`. No public list uses these."""
 
 LAST_SID = FIRST_SID + 4 * (1 << 28) - 1
 
@@ -68,7 +68,7 @@ _PASSING_PATTERN = re.compile(r'pcre:!"/\^\\\.(.+?)/i"')
 _FIELDS = "#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc"
 
 NAMESPACE = UUID("5a0b0b46-60a5-5b8c-9d5c-3c1b8a7d2f10")
-"""The namespace of the ids of what is exported, for all formats."""
+"""The namespace of the ids in all export formats."""
 
 _LOGS: tuple[tuple[str, dict[str, str], str], ...] = (
     ("DNS queries", {"category": "dns"}, "query"),
@@ -80,7 +80,7 @@ _LOGS: tuple[tuple[str, dict[str, str], str], ...] = (
     ("requests through a proxy", {"category": "proxy"}, "cs-host"),
     ("TLS handshakes in Zeek", {"product": "zeek", "service": "ssl"}, "server_name"),
 )
-"""A kind of log, its source as Sigma names it, and the field with the name."""
+"""A kind of log, its source in Sigma's terms, and the field with the name."""
 
 
 def _write_suricata(export: Export, rules: tuple[Rule, ...]) -> str:
@@ -102,7 +102,7 @@ def _write_suricata(export: Export, rules: tuple[Rule, ...]) -> str:
 
 
 def _exceptions(rule: Rule, spared: Sequence[Rule]) -> list[Rule]:
-    """Of the rules that are spared those below a domain, as many as one line has room for."""
+    """The spared rules that are below a domain, as many as fit into one line."""
     if rule.kind != "suffix":
         return []
     found, used = [], 0
@@ -144,7 +144,7 @@ def _match(rule: Rule, nocase: str) -> str:
 
 def _exception(rule: Rule, nocase: str) -> str:
     """The keywords that compare the buffer, which has a dot before the name, with a rule whose
-    names are not meant."""
+    names are excepted."""
     if rule.kind == "glob":
         return f'pcre:!"/^\\.{glob_pattern(rule.name)[1:]}/i"'
     starts = "" if rule.kind == "suffix" else " startswith;"
@@ -163,7 +163,7 @@ def _metadata(export: Export, rule: Rule) -> list[str]:
 
 
 def _day_suricata(day: date) -> str:
-    """A day as the metadata of others' rules have it."""
+    """A day in the form of other rule sets' metadata."""
     return day.strftime("%Y_%m_%d")
 
 
@@ -265,7 +265,7 @@ def _rule(
 def _selections(
     rules: tuple[Rule, ...], field: str, prefix: str
 ) -> dict[str, dict[str, list[str]]]:
-    """The names, ends of names and patterns that there are."""
+    """The existing names, suffixes and patterns."""
     names = [rule.name for rule in rules if rule.kind != "glob"]
     ends = [f".{rule.name}" for rule in rules if rule.kind == "suffix"]
     patterns = [glob_pattern(rule.name) for rule in rules if rule.kind == "glob"]

@@ -121,7 +121,7 @@ def published_parts(key: str, sha256: str, count: int) -> list[str]:
 
 
 def inbox(sensor: str) -> str:
-    """What the subjects of answers to a sensor begin with."""
+    """The prefix of the subjects of answers to a sensor."""
     return f"_INBOX.{sensor}"
 
 

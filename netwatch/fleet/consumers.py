@@ -1,4 +1,4 @@
-"""What a centre does with the messages of its sensors: decode, commit, confirm, acknowledge.
+"""How a centre processes the messages of its sensors: decode, commit, confirm, acknowledge.
 
 The order matters. A message is acknowledged to the server only when the database has committed its
 content, and a sensor deletes it only when it has the notice of that commit. Whenever the centre is

@@ -212,7 +212,7 @@ def _number(header: Mapping[str, Any], name: str, default: int | None = None) ->
 
 
 Key = tuple[str, str, str]
-"""What the parts of a content have in common: sensor, kind and id."""
+"""The common fields of all parts of a content: sensor, kind and id."""
 
 
 class Assembler:

@@ -277,7 +277,7 @@ def _clients(about: Any) -> list[Any]:
 
 
 def _read_about(content: bytes) -> tuple[Any, int]:
-    """What a batch states about its rows, and where these begin."""
+    """The header of a batch of rows, and the offset of the rows."""
     if len(content) < _LENGTH.size:
         raise ValueError("it is too short")
     (length,) = _LENGTH.unpack_from(content)

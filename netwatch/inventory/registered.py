@@ -365,7 +365,7 @@ def ended_after(rows: Iterable[Row], time: int) -> list[Row]:
 
 
 def carried(rows: Iterable[Row]) -> list[Row]:
-    """The rows of a day's file with which that of the next day begins."""
+    """The rows of a day's file with which the next day's file begins."""
     return [replace(row, since=None) for row in rows if row.until is None]
 
 

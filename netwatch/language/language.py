@@ -1,14 +1,13 @@
-"""One language: its texts, and how it writes dates, times, numbers and durations.
+"""One language: its texts, and its formats of dates, times, numbers and durations.
 
 A text with values names them, ``say("%(count)s packets", count="12")``, so that a translation can
-put them in another order. What `say` and `say_count` are given is extracted by ``make
-messages``.
+reorder them. The arguments of `say` and `say_count` are extracted by ``make messages``.
 
-Sentences of records are translated for their readers. Records are in English, those of earlier
-versions and of other machines too, so a sentence is found by its words: each of `TEXTS` is a
-pattern, whose values have kinds. A number is written as the language does it, a count gets its
-noun, and a sentence within another one is translated as well. What is not found stays in English,
-and says so.
+Sentences in records are translated when they are shown. Records are in English, including those of
+earlier versions and of other machines, so a sentence is recognised by its words: each of `TEXTS` is
+a pattern whose values have kinds. A number is formatted for the language, a count gets its noun,
+and a sentence within another one is translated as well. A sentence that is not recognised stays in
+English, and is marked as English.
 """
 
 import gettext
@@ -44,14 +43,14 @@ _SIZES = (("kilobyte", 10**3), ("megabyte", 10**6), ("gigabyte", 10**9), ("terab
 
 @lru_cache(4096)
 def _decimal(value: float, locale: Locale) -> str:
-    """A number with its separators: pages show the same small ones again and again."""
+    """A formatted number; cached, because pages show the same small numbers again and again."""
     return str(format_decimal(value, locale=locale))
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language by its code, with its translations. English is as a European administration writes
-    it: days before months, and hours up to 24."""
+    """A language by its code, with its translations. English is written as in a European
+    administration: days before months, and the 24-hour clock."""
 
     code: str
     locale: Locale
@@ -62,7 +61,8 @@ class Language:
         return self.translations.gettext(text) % values
 
     def say_count(self, one: str, many: str, count: int, /, **values: str) -> str:
-        """A text for a number, which is its value `count`, in the form that the number needs."""
+        """A text for a number, which is its value `count`, in the plural form that the number
+        needs."""
         text = self.translations.ngettext(one, many, count)
         return text % {"count": self.number(count), **values}
 
@@ -71,14 +71,14 @@ class Language:
         return _decimal(value, self.locale)
 
     def seconds(self, value: float) -> str:
-        """A number of seconds that may be negative, with its sign and to the millisecond, such as
-        ``+3.000 s``: with the separators of the language, in which a point may be one of thousands.
-        """
+        """A number of seconds, possibly negative, with its sign and to the millisecond, such as
+        ``+3.000 s``: with the separators of the language, because a point may separate thousands
+        there."""
         text = format_decimal(value, "+#,##0.000;-#,##0.000", locale=self.locale)
         return f"{text}\N{NO-BREAK SPACE}s"
 
     def size(self, octets: int) -> str:
-        """A number of bytes in the largest decimal unit of which there is at least one."""
+        """A number of bytes in the largest decimal unit that is not greater than it."""
         unit, factor = "byte", 1
         for name, value in _SIZES:
             if octets >= value:
@@ -91,20 +91,21 @@ class Language:
         return self._first(str(format_date(day, "long", locale=self.locale)), day.day)
 
     def weekday(self, moment: datetime, zone: tzinfo) -> str:
-        """The day of a moment with its weekday, in a time zone."""
+        """The day of a time with its weekday, in a time zone."""
         local = moment.astimezone(zone)
         return self._first(str(format_date(local, "full", locale=self.locale)), local.day)
 
     def _first(self, text: str, day: int) -> str:
-        """A day as text; French has an ordinal for the first of a month, which Babel lacks."""
+        """A day as text; French has an ordinal for the first of a month, which Babel does not
+        support."""
         return re.sub(r"\b1\b", "1er", text, count=1) if self.code == "fr" and day == 1 else text
 
     def time(self, moment: datetime, zone: tzinfo) -> str:
-        """The time of day of a moment in a time zone, to the second."""
+        """The time of day in a time zone, to the second."""
         return str(format_time(moment, "medium", tzinfo=zone, locale=self.locale))
 
     def offset(self, moment: datetime, zone: tzinfo) -> str:
-        """The offset of a time zone from UTC at a moment, such as ``UTC+01:00``."""
+        """The offset of a time zone from UTC at a time, such as ``UTC+01:00``."""
         return f"UTC{get_timezone_gmt(moment.astimezone(zone), 'iso8601', locale=self.locale)}"
 
     def duration(self, seconds: float) -> str:
@@ -116,7 +117,7 @@ class Language:
         return self._unit(round(whole / size), f"duration-{unit}", "long")
 
     def amount(self, value: float, unit: str) -> str:
-        """A number with the abbreviation of a unit of CLDR, such as ``duration-minute``."""
+        """A number with the abbreviation of a CLDR unit, such as ``duration-minute``."""
         return self._unit(value, unit, "short")
 
     def share(self, share: float) -> str:
@@ -139,8 +140,8 @@ class Language:
 
 
 def language(code: str, *folders: Path) -> Language:
-    """A language of `LANGUAGES` with the catalogues in ``FOLDER/locale``; of several, the first
-    that has a text gives it. Raises `KeyError` for another language."""
+    """A language of `LANGUAGES` with the catalogues in ``FOLDER/locale``; of several folders, the
+    first with a translation is used. Raises `KeyError` for any other language."""
     if code not in LANGUAGES:
         raise KeyError(code)
     # British English writes days before months.
@@ -167,7 +168,7 @@ CATALOGUES = Path(__file__).parent
 """The folder whose ``locale`` has the translations."""
 
 MAX_SENTENCE = 4000
-"""Characters of a sentence that is looked for; a longer one stays as it is."""
+"""Characters of a sentence that is translated; a longer one stays as it is."""
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 _UNITS = (
@@ -185,7 +186,7 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A sentence, and the code of the language that it is in."""
+    """A sentence, and the code of its language."""
 
     text: str
     language: str
@@ -201,7 +202,7 @@ def translated(text: str, code: str) -> Translated:
 
 @lru_cache(maxsize=2048)
 def _translation(text: str, code: str) -> str | None:
-    """The translation, None if this is no sentence of the table."""
+    """The translation; None if this is not a sentence of the table."""
     if len(text) > MAX_SENTENCE:
         return None
     for original, pattern in _patterns():
@@ -234,7 +235,7 @@ def _value(name: str, value: str, used: Language) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of value: how it is written in English, and how to write it in a language."""
+    """A kind of value: its pattern in English, and how to write it in a language."""
 
     pattern: str
     say: Callable[[str, Language], str]
@@ -272,7 +273,7 @@ def _quantity(text: str, used: Language) -> str:
 
 
 def _hosts(text: str, used: Language) -> str:
-    """Names, of which some may only be counted."""
+    """Names; if there are many, some are only counted."""
     names, more, count = text.partition(" and ")
     if not more:
         return names
@@ -297,7 +298,7 @@ def _word(text: str, used: Language) -> str:
 
 
 def _sentences(text: str, used: Language) -> str:
-    """Sentences within a sentence; one that is not found stays as it is."""
+    """Sentences within a sentence; one that is not recognised stays as it is."""
     return "; ".join(_translation(part, used.code) or part for part in text.split("; "))
 
 
@@ -340,4 +341,4 @@ _KINDS: Mapping[str, _Kind] = {
     "reason": _Kind(".+", _sentence),
     "reasons": _Kind(".+", _sentences),
 }  # fmt: skip
-"""The kind of each value of a sentence, by its name."""
+"""The kinds of a sentence's values, by name."""

@@ -1,19 +1,19 @@
-"""The sentences that records have, by their code: why a confidence, a kind or a device is what it
-is, what troubles a sensor has, and what a configuration does not say.
+"""The sentences in records, by code: the reasons for a confidence, a kind or a device, the troubles
+of a sensor, and notes on a configuration.
 
-Records are in English and have whole sentences. What writes one takes it from here
-(`sentence`), and what shows it to people in another language finds it here again
-(`netwatch.language.language`). So a sentence stands once, and one that is in no language but
-English is noticed by the tests of this package. Nothing here needs Babel: captures import it.
+Records are in English and have whole sentences. Code that writes one takes it from here
+(`sentence`), and code that shows it in another language finds it here again
+(`netwatch.language.language`). So each sentence is written once, and the tests of this package
+notice one without a translation. Nothing here needs Babel, because captures import it.
 
-Texts that are translated where they are shown are marked with `mark`.
+Texts that are translated when they are shown are marked with `mark`.
 """
 
 from collections.abc import Mapping
 
 
 def mark(text: str) -> str:
-    """The text as it is, which `make messages` notes here."""
+    """The text, unchanged; marks it for `make messages`."""
     return text
 
 
@@ -140,7 +140,7 @@ TEXTS: Mapping[str, str] = {
         "That lifts it from %(grade)s, which a handshake with %(name)s (%(evidence)s, %(rule)s)"
         " gives."
     ),
-    # What takes down the confidence of a contact by how it was seen (netwatch.incidents.confidence)
+    # What lowers the confidence of a contact by how it was seen (netwatch.incidents.confidence)
     "server-unseen": mark(
         "Of this conversation only what the client sent was seen, no answer or acknowledgement of"
         " its server; one sender alone could have forged that: at most %(grade)s."
@@ -173,7 +173,7 @@ TEXTS: Mapping[str, str] = {
         "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"
         " these names, not all of which are banned."
     ),
-    # What takes down the confidence of a contact that a log shows (netwatch.incidents.confidence)
+    # What lowers the confidence of a contact that a log shows (netwatch.incidents.confidence)
     "log-year": mark(
         "The times of the log (%(format)s) have no year; the year was assumed: at most %(grade)s."
     ),
@@ -330,8 +330,8 @@ TEXTS: Mapping[str, str] = {
     "note-set-expires": mark("set %(version)s expires soon, at %(moment)s"),
     "did-you-mean": mark("%(reason)s; did you mean '%(similar)s'?"),
 }
-"""The sentences by code, with the names of their values; `netwatch.language.language` has what
-kinds of values these are."""
+"""The sentences by code, with the names of their values; the kinds of these values are in
+`netwatch.language.language`."""
 
 
 def sentence(code: str, **values: str) -> str:

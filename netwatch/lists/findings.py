@@ -1,7 +1,7 @@
 """What the reader of a format finds in a list: names, exceptions, other entries, bad lines.
 
-Names are normalised and checked here, and lines are read within bounds, so that all formats have
-the same idea of both.
+Names are normalised and checked here, and lines are read within bounds, so that all formats treat
+both the same way.
 """
 
 import re
@@ -14,10 +14,10 @@ from netwatch.core.names import ListedKind, ListedName, normalise_name
 from netwatch.core.user_yaml import describe
 
 MAX_NAMES = 2_000_000
-"""Names of one list, with the files that it includes; further ones are counted."""
+"""Names in one list, including the files that it includes; further ones are only counted."""
 
 MAX_PROBLEMS = 20
-"""Bad lines of one list that are named; further ones are counted."""
+"""Bad lines of one list that are reported; further ones are only counted."""
 
 _LABEL = r"(?!-)[a-z0-9_{star}-]{{1,63}}(?<!-)"
 _NAME = re.compile(
@@ -32,20 +32,20 @@ _ADDRESS = re.compile(r"[0-9.]+(?:/[0-9]+)?\Z|[0-9a-f]*:[0-9a-f:.]+(?:/[0-9]+)?\
 _LOCAL = frozenset({"localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 Include = Callable[[str, int, tuple[str, ...], tuple[str, ...]], None]
-"""Reads a file next to the list: its name, the line that asks for it, the attributes that its
-entries must have, and those that they must not have."""
+"""Reads a file next to the list: its name, the including line, the attributes that its entries must
+have, and those that they must not have."""
 
 Lines: TypeAlias = Iterator[tuple[int, str]]
-"""Lines with their numbers from 1, without the end of line."""
+"""Lines with their numbers from 1, without line ends."""
 
 MAX_LINE = 65_536
-"""Characters of a line of a list; a longer one is a bad line."""
+"""Characters in a line of a list; a longer line is a bad line."""
 
 
 class Findings:
-    """Collects what one list has. `file` is the file that is being read; `include` reads another
-    one into the same findings. Of a list with more than `most` names nothing is taken: that raises
-    `ConfigError`. Without it, further names than `MAX_NAMES` are counted."""
+    """Collects the contents of one list. `file` is the file that is being read; `include` reads
+    another one into the same findings. A list with more than `most` names raises `ConfigError`;
+    without `most`, names beyond `MAX_NAMES` are only counted."""
 
     def __init__(self, file: str, include: Include, most: int | None = None) -> None:
         self.file = file
@@ -69,8 +69,8 @@ class Findings:
         *,
         exception: bool = False,
     ) -> None:
-        """Add an entry, or the exception that takes it out. A name with ``*`` becomes a glob, or
-        a suffix where ``*`` is its whole first label."""
+        """Add an entry, or the exception that removes it. A name with ``*`` becomes a glob, or a
+        suffix if ``*`` is its whole first label."""
         if not (set(self.wanted) <= set(attributes) and not set(self.unwanted) & set(attributes)):
             self.skip("left out by the attributes of an include")
             return
@@ -90,25 +90,25 @@ class Findings:
         into[key] = ListedName(*key, self.file, line, attributes)
 
     def cancel(self, kind: ListedKind, text: str, line: int) -> None:
-        """Note that the list withdraws this very entry, wherever it is."""
+        """Note that the list withdraws exactly this entry, wherever it is."""
         key = self._key(kind, text, line)
         if key is not None:
             self._cancelled.add(key)
 
     def skip(self, what: str) -> None:
-        """Count an entry that is no name; `what` says in the singular what it is."""
+        """Count an entry that is not a name; `what` is its kind in the singular."""
         self.skipped[what] += 1
 
     def fault(self, line: int, expected: str, found: str) -> None:
-        """Count a line that cannot be read, and name it if it is one of the first."""
+        """Count a line that cannot be read, and report it if it is one of the first."""
         self.bad_lines += 1
         if len(self.problems) < MAX_PROBLEMS:
             message = f"expected {expected}, found {describe(found)}"
             self.problems.append(Problem(self.file, line, 0, message))
 
     def finish(self, *, exceptions_prevail: bool) -> None:
-        """Drop the names that the list takes out itself, and hosts that a suffix of the same name
-        includes, as in a zone with ``name`` and ``*.name``."""
+        """Drop the names that the list itself removes, and hosts covered by a suffix of the same
+        name, as in a zone with ``name`` and ``*.name``."""
         for key in self._cancelled:
             self.names.pop(key, None)
         for _, name in [key for key in self.names if key[0] == "suffix"]:
@@ -120,7 +120,7 @@ class Findings:
             self.skip("taken out by an exception of the list")
 
     def _key(self, kind: ListedKind, text: str, line: int) -> tuple[ListedKind, str] | None:
-        """Kind and normal spelling of a name; None if there is none, which is counted."""
+        """Kind and normalised form of a name; None if it is not valid, which is counted."""
         raw = text.removeprefix("*.").removeprefix(".")
         if len(raw) != len(text):
             kind = "suffix"
@@ -156,7 +156,7 @@ class Findings:
 
 
 def split_lines(text: str) -> Lines:
-    """The lines of a text. White space at the end is cut off; white space at the beginning has a
+    """The lines of a text. White space at the end is removed; white space at the beginning has a
     meaning in zone files."""
     start, number = 0, 0
     while start < len(text):

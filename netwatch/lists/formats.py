@@ -1,7 +1,6 @@
-"""The formats of lists: those of resolvers and filters (hosts files, dnsmasq, response policy
-zones, the filters of AdGuard and uBlock Origin), and those of domains as such (plain names, the
-rules of Clash and its relatives, v2fly's domain-list-community).
-"""
+"""The formats of lists: of resolvers and filters (hosts files, dnsmasq, response policy zones,
+AdGuard and uBlock Origin filters), and of plain domains (plain names, rules of Clash and its
+relatives, v2fly's domain-list-community)."""
 
 import re
 
@@ -12,12 +11,12 @@ _HOSTS_ENTRY = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.
 
 
 def is_hosts_line(line: str) -> bool:
-    """Whether a line can be one of hosts files only."""
+    """Whether a line can only be from a hosts file."""
     return _HOSTS_ENTRY.match(line) is not None
 
 
 def read_hosts(lines: Lines, findings: Findings) -> None:
-    """Hosts files (hosts(5)): an address, and the names that have it."""
+    """Hosts files (hosts(5)): an address and its names."""
     for number, line in lines:
         text = line.partition("#")[0].strip()
         if not text:
@@ -37,18 +36,18 @@ _DNSMASQ_OTHER = re.compile(r"(?:--)?[a-z][a-z0-9-]*\s*(?:=.*)?\Z")
 
 
 def is_dnsmasq_line(line: str) -> bool:
-    """Whether a line can be one of dnsmasq's configuration only."""
+    """Whether a line can only be from a dnsmasq configuration."""
     return _DNSMASQ_OPTION.match(line) is not None
 
 
 def read_dnsmasq(lines: Lines, findings: Findings) -> None:
-    """Options of dnsmasq(8) that name domains: ``address=/name/…``, ``server=/name/…``, ``local=``.
+    """dnsmasq(8) options that name domains: ``address=/name/…``, ``server=/name/…``, ``local=``.
 
-    Each name stands for itself and all below it. ``server=/name/#`` sends a name to the usual
-    servers, which makes it an exception. Other options of a configuration file name no domain.
+    Each name includes all names below it. ``server=/name/#`` sends a name to the usual servers,
+    which makes it an exception. Other options of a configuration file name no domain.
     """
     for number, line in lines:
-        # A comment begins the line or follows white space; in `/#` it is a value.
+        # A comment is at the beginning of a line or after white space; in `/#` it is a value.
         text = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
         if not text:
             continue
@@ -64,7 +63,7 @@ def read_dnsmasq(lines: Lines, findings: Findings) -> None:
             if name in ("", "#"):
                 findings.skip("an option for all domains or for single labels")
             else:
-                # `*name` is a name with any text before it, inside of a label too.
+                # `*name` is a name with any text before it, even inside a label.
                 kind: ListedKind = "pattern" if name[0] == "*" and name[:2] != "*." else "suffix"
                 findings.add(kind, name, number, exception=exception)
 
@@ -81,7 +80,7 @@ _RPZ_TRIGGERS = (".rpz-ip", ".rpz-client-ip", ".rpz-nsip", ".rpz-nsdname")
 
 
 def is_rpz_line(line: str) -> bool:
-    """Whether a line can be one of response policy zones only."""
+    """Whether a line can only be from a response policy zone."""
     return (
         _RPZ_DIRECTIVE.match(line) is not None
         or _RPZ_RECORD.match(_without_rpz_comment(line)) is not None
@@ -95,12 +94,12 @@ def _without_rpz_comment(line: str) -> str:
 def read_rpz(lines: Lines, findings: Findings) -> None:
     """Response policy zones (draft-vixie-dnsop-dns-rpz), as zone files (RFC 1035 section 5).
 
-    An owner below the zone is the name that a rule is about: itself, and with ``*.`` before it the
-    names below it. ``rpz-passthru`` is an exception. Rules about addresses and name servers name no
-    host.
+    The owner, relative to the zone, is the name that a rule is about: that name itself or, with
+    ``*.`` before it, the names below it. ``rpz-passthru`` is an exception. Rules about addresses
+    and name servers name no host.
     """
     origin = owner = ""
-    is_open = False  # inside of parentheses, which only the SOA record has
+    is_open = False  # inside parentheses, which only the SOA record has
     for number, line in lines:
         text = _without_rpz_comment(line)
         if is_open or not text.strip():
@@ -153,18 +152,18 @@ _ADBLOCK_COSMETIC = re.compile(r"#[@?$%]*#")
 
 
 def is_adblock_line(line: str) -> bool:
-    """Whether a line can be one of filter lists only."""
+    """Whether a line can only be from a filter list."""
     return _ADBLOCK_LINE.match(line) is not None
 
 
 def read_adblock(lines: Lines, findings: Findings) -> None:
-    """Filter lists of AdGuard and uBlock Origin, as far as they name whole hosts.
+    """AdGuard and uBlock Origin filter lists, as far as they name whole hosts.
 
-    ``||name^`` is a name with all below it, ``|https://name^`` that name, ``@@`` before it makes an
-    exception, which wins over every filter that covers the same name. A line that is a name alone
-    is that name, and a line of a hosts file is one too (AdGuard's syntax for DNS filters).
-    Modifiers (``$third-party``) become attributes. Filters of paths and of parts of pages say
-    nothing about a whole name.
+    ``||name^`` is a name with all names below it, ``|https://name^`` only that name; ``@@`` before
+    it makes an exception, which overrides every filter for the same name. A bare name is that name,
+    and so is a line of a hosts file (AdGuard's syntax for DNS filters). Modifiers
+    (``$third-party``) become attributes. Filters for paths and for parts of pages say nothing about
+    a whole name.
     """
     for number, line in lines:
         text = line.strip()
@@ -205,13 +204,13 @@ _PLAIN_NAME = re.compile(r"(?:\*?\.)?[\w*-]+(?:\.[\w*-]+)+\.?\s*(?:[#;!].*)?\Z")
 
 
 def is_plain_line(line: str) -> bool:
-    """Whether a line is a name. Other formats have such lines too."""
+    """Whether a line is a name. Other formats have such lines, too."""
     return _PLAIN_NAME.match(line) is not None
 
 
 def read_plain(lines: Lines, findings: Findings) -> None:
-    """Plain names, one a line. A name is that host alone; ``*.name`` and ``.name`` are a name with
-    all below it. Comments begin with ``#``, ``;`` or ``!``."""
+    """Plain names, one per line. A name is that host only; ``*.name`` and ``.name`` are a name with
+    all names below it. Comments begin with ``#``, ``;`` or ``!``."""
     for number, line in lines:
         text = re.split(r"[#;!]", line, maxsplit=1)[0].strip()
         if text:
@@ -236,16 +235,16 @@ _CLASH_LINE = re.compile(
 
 
 def is_clash_line(line: str) -> bool:
-    """Whether a line can be one of rules of Clash only."""
+    """Whether a line can only be from Clash rules."""
     return _CLASH_LINE.match(line) is not None
 
 
 def read_clash(lines: Lines, findings: Findings) -> None:
     """Rules of Clash, Surge and Quantumult: ``DOMAIN-SUFFIX,name``, also as items of a YAML list.
 
-    ``DOMAIN`` is one name, ``DOMAIN-SUFFIX`` a name with all below it, other kinds are patterns, or
-    rules about addresses and programs. Items without a kind are those of a ``behavior: domain``
-    provider, in which ``+.name`` is a name with all below it.
+    ``DOMAIN`` is one name, ``DOMAIN-SUFFIX`` a name with all names below it; other kinds are
+    patterns, or rules about addresses and programs. Items without a kind are from a ``behavior:
+    domain`` provider, in which ``+.name`` is a name with all names below it.
     """
     for number, line in lines:
         text = re.split(r"(?:^|\s)(?:#|//)", line, maxsplit=1)[0].strip()
@@ -279,17 +278,18 @@ _DOMAIN_LIST_ENTRY = "a name, or one of full:, domain:, keyword:, regexp: and in
 
 
 def is_domain_list_line(line: str) -> bool:
-    """Whether a line can be one of v2fly's format only."""
+    """Whether a line can only be in v2fly's format."""
     return _DOMAIN_LIST_LINE.match(line) is not None
 
 
 def read_domain_list(lines: Lines, findings: Findings) -> None:
-    """The format of v2fly's domain-list-community: one entry a line, files that include each other.
+    """The format of v2fly's domain-list-community: one entry per line, and files that include each
+    other.
 
-    ``full:`` is one name; ``domain:``, and a line without a prefix, a name with all below it;
+    ``full:`` is one name; ``domain:``, or a line without a prefix, a name with all names below it;
     ``keyword:`` and ``regexp:`` are patterns. Attributes (``@ads``) follow. ``include:`` names a
-    file beside the list, and may choose from it by attributes (``@cn``, ``@-ads``). ``&`` puts an
-    entry into another list too, which has no meaning for this one.
+    file next to the list, and may select entries by attributes (``@cn``, ``@-ads``). ``&`` adds an
+    entry to another list, too, which is ignored here.
     """
     for number, line in lines:
         words = line.partition("#")[0].split()

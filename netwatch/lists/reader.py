@@ -1,12 +1,11 @@
 """How a list is read: its bytes, its format, its entries, and the files that it includes.
 
-A new format is a pair of functions (`is_…_line` and `read_…`) in `netwatch.lists.formats`, and
-a row of `LIST_FORMATS`. A line is evidence for a format only if no other format has such lines; of
-several formats the one with the most such lines is that of the list. A list of nothing but names is
-a plain one.
+A new format is a pair of functions (`is_…_line` and `read_…`) in `netwatch.lists.formats`, and a
+row of `LIST_FORMATS`. A line is evidence for a format only if no other format has such lines; the
+format with the most such lines is chosen. A list that consists of names only is a plain one.
 
-Only files beside a list are included, by a name without a slash, each of them once; the whole is
-bounded in bytes, files and names.
+Only files next to a list are included, by a name without a slash and each of them once; bytes,
+files and names are bounded in total.
 """
 
 import hashlib
@@ -40,14 +39,14 @@ from netwatch.lists.formats import (
 )
 
 MAX_LINES_TRIED = 2000
-"""Lines at the beginning of a list by which its format is recognised."""
+"""Lines at the beginning of a list from which its format is recognised."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListFormat:
-    """One format. `recognises` says whether a line (stripped, not empty, no comment with ``#``)
-    can be of this format only, `read` reads a list. With `exceptions_prevail` an exception also
-    holds for the names below it, however specific the other entry is."""
+    """One format. `recognises` returns whether a line (stripped, not empty, not a ``#`` comment)
+    can only be in this format, `read` reads a list. With `exceptions_prevail`, an exception also
+    applies to the names below it, however specific the other entry is."""
 
     summary: str
     recognises: Callable[[str], bool]
@@ -91,10 +90,10 @@ _PLAIN = "plain"
 
 
 def recognise_format(text: str) -> str | None:
-    """The id of the format of a list, None if no line is of any of them."""
+    """The id of a list's format; None if no line is in any of them."""
     counts = dict.fromkeys(LIST_FORMATS, 0)
     for _, line in islice(split_lines(text), MAX_LINES_TRIED):
-        # White space before a record is a part of a zone file, and indents a list of YAML.
+        # White space before a record is part of a zone file, and indents a YAML list.
         stripped = line.strip()
         if not stripped or stripped[0] == "#":
             continue
@@ -108,50 +107,50 @@ def recognise_format(text: str) -> str | None:
 
 
 MAX_LIST_BYTES = 128 << 20
-"""Bytes of a list, and of all files that it includes together."""
+"""Bytes of a list, including all files that it includes."""
 
 MAX_DRAFT_BYTES = 16 << 20
-"""The same of a list of which a draft is made."""
+"""The same for a list of which a draft is made."""
 
 MAX_DRAFT_NAMES = 100_000
-"""Names of a list of which a draft is made. No app has so many: a list that has is about something
-else, and nobody would look through its draft."""
+"""Names in a list of which a draft is made. No app has so many: a larger list is about something
+else, and nobody would review its draft."""
 
 MAX_INCLUDES = 1000
-"""Files that a list includes, also through other files."""
+"""Files that a list includes, directly and indirectly."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9!_][A-Za-z0-9!_.-]{0,127}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How large a list may be: in `bytes` with all files that it includes, and in `names`. A list
-    with more names is refused, or if that is None, its further names are counted."""
+    """The limits of a list: `bytes` including all files that it includes, and `names`. A list with
+    more names is refused; if `names` is None, further names are only counted."""
 
     bytes: int = MAX_LIST_BYTES
     names: int | None = None
 
 
 COMPARED = Bounds()
-"""The bounds of a list that is compared with the catalogue."""
+"""The limits of a list that is compared with the catalogue."""
 
 DRAFTED = Bounds(MAX_DRAFT_BYTES, MAX_DRAFT_NAMES)
-"""The bounds of a list of which a draft is made, which a person looks through."""
+"""The limits of a list of which a draft is made, which a person reviews."""
 
 
 def read_list(
     path: str, format: str | None = None, raw: bytes | None = None, bounds: Bounds = COMPARED
 ) -> NameList:
-    """The list in the file `path`, or in `raw`, which then came from elsewhere and cannot include
-    files. `format` is an id of `LIST_FORMATS`; without it, the content decides.
+    """The list in the file `path`, or in `raw`, which is from elsewhere and cannot include files.
+    `format` is an id of `LIST_FORMATS`; if not given, it is recognised by the content.
 
-    Raises `ConfigError` if the file cannot be read, has no known format, or too large.
+    Raises `ConfigError` if the file cannot be read, has no known format, or is too large.
     """
     return _Reading(path, raw, bounds).read(format)
 
 
 class _Reading:
-    """One list while it is read."""
+    """One list while it is being read."""
 
     def __init__(self, path: str, raw: bytes | None, bounds: Bounds) -> None:
         self._path = path
@@ -199,7 +198,7 @@ class _Reading:
         return raw
 
     def _decode(self, raw: bytes) -> str:
-        """The text of a file. Bytes that are not UTF-8 stay visible, and are no part of a name."""
+        """The text of a file. Bytes that are not UTF-8 stay visible, and are not part of a name."""
         self._digest.update(raw)
         return raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
 
@@ -213,8 +212,8 @@ class _Reading:
     def _include(
         self, name: str, line: int, wanted: tuple[str, ...], unwanted: tuple[str, ...]
     ) -> None:
-        """Note that a file is included. What an including file chooses by attributes, it also
-        chooses from the files that these include."""
+        """Note that a file is included. The attributes by which the including file selects also
+        apply to the files that these include."""
         findings = self._findings
         if not _FILE_NAME.match(name):
             findings.fault(line, "the name of a file next to the list", name)

@@ -124,8 +124,8 @@ def _fortigate_contact(values: Values) -> Shown | None:
 
 
 def _fortigate_server_sent(values: Values) -> Sent:
-    """What came back. Bytes are counted in packets with their headers: a session that was reset at
-    once has some."""
+    """The traffic from the server. Bytes are counted in packets with their headers: a session that
+    was reset at once has some."""
     packets, received = number(values.get("rcvdpkt")), number(values.get("rcvdbyte"))
     if values.get("action") == "server-rst" and packets <= 1:
         return "refusal"
@@ -213,7 +213,7 @@ def _palo_alto_lookup(values: Values) -> Shown | None:
 
 
 def _palo_alto_server_sent(values: Values) -> Sent:
-    """What came back. Applications of sessions without payload are ``incomplete``."""
+    """The traffic from the server. Applications of sessions without payload are ``incomplete``."""
     if not number(values["bytes_received"]):
         return "nothing"
     return "headers" if values["app"] == "incomplete" else "payload"

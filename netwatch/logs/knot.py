@@ -160,7 +160,7 @@ class KnotReader(RecordReader):
         if line.startswith(b";; ADDITIONAL SECTION"):
             return self._end()
         packet.read(line)
-        # What follows the question of a request does not matter.
+        # The bytes after the question of a request do not matter.
         return self._end() if packet.name and not packet.is_answer else ()
 
     def _end(self) -> Iterable[LogEntry]:

@@ -119,7 +119,7 @@ class FilesReader:
             for item in self._items_of(file, interest, is_first_pass, limit):
                 yield item
         for entry in self._reader.flush():
-            # What waited for a later record is shown at the last one.
+            # Anything that waited for a later record is shown at the last one.
             waited = True
             source, line, record = self._files[-1].path, 0, b""
             if item is not None:

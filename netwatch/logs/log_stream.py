@@ -172,7 +172,7 @@ def open_text(file: CaptureFile) -> Content:
 
 
 class Utf8Stream(Stream):
-    """The text of a stream in UTF-8. What is not text is replaced."""
+    """The text of a stream in UTF-8. Bytes that are not text are replaced."""
 
     def __init__(self, inner: Stream, encoding: str) -> None:
         super().__init__(inner.notes)

@@ -262,7 +262,7 @@ def _shown(
     outcome: tuple[Outcome, str],
     evidence: Evidence = "http-host",
 ) -> Iterable[LogEntry]:
-    """What a client requested."""
+    """The request of a client."""
     packed = packed_ip(client.decode("ascii", "replace"))
     side = Endpoint(packed, client_port if client_port < 65536 else 0)
     return (

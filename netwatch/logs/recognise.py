@@ -55,7 +55,8 @@ DOUBT = 2
 def hint_of(
     head: bytes, lines: Sequence[bytes], objects: Sequence[dict[str, object] | None], name: Name
 ) -> str:
-    """What the head of a file is; empty if unknown. `objects` are its lines that are JSON."""
+    """What kind of file has this head, as the end of a sentence; empty if unknown. `objects` are
+    its lines that are JSON."""
     found = [each for each in objects if each is not None]
     if not found and head.lstrip()[:1] in (b"{", b"["):
         return _spread(head, name)
@@ -175,7 +176,7 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
 
 
 def recognise_tables(names: Iterable[str]) -> Recognised:
-    """What a database with these tables is."""
+    """The type of a database with these tables."""
     return _decide(_sample(b"", [(name.encode(), PLAIN) for name in names]), "sqlite")
 
 

@@ -1,5 +1,5 @@
-"""What all EVE events have in common (time, sides, flow, VLAN and MAC addresses), and the events of
-flows, of DHCP, and of lookups in their three versions.
+"""The common fields of all EVE events (time, sides, flow, VLAN and MAC addresses), and the events
+of flows, of DHCP, and of lookups in their three versions.
 
 Flows count bytes with all headers, from Ethernet on. DHCP makes claims of addresses. The meaning is
 the same as in `netwatch.protocols.dhcp`; the server identifier is not logged.

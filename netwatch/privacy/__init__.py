@@ -1,22 +1,22 @@
-"""Pseudonyms: of whom alerts and the store say one (``privacy`` of the configuration), the keys
-that make them, and what the store keeps of such devices, encrypted.
+"""Pseudonyms: which devices get one in alerts and in the store (``privacy`` in the configuration),
+the keys that make them, and what the store keeps of such devices, encrypted.
 
 A key is a text of at least 32 bytes in a file of its own, like other secrets of the configuration.
-From it HKDF (RFC 5869) derives one key for each use, so that no use tells anything about another:
-pseudonyms, sealing, and the four hex digits by which pseudonyms and sealed values say which key
-they are of. A key that is replaced stays among the previous ones as long as what it made has to be
-read: with a key, its pseudonyms are destroyed for good.
+HKDF (RFC 5869) derives one key for each use from it, so that no use reveals anything about another:
+pseudonyms, sealing, and the four hex digits by which pseudonyms and sealed values name their key. A
+key that is replaced stays among the previous ones as long as anything made with it has to be read;
+destroying a key destroys its pseudonyms for good.
 
 A pseudonym is ``p``, the id of the key, a hyphen, and 80 bits of HMAC-SHA256 over the network and
-the device, as 16 letters and digits: ``p3f9a-k7q2m5xw4n6b3c2d``. A device has the same one as long
-as the key is in use and it stays in the network, so that its incidents can be seen together.
-Without the key nobody can find out, by trying all addresses, of whom it is.
+the device, as 16 letters and digits: ``p3f9a-k7q2m5xw4n6b3c2d``. A device keeps its pseudonym as
+long as the key is in use and it stays in the network, so that its incidents can be linked. Without
+the key, a pseudonym cannot be reversed, not even by trying all addresses.
 
 A sealed value (a client or an address claim) is ``nwS1``, the two bytes of the key's id, a nonce of
-12 bytes, and the ciphertext of AES-256-GCM (NIST SP 800-38D) with its tag. What it is for is
-authenticated too, so that a value cannot be read as one of another kind. The nonce is a hash by the
-key of what is sealed: the same client seals to the same bytes under the same key, which is how a
-writer finds the row that it has already. Nothing else follows from two values being equal.
+12 bytes, and the ciphertext of AES-256-GCM (NIST SP 800-38D) with its tag. Its purpose is
+authenticated too, so that a value cannot be read as one of another kind. The nonce is a keyed hash
+of the plaintext: the same client always seals to the same bytes under the same key, by which a
+writer finds the row that it already has. Nothing else follows from two values being equal.
 
 For the writer of facts::
 
@@ -29,7 +29,7 @@ To judge again, or to erase::
     json_bytes = sealing.unseal_claim(claim)         # one that is not sealed is returned as it is
 
 `netwatch.config.Config.privacy` has the `Sealing` of a configuration as ``privacy.sealing``.
-`netwatch.engine.facts_process` says whose clients are sealed.
+`netwatch.engine.facts_process` decides whose clients are sealed.
 """
 
 import base64
@@ -52,10 +52,10 @@ from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, set_mode
 from netwatch.core.verdict import Decision, Device, Network
 
 MIN_KEY_BYTES = 32
-"""Bytes that the text of a key has at least."""
+"""The minimum length of a key's text, in bytes."""
 
 ID_DIGITS = 4
-"""Hex digits of the id of a key."""
+"""Hex digits of a key's id."""
 
 _FORBIDDEN = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 
@@ -65,8 +65,8 @@ _BYTES = 10
 
 @dataclass(frozen=True, slots=True)
 class PseudonymKey:
-    """What is derived from one key. `id` names it in pseudonyms and sealed values. The keys never
-    appear in the text of this object."""
+    """The keys derived from one key. `id` names it in pseudonyms and sealed values. The keys never
+    appear in the repr of this object."""
 
     id: str
     pseudonyms: bytes = field(repr=False)
@@ -74,8 +74,8 @@ class PseudonymKey:
 
     @classmethod
     def of(cls, text: str) -> "PseudonymKey":
-        """The key that a text is. Raises `NetwatchError`, whose text continues a sentence, where it
-        is too short."""
+        """The key in a text. Raises `NetwatchError`, whose text continues a sentence, if it is too
+        short."""
         secret = text.encode()
         if len(secret) < MIN_KEY_BYTES:
             raise NetwatchError(
@@ -89,14 +89,14 @@ class PseudonymKey:
         )
 
     def digest(self, *parts: str) -> bytes:
-        """HMAC-SHA256 of some texts, of which none can be taken for a part of another."""
+        """HMAC-SHA256 of several texts, encoded unambiguously."""
         message = b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts)
         return hmac.digest(self.pseudonyms, message, "sha256")
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The key in use, and those that it replaced, the newest first."""
+    """The key in use, and the keys that it replaced, newest first."""
 
     current: PseudonymKey
     previous: tuple[PseudonymKey, ...] = ()
@@ -107,18 +107,18 @@ class Keyring:
         return self.current, *self.previous
 
     def named(self, key_id: str) -> PseudonymKey | None:
-        """The key with this id; None if it is not among these."""
+        """The key with this id; None if it is not one of these."""
         return next((key for key in self.keys if key.id == key_id), None)
 
 
 def _derived(secret: bytes, use: str) -> bytes:
-    """32 bytes for one use of a key."""
+    """32 bytes for one use of the key."""
     return HKDF(SHA256(), 32, salt=None, info=f"netwatch {use} 1".encode()).derive(secret)
 
 
 def mode_problem(path: Path) -> str:
-    """Why others can read or replace the file of a key; empty if they cannot, and if there is no
-    file. Its group may read it, so that a service can."""
+    """Why others can read or replace a key file; empty if they cannot, or if there is no file. Its
+    group may read it, so that a service can."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except (OSError, ValueError):
@@ -129,8 +129,8 @@ def mode_problem(path: Path) -> str:
 
 
 def write_new_key(path: Path) -> PseudonymKey:
-    """Make a key of 32 random bytes, as 64 hex digits in a new file for its owner alone. Raises
-    `NetwatchError` where there is a file already, and where none can be written."""
+    """Make a key of 32 random bytes, as 64 hex digits in a new file for its owner only. Raises
+    `NetwatchError` if there is already a file, or if none can be written."""
     text = secrets.token_hex(MIN_KEY_BYTES)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_NOFOLLOW | O_CLOEXEC
@@ -154,22 +154,22 @@ def write_new_key(path: Path) -> PseudonymKey:
 
 
 def pseudonym(key: PseudonymKey, network: str, identity: str) -> str:
-    """The pseudonym of a device in a network, by its name; `identity` is the id that alerts would
-    have: that of the inventory, the MAC, or the address."""
+    """The pseudonym of a device in a network; `identity` is the id that alerts would have: of the
+    inventory, the MAC, or the address."""
     digest = key.digest("device", network, identity)[:_BYTES]
     return f"p{key.id}-{base64.b32encode(digest).decode().lower()}"
 
 
 def key_id_of(text: str) -> str | None:
-    """The id of the key that made a pseudonym; None if a text is none."""
+    """The id of the key that made a pseudonym; None if the text is not a pseudonym."""
     match = _PSEUDONYM.fullmatch(text)
     return match[1] if match else None
 
 
 def under_pseudonym(device: Device, network: Network, key: PseudonymKey) -> Device:
-    """A device of which nothing is left but pseudonyms of its id and address, its class with the
-    reason, and when it had the address. The two are equal where it is known by its address alone.
-    Its binding does not have the line of a file, which names the device."""
+    """A device reduced to pseudonyms of its id and address, its class with the reason, and when it
+    had the address. The two pseudonyms are equal if it is known only by its address. Its binding
+    does not have the line of the file, which names the device."""
     binding = device.binding and replace(device.binding, file="", line=0)
     return Device(
         id=pseudonym(key, network.name, device.id),
@@ -186,7 +186,7 @@ def under_pseudonym(device: Device, network: Network, key: PseudonymKey) -> Devi
 
 
 MAGIC = b"nwS1"
-"""How each sealed value begins, which no JSON does."""
+"""The prefix of sealed values, with which no JSON begins."""
 
 _NONCE = 12
 _HEAD = len(MAGIC) + ID_DIGITS // 2
@@ -201,8 +201,8 @@ class SealedError(NetwatchError):
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """Who a client is: addresses as text, `mac` None where frames have none; `network` is the
-    name of its network."""
+    """A client: addresses as text, `mac` None if frames have none; `network` is the name of its
+    network."""
 
     network: str
     ip: str
@@ -211,7 +211,7 @@ class ClientIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SealedClient:
-    """What the catalogue has in place of a client's address and MAC."""
+    """What the catalogue has instead of a client's address and MAC."""
 
     pseudonym: str
     sealed: bytes
@@ -219,13 +219,13 @@ class SealedClient:
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """Seals by the key in use, and reads what any key of `keys` sealed."""
+    """Seals with the key in use, and reads what any key of `keys` sealed."""
 
     keys: Keyring
 
     def seal_client(self, network: str, ip: str, mac: str | None) -> SealedClient:
-        """A client of a network. Its pseudonym is that of alerts about a device that is known by
-        this address alone. Equal clients give equal values, until the key is replaced."""
+        """A client of a network. Its pseudonym is the one in alerts about a device known only by
+        this address. Equal clients give equal values until the key is replaced."""
         content = json.dumps([network, ip, mac]).encode()
         key = self.keys.current
         return SealedClient(pseudonym(key, network, ip), _seal(key, b"client", content))
@@ -277,35 +277,35 @@ def _seal(key: PseudonymKey, use: bytes, content: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """Devices of `classes` have pseudonyms by `keys`."""
+    """Devices of `classes` get pseudonyms from `keys`."""
 
     classes: frozenset[str]
     keys: Keyring
 
     def covers(self, device_class: str) -> bool:
-        """Whether devices of a class have pseudonyms."""
+        """Whether devices of a class get pseudonyms."""
         return device_class in self.classes
 
     @property
     def sealing(self) -> Sealing:
-        """What seals and reads clients and claims in the store."""
+        """Seals and reads clients and claims in the store."""
         return Sealing(self.keys)
 
     def device(self, device: Device, network: Network) -> Device:
-        """A device as alerts show it: the same one, or its pseudonym. One that cannot be told from
-        others has no class, and that of its network decides."""
+        """A device as shown in alerts: unchanged, or its pseudonym. If a device cannot be
+        distinguished from others, it has no class, and the class of its network decides."""
         is_told = device.device_class != "unknown"
         if not self.covers(device.device_class if is_told else network.device_class):
             return device
         return under_pseudonym(device, network, self.keys.current)
 
     def pseudonym(self, identity: str, network: Network) -> str:
-        """The pseudonym of anything else that tells who a device in a network is."""
+        """The pseudonym of anything else that identifies a device in a network."""
         return pseudonym(self.keys.current, network.name, identity)
 
     def decision(self, decision: Decision, device: Device) -> Decision:
-        """A decision on contacts of a device, which `device` gave: its exemptions name the device
-        as alerts do."""
+        """A decision on contacts of a device from `device`: its exemptions name the device as
+        alerts do."""
         if not device.has_pseudonym or all(ruling.exemption is None for ruling in decision.rulings):
             return decision
         rulings = (

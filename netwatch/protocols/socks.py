@@ -82,9 +82,9 @@ def _text(data: bytes, start: int) -> tuple[bytes, int]:
 def _version_5(data: bytes) -> Message:
     """A greeting, an authentication if one was offered, and the request; or only the request.
 
-    A greeting has its number of methods in the place of a request's command, so the following bytes
-    decide: the methods of a greeting are followed by a version number, a command by a reserved zero
-    and an address type.
+    A greeting has its number of methods at the position of a request's command, so the following
+    bytes decide: the methods of a greeting are followed by a version number, a command by a
+    reserved zero and an address type.
     """
     _require(data, 4)
     count = data[1]

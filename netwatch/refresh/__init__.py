@@ -1,9 +1,9 @@
-"""Refreshes the inventory from where devices are registered: NetBox, a directory, a spreadsheet.
+"""Refreshes the inventory from registers of devices: NetBox, a directory, a spreadsheet.
 
 - `options`: ``sources`` of ``devices`` in netwatch.yaml;
-- `netbox`: a register over the REST API of NetBox;
+- `netbox`: a register read over the NetBox REST API;
 - `run`: the devices of all sources, and the file, or folder of dated files, that is replaced in one
   step.
 
-What a register says is read by pure modules of `netwatch.inventory`.
+The data are parsed by pure modules of `netwatch.inventory`.
 """

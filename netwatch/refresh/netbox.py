@@ -1,10 +1,9 @@
 """The devices of a NetBox, over its REST API.
 
-Lists are read in parts, in order of the numbers of their objects. Each part begins with the last
-object of the part before it: if that is another one now, somebody changed the list meanwhile, and
-an object may have been skipped, so the list is read once more. Nothing that the server says is an
-address is followed, neither a redirection nor the link to the next part, so that the token is sent
-to the configured server only.
+Lists are read in pages, ordered by object id. Each page begins with the last object of the page
+before: if it is a different one, somebody changed the list meanwhile and an object may have been
+skipped, so the list is read again. Addresses in responses are not followed, neither redirections
+nor links to the next page, so that the token is sent to the configured server only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,19 +31,19 @@ from netwatch.sinks.secrets import redact
 T = TypeVar("T")
 
 MAX_NETBOX_SECONDS = 1800.0
-"""How long all requests to one NetBox may take together, in s."""
+"""The time limit for all requests to one NetBox together, in s."""
 
 MAX_PARTS = 100_000
-"""Parts of all lists of a NetBox together; a server may give one object in each."""
+"""Pages of all lists of a NetBox together; a server may return one object in each."""
 
 ATTEMPTS = 3
-"""How often a list is read that changes meanwhile."""
+"""How often a list that changes meanwhile is read."""
 
 PART = 500
-"""Objects of a part that are asked for; the server may give fewer."""
+"""Objects requested per page; the server may return fewer."""
 
 DEVICES_AT_ONCE = 100
-"""Devices whose interfaces or addresses are asked for in one list."""
+"""Devices whose interfaces or addresses are requested in one list."""
 
 _HINTS = {
     401: "; is the token right?",
@@ -80,7 +79,8 @@ class _Session:
         self._headers = {"Accept": "application/json"}
         if source.token is not None:
             token = source.token.value()
-            # From version 4.5 on there are tokens that begin like this, with a scheme of their own.
+            # From version 4.5 on, there are tokens with this prefix, which have a scheme of their
+            # own.
             scheme = "Bearer" if token.startswith("nbt_") else "Token"
             self._headers["Authorization"] = f"{scheme} {token}"
 
@@ -111,8 +111,8 @@ class _Session:
         convert: Callable[[Mapping[str, Any]], T],
         limit: int,
     ) -> list[T]:
-        """The objects of a list, converted, all of one state of it; `limit` is how many there may
-        be."""
+        """The objects of a list, converted, from one consistent state of it; `limit` is how many
+        there may be."""
         for _ in range(ATTEMPTS - 1):
             with suppress(ChangedError):
                 return [convert(value) for value in self._read_list(path, query, limit)]
@@ -166,7 +166,7 @@ class _Session:
 
 
 def _problem(response: Response) -> str:
-    """What the status of a response means."""
+    """The meaning of a response status, for messages."""
     if 300 <= response.status < 400:
         return (
             f"expected a list, found a redirection (HTTP status {response.status}), which is not"

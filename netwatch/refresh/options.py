@@ -1,4 +1,4 @@
-"""``devices: sources`` of netwatch.yaml: where the inventory is refreshed from."""
+"""``devices: sources`` in netwatch.yaml: where the inventory is refreshed from."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, make_dataclass, replace
@@ -27,7 +27,7 @@ _NO_FILTERS = frozenset(
 
 
 def _texts(entry: Fields, name: str) -> list[str]:
-    """A text, or each text of a list."""
+    """A text, or the texts of a list."""
     if isinstance(entry.mapping.get(name), YamlSequence):
         return [text for _, text in entry.texts(name)]
     if isinstance(entry.mapping.get(name), YamlMapping):
@@ -105,17 +105,17 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        """The source in messages."""
+        """The source, as named in messages."""
         return str(self.path)
 
     def checked(self, _: Fields) -> Self:
-        """The source; its keys do not depend on one another."""
+        """Build the source; its keys do not depend on one another."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class DirectorySource(FileSource):
-    """An export of a directory."""
+    """An export from a directory."""
 
     owner: str = key(TEXT, "the attribute that has the owner of a computer", DIRECTORY_OWNER)
     rules: tuple[ClassRule, ...] = key(_RULES, "which devices have which class", name="classes")
@@ -123,7 +123,7 @@ class DirectorySource(FileSource):
 
 @dataclass(frozen=True, slots=True)
 class CsvSource(FileSource):
-    """An asset register; `headers` are what its columns are called."""
+    """An asset register; `headers` are the names of its columns."""
 
     headers: Mapping[str, str] = key(
         HEADERS, "what its columns are called, as above", name="columns", shown="their own names"
@@ -132,14 +132,14 @@ class CsvSource(FileSource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetboxHttp(HttpOptions):
-    """How a NetBox is asked."""
+    """How NetBox is queried."""
 
     timeout: float = key(DURATION, "limit for one request", "60s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetboxSource:
-    """A NetBox. `filters` are pairs of the query, `kinds` names in `KINDS`."""
+    """A NetBox. `filters` are pairs for the query, `kinds` are names in `KINDS`."""
 
     url: str = key(URL, "its address, without `/api`", required="a URL")
     token: Secret | None = key(SECRET, "a token that may read; `{file: …}` or `{env: …}`")
@@ -162,11 +162,11 @@ class NetboxSource:
 
     @property
     def name(self) -> str:
-        """The source in messages."""
+        """The source, as named in messages."""
         return self.url
 
     def checked(self, fields: Fields) -> Self:
-        """The source, checked as a whole."""
+        """Build the source, checked as a whole."""
         url = self.url
         if "?" in url or "#" in url or url.rstrip("/").endswith("/api"):
             fields.add_mismatch("url", "the address of NetBox, like https://netbox.example")
@@ -187,7 +187,7 @@ TYPES: Mapping[str, tuple[type[Source], str]] = MappingProxyType(
         "csv": (CsvSource, "a CSV file of an asset register"),
     }
 )
-"""The types of sources: what declares the keys of each, and a description."""
+"""The types of sources: the declaration of each type's keys, and a description."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -200,15 +200,15 @@ class _TypeKeys:
 
 
 def source_sections(path: str, type_name: str) -> Iterator[Section]:
-    """The keys of the sources of a type, whose mappings are at `path`."""
+    """The keys of sources of a type, whose mappings are at `path`."""
     return sections(path, _TypeKeys, TYPES[type_name][0])
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshOptions:
     """The sources, and the inventory that is written: `path` is a folder of dated files if
-    `is_folder`, whose days are those of `timezone`. Rows that ended longer ago than `keep` (ns) are
-    left out; None for no limit."""
+    `is_folder`; their days are in `timezone`. Rows that ended longer ago than `keep` (ns) are left
+    out; None for no limit."""
 
     sources: tuple[Source, ...]
     path: Path
@@ -218,8 +218,8 @@ class RefreshOptions:
 
 
 def check_refresh(options: RefreshOptions, devices: Fields) -> RefreshOptions | None:
-    """The options; None if there is no source, or where keys of ``devices`` do not fit together,
-    which is noted."""
+    """The options; None if there is no source, or if keys of ``devices`` are inconsistent, which is
+    noted."""
     before = len(devices.problems.found)
     for name in ("sources", "keep"):
         if devices.is_set(name) and not devices.text("inventory"):
@@ -240,7 +240,7 @@ def check_refresh(options: RefreshOptions, devices: Fields) -> RefreshOptions | 
 
 
 def read_sources(devices: Fields, base: Path) -> tuple[Source, ...]:
-    """The key ``sources`` of ``devices``. Relative paths count from the folder `base`."""
+    """The key ``sources`` of ``devices``. Relative paths are relative to the folder `base`."""
     return tuple(devices.build_each("sources", lambda each: _source(each, base), "a source"))
 
 

@@ -1,13 +1,13 @@
 """One refresh of the inventory: read all sources, compare, validate, replace.
 
-Either everything succeeds or nothing is changed: a source that cannot be read, a mistake in a file,
-or a list that shrank so much that a source is probably broken leaves the inventory as it was. Of
-each source the devices count that are registered now.
+It is all or nothing: a source that cannot be read, an error in a file, or a list that shrank so
+much that a source is probably broken leaves the inventory as it was. Only the devices that are
+registered now count.
 
-What is written is one file, or the file of the day in a folder of dated ones. A new file takes the
-place of the former in one step: it is written beside it, under a name that no reader looks at, and
-is on disk before it is renamed. A file that does not begin with our marker was written by somebody
-else and is never replaced. Of two refreshes at one time the second fails.
+The result is one file, or the file of the day in a folder of dated files. A new file replaces the
+previous one atomically: it is written next to it, under a name that no reader looks at, and is on
+disk before it is renamed. A file that does not begin with our marker was written by somebody else
+and is never replaced. If two refreshes run at the same time, the second one fails.
 """
 
 import contextlib
@@ -58,20 +58,20 @@ from netwatch.refresh.options import (
 )
 
 SERIES = "registered"
-"""What dated files are called before their day."""
+"""The prefix of dated files, before the day."""
 
 _DATED = re.compile(rf"{SERIES}-(\d{{4}}-\d\d-\d\d)\.csv", re.ASCII)
 
 SHRINK = 2
-"""A refresh is refused if fewer than one in so many of the former devices would be left."""
+"""A refresh is refused if fewer than one in this many of the previous devices would be left."""
 
 _SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """The inventory before a refresh: its rows, and the file that has them, None if there is none.
-    `is_of_today` says whether a refresh of today goes on in this file."""
+    """The inventory before a refresh: its rows, and the file with them, None if there is none.
+    `is_of_today` is whether a refresh today updates this file."""
 
     rows: tuple[Row, ...]
     file: Path | None
@@ -79,11 +79,11 @@ class Former:
 
 
 class Target:
-    """The file `path`, or the folder if `is_folder`, whose days are those of `timezone`. Methods
-    raise `NetwatchError`, and `ConfigError` for mistakes in files."""
+    """The file `path`, or the folder if `is_folder`, whose days are in `timezone`. Methods raise
+    `NetwatchError`, and `ConfigError` for errors in files."""
 
     def __init__(self, path: Path, *, is_folder: bool, timezone: str) -> None:
-        # A symbolic link stays: what it leads to is replaced.
+        # A symbolic link stays: its target is replaced.
         self._path = Path(os.path.realpath(path))
         self._is_folder = is_folder
         self._timezone = timezone
@@ -115,7 +115,7 @@ class Target:
             os.close(descriptor)
 
     def former(self, now: int) -> Former:
-        """What is there at `now` (ns)."""
+        """The inventory at `now` (ns)."""
         if not self._is_folder:
             file = self._path if self._path.exists() else None
             return Former(self._rows(file), file, is_of_today=True)
@@ -134,8 +134,8 @@ class Target:
         return Former(self._rows(file), file, is_of_today=day == today)
 
     def write(self, text: str, now: int) -> Path:
-        """Put a file with this text in the place of the former, after it was validated together
-        with all others; the result is its path. Whatever fails, the former is as it was."""
+        """Replace the inventory file by one with this text, after validating it together with all
+        others; returns its path. If anything fails, the previous file is unchanged."""
         path = self._path / f"{SERIES}-{self._day(now)}.csv" if self._is_folder else self._path
         data = text.encode()
         if len(data) > MAX_FILE_BYTES:
@@ -189,9 +189,9 @@ class Target:
 
 
 def _write(new: Path, replaced: Path, data: bytes) -> None:
-    """Write a new file to disk, with the permissions of the one that it will replace."""
+    """Write a new file to disk, with the permissions of the file that it will replace."""
     with contextlib.suppress(FileNotFoundError):
-        new.unlink()  # what an earlier refresh left that was killed
+        new.unlink()  # left by an earlier refresh that was killed
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
     with os.fdopen(os.open(new, flags, MODE), "wb") as file:
         if not replaced.exists():
@@ -203,10 +203,10 @@ def _write(new: Path, replaced: Path, data: bytes) -> None:
 
 
 def read_source(source: Source, timezone: str, now: int) -> list[Registered]:
-    """The devices that a source lists at `now` (ns). Days in a file are those of `timezone`. Raises
-    `NetwatchError`, and `ConfigError` with the mistakes in a file."""
+    """The devices that a source lists at `now` (ns). Days in a file are in `timezone`. Raises
+    `NetwatchError`, and `ConfigError` with the errors in a file."""
     if isinstance(source, NetboxSource):
-        # Not at the top: most configurations have no NetBox, and urllib3 takes long.
+        # Not at the top: most configurations have no NetBox, and importing urllib3 is slow.
         from netwatch.refresh.netbox import read_netbox
 
         return read_netbox(source)
@@ -244,8 +244,8 @@ def _registered(entry: Entry) -> Registered:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a refresh did: the changes, sentences on what was left out of the sources, and the file
-    that was written, None if nothing was to be written."""
+    """The result of a refresh: the changes, sentences on what was left out of the sources, and the
+    file that was written, None if there was nothing to write."""
 
     changes: Changes
     left_out: tuple[str, ...]
@@ -255,7 +255,7 @@ class Refreshed:
 def refresh(
     options: RefreshOptions, now: int, *, force: bool = False, dry_run: bool = False
 ) -> Refreshed:
-    """Bring the inventory up to date at `now` (ns). With `force` it may shrink by any number, with
+    """Bring the inventory up to date at `now` (ns). With `force` it may shrink by any number; with
     `dry_run` nothing is written. Raises `NetwatchError` and `ConfigError`."""
     now -= now % _SECOND
     target = Target(options.path, is_folder=options.is_folder, timezone=options.timezone)
@@ -264,7 +264,7 @@ def refresh(
         settled = read_sources(options, now)
         return _compared(options, former, settled, now, force=force)[0]
     with target.locked():
-        # Before the sources: a file that is not ours is known at once, without asking anybody.
+        # Before the sources: a file that is not ours is noticed at once, without querying anybody.
         former = target.former(now)
         settled = read_sources(options, now)
         result, rows = _compared(options, former, settled, now, force=force)
@@ -275,7 +275,7 @@ def refresh(
 
 
 def read_sources(options: RefreshOptions, now: int) -> Settled:
-    """The devices that all sources list together."""
+    """The devices listed by all sources together."""
     registers = [read_source(source, options.timezone, now) for source in options.sources]
     count = sum(map(len, registers))
     if count > MAX_REGISTERED:
@@ -286,13 +286,13 @@ def read_sources(options: RefreshOptions, now: int) -> Settled:
 def _compared(
     options: RefreshOptions, former: Former, settled: Settled, now: int, *, force: bool
 ) -> tuple[Refreshed, list[Row] | None]:
-    """What a refresh changes, and the rows of the file that is to be written; None for no file."""
+    """The changes, and the rows of the file to be written; None for no file."""
     latest = last_change(former.rows)
     rows, changes = merge(former.rows, settled.devices, None if former.file is None else now)
     _check_size(changes, force=force)
     is_written = bool(changes) or former.file is None
     kept = rows if options.keep is None else ended_after(rows, now - options.keep)
-    # Of yesterday's rows those are in the file of today that were valid at its beginning.
+    # From yesterday's rows, today's file has those that were valid at its beginning.
     if not former.is_of_today and former.file is not None:
         rows_of_today, _ = merge(carried(former.rows), settled.devices, now)
         kept = rows_of_today

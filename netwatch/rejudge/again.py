@@ -1,7 +1,6 @@
-"""A store judged again: its alerts as they would be now, as `scan` would give them of what was
-stored, also by the policy of one day, whatever the time of a contact; and what differs from those
-it has.
-"""
+"""A store judged again: its alerts as they would be now, as `scan` would give them from what was
+stored, also with the policy of one day, whatever the time of a contact; and the differences from
+the stored alerts."""
 
 import contextlib
 import json
@@ -38,23 +37,22 @@ from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 INCIDENTS = 8000
-"""Incidents in memory at a time, fewer than `scan` has: one of a year has as much evidence as an
-incident can, some 100 kB, and the facts need memory too."""
+"""Incidents in memory at a time, fewer than in `scan`: a year-long incident has as much evidence as
+an incident can have, some 100 kB, and the facts need memory, too."""
 
 CLOSED_EARLY = "netwatch live closed it before all that is stored of its flows was counted"
 """Why an incident of a live capture differs under the same rules."""
 
 NOT_JUDGED = "not judged again: its facts are incomplete"
-"""Why nothing is said of an incident that differs."""
+"""Why nothing is said about an incident that differs."""
 
 _WHO = frozenset({"device", "binding"})
-"""Fields that are others if facts are gone from which it was learned who had an address."""
+"""Fields that differ if facts are gone from which it was learned who had an address."""
 
 
 class OneDay:
-    """The bans that are in force on `day`, in force at all times, with the exemptions that are
-    valid on that day, as a `policy`. Days are those of a ban's time zone, so that each ban has its
-    own."""
+    """The bans in force on `day`, as if always in force, with the exemptions valid on that day, as
+    a `policy`. Each ban has its own day, in its time zone."""
 
     def __init__(self, policy: Policy, day: date) -> None:
         self._bans: dict[str, Ban] = {ban.id: ban for ban in policy.bans}
@@ -67,13 +65,13 @@ class OneDay:
         self.policy = Policy(bans, self._exemptions)
 
     def as_written(self, alert: Alert) -> Alert:
-        """An alert by this policy with its ban and its exemption as they are written."""
+        """An alert by this policy, with its ban and exemption as they are written."""
         exemption = alert.exemption and self._exemptions[alert.exemption]
         return replace(alert, ban=self._bans[alert.ban.id], exemption=exemption)
 
 
 def _on(ban: Ban, day: date) -> Ban | None:
-    """The ban with the period of this day alone, without an end; None if there is none."""
+    """The ban with only the period of this day, without an end; None if there is none."""
     for period in ban.periods:
         if (period.start or day) <= day <= (period.end or day):
             return replace(ban, periods=(BanPeriod(None, None, period.basis, period.advice),))
@@ -87,8 +85,8 @@ def _is_valid(exemption: Exemption, day: date) -> bool:
 def judged_runs(
     runs: Sequence[StoredRun], facts: StoredFacts, config: Config
 ) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
-    """Each run with its alerts by `config`, in the order of `scan`; to be read before the next run
-    is asked for. Incidents run across the captures of a run, and end with it. They are of the
+    """Each run with its alerts by `config`, in the order of `scan`; the alerts must be read before
+    the next run. Incidents continue across the captures of a run, and end with it. They have the
     sensor that saw them."""
     judge = Judge(config)
     captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
@@ -109,7 +107,7 @@ def judged_runs(
 
 @dataclass(frozen=True, slots=True)
 class ReasonedDifference:
-    """A difference, and the reason for it in words."""
+    """A difference and its reason in words."""
 
     difference: Difference
     reason: str
@@ -128,18 +126,19 @@ class ReasonedDifference:
 class Again:
     """A store judged again by `config`; a context that closes the store.
 
-    Of whole runs the incidents count that began from `since` up to, but without, `until` (ns). With
-    `day`, bans and exemptions are those in force on it. Runs of ``names`` are left out unless
-    `include_names`. `threads` read rows. `runs` is the number of runs; `not_judged` are the ids of
-    incidents that differ and whose facts are incomplete, once the differences were read.
+    From complete runs, the incidents that began from `since` up to, but not including, `until` (ns)
+    count. With `day`, bans and exemptions are those in force on that day. Runs of ``names`` are
+    left out unless `include_names`. `threads` is the number of reading threads. `runs` is the
+    number of runs; `not_judged` are the ids of incidents that differ and whose facts are
+    incomplete, after the differences were read.
 
-    Sites have equal addresses. So of a store of several sensors only what was seen in a network is
-    judged that the configuration has under the same name for the address; `elsewhere` are the ids
-    of other incidents.
+    Different sites may use the same addresses. So from a store of several sensors, only what was
+    seen in a network that the configuration has under the same name for the address is judged;
+    `elsewhere` are the ids of other incidents.
 
-    With `record`, the store is told what was judged (`Recording`) while the differences are read;
-    `recording` says what it was told. Nothing is recorded of a run with clients that nothing could
-    be said of: `unrecorded` counts such runs.
+    With `record`, what was judged is recorded in the store (`Recording`) while the differences are
+    read; `recording` has the result. Nothing is recorded for a run with clients that could not be
+    judged: `unrecorded` counts such runs.
     """
 
     def __init__(
@@ -209,8 +208,8 @@ class Again:
             yield from alerts
 
     def differences(self) -> Iterator[ReasonedDifference]:
-        """What is different, run by run, in the order of time. If several runs have the same
-        difference, it comes once."""
+        """The differences, run by run, in the order of time. If several runs have the same
+        difference, it occurs once."""
         gone = self._facts.incomplete_captures()
         spans = self._facts.complete_spans() if self.recording is not None else {}
         names = {scope.network.name for scope in self._config.networks.scopes}
@@ -249,7 +248,7 @@ class Again:
                 self.recording.run_ended(run, found, spans)
 
     def _judged(self) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
-        """Each run with those alerts that are wanted."""
+        """Each run with the alerts that are wanted."""
         one_day = self._one_day
         for run, alerts in judged_runs(self._runs, self._facts, self._config):
             wanted = (alert for alert in alerts if self._is_wanted(alert.first_seen))
@@ -260,8 +259,8 @@ class Again:
         return f"{CLOSED_EARLY}; {reason}" if _was_closed_early(run, difference) else reason
 
     def _is_certain(self, run: StoredRun, difference: Difference) -> bool:
-        """Whether a difference of a run of which facts are gone does not follow from that: what
-        proves the incident is there, it is judged by other rules than before, and more is another
+        """Whether a difference in a run whose facts are partly gone has another cause: the evidence
+        of the incident is there, it is judged by other rules than before, and it differs in more
         than what is counted or learned from the traffic."""
         before = difference.before
         if before is None:
@@ -290,7 +289,7 @@ class Again:
         return found.name if found is not None else None
 
     def _is_elsewhere(self, difference: Difference) -> bool:
-        """Whether the incident was in a network that is another one by the configuration, in a
+        """Whether the incident was in a network that is another one in the configuration, in a
         store of several sensors."""
         before = difference.before
         if before is None or not self.has_sensors:
@@ -308,9 +307,9 @@ class Again:
 
 
 def _was_closed_early(run: StoredRun, difference: Difference) -> bool:
-    """Whether an incident differs in what is counted alone, although it was judged by the same
-    rules: a live capture closes incidents while it runs, and what becomes of their flows
-    afterwards is in the store, but not in the alert."""
+    """Whether an incident differs only in counts, although it was judged by the same rules: a live
+    capture closes incidents while it runs, and later changes of their flows are in the store but
+    not in the alert."""
     before, after = difference.before, difference.after
     return (
         run.command == "live"
@@ -322,7 +321,7 @@ def _was_closed_early(run: StoredRun, difference: Difference) -> bool:
 
 
 def _not_judged(difference: Difference) -> Difference:
-    """The same incident without what would be said of it."""
+    """The same incident without what would be said about it."""
     return Difference("not-judged", difference.before, None)
 
 

@@ -1,14 +1,13 @@
-"""What is different between the incidents that a run gave and those that it would give now, and
-why: the rule, the clause or the entry that did it.
+"""The differences between a run's stored incidents and those that it would have now, and the
+reasons: the rule, clause or entry that made the difference.
 
-Two alerts are the same if all fields are that say what happened, to whom, and what is thought of
-it. Fields that name who judged (`IGNORED`) do not count, nor in which line of which file a rule or
-an entry of the inventory is written, nor the status of an alert, which depends on when it was read.
+Two alerts are the same if all fields are equal that say what happened, to whom, and how it is
+judged. Fields that name who judged (`IGNORED`) do not count, nor does the file and line of a rule
+or an inventory entry, nor the status of an alert, which depends on when it was read.
 
-An incident has another id as soon as its device, its app, its ban or its kind of verdict is
-another one, or when it begins at another contact. So of those that are left, one that is gone and
-one that is new are taken for the same incident if one ban speaks of one app in both and they have
-a piece of evidence in common.
+An incident gets another id if its device, app, ban or kind of verdict changes, or if it begins at
+another contact. So among the remaining ones, a withdrawn and a new incident are taken for the same
+one if they have the same app under the same ban and a piece of evidence in common.
 """
 
 import json
@@ -31,27 +30,26 @@ from netwatch.inventory.devices import INVENTORY
 from netwatch.rules.policy import confidence
 
 Change = Literal["new", "withdrawn", "changed", "not-judged"]
-"""How an incident differs; `not-judged` if its facts are incomplete, so that nobody can say."""
+"""How an incident differs; `not-judged` if its facts are incomplete, so that it cannot be told."""
 
 IGNORED = frozenset({"schema", "status", "sensor", "versions", *EVIDENCE_KEYS})
 """Fields of an alert that are not compared."""
 
 _WHERE = frozenset({"file", "line", "sources"})
-"""What is not compared of what is written in a line of a file: a rule, an entry of the inventory.
-"""
+"""Fields that are not compared in a rule or an inventory entry."""
 
 FROM_FACTS = frozenset(
     {"id", "last_seen", "kind", "destinations", "counts", "community_ids", "names", "evidence",
      "outcome", "blocked_by", "confidence", "confidence_reasons", "contradictions", "candidates",
      "first_seen", "duration"}
 )  # fmt: skip
-"""Fields that are others if some facts of an incident are gone."""
+"""Fields that differ if some facts of an incident are gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference between the record of an incident `before` and `after`; the other one is None
-    if it is new or withdrawn. `fields` are those that differ where it changed."""
+    """A difference between the records of an incident `before` and `after`; one is None if the
+    incident is new or withdrawn. If it changed, `fields` are those that differ."""
 
     change: Change
     before: AlertRecord | None
@@ -62,8 +60,8 @@ class Difference:
 def compared(before: Iterable[AlertRecord], after: Iterable[AlertRecord]) -> Iterator[Difference]:
     """The differences between the incidents of one run, in the order of time.
 
-    Both sides are read once and at the same pace: if both are in the same order, as those of
-    `scan` are, no more than what differs is in memory, and that compressed.
+    Both sides are read once and in step: if both are in the same order, as the incidents of `scan`
+    are, only what differs is in memory, compressed.
     """
     found: list[_Found] = []
     gone: dict[str, bytes] = {}
@@ -72,7 +70,7 @@ def compared(before: Iterable[AlertRecord], after: Iterable[AlertRecord]) -> Ite
         if fields := differing(was, now):
             found.append(_Found(was["first_seen"], _packed(was), _packed(now), fields))
     # What an id is made of is the same then. An incident of `live` keeps the id with which it was
-    # opened, and one that an older sensor reported has none with its name.
+    # opened, and an incident reported by an older sensor has an id without the sensor's name.
     found += [each for each in _other_ids(gone, new) if each.fields != ("id",)]
     found += [_Found(_unpacked(each)["first_seen"], each, None) for each in gone.values()]
     found += [_Found(_unpacked(each)["first_seen"], None, each) for each in new.values()]
@@ -87,7 +85,7 @@ def _same_incidents(
     gone: dict[str, bytes],
     new: dict[str, bytes],
 ) -> Iterator[tuple[AlertRecord, AlertRecord]]:
-    """The records with one id. What is left of either side is put into `gone` and `new`."""
+    """The records with equal ids. Unmatched ones of either side are put into `gone` and `new`."""
     for was, now in zip_longest(before, after):
         if was is not None and now is not None and was["id"] == now["id"]:
             yield was, now
@@ -107,7 +105,7 @@ def _same_incidents(
 
 
 def _other_ids(gone: dict[str, bytes], new: dict[str, bytes]) -> Iterator["_Found"]:
-    """The records that are of one incident although their ids differ; they are taken out."""
+    """The records of the same incident with different ids; they are removed."""
     if not gone or not new:
         return
     places: dict[int, list[str]] = {}
@@ -130,7 +128,7 @@ def _other_ids(gone: dict[str, bytes], new: dict[str, bytes]) -> Iterator["_Foun
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A difference while others are looked for: its records take a fraction of the memory."""
+    """A difference while others are searched for: its records take a fraction of the memory."""
 
     first_seen: str
     before: bytes | None
@@ -156,8 +154,8 @@ def _unpacked(packed: bytes) -> AlertRecord:
 
 
 def differing(before: AlertRecord, after: AlertRecord) -> tuple[str, ...]:
-    """The fields in which two records differ, by their names. If another version of netwatch
-    wrote one of them, what only one of them has does not count."""
+    """The names of the fields in which two records differ. If another version of netwatch wrote one
+    of them, fields that only one of them has do not count."""
     versions = [(record.get("versions") or {}).get("netwatch") for record in (before, after)]
     strictly = versions[0] == versions[1]
     return tuple(
@@ -184,8 +182,8 @@ def _are_alike(before: Any, after: Any, *, strictly: bool) -> bool:
 
 
 def _pieces(record: AlertRecord) -> set[tuple[Any, ...]]:
-    """What a record of the same incident has in common with it: a piece of evidence under one ban
-    that speaks of one app."""
+    """What records of the same incident have in common: a piece of evidence for the same app under
+    the same ban."""
     ban, app = record["ban"]["id"], record["app"]["id"]
     return {
         (ban, app, item["type"], item["name"], item["source"], number_of(item))
@@ -194,10 +192,10 @@ def _pieces(record: AlertRecord) -> set[tuple[Any, ...]]:
 
 
 LEARNED = ("dhcp", "announcement")
-"""The sources of bindings that are from the traffic."""
+"""The sources of bindings that come from the traffic."""
 
 OTHER_INCIDENT = "its contacts belong to another incident"
-"""Why an incident is withdrawn although nothing speaks against what was seen."""
+"""Why an incident is withdrawn although nothing contradicts what was seen."""
 
 _VERDICT = frozenset({"id", "verdict", "severity", "ban", "exemption"})
 _RULES = frozenset({"app", "confidence", "confidence_reasons", "evidence", "names", "kind"})
@@ -206,8 +204,8 @@ _COUNTED = ("counts", "destinations", "community_ids", "first_seen", "last_seen"
 
 
 class Reasons:
-    """Says why incidents differ, by the configuration `config` that judged again. Bans are those of
-    `day` if it is given."""
+    """Gives the reasons why incidents differ, by the configuration `config` that judged again. Bans
+    are those of `day` if it is given."""
 
     def __init__(self, config: Config, day: date | None) -> None:
         self._config = config
@@ -215,7 +213,7 @@ class Reasons:
         self._judge = Judge(config)
 
     def of(self, difference: Difference) -> str:
-        """The reason for a difference, as one sentence or several with a semicolon between."""
+        """The reason for a difference, as one sentence, or several separated by semicolons."""
         before, after = difference.before, difference.after
         if before is None:
             assert after is not None
@@ -285,7 +283,7 @@ class Reasons:
             yield f"{name} differ" if name.endswith("s") else f"{name} differs"
 
     def _rules(self, before: AlertRecord, after: AlertRecord) -> Iterator[str]:
-        """Which rules take other names, or give them another weight."""
+        """Which rules match other names, or give them another weight."""
         was = {item["name"]: item for item in before["evidence"]}
         now = {item["name"]: item for item in after["evidence"]}
         for name in sorted(now.keys() - was.keys()):
@@ -316,7 +314,8 @@ class Reasons:
         )
 
     def _lost(self, app: Any, item: Any) -> str:
-        """That no rule of an app matches a piece of evidence any more; empty if one does."""
+        """A statement that no rule of an app matches a piece of evidence any more; empty if one
+        does."""
         match = self._judge.match(item["name"])
         if match is None:
             was = f" (before: '{rule_text(item)}'{_place(item)})"
@@ -326,7 +325,7 @@ class Reasons:
         return ""
 
     def _clause(self, record: AlertRecord) -> str:
-        """The clause that decides an alert which was judged again."""
+        """The clause that decides an alert that was judged again."""
         device, item = _device(record), _strongest(record)
         for verdict in self._verdicts(record, item, device):
             if verdict.ban is not None and verdict.ban.id == record["ban"]["id"]:
@@ -334,7 +333,7 @@ class Reasons:
         return ""
 
     def _verdicts(self, record: AlertRecord, item: Any, device: Device) -> list[Verdict]:
-        """What the bans say of a piece of evidence of an alert."""
+        """What the bans say about a piece of evidence of an alert."""
         match = self._judge.match(item["name"])
         if match is None or confidence(item["type"], match) is None:
             return []
@@ -343,7 +342,7 @@ class Reasons:
         return self._config.policy.explain(item["type"], time, match, device, network)
 
     def _network(self, record: AlertRecord) -> Network | None:
-        """The network of an alert's client by the configuration, by that in the record if its
+        """The network of an alert's client by the configuration; the network in the record if the
         address is not known."""
         ip = parse_ip(record["device"]["ip"] or "")
         if ip is not None:
@@ -352,7 +351,7 @@ class Reasons:
         return Network(its["name"], its["class"], its["authority"])
 
     def _device_now(self, record: AlertRecord) -> tuple[Device, str]:
-        """The device of an alert by the inventory as it is, and why; of a device that was learned
+        """The device of an alert by the current inventory, and why; for a device that was learned,
         the one in the record."""
         ip, mac = parse_ip(record["device"]["ip"] or ""), parse_mac(record["device"]["mac"] or "")
         if ip is None or (record.get("binding") or {}).get("source") in LEARNED:
@@ -364,7 +363,7 @@ class Reasons:
 
 
 def _strongest(record: AlertRecord) -> Any:
-    """The piece of evidence that says most: a handshake before anything else."""
+    """The strongest piece of evidence: a handshake first."""
     return max(record["evidence"], key=lambda item: (item["type"] in HANDSHAKES, item["app_only"]))
 
 
@@ -385,7 +384,7 @@ def _changes(name: str, before: Any, after: Any) -> Iterator[str]:
 
 
 def _binding_changed(before: Any, after: Any) -> str:
-    """That it is known in another way, or for another time, who had the address."""
+    """A statement that the owner of the address is known in another way, or for another time."""
     was_listed, is_listed = (each.get("source") == INVENTORY for each in (before, after))
     was_at = _at(before, "before: ")
     if is_listed and was_listed:
@@ -408,7 +407,7 @@ def _period(binding: Any) -> str:
 
 
 def _at(binding: Any, when: str = "") -> str:
-    """Where a row is written, in parentheses, as far as it is known."""
+    """Where a row is written, in parentheses, as far as known."""
     return f" ({when}{binding['file']}:{binding['line']})" if binding.get("file") else ""
 
 

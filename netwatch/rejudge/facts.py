@@ -1,14 +1,14 @@
-"""The facts that matter, read from a store in the order in which an engine met them.
+"""The facts that matter, read from a store in the order in which the engine saw them.
 
-Of most names no rule matches, so most rows decide nothing. DuckDB reads the columns that say which
-ones do, and only those rows become objects:
+Most names match no rule, so most rows decide nothing. DuckDB reads the columns that tell which rows
+do, and only those rows become objects:
 
-1. Each distinct name is matched once with the catalogue.
-2. Observations count whose name a rule matches; and the answers to a name whose alias it matches.
+1. Each distinct name is matched once against the catalogue.
+2. Observations count if a rule matches their name; answers also if a rule matches their alias.
 3. The addresses in answers for an app make pairs of a client and an address. Other answers count if
-   they have such a pair, because they take the evidence away.
-   So do answers with ECH configurations, and outer hellos, which make such a pair too.
-4. Flows count that a contact is part of, or that go from the client of a pair to its address.
+   they have such a pair, because they invalidate the evidence. So do answers with ECH
+   configurations, and outer hellos, which make such a pair too.
+4. Flows count if a contact is part of them, or if they go from a pair's client to its address.
 5. Claims count if the configuration learns devices.
 
 All runs are read in one pass, ordered by run, capture and `sequence`.
@@ -36,8 +36,8 @@ from netwatch.store.tables import FLOW
 from netwatch.store.views import FACT_TABLES, Views
 
 MEMORY, THREAD_MEMORY = 192, 64
-"""What DuckDB may use of memory, and what more for each thread (MB); what does not fit goes to a
-temporary folder."""
+"""The memory limit of DuckDB, and how much more for each thread (MB); the rest goes to a temporary
+folder."""
 
 NAMES = 65_536
 """Distinct names that are matched together."""
@@ -46,18 +46,18 @@ ROWS = 8192
 """Rows that become objects together."""
 
 NetworkOf = Callable[[bytes, int | None], str | None]
-"""The name of the network of an address in frames of a VLAN; None if it is outside of all."""
+"""The name of the network of an address in frames of a VLAN; None if it is outside all networks."""
 
 _ROW = ("capture", "sequence", *COLUMNS)
 
 _ANSWER = ("capture", "sequence", "time", "time_digits", "evidence", "name", "client", "vlan",
            "source", "packet", "dns_type", "dns_answers", "dns_ttls", "dns_chain",
            "log_format")  # fmt: skip
-"""What counts of an answer to a name that no rule matches."""
+"""The columns that count in an answer to a name that no rule matches."""
 
 _MISSING = {"client_port": "0", "server_ip": "'0.0.0.0'", "server_port": "0", "transport": "'udp'",
             "flow": "0"}  # fmt: skip
-"""What stands in place of what does not count, and is never missing."""
+"""Placeholders for values that do not count, in columns that are never null."""
 
 _FLOW_COLUMNS = tuple(column.name for column in FLOW if column.name not in ("capture", "sequence"))
 _CLAIM_COLUMNS = ("time", "kind", "client", "vlan", "source", "packet", "claim")
@@ -65,8 +65,8 @@ _CLAIM_COLUMNS = ("time", "kind", "client", "vlan", "source", "packet", "claim")
 
 @dataclass(frozen=True, slots=True)
 class CaptureEvents:
-    """The events of the capture `capture` of the run `run`, both by their place; to be read before
-    those of the next."""
+    """The events of the capture `capture` of the run `run`, both by index; to be read before those
+    of the next."""
 
     run: int
     capture: int
@@ -74,11 +74,12 @@ class CaptureEvents:
 
 
 class StoredFacts:
-    """The facts of `runs`; a context that frees what it holds. `threads` read them. Rows of clients
-    whose addresses are not known are left out; `unknown` are their pseudonyms.
+    """The facts of `runs`; a context that frees its resources. `threads` is the number of reading
+    threads. Rows of clients with unknown addresses are left out; `unknown` are their pseudonyms.
 
-    With `network_of`, which says in which network an address in a VLAN is, so are rows of clients
-    that were in another network when they were stored; `elsewhere` are those that were met.
+    With `network_of`, which says in which network an address in a VLAN is, rows of clients that
+    were in another network when they were stored are left out, too; `elsewhere` are the clients
+    left out so far.
     """
 
     def __init__(
@@ -113,8 +114,8 @@ class StoredFacts:
         self._views.__exit__()
 
     def incomplete_captures(self) -> frozenset[int]:
-        """The captures of which facts are gone: erased, or older than what is kept. The events of a
-        capture are numbered without a gap."""
+        """The captures that have lost facts: erased, or older than the retention. The events of a
+        capture are numbered without gaps."""
         tables = " UNION ALL ".join(
             f"SELECT capture, sequence FROM netwatch.{table}_rows" for table in FACT_TABLES
         )
@@ -136,7 +137,7 @@ class StoredFacts:
         return frozenset(gone | (empty & had_packets) | partial)
 
     def complete_spans(self) -> dict[int, CompleteSpan]:
-        """For which time the facts of each capture are complete."""
+        """The time for which the facts of each capture are complete."""
         captures = [capture for run in self._runs for capture in run.captures]
         return complete_spans(self._sql, captures)
 
@@ -146,8 +147,8 @@ class StoredFacts:
         return frozenset(name for name in names if name is not None)
 
     def captures(self, matches: Callable[[str], bool], *, learns: bool) -> Iterator[CaptureEvents]:
-        """The captures that have events which matter: `matches` says of a name whether a rule
-        matches it, `learns` whether claims are wanted."""
+        """The captures with events that matter: `matches` is whether a rule matches a name,
+        `learns` is whether claims are needed."""
         self._match_names(matches)
         self._find_rows()
         merged = heapq.merge(
@@ -161,7 +162,7 @@ class StoredFacts:
             yield CaptureEvents(run, capture, (event for _, _, event in events))
 
     def has_evidence(self, captures: Iterable[int], record: AlertRecord) -> bool:
-        """Whether the facts are there on which an alert's evidence rests."""
+        """Whether the facts on which an alert is based are there."""
         numbers = ", ".join(map(str, captures)) or "NULL"
         for item in record["evidence"]:
             table = "flow" if item["type"] == "ip-from-dns" else "observation"
@@ -201,8 +202,8 @@ class StoredFacts:
 
     def _find_rows(self) -> None:
         """Make the tables of the observations that count, of the pairs of a client and an address,
-        and of the flows of contacts. Rows are taken when they are found: files are ordered by name,
-        so that to look for them again by their number would read all of each file."""
+        and of the flows of contacts. Rows are copied when they are found: files are ordered by
+        name, so finding them again by number would read each file completely."""
         for table in ("hit", "pair", "answer", "followed"):
             self._sql(f"DROP TABLE IF EXISTS netwatch.{table}")
         names = ", ".join(f"o.{name}" for name in _ROW)
@@ -225,8 +226,8 @@ class StoredFacts:
             " WHERE evidence = 'dns-answer') JOIN netwatch.client c ON c.number = client"
         )
         self._find_ech_rows(names)
-        # Of the answers to these clients few have such an address. To unnest whole rows would cost
-        # half as much again as to read them.
+        # Few of the answers to these clients have such an address. Unnesting whole rows would cost
+        # half as much again as reading them.
         names = ", ".join(f"o.{name}" for name in _ANSWER)
         self._sql(
             f"CREATE TABLE netwatch.answer AS SELECT {names} FROM netwatch.observation_rows o"
@@ -250,7 +251,7 @@ class StoredFacts:
         )
 
     def _find_ech_rows(self, names: str) -> None:
-        """Add the observations that say which names an outer hello can have, answers for their
+        """Add the observations that tell which names an outer hello can have, answers for their
         names, hosts and public names, and the pairs of the clients and servers of such hellos."""
         outer = "o.tls_ech = 'outer' AND o.tls_ech_config_id IS NOT NULL"
         self._sql(
@@ -328,7 +329,7 @@ class StoredFacts:
         return ClaimEvent(packet, (claim,))
 
     def _client(self, number: int, vlan: int | None) -> StoredClient | None:
-        """Who a number stands for; None if a row of it in a VLAN is left out."""
+        """The client with a number; None if its row is in a VLAN and left out."""
         client = self._clients.get(number)
         if client is None or self._network_of is None:
             return client
@@ -345,7 +346,7 @@ class StoredFacts:
 
 
 def _row_of_answer(table: str) -> str:
-    """The columns of an answer instead of those of an observation."""
+    """The columns of an answer, in place of those of an observation."""
     return ", ".join(
         f"{table}.{name}" if name in _ANSWER else _MISSING.get(name, "NULL") for name in _ROW
     )

@@ -1,11 +1,11 @@
 """Which devices a set would have accused that the set in use did not: ``python -m
 netwatch.rejudge.newly_accused``, in a process of its own.
 
-A signature proves who made a set, and lint that its names are not everybody's. Neither tells that a
-mistake, or somebody with the keys of a publisher, accuses half of an organisation. The store does:
-it is judged again with the set, and the devices are counted that would have a violation now. What
-differs without the set too, because the configuration changed since, does not count. To judge takes
-much memory and computing, so `netwatch.updates.update` starts this alongside a capture.
+A signature proves who made a set, and lint that its names are not everybody's. Neither shows that
+by a mistake, or through somebody with a publisher's keys, half of an organisation is accused. The
+store does: it is judged again with the set, and the devices that would now have a violation are
+counted. What differs even without the set, because the configuration has changed, does not count.
+Judging takes much memory and CPU time, so `netwatch.updates.update` runs this alongside a capture.
 """
 
 import contextvars
@@ -25,10 +25,10 @@ from netwatch.store.database import FILE
 from netwatch.store.options import StoreOptions
 
 MEMORY_LIMIT = 4 << 30
-"""Bytes of memory that the process may take."""
+"""The memory limit of the process, in bytes."""
 
 NICE = 10
-"""How much the process yields to a capture."""
+"""The niceness of the process, relative to a capture."""
 
 _DAY = 86_400 * 10**9
 
@@ -37,9 +37,9 @@ Accused = frozenset[tuple[str, str, str]]
 
 
 def newly_accused(path: str | None, folder: Path, days: int, most: int) -> dict[str, object]:
-    """How many devices of the last `days` the set in `folder` would have accused, judged with the
-    configuration at `path`: ``devices``, and of each of the ``apps`` how many. Up to `most` of them
-    may be accused without the set too. Raises `NetwatchError`."""
+    """How many devices in the last `days` the set in `folder` would have accused, judged with the
+    configuration at `path`: ``devices``, and the number for each of the ``apps``. Up to `most` of
+    them may be accused even without the set. Raises `NetwatchError`."""
     context = contextvars.copy_context()
     with_set = context.run(load, path, candidate=folder)
     store = with_set.store
@@ -54,7 +54,7 @@ def newly_accused(path: str | None, folder: Path, days: int, most: int) -> dict[
 
 
 def _has_store(store: StoreOptions) -> bool:
-    """Whether anything was stored yet."""
+    """Whether anything has been stored yet."""
     return bool(store.catalogue) or "://" in store.path or (Path(store.path) / FILE).exists()
 
 
@@ -81,8 +81,8 @@ def _counted(accused: Accused) -> dict[str, object]:
 
 
 def main() -> int:
-    """Answer on standard output as JSON; exit status 1 if that is not possible, with the reason
-    as the last line of standard error."""
+    """Answer on standard output as JSON. If that is not possible, exit with status 1 and the reason
+    as the last line on standard error."""
     path, folder, days, most = sys.argv[1:]
     yield_to_others(NICE)
     limit_memory(MEMORY_LIMIT)

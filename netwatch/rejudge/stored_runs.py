@@ -1,14 +1,14 @@
-"""Which runs a store has, with their captures, the incidents that they gave, who the numbers of
-clients stand for (also if their addresses are sealed), and for which time the facts of a capture
-are complete, so that to judge them again is to judge all that was seen.
+"""The runs in a store, with their captures, their incidents, the clients by number (including those
+with sealed addresses), and the time for which the facts of a capture are complete, so that judging
+them again judges everything that was seen.
 
-The events of a capture are numbered without a gap. If numbers are missing, rows were lost, or
-deleted because of their age or with a device. What comes after the last gap is complete; of a
-capture that goes on, or whose end was not stored, what comes before its end.
+The events of a capture are numbered without gaps. If numbers are missing, rows were lost, or
+deleted because of their age or with a device. Everything after the last gap is complete; in a
+capture that is still running, or whose end was not stored, everything before its end.
 
-What is recorded is by which version which time was judged, where all facts of it are there, and
-the incidents that were found. An incident that would be withdrawn stays: readers of a report
-see that it was found once, and by which bans.
+What is recorded is which version judged which time, if all facts of it are there, and the incidents
+that were found. An incident that would be withdrawn stays: readers of a report see that it was
+found once, and by which bans.
 """
 
 import json
@@ -40,16 +40,16 @@ ROWS = 100
 """Incidents that are fetched at a time; a record has some 10 kB."""
 
 OPEN_FLOWS = 900_000_000_000
-"""How long before the end of a capture that goes on flows may be open, of which the end is no fact
-yet, ns."""
+"""How long before the end of a running capture flows may still be open, so that their end is not
+stored yet, in ns."""
 
 _TIMES = {"observation": "time", "flow": "last", "claim": "time"}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCapture:
-    """A capture by its number. It is `complete` if all that was seen of it was stored, and `first`
-    and `last` are the times of its packets (ns), None if it has none."""
+    """A capture by its number. It is `complete` if everything that was seen in it was stored;
+    `first` and `last` are the times of its packets (ns), None if it has none."""
 
     number: int
     complete: bool
@@ -60,7 +60,7 @@ class StoredCapture:
 @dataclass(frozen=True, slots=True)
 class StoredRun:
     """A run of a sensor by its number. Its captures are in the order in which they were judged.
-    `is_named` says that ids of its incidents contain the name of the sensor."""
+    `is_named` is whether ids of its incidents contain the name of the sensor."""
 
     number: int
     command: str
@@ -76,8 +76,8 @@ def stored_runs(
     *,
     include_names: bool = False,
 ) -> list[StoredRun]:
-    """The runs with a capture that has packets from `since` up to, but without, `until` (ns), in
-    their order. Runs of ``names`` have no incidents; they are left out unless `include_names`."""
+    """The runs, in order, that have a capture with packets from `since` up to, but not including,
+    `until` (ns). Runs of ``names`` have no incidents; they are left out unless `include_names`."""
     run, capture = tables.run.c, tables.capture.c
     with catalogue.database.reading() as connection:
         runs = {
@@ -125,7 +125,7 @@ def stored_incidents(catalogue: Catalogue, run: int) -> Iterator[tuple[int, Aler
 
 def _overlaps(capture: StoredCapture, since: int | None, until: int | None) -> bool:
     if capture.first is None or capture.last is None:
-        return True  # It goes on, and what it has seen so far is not noted.
+        return True  # It is still running, and what it has seen so far is not noted.
     return (since is None or capture.last >= since) and (until is None or capture.first < until)
 
 
@@ -158,14 +158,14 @@ def read_clients(
 
 @dataclass(frozen=True, slots=True)
 class CompleteSpan:
-    """Facts are complete from `since` up to, but without, `until` (ns); None is open."""
+    """Facts are complete from `since` up to, but not including, `until` (ns); None means open."""
 
     since: int | None
     until: int | None
 
 
 def complete_spans(sql: Any, captures: Iterable[StoredCapture]) -> dict[int, CompleteSpan]:
-    """The complete time of each capture that has one; `sql` executes a statement of DuckDB."""
+    """The complete time of each capture that has one; `sql` executes a DuckDB statement."""
     rows = " UNION ALL ".join(
         f"SELECT capture, sequence, {_TIMES[table]} AS time FROM netwatch.{table}_rows"
         " SEMI JOIN netwatch.chosen ON capture = value"
@@ -197,7 +197,8 @@ def complete_spans(sql: Any, captures: Iterable[StoredCapture]) -> dict[int, Com
 def complete_parts(
     run: StoredRun, spans: dict[int, CompleteSpan]
 ) -> list[tuple[int, CompleteSpan]]:
-    """The parts of a run, as of judged coverage, with the time of which all facts are there."""
+    """The parts of a run, as judged coverage has them, with the time for which all facts are
+    there."""
     if run.command != "live":
         return [
             (capture.number, spans[capture.number])
@@ -216,9 +217,10 @@ def complete_parts(
 
 
 class Recording:
-    """Records what `config` decides of incidents that began from `since` up to, but without,
-    `until` (ns). `recorded` and `partial` count runs of which all, and of which not all was judged;
-    `changes` what was stored by kind, and incidents that were withdrawn and stay."""
+    """Records the decisions of `config` on incidents that began from `since` up to, but not
+    including, `until` (ns). `recorded` and `partial` count the runs that were judged completely and
+    partly; `changes` counts what was stored, by kind, and incidents that were withdrawn and
+    stay."""
 
     def __init__(
         self, catalogue: Catalogue, config: Config, since: int | None, until: int | None
@@ -237,7 +239,7 @@ class Recording:
         differences: Sequence[Difference],
         spans: dict[int, CompleteSpan],
     ) -> None:
-        """A run was judged, with these differences; `spans` is for which time the facts of its
+        """A run was judged, with these differences; `spans` is the time for which the facts of its
         captures are complete. Raises `NetwatchError`."""
         parts = complete_parts(run, spans)
         found: list[tuple[int, AlertRecord, str]] = []

@@ -82,7 +82,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """What could be seen of the networks that a ban is about, on the days on which it forbids.
+    """The coverage of the networks that a ban is about, on the days on which it forbids.
 
     `unseen` are configured networks that no sensor ever saw. `gaps` is the number of times, longer
     than the threshold, in which one of the networks was not captured, and `gap_hours` their total

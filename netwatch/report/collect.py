@@ -271,7 +271,7 @@ class _Collector:
         return notes
 
     def _visible(self, covered: covering.Covered, spans: Sequence[Span]) -> Visible:
-        """What could be seen of the networks that a ban is about, in the times it is in force."""
+        """The coverage of the networks that a ban is about, while it is in force."""
         if not spans:
             return Visible([])
         whole = spans[0][0], spans[-1][1]

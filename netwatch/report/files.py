@@ -226,7 +226,7 @@ def fingerprint(key: Ed25519PublicKey) -> str:
 
 
 def _message(signed: Mapping[str, Any]) -> bytes:
-    """What is signed."""
+    """The signed bytes."""
     return json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 

@@ -31,7 +31,7 @@ def answers(language: Language) -> dict[str, str]:
 
 
 def answers_explained(language: Language) -> dict[str, str]:
-    """What the answers mean."""
+    """Explanations of the answers."""
     return {
         "kept": language.say(
             "No violation was seen, and everything that must be visible to"
@@ -141,7 +141,7 @@ def weights(language: Language) -> dict[str, str]:
 
 
 def exemption_states(language: Language) -> dict[str, str]:
-    """What exemptions were used for."""
+    """Words for the uses of exemptions."""
     return {
         "used": language.say("used"),
         "unused": language.say("unused"),
@@ -156,7 +156,7 @@ def reasons(language: Language) -> dict[str, str]:
 
 
 def cures(language: Language) -> dict[str, str]:
-    """What would make flows readable, by the reason why they are not."""
+    """How to make flows readable, by the reason why they are not."""
     resolver = language.say(
         "Add your own resolver's logs as a source, and make devices use only that resolver."
     )

@@ -50,7 +50,7 @@ def _weeks_picture(ban: BanReport, language: Language) -> Picture:
 
 
 def _coverage_picture(values: Coverage, language: Language) -> Picture:
-    """What could be read, by network."""
+    """The coverage by network."""
     rows = [
         NetworkCoverage(network.network, network.flows, network.named, network.unnamed)
         for network in values.networks

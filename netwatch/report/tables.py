@@ -365,7 +365,7 @@ def silences(report: Report, language: Language) -> Grid:
 
 
 def versions(report: Report, language: Language) -> Grid:
-    """What decided, by content hashes."""
+    """The versions that decided, by content hashes."""
     at_hand = language.say("current configuration")
     decided = language.say("decided incidents")
     sources = report.sources

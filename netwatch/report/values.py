@@ -280,11 +280,11 @@ class SensorSilence:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What could be seen in the days of the report. `beyond` of the `records` of coverage extend
-    beyond these days, and count as a whole. `hours` is how long there was a capture, of
-    `hours_of_period`; `gaps` are the longest times without one, `gaps_left` are more. `by_device`
-    is None if not requested. `silences` are the longest times in which a sensor was not heard,
-    `silences_left` are more."""
+    """The coverage in the days of the report. `beyond` of the `records` of coverage extend beyond
+    these days, and count as a whole. `hours` is how long there was a capture, of `hours_of_period`;
+    `gaps` are the longest times without one, `gaps_left` are more. `by_device` is None if not
+    requested. `silences` are the longest times in which a sensor was not heard, `silences_left` are
+    more."""
 
     networks: tuple[NetworkRow, ...]
     by_device: BlindDevices | None
@@ -408,7 +408,7 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the report rests on. `configuration` is the current one; `versions` decided."""
+    """The basis of the report. `configuration` is the current one; `versions` decided."""
 
     store: str
     sensors: tuple[str, ...]

@@ -42,8 +42,8 @@ _EXAMINED: ContextVar[bool] = ContextVar("examined", default=False)
 
 def use_builtin(folder: Path | None, *, examined: bool = False) -> None:
     """From now on, in this thread, ``builtin`` and the shipped packs mean the files in `folder`, an
-    installed set; those shipped with netwatch if it is None. What is read of a set that is only
-    being examined is not cached."""
+    installed set; those shipped with netwatch if it is None. A set that is only being examined is
+    not cached."""
     _BUILTIN.set(folder)
     _EXAMINED.set(examined)
 

@@ -160,8 +160,8 @@ class SinkOptions(Protocol):
         ...
 
     def warning(self) -> str:
-        """What the output sends in clear text, because its configuration accepts that; empty if
-        nothing."""
+        """The data that the output sends in clear text, because its configuration accepts that;
+        empty if nothing."""
         ...
 
     def open(self) -> Sink:

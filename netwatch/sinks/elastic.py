@@ -74,7 +74,7 @@ class ElasticOptions:
         return only_secrets(self.api_key, self.credentials.password)
 
     def warning(self) -> str:
-        """What is sent in clear text."""
+        """The data sent in clear text."""
         return self.http.warning
 
     def open(self) -> "ElasticSink":

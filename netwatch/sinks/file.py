@@ -89,7 +89,7 @@ class FileSink:
         self._descriptor: int | None = None
 
     def send(self, alerts: Sequence[OutgoingAlert]) -> Sequence[Outcome]:
-        """Write and sync lines. What a full disk did not accept must be retried."""
+        """Write and sync lines. Lines that a full disk did not accept must be retried."""
         written, reason = 0, ""
         try:
             descriptor = self._open_current()
@@ -129,7 +129,7 @@ class FileSink:
         flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | O_CLOEXEC | O_NONBLOCK
         descriptor = self._descriptor = os.open(self._options.path, flags, 0o640)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            # What a pipe has accepted is lost if its reader ends.
+            # Bytes that a pipe has accepted are lost if its reader ends.
             raise OSError(errno.EINVAL, "is not a regular file")
         size = os.fstat(descriptor).st_size
         if size and pread(descriptor, 1, size - 1) != b"\n":

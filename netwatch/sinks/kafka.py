@@ -111,7 +111,7 @@ class KafkaOptions:
         return only_secrets(self.sasl.password if self.sasl else None)
 
     def warning(self) -> str:
-        """What is sent in clear text."""
+        """The data sent in clear text."""
         return self.cleartext
 
     def open(self) -> "KafkaSink":

@@ -125,7 +125,7 @@ class NatsOptions:
         return only_secrets(self.token, self.credentials.password, creds)
 
     def warning(self) -> str:
-        """What is sent in clear text."""
+        """The data sent in clear text."""
         return self.cleartext
 
     def open(self) -> "NatsSink":

@@ -161,7 +161,7 @@ class NotifySink:
 
 
 def _values(records: Sequence[AlertRecord]) -> dict[str, Any]:
-    """What a template can use."""
+    """The values that a template can use."""
     return {"alerts": list(records), "title": digest_title(records)}
 
 

@@ -57,7 +57,7 @@ _MIN_BASE64 = 6
 _PIECE = 1024
 # The longest form of a character: each of its four bytes as "\\u00xx".
 _MAX_GROWTH = 24
-# What HTML quotes by a name; `'` is quoted by its number.
+# Characters that HTML quotes by a name; `'` is quoted by its number.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/-_=%")
 
@@ -171,7 +171,7 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     """The text with each secret replaced by `REDACTED`, without line breaks and control
     characters, and at most `MAX_SHOWN` characters long."""
     patterns = [pattern for secret in secrets for pattern in _patterns_of(secret)]
-    # What begins in the shown part is found even if it ends after it.
+    # A secret that begins in the shown part is found even if it ends after it.
     reach = _PIECE * _MAX_GROWTH if patterns else 0
     spans = [span for pattern in patterns for span in pattern.spans(text[: _MAX_READ + reach])]
     shown = _masked(text, spans)

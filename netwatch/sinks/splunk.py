@@ -77,7 +77,7 @@ class SplunkOptions:
         return only_secrets(self.token)
 
     def warning(self) -> str:
-        """What is sent in clear text."""
+        """The data sent in clear text."""
         return self.http.warning
 
     def open(self) -> "SplunkSink":

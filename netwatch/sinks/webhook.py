@@ -136,7 +136,7 @@ class WebhookOptions:
         return only_secrets(self.token, self.credentials.password, self.signing_key, *headers)
 
     def warning(self) -> str:
-        """What is sent in clear text."""
+        """The data sent in clear text."""
         return self.http.warning
 
     def open(self) -> "WebhookSink":

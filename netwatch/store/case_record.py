@@ -244,7 +244,7 @@ def _counts(members: Sequence[Member], parts: Sequence[set[str]]) -> dict[str, A
 
 
 def _seen_by(member: Member, members: Sequence[Member]) -> dict[str, Any]:
-    """What one sensor saw of it, as reported and by its own clock."""
+    """One sensor's view of it, as reported and by its own clock."""
     record = member.record
     others: set[str] = set()
     for each in members:

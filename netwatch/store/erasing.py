@@ -63,7 +63,7 @@ people."""
 
 _COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "journal", "alerts",
             "filters", "audit")  # fmt: skip
-"""What a journal entry counts for an erasure."""
+"""The counts of an erasure in its journal entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class StoreErasure:
         return [json.loads(row.record) for row in self._incidents()]
 
     def count(self) -> Mapping[str, int]:
-        """What would be erased: rows, incidents and clients."""
+        """The counts of what would be erased: rows, incidents and clients."""
         rows = 0
         for file in self._facts.all_files():
             from pyarrow import compute

@@ -86,7 +86,7 @@ class HourCounter:
 
     @property
     def parts(self) -> Mapping[int, HourCounts]:
-        """What was counted since the last call of `clear`, by part."""
+        """The counts since the last call of `clear`, by part."""
         return self._parts
 
     def clear(self) -> None:

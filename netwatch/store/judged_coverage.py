@@ -41,8 +41,8 @@ COLUMNS = ("hour", "network", "class", "captured", "lost", "judged_by", "flows",
 def judged_coverage(
     catalogue: Catalogue, since: int | None = None, until: int | None = None
 ) -> JudgedCoverage:
-    """What is known about the hours from `since` up to, but without, `until` (ns); None is the
-    first or the last that is stored. Raises `NetwatchError`."""
+    """The coverage of the hours from `since` up to, but without, `until` (ns); None is the first or
+    the last that is stored. Raises `NetwatchError`."""
     with catalogue.database.reading() as connection:
         column = tables.hour_captured.c.block
         first_block, last_block = connection.execute(

@@ -128,7 +128,7 @@ WHAT: Mapping[int, str] = {
     7: "whether ids of incidents contain the name of the sensor; ids stay as they are",
     8: "numbers of flows that reveal nothing about their ends; files of facts are rewritten",
 }
-"""What the steps do, for people."""
+"""The steps' descriptions for people."""
 
 
 def refuse_unknown(schema: int, place: str) -> None:

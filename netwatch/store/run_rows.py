@@ -9,9 +9,9 @@ hashes of their content, completely: it judged the same packets, so its incident
 twice. A run of ``names`` judges nothing, so any complete storing of its captures replaces it, an
 earlier one too. A run that reads only some of the captures of another replaces nothing, because the
 incidents of the other one may run across them; queries then show each capture and each incident
-once, that of the newest run. Evidence captures of a removed run stay known, because they must be
-found when a person is erased. A removed run leaves rows in files, which no reader shows any more
-(readers only show rows of captures in the catalogue) and which the next compaction drops.
+once, from the newest run. Evidence captures of a removed run stay known, because they must be found
+when a person is erased. A removed run leaves rows in files, which no reader shows any more (readers
+only show rows of captures in the catalogue) and which the next compaction drops.
 
 Facts only name a client by its number, which is random. So its identity can be erased in one place.
 Many sites use the same private addresses, and call their networks alike: whether two sensors saw

@@ -235,7 +235,8 @@ class LiveService(_Service):
             for message in received:
                 self._keep(message)
             self._work(time.monotonic())
-        # What cannot be had again comes first, in case there is not enough time for everything.
+        # Data that cannot be obtained again comes first, in case there is not enough time for
+        # everything.
         self._kept = deque(sorted(self._kept, key=_rank))
         self._flush_at = self._retry_at = 0.0
         self._work(time.monotonic())

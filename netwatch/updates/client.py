@@ -1,11 +1,11 @@
-"""A set from a repository, verified as The Update Framework demands (theupdateframework.io).
+"""A set from a repository, verified by the rules of The Update Framework (theupdateframework.io).
 
-The rules of TUF refuse whatever is not signed by the keys that the root names, older than what was
-seen before, past its expiry, or put together from several versions. The errors name which.
+TUF refuses whatever is not signed with the keys that the root names, is older than what was seen
+before, is expired, or is combined from several versions. The errors say which.
 
-The files of a repository are on a server, in a folder, or in one archive. All of these are
-`FetcherInterface` of python-tuf, which limits how much of a file is read. A file that does not
-exist is HTTP status 404, by which TUF notices that there is no newer root.
+The files of a repository are on a server, in a folder, or in one archive. All three are
+implementations of python-tuf's `FetcherInterface`, which limits how much of a file is read. A file
+that does not exist is HTTP status 404, by which TUF notices that there is no newer root.
 """
 
 import tarfile
@@ -49,19 +49,19 @@ from netwatch.updates.set_format import (
 )
 
 MAX_MEMBERS = 100_000
-"""Members of an archive of a repository. Each set adds some five."""
+"""Members of a repository's archive. Each set adds some five."""
 
 _CHUNK = 256 << 10
 _NOT_FOUND = 404
 
 MAX_ROOT_ROTATIONS = 64
-"""Versions of the root that are followed in one update."""
+"""New versions of the root in one update."""
 
 MAX_METADATA_BYTES = 256 << 10
-"""Bytes of one file of metadata. Each has a few keys and signatures, and two targets."""
+"""Bytes of one metadata file. Each has a few keys and signatures, and two targets."""
 
 MAX_CLOCK_DIFFERENCE = 86_400
-"""How far in the future a set may have been made, in s by the clock of this machine."""
+"""How far in the future a set may have been made, in s by this machine's clock."""
 
 _CONFIG = UpdaterConfig(
     max_root_rotations=MAX_ROOT_ROTATIONS,
@@ -83,7 +83,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (DownloadError, "it cannot be reached"),
     (RepositoryError, "its metadata are not valid"),
 )
-"""What an error of TUF means; the first that fits."""
+"""The meaning of a TUF error; the first that fits."""
 
 
 class Closeable(Protocol):
@@ -93,8 +93,8 @@ class Closeable(Protocol):
 
 
 class SourceFetcher(FetcherInterface):
-    """A fetcher with at most one file open, which `close` closes: TUF ends reading in the middle
-    where a file is too long."""
+    """A fetcher with at most one open file, which `close` closes: TUF stops reading in the middle
+    if a file is too long."""
 
     def __init__(self) -> None:
         self._file: Closeable | None = None
@@ -110,8 +110,8 @@ class SourceFetcher(FetcherInterface):
 
 
 class HttpFetcher(SourceFetcher):
-    """Fetches from a server, through the proxy at `proxy` unless that is empty. Redirections are
-    not followed, so that the URL in the configuration is the whole truth."""
+    """Fetches from a server, through the proxy at `proxy` unless it is empty. Redirections are not
+    followed, so that everything comes from the URL in the configuration."""
 
     def __init__(self, proxy: str) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class HttpFetcher(SourceFetcher):
         file.begin_body()
         self._opened(response)
         if response.status != 200:
-            # Some servers answer 403 instead, for both of which TUF knows what to do.
+            # Some servers answer 403 instead; TUF handles both.
             raise DownloadHTTPError(f"{url}: HTTP status {response.status}", response.status)
         return self._body(response, file, url)
 
@@ -157,7 +157,7 @@ class HttpFetcher(SourceFetcher):
 
     @contextmanager
     def _bounded(self, file: Exchange, url: str) -> Iterator[None]:
-        """Within the context, the limits of one file and of the whole update hold. Raises
+        """Within the context, the limits of one file and of the whole update apply. Raises
         `SlowRetrievalError` if one of them is reached."""
         try:
             with self._update.going_on(), file.going_on():
@@ -172,7 +172,7 @@ class HttpFetcher(SourceFetcher):
 
 
 class FolderFetcher(SourceFetcher):
-    """Fetches from a folder; URLs are those that `base_url` gives for it."""
+    """Fetches from a folder; the URLs are those from `base_url`."""
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         path = Path(unquote(urlsplit(url).path))
@@ -187,8 +187,8 @@ class FolderFetcher(SourceFetcher):
 
 
 class ArchiveFetcher(SourceFetcher):
-    """Fetches from a tar archive of a repository, which is not compressed, so that nothing has to
-    be unpacked before its length is known. Raises `SetError` if it is none."""
+    """Fetches from a tar archive of a repository. It is not compressed, so that nothing has to be
+    unpacked before its length is known. Raises `SetError` if it is not an archive."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -238,9 +238,9 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def fetcher_for(source: str, proxy: str) -> tuple[SourceFetcher, str]:
-    """What fetches from a source (a URL, or the path of a folder or of an archive), and the URL
-    under which it has the repository. A server is asked through `proxy`, unless that is empty.
-    Raises `SetError` if there is no such source."""
+    """The fetcher for a source (a URL, or the path of a folder or of an archive), and the URL under
+    which it finds the repository. A server is contacted through `proxy`, unless it is empty. Raises
+    `SetError` if there is no such source."""
     if source.startswith(("https:", "http:")):
         return HttpFetcher(proxy), source
     path = Path(unquote(urlsplit(source).path) if source.startswith("file:") else source)
@@ -252,9 +252,9 @@ def fetcher_for(source: str, proxy: str) -> tuple[SourceFetcher, str]:
 
 
 class Repository:
-    """The repository at `source` (see `fetchers.fetcher_for`) as it is now. `root` has the bytes of
-    the trusted root, `metadata` is the folder for what TUF has to remember. A server is asked
-    through `proxy`, unless that is empty.
+    """The current repository at `source` (see `fetchers.fetcher_for`). `root` has the bytes of the
+    trusted root, `metadata` is the folder for the state of TUF. A server is contacted through
+    `proxy`, unless it is empty.
 
     Raises `SetError` if the repository cannot be trusted; so do the methods.
     """
@@ -325,8 +325,8 @@ class Repository:
 
 
 class _explained:  # noqa: N801 - used as a context, like a function
-    """Within the context, errors of TUF and of the network become a `SetError` that says what they
-    mean."""
+    """Within the context, errors of TUF and of the network become a `SetError` that explains
+    them."""
 
     def __init__(self, source: str) -> None:
         self._source = source

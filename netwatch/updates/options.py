@@ -1,4 +1,5 @@
-"""``updates:`` of netwatch.yaml: where sets come from, who is trusted, and where they are kept."""
+"""``updates:`` in netwatch.yaml: the source of sets, the trusted root, and the folder of installed
+sets."""
 
 import os
 from dataclasses import dataclass, replace
@@ -13,17 +14,17 @@ from netwatch.core.value_kinds import PATH, TEXT, duration, number
 from netwatch.sinks.options import url_of
 
 SYSTEM_FOLDER = Path("/var/lib/netwatch/sets")
-"""Where sets are kept unless the configuration names a folder, by root and by the user that owns
+"""Where sets are kept unless the configuration names a folder: by root, and by the user that owns
 the folder above it."""
 
 MIN_INTERVAL = 60 * 10**9
-"""The least time between two checks for updates, in ns."""
+"""The minimum time between two checks for updates, in ns."""
 
 ASK_ABOVE = 20
-"""How many devices of the last 30 days a set may newly accuse, unless the configuration says it."""
+"""How many devices of the last 30 days a set may newly accuse, by default."""
 
 MAX_ASK_ABOVE = 1_000_000_000
-"""The highest number that a configuration may say."""
+"""The highest value in a configuration."""
 
 _EVERY = replace(duration("a duration like 90s, 30m, 2h, 1d", second=1_000_000_000), empty=0)
 
@@ -76,7 +77,7 @@ def default_folder() -> Path:
 
 
 def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
-    """The mapping ``updates``; None if it is absent or has mistakes, which are noted."""
+    """The mapping ``updates``; None if it is absent or has errors, which are noted."""
     section = fields.nested("updates", "updates")
     if section is None:
         return None
@@ -97,10 +98,10 @@ def read_update_options(fields: Fields, base: Path) -> UpdateOptions | None:
 
 
 def url_problem(url: str) -> str:
-    """What is expected instead of a URL that no repository can have; empty if it can.
+    """What is expected instead of an invalid URL of a repository; empty if it is valid.
 
-    Signatures protect a set on the way, but HTTP without TLS tells everybody on it which set is
-    in use, so it is accepted on this machine only.
+    Signatures protect a set in transit, but HTTP without TLS shows everybody on the path which set
+    is in use, so it is accepted on this machine only.
     """
     expected = "a URL like https://updates.example/sets/"
     try:

@@ -8,13 +8,13 @@
     metadata/timestamp.json     which snapshot is the newest; short-lived
     targets/HASH.set.json       manifests and archives, named after their hashes
 
-Everything is written under a new name, and `timestamp.json` at last: subscribers see the old state
-as a whole or the new one, also if the publisher is killed in between or uploads in this order.
+Everything is written under a new name, and `timestamp.json` last: subscribers see either the old
+state or the new one, even if the publisher is killed in between or uploads in this order.
 
-There is one file for each private key, never overwritten. It is called after its role and the
-beginning of its key id (``targets-0a1b2c3d.pem``), so that an old key can stay beside a new one.
-Which of them is in force, the root of the repository says. Keys of roles that sign rarely, that of
-``root`` above all, belong on a medium that is put away.
+There is one file for each private key, never overwritten. It is named after its role and the
+beginning of its key id (``targets-0a1b2c3d.pem``), so that an old key can stay next to a new one.
+The root of the repository says which of them is in force. Keys of roles that sign rarely,
+especially ``root``, should be kept offline.
 """
 
 import contextlib
@@ -60,13 +60,13 @@ ROLES = ("root", "targets", "snapshot", "timestamp")
 """The roles of TUF. Each has one key."""
 
 MAX_KEY_BYTES = 16 << 10
-"""Bytes of the file of a key."""
+"""Bytes of a key file."""
 
 ROOT_LIFE = timedelta(days=5 * 365)
-"""How long a root is valid. It is renewed with each rotation of a key."""
+"""How long a root is valid. It is renewed at each rotation of a key."""
 
 ROOT_WARNING = timedelta(days=180)
-"""How long before the expiry of the root a publisher is warned."""
+"""How long before the root expires the publisher is warned."""
 
 _T = TypeVar("_T", Root, Snapshot, Targets, Timestamp)
 
@@ -82,7 +82,7 @@ class KeyFolder:
         return not any(self._files("*"))
 
     def create(self, role: str) -> CryptoSigner:
-        """Make a key (Ed25519) for a role, and write it to a new file for its owner only."""
+        """Make an Ed25519 key for a role, and write it to a new file for its owner only."""
         signer = CryptoSigner.generate_ed25519()
         path = self.folder / f"{role}-{signer.public_key.keyid[:8]}.pem"
         try:
@@ -97,7 +97,7 @@ class KeyFolder:
         return signer
 
     def signer(self, role: str, key_ids: Collection[str]) -> CryptoSigner:
-        """The key of a role with one of these ids, which the root names."""
+        """The key of a role with one of these ids, which come from the root."""
         for path in self._files(role):
             signer = _load(path)
             if signer.public_key.keyid in key_ids:
@@ -106,7 +106,7 @@ class KeyFolder:
         raise SetError(f"{self.folder}: expected the key {wanted}, which the root names")
 
     def only(self, role: str) -> CryptoSigner | None:
-        """The key of a role of which there is never more than one; None if there is none."""
+        """The key of a role that never has more than one; None if there is none."""
         files = self._files(role)
         if len(files) > 1:
             names = ", ".join(path.name for path in files)
@@ -138,9 +138,9 @@ def _load(path: Path) -> CryptoSigner:
 
 
 class Repository:
-    """The repository in `folder`, signed by `keys`. `now` is when things are signed.
+    """The repository in `folder`, signed with `keys`. `now` is the time of signing.
 
-    Methods raise `SetError`; where they do, subscribers still see what they saw before.
+    Methods raise `SetError`; then subscribers still see what they saw before.
     """
 
     def __init__(self, folder: Path, keys: KeyFolder, now: datetime | None = None) -> None:
@@ -149,7 +149,7 @@ class Repository:
         self._now = (now or datetime.now(UTC)).replace(microsecond=0)
 
     def create(self) -> Path:
-        """Make the keys and the first root, whose path is returned. Nothing may exist yet."""
+        """Make the keys and the first root, and return the root's path. Nothing may exist yet."""
         if self._root_versions():
             raise SetError(f"{self.folder}: expected a new repository, found one with a root")
         if not self._keys.is_empty():
@@ -165,8 +165,9 @@ class Repository:
     def publish(
         self, files: Mapping[str, bytes], life: timedelta, timestamp_life: timedelta, release: str
     ) -> Manifest:
-        """Add the next set. It is valid for `life`; the timestamp for `timestamp_life`, after
-        which it has to be signed again. `release` is the least netwatch that can read the set."""
+        """Add the next set. It is valid for `life`; the timestamp for `timestamp_life`, after which
+        it has to be signed again. `release` is the minimum version of netwatch that can read the
+        set."""
         root = self.root()
         signers = {role: self._signer(root, role) for role in ROLES[1:]}
         with self._locked():
@@ -192,7 +193,7 @@ class Repository:
         return manifest
 
     def refresh(self, timestamp_life: timedelta) -> datetime:
-        """Sign the timestamp again, for which its key alone is needed. Returns its expiry."""
+        """Sign the timestamp again, which needs only the timestamp key. Returns its expiry."""
         signer = self._signer(self.root(), "timestamp")
         with self._locked():
             old = self._timestamp()
@@ -206,7 +207,7 @@ class Repository:
     def rotate(self, roles: Sequence[str], timestamp_life: timedelta) -> Path:
         """Replace the keys of these roles by new ones, in a new root, whose path is returned. The
         old and the new root key sign it, so that subscribers follow; the current set is signed
-        again with what is in force now."""
+        again with the new keys."""
         old = self.root()
         old_signer = self._signer(old, "root")
         current = {
@@ -277,7 +278,7 @@ class Repository:
         return self._keys.signer(role, root.signed.roles[role].keyids)
 
     def _next(self, kind: type[_T], old: Metadata[_T] | None, expires: datetime) -> Metadata[_T]:
-        """Unsigned metadata of the version that follows `old`."""
+        """Unsigned metadata of the version after `old`."""
         version = 1 if old is None else old.signed.version + 1
         signed: Any = kind
         return Metadata(signed(version=version, expires=expires))
@@ -324,7 +325,7 @@ class Repository:
         return data
 
     def _write(self, path: Path, data: bytes) -> None:
-        """Write a file under its name as a whole."""
+        """Write a file atomically under its name."""
         new = path.with_name(f".{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

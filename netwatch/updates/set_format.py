@@ -1,13 +1,14 @@
-"""The manifest and the archive of a set, and of whatever else is signed and installed like one.
+"""The manifest and the archive of a set, and of anything else that is signed and installed in the
+same way.
 
-A set is two targets of TUF. `MANIFEST` says what the set is: its version, until when its publisher
+A set is two TUF targets. `MANIFEST` describes the set: its version, until when its publisher
 vouches for it, which netwatch can read it, and the length and hash of the archive and of each file
-in it. `ARCHIVE` has the files. So files of two versions cannot be combined, even by somebody who
-could sign targets: the hash of the manifest stands for everything. A `Shape` says which files there
-may be: `SET` for a set, `CONFIGURATION` for what a centre publishes to its sensors.
+in it. `ARCHIVE` has the files. So files of two versions cannot be combined, not even by somebody
+who can sign targets: the hash of the manifest identifies everything. A `Shape` says which files
+there may be: `SET` for a set, `CONFIGURATION` for what a centre publishes to its sensors.
 
-Nothing of an archive is believed: it is unpacked in memory up to a limit, members other than
-regular files are refused, and names, lengths and hashes must be those of the manifest.
+An archive is not trusted: it is unpacked in memory up to a limit, members other than regular files
+are refused, and names, lengths and hashes must be those in the manifest.
 """
 
 import gzip
@@ -58,14 +59,14 @@ FILE_NAME = re.compile(
 
 
 WARNING_BEFORE_EXPIRY = timedelta(days=14)
-"""How long before its expiry a set is warned of; at most a quarter of its life."""
+"""How long before its expiry a set is warned about; at most a quarter of its life."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is installed like a set: `format` is that of its manifest, `names` matches the files
-    that it may have, and of each of `required` it has at least one: a file, or a folder with a
-    slash at the end. Files and folders are created with these modes."""
+    """Something that is installed like a set: `format` is the format of its manifest, `names`
+    matches the files that it may have, and it has at least one of each in `required`: a file, or a
+    folder with a slash at the end. Files and folders are created with these modes."""
 
     format: str
     names: re.Pattern[str]
@@ -99,7 +100,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class SetError(NetwatchError):
-    """A set is not what it should be; the text says why."""
+    """A set is not valid; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +112,17 @@ class Content:
 
     @classmethod
     def of(cls, data: bytes) -> "Content":
-        """The content of a file with these bytes."""
+        """The length and hash of these bytes."""
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a set is.
+    """The description of a set.
 
-    `version` rises with each set of a publisher. `created` and `expires` have no fraction of a
-    second. `netwatch` is the least release that can read the set. `files` are by their names.
-    `format` is that of its `Shape`.
+    `version` increases with each set of a publisher. `created` and `expires` have no fraction of a
+    second. `netwatch` is the minimum version that can read the set. `files` are by name. `format`
+    is the format of its `Shape`.
     """
 
     version: int
@@ -147,17 +148,18 @@ class Manifest:
 
 
 def set_hash(manifest: bytes) -> str:
-    """The short hash by which people and alerts name a set: of the bytes of its manifest."""
+    """The short hash that identifies a set for people and in alerts; of the bytes of its
+    manifest."""
     return hashlib.sha256(manifest).hexdigest()[:12]
 
 
 def time_text(time: datetime) -> str:
-    """A time as manifests and alerts have it: RFC 3339, UTC, in seconds."""
+    """A time as in manifests and alerts: RFC 3339, UTC, in seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: object) -> datetime:
-    """The time that `time_text` wrote; raises `ValueError`."""
+    """The time written by `time_text`; raises `ValueError`."""
     if not isinstance(text, str):
         raise ValueError("expected a text")
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
@@ -229,7 +231,7 @@ def _content(content: Content) -> dict[str, Any]:
 
 
 def is_readable_by(required: str, release: str) -> bool:
-    """Whether a netwatch of this release can read a set that requires another."""
+    """Whether a netwatch of this version can read a set that requires another."""
     return _numbers(release) >= _numbers(required)
 
 
@@ -239,10 +241,10 @@ def _numbers(release: str) -> tuple[int, ...]:
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    """The files of `folder` that a set has, by name: those of its apps and bans, and notes.
+    """The files of `folder` that belong to a set, by name: its apps and bans, and notes.
 
-    Raises `SetError` if a name of an app or a ban is not one that a set may have, and if
-    there are too many or too large files.
+    Raises `SetError` if a name of an app or a ban is not allowed in a set, or if there are too many
+    or too large files.
     """
     found: dict[str, bytes] = {}
     size = 0
@@ -275,8 +277,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(archive: bytes, manifest: Manifest) -> dict[str, bytes]:
-    """The files of an archive, all of which are in the manifest, and the other way around.
-    Raises `SetError`."""
+    """The files of an archive, which must be exactly those of the manifest. Raises `SetError`."""
     if Content.of(archive) != manifest.archive:
         raise SetError(f"{ARCHIVE} is not the one that {MANIFEST} names")
     found: dict[str, bytes] = {}
@@ -300,8 +301,8 @@ def unpack(archive: bytes, manifest: Manifest) -> dict[str, bytes]:
 
 
 def _inflate(archive: bytes) -> bytes:
-    """The content of a gzip file (RFC 1952) of one member, within the limit."""
-    # Room for the headers of the members and the blocks that they are padded to.
+    """The content of a gzip file (RFC 1952) with one member, within the limit."""
+    # Room for the members' headers and the blocks that they are padded to.
     limit = MAX_SET_BYTES + 1024 * (MAX_SET_FILES + 20)
     decompressor = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
@@ -317,7 +318,8 @@ def _inflate(archive: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A set in the folder: its version, short hash, and life. `name` is that of its folder."""
+    """A set in the folder: its version, short hash, and validity. `name` is the name of its
+    folder."""
 
     version: int
     hash: str
@@ -331,15 +333,15 @@ class Installed:
 
     @property
     def identity(self) -> InstalledSet:
-        """The set as alerts name it."""
+        """The set as named in alerts."""
         return InstalledSet(self.version, self.hash, time_text(self.expires))
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether its publisher does not vouch for it any more."""
+        """Whether its publisher no longer vouches for it."""
         return now >= self.expires
 
     def expires_soon(self, now: datetime) -> bool:
-        """Whether it is close to its expiry, or past it."""
+        """Whether it expires soon, or has expired."""
         notice = min(WARNING_BEFORE_EXPIRY, (self.expires - self.created) / 4)
         return now >= self.expires - notice
 

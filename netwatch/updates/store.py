@@ -1,4 +1,5 @@
-"""The folder with the installed sets, or with what has another `Shape` and is installed like them.
+"""The folder with the installed sets, or with something of another `Shape` that is installed like
+them.
 
 ::
 
@@ -10,16 +11,15 @@
     sets/incoming-…     one that is being written
 
 A set takes effect when `state.json` is renamed over the old one, after everything it names is on
-disk. A process killed before that leaves an `incoming` folder or a set that nothing names, which
-the next installation removes. The set that was replaced stays, so that `rollback` can return to it.
+disk. A process killed before that leaves an `incoming` folder or an unreferenced set, which the
+next installation removes. The replaced set stays, so that `rollback` can return to it.
 
-A set decides who is accused. So the folder must belong to the user who reads it or to root, nobody
-else may write to it, nothing in it may be a symbolic link, and a set is read only if each of its
-files still has the hash in its manifest.
+A set decides who is accused. So the folder must belong to the user who reads it or to root, must
+not be writable for others or contain symbolic links, and a set is read only if each of its files
+still has the hash in its manifest.
 
-What a centre has published to a sensor is kept in two such folders, ``set/`` and
-``configuration/`` (`SHAPES`). An inventory names people, so configurations are for their owner
-only.
+What a centre has published to a sensor is kept in two such folders, ``set/`` and ``configuration/``
+(`SHAPES`). An inventory names people, so only the owner can read configurations.
 """
 
 import contextlib
@@ -62,24 +62,24 @@ from netwatch.updates.set_format import (
 
 MARK = "netwatch-sets"
 MARK_TEXT = b"netwatch sets, format 1\n"
-"""The name and the content of the file by which a folder of sets is recognised."""
+"""The name and the content of the file that marks a folder of sets."""
 
 STATE = "state.json"
 """The name of the file that says which set is in use."""
 
 MAX_STATE_BYTES = 64 << 10
-"""Bytes of the state of a folder of sets."""
+"""Bytes of the state file of a folder of sets."""
 
 MAX_ROLLED_BACK = 100
-"""Versions that are remembered because somebody returned from them to an earlier set."""
+"""Versions that are remembered because somebody rolled them back."""
 
 _SETS, _METADATA, _LOCK, _INCOMING = "sets", "metadata", "lock", "incoming-"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A set that is held back until somebody says yes: its version and short hash, how many
-    devices it would have accused that the set in use did not, and of which `apps`, in words."""
+    """A set that is held back until somebody accepts it: its version and short hash, how many
+    devices it would have accused that the set in use did not, and for which `apps`, in words."""
 
     version: int
     hash: str
@@ -90,8 +90,8 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class State:
     """`current` is in use, `previous` was replaced by it. `highest` is the highest version that was
-    ever in use; `rolled_back` are versions from which somebody returned to an earlier one. `held`
-    is a newer set that is held back."""
+    ever in use; `rolled_back` are versions that somebody rolled back. `held` is a newer set that is
+    held back."""
 
     current: Installed | None = None
     previous: Installed | None = None
@@ -101,8 +101,8 @@ class State:
 
 
 class SetStore:
-    """The sets in `folder`, which is created by `lock` where it does not exist. What is in it has
-    the `shape` of a set unless another is given."""
+    """The sets in `folder`, which `lock` creates if it does not exist. The content has the `shape`
+    of a set unless another is given."""
 
     def __init__(self, folder: Path, shape: Shape = SET) -> None:
         self.folder = folder
@@ -111,8 +111,8 @@ class SetStore:
         self.state_file = folder / STATE
 
     def read_state(self) -> State:
-        """What is installed; an empty state where nothing is. Raises `SetError` if the folder
-        is not safe or not ours."""
+        """What is installed; an empty state if nothing is. Raises `SetError` if the folder is not
+        safe or not ours."""
         if not self._exists():
             return State()
         self._require_safe(self.folder, for_writing=False)
@@ -120,15 +120,15 @@ class SetStore:
         return self._read_state()
 
     def open_current(self) -> tuple[Installed, Path] | None:
-        """The set in use and its folder, all of whose files were verified; None if there is
-        none. Raises `SetError`."""
+        """The set in use and its folder, after verifying all of its files; None if there is none.
+        Raises `SetError`."""
         current = self.read_state().current
         return None if current is None else (current, self._open(current))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[State]:
-        """A context in which nobody else installs, with the state at its beginning. Leftovers of
-        installations that were killed have been removed. Raises `SetError`."""
+        """A context that excludes other installations, with the state at its beginning. Leftovers
+        of installations that were killed have been removed. Raises `SetError`."""
         self._create()
         descriptor = self._open_lock()
         try:
@@ -148,8 +148,8 @@ class SetStore:
 
     @contextlib.contextmanager
     def incoming(self, files: Mapping[str, bytes], manifest: bytes) -> Iterator[Path]:
-        """A folder with these files, on disk, to be examined and then installed. What was not
-        installed at the end of the context is removed."""
+        """A folder on disk with these files, to be examined and then installed. If it was not
+        installed by the end of the context, it is removed."""
         folder = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.folder / _SETS))
         try:
             os.chmod(folder, self.shape.folder_mode)  # noqa: PTH101 - it is known to be one
@@ -165,14 +165,14 @@ class SetStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def install(self, incoming: Path, manifest: Manifest, raw: bytes, state: State) -> Installed:
-        """Make the set in the folder `incoming` the one in use. Only within `lock`, whose `state`
-        it was decided by."""
+        """Put the set in the folder `incoming` into use. Only within `lock`, whose `state` was the
+        basis of the decision."""
         new = Installed(manifest.version, set_hash(raw), manifest.created, manifest.expires)
         place = self.folder / _SETS / new.name
         if state.current is not None and state.current.name == new.name:
             return state.current
         if place.exists():
-            # The set that `state` was rolled back from, or one that nothing names.
+            # The set from which `state` was rolled back, or an unreferenced one.
             shutil.rmtree(place)
         incoming.rename(place)
         sync_folder(place.parent)
@@ -204,7 +204,7 @@ class SetStore:
         return os.path.lexists(self.folder)
 
     def _create(self) -> None:
-        """Make the folder, or take an empty one, and mark it."""
+        """Make the folder, or use an empty one, and mark it."""
         try:
             if not self._exists():
                 self.folder.mkdir(self.shape.folder_mode, parents=True)
@@ -226,7 +226,7 @@ class SetStore:
             raise SetError(f"{place}: cannot be made: {error.strerror}") from None
 
     def _require_safe(self, folder: Path, *, for_writing: bool) -> None:
-        """Raise `SetError` unless `folder` is one that nobody else can write to."""
+        """Raise `SetError` unless nobody else can write to `folder`."""
         try:
             status = folder.lstat()
         except OSError as error:
@@ -235,7 +235,7 @@ class SetStore:
             kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "something else"
             raise SetError(f"{folder}: expected a folder, found {kind}")
         user = user_id()
-        # Root reads for the service user whose folder it is, and drops its privileges then.
+        # Root reads for the service user who owns the folder, and then drops its privileges.
         owners = {user} if for_writing else {user, 0, status.st_uid if user == 0 else 0}
         if status.st_uid not in owners:
             raise SetError(
@@ -308,7 +308,7 @@ class SetStore:
             os.fsync(descriptor)
 
     def _open(self, installed: Installed) -> Path:
-        """The folder of a set, after all of its files were compared with its manifest."""
+        """The folder of a set, after comparing all of its files with its manifest."""
         folder = self.folder / _SETS / installed.name
         self._require_safe(folder, for_writing=False)
         try:
@@ -332,7 +332,7 @@ class SetStore:
         return folder
 
     def _remove_unused(self, state: State) -> None:
-        """Remove sets that are neither in use nor the previous one, and halves of sets."""
+        """Remove sets that are neither in use nor the previous one, and incomplete sets."""
         used = {
             installed.name for installed in (state.current, state.previous) if installed is not None
         }
@@ -384,12 +384,12 @@ def _version(value: Any) -> int:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """A file that is no symbolic link; raises `NetwatchError`."""
+    """A file that is not a symbolic link; raises `NetwatchError`."""
     if path.is_symlink():
         raise NetwatchError("is a symbolic link")
     return read_user_file(path, limit)
 
 
 def published_store(folder: Path, kind: str) -> SetStore:
-    """The store of one of `SHAPES` in the folder of a sensor."""
+    """The store of one of `SHAPES` in a sensor's folder."""
     return SetStore(folder / kind, SHAPES[kind])

@@ -1,10 +1,10 @@
-"""Installs a set: from a repository into the folder of sets, after everything was examined.
+"""Installs a set: from a repository into the folder of sets, after examining everything.
 
-A signature proves who made a set, not that it is right. So what `signatures lint` and `signatures
-test` find wrong, and what is wrong in a ban, keeps a set out; what is published is a folder of
-signatures after the same examination. Whom a set would have accused is asked of the store before.
-The store is judged in a process of its own (`netwatch.rejudge.newly_accused`), which yields to a
-capture, and is killed if it takes too long.
+A signature proves who made a set, not that it is right. So problems found by `signatures lint` and
+`signatures test`, or in a ban, keep a set out; a folder of signatures is examined in the same way
+before it is published. To see whom a set would have accused, the store is judged with it before it
+is installed, in a process of its own (`netwatch.rejudge.newly_accused`), which yields to a capture,
+and is killed if it takes too long.
 """
 
 import contextlib
@@ -34,25 +34,24 @@ DAYS = 30
 """Days of the store that are judged with a set."""
 
 WEIGH_SECONDS = 900
-"""Seconds that this may take."""
+"""The time limit for this, in s."""
 
 MAX_SHOWN_APPS = 5
-"""Apps of which it is said how many devices a set accuses of them."""
+"""Apps for which it is shown how many devices a set accuses."""
 
 _WORKER = [sys.executable, "-P", "-m", "netwatch.rejudge.newly_accused"]
 
 MAX_ROOT_BYTES = 256 << 10
-"""Bytes of the file of the trusted root."""
+"""Bytes of the trusted root's file."""
 
 Examine = Callable[[Path], Sequence[Problem]]
-"""Says what speaks against the set in a folder besides its own mistakes: a configuration that
-cannot be read with it, for example."""
+"""Returns objections to the set in a folder besides its own errors, such as a configuration that
+cannot be read with it."""
 
 
 Outcome = Literal["installed", "newer", "current", "rolled-back", "held-back"]
-"""What came of an update: a set was installed; there is a newer one; there is none; the newest is
-one from which somebody returned to an earlier one; it accuses so many devices that somebody has to
-say yes."""
+"""The result of an update: a set was installed; there is a newer one; there is none; the newest was
+rolled back; it accuses so many devices that somebody has to accept it."""
 
 _ANYWAY = "netwatch signatures update --yes installs it"
 
@@ -60,15 +59,16 @@ MAX_SHOWN_PROBLEMS = 20
 """Problems of a set that are shown."""
 
 DEFAULT_LIFE = timedelta(days=90)
-"""How long a set is valid unless its publisher says otherwise."""
+"""How long a set is valid by default."""
 
 DEFAULT_TIMESTAMP_LIFE = timedelta(days=14)
-"""How long a timestamp is valid, and so for how long somebody on the way can hide newer sets."""
+"""How long a timestamp is valid, and so for how long somebody on the path can hide newer sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """How many devices a set would have accused that the one in use did not, and by app."""
+    """How many devices a set would have accused that the one in use did not, in total and by
+    app."""
 
     devices: int
     apps: Mapping[str, int]
@@ -80,12 +80,12 @@ class Weighed:
 
 
 Weigh = Callable[[Path, int], Weighed]
-"""Weighs the set in a folder; so many devices may be accused. Raises `SetError`."""
+"""Weighs the set in a folder, which may accuse this many devices. Raises `SetError`."""
 
 
 def weigh(configuration: str | None, folder: Path, most: int, anyway: str = _ANYWAY) -> Weighed:
-    """Weigh the set in `folder` with the store of the configuration at a path. Raises `SetError`
-    if the store cannot be asked; `anyway` says what uses the set without asking."""
+    """Weigh the set in `folder` with the store of the configuration at a path. Raises `SetError` if
+    the store cannot be judged; `anyway` says how to use the set without it."""
     command = [*_WORKER, configuration or "", str(folder), str(DAYS), str(most)]
     try:
         done = subprocess.run(
@@ -111,8 +111,8 @@ def _unasked(reason: str, anyway: str) -> SetError:
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
-    """What came of an update. `installed` is the set in use afterwards, None if there is none.
-    `offered` is the version that the repository has, `held` says why it is held back if it is."""
+    """The result of an update. `installed` is the set in use afterwards, None if there is none.
+    `offered` is the version in the repository, `held` why it is held back, if it is."""
 
     outcome: Outcome
     installed: Installed | None
@@ -121,7 +121,7 @@ class UpdateResult:
 
 
 def require_tuf(user: str) -> None:
-    """Raise `ConfigError` if python-tuf is not installed; `user` says what needs it."""
+    """Raise `ConfigError` if python-tuf is not installed; `user` is what needs it."""
     try:
         importlib.import_module("tuf.ngclient")
     except ImportError:
@@ -131,12 +131,13 @@ def require_tuf(user: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How an update is made. With `only_check` nothing is installed; with `again` also a set from
-    which somebody returned to an earlier one. `examine` may refuse a set.
+    """How an update is made. With `only_check` nothing is installed; with `again` even a set that
+    was rolled back. `examine` may refuse a set.
 
-    `weigh` says whom a set would have accused; if these are more devices than the options allow, it
-    is held back, unless it is `accepted`. With `once`, a set that is held back is not weighed
-    again."""
+    `weigh` returns whom a set would have accused; if these are more devices than the options allow,
+    it is held back, unless it is `accepted`. With `once`, a set that is held back is not weighed
+    again.
+    """
 
     only_check: bool = False
     again: bool = False
@@ -150,9 +151,9 @@ _INSTALL = Mode()
 
 
 def update(options: UpdateOptions, source: str = "", mode: Mode = _INSTALL) -> UpdateResult:
-    """Install the set of the repository at `source`, by default that of `options`, if it is newer
-    than the one in use. Raises `SetError` if the set is refused; the one in use stays in use
-    then."""
+    """Install the set of the repository at `source`, by default the one in `options`, if it is
+    newer than the one in use. Raises `SetError` if the set is refused; then the one in use
+    stays."""
     # Not at the top, because it needs an extra.
     from netwatch.updates.client import Repository
 
@@ -190,8 +191,8 @@ def _still_holds(held: Held, hash_: str, options: UpdateOptions) -> bool:
 
 
 def _decide(source: str, manifest: Manifest, hash_: str, state: State, mode: Mode) -> Outcome:
-    """What becomes of the set that a repository has; raises `SetError` unless it may follow those
-    that were in use."""
+    """What to do with the set in a repository; raises `SetError` unless it may follow those that
+    were in use."""
     current = state.current
     if current is not None and current.hash == hash_:
         return "current"
@@ -237,8 +238,8 @@ def _read_root(path: Path) -> bytes:
 
 
 def check_set(folder: Path) -> list[Problem]:
-    """The problems of the apps and bans in `folder`, in order of file and line; none where the set
-    is good."""
+    """The problems of the apps and bans in `folder`, in order of file and line; none if the set is
+    good."""
     # In a context of its own, because the set is not in use yet.
     return contextvars.copy_context().run(_check, folder)
 
@@ -256,7 +257,7 @@ def _check(folder: Path) -> list[Problem]:
 
 
 def problem_lines(problems: list[Problem]) -> str:
-    """The first problems, one a line, and how many there are more."""
+    """The first problems, one per line, and how many more there are."""
     lines = [str(problem) for problem in problems[:MAX_SHOWN_PROBLEMS]]
     if len(problems) > MAX_SHOWN_PROBLEMS:
         lines.append(f"and {len(problems) - MAX_SHOWN_PROBLEMS} more")
@@ -264,8 +265,8 @@ def problem_lines(problems: list[Problem]) -> str:
 
 
 def read_examined(folder: Path) -> dict[str, bytes]:
-    """The files of the set in `folder`. Raises `ConfigError` with its problems, and `SetError`
-    where it has a file that no set may have."""
+    """The files of the set in `folder`. Raises `ConfigError` with its problems, and `SetError` if
+    it has a file that is not allowed in a set."""
     files = read_folder(folder)
     with PrivateFolder() as place:
         for name, data in files.items():

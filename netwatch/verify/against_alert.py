@@ -1,15 +1,15 @@
 """Whether an evidence capture has what the alert of its incident claims.
 
-The alert says a time, a name and a packet for each piece of evidence, how that was seen, and the
+The alert has a time, a name and a packet for each piece of evidence, how that was seen, and the
 device. Each piece must be in the capture, at that time, and the capture must show as much of the
-server as the alert claims. At least one must be of the address of the device: of one device with
-several addresses, the alert names one.
+server as the alert claims. At least one must have the device's address: if a device has several
+addresses, the alert names one.
 
 How a packet was seen (did the server take part, was more than one side seen, what is its checksum)
-is told as far as the capture shows that. An evidence capture has the first packets of a server that
-acknowledge what its client has sent. A segment is acknowledged by a number that is not before its
-own (RFC 9293 section 3.4), a hello of QUIC by a packet that calls the client by the id that it
-asked for (RFC 9000 section 7.2), any other datagram by one that comes back.
+is determined as far as the capture shows it. An evidence capture has the first packets of a server
+that acknowledge what its client has sent. A segment is acknowledged by a number that is not before
+its own (RFC 9293 section 3.4), a QUIC hello by a packet to the connection id that the client chose
+(RFC 9000 section 7.2), any other datagram by one that comes back.
 """
 
 import socket
@@ -36,7 +36,7 @@ from netwatch.verify.flows import Datagram, Flows
 Checksum = Literal["right", "unknown", "wrong"]
 
 BY_SERVER = frozenset({"dns-answer", "dns-cname", "tls-cert"})
-"""Kinds of evidence whose packet the server has sent."""
+"""Kinds of evidence whose packet the server sends."""
 
 _OTHER_HALF = {"dns-query": "dns-answer", "dns-answer": "dns-query"}
 _TCP, _UDP = 6, 17
@@ -48,7 +48,7 @@ _MAX_ID = 20
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a capture shows of a packet: whether its server took part, whether both sides were seen,
-    and what its checksum is."""
+    and its checksum state."""
 
     server: bool
     both: bool
@@ -80,7 +80,7 @@ def _has_other_half(piece: Piece, claims: Claims) -> bool:
 
 
 def _answers(asked: Datagram, back: Datagram) -> bool:
-    """Whether a datagram from the server shows that it has what the client has sent."""
+    """Whether a datagram from the server shows that it has received what the client has sent."""
     if asked.ip.protocol == _TCP:
         number = back.segment.acknowledges
         return number is not None and (number - asked.segment.sequence) % (1 << 32) < _HALF
@@ -89,8 +89,8 @@ def _answers(asked: Datagram, back: Datagram) -> bool:
 
 
 def _own_id(payload: bytes) -> bytes | None:
-    """The connection id by which the sender of a long header is to be called (RFC 9000 section
-    17.2); None if it is none, or one of Google's own QUIC."""
+    """The source connection id in a long header (RFC 9000 section 17.2); None if there is none, or
+    in Google's own QUIC."""
     if len(payload) < 7 or payload[0] < _LONG_HEADER or payload[1] in b"QT":
         return None
     at = 6 + payload[5]
@@ -100,16 +100,15 @@ def _own_id(payload: bytes) -> bytes | None:
 
 
 def _called_id(payload: bytes) -> bytes | None:
-    """The connection id by which a long header, or a version negotiation, calls its receiver."""
+    """The destination connection id in a long header, or a version negotiation."""
     if len(payload) < 7 or payload[0] < 0x80 or payload[5] > _MAX_ID:
         return None
     return payload[6 : 6 + payload[5]]
 
 
 def checksum_of(datagram: Datagram) -> Checksum:
-    """What the checksum of a segment or datagram is (RFC 9293 section 3.1, RFC 768, RFC 8200
-    section 8.1): unknown if bytes were cut off or it has none, and of one that came in
-    fragments."""
+    """The checksum state of a segment or datagram (RFC 9293 section 3.1, RFC 768, RFC 8200 section
+    8.1): unknown if bytes were cut off or it has none, and if it came in fragments."""
     ip, data = datagram.ip, datagram.ip.payload
     field = 16 if ip.protocol == _TCP else 6
     if ip.size != len(data) or len(data) < field + 2 or len(datagram.frames) > 1:
@@ -118,7 +117,7 @@ def checksum_of(datagram: Datagram) -> Checksum:
         return "unknown"
     pseudo = _packed(ip.source) + _packed(ip.destination)
     pseudo += len(data).to_bytes(4) + ip.protocol.to_bytes(4)
-    # A number of 16-bit words and the sum of these leave the same rest (RFC 1071 section 2).
+    # A number of 16-bit words and their sum leave the same remainder (RFC 1071 section 2).
     total = int.from_bytes(pseudo + data + bytes(len(data) % 2))
     return "right" if total % 0xFFFF == 0 else "wrong"
 
@@ -130,8 +129,8 @@ def _packed(address: str) -> bytes:
 def differences(
     record: Mapping[str, Any], file: EvidenceFile, claims: Claims, flows: Sequence[Flows]
 ) -> Iterator[Finding]:
-    """What an alert claims and its capture does not have, or has otherwise. Raises `NetwatchError`
-    if the record is none of an alert."""
+    """What an alert claims and its capture lacks, or has differently. Raises `NetwatchError` if the
+    record is not an alert's."""
     identifier = str(record.get("id", ""))
     pieces = [each for each in claims.pieces if each.contact.incident == identifier]
     by_place: dict[tuple[str, str, str, int], Piece] = {}
@@ -173,7 +172,7 @@ def _shown(piece: Piece, claims: Claims, flows: Sequence[Flows]) -> Iterator[Sho
 
 
 def _claims_more(claimed: AlertPiece, shown: Sequence[Shown]) -> Iterator[tuple[str, str]]:
-    """What an alert says of how a piece was seen and no reader sees, and what they see."""
+    """What an alert claims about how a piece was seen and no reader sees, and what they see."""
     if not shown:
         return
     seen = claimed.seen
@@ -190,7 +189,7 @@ def _claims_more(claimed: AlertPiece, shown: Sequence[Shown]) -> Iterator[tuple[
 def _confidence(
     record: Mapping[str, Any], identifier: str, pieces: Sequence[tuple[Piece, Sequence[Shown]]]
 ) -> Iterator[Finding]:
-    """An alert that is ``confirmed`` wants a handshake in which the server took part, unless a log
+    """An alert that is ``confirmed`` needs a handshake in which the server took part, unless a log
     has it, or neither reader reads such packets."""
     if record.get("confidence") != "confirmed" or any(
         item.get("log") and item.get("type") in HANDSHAKES for item in record["evidence"]
@@ -208,7 +207,7 @@ def _confidence(
 
 
 def _instead(claimed: AlertPiece, pieces: Sequence[Piece]) -> str:
-    """What the capture has instead of a piece."""
+    """The capture's content instead of a piece of evidence."""
     place = claimed.source, claimed.number
     same = [piece.contact for piece in pieces if (piece.source, piece.number) == place]
     if same:
@@ -228,7 +227,7 @@ def _device(
     except (KeyError, TypeError):
         raise NetwatchError("expected the record of an alert with its device") from None
     if parse_ip(address) is None:
-        return  # a pseudonym, of which packets show nothing
+        return  # a pseudonym, which packets do not show
     clients = [piece.contact.client.ip for piece in pieces if piece.contact.client is not None]
     if clients and address not in clients:
         contact = Contact("device", address, identifier, None, None)

@@ -1,8 +1,8 @@
-"""Whether the packets show what the pieces of evidence say, in the eyes of scapy and of dpkt.
+"""Whether the packets show what the pieces of evidence claim, according to scapy and dpkt.
 
-Each reader answers for each piece: `shown`, `differs`, or `unread` where its library does not read
+Each reader answers for each piece: `shown`, `differs`, or `unread` if its library does not read
 such packets. A piece is shown if one reader shows it and none differs. Time and bytes of a packet
-are compared with its comment whatever the readers say.
+are compared with its comment whatever the readers answer.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,8 +38,8 @@ _MAX_FOUND = 8
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a reader says of a piece: its result, and what it found if that is not `shown`.
-    `frames` are the packets in which it found the message."""
+    """A reader's answer for a piece: its result, and what it found if that is not `shown`. `frames`
+    are the packets in which it found the message."""
 
     result: Result
     found: str = ""
@@ -48,10 +48,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of a piece: its result, the result of each reader by name, and what was expected
-    and found where they differ. `frame` is the position in the file of the packet that shows it,
-    None if the file does not have it; `bindings` are those of the packets that show which device
-    had the address."""
+    """The outcome for a piece: its result, the result of each reader by name, and what was expected
+    and found if they differ. `frame` is the position in the file of the packet that shows it, None
+    if the file does not have it; `bindings` are those of the packets that show which device had the
+    address."""
 
     contact: Contact
     source: str
@@ -66,7 +66,8 @@ class Finding:
 
 def check(file: EvidenceFile, claims: Claims, flows: Sequence[Flows]) -> Iterator[Finding]:
     """Check every piece of a file, in the order of its packets; `flows` are its packets as each
-    reader reads them. Raises `NetwatchError` if its streams are more work than evidence is."""
+    reader reads them. Raises `NetwatchError` if its streams are more work than evidence should
+    be."""
     for piece in claims.pieces:
         yield _check(piece, file, claims, flows)
     for at, contact in claims.orphans:
@@ -119,7 +120,7 @@ def _expected(contact: Contact) -> str:
 
 
 def answer(piece: Piece, flows: Flows) -> Answer:
-    """What one reader says of a piece."""
+    """One reader's answer for a piece."""
     datagram = flows.by_frame.get(piece.frame)
     if datagram is None:
         text = "no IP packet" if piece.frame in flows.unread else "no TCP or UDP"
@@ -143,7 +144,7 @@ def _tunnel(datagram: Datagram) -> Answer | None:
 
 
 def _client(contact: Contact, datagram: Datagram) -> str:
-    """What is wrong with the device of a datagram; empty if nothing is."""
+    """The error in the device of a datagram; empty if it is right."""
     client, ip = contact.client, datagram.ip
     if client is None:
         return ""
@@ -167,7 +168,7 @@ def _same_address(one: str, other: str) -> bool:
 
 
 class _Found:
-    """Collects the names that candidates show, until one of them is the name that is sought."""
+    """Collects the names that candidates show, until one of them is the sought name."""
 
     def __init__(self, piece: Piece, must_have: int) -> None:
         self._name = piece.contact.name
@@ -176,8 +177,8 @@ class _Found:
         self._fails = False
 
     def shows(self, names: Iterable[bytes] | None, frames: Iterable[int]) -> Answer | None:
-        """`shown` where one of the names of a message is the sought one and the packet carries a
-        part of the message; names None if the library does not read it."""
+        """`shown` if one of the names of a message is the sought one and the packet carries a part
+        of the message; names None if the library does not read it."""
         used = frozenset(frames)
         if self._frame not in used:
             return None
@@ -191,7 +192,7 @@ class _Found:
         return None
 
     def nothing(self, what: str) -> Answer:
-        """What was found instead."""
+        """The answer if the name was not found: other names, if there are any."""
         if self._others:
             return Answer("differs", ", ".join(list(self._others)[:_MAX_FOUND]))
         return Answer("differs", f"{what} that cannot be read" if self._fails else f"no {what}")
@@ -202,7 +203,7 @@ _Names = Callable[[Reader, bytes], Iterable[bytes] | None]
 
 
 def _in_streams(spans: _Spans, names: _Names, what: str) -> "_Finder":
-    """A finder of messages in streams of TCP."""
+    """A finder of messages in TCP streams."""
 
     def find(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
         found = _Found(piece, piece.frame)
@@ -239,7 +240,7 @@ def _hello_names(reader: Reader, hello: bytes) -> Iterable[bytes]:
 
 
 def _http(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
-    """HTTP/1, and HTTP/2 in clear if that is not it."""
+    """HTTP/1, and HTTP/2 in clear text if that is not it."""
     answered = _http_1(piece, flows, datagram)
     if answered.result == "shown":
         return answered
@@ -254,7 +255,7 @@ _http_2 = _in_streams(messages.http2_authorities, lambda _, name: (name,), "auth
 
 
 def _datagram_hello(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
-    """QUIC and DTLS: the hello of the datagrams of the flow."""
+    """QUIC and DTLS: the hello in the datagrams of the flow."""
     sent = flows.sent_before(datagram)
     payloads = [each.segment.payload for each in sent]
     is_quic = piece.contact.type == "quic-sni"
@@ -294,7 +295,7 @@ def _dns(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
 def dns_messages(
     flows: Flows, datagram: Datagram
 ) -> Iterator[tuple[DnsMessage | None, frozenset[int]]]:
-    """The messages of DNS that a datagram carries a part of; None if the library reads none."""
+    """The DNS messages of which a datagram carries a part; None if the library reads none."""
     for data, frames in _dns_bytes(flows, datagram):
         yield guarded(flows.reader.dns, data), frames
 
@@ -313,7 +314,7 @@ def _dns_bytes(flows: Flows, datagram: Datagram) -> Iterator[tuple[bytes, frozen
 
 def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
     """A flow to an address that an earlier answer to the same device gave for the name. Answers
-    that gave the address again, whatever they were asked for, are part of it."""
+    that gave the address again, for any question, are part of it."""
     client, server = datagram.ip.source, datagram.ip.destination
     if piece.contact.client and not _same_address(client, piece.contact.client.ip):
         client, server = server, client
@@ -345,7 +346,7 @@ def _resolved(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
 
 def _hidden(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
     """A hello with ECH, and an earlier answer to the same device that gave it the key, by public
-    name and config_id, when it was asked for the name."""
+    name and config_id, when it looked up the name."""
     found = _hello_at(piece, flows, datagram)
     if found is None:
         return Answer("differs", "no ClientHello")
@@ -389,7 +390,7 @@ def _hello_at(
 
 
 def _reached(piece: Piece, flows: Flows, datagram: Datagram) -> Answer:
-    """`ip-asn`: that an address belongs to a network is said by no packet, so the contact alone is
+    """`ip-asn`: no packet shows that an address belongs to a network, so only the contact is
     shown."""
     return Answer("shown", frames=frozenset(datagram.frames))
 
@@ -466,7 +467,7 @@ def _is_of(flows: Flows, frame: int, connections: set[tuple[_Connection, int]]) 
 
 
 def _device(piece: Piece, flows: Sequence[Flows]) -> Client | None:
-    """The device of a piece whose comment does not say it, as the packets show it."""
+    """The device of a piece whose comment lacks it, as the packets show it."""
     for flow in flows:
         datagram = flow.by_frame.get(piece.frame)
         if datagram is not None:

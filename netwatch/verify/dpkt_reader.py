@@ -1,7 +1,7 @@
 """Packets as dpkt reads them.
 
-dpkt knows fewer link types and tunnels than scapy; what it does not know, it does not read, and the
-other reader stands alone.
+dpkt knows fewer link types and tunnels than scapy; what it does not know, it does not read, and
+only the other reader counts.
 """
 
 import io
@@ -85,8 +85,8 @@ class DpktReader:
         return Segment(tcp.sport, tcp.dport, bytes(tcp.data), tcp.seq, begins, acknowledges)
 
     def dns(self, payload: bytes) -> DnsMessage | None:
-        """A DNS message; dpkt does not read the targets of SVCB and HTTPS records, and of a message
-        with a record that it does not know nothing but the questions."""
+        """A DNS message; dpkt does not read the targets of SVCB and HTTPS records, and in a message
+        with a record that it does not know only the questions."""
         try:
             message = dpkt.dns.DNS(payload)
         except dpkt.UnpackError:
@@ -105,8 +105,8 @@ class DpktReader:
         return DnsMessage(bool(message.qr), questions, tuple(aliases), tuple(addresses), partly)
 
     def server_name(self, hello: bytes) -> bytes | None:
-        """The server name of a ClientHello. dpkt gives the bytes of the extension, which are a list
-        of one entry (RFC 6066 section 3)."""
+        """The server name of a ClientHello. dpkt returns the bytes of the extension, which are a
+        list of one entry (RFC 6066 section 3)."""
         read = dpkt.ssl.TLSHandshake(hello).data
         for kind, value in getattr(read, "extensions", ()):
             if kind == _SERVER_NAME and value[2:3] == b"\0":
@@ -114,7 +114,7 @@ class DpktReader:
         return None
 
     def request_names(self, head: bytes) -> Sequence[bytes]:
-        """Host, and the authority of the target. dpkt's own class of requests wants the body too,
+        """Host, and the authority of the target. dpkt's own class of requests needs the body too,
         so only its reader of fields is used."""
         stream = io.BytesIO(head)
         method, target, *_ = stream.readline().decode("ascii", "ignore").split()
@@ -127,7 +127,7 @@ class DpktReader:
         return [name.encode() for name in names]
 
     def certificate_names(self, message: bytes) -> Sequence[bytes]:
-        """The host names of the first certificate, which `cryptography` reads: dpkt gives its
+        """The host names of the first certificate, which `cryptography` reads: dpkt returns its
         bytes."""
         chain = dpkt.ssl.TLSHandshake(message).data.certificates
         if not chain:

@@ -1,13 +1,13 @@
-"""An evidence capture as scapy and dpkt read it: packets, their times and their comments, and what
-the incident claims by these comments and by its alert, as pieces of evidence.
+"""An evidence capture as scapy and dpkt read it: packets, their times and their comments, and the
+claims of the incident in these comments and in its alert, as pieces of evidence.
 
 Both libraries read pcapng by themselves and must agree on every packet. Neither starts afresh with
-a second section, as a file has that was continued by a later process, so each section is given to
-them alone.
+a second section, which a file continued by a later process has, so each section is passed to them
+separately.
 
 The comment of a packet says what the packet proves, for which incident, and where it came from,
-then device, time of the contact and digest (`netwatch.incidents.evidence_selection`). Captures of
-earlier versions end after the place: their pieces are checked without what they do not say.
+then device, time of the contact and digest (`netwatch.incidents.evidence_selection`). In captures
+of earlier versions comments end after the place: their pieces are checked without the rest.
 """
 
 import io
@@ -25,7 +25,8 @@ from netwatch.core.user_yaml import read_user_file
 from netwatch.formats.values import epoch_ns
 
 MAX_FILE_BYTES = 128 << 20
-"""Bytes of a file. An evidence capture holds 8 MiB of packets each time that it is continued."""
+"""Bytes of a file, at most. An evidence capture holds 8 MiB of packets each time that it is
+continued."""
 
 MAX_PACKETS = 65_536
 """Packets of a file."""
@@ -39,7 +40,7 @@ _COMMENT, _RESOLUTION, _OFFSET = 1, 9, 14
 _EPOCH_DIGITS = 1_000_000_000
 
 MAX_PIECES = 32_768
-"""Pieces of evidence in a file, those of its packets that are part of one included."""
+"""Pieces of evidence in a file, including its packets that are part of one."""
 
 _PIECE = re.compile(
     r"(?P<part>part of )?(?P<type>[a-z-]{3,16}) (?P<name>\S*), incident (?P<incident>[0-9a-f]{32}),"
@@ -75,8 +76,8 @@ class EvidenceFile:
 
 
 def read_evidence_file(path: Path) -> EvidenceFile:
-    """Read a file by both libraries. Raises `NetwatchError` if it is no pcapng file, damaged or
-    too large, or where the libraries read different packets from it; its text continues a sentence:
+    """Read a file by both libraries. Raises `NetwatchError` if it is not a pcapng file, damaged or
+    too large, or if the libraries read different packets from it; its text continues a sentence:
     ``cannot be read: ...``."""
     data = read_user_file(path, MAX_FILE_BYTES)
     if data[:4] != b"\x0a\x0d\x0d\x0a":
@@ -101,7 +102,7 @@ def read_evidence_file(path: Path) -> EvidenceFile:
 
 
 def _sections(data: bytes) -> Iterator[bytes]:
-    """The sections of a file: what begins with a Section Header Block (section 4.1)."""
+    """The sections of a file: each begins with a Section Header Block (section 4.1)."""
     start = 0
     for kind, at, _ in _blocks(data):
         if kind == _SECTION and at:
@@ -131,8 +132,8 @@ def _blocks(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _check_options(kind: int, block: bytes, order: str) -> None:
-    """Raise `NetwatchError` for a block with many options (section 3.5): both libraries take a time
-    for them that grows with the square of their number."""
+    """Raise `NetwatchError` for a block with many options (section 3.5): both libraries take
+    quadratic time for them."""
     at = {_SECTION: 24, _INTERFACE: 16, _ENHANCED: 28}.get(kind, len(block))
     if kind == _ENHANCED and len(block) >= 28:
         captured = struct.unpack_from(f"{order}I", block, 20)[0]
@@ -148,7 +149,7 @@ def _check_options(kind: int, block: bytes, order: str) -> None:
 
 
 def _read(reader: Any, section: bytes, comments: list[str]) -> list[CapturedPacket]:
-    """What a library reads. It may fail on damaged bytes in any way."""
+    """The library's result. It may fail on damaged bytes in any way."""
     try:
         packets: list[CapturedPacket] = reader(section, comments)
     except NetwatchError:
@@ -226,7 +227,7 @@ def _text(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The device that a contact is said to be of."""
+    """The claimed device of a contact."""
 
     ip: str
     mac: str | None
@@ -240,7 +241,7 @@ class Client:
 @dataclass(frozen=True, slots=True)
 class Contact:
     """One contact of an incident: what all comments on its packets share. `client` and `time` (ns)
-    are None if the comments do not say them."""
+    are None if the comments lack them."""
 
     type: str
     name: str
@@ -252,7 +253,7 @@ class Contact:
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A piece of evidence: its contact, the packet that shows it as source and number, the position
-    of that packet in the file, and those of the packets that are part of it."""
+    of that packet in the file, and of the packets that are part of it."""
 
     contact: Contact
     source: str
@@ -263,9 +264,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a file claims: its pieces, the ids of its incidents, and the digests of its packets by
+    """The claims of a file: its pieces, the ids of its incidents, and the digests of its packets by
     their position. `unknown` are the packets without a comment of netwatch, `orphans` those that
-    are part of a contact which no packet shows."""
+    are part of a contact without a packet that shows it."""
 
     pieces: tuple[Piece, ...]
     incidents: frozenset[str]
@@ -275,8 +276,8 @@ class Claims:
 
 
 def claims_of(name: str, file: EvidenceFile) -> Claims:
-    """The claims of an evidence capture; `name` is that of the file. Raises `NetwatchError` if
-    it makes none."""
+    """The claims of an evidence capture; `name` is the file's. Raises `NetwatchError` if it makes
+    none."""
     shown: list[tuple[Contact, str, int, int]] = []
     parts: dict[Contact, list[int]] = {}
     digests: dict[int, set[str]] = {}
@@ -334,8 +335,8 @@ def _contact(match: re.Match[str]) -> Contact:
 
 @dataclass(frozen=True, slots=True)
 class AlertPiece:
-    """A piece of evidence as an alert has it. `time` is RFC 3339 as fine as the capture. `seen` is
-    how it was seen, by the keys of the record; empty if the alert does not say it."""
+    """A piece of evidence in an alert. `time` is RFC 3339 with the precision of the capture. `seen`
+    is how it was seen, by the keys of the record; empty if the alert lacks it."""
 
     type: str
     name: str
@@ -345,7 +346,7 @@ class AlertPiece:
     seen: Mapping[str, object]
 
     def is_at(self, time: int) -> bool:
-        """Whether a time in ns is this one, as finely as this one is written."""
+        """Whether a time in ns is this one, with the precision in which it is written."""
         digits = len(self.time.partition(".")[2].removesuffix("Z"))
         unit = 10 ** (9 - min(digits, 9))
         try:
@@ -355,8 +356,8 @@ class AlertPiece:
 
 
 def alert_pieces(record: Mapping[str, Any]) -> Iterator[AlertPiece]:
-    """The evidence of an alert's record, except what comes from a log and not from a packet. Raises
-    `NetwatchError` if the record is none of an alert."""
+    """The evidence in an alert's record, except from logs. Raises `NetwatchError` if the record is
+    not an alert's."""
     try:
         for item in record["evidence"]:
             if item.get("log"):

@@ -1,10 +1,10 @@
-"""What a reader tells of a packet, whichever library it uses; and fragments and streams, put
-together from what one reader reads.
+"""A reader's information about a packet, whichever library it uses; and fragments and streams,
+reassembled from what one reader reads.
 
 Written from scratch for evidence captures, which are small and hold all packets that a message
 needs, in the order of the capture. Nothing is dropped or guessed: what does not fit is left as it
-is, and the message is then not found. If bytes were sent twice with other content, both are
-read: nobody can tell which of them a receiver has taken.
+is, and the message is then not found. If bytes were sent twice with other content, both are read,
+since it is unknown which the receiver took.
 """
 
 import socket
@@ -21,13 +21,13 @@ from netwatch.core.text import escaped
 from netwatch.verify.evidence_file import CapturedPacket
 
 MAX_STREAM = 1 << 20
-"""Bytes of a stream that are put together for one piece of evidence."""
+"""Bytes of a stream to reassemble for one piece of evidence."""
 
 MAX_FRAGMENTS = 256
 """Fragments of a datagram."""
 
 MAX_READINGS = 4
-"""Datagrams that the same fragments may be."""
+"""Datagrams that the same fragments may form."""
 
 MAX_STARTS = 64
 """Segments of a stream at which a message may begin."""
@@ -36,12 +36,12 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 MAX_JOINED = 1_000_000
-"""Segments that are joined to streams for all pieces of evidence of a file."""
+"""Segments joined to streams for all pieces of evidence of a file."""
 
 _MAX_DATAGRAM = 65_535
 _ICMP, _ICMPV6 = 1, 58
 _ERRORS = {_ICMP: 3, _ICMPV6: 1}
-"""The types of errors that say that a packet was not delivered."""
+"""The types of errors that report an undelivered packet."""
 _WINDOW = 1 << 30
 _Key = tuple[object, ...]
 FlowKey = tuple[str, int, str, int, int]
@@ -59,8 +59,8 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What the frames around a packet say: the MAC addresses of their senders and receivers, and
-    the VLANs of their tags."""
+    """The headers around a packet: the MAC addresses of their senders and receivers, and the VLANs
+    of their tags."""
 
     senders: frozenset[str]
     receivers: frozenset[str]
@@ -84,7 +84,7 @@ class IpPacket:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A TCP segment or a UDP datagram (`sequence` 0). `begins` says that SYN is set;
+    """A TCP segment or a UDP datagram (`sequence` 0). `begins` means that SYN is set;
     `acknowledges` is what it acknowledges, None if ACK is not set."""
 
     source_port: int
@@ -97,11 +97,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class DnsMessage:
-    """What a DNS message says: names as on the wire, without the last dot.
+    """The content of a DNS message: names as on the wire, without the last dot.
 
-    `aliases` are the targets of CNAME and DNAME, and of SVCB and HTTPS records where the library
-    reads them, by owner; `addresses` are those of A and AAAA records by owner. `partly` says that
-    there are records of these kinds that the library does not read."""
+    `aliases` are the targets of CNAME and DNAME, and of SVCB and HTTPS records if the library reads
+    them, by owner; `addresses` are from A and AAAA records by owner. `partly` means that there are
+    records of these kinds that the library does not read.
+    """
 
     is_response: bool
     questions: tuple[bytes, ...]
@@ -112,8 +113,8 @@ class DnsMessage:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """An address of a device, or its name, as a frame of ARP, neighbour discovery, DHCP or mDNS
-    says it; what it does not say is empty."""
+    """An address of a device, or its name, according to a frame of ARP, neighbour discovery, DHCP
+    or mDNS; missing parts are empty."""
 
     ip: str
     mac: str
@@ -145,11 +146,11 @@ class Reader(Protocol):
         """The host names in the first certificate of a Certificate message of TLS 1.2."""
 
     def bindings(self, link_type: int, data: bytes) -> Sequence[Binding]:
-        """What a frame says of addresses and names of devices."""
+        """The addresses and names of devices in a frame."""
 
 
 def same_name(raw: bytes, name: str) -> bool:
-    """Whether bytes of the wire are a name as records spell it; a port of HTTP's is no part of the
+    """Whether bytes on the wire are a name as spelled in records; an HTTP port is not part of the
     name."""
     host = raw
     before, colon, port = raw.rpartition(b":")
@@ -199,8 +200,8 @@ class Datagram:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Bytes of one direction of a connection without a gap; `owners` says for each span of bytes,
-    as its end, which datagram it came from."""
+    """Bytes of one direction of a connection without a gap; `owners` has for each span of bytes,
+    given by its end, the datagram that it came from."""
 
     data: bytes
     owners: tuple[tuple[int, Datagram], ...]
@@ -218,7 +219,7 @@ class Stream:
 
 class Flows:
     """All datagrams of a file as one reader reads them. `unread` are the positions of the frames in
-    which it finds no IP packet; `refused` are the flows whose packets the errors of ICMP quote, by
+    which it finds no IP packet; `refused` are the flows whose packets are quoted by ICMP errors, by
     the positions of these."""
 
     def __init__(self, reader: Reader, packets: Sequence[CapturedPacket]) -> None:
@@ -277,7 +278,7 @@ class Flows:
         return self._by_flow.get((destination, dport, source, sport, protocol), [])
 
     def streams(self, datagram: Datagram) -> Iterator[Stream]:
-        """The streams in which the bytes of a TCP segment may stand: from the last SYN of its
+        """The streams that may contain the bytes of a TCP segment: from the last SYN of its
         connection, or from any segment if that is not in the file or something is missing."""
         segments = self.sent_before(datagram)
         begun = max((at for at, each in enumerate(segments) if each.segment.begins), default=-1)
@@ -302,7 +303,7 @@ class Flows:
 
 
 def guarded(read: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T | None:
-    """What a library reads, or None if it fails: damaged bytes may raise anything in it."""
+    """The library's result, or None if it fails: damaged bytes may raise anything in it."""
     try:
         return read(*args, **keywords)
     except Exception:
@@ -330,7 +331,7 @@ def _whole(parts: Iterable[_Part]) -> IpPacket | None:
 
 
 def _quoted(ip: IpPacket) -> FlowKey | None:
-    """The flow of the packet that an error of ICMP quotes (RFC 792, RFC 4443 section 3.1)."""
+    """The flow of the packet quoted by an ICMP error (RFC 792, RFC 4443 section 3.1)."""
     quoted = ip.payload[8:]
     if ip.payload[0] != _ERRORS.get(ip.protocol):
         return None
@@ -347,7 +348,7 @@ def _quoted(ip: IpPacket) -> FlowKey | None:
 
 def _joined(segments: Iterable[Datagram], start: int) -> tuple[Stream, bool]:
     """The bytes from a sequence number on (RFC 9293 section 3.4); of bytes sent twice the first
-    count. Also whether some were sent twice with other content."""
+    count. Also returns whether some were sent twice with other content."""
     pieces = sorted(
         (
             ((each.segment.sequence + each.segment.begins - start) % (1 << 32), order, each)
@@ -373,7 +374,7 @@ def _joined(segments: Iterable[Datagram], start: int) -> tuple[Stream, bool]:
 
 
 def _newest(segments: Sequence[Datagram], start: int) -> Stream:
-    """The same where of bytes sent twice the last count."""
+    """The same, but of bytes sent twice the last count."""
     data, owner = bytearray(), array("i")
     edges = {0}
     for number, each in enumerate(segments):

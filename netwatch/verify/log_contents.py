@@ -1,11 +1,11 @@
-"""The records of a log that evidence names, read again and not by what netwatch reads logs with.
+"""The records of a log that evidence names, read again without netwatch's log readers.
 
 Lines come from the file as it is, in UTF-8 or UTF-16, or unpacked by the libraries of the
 compressions: gzip, bzip2, xz, zstd, lz4. Frames of dnstap and messages of IPFIX are divided here,
-and the program ``nfdump`` reads files of nfcapd, for the first reader, too. Rows of an SQLite
-database are asked of SQLite by their key, with the names that they refer to; records of a Windows
-event log are those of the package ``evtx``, which the first reader uses, too. Rows and events are
-found by what they are: older ones may have been deleted, so that they are counted otherwise now.
+and the program ``nfdump`` reads nfcapd files, as for the first reader. Rows of an SQLite database
+are queried by their key, with the names that they refer to; records of a Windows event log come
+from the package ``evtx``, which the first reader uses, too. Rows and events are found by their
+content: older ones may have been deleted, so that they are numbered differently now.
 """
 
 import base64
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 MAX_LINE = 1 << 20
-"""Bytes of a line, and of a frame, that are read."""
+"""Bytes of a line, and of a frame, to read."""
 
 _TABLES = ("query_storage", "queries")
 _NAMES = {"domain": "domain_by_id", "additional_info": "addinfo_by_id"}
@@ -39,8 +39,8 @@ class Found(NamedTuple):
 
 
 def look_up(path: Path, wanted: Mapping[int, bytes]) -> Mapping[int, Found] | str:
-    """The records of a log with the numbers of `wanted`, which has them as evidence keeps them; why
-    the log is not read, as a clause, if it is not."""
+    """The records of a log with the numbers in `wanted`, which has them as kept in the evidence;
+    why the log is not read, as a clause, if it is not."""
     try:
         with path.open("rb") as stream:
             head = stream.read(16)
@@ -61,7 +61,7 @@ def look_up(path: Path, wanted: Mapping[int, bytes]) -> Mapping[int, Found] | st
 
 
 def opened(path: Path) -> IO[bytes]:
-    """A file, unpacked where it is compressed. Raises `OSError` and `ImportError`."""
+    """A file, unpacked if it is compressed. Raises `OSError` and `ImportError`."""
     with path.open("rb") as stream:
         head = stream.read(6)
     if head.startswith(b"\x1f\x8b"):
@@ -75,7 +75,7 @@ def opened(path: Path) -> IO[bytes]:
 
         unpacked: IO[bytes] = lz4.frame.open(path, "rb")
         return unpacked
-    # A frame that is skipped (RFC 8878 section 3.1.2) stands before those of pzstd.
+    # A frame to skip (RFC 8878 section 3.1.2) precedes pzstd's frames.
     if head.startswith(b"\x28\xb5\x2f\xfd") or head[1:4] == b"\x2a\x4d\x18":
         return _zstd(path)
     return path.open("rb")
@@ -104,7 +104,7 @@ def _numbered(stream: IO[bytes], wanted: Mapping[int, bytes]) -> dict[int, Found
         records = _messages(head, stream) if is_binary else _lines(head, stream)
     for number, record in enumerate(records, 1):
         if not is_binary and b"\0" in record:
-            # What is before NUL bytes in a line was cut off.
+            # The text before NUL bytes in a line was cut off.
             record = record.strip(b"\0").rpartition(b"\0")[2]
         if number in wanted:
             found[number] = Found(record)
@@ -114,7 +114,7 @@ def _numbered(stream: IO[bytes], wanted: Mapping[int, bytes]) -> dict[int, Found
 
 
 def _lines(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
-    """The lines without their ends, in UTF-8; of one that is too long the beginning."""
+    """The lines without their ends, in UTF-8; the beginning of lines that are too long."""
     whole = io.BufferedReader(_Behind(head, stream))
     if head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         for number, octets in enumerate(_bounded(whole)):
@@ -129,7 +129,7 @@ def _lines(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
 
 
 class _Behind(io.RawIOBase):
-    """A stream of which the first bytes were taken."""
+    """A stream whose first bytes were already read."""
 
     def __init__(self, head: bytes, stream: IO[bytes]) -> None:
         self._head, self._stream = head, stream
@@ -209,7 +209,7 @@ def _flows(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
 
 
 def _events(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found]:
-    """The records of an event log: those that are as they were, else those with the number."""
+    """The records of an event log: unchanged ones, otherwise those with the number."""
     import evtx
 
     numbers: dict[bytes, list[int]] = {}
@@ -228,7 +228,7 @@ def _events(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found]:
             if len(same) == len(wanted):
                 break
     except BaseException as error:
-        # What the library did not expect is no Exception.
+        # A panic of the library is not an Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ValueError(str(error)) from None
@@ -250,7 +250,7 @@ def _undamaged(records: Iterator[Any]) -> Iterator[str]:
 
 def _rows(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found] | str:
     """The rows of the database of Pi-hole FTL with the keys of `wanted`."""
-    # Where nobody has it open with a write-ahead log, SQLite would make files next to it.
+    # If nobody has it open with a write-ahead log, SQLite would create files next to it.
     options = "mode=ro&readonly_shm=1" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     found: dict[int, Found] = {}
     uri = f"{path.resolve().as_uri()}?{options}"
@@ -288,7 +288,7 @@ def _row(database: sqlite3.Connection, table: str, key: int) -> dict[str, Any] |
 
 
 def _referred(database: sqlite3.Connection, row: Mapping[str, Any]) -> bytes:
-    """The names that the columns of a row have numbers of."""
+    """The names to which the columns of a row refer."""
     names: list[str] = []
     for column, table in _NAMES.items():
         other = _row(database, table, row[column]) if isinstance(row.get(column), int) else None

@@ -1,12 +1,12 @@
 """Files of lines of logs as evidence, checked against the logs themselves.
 
-The file says of each record what it shows, where it is written, and its digest. Here the log is
-opened again (`log_contents`), with nothing of what netwatch reads logs with, and the record with
-that number is compared byte by byte. Then the name is looked for in it: as text, in any of the
-spellings of logs, or in a DNS message inside of it, which scapy and dpkt read. AdGuard Home has
-such messages in base64, Windows in hexadecimal digits, and dnstap as they were. Records that are
-part of a piece, since they say who asked or lead to the name, must be there as they were. A log
-that is not there any more is not read; the record in the file is still compared with its digest.
+The file has for each record what it shows, where it is written, and its digest. Here the log is
+opened again (`log_contents`), without netwatch's log readers, and the record with that number is
+compared byte by byte. Then the name is searched for in it: as text, in any of the spellings of
+logs, or in a DNS message inside it, which scapy and dpkt read. AdGuard Home has such messages in
+base64, Windows in hexadecimal digits, and dnstap as they were. Records that are part of a piece,
+since they name the client or lead to the name, must be there unchanged. A log that no longer exists
+is not read; the record in the file is still compared with its digest.
 """
 
 import base64
@@ -48,9 +48,9 @@ Result = Literal["shown", "differs", "missing", "unread"]
 
 @dataclass(frozen=True, slots=True)
 class LinePiece:
-    """What a file says of a record: the kind of evidence, the name, the incident, the log and the
-    number of the record in it, and its digest, empty if it is not said; and the record. One
-    that `is_part` of a piece is needed for it and need not have the name."""
+    """A record in the file: the kind of evidence, the name, the incident, the log and the number of
+    the record in it, and its digest, empty if missing; and the record. One that `is_part` of a
+    piece is needed for it and need not have the name."""
 
     type: str
     name: str
@@ -66,7 +66,7 @@ class LinePiece:
 
 @dataclass(frozen=True, slots=True)
 class LineFinding:
-    """What came of a piece; `expected` and `found` are words if it is not shown."""
+    """The outcome for a piece; `expected` and `found` are words if it is not shown."""
 
     piece: LinePiece
     result: Result
@@ -75,8 +75,8 @@ class LineFinding:
 
 
 def read_lines(path: Path) -> tuple[list[LinePiece], Mapping[str, tuple[str, int]]]:
-    """The pieces of a file of lines, and of each log its SHA-256 and of how many bytes that is.
-    Raises `NetwatchError` if it is none."""
+    """The pieces of a file of lines, and for each log its SHA-256 and the number of hashed bytes.
+    Raises `NetwatchError` if it is not such a file."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise NetwatchError(f"cannot be read: expected at most {MAX_BYTES:,} bytes")
@@ -178,10 +178,10 @@ def _is_same(record: bytes, kept: bytes) -> bool:
 
 
 def _leads_to(flow: LinePiece, answer: LinePiece) -> bool:
-    """Whether an answer has the name and an address that is in the record of a flow, other than
-    that of the device."""
+    """Whether an answer has the name and an address that is in the record of a flow, other than the
+    device's."""
     others = _addresses(answer.record) - _addresses(flow.client.encode())
-    # A record of IPFIX has them packed.
+    # An IPFIX record has them packed.
     common = others & _addresses(flow.record) or [
         each for each in others if ip_address(each).packed in flow.record
     ]
@@ -216,8 +216,8 @@ def shows(record: bytes, kind: str, name: str) -> bool:
 
 
 def has_name(text: bytes, name: str) -> bool:
-    """Whether a text has a name, in any letters and neither as a part of another name nor with
-    labels after it, in its Unicode form, or label by label as Windows writes it."""
+    """Whether a text has a name, in upper or lower case and neither as a part of another name nor
+    with labels after it, in its Unicode form, or label by label as Windows writes it."""
     lower = text.lower()
     spellings = [name.lower()]
     if "xn--" in name:
@@ -225,7 +225,7 @@ def has_name(text: bytes, name: str) -> bool:
             spellings.append(name.encode("ascii").decode("idna"))
     for spelling in spellings:
         written = re.escape(spelling.encode("utf-8", "surrogatepass"))
-        # The escape of a control character in JSON may stand before it.
+        # A JSON escape of a control character may precede it.
         if re.search(rb"(?:(?<![\w.-])|(?<=\\[nrt]))" + written + rb"(?!\.?[\w-])", lower):
             return True
     labels = "".join(f"({len(label)}){label}" for label in name.lower().split("."))
@@ -263,7 +263,7 @@ def _payloads(record: bytes) -> Iterator[bytes]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a message of Protocol Buffers that have a length, until it is none."""
+    """The length-delimited fields of a Protocol Buffers message, until it is invalid."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

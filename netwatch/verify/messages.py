@@ -1,7 +1,7 @@
-"""Where messages stand in a stream: TLS and DTLS handshakes, DNS over TCP, HTTP and SOCKS requests.
+"""Where messages are in a stream: TLS and DTLS handshakes, DNS over TCP, HTTP and SOCKS requests.
 
-Only the boundaries are found here; what a message says is read by scapy and by dpkt. SOCKS and
-HTTP/2, which neither of them reads, are read here, the fields of HTTP/2 by `hpack`.
+Only the boundaries are found here; the content is read by scapy and dpkt. SOCKS and HTTP/2, which
+neither of them reads, are read here, the fields of HTTP/2 by `hpack`.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import hpack
 
 Span = tuple[bytes, int, int]
-"""A message, and from where to where it stands in its stream."""
+"""A message, and where it starts and ends in its stream."""
 
 MAX_MESSAGES = 4096
 """Messages of a stream."""
@@ -66,8 +66,8 @@ def _handshakes(stream: bytes) -> Iterator[Span]:
 
 
 def complete_hello(message: bytes) -> bytes:
-    """A ClientHello that was captured in part, ended after its last whole extension, with its
-    lengths set to that: both libraries read only whole messages. A whole one is unchanged."""
+    """A partly captured ClientHello, ended after its last whole extension, with its lengths
+    adjusted: both libraries only read whole messages. A whole one is unchanged."""
     body = message[4:]
     if int.from_bytes(message[1:4]) == len(body):
         return message
@@ -102,8 +102,8 @@ def ech_config_id(hello: bytes) -> int | None:
 
 
 def gives_ech_config(message: bytes, public_name: bytes, config_id: int) -> bool:
-    """Whether there is an ECHConfig (RFC 9849 section 4) with this public name and config_id in a
-    message of DNS."""
+    """Whether a DNS message has an ECHConfig (RFC 9849 section 4) with this public name and
+    config_id."""
     at = message.find(_ECH_VERSION)
     while at >= 0:
         size = int.from_bytes(message[at + 2 : at + 4])
@@ -116,9 +116,9 @@ def gives_ech_config(message: bytes, public_name: bytes, config_id: int) -> bool
 
 
 def datagram_hello(datagrams: list[bytes]) -> tuple[bytes, set[int]] | None:
-    """The ClientHello in datagrams of DTLS (RFC 6347 section 4.2.2, RFC 9147 section 5.2) as TLS
-    has it, without sequence and cookie, and the datagrams that carry it. A hello is sent again with
-    a cookie, so the last one counts."""
+    """The ClientHello in DTLS datagrams (RFC 6347 section 4.2.2, RFC 9147 section 5.2) in TLS form,
+    without sequence and cookie, and the datagrams that carry it. A hello is sent again with a
+    cookie, so the last one counts."""
     hellos: dict[int, dict[int, tuple[bytes, int]]] = {}
     sizes: dict[int, int] = {}
     for position, data in enumerate(datagrams):
@@ -204,8 +204,8 @@ def _behind_chunks(stream: bytes, at: int) -> int:
 
 
 def http2_authorities(stream: bytes) -> Iterator[Span]:
-    """The authority of each request of a stream of HTTP/2 in clear (RFC 9113 sections 3.4, 6.2 and
-    8.3.1)."""
+    """The authority of each request in a stream of HTTP/2 in clear text (RFC 9113 sections 3.4, 6.2
+    and 8.3.1)."""
     if not stream.startswith(_PREFACE):
         return
     decoder = hpack.Decoder()

@@ -31,10 +31,10 @@ _VERSIONS = {
     **{0xFF000000 + draft: _DRAFT for draft in range(29, 33)},
 }
 MAX_HELLO = 1 << 16
-"""Bytes of CRYPTO frames that are put together for one hello."""
+"""Bytes of CRYPTO frames to reassemble for one hello."""
 
 MAX_IDS = 64
-"""Connection ids of a flow whose keys are tried."""
+"""Connection ids of a flow whose keys to try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class _Keys:
 
 @dataclass(frozen=True, slots=True)
 class _Initial:
-    """An Initial packet as it is on the wire: its bytes, where its packet number begins, its
-    version and its destination connection id."""
+    """An Initial packet as on the wire: its bytes, where its packet number begins, its version and
+    its destination connection id."""
 
     data: bytes
     number_at: int
@@ -56,8 +56,8 @@ class _Initial:
 
 
 def client_hello(datagrams: Sequence[bytes]) -> tuple[bytes, set[int]] | None:
-    """The ClientHello in the datagrams of a client, of the last connection among them, and the
-    positions of the datagrams that carry it; None if it is not there whole."""
+    """The ClientHello in the datagrams of a client, from their last connection, and the positions
+    of the datagrams that carry it; None if it is incomplete."""
     hellos: dict[bytes, dict[int, tuple[bytes, int]]] = {}
     connections: list[bytes] = []
     for position, datagram in enumerate(datagrams):
@@ -140,7 +140,7 @@ def _opened(initial: _Initial, keys: _Keys) -> bytes | None:
     sample = bytes(data[at + 4 : at + 20])
     if len(sample) < 16:
         return None
-    # One block of AES, as header protection is defined.
+    # One block of AES, as header protection requires.
     mask = Cipher(algorithms.AES(keys.header), modes.ECB()).encryptor().update(sample)
     data[0] ^= mask[0] & 0x0F
     size = (data[0] & 3) + 1

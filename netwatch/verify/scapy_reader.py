@@ -1,7 +1,7 @@
 """Packets as scapy reads them.
 
-scapy dissects a frame down to what it knows, tunnels included. A layer keeps the bytes that it was
-read from (`Packet.original`), which are taken instead of what scapy would build again.
+scapy dissects a frame as deep as it can, including tunnels. A layer keeps the bytes that it was
+read from (`Packet.original`), which are used instead of what scapy would build again.
 """
 
 import logging
@@ -14,7 +14,7 @@ from netwatch.verify.flows import Binding, DnsMessage, Fragment, IpPacket, Link,
 
 logging.getLogger("scapy").setLevel(logging.CRITICAL)
 with warnings.catch_warnings():
-    # Algorithms that `cryptography` will drop, which scapy names for TLS of old.
+    # Algorithms that `cryptography` will drop, which scapy names for old TLS versions.
     warnings.simplefilter("ignore")
     import scapy.contrib.chdlc
     import scapy.contrib.erspan

@@ -1,7 +1,7 @@
 """The packets that prove an incident, as scapy prints their layers.
 
-Of an evidence capture all packets of each piece of evidence are shown; of another capture the
-packets that the evidence names. What is too long is cut, and says so.
+For an evidence capture all packets of each piece of evidence are shown; for another capture the
+packets that the evidence names. Output that is too long is cut, with a note.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from netwatch.verify.flows import Flows, guarded
 from netwatch.verify.scapy_reader import ScapyReader, dissect, hello_layers
 
 MAX_SHOWN = 64
-"""Packets that are shown."""
+"""Packets to show."""
 
 MAX_PACKET_LINES = 160
 """Lines of one packet."""
@@ -28,7 +28,7 @@ MAX_LINE = 110
 """Characters of a line."""
 
 MAX_READ = 20_000_000
-"""Packets of a capture that are read to find those that evidence names."""
+"""Packets of a capture to read for those that evidence names."""
 
 
 _UDP = 17
@@ -36,7 +36,7 @@ _UDP = 17
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A packet that evidence names: what it shows, and where it came from."""
+    """A packet named by evidence: what it shows, and where it came from."""
 
     type: str
     name: str
@@ -125,8 +125,8 @@ def _packet(heading: str, packet: CapturedPacket) -> Iterator[str]:
 
 
 def _opened(at: int, flows: Flows) -> Iterator[str]:
-    """The ClientHello that a packet completes: scapy leaves QUIC encrypted, and reads no hello that
-    is in several segments."""
+    """The ClientHello that a packet completes: scapy leaves QUIC encrypted, and reads no hello in
+    several segments."""
     datagram = flows.by_frame.get(at)
     if datagram is None:
         return

@@ -1,11 +1,11 @@
 """The HTTP endpoint for a monitoring system: ``/metrics`` and ``/healthz``.
 
-It is disabled unless it is configured, and listens on loopback by default, because it has no
+It is disabled unless configured, and listens on loopback by default, because it has no
 authentication. Each request is answered in its own thread, so that a client that hangs delays no
-other; the number of concurrent requests is limited, and so is the time of each. A client that sends
-its request a byte at a time, or does not read the answer, keeps a thread. So of too many
-connections the oldest is closed: a client that asks at once is answered long before that, however
-many slow ones there are.
+other; the number and the duration of concurrent requests are limited. A client that sends its
+request one byte at a time, or does not read the answer, keeps a thread busy. So if there are too
+many connections, the oldest is closed: a client that sends its request immediately is answered long
+before that, however many slow ones there are.
 """
 
 import contextlib
@@ -36,16 +36,16 @@ MAX_REQUESTS = 16
 """Concurrent requests; beyond that the oldest connection is closed."""
 
 MAX_SECONDS = 10
-"""Seconds from the beginning of a connection to the end of its answer."""
+"""Seconds from the beginning of a connection to the end of its response."""
 
 _THREAD_TIMEOUT = 1.0
-"""Seconds that a new connection waits until the thread of one that was closed has ended."""
+"""Seconds that a new connection waits for the thread of a closed one to end."""
 
 _INDEX = "netwatch: /metrics for Prometheus, /healthz for the health of the capture\n"
 
 
 FindTroubles = Callable[[], list[Trouble]]
-"""Why what is monitored is not healthy now."""
+"""Why the monitored process is not healthy now."""
 
 
 class Connections:
@@ -82,7 +82,7 @@ class Connections:
     def _close(self, connection: socket.socket) -> None:
         del self._begun[connection]
         self.closed += 1
-        # The thread that serves it wakes up, and closes the descriptor.
+        # The thread that serves it wakes up and closes the descriptor.
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
 
@@ -99,7 +99,7 @@ class Metrics(Collector):
         return ()
 
     def collect(self) -> Iterator[Family]:
-        """All metrics of one snapshot. One whose value does not exist yet is left out."""
+        """All metrics of one snapshot, except those without a value yet."""
         snapshot = self._take_snapshot()
         for metric in METRICS:
             samples = list(metric.read(snapshot, self._thresholds))
@@ -126,8 +126,8 @@ def family(
 class Endpoint:
     """Serves metrics and health until it is closed.
 
-    Raises `NetwatchError` if it cannot listen on the address of `options`. `port` is the
-    port that it listens on, which the system has chosen where the option is 0.
+    Raises `NetwatchError` if it cannot listen on the address in `options`. `port` is the port that
+    it listens on, chosen by the system if the option is 0.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Endpoint:
 
     @classmethod
     def of_capture(cls, options: EndpointOptions, take_snapshot: TakeSnapshot) -> "Endpoint":
-        """That of a capture."""
+        """The endpoint of a capture."""
         thresholds = options.thresholds
         return cls(
             options,
@@ -183,7 +183,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._connections = Connections(MAX_REQUESTS, MAX_SECONDS)
-        # A connection that was closed may still have a thread.
+        # The thread of a closed connection may still be running.
         self._thread_slots = threading.BoundedSemaphore(2 * MAX_REQUESTS)
         super().__init__(*args, **kwargs)
 
@@ -266,8 +266,8 @@ def _application(metrics: Application, find_troubles: FindTroubles) -> Applicati
 
 
 def _health(found: list[Trouble]) -> tuple[str, str]:
-    """Status line and body of ``/healthz``. `told` is the old name of `message`, for clients
-    that read it."""
+    """Status line and body of ``/healthz``. `told` is the old name of `message`, for clients that
+    read it."""
     troubles = [_listed(finding) for finding in found if not finding.is_note]
     notes = [_listed(finding) for finding in found if finding.is_note]
     status = "503 Service Unavailable" if troubles else "200 OK"

@@ -1,10 +1,10 @@
-"""The options of the metrics endpoint, and which Host headers it accepts. They are apart from the
-endpoint itself, so that reading a configuration does not import an HTTP server.
+"""The options of the metrics endpoint, and which Host headers it accepts. They are separate from
+the endpoint itself, so that reading a configuration does not import an HTTP server.
 
-A page in a browser on this machine may not read the endpoint of another origin, unless its own name
+A page in a browser on this machine may not read an endpoint of another origin, unless its own name
 is made to resolve to this machine (DNS rebinding). Such a request has that name in its Host header,
-so names are accepted only where they are known to be ours. An address cannot be rebound. A request
-without the header does not come from a browser.
+so only names known to be ours are accepted. An address cannot be rebound. A request without the
+header does not come from a browser.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ from netwatch.watch.health import Thresholds
 
 def parse_listen_address(text: str) -> tuple[str, int]:
     """``127.0.0.1:9477``, ``[::1]:9477`` or ``:9477`` (loopback) as host and port; raises
-    `ValueError` that says what is expected."""
+    `ValueError` with what is expected."""
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = host == f"[{bare}]"
@@ -37,7 +37,7 @@ LISTEN = parsed("text", parse_listen_address, empty=("", 0))
 @dataclass(frozen=True, slots=True)
 class EndpointOptions:
     """The address and port to listen on, when the capture counts as unhealthy, and the host names
-    under which the endpoint may be asked, besides those of this machine."""
+    that requests may use, besides those of this machine."""
 
     listen: tuple[str, int] = key(
         LISTEN,
@@ -60,13 +60,13 @@ class EndpointOptions:
 
     @property
     def port(self) -> int:
-        """The port to listen on; 0 is any that is free."""
+        """The port to listen on; 0 for any free one."""
         return self.listen[1]
 
 
 def own_names(listen: str, hosts: Iterable[str]) -> frozenset[str]:
-    """The names under which the endpoint may be asked: the one it listens on, the host name of this
-    machine, and the configured `hosts`."""
+    """The host names that requests may use: the one it listens on, the host name of this machine,
+    and the configured `hosts`."""
     return frozenset(
         name.lower().rstrip(".") for name in ("localhost", listen, socket.gethostname(), *hosts)
     )

@@ -1,10 +1,10 @@
-"""Whether a capture works: a snapshot compared with a few thresholds, and what of it is in a store.
+"""Whether a capture works: a snapshot compared with a few thresholds, and the part of it that is
+stored.
 
-A capture that receives nothing reports nothing, which looks the same as a network in which every
-ban is respected. So a monitoring system has to learn when packets stop, when the kernel drops them,
-and when alerts pile up before an output. What a running capture says of itself in a store, where
-consoles and reports read it, are counters and states, as the metrics have them, and nothing of a
-packet or a person.
+A capture that receives nothing reports nothing, which looks the same as a network without
+violations. So a monitoring system has to learn when packets stop, when the kernel drops them, and
+when alerts queue up for an output. A running capture stores counters and states about itself for
+consoles and reports, as in the metrics, and nothing about packets or people.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from netwatch.language.sentences import sentence
 from netwatch.watch.snapshot import Snapshot
 
 MISSED_CHECKS = 3
-"""Intervals of checks for a newer set after which it is a trouble that none succeeded."""
+"""Intervals of checks for a newer set without a success after which it is a trouble."""
 
 
 MAX_CLOCK_OFFSET = 2.0
-"""Seconds by which the clock of a sensor may differ from that of its centre."""
+"""Seconds by which the clocks of a sensor and its centre may differ."""
 
 SCHEMA = "netwatch.sensor/1"
 
@@ -40,8 +40,8 @@ class Thresholds:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """One reason why a capture is unhealthy: the `kind` of a row of `TROUBLES`, the interface or
-    output that is concerned (`where`, may be empty), and a sentence for people. What `is_note` is
-    to be known, and nothing is unhealthy because of it."""
+    output that is concerned (`where`, may be empty), and a sentence for people. If `is_note`, it is
+    only for information, and does not make the capture unhealthy."""
 
     kind: str
     where: str
@@ -61,10 +61,9 @@ class TroubleKind:
 
 
 def troubles(snapshot: Snapshot, thresholds: Thresholds) -> list[Trouble]:
-    """Every reason why the capture is unhealthy, in the order of `TROUBLES`; none if it is
-    healthy.
+    """All reasons why the capture is unhealthy, in the order of `TROUBLES`; none if it is healthy.
 
-    A capture that has just started has the time of `silence` to receive its first packet.
+    A capture that has just started has `silence` seconds to receive its first packet.
     """
     return [
         Trouble(trouble.kind, where, message)
@@ -266,8 +265,8 @@ TROUBLES: tuple[TroubleKind, ...] = (
 def status_record(
     snapshot: Snapshot, before: Snapshot | None, thresholds: Thresholds
 ) -> dict[str, Any]:
-    """The status of a capture as a record; times are s since the epoch, rates a second since the
-    snapshot `before`, null without one."""
+    """The status of a capture as a record; times are s since the epoch, rates are per second since
+    the snapshot `before`, null without it."""
     return {
         "schema": SCHEMA,
         "version": snapshot.version,

@@ -1,9 +1,9 @@
-"""The kinds of metrics that the table of metrics consists of, their bound on series, and samples
-with several labels, where a line of the table does not say them.
+"""The kinds of metrics in the table of metrics, their bound on series, and samples with several
+labels that do not fit into a line of the table.
 
 Every label has a bounded set of values, which come from the code or from the configuration and
-never from packets. Of more than `MAX_SERIES` values the first in sorted order have a series each,
-and the rest is summed up under ``other``, so that no counter ever falls.
+never from packets. If there are more than `MAX_SERIES` values, the first in sorted order have a
+series each, and the rest is summed up under ``other``, so that no counter ever falls.
 """
 
 import platform
@@ -19,10 +19,10 @@ from netwatch.watch.health import TROUBLES, Thresholds, troubles
 from netwatch.watch.snapshot import Backlog, OutputQueue, Snapshot, TableUsage
 
 MAX_SERIES = 256
-"""Values that a label has at most, `OTHER` included."""
+"""The maximum number of values of a label, including `OTHER`."""
 
 OTHER = "other"
-"""The label value of what is summed up beyond `MAX_SERIES`."""
+"""The label value of the sum beyond `MAX_SERIES`."""
 
 Labels = tuple[str, ...]
 MetricType = Literal["counter", "gauge"]
@@ -31,10 +31,10 @@ Samples = Iterable[tuple[Labels, float]]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric, as the table `netwatch.watch.metrics.METRICS` lists it.
+    """A metric, as listed in the table `netwatch.watch.metrics.METRICS`.
 
-    `name` is the full name with its prefix and, for a counter, ``_total``. `read` returns
-    the samples of a snapshot: the values of `labels`, and the value.
+    `name` is the full name with its prefix and, for a counter, ``_total``. `read` returns the
+    samples of a snapshot: the values of `labels`, and the value.
     """
 
     name: str
@@ -76,7 +76,7 @@ def _limited(counts: Mapping[str, int]) -> Samples:
 
 
 def backlog(name: str, type_: MetricType, help: str, read: Callable[[Backlog], int]) -> Metric:
-    """A metric of each queue in memory."""
+    """A metric for each queue in memory."""
     return Metric(
         name,
         type_,
@@ -89,7 +89,7 @@ def backlog(name: str, type_: MetricType, help: str, read: Callable[[Backlog], i
 
 
 def table(name: str, type_: MetricType, help: str, read: Callable[[TableUsage], int]) -> Metric:
-    """A metric of each bounded table."""
+    """A metric for each bounded table."""
     return Metric(
         name,
         type_,
@@ -107,7 +107,7 @@ def output(
     help: str,
     read: Callable[[OutputQueue, float], float],
 ) -> Metric:
-    """A metric of each output; `read` takes its queue and the time of the snapshot."""
+    """A metric for each output; `read` gets its queue and the time of the snapshot."""
     return Metric(
         name,
         type_,
@@ -133,7 +133,7 @@ def interface_up(snapshot: Snapshot, _: Thresholds) -> Samples:
 
 
 def reloads(snapshot: Snapshot, _: Thresholds) -> Samples:
-    """Reloads by what became of them."""
+    """Reloads by result."""
     yield ("applied",), snapshot.reloads
     yield ("refused",), snapshot.refused_reloads
 
@@ -152,7 +152,7 @@ def judged(snapshot: Snapshot, _: Thresholds) -> Samples:
 
 
 def troubles_by_kind(snapshot: Snapshot, thresholds: Thresholds) -> Samples:
-    """How often there is each trouble."""
+    """How often each trouble occurs."""
     found = Counter(trouble.kind for trouble in troubles(snapshot, thresholds))
     for trouble in TROUBLES:
         yield (trouble.kind,), found[trouble.kind]

@@ -2,13 +2,13 @@
 wide and high as the terminal.
 
 At the top are the health and the rates; below are the incidents, newest first, then the last
-messages, apps, devices and blind spots, then outputs and anomalies. If the terminal is low,
-the parts at the bottom are left out first; where it is narrow, columns are. All text that comes
-from packets is escaped, and none of it is interpreted as markup.
+messages, apps, devices and blind spots, then outputs and anomalies. If the terminal is low, the
+parts at the bottom are left out first; if it is narrow, columns are. All text from packets is
+escaped, and none of it is interpreted as markup.
 
-It uses the alternate screen of the terminal and restores it however the capture ends. It is
-drawn in a thread of its own from snapshots alone, so that a slow terminal delays no packet.
-It follows the size of the terminal, and uses no colours where NO_COLOR is set.
+It uses the alternate screen of the terminal and restores the terminal however the capture ends. It
+is drawn in a thread of its own from snapshots only, so that a slow terminal delays no packet. It
+follows the size of the terminal, and uses no colours if NO_COLOR is set.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.snapshot import ContactCount, History, Rates, Snapshot, TakeSnapshot
 
 SIDE_BY_SIDE_WIDTH = 72
-"""Columns of a terminal from which on the panes are side by side."""
+"""The width of a terminal from which the panes are side by side."""
 
 PANE_HEIGHT = 6
 """Lines of a pane (apps, devices, blind spots), with its title and an empty line."""
@@ -39,8 +39,8 @@ MESSAGE_HEIGHT = 4
 """Lines of messages, the most recent ones."""
 
 MIN_TABLE_HEIGHT = 4
-"""Lines that the table of incidents needs; panes, footer and messages are left out in its
-favour."""
+"""Lines that the table of incidents needs; panes, footer and messages are left out in favour of
+it."""
 
 _VERDICTS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
 _OUTCOMES = {"blocked": "cyan"}
@@ -48,8 +48,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 _PREFIXES = ("", "k", "M", "G", "T")
 
 Column = tuple[str, int, int, Callable[[Alert], str]]
-"""Title, width (0: flexible), the width of the terminal from which on the column is shown,
-and the function that gives its text."""
+"""Title, width (0: flexible), the width of the terminal from which the column is shown, and the
+function that gives its text."""
 
 _COLUMNS: tuple[Column, ...] = (
     ("last seen (UTC)", 15, 88, lambda alert: _time_of_day(alert.last_seen)),
@@ -128,7 +128,7 @@ def _health(snapshot: Snapshot, thresholds: Thresholds) -> Iterable[Text]:
     if snapshot.reload_error:
         mistakes = snapshot.reload_error.splitlines()
         text = Text("RELOAD REFUSED  ", style="bold yellow")
-        # The folder would leave no room for the mistake.
+        # The folder would leave no room for the error.
         place, colon, mistake = mistakes[0].partition(": ")
         place = place.rpartition("/")[2]
         text.append(escaped(f"{place}{colon}{mistake}"), style="not bold")
@@ -195,7 +195,7 @@ def _best_evidence(alert: Alert) -> str:
 
 
 def _panes(snapshot: Snapshot, width: int) -> list[Part]:
-    """Apps, devices and blind spots, side by side where the terminal is wide enough."""
+    """Apps, devices and blind spots, side by side if the terminal is wide enough."""
     panes = [
         _pane("apps", _contact_rows(snapshot.apps)),
         _pane("devices", _contact_rows(snapshot.devices)),
@@ -224,8 +224,8 @@ def _contact_rows(rows: Sequence[ContactCount]) -> list[tuple[str, str]]:
 
 
 def _blind_spots(snapshot: Snapshot) -> tuple[str, list[tuple[str, str]]]:
-    """Title and rows: the share of flows without a name in percent, rounded up, and their number
-    by reason, below the packets that could not be read, which are in no flow."""
+    """Title and rows: the share of flows without a name in percent, rounded up, and their number by
+    reason, below the packets that could not be read, which are in no flow."""
     flows = snapshot.flows
     unnamed = sorted((-count, name) for name, count in flows.items() if name != "named" and count)
     total, blind = sum(flows.values()), -sum(count for count, _ in unnamed)
@@ -298,7 +298,7 @@ def can_show(console: Console) -> bool:
 
 
 class View:
-    """Shows a capture on `console` for as long as the context lasts."""
+    """Shows a capture on `console` during the context."""
 
     def __init__(
         self,

@@ -1,14 +1,14 @@
-"""The state of a running capture at one moment, as plain frozen values, and how fast its counters
+"""The state of a running capture at one time, as plain frozen values, and how fast its counters
 rise.
 
 The capture fills a `Snapshot` from its counters; the metrics, the health check and the view on a
 terminal read nothing else. Counters run from the start of the process and never fall. Times are
 wall-clock times in seconds since the epoch, so that they can be compared with the time of the
-snapshot; packet times occur only inside of alerts.
+snapshot; packet times occur only inside alerts.
 
-Snapshots are taken when somebody looks, not at fixed times. A rate is computed between the newest
-snapshot and the oldest one within the last seconds, so that it neither flickers nor lags. The
-history is bounded by time and by number.
+Snapshots are taken on demand, not at fixed times. A rate is computed between the newest snapshot
+and the oldest one within the last seconds, so that it neither flickers nor lags. The history is
+bounded by time and by number.
 """
 
 from collections import deque
@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from netwatch.core.alert import Alert, Judgement
 
 RECENT = 64
-"""The most recently reported incidents that a snapshot contains."""
+"""The most recently reported incidents in a snapshot."""
 
 TOP = 64
-"""The apps, and the devices, with most contacts that a snapshot contains."""
+"""The apps, and the devices, with most contacts in a snapshot."""
 
 
 MESSAGES = 16
-"""The most recent lines of messages that a snapshot contains."""
+"""The most recent messages in a snapshot."""
 
 WINDOW = 3.0
 """Seconds over which a rate is computed."""
@@ -46,8 +46,8 @@ class TableUsage:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """A queue in memory between two parts of the capture: bytes in it now, and how many items
-    were discarded because it was full."""
+    """A queue in memory between two parts of the capture: bytes in it now, and how many items were
+    discarded because it was full."""
 
     bytes_queued: int = 0
     discarded: int = 0
@@ -57,9 +57,9 @@ class Backlog:
 class OutputQueue:
     """The delivery to one output.
 
-    `waiting` alerts are not delivered yet; `oldest` is when the oldest of them was queued,
-    None if none waits. `delivered` alerts, `failed` attempts and `lost` alerts (refused
-    for good by the receiver, or evicted from a full outbox) are counters.
+    `waiting` alerts are not delivered yet; `oldest` is when the oldest of them was queued, None if
+    there is none. `delivered` alerts, `failed` attempts and `lost` alerts (finally refused by the
+    receiver, or evicted from a full outbox) are counters.
     """
 
     waiting: int
@@ -71,8 +71,8 @@ class OutputQueue:
 
 @dataclass(frozen=True, slots=True)
 class OutboxBacklog:
-    """Alerts that the outbox does not have: why it cannot store them now (empty if it can), how
-    many wait in memory, and how many were lost because there were too many."""
+    """Alerts that are not in the outbox: why it cannot store them now (empty if it can), how many
+    wait in memory, and how many were lost because there were too many."""
 
     problem: str = ""
     waiting: int = 0
@@ -81,8 +81,8 @@ class OutboxBacklog:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceFiles:
-    """The evidence captures of incidents: files and bytes written, and what limits left out,
-    by the reason. `problem` says why captures cannot be written now, empty if they can."""
+    """The evidence captures of incidents: files and bytes written, and what was left out because of
+    limits, by reason. `problem` is why captures cannot be written now, empty if they can."""
 
     files: int = 0
     bytes_written: int = 0
@@ -95,10 +95,10 @@ class UpdateStatus:
     """The installed set and the checks for a newer one.
 
     `version` and `expires` (a time) are None if no set is in use. `interval` is the time between
-    two checks in s, 0 if there are none; `last_check` is when the last one succeeded. `failures`
-    counts checks that failed; `problem` says why the last one did, empty if it succeeded.
-    `held` says that a newer set is held back, empty if none is; `held_devices` is how many
-    devices it would have accused.
+    two checks in s, 0 if there are none; `last_check` is the time of the last success. `failures`
+    counts failed checks; `problem` is why the last one failed, empty if it succeeded. `held` names
+    a newer set that is held back, empty if none is; `held_devices` is how many devices it would
+    have accused.
     """
 
     version: int | None = None
@@ -113,13 +113,12 @@ class UpdateStatus:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """What the store of a capture has of it.
+    """The state of a capture's store.
 
     `rows` of facts are stored. `lost` ones did not fit into a queue or were in memory when the
-    writer died, and `skipped` packets were not looked at for the store, because the capture was
-    behind. `decisions_lost` are records of incidents and coverage. `restarts` counts writers that
-    were started because one had died. `problem` says why nothing can be written now, empty if it
-    can.
+    writer died, and `skipped` packets were not processed for the store, because the capture lagged.
+    `decisions_lost` are records of incidents and coverage. `restarts` counts writers that were
+    started because one had died. `problem` is why nothing can be written now, empty if it can.
     """
 
     rows: int = 0
@@ -131,15 +130,15 @@ class StoreStatus:
 
     @property
     def all_lost(self) -> int:
-        """All that the store does not have, in whatever units."""
+        """Everything that the store does not have, in mixed units."""
         return self.lost + self.skipped + self.decisions_lost
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedStatus:
     """What the centre has published to a sensor: the versions in use by kind (``set``,
-    ``configuration``), how many bundles were `refused` by the kind of the reason, and sentences on
-    those that stand refused now."""
+    ``configuration``), how many bundles were `refused`, by the kind of reason, and sentences on
+    those that are refused now."""
 
     versions: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
@@ -150,10 +149,10 @@ class PublishedStatus:
 class FleetStatus:
     """The link of a sensor to its centre.
 
-    `connected` is None if this is no sensor of a fleet. `problem` says what is wrong, empty
-    if nothing is; `since` is when the link broke, None while it is up, and where it is refused.
-    `waiting` files and `waiting_bytes` of facts are not committed yet; `committed` and `evicted`
-    count rows. `offset` is how far the clock is ahead of that of the centre, in s.
+    `connected` is None if this is not a sensor of a fleet. `problem` says what is wrong, empty if
+    nothing is; `since` is when the link broke, None while it is up, and if it is refused. `waiting`
+    files and `waiting_bytes` of facts are not committed yet; `committed` and `evicted` count rows.
+    `offset` is how far the clock is ahead of the centre's, in s.
     """
 
     connected: bool | None = None
@@ -186,28 +185,29 @@ class ContactCount:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A running capture at one moment.
+    """A running capture at one time.
 
-    `now`, `started`, `last_packet`, `last_drop` (when `dropped` last rose), `last_loss`
-    (when the store last lost something) and `last_reload` are times, None for never. `dropped`
-    counts packets that the kernel dropped, `ring_freezes` how often its ring was full.
-    `interfaces_down` names those of the `interfaces` that deliver nothing now, `interface_events`
-    counts their changes.
-    `clock_steps` counts how often the clock of the packets was set, `state_failures` how
-    often the state file could not be written. `without_verdict` counts contacts to which no
-    ban applies, by the reason. `flows` counts ended flows by their reading
-    (`netwatch.coverage.flow_visibility`). `incidents` counts the reported incidents by verdict,
-    `judged` those of them that have ended by kind and outcome, `open_incidents` those that are
-    open now. `records_problem` says why records cannot
-    be written now, empty if they can; `reload_error` has the mistakes of the configuration
-    that was refused, one a line, empty if the last reload was applied. `messages` are the
-    last warnings and reloads, the newest last. `recent` has the last alert of each of
-    the most recently reported incidents, newest first; `apps` and `devices` those with most
-    contacts. Of logs, `records` counts the records that were read, `unread_records` those that
-    could not be read, by the reason, and `log_events` what happened to files and to connections
-    that bring records, by name. `log_lag` is the age of the last record that was read if there
-    are more to read, in s, else 0; None if no logs are read. `logs_unreadable` has the logs that
-    cannot be read now, and why.
+    `now`, `started`, `last_packet`, `last_drop` (when `dropped` last rose), `last_loss` (when the
+    store last lost something) and `last_reload` are times, None for never. `dropped` counts packets
+    that the kernel dropped, `ring_freezes` how often its ring was full. `interfaces_down` names
+    those of the `interfaces` that deliver nothing now, `interface_events` counts their changes.
+    `clock_steps` counts how often the clock of the packets was set, `state_failures` how often the
+    state file could not be written.
+
+    `without_verdict` counts contacts to which no ban applies, by the reason. `flows` counts ended
+    flows by how they were read (`netwatch.coverage.flow_visibility`). `incidents` counts the
+    reported incidents by verdict, `judged` the ended ones by kind and outcome, `open_incidents` the
+    open ones. `records_problem` is why records cannot be written now, empty if they can;
+    `reload_error` has the errors in the configuration that was refused, one per line, empty if the
+    last reload was applied. `messages` are the last warnings and reloads, newest last. `recent` has
+    the last alert of each of the most recently reported incidents, newest first; `apps` and
+    `devices` those with most contacts.
+
+    For logs, `records` counts the records that were read, `unread_records` those that could not be
+    read, by reason, and `log_events` events of files and of connections that bring records, by
+    name. `log_lag` is the age of the last record that was read if there are more to read, in s,
+    else 0; None if no logs are read. `logs_unreadable` has the logs that cannot be read now, and
+    why.
     """
 
     now: float
@@ -260,7 +260,7 @@ class Snapshot:
 
 
 TakeSnapshot = Callable[[], Snapshot]
-"""Returns the current snapshot. It may be called from any thread."""
+"""Returns the current snapshot; can be called from any thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +285,8 @@ class History:
         self._trend_sample: tuple[float, int] | None = None
 
     def add(self, snapshot: Snapshot) -> Rates:
-        """Add a snapshot; the rates up to it. The history starts again where the clock was set
-        back, or where counters fell because another capture has begun."""
+        """Add a snapshot; returns the rates up to it. The history starts again if the clock was set
+        back, or if counters fell because another capture has begun."""
         now = snapshot.now
         names = sum(snapshot.observations.values())
         counts = snapshot.packets, snapshot.wire_bytes, names, snapshot.dropped
@@ -306,7 +306,7 @@ class History:
         return Rates(packets, wire_bytes * 8, names_rate, dropped, tuple(self._trend))
 
     def _update_trend(self, now: float, packets: int) -> None:
-        """Add the packet rate since the last call, at most once a second."""
+        """Add the packet rate since the last call, at most once per second."""
         if self._trend_sample is None:
             self._trend_sample = now, packets
             return

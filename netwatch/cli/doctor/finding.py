@@ -35,8 +35,8 @@ Level = Literal["ok", "warn", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was checked (`subject`), its `level`, and the result in words; `todo` are lines on how
-    to solve the problem."""
+    """The result of a check: its `subject`, its `level`, and a text; `todo` are lines on how to
+    solve the problem."""
 
     subject: str
     level: Level

@@ -1,4 +1,4 @@
-"""What differs between Linux, macOS, FreeBSD and Windows, one module for each concern.
+"""The differences between Linux, macOS, FreeBSD and Windows, one module for each concern.
 
 No other module uses what one of them lacks, except `POSIX_ONLY` and `LINUX_ONLY` modules, which
 commands that run on Windows (on macOS, on FreeBSD) do not import; `tests/systems` verifies both.

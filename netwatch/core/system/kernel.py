@@ -1,5 +1,5 @@
-"""What kernels provide in different ways: processes (whether they can be forked, their end and
-their limits), a clock that cannot be set, memory page by page, the state of a connection, and
+"""Features that kernels provide in different ways: processes (whether they can be forked, their end
+and their limits), a clock that cannot be set, memory page by page, the state of a connection, and
 waiting with poll(2), which has no limit of descriptors.
 
 Forking is not safe on macOS, whose frameworks have threads of their own, and Windows has no

@@ -61,7 +61,7 @@ class DiedError(NetwatchError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a worker sends when its work raised an exception."""
+    """The message of a worker whose work raised an exception."""
 
     error: Exception
 

@@ -30,7 +30,7 @@ SAME = cython.declare(cython.int, 1)
 """An answer of `KeptMessages.compare`."""
 
 SIDE = cython.declare(cython.longlong, 1 << 32)
-"""The bit beside an offset that says that side 1 has sent a hello."""
+"""The bit next to an offset that says that side 1 has sent a hello."""
 
 CRYPTO = cython.declare(cython.int, 1)
 END = cython.declare(cython.int, 0)

@@ -192,8 +192,8 @@ def is_isl(cursor: Cursor) -> cython.bint:
 
 
 def isl(cursor: Cursor) -> cython.int:
-    """Cisco's inter-switch link: 26 bytes before the whole frame, of which 14 are in the place of
-    an Ethernet header. The type of the frame is in the address, the VLAN after the OUI."""
+    """Cisco's inter-switch link: 26 bytes before the whole frame, of which 14 replace an Ethernet
+    header. The type of the frame is in the address, the VLAN after the OUI."""
     kind: cython.int = cursor.data[cursor.destination_mac + 5] >> 4
     if not cursor.has(12):
         return cursor.fail(layout.ANOMALY_LINK_HEADER_CUT)
