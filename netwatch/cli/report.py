@@ -198,7 +198,7 @@ def _collected(args: argparse.Namespace) -> "Report":
     with below(store.path), open_catalogue(store) as catalogue:
         if args.devices:
             catalogue.add_journal(_user(), "identify", _journal(wanted))
-        made = collect(catalogue, config, wanted)
+        made = collect(catalogue, config, wanted, store if args.output else None)
     from netwatch.console.database import with_audit
 
     return with_audit(made, store)

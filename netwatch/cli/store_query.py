@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions
     from netwatch.store.statements import Filter
 
-RECORDS = ("incidents", "cases", "observations", "flows", "coverage")
+RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "bypasses")
 """The kinds of records that can be queried."""
 
 _FILTERS = {
@@ -28,6 +28,7 @@ _FILTERS = {
     "observations": {"since", "until", "app", "device", "network", "name", "limit"},
     "flows": {"since", "until", "app", "device", "network", "name", "limit"},
     "coverage": {"since", "until", "device", "network", "limit"},
+    "bypasses": {"since", "until", "device", "network", "limit"},
 }
 """The filters that each kind of records has."""
 
@@ -40,6 +41,7 @@ _EPILOG = """examples:
   netwatch store query flows --device 10.20.1.7 --since 24h
   netwatch store query coverage --network hq --format jsonl
   netwatch store query coverage --hours --since 7d --format csv
+  netwatch store query bypasses --since 7d --format jsonl
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
 30m, 12h, 7d, 2w, 1y). A repeated filter matches if any of its values matches; a record
@@ -51,7 +53,7 @@ def add_query(group: Group) -> None:
     """Add the subcommand."""
     from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 
-    help_ = "print the incidents, cases, observations, flows or coverage of the store"
+    help_ = "print the incidents, cases, observations, flows, coverage or bypasses of the store"
     parser = group.command("query", query, help_, _EPILOG, table=False)
     parser.add_argument("records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS))
     add_store_option(parser)
@@ -79,8 +81,8 @@ def add_query(group: Group) -> None:
         "--format",
         choices=(*FORMATS, *BINARY_FORMATS),
         default="table",
-        help="format of the records (default table); observations: also arrow and parquet, flows"
-        " and coverage: table, jsonl and csv",
+        help="format of the records (default table); observations: also arrow and parquet; flows,"
+        " coverage and bypasses: table, jsonl and csv",
     )
     parser.add_argument(
         "--hours",
@@ -140,6 +142,7 @@ def _formats(records: str) -> tuple[str, ...]:
         "observations": OBSERVATION_FORMATS,
         "flows": flow_rows.FORMATS,
         "coverage": ("table", "jsonl", "csv"),
+        "bypasses": ("table", "jsonl", "csv"),
     }[records]
 
 
@@ -417,10 +420,23 @@ def _period(first: int | None, last: int | None) -> tuple[str, str]:
     return tuple("?" if time is None else rfc3339(time, 0) for time in (first, last))  # type: ignore[return-value]
 
 
+def _write_bypasses(
+    args: argparse.Namespace,
+    catalogue: "Catalogue",
+    options: "StoreOptions",
+    config: "Config",
+    wanted: "Filter",
+) -> None:
+    from netwatch.cli.store_bypasses import write
+
+    write(args, catalogue, options, config, wanted)
+
+
 _WRITERS = {
     "incidents": _write_incidents,
     "cases": _write_cases,
     "observations": _write_observations,
     "flows": _write_flows,
     "coverage": _write_coverage,
+    "bypasses": _write_bypasses,
 }

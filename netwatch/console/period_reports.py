@@ -76,6 +76,9 @@ WAIT_SECONDS = 0.2
 SMALL = 5000
 """Incidents of a report, and of the period before it, that are collected in a thread."""
 
+SMALL_FLOWS = 200_000
+"""The same of flows in the store, for files."""
+
 TIME_LIMIT = 540.0
 """Seconds that the process of a large report may take."""
 
@@ -124,7 +127,7 @@ def _answer_to(request: Request) -> bytes:
     """The answer to a request. Raises `NetwatchError`."""
     with below(request.store.path):
         with open_catalogue(request.store) as catalogue:
-            report = collect(catalogue, request.config, request.wanted)
+            report = collect(catalogue, request.config, request.wanted, request.store)
         if not request.kind:
             return pickle.dumps(without_incidents(report))
         report = with_audit(report, request.store)
@@ -289,10 +292,9 @@ class PeriodReports:
     def file(self, wanted: Wanted, kind: str, view: View) -> Iterator[bytes]:
         """A report as a file, in pieces. Raises `NetwatchError`."""
         code, renderer, note = view.language.code, view.console.renderer, view.console.report
-        if self._is_small(wanted):
-            report = replace(
-                collect(self._catalogue, self._config, wanted), audit=view.console.audit.head()
-            )
+        if self._is_small(wanted) and self._has_few_flows():
+            made = collect(self._catalogue, self._config, wanted, self._store)
+            report = replace(made, audit=view.console.audit.head())
             yield report_file(report, kind, code, renderer, note)
         else:
             yield from self._made_elsewhere(self._request(wanted, kind, code))
@@ -301,6 +303,10 @@ class PeriodReports:
         """Whether so few incidents have to be read that a page does not notice."""
         counts = incident_counts(self._catalogue, _incidents(wanted), ["verdict"])
         return sum(counts.values()) <= SMALL
+
+    def _has_few_flows(self) -> bool:
+        """Whether the flows of the store, which files of reports count, are read in a moment."""
+        return sum(file.rows for file in self._catalogue.files("flow")) <= SMALL_FLOWS
 
     def _request(self, wanted: Wanted, kind: str = "", language: str = "en") -> bytes:
         return pickle.dumps(Request(self._store, self._config, wanted, kind, language))

@@ -252,7 +252,7 @@ OBSERVATION_FORMATS = (
 """The formats that `netwatch names` can write; the others are for alerts only."""
 
 
-SCHEMAS = ("alert", "observation", "coverage", "case", "report", "silence")
+SCHEMAS = ("alert", "observation", "coverage", "case", "report", "silence", "bypass")
 """The records that have a JSON Schema (draft 2020-12), in ``netwatch/schemas/NAME.json``."""
 
 FILE_SCHEMAS = ("config", "signature", "ban", "inventory")

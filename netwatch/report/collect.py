@@ -24,6 +24,7 @@ from netwatch.privacy import PseudonymKey, key_id_of, pseudonym
 from netwatch.report import counting, covering, reading
 from netwatch.report.answer import Violation, Visible, answer
 from netwatch.report.blind_devices import blind_devices, bound_of, counted_devices
+from netwatch.report.bypasses import hiding_devices
 from netwatch.report.counting import exemption_rows
 from netwatch.report.covering import (
     HOUR,
@@ -40,6 +41,7 @@ from netwatch.report.reading import Days, Incident, Span, days_in_force, told_ap
 from netwatch.report.values import (
     BanReport,
     Bound,
+    Bypasses,
     CaptureRow,
     Change,
     Coverage,
@@ -55,6 +57,7 @@ from netwatch.report.values import (
 )
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.judged_coverage import judged_coverage
+from netwatch.store.options import StoreOptions
 
 MAX_GAPS = 50
 """Times without a capture, and times without a sensor, to list in a report, longest first."""
@@ -73,12 +76,15 @@ class Wanted:
     counts_devices: bool = True
 
 
-def collect(catalogue: Catalogue, config: Config, wanted: Wanted) -> Report:
-    """The report. Raises `ConfigError` for a ban that is not in the configuration, and
+def collect(
+    catalogue: Catalogue, config: Config, wanted: Wanted, store: StoreOptions | None = None
+) -> Report:
+    """The report. `store` says where the facts are, without which nothing is said of devices that
+    hide their lookups. Raises `ConfigError` for a ban that is not in the configuration, and
     `NetwatchError` if the catalogue fails."""
     bans = _bans(config, wanted.bans)
     days = Days(wanted.first, wanted.last, common_timezone(bans))
-    return _Collector(catalogue, config, wanted, days).report(bans)
+    return _Collector(catalogue, config, wanted, days, store).report(bans)
 
 
 def common_timezone(bans: Iterable[Ban]) -> str:
@@ -108,7 +114,15 @@ def _texts(ban: Ban, periods: Sequence[int]) -> tuple[BanTexts, ...]:
 class _Collector:
     """Collects one report."""
 
-    def __init__(self, catalogue: Catalogue, config: Config, wanted: Wanted, days: Days) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        config: Config,
+        wanted: Wanted,
+        days: Days,
+        store: StoreOptions | None,
+    ) -> None:
+        self._store = store
         self._catalogue = catalogue
         self._config = config
         self._wanted = wanted
@@ -398,9 +412,17 @@ class _Collector:
                 )
             ),
             silences_left=max(0, len(quiet) - MAX_GAPS),
+            bypasses=self._bypasses(),
             partial_captures=sum(each.state == "partial" for each in own),
             lost_rows=sum(each.lost_rows for each in own),
         )
+
+    def _bypasses(self) -> Bypasses | None:
+        """The devices that hid their lookups. Their days are those of UTC."""
+        if self._store is None or not self._wanted.counts_devices:
+            return None
+        span = Days(self._days.first, self._days.last, UTC_ZONE).span
+        return hiding_devices(self._catalogue, self._store, self._config, span, self._name)
 
     def _sources(self) -> Sources:
         span = self._days.span

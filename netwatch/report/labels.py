@@ -76,6 +76,17 @@ def kinds(language: Language) -> dict[str, str]:
     }
 
 
+def bypass_reasons(language: Language) -> dict[str, str]:
+    """Why it is believed that a device hid its lookups."""
+    return {
+        "share-above-past": language.say("far more such contacts than on earlier days"),
+        "share-above-others": language.say("far more than other devices of the network"),
+        "fewer-lookups": language.say("far fewer lookups than before"),
+        "one-address": language.say("nearly all to one address, as with a tunnel"),
+        "names-shown": language.say("the connections showed names, only the lookups were hidden"),
+    }
+
+
 def short_kinds(language: Language) -> dict[str, str]:
     """The kinds of incidents in a word, for long tables."""
     return {

@@ -181,7 +181,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
     """The page of a report. If a picture cannot be rendered only its table is there, and `note` is
     called with the reason."""
     maker = _Maker(report, used, renderer, note)
-    by_device = report.coverage.by_device
+    by_device, bypasses = report.coverage.by_device, report.coverage.bypasses
     return Page(
         language=used.code,
         title=used.say("Were the bans complied with?"),
@@ -201,6 +201,7 @@ def page(report: Report, used: Language, renderer: Renderer, note: Callable[[str
             [
                 tables.blind_spots(report.coverage, used),
                 *([tables.blind_devices(by_device, used)] if by_device else []),
+                *([tables.bypasses(bypasses, used)] if bypasses else []),
                 tables.gaps(report, used),
                 tables.silences(report, used),
             ]

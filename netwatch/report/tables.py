@@ -12,7 +12,15 @@ from netwatch.core.tabular import CsvWriter
 from netwatch.core.text import escaped
 from netwatch.language.language import Language
 from netwatch.report import labels, words
-from netwatch.report.values import BanReport, BlindDevices, Counts, Coverage, IncidentRow, Report
+from netwatch.report.values import (
+    BanReport,
+    BlindDevices,
+    Bypasses,
+    Counts,
+    Coverage,
+    IncidentRow,
+    Report,
+)
 
 ROWS = 200
 """Rows of a table that HTML and PDF show, at most."""
@@ -324,6 +332,41 @@ def blind_devices(found: BlindDevices, language: Language) -> Grid:
         words.blind_devices(found, language),
         Table(headers, rows, frozenset({3, 4})),
         "blind-devices.csv",
+    )
+
+
+def bypasses(found: Bypasses, language: Language) -> Grid:
+    """The devices that hid their lookups, with the reasons."""
+    reasons, classes = labels.bypass_reasons(language), labels.classes(language)
+    rows = tuple(
+        (
+            escaped(row.device),
+            escaped(row.network),
+            classes.get(row.device_class, escaped(row.device_class)),
+            words.days(row.first, row.last, row.days, language),
+            language.number(row.contacts),
+            words.share(row.share, language),
+            words.share(row.past_share, language),
+            words.share(row.others_share, language),
+            "; ".join(reasons.get(reason, escaped(reason)) for reason in row.reasons),
+        )
+        for row in found.devices
+    )
+    headers = (
+        language.say("Device"),
+        language.say("Network"),
+        language.say("Class"),
+        language.say("Days"),
+        language.say("Contacts"),
+        language.say("To addresses no visible lookup had named"),
+        language.say("The device before"),
+        language.say("Others on that day"),
+        language.say("Reasons"),
+    )
+    return Grid(
+        words.bypasses(found, language),
+        Table(headers, rows, frozenset({4, 5, 6, 7})),
+        "hidden-lookups.csv",
     )
 
 

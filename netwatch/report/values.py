@@ -260,6 +260,40 @@ class BlindDevices:
 
 
 @dataclass(frozen=True, slots=True)
+class BypassRow:
+    """A device that hid its lookups on `days` days from `first` to `last`: its contacts on them,
+    those with addresses that nobody had been told, their share, and the least lower bound of it.
+    `past_share` and `others_share` are what the last day was compared with, None where there was
+    too little; `reasons` are the codes of all days (`netwatch.coverage.bypass.REASONS`)."""
+
+    device: str
+    network: str
+    device_class: str
+    first: str
+    last: str
+    days: int
+    contacts: int
+    untold: int
+    share: float
+    low: float
+    past_share: float | None
+    others_share: float | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bypasses:
+    """The devices that hid their lookups, those with most days first; `left` are more of them.
+    `judged` days of devices had enough contacts to tell, and `unread` days were not looked at
+    because there are too many flows, or files that cannot be read."""
+
+    devices: tuple[BypassRow, ...]
+    left: int
+    judged: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A time without a capture."""
 
@@ -284,7 +318,8 @@ class Coverage:
     these days, and count as a whole. `hours` is how long there was a capture, of `hours_of_period`;
     `gaps` are the longest times without one, `gaps_left` are more. `by_device` is None if not
     requested. `silences` are the longest times in which a sensor was not heard, `silences_left` are
-    more."""
+    more. `bypasses` is None where `by_device` is, and where nobody
+    said where the facts are."""
 
     networks: tuple[NetworkRow, ...]
     by_device: BlindDevices | None
@@ -301,6 +336,7 @@ class Coverage:
     lost_rows: int
     silences: tuple[SensorSilence, ...] = ()
     silences_left: int = 0
+    bypasses: Bypasses | None = None
 
 
 @dataclass(frozen=True, slots=True)

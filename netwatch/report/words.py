@@ -12,6 +12,7 @@ from netwatch.report.values import (
     Answer,
     BanReport,
     BlindDevices,
+    Bypasses,
     Reason,
     Report,
     Thresholds,
@@ -309,6 +310,42 @@ def blind_devices(found: BlindDevices, language: Language) -> str:
         )
     if found.uncounted:
         parts.append(language.say("not all devices were counted: there are too many"))
+    return "; ".join(parts)
+
+
+def days(first: str, last: str, count: int, language: Language) -> str:
+    """How many days, and from when to when; one day alone is said by its date."""
+    if first == last:
+        return day(first, language)
+    return language.say_count(
+        "%(count)s day, %(first)s to %(last)s",
+        "%(count)s days, %(first)s to %(last)s",
+        count,
+        first=day(first, language),
+        last=day(last, language),
+    )
+
+
+def bypasses(found: Bypasses, language: Language) -> str:
+    """The caption of the table of devices that hid their lookups."""
+    parts = [
+        language.say(
+            "Devices whose lookups were not visible: another resolver, encrypted DNS, a VPN, or"
+            " addresses that a program already had. This says nothing about an app"
+        )
+    ]
+    if found.left:
+        parts.append(
+            language.say_count("%(count)s more device", "%(count)s more devices", found.left)
+        )
+    if found.unread:
+        parts.append(
+            language.say_count(
+                "%(count)s day could not be looked at",
+                "%(count)s days could not be looked at",
+                found.unread,
+            )
+        )
     return "; ".join(parts)
 
 
