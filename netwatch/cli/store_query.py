@@ -5,6 +5,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -121,11 +122,16 @@ def query(args: argparse.Namespace) -> int:
         return 0
     options = store_options(args)
     from netwatch import config as configuration
+    from netwatch.config.store_questions import read_filter, refuse_unknown
     from netwatch.store.opening import open_catalogue
 
     config = configuration.load(args.config)
+    with _wrong_words():
+        wanted = read_filter(args.records, words_of(args), config, time.time_ns())
+    wanted = replace(wanted, limit=args.limit)
     with below(options.path), open_catalogue(options) as catalogue:
-        wanted = _filter(args, config, catalogue)
+        with _wrong_words():
+            refuse_unknown(catalogue, config, wanted)
         if args.records == "observations":
             _write_observations(args, catalogue, options, config, wanted)
         elif args.records == "flows":
@@ -182,21 +188,18 @@ def _formats(records: str) -> tuple[str, ...]:
     }[records]
 
 
-def _filter(args: argparse.Namespace, config: "Config", catalogue: "Catalogue") -> "Filter":
-    """The filter of the options. Raises `ConfigError`."""
-    from netwatch.config.store_questions import WrongWordsError, read_filter, refuse_unknown
+@contextmanager
+def _wrong_words() -> Iterator[None]:
+    """Raise `ConfigError` for words of options that cannot be, or that nobody knows."""
+    from netwatch.config.store_questions import WrongWordsError
 
     try:
-        wanted = read_filter(args.records, words_of(args), config, time.time_ns())
-        refuse_unknown(catalogue, config, wanted)
+        yield
     except WrongWordsError as error:
-        raise ConfigError(
-            [
-                Problem("netwatch store query", 0, 0, f"--{name}: {text}")
-                for name, text in error.problems
-            ]
-        ) from None
-    return replace(wanted, limit=args.limit)
+        raise ConfigError([
+            Problem("netwatch store query", 0, 0, f"--{name}: {text}")
+            for name, text in error.problems
+        ]) from None  # fmt: skip
 
 
 def words_of(args: argparse.Namespace) -> dict[str, list[str]]:
