@@ -55,8 +55,9 @@ from netwatch.store.statements import Filter, Position
 BEING_MADE_SECONDS = 3
 """After how long a program asks again for an answer that is being made, in s."""
 
-ANSWER_KEYS = ("id", "answer", "coverage", "bound", "bound_reason", "totals")
-"""What the answer for a ban has of the record of a report."""
+ANSWER_KEYS = ("id", "answer", "coverage", "totals")
+"""What the answer for a ban has of the record of a report. The bound of hidden contacts takes long
+to count, so that only the report has it."""
 
 
 def _seconds() -> float:
