@@ -83,6 +83,9 @@ COMMANDS: Mapping[str, Command] = {
     "audit": Command(
         "netwatch.cli.console:add_audit", "show, verify and export who looked at what"
     ),
+    "tokens": Command(
+        "netwatch.cli.tokens:add", "show and change the tokens of programs that ask the console"
+    ),
     "schema": Command("netwatch.cli.schema:add", "print the JSON Schema of a record"),
     "doctor": Command("netwatch.cli.doctor:add", "check this machine and the configuration"),
     "completion": Command(
@@ -105,7 +108,7 @@ POSIX_COMMANDS = (
         "report",
         "serve",
     ),
-    *("restore", "store", "users"),
+    *("restore", "store", "tokens", "users"),
 )
 """Commands that need something Windows lacks."""
 

@@ -14,7 +14,6 @@ from time import time_ns
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from netwatch.cli.bans import day_text, period_records
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.signature_update import describe_builtin
@@ -30,6 +29,7 @@ from netwatch.core.verdict import CONFIDENCE_RANK, Ban, BindingPeriod, Device, E
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.devices import validity
 from netwatch.inventory.networks import CLASSES, Scope
+from netwatch.rules.ban_records import day_text, period_records
 from netwatch.rules.explain import explain_name
 from netwatch.rules.policy import OUTSIDE, confidence
 

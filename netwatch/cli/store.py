@@ -19,11 +19,9 @@ from netwatch.core.alert import EVIDENCE_KEYS, Alert
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import CoverageReport
-from netwatch.coverage.judged import Wanted, says
 from netwatch.formats import jsonl
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
-from netwatch.rules.bans import ban_contents
 from netwatch.store.options import StoreOptions, default_path, plain_path, require_extra
 
 SUBCOMMANDS = (
@@ -79,15 +77,6 @@ def store_options(args: argparse.Namespace) -> StoreOptions:
     """The store for a command. Raises `ConfigError`."""
     require_extra("netwatch store")
     return chosen_store(args, configuration.load_store(args.config))
-
-
-def ban_judges(config: Config) -> dict[str, Wanted]:
-    """For each ban of a configuration, whether a version has judged by it."""
-    sensor = config.sensor
-    contents = ban_contents(config.policy.bans, config.catalog)
-    return {
-        ban: says(ban, content, sensor.signatures, sensor.bans) for ban, content in contents.items()
-    }
 
 
 class RunStore:

@@ -5,8 +5,10 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.store import store_options
@@ -42,10 +44,14 @@ _EPILOG = """examples:
   netwatch store query coverage --network hq --format jsonl
   netwatch store query coverage --hours --since 7d --format csv
   netwatch store query bypasses --since 7d --format jsonl
+  netwatch store query incidents --url https://netwatch.example --token-file siem.token
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
 30m, 12h, 7d, 2w, 1y). A repeated filter matches if any of its values matches; a record
 has to match all filters. A value that neither the configuration nor the store knows is an error.
+
+With --url, the console at this address answers, with the same output. It does not give
+observations, flows and bypasses: these show the whole browsing of everybody.
 """
 
 
@@ -91,6 +97,15 @@ def add_query(group: Group) -> None:
         " configured bans judged it",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the records to FILE")
+    parser.add_argument(
+        "--url", metavar="URL", help="ask the console at this address in place of a store"
+    )
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="with --url: the file of a token (netwatch tokens add)"
+    )
+    parser.add_argument(
+        "--ca", metavar="FILE", help="with --url: the authority of its certificate, PEM"
+    )
 
 
 def _count(text: str) -> int:
@@ -102,15 +117,33 @@ def _count(text: str) -> int:
 def query(args: argparse.Namespace) -> int:
     """Run ``netwatch store query``; returns the exit status."""
     _check(args)
+    if args.url is not None:
+        from netwatch.cli.store_remote import RemoteRecords
+
+        _write(args, RemoteRecords(args, words_of(args)))
+        return 0
     options = store_options(args)
     from netwatch import config as configuration
+    from netwatch.config.store_questions import read_filter, refuse_unknown
     from netwatch.store.opening import open_catalogue
 
     config = configuration.load(args.config)
-    wanted = _filter(args, config)
+    with _wrong_words():
+        wanted = read_filter(args.records, words_of(args), config, time.time_ns())
+    wanted = replace(wanted, limit=args.limit)
     with below(options.path), open_catalogue(options) as catalogue:
-        _refuse_unknown(catalogue, config, wanted)
-        _WRITERS[args.records](args, catalogue, options, config, wanted)
+        with _wrong_words():
+            refuse_unknown(catalogue, config, wanted)
+        if args.records == "observations":
+            _write_observations(args, catalogue, options, config, wanted)
+        elif args.records == "flows":
+            _write_flows(args, catalogue, options, config, wanted)
+        elif args.records == "bypasses":
+            from netwatch.cli.store_bypasses import write
+
+            write(args, catalogue, options, config, wanted)
+        else:
+            _write(args, StoredRecords(catalogue, config, wanted))
     return 0
 
 
@@ -125,11 +158,28 @@ def _check(args: argparse.Namespace) -> None:
         problems.append(f"--hours applies to coverage, found {args.records}")
     if args.hours and args.device is not None:
         problems.append("--device is not a filter of coverage by --hours, which has no devices")
+    problems += _check_url(args)
     formats = _formats(args.records)
     if args.format not in formats:
         problems.append(f"--format {args.format} has no {args.records}; use {', '.join(formats)}")
     if problems:
         raise ConfigError([Problem("netwatch store query", 0, 0, text) for text in problems])
+
+
+def _check_url(args: argparse.Namespace) -> list[str]:
+    """What is wrong with the options of a console."""
+    if args.url is None:
+        needless = [name for name in ("token_file", "ca") if getattr(args, name) is not None]
+        return [f"--{name.replace('_', '-')} needs --url, the console to ask" for name in needless]
+    problems = []
+    if args.records in ("observations", "flows", "bypasses"):
+        problems.append(
+            f"--url has no {args.records}, which show the whole browsing of everybody; ask the"
+            " store itself"
+        )
+    if args.store_path is not None:
+        problems.append("--url asks a console, which has its own store; leave --store-path out")
+    return problems
 
 
 def _formats(records: str) -> tuple[str, ...]:
@@ -146,106 +196,96 @@ def _formats(records: str) -> tuple[str, ...]:
     }[records]
 
 
-def _filter(args: argparse.Namespace, config: "Config") -> "Filter":
-    """The filter of the options. Raises `ConfigError`."""
-    from netwatch.core.period import parse_moment
-    from netwatch.core.user_yaml import Problems
-    from netwatch.store.statements import Filter, name_pattern
+@contextmanager
+def _wrong_words() -> Iterator[None]:
+    """Raise `ConfigError` for words of options that cannot be, or that nobody knows."""
+    from netwatch.config.store_questions import WrongWordsError
 
-    problems = Problems()
-    now = time.time_ns()
-    times: dict[str, int | None] = {}
-    for name in ("since", "until"):
-        text = getattr(args, name)
-        try:
-            times[name] = text and parse_moment(text, now, is_end=name == "until")
-        except ValueError as error:
-            problems.add("netwatch store query", 0, f"--{name}: {error}")
-    apps = frozenset(args.app)
-    if args.records not in ("incidents", "cases") or any(":" in app for app in apps):
-        words = [(0, word) for word in args.app]
-        apps = config.catalog.resolve_apps(words, "netwatch store query", problems)
-    for verdict in args.verdict:
-        if verdict not in ("violation", "advisory", "exempt"):
-            message = f"--verdict: expected violation, advisory or exempt; found '{verdict}'"
-            problems.add("netwatch store query", 0, message)
-    problems.raise_if_any()
-    device = args.device or ""
-    entries = _entries(config, device) if device else []
-    addresses: list[tuple[bytes | None, bytes | None]] = [
-        (ip, None) for entry in entries for ip in entry.ips
-    ]
-    addresses += [(None, entry.mac) for entry in entries if entry.mac]
-    return Filter(
-        since=times["since"],
-        until=times["until"],
-        apps=apps,
-        bans=frozenset(args.ban),
-        networks=frozenset(args.network),
-        verdicts=frozenset(args.verdict),
-        names=tuple(map(name_pattern, args.name)),
-        device=device,
-        addresses=tuple(addresses),
-        limit=args.limit,
-    )
+    try:
+        yield
+    except WrongWordsError as error:
+        raise ConfigError([
+            Problem("netwatch store query", 0, 0, f"--{name}: {text}")
+            for name, text in error.problems
+        ]) from None  # fmt: skip
 
 
-def _entries(config: "Config", word: str) -> list[Any]:
-    """The devices of the inventory with an id, MAC, host name or owner."""
-    from netwatch.core.addresses import parse_mac
-
-    lower, mac = word.lower(), parse_mac(word)
-    return [
-        entry
-        for entry in config.devices.entries
-        if lower in (entry.id.lower(), (entry.hostname or "").lower(), (entry.owner or "").lower())
-        or (mac is not None and entry.mac == mac)
-    ]
+def words_of(args: argparse.Namespace) -> dict[str, list[str]]:
+    """The words of each filter that the options give."""
+    given = {name: getattr(args, name) for name in sorted(_FILTERS[args.records] - {"limit"})}
+    return {
+        name: words if isinstance(words, list) else [words]
+        for name, words in given.items()
+        if words
+    }
 
 
-def _refuse_unknown(catalogue: "Catalogue", config: "Config", wanted: "Filter") -> None:
-    """Raise `ConfigError` if a filter names what neither configuration nor store knows."""
-    from netwatch.core.user_yaml import Problems, did_you_mean
-    from netwatch.store import queries
+class Records(Protocol):
+    """Where the records come from: a store, or a console that is asked over HTTP."""
 
-    problems, configured = Problems(), config.words
-    asked = {"app": wanted.apps, "ban": wanted.bans, "network": wanted.networks}
-    for kind, words in asked.items():
-        for word, hint in queries.unknown_words(catalogue, kind, words, configured[kind]):
-            article = "an" if kind == "app" else "a"
-            expected = f"--{kind}: expected {article} {kind} of the configuration or the store"
-            problems.add("netwatch store query", 0, f"{expected}, found '{word}'{hint}")
-    word = wanted.device
-    if word and not _entries(config, word) and not queries.is_known_device(catalogue, word):
-        expected = "--device: expected a device of the inventory or the store, or an address"
-        hint = did_you_mean(word, (entry.id for entry in config.devices.entries), 0.5)
-        problems.add("netwatch store query", 0, f"{expected}, found '{word}'{hint}")
-    problems.raise_if_any()
+    def incidents(self) -> Iterator[str]:
+        """The records of incidents, each as its line of JSON."""
+
+    def cases(self) -> Iterator[str]:
+        """The same of cases."""
+
+    def coverage(self) -> Iterator[tuple[str | None, str | None, str]]:
+        """The same of coverage, behind the times of its first and last packet."""
+
+    def hours(self) -> Iterator[dict[str, Any]]:
+        """The records of coverage by hour."""
 
 
-def _write_incidents(
-    args: argparse.Namespace,
-    catalogue: "Catalogue",
-    _: "StoreOptions",
-    config: "Config",
-    wanted: "Filter",
-) -> None:
-    from netwatch.store.queries import incidents
+class StoredRecords:
+    """The records of a store that fit a filter."""
 
-    _write_alerts(args, incidents(catalogue, wanted))
+    def __init__(self, catalogue: "Catalogue", config: "Config", wanted: "Filter") -> None:
+        self._catalogue = catalogue
+        self._config = config
+        self._wanted = wanted
+
+    def incidents(self) -> Iterator[str]:
+        """See `Records`."""
+        from netwatch.store.queries import incidents
+
+        return incidents(self._catalogue, self._wanted)
+
+    def cases(self) -> Iterator[str]:
+        """See `Records`."""
+        from netwatch.store.cases import cases
+
+        return cases(self._catalogue, self._wanted)
+
+    def coverage(self) -> Iterator[tuple[str | None, str | None, str]]:
+        """See `Records`."""
+        from netwatch.config.store_questions import coverage_records
+
+        found = coverage_records(self._catalogue, self._wanted)
+        return ((first, last, text) for first, last, text, _ in found)
+
+    def hours(self) -> Iterator[dict[str, Any]]:
+        """See `Records`."""
+        from netwatch.config.store_questions import judged_hours
+
+        found = judged_hours(self._catalogue, self._config, self._wanted)
+        return islice(found, self._wanted.limit)
 
 
-def _write_cases(
-    args: argparse.Namespace,
-    catalogue: "Catalogue",
-    _: "StoreOptions",
-    config: "Config",
-    wanted: "Filter",
-) -> None:
-    from netwatch.store.cases import cases
+def _write(args: argparse.Namespace, records: Records) -> None:
+    """Write the records that are asked for."""
+    if args.records == "incidents":
+        _write_alerts(args, records.incidents())
+    elif args.records == "cases":
+        _write_cases(args, records.cases())
+    elif args.hours:
+        _write_hours(args, records.hours())
+    else:
+        _write_coverage(args, records.coverage())
 
+
+def _write_cases(args: argparse.Namespace, lines: Iterator[str]) -> None:
     if args.format != "csv":
-        _write_alerts(args, cases(catalogue, wanted))
+        _write_alerts(args, lines)
         return
     from netwatch.cli import terminal
     from netwatch.core.tabular import CsvWriter
@@ -254,7 +294,7 @@ def _write_cases(
     with terminal.output(args.output) as stream:
         writer = CsvWriter(stream)
         writer.row(CASE_COLUMNS)
-        writer.rows(case_row(json.loads(text)) for text in cases(catalogue, wanted))
+        writer.rows(case_row(json.loads(text)) for text in lines)
 
 
 def _write_alerts(args: argparse.Namespace, lines: Iterator[str]) -> None:
@@ -320,36 +360,22 @@ def _is_of_app(wanted: "Filter", config: "Config") -> Callable[[str], bool] | No
 
 
 def _write_coverage(
-    args: argparse.Namespace,
-    catalogue: "Catalogue",
-    _: "StoreOptions",
-    config: "Config",
-    wanted: "Filter",
+    args: argparse.Namespace, found: Iterator[tuple[str | None, str | None, str]]
 ) -> None:
-    if args.hours:
-        _write_hours(args, catalogue, config, wanted)
-        return
     from netwatch.cli import terminal
     from netwatch.coverage.counts import FlowCounts
-    from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, narrowed, read_report
+    from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, read_report
     from netwatch.formats.registry import FORMATS
-    from netwatch.formats.values import json_line
-    from netwatch.store.queries import coverage
 
-    is_whole = not (wanted.networks or wanted.device)
-    found = (
-        (first, last, text if is_whole else
-         json_line(narrowed(json.loads(text), wanted.networks, wanted.device)))
-        for first, last, text in coverage(catalogue, wanted)
-    )  # fmt: skip
+    is_whole = not (args.network or args.device)
     with terminal.output(args.output) as stream:
         if args.format == "jsonl":
             for *_times, text in found:
                 stream.write(f"{text}\n")
         elif args.format == "csv":
             # The first columns are network, class and device: the requested ones have them.
-            is_asked = 2 if wanted.device else 0
-            rows = ((_period(first, last), csv_rows(json.loads(text)))
+            is_asked = 2 if args.device else 0
+            rows = (((first or "?", last or "?"), csv_rows(json.loads(text)))
                     for first, last, text in found)  # fmt: skip
             _write_csv(stream, CSV_COLUMNS, (
                 (period, (row for row in cells if is_whole or row[is_asked]))
@@ -357,7 +383,7 @@ def _write_coverage(
             ))  # fmt: skip
         else:
             for first, last, text in found:
-                stream.write("{} to {}\n".format(*_period(first, last)))
+                stream.write(f"{first or '?'} to {last or '?'}\n")
                 report = read_report(json.loads(text))
                 if not is_whole:
                     # These belong to no network.
@@ -367,26 +393,13 @@ def _write_coverage(
                 stream.write("\n")
 
 
-def _write_hours(
-    args: argparse.Namespace, catalogue: "Catalogue", config: "Config", wanted: "Filter"
-) -> None:
+def _write_hours(args: argparse.Namespace, found: Iterator[dict[str, Any]]) -> None:
     """Write judged coverage by hour and network."""
-    from itertools import islice
-
     from netwatch.cli import terminal
-    from netwatch.cli.store import ban_judges
     from netwatch.core.tabular import CsvWriter, aligned
     from netwatch.formats.values import json_line
-    from netwatch.store.judged_coverage import COLUMNS, captured_span, hour_records, judged_coverage
+    from netwatch.store.judged_coverage import COLUMNS
 
-    known = captured_span(judged_coverage(catalogue))
-    since, until = known or (0, 0)
-    since = since if wanted.since is None else wanted.since
-    until = until if wanted.until is None else wanted.until
-    classes = {scope.network.name: scope.network.device_class for scope in config.networks.scopes}
-    coverage = judged_coverage(catalogue, since, until)
-    records = hour_records(coverage, classes, ban_judges(config), wanted.networks)
-    found = islice(records, wanted.limit)
     with terminal.output(args.output) as stream:
         if args.format == "jsonl":
             stream.writelines(f"{json_line(record)}\n" for record in found)
@@ -412,31 +425,3 @@ def _write_csv(stream: Any, columns: tuple[str, ...], records: Iterator[Any]) ->
     writer.row(("first", "last", *columns))
     for period, rows in records:
         writer.rows((*period, *row) for row in rows)
-
-
-def _period(first: int | None, last: int | None) -> tuple[str, str]:
-    from netwatch.formats.values import rfc3339
-
-    return tuple("?" if time is None else rfc3339(time, 0) for time in (first, last))  # type: ignore[return-value]
-
-
-def _write_bypasses(
-    args: argparse.Namespace,
-    catalogue: "Catalogue",
-    options: "StoreOptions",
-    config: "Config",
-    wanted: "Filter",
-) -> None:
-    from netwatch.cli.store_bypasses import write
-
-    write(args, catalogue, options, config, wanted)
-
-
-_WRITERS = {
-    "incidents": _write_incidents,
-    "cases": _write_cases,
-    "observations": _write_observations,
-    "flows": _write_flows,
-    "coverage": _write_coverage,
-    "bypasses": _write_bypasses,
-}

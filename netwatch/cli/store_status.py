@@ -70,7 +70,7 @@ def _status(args: argparse.Namespace) -> int:
 def _hours(catalogue: "Catalogue", config: "Config") -> dict[str, Any]:
     """For how many hours something was captured, and in how many something was lost; for each ban
     of the configuration, for how many hours its networks were captured together, and judged."""
-    from netwatch.cli.store import ban_judges
+    from netwatch.config.store_questions import ban_judges
     from netwatch.coverage.judged import QUARTERS
     from netwatch.store.judged_coverage import judged_coverage
 

@@ -29,9 +29,12 @@ from netwatch.console.lists import SavedFilters
 from netwatch.console.period_reports import PeriodReports
 from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
+from netwatch.console.tokens import RequestRate, Tokens
 from netwatch.console.view import Asked, Identity, Refused, Values, View
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
+from netwatch.rules.bans import Pack, load_pack, pack_ids
+from netwatch.rules.catalog import Catalog
 from netwatch.store.device_facts import DeviceFactReader
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
@@ -74,6 +77,8 @@ class Console:
             raise
         self.accounts = Accounts(self.database, now)
         self.sessions = Sessions(self.database, self.options.idle, self.options.absolute, now)
+        self.tokens = Tokens(self.database, now)
+        self.token_rate = RequestRate()
         self.audit = Audit(self.database, now)
         self.names = self.audit.names
         self.filters = SavedFilters(self.database)
@@ -83,6 +88,7 @@ class Console:
         self.renderer = Renderer()
         self.reports = PeriodReports(self.catalogue, store, config)
         self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
+        self.pack_of = lru_cache(maxsize=256)(partial(_pack_of, catalog=config.catalog))
 
     def warm(self) -> None:
         """Begin what the first visitors would wait for: the worker of pictures, and the reports of
@@ -120,6 +126,11 @@ class Console:
         return self.options.oidc is not None or self.options.proxy is not None
 
 
+def _pack_of(ban: str, catalog: Catalog) -> Pack | None:
+    """The shipped pack that a ban is of; None for one that a configuration writes out."""
+    return load_pack(ban, catalog) if ban in pack_ids() else None
+
+
 class Cookies:
     """The names of the cookies, and how they are set.
 
@@ -154,6 +165,19 @@ def identify(console: Console, token: str, asked: Asked) -> Identity | None:
     account = session.account
     shown = console.names.shown([account])[account] if session.source == "oidc" else account
     return Identity(account, session.source, session.role, session.key, shown)
+
+
+def identify_program(console: Console, asked: Asked) -> Identity | None:
+    """Who has the token of a request to the API; None if it has none that is valid. Raises
+    `Refused` if there were too many requests with it."""
+    _, _, secret = asked.headers["authorization"].partition(" ")
+    token = console.tokens.find(secret.strip())
+    if token is None:
+        return None
+    if wait := console.token_rate.wait(token.name):
+        raise Refused(429, "There were too many requests with this token.", wait)
+    account = f"token:{token.name}"
+    return Identity(account, "token", token.role, "", account, token.purpose, token.networks)
 
 
 def _is_valid(console: Console, account: str, source: str, role: str, asked: Asked) -> bool:

@@ -2,8 +2,9 @@
 its accounts counted without changing anything; a person erased from it, and the head of the audit
 taken away.
 
-Where a person is erased, filters that accounts saved and that name her go. So do the purposes that
-sessions have stated, which are typed texts, all of them: people are asked again. Rows of the audit
+Where a person is erased, filters that accounts saved and that name her go, and tokens whose purpose
+does. So do the purposes that sessions have stated, which are typed texts, all of them: people are
+asked again. Rows of the audit
 stay, since they say who looked, when, and at what kind of page; of rows that are about her or
 mention her, the keys go, so that nobody can read whom they are about and why
 (`netwatch.console.audit`). Whom they are about has a pseudonym, by which the rows about a name can
@@ -118,7 +119,8 @@ def _kind_at(path: Path) -> FileKind:
 def _upgrade(connection: Connection) -> None:
     """From version 1: purposes belong to persons, and wrong passwords are kept. Sessions end, whose
     rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
-    and accounts of a provider have names. Their sessions end, which were begun under a name."""
+    and accounts of a provider have names. Their sessions end, which were begun under a name. From
+    version 3: programs have tokens."""
     found = inspect(connection)
     has_purposes, has_keys, has_names = (
         found.has_table(table.name)
@@ -189,7 +191,8 @@ def _open_server(options: StoreOptions) -> Database:
                     connection.execute(text(statement))
                 connection.execute(insert(tables.secret), list(map(_new_key, KEYS)))
             elif not all(
-                found.has_table(table.name) for table in (tables.audit_key, tables.foreign_name)
+                found.has_table(table.name)
+                for table in (tables.audit_key, tables.foreign_name, tables.token)
             ):
                 _upgrade(connection)
                 is_older = True
@@ -255,9 +258,11 @@ def erase_from_console(options: StoreOptions, person: "Person", user: str) -> Er
         with database.writing() as connection:
             filters = _erase_filters(connection, person)
             purposes = connection.execute(delete(tables.purpose)).rowcount
+            purposes += _erase_tokens(connection, person)
             _erase_sign_ins(connection, person)
         rows = Audit(database).erase(lambda value: person.is_mentioned(value, *ALWAYS), user)
-        named = [tables.saved_filter, tables.purpose, tables.pending, tables.audit_key]
+        named = [tables.saved_filter, tables.purpose, tables.pending, tables.audit_key,
+                 tables.token]  # fmt: skip
         problem = vacuum(database.engine, named, "the database of the console")
     finally:
         database.close()
@@ -281,6 +286,16 @@ def _erase_filters(connection: "Connection", person: "Person") -> int:
             )
         )
     return len(found)
+
+
+def _erase_tokens(connection: "Connection", person: "Person") -> int:
+    """Erase the tokens whose name or purpose mentions a person, which are void then: how many."""
+    column = tables.token.c
+    found = connection.execute(select(column.name, column.purpose)).all()
+    names = [row.name for row in found if person.is_mentioned([*row], *ALWAYS)]
+    for name in names:
+        connection.execute(delete(tables.token).where(column.name == name))
+    return len(names)
 
 
 def _erase_sign_ins(connection: "Connection", person: "Person") -> None:

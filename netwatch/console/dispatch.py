@@ -9,12 +9,14 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from netwatch.console.api_operations import PROBLEM, Operation, is_operation, problem
 from netwatch.console.console import (
     Console,
     Cookies,
     admitted,
     client_address,
     identify,
+    identify_program,
     persons,
     proxy_identity,
 )
@@ -26,6 +28,7 @@ from netwatch.console.view import (
     MAX_VALUE,
     Answer,
     Asked,
+    Body,
     Events,
     Identity,
     Page,
@@ -84,7 +87,11 @@ class Dispatcher:
             return self.refuse(asked, Refused(500))
 
     def refuse(self, asked: Asked, refused: Refused) -> Sent:
-        """The error page."""
+        """The error page, or the error for a program."""
+        if is_operation(asked.place):
+            paths = [route.path for route in ROUTES if route.operation is not None]
+            content, headers = problem(asked, refused, paths)
+            return Sent(refused.status, PROBLEM, content, headers)
         try:
             view = self._view(asked, *self._signed_in(asked))
         except NetwatchError:
@@ -102,6 +109,8 @@ class Dispatcher:
         if not is_accepted(asked.headers.get("host"), self._names):
             raise Refused(421)
         route = self._route(path, asked.method)
+        if route.operation is not None:
+            return self._to_program(route, route.operation, asked)
         identity, token = self._signed_in(asked)
         view = self._view(asked, identity, token)
         if identity is None and (begun := self._from_proxy(asked)):
@@ -112,14 +121,34 @@ class Dispatcher:
             raise Refused(403)
         if asked.method == "POST":
             self._check_form(view, asked)
+        return self._answered(route, view, asked)
+
+    def _to_program(self, route: Route, operation: Operation, asked: Asked) -> Sent:
+        """What the API answers somebody with a token, or with a session and no token."""
+        if asked.headers.get("authorization", "").lower().startswith("bearer"):
+            identity = identify_program(self._console, asked)
+        else:
+            identity, _ = self._signed_in(asked)
+        view = self._view(asked, identity, "", form=False, code="en")
+        if identity is None and route.roles is not None:
+            raise Refused(401)
+        if not may(route, view.role):
+            raise Refused(403)
+        operation.check(view, asked.query)
+        return self._answered(route, view, asked)
+
+    def _answered(self, route: Route, view: View, asked: Asked) -> Sent:
+        """What an endpoint answers to somebody who may see it, once it is in the audit."""
         view = admitted(route, view)
         purposes: dict[str, str] = {}
+        own = view.identity.purpose if view.identity else ""
         try:
             for person in persons(route, view):
-                purposes[person] = self._console.sessions.purpose(view.who.session, person)
-                if not purposes[person]:
-                    return self._page(view, Page("purpose", {"next": _target(asked)}))
-            view = replace(view, purpose=next(iter(purposes.values()), ""))
+                stated = own or self._console.sessions.purpose(view.who.session, person)
+                if not stated:
+                    return self._ask_purpose(route, view, asked)
+                purposes[person] = stated
+            view = replace(view, purpose=next(iter(purposes.values()), own))
             answer = route.endpoint(view)
         except QueryTimeoutError:
             raise Refused(503, view.say(
@@ -128,6 +157,12 @@ class Dispatcher:
             )) from None  # fmt: skip
         self._audit(view, route, answer, purposes)
         return self._send(view, answer, asked.headers.get("if-none-match", ""))
+
+    def _ask_purpose(self, route: Route, view: View, asked: Asked) -> Sent:
+        if route.operation is not None:
+            raise Refused(403, "State a purpose on the page of the same person or list first, or"
+                          " use a token, which has one.")  # fmt: skip
+        return self._page(view, Page("purpose", {"next": _target(asked)}))
 
     def _route(self, path: str | None, method: str) -> Route:
         if path is None:
@@ -157,14 +192,20 @@ class Dispatcher:
         return Sent(303, HTML, b"", {"Location": _target(asked)}, cookies)
 
     def _view(
-        self, asked: Asked, identity: Identity | None, token: str, *, form: bool = True
+        self,
+        asked: Asked,
+        identity: Identity | None,
+        token: str,
+        *,
+        form: bool = True,
+        code: str = "",
     ) -> View:
         options = self._console.options
         try:
             query = parse_pairs(asked.query)
         except Refused:
             query = ()
-        code = dict(query).get("lang") or asked.cookies.get(self._cookies.language, "")
+        code = code or dict(query).get("lang") or asked.cookies.get(self._cookies.language, "")
         if code not in LANGUAGES:
             code = _accepted(asked.headers.get("accept-language", "")) or options.language
         language = texts_of(code)
@@ -217,7 +258,7 @@ class Dispatcher:
         if route.audited and not subject:
             raise RuntimeError(f"{route.path} is audited, and its answer has no subject")
         who = view.who
-        for person, purpose in purposes.items() or [("", "")]:
+        for person, purpose in purposes.items() or [("", view.purpose)]:
             is_named = not is_filtered or subject == person or subject.startswith(f"{person}, ")
             self._console.audit.add(
                 route.audited or "list", account=who.account, role=who.role,
@@ -239,6 +280,8 @@ class Dispatcher:
         tag = answer.headers.get("ETag")
         if tag and tag in known:
             return Sent(304, answer.media_type, b"", {"ETag": tag})
+        if isinstance(answer, Body):
+            return Sent(200, answer.media_type, answer.content, answer.headers)
         name = answer.name.replace('"', "")
         headers = {"Content-Disposition": f'attachment; filename="{name}"', **answer.headers}
         return Sent(200, answer.media_type, answer.content, headers, cut=answer.cut)

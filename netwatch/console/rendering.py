@@ -135,6 +135,8 @@ def words(language: Language) -> Mapping[str, str]:
         "account added": say("account added"),
         "account removed": say("account removed"),
         "role changed": say("role changed"),
+        "token added": say("token added"),
+        "token removed": say("token removed"),
     }
 
 

@@ -21,6 +21,8 @@ and ``content``, and one row here per path and method:
   has the filtered page under this person, whether or not `audited` calls it something. A page that
   does not say that it has such a filter never sees its value.
 - `menu` and `group`: its text in the menu, and the heading that it is under.
+- `operation`: what a path of the API answers programs (`netwatch.console.api`). It has the same
+  checks; who asks may have a token in place of a session.
 
 A page is a plain function that runs in a bounded pool of threads. Its queries of
 ``view.console.catalogue`` get ``timeout=QUERY_SECONDS``, and what is cut is said so. It raises
@@ -39,6 +41,8 @@ from urllib.parse import unquote
 from starlette.routing import compile_path
 
 from netwatch.config.console_section import ROLES
+from netwatch.console import api, api_document
+from netwatch.console.api_operations import Operation
 from netwatch.console.console import ACCOUNT, DEVICE, SUBJECT, PersonFilter, admitted, persons
 from netwatch.console.pages import (
     account,
@@ -75,6 +79,19 @@ class Route:
     people: tuple[PersonFilter, ...] = ()
     menu: str = ""
     group: str = field(default="")
+    operation: Operation | None = None
+
+
+def _api(path: str, operation: Operation, roles: Set[str], **more: Any) -> Route:
+    """A path of the API."""
+    return Route(f"/api/v1/{path}", "GET", operation.answer, roles, operation=operation, **more)
+
+
+_DOCUMENT = Operation(
+    "openapi", "This document, as OpenAPI 3.1",
+    lambda view: api_document.show_document(view, ROUTES),
+    {"type": "object", "required": ["openapi", "info", "paths"]}, by_network=True,
+)  # fmt: skip
 
 
 ROUTES: tuple[Route, ...] = (
@@ -214,6 +231,33 @@ ROUTES: tuple[Route, ...] = (
     Route("/account", "GET", account.show, SIGNED_IN, menu=mark("Account"), group=YOURS),
     Route("/account/password", "POST", account.change_password, SIGNED_IN),
     Route("/account/sign-out-everywhere", "POST", account.sign_out_everywhere, SIGNED_IN),
+    # Programs
+    Route(
+        "/api/v1/", "GET", lambda view: api_document.show_page(view, ROUTES), SIGNED_IN,
+        menu=mark("API for programs"), group=YOURS,
+    ),
+    Route(
+        "/api/v1/openapi.json", "GET", _DOCUMENT.answer, None, operation=_DOCUMENT,
+    ),
+    _api("incidents", api.INCIDENTS, {"analyst"}, audited="export", people=(DEVICE,)),
+    _api(
+        "incidents/{id}", api.INCIDENT, {"analyst"},
+        audited="incident", purpose=api.person_of_incident,
+    ),
+    _api("cases", api.CASES, {"analyst"}, audited="export", people=(DEVICE,)),
+    _api("cases/{id}", api.CASE, {"analyst"}, audited="case", purpose=api.person_of_case),
+    _api(
+        "devices", api.DEVICES, {"analyst"},
+        audited="export", purpose=device.everybody, people=(DEVICE,),
+    ),
+    _api("coverage", api.COVERAGE, {"analyst"}, audited="export", people=(DEVICE,)),
+    _api("coverage/hours", api.HOURS, SIGNED_IN),
+    _api("bans", api.BANS, {"admin", "analyst", "auditor"}),
+    _api("bans/{id}", api.BAN, {"admin", "analyst", "auditor"}),
+    _api("bans/{id}/answer", api.ANSWER, {"admin", "analyst", "auditor"}),
+    _api("report", api.REPORT, {"admin", "auditor"}, audited="export"),
+    _api("sensors", api.SENSORS, {"admin", "analyst", "auditor"}),
+    _api("health", api.HEALTH, SIGNED_IN),
 )  # fmt: skip
 """All of them; the order is that of the menu."""
 

@@ -1,5 +1,5 @@
-"""The tables of the console itself: accounts, sessions, purposes, wrong passwords, the audit, and
-saved filters; and what rows of the audit say of people, sealed.
+"""The tables of the console itself: accounts, sessions, purposes, tokens, wrong passwords, the
+audit, and saved filters; and what rows of the audit say of people, sealed.
 
 Times are ns since the epoch. They are in `console.sqlite` beside the catalogue of a local store,
 and in the database of the catalogue if that is PostgreSQL. The audit is append-only: triggers
@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from netwatch.store.database import Database
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The version of these tables."""
 
 metadata = MetaData()
@@ -136,6 +136,20 @@ audit_key = Table(
     Column("key", LargeBinary, nullable=False),
 )
 """What opens the rows of the audit. An erasure deletes keys, and no row."""
+
+token = Table(
+    "console_token",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True, comment="SHA-256 of what programs send"),
+    Column("role", Text, nullable=False),
+    Column("networks", Text, nullable=False, comment="JSON: a list of names; empty: all"),
+    Column("purpose", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("used", BigInteger),
+)
+"""Tokens of programs that ask the API."""
 
 saved_filter = Table(
     "console_filter",

@@ -35,13 +35,16 @@ Pairs = tuple[tuple[str, str], ...]
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who has signed in: an account, where it comes from (``local``, ``oidc``, ``proxy``), and the
-    key of its session. `shown` is what the account is called on pages."""
+    key of its session. `shown` is what the account is called on pages. A program with a ``token``
+    has no session, but a `purpose`, and where it is limited the `networks` that it may ask for."""
 
     account: str
     source: str
     role: str
     session: str
     shown: str
+    purpose: str = ""
+    networks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,17 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """An answer of the API as a whole. `subject`, `headers` and `detail` are those of a page."""
+
+    media_type: str
+    content: bytes
+    subject: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Redirect:
     """Another page of the console, or of a provider that signs people in."""
 
@@ -240,15 +254,22 @@ class Events:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-Answer = Page | Download | Redirect | Events
+Answer = Page | Download | Body | Redirect | Events
 
 
 class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours
     """A request that is answered with an error page; `reason` is a translated sentence, empty
-    if the status says it all."""
+    if the status says it all. The API also says what is wrong with which `parameters`."""
 
-    def __init__(self, status: int, reason: str = "", retry_after: int = 0) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str = "",
+        retry_after: int = 0,
+        parameters: Sequence[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(f"{status} {reason}")
+        self.parameters = tuple(parameters)
         self.status = status
         self.reason = reason
         self.retry_after = retry_after

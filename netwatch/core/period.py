@@ -175,7 +175,7 @@ def parse_moment(text: str, now: int, *, is_end: bool = False) -> int:
     same day is that day. Raises `ValueError` with what was expected."""
     found = _AGO.fullmatch(text)
     if found:
-        return now - int(found[1]) * _SECONDS[found[2]] * 1_000_000_000
+        return max(0, now - int(found[1]) * _SECONDS[found[2]] * 1_000_000_000)
     try:
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text)

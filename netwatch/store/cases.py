@@ -39,7 +39,7 @@ from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
-from netwatch.store.statements import Filter, chunks, is_device, name_matches
+from netwatch.store.statements import Filter, Position, chunks, is_device, name_matches
 from netwatch.store.views import streamed
 
 MAX_LOCKS = 2000
@@ -359,25 +359,34 @@ def is_centre(catalogue: Catalogue) -> bool:
 
 def cases(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
     """The records of cases by filter, each as its JSON line, in the order of time."""
+    return (text for text, _ in cases_after(catalogue, wanted))
+
+
+def cases_after(
+    catalogue: Catalogue,
+    wanted: Filter,
+    after: Position | None = None,
+    *,
+    timeout: float | None = None,
+) -> Iterator[tuple[str, Position]]:
+    """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
+    s."""
     case = tables.fleet_case.c
-    statement = select(case.record)
+    place = (case.first_seen, case.id)
+    statement = select(case.record, *place)
     if wanted.since is not None:
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    for column, words in (
-        (case.app, wanted.apps),
-        (case.ban, wanted.bans),
-        (case.network, wanted.networks),
-        (case.verdict, wanted.verdicts),
-    ):
-        if words:
-            statement = statement.where(column.in_(sorted(words)))
+    for name, words in wanted.words.items():
+        statement = statement.where(case[name].in_(sorted(words)))
+    if after is not None:
+        statement = statement.where(tuple_(*place) > after)
     found = 0
-    for (line,) in streamed(catalogue, statement.order_by(case.first_seen, case.id)):
+    for line, *position in streamed(catalogue, statement.order_by(*place), timeout):
         if (wanted.device or wanted.names) and not _matches(json.loads(line), wanted):
             continue
-        yield line
+        yield line, tuple(position)
         found += 1
         if found == wanted.limit:
             return

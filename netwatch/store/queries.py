@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import duckdb
-from sqlalchemy import Column, select
+from sqlalchemy import Column, select, tuple_
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.observation_batch import ObservationBatch
@@ -31,6 +31,7 @@ from netwatch.store.observation_rows import (
 from netwatch.store.options import StoreOptions
 from netwatch.store.statements import (
     Filter,
+    Position,
     device_clients,
     is_device,
     name_condition,
@@ -64,28 +65,39 @@ _COLUMNS: Mapping[str, tuple[Column[str], ...]] = {
 def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
     """The records of incidents, each as its JSON line, in the order of time and then of the output
     of their run. If several runs found an incident, the newest run's."""
+    return (text for text, _ in incidents_after(catalogue, wanted))
+
+
+def incidents_after(
+    catalogue: Catalogue,
+    wanted: Filter,
+    after: Position | None = None,
+    *,
+    timeout: float | None = None,
+) -> Iterator[tuple[str, Position]]:
+    """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
+    s."""
     incident = tables.incident.c
     statement = shown_incidents()
     if wanted.since is not None:
         statement = statement.where(incident.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(incident.first_seen < wanted.until)
-    for column, words in (
-        (incident.app, wanted.apps),
-        (incident.ban, wanted.bans),
-        (incident.network, wanted.networks),
-        (incident.verdict, wanted.verdicts),
-    ):
-        if words:
-            statement = statement.where(column.in_(sorted(words)))
+    for name, words in wanted.words.items():
+        statement = statement.where(incident[name].in_(sorted(words)))
+    place = (incident.first_seen, incident.run, incident.position)
+    if after is not None:
+        # The first condition repeats a part of the second one, for the index.
+        statement = statement.where(incident.first_seen >= after[0], tuple_(*place) > after)
     looks_inside = bool(wanted.device or wanted.names)
     if wanted.limit is not None and not looks_inside:
         statement = statement.limit(wanted.limit)
     found = 0
-    for (text,) in streamed(catalogue, statement.with_only_columns(incident.record)):
+    rows = streamed(catalogue, statement.with_only_columns(incident.record, *place), timeout)
+    for text, *position in rows:
         if looks_inside and not _matches(json.loads(text), wanted):
             continue
-        yield text
+        yield text, tuple(position)
         found += 1
         if found == wanted.limit:
             return
@@ -112,18 +124,32 @@ def records_of_incidents(catalogue: Catalogue) -> Iterator[tuple[Mapping[str, An
 def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:
     """The records of coverage with the times of their first and last packet (ns), each as its JSON
     line, in the order of runs."""
+    return ((first, last, text) for first, last, text, _ in coverage_after(catalogue, wanted))
+
+
+def coverage_after(
+    catalogue: Catalogue,
+    wanted: Filter,
+    after: Position | None = None,
+    *,
+    timeout: float | None = None,
+) -> Iterator[tuple[int | None, int | None, str, Position]]:
+    """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
+    s."""
     columns = tables.coverage.c
-    statement = select(columns.first, columns.last, columns.record)
+    place = (columns.run, columns.part)
+    statement = select(columns.first, columns.last, columns.record, *place)
     if wanted.since is not None:
         statement = statement.where(columns.last >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(columns.first < wanted.until)
-    statement = statement.order_by(columns.run, columns.part)
+    if after is not None:
+        statement = statement.where(tuple_(*place) > after)
     found = 0
-    for first, last, text in streamed(catalogue, statement):
+    for first, last, text, *position in streamed(catalogue, statement.order_by(*place), timeout):
         if not _covers(text, wanted):
             continue
-        yield first, last, text
+        yield first, last, text, tuple(position)
         found += 1
         if found == wanted.limit:
             return
@@ -343,10 +369,13 @@ def is_known_device(catalogue: Catalogue, word: str) -> bool:
     pseudonym, or a device in an incident or a record of coverage has this name."""
     if parse_ip(word) or parse_mac(word):
         return True
-    client = tables.client.c
-    found = select(client.number).where(client.pseudonym == word).limit(1)
+    client, incident = tables.client.c, tables.incident.c
+    found = (
+        select(client.number).where(client.pseudonym == word).limit(1),
+        select(incident.id).where(incident.shown == 1, incident.device == word).limit(1),
+    )
     with catalogue.database.reading() as connection:
-        if connection.execute(found).first() is not None:
+        if any(connection.execute(each).first() is not None for each in found):
             return True
     if any(is_device(word, record["device"]) for record, _ in records_of_incidents(catalogue)):
         return True

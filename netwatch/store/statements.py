@@ -143,6 +143,9 @@ _WILDCARDS = frozenset("*?[")
 Address = tuple[bytes | None, bytes | None]
 """A packed address, a packed MAC, or both."""
 
+Position = tuple[Any, ...]
+"""Where a record is among all of its kind: new records do not change it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -151,7 +154,8 @@ class Filter:
     `since` and `until` (ns) are a period that the record overlaps, without `until` itself. `apps`,
     `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is the
     word for a device, and `addresses` are its addresses in the inventory; `clients` are its numbers
-    in the catalogue, if already known. At most `limit` records are wanted.
+    in the catalogue, if already known. `confidences`, `kinds`, `outcomes`
+    and `statuses` are words of incidents. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -165,6 +169,20 @@ class Filter:
     addresses: tuple[Address, ...] = ()
     clients: tuple[int, ...] | None = None
     limit: int | None = None
+    confidences: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    outcomes: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+
+    @property
+    def words(self) -> Mapping[str, frozenset[str]]:
+        """The words that are wanted of an incident or a case, by the name of the column."""
+        words = {
+            "app": self.apps, "ban": self.bans, "network": self.networks,
+            "verdict": self.verdicts, "confidence": self.confidences, "kind": self.kinds,
+            "outcome": self.outcomes, "status": self.statuses,
+        }  # fmt: skip
+        return {name: wanted for name, wanted in words.items() if wanted}
 
 
 def name_pattern(text: str) -> str:

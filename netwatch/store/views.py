@@ -280,10 +280,13 @@ def _arrow(names: Sequence[str], rows: Sequence[Any]) -> pa.Table:
     return pa.table(dict(zip(names, arrays, strict=True)))
 
 
-def streamed(catalogue: Catalogue, statement: Select[Any]) -> Iterator[Any]:
-    """The rows of a statement on the catalogue, which are fetched some at a time."""
+def streamed(
+    catalogue: Catalogue, statement: Select[Any], timeout: float | None = None
+) -> Iterator[Any]:
+    """The rows of a statement on the catalogue, which are fetched some at a time. Raises
+    `QueryTimeoutError` if that takes longer than `timeout` s."""
     with (
-        catalogue.database.reading() as connection,
+        catalogue.database.reading(timeout) as connection,
         connection.execution_options(yield_per=ROWS).execute(statement) as rows,
     ):
         yield from rows

@@ -29,6 +29,7 @@ VISITED = [
     route
     for route in ROUTES
     if route.method == "GET" and route.roles is not None and "{" not in route.path
+    and route.operation is None
 ]  # fmt: skip
 
 

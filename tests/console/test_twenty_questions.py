@@ -1,11 +1,12 @@
-"""Twenty questions to one store: the report, the console, `store query` and SQL give the same
-numbers."""
+"""Twenty questions to one store: the report, the console, its API, `store query` and SQL give the
+same numbers."""
 
 import csv
 import io
 import json
 import re
 import shutil
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -13,12 +14,14 @@ from functools import cached_property
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
 from support.asked_stores import run
 from support.consoles import NAMES, Visitor, copied
 from support.paths import PCAPS
+from support.programs_of_api import Program, program
 
 from netwatch.config import load
 from netwatch.config.console_section import ConsoleOptions
@@ -58,6 +61,7 @@ class Answers:
         assert own in text
         self.config.write_text(text.replace(own, own + LATER), encoding="utf-8")
         self._visitors: dict[str, Visitor] = {}
+        self._programs: dict[str, Program] = {}
 
     def command(self, *arguments: str) -> str:
         """What a command prints."""
@@ -89,8 +93,22 @@ class Answers:
     def visitor(self, role: str) -> Visitor:
         return self._visitors[role]
 
+    def asked(self, records: str, role: str = "analyst", **wanted: str) -> list[dict[str, Any]]:
+        """The records of the API in the period."""
+        query = urlencode({"since": SINCE, "until": UNTIL, **wanted})
+        return self._programs[role].records(f"{records}?{query}")
+
+    def answer(self, ban: str) -> dict[str, Any]:
+        """What the API answers for a ban and the period."""
+        place = f"bans/{ban}/answer?from={FIRST}&to={LAST}"
+        while (answer := self._programs["auditor"].get(place)).status_code == 503:
+            time.sleep(0.05)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
     def meet(self, console: Console) -> None:
         for role, name in NAMES.items():
+            self._programs[role] = program(console, role)
             self._visitors[role] = Visitor(console)
             assert self._visitors[role].sign_in(name).status_code == 303
 
@@ -188,6 +206,7 @@ def test_how_many_incidents_there_are(store: Answers) -> None:
     assert count == len(store.ban()["incidents"]) == len(store.shown_ban()["incidents"])
     count += store.ban()["totals"]["merged"]
     assert count == len(store.incidents) == len(store.listed()) == len(store.table)
+    assert store.asked("incidents") == store.incidents
     assert count == sum(store.counted("ban").values())
 
 
@@ -203,6 +222,7 @@ def test_how_many_have_a_verdict(store: Answers, verdict: str) -> None:
     assert count > 0
     assert count == len(store.query("incidents", "--verdict", verdict))
     assert count == len(store.listed(verdict=verdict)) == store.counted("verdict")[verdict]
+    assert count == len(store.asked("incidents", verdict=verdict))
 
 
 def test_how_many_are_of_each_app(store: Answers) -> None:
@@ -211,6 +231,7 @@ def test_how_many_are_of_each_app(store: Answers) -> None:
     assert counts == Counter(each["app"] for each in store.table)
     assert counts["TikTok"] == store.counted("app")["tiktok"] == len(store.listed(app="tiktok"))
     assert counts["TikTok"] == len(store.query("incidents", "--app", "tiktok"))
+    assert counts["TikTok"] == len(store.asked("incidents", app="tiktok"))
 
 
 @pytest.mark.parametrize("network", ["hq", "byod", "guest"])
@@ -219,6 +240,7 @@ def test_how_many_are_of_a_network(store: Answers, network: str) -> None:
     assert (count > 0) == (network != "guest")
     assert count == len(store.query("incidents", "--network", network))
     assert count == len(store.listed(network=network))
+    assert count == len(store.asked("incidents", network=network))
     assert count == store.counted("network").get(network, 0)
 
 
@@ -227,6 +249,7 @@ def test_how_many_are_of_a_ban(store: Answers, ban: str) -> None:
     count = len(store.ban(ban)["incidents"])
     assert (count > 0) == (ban == BAN)
     assert count == len(store.query("incidents", "--ban", ban)) == len(store.listed(ban=ban))
+    assert count == len(store.asked("incidents", ban=ban))
     assert count == store.counted("ban").get(ban, 0)
 
 
@@ -237,6 +260,7 @@ def test_how_many_are_of_each_device(store: Answers) -> None:
     one = max(counts, key=lambda device: (counts[device], device))
     assert counts[one] == len(store.query("incidents", "--device", one))
     assert counts[one] == len(store.listed(device=one))
+    assert counts[one] == len(store.asked("incidents", device=one))
     # The auditor sees pseudonyms, which are others in each report and in the list.
     sizes = sorted(counts.values())
     assert sizes == sorted(Counter(each["device"] for each in store.table).values())
@@ -253,6 +277,7 @@ def test_what_the_incidents_are_like(store: Answers, what: str) -> None:
     assert counts == Counter(each[what] for each in store.table)
     for word, count in counts.items():
         assert count == len(store.listed(**{what: word}))
+        assert count == len(store.asked("incidents", **{what: word}))
 
 
 def test_how_many_began_in_each_week(store: Answers) -> None:
@@ -290,6 +315,8 @@ def test_how_many_flows_each_network_had(store: Answers) -> None:
     for each in store.hours:
         by_hour[each["network"]] += each["flows"]
     assert flows == +by_hour
+    hours = [each for each in store.asked("coverage/hours", "auditor") if each["captured"]]
+    assert hours == store.hours
     assert flows == {each["network"]: each["flows"] for each in _flows(store)}
     table = store.page("auditor", "/blind-spots")
     for network, count in flows.items():
@@ -366,7 +393,7 @@ def test_on_which_days_nothing_was_captured(store: Answers) -> None:
 @pytest.mark.parametrize("ban", [BAN, LATER_BAN])
 def test_for_how_many_hours_a_ban_judged(store: Answers, ban: str) -> None:
     coverage = store.ban(ban)["coverage"]
-    assert coverage == store.shown_ban(ban)["coverage"]
+    assert coverage == store.shown_ban(ban)["coverage"] == store.answer(ban)["coverage"]
     own = [each for each in store.hours if each["network"] == "hq"]
     captured = sum(each["captured"] for each in own)
     judged = sum(each["captured"] for each in own if ban in each["judged_by"])
@@ -406,7 +433,7 @@ def test_how_many_hours_are_missing_for_which_reason(store: Answers, ban: str) -
 def test_whether_a_ban_was_kept(store: Answers, ban: str, word: str, title: str) -> None:
     answer = store.ban(ban)["answer"]
     assert answer["word"] == word
-    assert answer == store.shown_ban(ban)["answer"]
+    assert answer == store.shown_ban(ban)["answer"] == store.answer(ban)["answer"]
     assert f" {title} not readable" in store.page("auditor", f"/bans/{ban}")
     text = store.command("report", "--from", FIRST, "--to", LAST, "--ban", ban)
     assert title.lower() in text.lower()
@@ -419,6 +446,7 @@ def test_how_the_violations_count(store: Answers) -> None:
         for each in store.query("incidents", "--verdict", "violation")
     )
     assert {word: counts[word] for word in weights} == weights
+    assert counts == store.answer(BAN)["totals"]["all"]
     said = {each["code"]: each["values"] for each in store.ban()["answer"]["reasons"]}
     assert said["proved"]["incidents"] == weights["proved"]
     page = store.page("auditor", f"/bans/{BAN}")
@@ -471,6 +499,7 @@ def test_how_many_packets_there_were(store: Answers) -> None:
     packets = sum(each["packets"]["seen"] for each in store.query("coverage"))
     assert packets > 1000
     assert packets == store.report["coverage"]["packets"] == store.shown["coverage"]["packets"]
+    assert packets == sum(each["packets"]["seen"] for each in store.asked("coverage"))
     rows = store.sql("SELECT sum((record->>'$.packets.seen')::INTEGER) AS seen FROM coverage")
     assert rows == [{"seen": packets}]
 

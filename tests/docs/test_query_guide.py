@@ -53,7 +53,7 @@ def test_examples_of_the_help_work(
     examples = re.findall(r"^  netwatch store ((?:[^\n]|\n {10,})+)", text, re.MULTILINE)
     assert len(examples) >= 5
     for example in examples:
-        if example.startswith(("erase", "prune")):
+        if example.startswith(("erase", "prune")) or " --url " in example:
             continue  # what these need has tests of its own
         words = shlex.split(re.split(r"  +(?=[a-z])", example)[0])
         ran = store.ask(*words)

@@ -60,7 +60,7 @@ def walk(console: Console, code: str, incident: str, left_out: frozenset[str]) -
         visitor.get(f"/sign-in?lang={code}")
         assert visitor.sign_in(name).status_code == 303
         for route in ROUTES:
-            if route.method != "GET" or route.path in left_out:
+            if route.method != "GET" or route.path in left_out or route.operation is not None:
                 continue
             place = _place(route, incident)
             is_seen = may(route, role) and route.roles is not None

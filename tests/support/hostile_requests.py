@@ -22,7 +22,7 @@ HEADERS = (
     "Accept-Language", "Cookie", "Referer", "If-None-Match", "Range", "X-Forwarded-For",
     "X-Remote-User", "X-HTTP-Method-Override", "Content-Type",
 )  # fmt: skip
-LEFT_OUT = ("/sign-out", "/account/sign-out-everywhere", "/reports/report.")
+LEFT_OUT = ("/sign-out", "/account/sign-out-everywhere", "/reports/report.", "/api/v1/report")
 """Signing out would end the requests of a session, and a report takes seconds to make."""
 
 

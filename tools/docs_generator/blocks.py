@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from docs_generator import (
     anomalies,
+    api_paths,
     catalogue,
     commands,
     configuration,
@@ -33,6 +34,7 @@ from docs_generator.pages import Block
 
 BLOCKS: Mapping[str, Block] = {
     "anomalies": anomalies.block,
+    "api": api_paths.block,
     "apps": catalogue.apps_block,
     "commands": commands.block,
     "confidence": verdicts.confidence_block,

@@ -14,10 +14,11 @@ def block(_: str) -> str:
     pages = {route.path: route.roles or set(ROLES) for route in ROUTES if route.menu}
     return table(
         ("page", "shows", "seen by"),
-        ([code(path), shown[path], _seen_by(roles)] for path, roles in pages.items()),
+        ([code(path), shown[path], seen_by(roles)] for path, roles in pages.items()),
     )
 
 
-def _seen_by(roles: Set[str]) -> str:
+def seen_by(roles: Set[str]) -> str:
+    """The roles that may see something, in their order."""
     seen = [each for each in ROLES if each in roles]
     return "all" if len(seen) == len(ROLES) else code(*seen)

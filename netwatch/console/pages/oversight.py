@@ -43,7 +43,8 @@ FILTERS = ("from", "to", "account", "action", "subject")
 ACTIONS = (
     "incident", "plain words", "device", "person", "list", "export", "identify", "purpose",
     "sign-in", "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere",
-    "password changed", "account added", "account removed", "role changed",
+    "password changed", "account added", "account removed", "role changed", "token added",
+    "token removed",
 )  # fmt: skip
 """What rows are about."""
 

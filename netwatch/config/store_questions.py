@@ -1,0 +1,149 @@
+"""Questions to a store in the words of a configuration, as `netwatch store query` and the API of
+the console ask them: the filter that their words make, words that nobody knows, and judged
+coverage.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from netwatch.config import Config
+from netwatch.core.addresses import parse_mac
+from netwatch.core.errors import NetwatchError
+from netwatch.core.period import parse_moment
+from netwatch.core.user_yaml import Problems, did_you_mean
+from netwatch.coverage.judged import Wanted, says
+from netwatch.formats.coverage import narrowed
+from netwatch.formats.values import json_line, rfc3339
+from netwatch.rules.bans import ban_contents
+from netwatch.store import queries
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.judged_coverage import captured_span, hour_records, judged_coverage
+from netwatch.store.statements import Filter, Position, name_pattern
+
+if TYPE_CHECKING:
+    from netwatch.inventory.entry_table import Entry
+
+VERDICTS = ("violation", "advisory", "exempt")
+"""What a filter by verdict can ask for."""
+
+
+class WrongWordsError(NetwatchError):
+    """A question has words that cannot be: each with the name of its filter."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in problems))
+        self.problems = tuple(problems)
+
+
+def read_filter(
+    records: str, words: Mapping[str, Sequence[str]], config: Config, now: int
+) -> Filter:
+    """The filter for a kind of records that the words of each filter make: ``since``, ``until``,
+    ``app``, ``device``, ``network``, ``ban``, ``name`` and ``verdict``. Raises
+    `WrongWordsError`."""
+    wrong: list[tuple[str, str]] = []
+    times: dict[str, int | None] = {}
+    for name in ("since", "until"):
+        text = (words.get(name) or ("",))[-1]
+        try:
+            times[name] = parse_moment(text, now, is_end=name == "until") if text else None
+        except ValueError as error:
+            wrong.append((name, str(error)))
+    apps = frozenset(words.get("app", ()))
+    if records not in ("incidents", "cases") or any(":" in app for app in apps):
+        problems = Problems()
+        named = [(0, word) for word in words.get("app", ())]
+        apps = config.catalog.resolve_apps(named, "", problems)
+        wrong += [("app", problem.message) for problem in problems.found]
+    for verdict in words.get("verdict", ()):
+        if verdict not in VERDICTS:
+            text = f"expected violation, advisory or exempt; found '{verdict}'"
+            wrong.append(("verdict", text))
+    if wrong:
+        raise WrongWordsError(wrong)
+    device = (words.get("device") or ("",))[-1]
+    entries = _entries(config, device) if device else []
+    addresses: list[tuple[bytes | None, bytes | None]] = [
+        (ip, None) for entry in entries for ip in entry.ips
+    ]
+    addresses += [(None, entry.mac) for entry in entries if entry.mac]
+    return Filter(
+        since=times["since"],
+        until=times["until"],
+        apps=apps,
+        bans=frozenset(words.get("ban", ())),
+        networks=frozenset(words.get("network", ())),
+        verdicts=frozenset(words.get("verdict", ())),
+        names=tuple(map(name_pattern, words.get("name", ()))),
+        device=device,
+        addresses=tuple(addresses),
+    )
+
+
+def _entries(config: Config, word: str) -> "list[Entry]":
+    """The devices of the inventory with an id, MAC, host name or owner."""
+    lower, mac = word.lower(), parse_mac(word)
+    return [
+        entry
+        for entry in config.devices.entries
+        if lower in (entry.id.lower(), (entry.hostname or "").lower(), (entry.owner or "").lower())
+        or (mac is not None and entry.mac == mac)
+    ]
+
+
+def refuse_unknown(catalogue: Catalogue, config: Config, wanted: Filter) -> None:
+    """Raise `WrongWordsError` if a filter names what neither configuration nor store knows."""
+    wrong: list[tuple[str, str]] = []
+    asked = {"app": wanted.apps, "ban": wanted.bans, "network": wanted.networks}
+    for kind, words in asked.items():
+        for word, hint in queries.unknown_words(catalogue, kind, words, config.words[kind]):
+            article = "an" if kind == "app" else "a"
+            expected = f"expected {article} {kind} of the configuration or the store"
+            wrong.append((kind, f"{expected}, found '{word}'{hint}"))
+    word = wanted.device
+    if word and not _entries(config, word) and not queries.is_known_device(catalogue, word):
+        expected = "expected a device of the inventory or the store, or an address"
+        hint = did_you_mean(word, (entry.id for entry in config.devices.entries), 0.5)
+        wrong.append(("device", f"{expected}, found '{word}'{hint}"))
+    if wrong:
+        raise WrongWordsError(wrong)
+
+
+def coverage_records(
+    catalogue: Catalogue,
+    wanted: Filter,
+    after: Position | None = None,
+    *,
+    timeout: float | None = None,
+) -> Iterator[tuple[str | None, str | None, str, Position]]:
+    """The records of coverage behind a position, with those of their networks and devices alone
+    that are asked for: the times of the first and last packet, the line of JSON, and its own
+    position."""
+    is_whole = not (wanted.networks or wanted.device)
+    found = queries.coverage_after(catalogue, wanted, after, timeout=timeout)
+    for *times, text, position in found:
+        first, last = (None if time is None else rfc3339(time, 0) for time in times)
+        if not is_whole:
+            text = json_line(narrowed(json.loads(text), wanted.networks, wanted.device))
+        yield first, last, text, position
+
+
+def ban_judges(config: Config) -> dict[str, Wanted]:
+    """Of each ban of a configuration, whether a version has judged by it."""
+    sensor = config.sensor
+    contents = ban_contents(config.policy.bans, config.catalog)
+    return {
+        ban: says(ban, content, sensor.signatures, sensor.bans) for ban, content in contents.items()
+    }
+
+
+def judged_hours(catalogue: Catalogue, config: Config, wanted: Filter) -> Iterator[dict[str, Any]]:
+    """The records of judged coverage by hour and network; of all hours with a capture where the
+    filter has no times."""
+    since, until = captured_span(judged_coverage(catalogue)) or (0, 0)
+    since = since if wanted.since is None else wanted.since
+    until = until if wanted.until is None else wanted.until
+    classes = {scope.network.name: scope.network.device_class for scope in config.networks.scopes}
+    coverage = judged_coverage(catalogue, since, until)
+    return hour_records(coverage, classes, ban_judges(config), wanted.networks)
