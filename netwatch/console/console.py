@@ -114,11 +114,6 @@ class Console:
 
         return Provider(self.options.oidc, self.database, self.now)
 
-    @property
-    def signs_in_elsewhere(self) -> bool:
-        """Whether somebody without a local account can sign in."""
-        return self.options.oidc is not None or self.options.proxy is not None
-
 
 class Cookies:
     """The names of the cookies, and how they are set.

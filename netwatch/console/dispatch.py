@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from netwatch.console.console import (
@@ -42,6 +42,9 @@ from netwatch.store.database import QueryTimeoutError
 from netwatch.watch.endpoint_options import is_accepted, own_names
 
 HTML = "text/html; charset=utf-8"
+
+_OF_ADDRESSES = "%/:?#[]@!$&'()*+,;=~"
+"""Characters that addresses have as they are (RFC 3986), besides letters, digits and ``-._``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ class Dispatcher:
                           detail={"source": "proxy"})  # fmt: skip
         token = console.sessions.begin(account, "proxy", role, address)
         cookies = (self._cookies.header(self._cookies.session, token),)
-        return Sent(303, HTML, b"", {"Location": _target(asked)}, cookies)
+        return _redirect(_target(asked), cookies)
 
     def _view(
         self, asked: Asked, identity: Identity | None, token: str, *, form: bool = True
@@ -190,7 +193,7 @@ class Dispatcher:
         place = address_of("/sign-in", [("next", target)] if target != "/" else [])
         if asked.method != "GET":
             raise Refused(401, view.say("The session has ended. Sign in, then do it again."))
-        return Sent(303, HTML, b"", {"Location": place})
+        return _redirect(place)
 
     def _check_form(self, view: View, asked: Asked) -> None:
         """Raise `Refused` for a form that a page of this console did not make for this person."""
@@ -223,7 +226,7 @@ class Dispatcher:
                 route.audited or "list", account=who.account, role=who.role,
                 subject=subject if is_named else ", ".join(filter(None, (person, subject))),
                 purpose=purpose, address=view.address,
-                detail={"path": view.place, **answer.detail},
+                detail={"path": storable(unquote(view.place)), **answer.detail},
             )  # fmt: skip
 
     def _send(self, view: View, answer: Answer, known: str) -> Sent:
@@ -232,7 +235,7 @@ class Dispatcher:
             return self._page(view, answer)
         if isinstance(answer, Redirect):
             place = answer.place or first_page(view.role)
-            return Sent(303, HTML, b"", {"Location": place}, self._set(answer.cookies))
+            return _redirect(place, self._set(answer.cookies))
         if isinstance(answer, Events):
             # A proxy in front must not collect events before it passes them on.
             return Sent(200, "text/event-stream", answer, {"X-Accel-Buffering": "no"})
@@ -259,6 +262,11 @@ class Dispatcher:
     def _set(self, cookies: Mapping[str, str]) -> tuple[str, ...]:
         names = {"session": self._cookies.session, "pending": self._cookies.pending}
         return tuple(self._cookies.header(names[key], value) for key, value in cookies.items())
+
+
+def _redirect(place: str, cookies: tuple[str, ...] = ()) -> Sent:
+    """Another place, of which a form may have had characters that no header has."""
+    return Sent(303, HTML, b"", {"Location": quote(place, safe=_OF_ADDRESSES)}, cookies)
 
 
 def _target(asked: Asked) -> str:

@@ -9,6 +9,7 @@ and ``content``, and one row here per path and method:
 
     Route("/bans", "GET", reports.show_bans, {"auditor"}, menu=mark("Bans"), group=mark("Rules"))
 
+- The path names its parts as Starlette has them: ``{id}`` has no slash, ``{id:path}`` may have some.
 - `roles`: who may see it; None is everybody, signed in or not. `SIGNED_IN` is every role.
 - `audited`: what the audit calls it; then the row is written before the answer is sent, and the
   answer has to say its `subject` (``"device ws-021"``). Every page on a person, every export and
@@ -138,13 +139,13 @@ ROUTES: tuple[Route, ...] = (
         people=(DEVICE,), menu=mark("Devices"), group=PEOPLE,
     ),
     Route(
-        "/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose=device.person,
+        "/devices/{id:path}", "GET", device.show, {"analyst"}, audited="device", purpose=device.person,
     ),
     Route(
         "/sensors", "GET", sensors.show, {"admin", "analyst", "auditor"},
         menu=mark("Sensors"), group=PEOPLE,
     ),
-    Route("/sensors/{name}", "GET", sensors.one, {"admin", "analyst", "auditor"}),
+    Route("/sensors/{name:path}", "GET", sensors.one, {"admin", "analyst", "auditor"}),
     Route(
         "/blind-spots", "GET", reports.show_blind_spots, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,

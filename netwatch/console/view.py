@@ -100,8 +100,8 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One request, as a page sees it. `place` is the path that was asked for, `path` the parts of
-    it that the route names. `purpose` is why the person of the page is looked at. `token`
+    """One request, as a page sees it. `place` is the path that was asked for, undecoded, `path` the
+    parts of it that the route names. `purpose` is why the person of the page is looked at. `token`
     is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
     sign-in at a provider. `origin` is the address of the console, `raw_query` the values behind
     ``?`` at their whole length. `persons_at` says whom the page at another place of the console is
@@ -141,8 +141,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: `query` is undecoded, `headers` are by lower-case name, and `peer` is the address
-    that the connection comes from."""
+    """A request: `place` and `query` are undecoded, `headers` are by lower-case name, and `peer` is
+    the address that the connection comes from."""
 
     method: str
     place: str
@@ -158,7 +158,7 @@ class Asked:
         """The values of a request that the server received."""
         return cls(
             "GET" if request.method == "HEAD" else request.method,
-            request.url.path,
+            request.scope["raw_path"].decode("latin-1"),
             {name: storable(str(value)) for name, value in request.path_params.items()},
             request.scope["query_string"].decode("latin-1"),
             form,

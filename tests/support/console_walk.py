@@ -70,10 +70,15 @@ def walk(console: Console, code: str, incident: str, left_out: frozenset[str]) -
 
 
 def _place(route: Route, incident: str) -> str:
-    ids = {"/cases/{id}": FLEET_CASE, "/devices/{id}": "ws-021", "/bans/{id}": "be-fed-tiktok-2023"}
-    path = route.path.replace("{id}", ids.get(route.path, incident))
+    ids = {
+        "/cases/{id}": FLEET_CASE,
+        "/devices/{id:path}": "ws-021",
+        "/bans/{id}": "be-fed-tiktok-2023",
+    }
     path = (
-        path.replace("{name}", "liege")
+        route.path.replace(":path}", "}")
+        .replace("{id}", ids.get(route.path, incident))
+        .replace("{name}", "liege")
         .replace("{ban}", "be-fed-tiktok-2023")
         .replace("{file}", "fortigate.txt")
     )

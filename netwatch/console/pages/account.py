@@ -3,6 +3,7 @@ looked at, signing out, roles and sessions, another password, and the first page
 see.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from netwatch.console.accounts import MAX_NAME, MIN_PASSWORD, AccountError
@@ -33,9 +34,7 @@ def sign_in(view: View) -> Answer:
     name, target = view.form.text("name")[:MAX_NAME], view.form.text("next")
     wait = console.throttle.wait(name, view.address)
     if wait:
-        message = say("Too many wrong passwords. Try again in %(seconds)s seconds.",
-                      seconds=view.language.number(wait))  # fmt: skip
-        return _sign_in_page(view, message, target, 429, {"Retry-After": str(wait)})
+        return _sign_in_page(view, _wait_text(view, wait), target, 429, {"Retry-After": str(wait)})
     role = console.accounts.verify(name, view.form.secret("password"))
     if role is None:
         # People type passwords where names belong, so that only a name that exists is written down.
@@ -44,7 +43,7 @@ def sign_in(view: View) -> Answer:
         if console.throttle.failed(name, view.address):
             console.audit.add("sign-in limited", account=known, address=view.address)
         return _sign_in_page(view, say("The name or the password is wrong."), target, 401)
-    console.throttle.succeeded(name)
+    console.throttle.succeeded(name, view.address)
     console.audit.add(
         "sign-in", account=name, role=role, address=view.address, detail={"source": "local"}
     )
@@ -53,6 +52,13 @@ def sign_in(view: View) -> Answer:
         console.sessions.end(view.identity.session)
     # Without a place to go back to, the first page of the role, which only `/` knows.
     return Redirect(local_place(target) or "/", {"session": token})
+
+
+def _wait_text(view: View, seconds: int) -> str:
+    return view.say(
+        "Too many wrong passwords. Try again in %(seconds)s seconds.",
+        seconds=view.language.number(seconds),
+    )
 
 
 def _sign_in_page(
@@ -168,10 +174,10 @@ def change_password(view: View) -> Answer:
     new = view.form.secret("new")
     if new != view.form.secret("again"):
         return _page(view, say("The two new passwords differ."), 422)
-    wait = console.throttle.wait(who.account, view.address)
-    if wait or console.accounts.verify(who.account, view.form.secret("current")) is None:
-        if not wait:
-            console.throttle.failed(who.account, view.address)
+    if wait := console.throttle.wait(who.account, view.address):
+        return _page(view, _wait_text(view, wait), 429, {"Retry-After": str(wait)})
+    if console.accounts.verify(who.account, view.form.secret("current")) is None:
+        console.throttle.failed(who.account, view.address)
         return _page(view, say("The current password is wrong."), 422)
     try:
         console.accounts.set_password(who.account, new)
@@ -199,11 +205,13 @@ def sign_out_everywhere(view: View) -> Answer:
     return Redirect("/sign-in", {"session": ""})
 
 
-def _page(view: View, message: str = "", status: int = 200) -> Page:
+def _page(
+    view: View, message: str = "", status: int = 200, headers: Mapping[str, str] | None = None
+) -> Page:
     who = view.who
     values = {
         "message": message,
         "sessions": view.console.sessions.of(who.account, who.source),
         "least": MIN_PASSWORD,
     }
-    return Page("account", values, status=status)
+    return Page("account", values, status=status, headers=headers or {})

@@ -237,7 +237,9 @@ def show(view: View) -> Answer:
 
 
 def person(view: View) -> str:
-    """Whom the page is about."""
+    """Whom the page is about. Raises `Refused` where it names nobody."""
+    if not view.path["id"]:
+        raise not_found()
     return f"device {view.path['id']}"
 
 
