@@ -130,7 +130,9 @@ def _head_size(scope: Scope) -> int:
     return len(scope["raw_path"]) + len(scope["query_string"]) + fields
 
 
-_TOO_LARGE = PlainTextResponse("The head of the request is too large.", 431, {"Connection": "close"})
+_TOO_LARGE = PlainTextResponse(
+    "The head of the request is too large.", 431, {"Connection": "close"}
+)
 
 
 class EventStreams:

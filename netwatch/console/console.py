@@ -29,7 +29,7 @@ from netwatch.console.lists import SavedFilters
 from netwatch.console.period_reports import PeriodReports
 from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
-from netwatch.console.view import Asked, Identity, Refused, Values, View
+from netwatch.console.view import Asked, Identity, Refused, View
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
 from netwatch.store.device_facts import DeviceFactReader
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 MAX_FOREIGN_NAME = 100
 """Characters of the name of an account that a provider or a proxy gives."""
 
-LANGUAGE_SECONDS = 365 * 86_400
-"""Seconds for which a browser keeps the language that was chosen."""
+CHOICE_SECONDS = 365 * 86_400
+"""Seconds for which a browser keeps the language and the time zone that were chosen."""
 
 
 class Console:
@@ -130,10 +130,11 @@ class Cookies:
         self.form = f"{prefix}netwatch-form"
         self.pending = f"{prefix}netwatch-pending"
         self.language = f"{prefix}netwatch-language"
+        self.zone = f"{prefix}netwatch-zone"
 
     def header(self, name: str, value: str, *, lasts: bool = False) -> str:
         """The header that sets a cookie, or removes it where `value` is empty."""
-        age = "; Max-Age=0" if not value else f"; Max-Age={LANGUAGE_SECONDS}" if lasts else ""
+        age = "; Max-Age=0" if not value else f"; Max-Age={CHOICE_SECONDS}" if lasts else ""
         return f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{self._secure}{age}"
 
 
@@ -231,7 +232,7 @@ def admitted(route: "Route", view: View) -> View:
         tuple(pair for pair in values if pair[0] not in unknown)
         for values in (view.query.pairs, view.raw_query)
     )
-    return replace(view, query=Values(pairs, view.language), raw_query=raw)
+    return replace(view, query=replace(view.query, pairs=pairs), raw_query=raw)
 
 
 def persons(route: "Route", view: View) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from netwatch.console.view import (
     parse_pairs,
 )
 from netwatch.core.errors import NetwatchError
+from netwatch.core.period import zone_named
 from netwatch.language.language import LANGUAGES
 from netwatch.store.database import QueryTimeoutError
 from netwatch.watch.endpoint_options import is_accepted, own_names
@@ -171,18 +172,21 @@ class Dispatcher:
         if code not in LANGUAGES:
             code = _accepted(asked.headers.get("accept-language", "")) or options.language
         language = texts_of(code)
+        chosen = zone_named(dict(query).get("zone") or asked.cookies.get(self._cookies.zone, ""))
+        zone = chosen or ZoneInfo(options.timezone)
         return View(
             self._console,
             identity,
             language,
-            ZoneInfo(options.timezone),
+            zone,
             asked.place,
             asked.path,
-            Values(_bounded(query), language),
-            Values(_bounded(asked.form) if form else (), language),
+            Values(_bounded(query), language, zone),
+            Values(_bounded(asked.form) if form else (), language, zone),
             client_address(self._console.options.proxy, asked),
             token=token,
             pending=asked.cookies.get(self._cookies.pending, ""),
+            has_zone=chosen is not None,
             origin=options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
             raw_query=query,
             persons_at=persons_at,
@@ -255,13 +259,22 @@ class Dispatcher:
             cookies += (self._cookies.header(self._cookies.form, token),)
         if (code := dict(view.query.pairs).get("lang")) in LANGUAGES and code is not None:
             cookies += (self._cookies.header(self._cookies.language, code, lasts=True),)
+        if zone := zone_named(view.query.text("zone")):
+            cookies += (self._cookies.header(self._cookies.zone, zone.key, lasts=True),)
         values = {"menu": menu_of(view), **page.values}
         content = render(page.template, view, values).encode()
         return Sent(page.status, HTML, content, page.headers, cookies)
 
     def _set(self, cookies: Mapping[str, str]) -> tuple[str, ...]:
-        names = {"session": self._cookies.session, "pending": self._cookies.pending}
-        return tuple(self._cookies.header(names[key], value) for key, value in cookies.items())
+        names = {
+            "session": self._cookies.session,
+            "pending": self._cookies.pending,
+            "zone": self._cookies.zone,
+        }
+        return tuple(
+            self._cookies.header(names[key], value, lasts=key == "zone")
+            for key, value in cookies.items()
+        )
 
 
 def _redirect(place: str, cookies: tuple[str, ...] = ()) -> Sent:

@@ -221,6 +221,7 @@ def _frame(view: View) -> dict[str, Any]:
             for code in LANGUAGES
         ],
         "zone": view.zone,
+        "has_zone": view.has_zone,
         "instant": _instants(view.language),
         "identity": view.identity,
         "purpose": view.purpose,

@@ -85,7 +85,8 @@ def test_devices_with_odd_names_have_a_page(
 ) -> None:
     keep_alerts(console.catalogue, [fleet_alert("gate", 0, device=name)], GAP)
     visitor = visit("analyst")
-    link = re.search(r'href="(/devices/[^"]*)"', visitor.open("/devices").text)
+    text = visitor.open(f"/devices?device={quote(name, safe='')}").text
+    link = re.search(r'href="(/devices/[^"]*)"', text)
     assert link is not None
     place = html.unescape(link[1])
     # Each step leads to the next by a redirect: to sign in, to say the purpose, to tidy times.

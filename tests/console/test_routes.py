@@ -24,6 +24,8 @@ SEEN = {
     "/cases/{id}": "analyst",
     "/sensors": "admin analyst auditor",
     "/sensors/{name:path}": "admin analyst auditor",
+    "/overview": "auditor",
+    "/oversight": "dpo",
     "/now": "admin analyst",
     "/now/events": "admin analyst",
     "/devices": "analyst",

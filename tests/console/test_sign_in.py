@@ -493,7 +493,11 @@ def test_a_proxy_that_signs_nobody_in_says_where_clients_are(
     proxy = ProxyOptions((ipaddress.ip_network("127.0.0.1"),), "X-Remote-User", "X-Remote-Groups")
     console = make_console(replace(ConsoleOptions(), proxy=proxy))
     assert not console.options.signs_in_elsewhere
-    headers = {"X-Remote-User": "maria", "X-Remote-Groups": "analyst", "X-Forwarded-For": "10.0.0.7"}
+    headers = {
+        "X-Remote-User": "maria",
+        "X-Remote-Groups": "analyst",
+        "X-Forwarded-For": "10.0.0.7",
+    }
     visitor = Visitor(console)
     assert "/sign-in" in visitor.get("/incidents", headers=headers).headers["location"]
     visitor.client.headers.update(headers)

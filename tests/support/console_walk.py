@@ -21,7 +21,7 @@ PACKAGES = ("charts", "console", "explain", "language", "report")
 """The packages that have texts for people."""
 
 PERIOD = "from=2023-03-01&to=2023-03-31"
-_DAYS = ("/bans/{id}", "/blind-spots", "/exemptions", "/reports")
+_DAYS = ("/overview", "/bans/{id}", "/blind-spots", "/exemptions", "/reports")
 _HIDDEN = frozenset({"code", "script", "style"})
 _ATTRIBUTES = frozenset({"aria-label", "title", "placeholder", "alt", "data-label"})
 

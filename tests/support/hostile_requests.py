@@ -50,7 +50,9 @@ def hostile_requests(
     routes = [each for each in ROUTES if not each.path.startswith(LEFT_OUT)]
     while True:
         route = chance.choice(routes)
-        path = route.path.replace(":path}", "}").replace("{id}", chance.choice([*ids, *map(coded, TEXTS[1:])]))
+        path = route.path.replace(":path}", "}").replace(
+            "{id}", chance.choice([*ids, *map(coded, TEXTS[1:])])
+        )
         pairs = [(coded(chance.choice(NAMES)), coded(chance.choice(TEXTS)))
                  for _ in range(chance.randrange(6))]  # fmt: skip
         query = "&".join(f"{name}={value}" for name, value in pairs)

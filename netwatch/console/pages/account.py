@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from netwatch.console.accounts import MAX_NAME, MIN_PASSWORD, AccountError
 from netwatch.console.view import Answer, Page, Redirect, Refused, View, not_found
+from netwatch.core.period import zone_named, zone_names
 
 MIN_PURPOSE = 5
 """Characters of a purpose at least."""
@@ -50,8 +51,10 @@ def sign_in(view: View) -> Answer:
     token = console.sessions.begin(name, "local", role, view.address)
     if view.identity is not None:
         console.sessions.end(view.identity.session)
+    zone = None if view.has_zone else zone_named(view.form.text("zone"))
+    cookies = {"session": token} | ({"zone": zone.key} if zone else {})
     # Without a place to go back to, the first page of the role, which only `/` knows.
-    return Redirect(local_place(target) or "/", {"session": token})
+    return Redirect(local_place(target) or "/", cookies)
 
 
 def _wait_text(view: View, seconds: int) -> str:
@@ -101,7 +104,7 @@ def state_purpose(view: View) -> Answer:
     target = local_place(view.form.text("next")) or "/"
     purpose = " ".join(view.form.text("purpose").split())
     if not MIN_PURPOSE <= len(purpose) <= MAX_PURPOSE:
-        values = {"next": target, "message": view.say(
+        values = {"next": target, "given": purpose[:MAX_PURPOSE], "message": view.say(
             "Use %(least)s to %(most)s characters.",
             least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
         )}  # fmt: skip
@@ -213,5 +216,6 @@ def _page(
         "message": message,
         "sessions": view.console.sessions.of(who.account, who.source),
         "least": MIN_PASSWORD,
+        "zones": zone_names(),
     }
     return Page("account", values, status=status, headers=headers or {})
