@@ -235,7 +235,8 @@ def _labels(view: View) -> Mapping[str, str]:
 
 def _shown(view: View, name: str, value: str, called: Mapping[str, str]) -> str:
     if name in TIMES:
-        return _input(view, name).replace("T", " ")
+        is_day = len(value) == len("2023-03-20")
+        return value if is_day else _input(view, name).replace("T", " ")
     if name == "range" and value in {*DAYS, IN_FORCE}:
         return _range_text(view, value)
     is_word = name in ("verdict", "confidence", "kind", "outcome", "state", "joined", "action")
