@@ -50,7 +50,7 @@ def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]
                 {"network": network, "verdict": "advisory", **month},
             )
         ],
-        "/devices/{id}": [
+        "/devices/{id:path}": [
             _address(f"/devices/{quote(each)}", span)
             for each in dict.fromkeys(devices)
             for span in ({}, month)
@@ -61,7 +61,7 @@ def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]
         "/reports": ["/reports", _address("/reports", days)],
         # A made store is not that of a centre: it has no sensors and no cases.
         "/cases/{id}": [],
-        "/sensors/{name}": [],
+        "/sensors/{name:path}": [],
         "/lists/{ban}/{file}": [f"/lists/{ban}/fortigate.txt" for ban in bans],
         "/person": [
             "/person",

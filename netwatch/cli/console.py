@@ -20,7 +20,7 @@ from netwatch.cli.store import chosen_store
 from netwatch.cli.store_privacy import user_name
 from netwatch.cli.terminal import output
 from netwatch.config import Config, load
-from netwatch.config.console_section import ROLES, ConsoleOptions
+from netwatch.config.console_section import ROLES, ConsoleOptions, wide_addresses
 from netwatch.core.errors import ConfigError
 from netwatch.core.private_files import below
 from netwatch.core.text import quantity
@@ -106,7 +106,6 @@ def serve_console(args: argparse.Namespace) -> int:
     from netwatch.console import require_extra
 
     require_extra("netwatch serve")
-    from netwatch.config.console_section import wide_addresses
     from netwatch.console.console import Console
     from netwatch.console.database import HeadLog, log_writer
     from netwatch.console.server import check_exposure, serve
@@ -121,17 +120,13 @@ def serve_console(args: argparse.Namespace) -> int:
     store = chosen_store(args, config.store)
     with below(store.path), Console(config, store, options, report=report) as console:
         check_exposure(console)
-        if not console.accounts.count() and not console.signs_in_elsewhere:
+        if not console.accounts.count() and not options.signs_in_elsewhere:
             print_message(
                 "netwatch: no account exists, so no one can sign in: add one with"
                 f" netwatch users add NAME --role analyst --store-path {store.shown}"
             )
 
-        for address in wide_addresses(options.proxy) if options.proxy is not None else ():
-            report(
-                f"every machine in {address} can sign in as any user: give 'addresses' under"
-                " 'proxy' only the address of the proxy"
-            )
+        _warn_of_proxy(options, report)
 
         def announce(address: str) -> None:
             print_line(f"The console is at {address} (store {store.shown}); Ctrl+C ends it.")
@@ -141,6 +136,20 @@ def serve_console(args: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt), HeadLog(console.audit, write, report):
             serve(console, announce)
     return 0
+
+
+def _warn_of_proxy(options: ConsoleOptions, report: Callable[[str], None]) -> None:
+    proxy = options.proxy
+    if options.hides_addresses:
+        report(
+            f"all users of {options.url} count as one address, in the audit and for wrong"
+            " passwords: give the proxy's address as 'addresses' of 'proxy' under 'console'"
+        )
+    for address in wide_addresses(proxy) if proxy is not None else ():
+        report(
+            f"every machine in {address} can {proxy.power}: give 'addresses' under 'proxy' only"
+            " the address of the proxy"
+        )
 
 
 def _reporter(form: LogFormat) -> Callable[[str], None]:

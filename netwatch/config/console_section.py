@@ -147,8 +147,9 @@ class OidcOptions:
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
-    """A reverse proxy that has signed people in. The headers count only in requests from
-    `addresses`; `roles` maps values of `role_header` (separated by commas) to roles."""
+    """A reverse proxy that terminates TLS, and signs people in if it has `roles`. Its headers count
+    only in requests from `addresses`; `roles` maps values of `role_header` (separated by commas) to
+    roles."""
 
     addresses: tuple[Address, ...] = declare(
         texts("list of ranges", _read_address),
@@ -162,8 +163,16 @@ class ProxyOptions:
         _HEADER_NAME, "the header with the groups, separated by commas", "X-Remote-Groups"
     )
     roles: Mapping[str, str] = declare(
-        _ROLES, "groups of the proxy, and the role that each gives", required=_EXAMPLE_ROLES
+        _ROLES,
+        "groups of the proxy, and the role that each gives. Without it, the proxy signs nobody in"
+        " and only says where clients come from",
+        shown="`{}`",
     )
+
+    @property
+    def power(self) -> str:
+        """What whoever is at the address of the proxy can do."""
+        return "sign in as any user" if self.roles else "choose the address that the audit has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +200,7 @@ def _check_proxy(found: ProxyOptions, proxy: Fields, _: Path) -> ProxyOptions:
         proxy.add_problem(
             "addresses",
             "'addresses': expected the addresses of the proxy, like [192.0.2.10], found all"
-            " addresses: anyone who reaches the console could sign in as any user",
+            f" addresses: anyone who reaches the console could {found.power}",
         )
     return found
 
@@ -238,8 +247,20 @@ class ConsoleOptions:
         "a provider of OpenID Connect that signs people in",
     )
     proxy: ProxyOptions | None = declare(
-        nested(ProxyOptions, check=_check_proxy), "a reverse proxy that signs people in"
+        nested(ProxyOptions, check=_check_proxy),
+        "a reverse proxy in front of the console; it may also sign people in",
     )
+
+    @property
+    def signs_in_elsewhere(self) -> bool:
+        """Whether somebody without a local account can sign in."""
+        return self.oidc is not None or (self.proxy is not None and bool(self.proxy.roles))
+
+    @property
+    def hides_addresses(self) -> bool:
+        """Whether a proxy terminates TLS that may not say where clients come from."""
+        is_behind = self.url.startswith("https://") and not self.tls.certificate
+        return is_behind and self.proxy is None
 
     @property
     def host(self) -> str:
@@ -301,7 +322,7 @@ def _has_everybody(addresses: Sequence[Address]) -> bool:
 
 def wide_addresses(proxy: ProxyOptions) -> tuple[Address, ...]:
     """A proxy's ranges that also contain other machines: public ones above `/24` or `/64`, private
-    ones above `/16` or `/48`. Each machine there can sign in as anybody."""
+    ones above `/16` or `/48`. Each machine there is taken for the proxy."""
     return tuple(
         address
         for address in proxy.addresses

@@ -25,7 +25,7 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,6 +74,9 @@ MAX_THREADS = 8
 MAX_EXPORTS = 2
 """Exports that are made at a time; more are refused."""
 
+MAX_HEAD = 16 * 1024
+"""Bytes of the head of a request."""
+
 MAX_BODY = 64 * 1024
 """Bytes of a form."""
 
@@ -99,7 +102,8 @@ _END = object()
 
 class Headers:
     """Adds the headers to all answers of an application. Pages are not kept by browsers and
-    proxies, unless they say how."""
+    proxies, unless they say how. A request whose head is too large is refused before anything reads
+    it: the server bounds only heads that arrive in pieces."""
 
     def __init__(self, application: ASGIApp, *, is_secure: bool) -> None:
         self._application = application
@@ -116,7 +120,19 @@ class Headers:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await self._application(scope, receive, send_with_headers)
+        answer = _TOO_LARGE if _head_size(scope) > MAX_HEAD else self._application
+        await answer(scope, receive, send_with_headers)
+
+
+def _head_size(scope: Scope) -> int:
+    """Bytes of the head of a request, without what is the same in all of them."""
+    fields = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return len(scope["raw_path"]) + len(scope["query_string"]) + fields
+
+
+_TOO_LARGE = PlainTextResponse(
+    "The head of the request is too large.", 431, {"Connection": "close"}
+)
 
 
 class EventStreams:

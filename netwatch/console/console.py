@@ -31,6 +31,7 @@ from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.console.tokens import RequestRate, Tokens
 from netwatch.console.view import Asked, Identity, Refused, Values, View
+from netwatch.console.view import Asked, Identity, Refused, View
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
 from netwatch.rules.bans import Pack, load_pack, pack_ids
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 MAX_FOREIGN_NAME = 100
 """Characters of the name of an account that a provider or a proxy gives."""
 
-LANGUAGE_SECONDS = 365 * 86_400
-"""Seconds for which a browser keeps the language that was chosen."""
+CHOICE_SECONDS = 365 * 86_400
+"""Seconds for which a browser keeps the language and the time zone that were chosen."""
 
 
 class Console:
@@ -120,11 +121,6 @@ class Console:
 
         return Provider(self.options.oidc, self.database, self.now)
 
-    @property
-    def signs_in_elsewhere(self) -> bool:
-        """Whether somebody without a local account can sign in."""
-        return self.options.oidc is not None or self.options.proxy is not None
-
 
 def _pack_of(ban: str, catalog: Catalog) -> Pack | None:
     """The shipped pack that a ban is of; None for one that a configuration writes out."""
@@ -146,10 +142,11 @@ class Cookies:
         self.form = f"{prefix}netwatch-form"
         self.pending = f"{prefix}netwatch-pending"
         self.language = f"{prefix}netwatch-language"
+        self.zone = f"{prefix}netwatch-zone"
 
     def header(self, name: str, value: str, *, lasts: bool = False) -> str:
         """The header that sets a cookie, or removes it where `value` is empty."""
-        age = "; Max-Age=0" if not value else f"; Max-Age={LANGUAGE_SECONDS}" if lasts else ""
+        age = "; Max-Age=0" if not value else f"; Max-Age={CHOICE_SECONDS}" if lasts else ""
         return f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{self._secure}{age}"
 
 
@@ -260,7 +257,7 @@ def admitted(route: "Route", view: View) -> View:
         tuple(pair for pair in values if pair[0] not in unknown)
         for values in (view.query.pairs, view.raw_query)
     )
-    return replace(view, query=Values(pairs, view.language), raw_query=raw)
+    return replace(view, query=replace(view.query, pairs=pairs), raw_query=raw)
 
 
 def persons(route: "Route", view: View) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from netwatch.console.api_operations import PROBLEM, Operation, is_operation, problem
@@ -40,11 +40,15 @@ from netwatch.console.view import (
     parse_pairs,
 )
 from netwatch.core.errors import NetwatchError
+from netwatch.core.period import zone_named
 from netwatch.language.language import LANGUAGES
 from netwatch.store.database import QueryTimeoutError
 from netwatch.watch.endpoint_options import is_accepted, own_names
 
 HTML = "text/html; charset=utf-8"
+
+_OF_ADDRESSES = "%/:?#[]@!$&'()*+,;=~"
+"""Characters that addresses have as they are (RFC 3986), besides letters, digits and ``-._``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,7 @@ class Dispatcher:
                           detail={"source": "proxy"})  # fmt: skip
         token = console.sessions.begin(account, "proxy", role, address)
         cookies = (self._cookies.header(self._cookies.session, token),)
-        return Sent(303, HTML, b"", {"Location": _target(asked)}, cookies)
+        return _redirect(_target(asked), cookies)
 
     def _view(
         self,
@@ -209,18 +213,21 @@ class Dispatcher:
         if code not in LANGUAGES:
             code = _accepted(asked.headers.get("accept-language", "")) or options.language
         language = texts_of(code)
+        chosen = zone_named(dict(query).get("zone") or asked.cookies.get(self._cookies.zone, ""))
+        zone = chosen or ZoneInfo(options.timezone)
         return View(
             self._console,
             identity,
             language,
-            ZoneInfo(options.timezone),
+            zone,
             asked.place,
             asked.path,
-            Values(_bounded(query), language),
-            Values(_bounded(asked.form) if form else (), language),
+            Values(_bounded(query), language, zone),
+            Values(_bounded(asked.form) if form else (), language, zone),
             client_address(self._console.options.proxy, asked),
             token=token,
             pending=asked.cookies.get(self._cookies.pending, ""),
+            has_zone=chosen is not None,
             origin=options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
             raw_query=query,
             persons_at=persons_at,
@@ -231,7 +238,7 @@ class Dispatcher:
         place = address_of("/sign-in", [("next", target)] if target != "/" else [])
         if asked.method != "GET":
             raise Refused(401, view.say("The session has ended. Sign in, then do it again."))
-        return Sent(303, HTML, b"", {"Location": place})
+        return _redirect(place)
 
     def _check_form(self, view: View, asked: Asked) -> None:
         """Raise `Refused` for a form that a page of this console did not make for this person."""
@@ -264,7 +271,7 @@ class Dispatcher:
                 route.audited or "list", account=who.account, role=who.role,
                 subject=subject if is_named else ", ".join(filter(None, (person, subject))),
                 purpose=purpose, address=view.address,
-                detail={"path": view.place, **answer.detail},
+                detail={"path": storable(unquote(view.place)), **answer.detail},
             )  # fmt: skip
 
     def _send(self, view: View, answer: Answer, known: str) -> Sent:
@@ -273,7 +280,7 @@ class Dispatcher:
             return self._page(view, answer)
         if isinstance(answer, Redirect):
             place = answer.place or first_page(view.role)
-            return Sent(303, HTML, b"", {"Location": place}, self._set(answer.cookies))
+            return _redirect(place, self._set(answer.cookies))
         if isinstance(answer, Events):
             # A proxy in front must not collect events before it passes them on.
             return Sent(200, "text/event-stream", answer, {"X-Accel-Buffering": "no"})
@@ -295,13 +302,27 @@ class Dispatcher:
             cookies += (self._cookies.header(self._cookies.form, token),)
         if (code := dict(view.query.pairs).get("lang")) in LANGUAGES and code is not None:
             cookies += (self._cookies.header(self._cookies.language, code, lasts=True),)
+        if zone := zone_named(view.query.text("zone")):
+            cookies += (self._cookies.header(self._cookies.zone, zone.key, lasts=True),)
         values = {"menu": menu_of(view), **page.values}
         content = render(page.template, view, values).encode()
         return Sent(page.status, HTML, content, page.headers, cookies)
 
     def _set(self, cookies: Mapping[str, str]) -> tuple[str, ...]:
-        names = {"session": self._cookies.session, "pending": self._cookies.pending}
-        return tuple(self._cookies.header(names[key], value) for key, value in cookies.items())
+        names = {
+            "session": self._cookies.session,
+            "pending": self._cookies.pending,
+            "zone": self._cookies.zone,
+        }
+        return tuple(
+            self._cookies.header(names[key], value, lasts=key == "zone")
+            for key, value in cookies.items()
+        )
+
+
+def _redirect(place: str, cookies: tuple[str, ...] = ()) -> Sent:
+    """Another place, of which a form may have had characters that no header has."""
+    return Sent(303, HTML, b"", {"Location": quote(place, safe=_OF_ADDRESSES)}, cookies)
 
 
 def _target(asked: Asked) -> str:

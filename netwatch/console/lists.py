@@ -1,27 +1,22 @@
-"""What lists have in common: tidy addresses, times in forms, places between their pages, the list
-as a file, which is made of one page after the other while it is sent, and the filters that somebody
-gave a name, of each account alone.
+"""What lists have in common: names that are known, places between their pages, the list as a file,
+which is made of one page after the other while it is sent, and the filters that somebody gave a
+name, of each account alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from sqlalchemy import delete, func, insert, select
 
 from netwatch.console import tables
-from netwatch.console.rendering import address_of
-from netwatch.console.view import Download, Redirect, View, bad_request
+from netwatch.console.view import Download, View, bad_request
 from netwatch.core.errors import NetwatchError
 from netwatch.core.tabular import csv_line
 from netwatch.formats.values import json_line
 from netwatch.store.database import Database
 from netwatch.store.incident_pages import Cursor
 from netwatch.store.queries import unknown_words
-
-TIMES = ("from", "to")
-"""The values of an address that are times."""
 
 _PIECE = 1 << 16
 _BATCH = 500
@@ -47,20 +42,6 @@ class RowPage(Protocol[R_co]):
         """Where the next page begins."""
 
 
-def tidied(view: View, names: Sequence[str]) -> Redirect | None:
-    """The address of a list as it can be passed on: without the empty values that a form sends, and
-    with times in UTC. None if it is tidy already."""
-    pairs = []
-    for name, value in view.query.pairs:
-        moment = view.query.moment(name) if name in TIMES and value.strip() else None
-        text = _text(moment) if moment is not None else value.strip()
-        if text or name not in names:
-            pairs.append((name, text))
-    if pairs == list(view.query.pairs):
-        return None
-    return Redirect(address_of(view.place, pairs))
-
-
 def known_names(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
     """The values with these names that are not empty, as filters. Raises `Refused` for an app, ban
     or network that neither the configuration nor the store knows: its list would be empty, as if
@@ -77,16 +58,6 @@ def known_names(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
                 )
             )  # fmt: skip
     return {name: frozenset({text}) for name, text in found.items()}
-
-
-def _text(moment: int) -> str:
-    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def time_inputs(view: View) -> dict[str, str]:
-    """The times of an address as the fields of a form have them, in UTC."""
-    found = {name: view.query.moment(name) for name in TIMES}
-    return {name: "" if value is None else _text(value)[:-1] for name, value in found.items()}
 
 
 def cursor_of(view: View) -> Cursor | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -192,6 +192,8 @@ def _environment() -> Environment:
         finalize=lambda value: escaped(value) if type(value) is str else value,
     )
     environment.globals["static"] = _static
+    # The usual filter leaves a slash as it is, and what has one would be another path.
+    environment.filters["urlencode"] = lambda text: quote(text, safe="")
     return environment
 
 
@@ -221,6 +223,7 @@ def _frame(view: View) -> dict[str, Any]:
             for code in LANGUAGES
         ],
         "zone": view.zone,
+        "has_zone": view.has_zone,
         "instant": _instants(view.language),
         "identity": view.identity,
         "purpose": view.purpose,

@@ -9,6 +9,7 @@ and ``content``, and one row here per path and method:
 
     Route("/bans", "GET", reports.show_bans, {"auditor"}, menu=mark("Bans"), group=mark("Rules"))
 
+- The path names its parts as Starlette does: ``{id}`` has no slash, ``{id:path}`` may have some.
 - `roles`: who may see it; None is everybody, signed in or not. `SIGNED_IN` is every role.
 - `audited`: what the audit calls it; then the row is written before the answer is sent, and the
   answer has to say its `subject` (``"device ws-021"``). Every page on a person, every export and
@@ -47,14 +48,17 @@ from netwatch.console.console import ACCOUNT, DEVICE, SUBJECT, PersonFilter, adm
 from netwatch.console.pages import (
     account,
     device,
+    firewall_lists,
     incident,
     incidents,
+    now,
     oversight,
+    overview,
     reports,
     sensors,
 )
 from netwatch.console.tables import storable
-from netwatch.console.view import Answer, Values, View, parse_pairs
+from netwatch.console.view import Answer, View, parse_pairs
 from netwatch.language.sentences import mark
 
 SIGNED_IN = frozenset(ROLES)
@@ -103,11 +107,19 @@ ROUTES: tuple[Route, ...] = (
     Route("/sign-in/callback", "GET", account.finish, None),
     Route("/sign-out", "POST", account.sign_out, SIGNED_IN),
     Route("/purpose", "POST", account.state_purpose, SIGNED_IN),
+    # The first pages of roles
+    Route(
+        "/overview", "GET", overview.show_bans, {"auditor"}, menu=mark("Overview"), group=PEOPLE,
+    ),
+    Route(
+        "/oversight", "GET", overview.show_oversight, {"dpo"},
+        menu=mark("Overview"), group=OVERSIGHT,
+    ),
     # What was seen
     Route(
-        "/now", "GET", sensors.show_now, {"admin", "analyst"}, menu=mark("Now"), group=PEOPLE,
+        "/now", "GET", now.show_now, {"admin", "analyst"}, menu=mark("Now"), group=PEOPLE,
     ),
-    Route("/now/events", "GET", sensors.events, {"admin", "analyst"}),
+    Route("/now/events", "GET", now.events, {"admin", "analyst"}),
     Route(
         "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE,),
         menu=mark("Incidents"), group=PEOPLE,
@@ -155,13 +167,14 @@ ROUTES: tuple[Route, ...] = (
         people=(DEVICE,), menu=mark("Devices"), group=PEOPLE,
     ),
     Route(
-        "/devices/{id}", "GET", device.show, {"analyst"}, audited="device", purpose=device.person,
+        "/devices/{id:path}", "GET", device.show, {"analyst"},
+        audited="device", purpose=device.person,
     ),
     Route(
         "/sensors", "GET", sensors.show, {"admin", "analyst", "auditor"},
         menu=mark("Sensors"), group=PEOPLE,
     ),
-    Route("/sensors/{name}", "GET", sensors.one, {"admin", "analyst", "auditor"}),
+    Route("/sensors/{name:path}", "GET", sensors.one, {"admin", "analyst", "auditor"}),
     Route(
         "/blind-spots", "GET", reports.show_blind_spots, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,
@@ -193,10 +206,10 @@ ROUTES: tuple[Route, ...] = (
         audited="export",
     ),
     Route(
-        "/lists", "GET", reports.show_lists, {"admin", "analyst"},
+        "/lists", "GET", firewall_lists.show_lists, {"admin", "analyst"},
         menu=mark("Lists for firewalls"), group=RULES,
     ),
-    Route("/lists/{ban}/{file}", "GET", reports.list_text, None),
+    Route("/lists/{ban}/{file}", "GET", firewall_lists.list_text, None),
     Route(
         "/configuration", "GET", oversight.show_configuration, {"admin", "dpo"},
         menu=mark("Configuration"), group=RULES,
@@ -293,7 +306,7 @@ def persons_at(view: View, place: str) -> tuple[str, ...]:
         match = compile_path(route.path)[0].match(unquote(path))
         if match is not None:
             parts = {name: storable(value) for name, value in match.groupdict().items()}
-            values = Values(parse_pairs(query), view.language)
+            values = replace(view.query, pairs=parse_pairs(query))
             there = replace(view, place=path, path=parts, query=values)
             return persons(route, admitted(route, there))
     return ()

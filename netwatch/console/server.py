@@ -18,7 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from netwatch.config.console_section import ConsoleOptions
-from netwatch.console.application import Application
+from netwatch.console.application import MAX_HEAD, Application
 from netwatch.console.console import Console
 from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
@@ -28,9 +28,6 @@ MAX_CONNECTIONS = 200
 
 MAX_OF_ADDRESS = 50
 """Connections of one address that is not of loopback; behind a proxy all have that of the proxy."""
-
-MAX_HEAD = 16 * 1024
-"""Bytes of the head of a request."""
 
 HEAD_SECONDS = 10
 """Seconds in which the head of a request has to arrive."""
@@ -201,7 +198,7 @@ def check_exposure(console: Console) -> None:
         reasons.append(
             "needs TLS: expected --tls-cert FILE --tls-key FILE, or 'tls' under 'console'"
         )
-    if not console.accounts.count() and not console.signs_in_elsewhere:
+    if not console.accounts.count() and not options.signs_in_elsewhere:
         reasons.append("needs an account: netwatch users add NAME --role ROLE")
     why = "is not an address of loopback, so that the console"
     problems = [Problem(place, 0, 0, f"{why} {reason}") for reason in reasons]

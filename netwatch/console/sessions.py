@@ -1,5 +1,5 @@
 """Sessions: who has signed in, until when, and for which purpose each person is looked at; and the
-limits on trying to sign in: by account, by address, and over all together.
+limits on trying to sign in: by account and address, by account, by address, and over all together.
 
 The browser has a random token in a cookie; the database has only its SHA-256, so that reading the
 database is not enough to take over a session. A session ends some time after its last request, at
@@ -8,18 +8,28 @@ the latest some time after its begin, when it is signed out, and when its accoun
 Whether an account exists makes no difference. Wrong passwords are rows of the console's database,
 so that a restart, or a second process over the same database, forgets none. Of a row only keyed
 hashes say which account and address it is of: people type passwords where names belong. Rows are
-deleted when no limit looks at them any more, and the limit over all of them bounds how many there
-are.
+deleted when no limit looks at them any more, and there are no more than so many.
 """
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from netwatch.console import tables
 from netwatch.store.database import Database
@@ -194,20 +204,38 @@ class Rate:
     seconds: int
 
 
-ACCOUNT_RATE = Rate(10, 900)
-"""Wrong passwords for one account."""
+PAIR_RATE = Rate(10, 900)
+"""Wrong passwords for one account from one address."""
+
+ACCOUNT_RATE = Rate(50, 900)
+"""Wrong passwords for one account from all addresses."""
 
 ADDRESS_RATE = Rate(20, 300)
-"""Wrong passwords from one address."""
+"""Wrong passwords from one address, after which it is crowded."""
 
 ALL_RATE = Rate(200, 300)
-"""Wrong passwords together."""
+"""Wrong passwords together, after which all addresses with one are crowded."""
 
-_KEPT = max(ACCOUNT_RATE.seconds, ADDRESS_RATE.seconds, ALL_RATE.seconds) * _SECOND
+CROWDED_RATE = Rate(3, 900)
+"""Wrong passwords for one account from a crowded address."""
+
+SPACING = Rate(1, 1)
+"""Wrong passwords from a crowded address for any accounts."""
+
+_KEPT = max(PAIR_RATE.seconds, ACCOUNT_RATE.seconds, ADDRESS_RATE.seconds) * _SECOND
+
+Limit = tuple[Rate, ColumnElement[bool]]
 
 
 class Throttle:
-    """Counts failures in the database of a console; `key` is a secret of it, and `now` is in ns."""
+    """Counts failures in the database of a console; `key` is a secret of it, and `now` is in ns.
+
+    An account is closed to an address after some wrong passwords. An address may be that of many
+    people, so one with many wrong passwords is not closed but crowded: from there each account has
+    fewer tries, and one a second is made in all. Somebody who tries invented names locks nobody out
+    so, finds little, and learns nothing about which names there are. Of an address of IPv6 its /64
+    counts, in which one client has all addresses.
+    """
 
     def __init__(
         self, database: Database, key: bytes, now: Callable[[], int] = time.time_ns
@@ -218,30 +246,42 @@ class Throttle:
 
     def wait(self, account: str, address: str) -> int:
         """How long to wait before another try, in s; 0 if none is needed."""
+        whose, place = self._limits(account, address)
         with self._database.reading() as connection:
-            return self._wait(connection, account, address)
+            found = [self._left(connection, limit) for limit in whose]
+            if self._is_crowded(connection, place):
+                mine, at_place = whose[0][1], place[0][1]
+                found.append(self._left(connection, (CROWDED_RATE, mine)))
+                found.append(self._left(connection, (SPACING, at_place)))
+        return max(found)
 
     def failed(self, account: str, address: str) -> bool:
-        """Count a wrong password. True if the next try will be refused, which began now."""
+        """Count a wrong password. True if a limit is reached by it."""
         columns, now = tables.failure.c, self._now()
-        values = {"time": now, "account": self._account(account), "address": self._hash(address)}
+        values = {
+            "time": now, "account": self._account(account), "address": self._place(address),
+        }  # fmt: skip
+        limits = [limit for each in self._limits(account, address) for limit in each]
         with self._database.writing() as connection:
             # A row from the future comes from a clock that was wrong, and would limit for too long.
             connection.execute(
                 delete(tables.failure).where(or_(columns.time < now - _KEPT, columns.time > now))
             )
+            before = [self._left(connection, limit) > 0 for limit in limits]
             connection.execute(insert(tables.failure).values(values))
             oldest_kept = connection.execute(
                 select(columns.id).order_by(columns.id.desc()).offset(MAX_FAILURES).limit(1)
             ).scalar()
             if oldest_kept is not None:
                 connection.execute(delete(tables.failure).where(columns.id <= oldest_kept))
-            return self._wait(connection, account, address) > 0
+            return any(
+                self._left(connection, limit) > 0 and not was
+                for limit, was in zip(limits, before, strict=True)
+            )
 
-    def succeeded(self, account: str) -> None:
-        """Forget the failures of an account; they still count for their addresses."""
-        columns = tables.failure.c
-        mine = columns.account == self._account(account)
+    def succeeded(self, account: str, address: str) -> None:
+        """Forget the failures of an account from this address; they still count for the address."""
+        mine = self._limits(account, address)[0][0][1]
         with self._database.writing() as connection:
             connection.execute(update(tables.failure).where(mine).values(account=""))
 
@@ -252,30 +292,48 @@ class Throttle:
                 connection.execute(select(func.count()).select_from(tables.failure)).scalar_one()
             )
 
-    def _wait(self, connection: Connection, account: str, address: str) -> int:
+    def _limits(self, account: str, address: str) -> tuple[list[Limit], list[Limit]]:
+        """The limits that close an account, first that to its address, and those that make an
+        address crowded, first its own."""
+        columns = tables.failure.c
+        of_account = columns.account == self._account(account)
+        of_address = columns.address == self._place(address)
+        whose = [(PAIR_RATE, and_(of_account, of_address)), (ACCOUNT_RATE, of_account)]
+        return whose, [(ADDRESS_RATE, of_address), (ALL_RATE, columns.time <= self._now())]
+
+    def _is_crowded(self, connection: Connection, place: Sequence[Limit]) -> bool:
+        own, together = place
+        if self._left(connection, own):
+            return True
+        has_one = self._left(connection, (Rate(1, ALL_RATE.seconds), own[1])) > 0
+        return has_one and self._left(connection, together) > 0
+
+    def _left(self, connection: Connection, limit: Limit) -> int:
+        """Seconds until a limit allows another try; 0 if it does now."""
+        rate, is_mine = limit
         columns, now = tables.failure.c, self._now()
-        limits = (
-            (ACCOUNT_RATE, columns.account == self._account(account)),
-            (ADDRESS_RATE, columns.address == self._hash(address)),
-            (ALL_RATE, columns.time <= now),
-        )
-        longest = 0
-        for rate, is_mine in limits:
-            # The oldest of the last `tries`: what lies behind it has no part in the limit.
-            first = connection.execute(
-                select(columns.time)
-                .where(is_mine, columns.time <= now)
-                .order_by(columns.time.desc())
-                .offset(rate.tries - 1)
-                .limit(1)
-            ).scalar()
-            left = 0 if first is None else int(first) + rate.seconds * _SECOND - now
-            if left > 0:
-                longest = max(longest, left // _SECOND + 1)
-        return longest
+        # The oldest of the last `tries`: what lies behind it has no part in the limit.
+        first = connection.execute(
+            select(columns.time)
+            .where(is_mine, columns.time <= now)
+            .order_by(columns.time.desc())
+            .offset(rate.tries - 1)
+            .limit(1)
+        ).scalar()
+        left = 0 if first is None else int(first) + rate.seconds * _SECOND - now
+        return left // _SECOND + 1 if left > 0 else 0
 
     def _account(self, name: str) -> str:
         return self._hash(name.lower())
+
+    def _place(self, address: str) -> str:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return self._hash(address)
+        if found.version == 6:
+            found = found.ipv4_mapped or ipaddress.IPv6Address(int(found) >> 64 << 64)
+        return self._hash(str(found))
 
     def _hash(self, text: str) -> str:
         return hmac.new(self._key, text.encode(errors="replace"), hashlib.sha256).hexdigest()

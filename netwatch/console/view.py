@@ -5,7 +5,7 @@ with its values, a download, events, another place, or a refusal.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -49,10 +49,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The values of an address (behind ``?``) or of a form, by name."""
+    """The values of an address (behind ``?``) or of a form, by name. Times without an offset are
+    of `zone`."""
 
     pairs: tuple[tuple[str, str], ...]
     language: Language
+    zone: tzinfo = UTC
 
     def text(self, name: str, default: str = "") -> str:
         """The last value with a name, without surrounding white space."""
@@ -76,8 +78,8 @@ class Values:
         return value
 
     def moment(self, name: str) -> int | None:
-        """A time of RFC 3339 or a day (its begin, UTC) in ns; None if it is absent. Raises
-        `Refused` for one that cannot be read."""
+        """A time of RFC 3339 or a day (its begin) in ns; None if it is absent. Raises `Refused` for
+        one that cannot be read."""
         value = self.text(name)
         if not value:
             return None
@@ -85,7 +87,7 @@ class Values:
             # A `+` of an offset is a space in an address that was typed by hand.
             moment = datetime.fromisoformat(value.replace(" ", "+"))
             if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
+                moment = moment.replace(tzinfo=self.zone)
             nanoseconds = (moment - _EPOCH) // _MICROSECOND * 1000
             if not 0 <= nanoseconds < _END:
                 raise ValueError(value)
@@ -103,10 +105,11 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One request, as a page sees it. `place` is the path that was asked for, `path` the parts of
-    it that the route names. `purpose` is why the person of the page is looked at. `token`
+    """One request, as a page sees it. `place` is the path that was asked for, undecoded, `path` the
+    parts of it that the route names. `purpose` is why the person of the page is looked at. `token`
     is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
-    sign-in at a provider. `origin` is the address of the console, `raw_query` the values behind
+    sign-in at a provider. `has_zone` is whether the viewer has a time zone, not that of the
+    console. `origin` is the address of the console, `raw_query` the values behind
     ``?`` at their whole length. `persons_at` says whom the page at another place of the console is
     about."""
 
@@ -122,6 +125,7 @@ class View:
     purpose: str = ""
     token: str = ""
     pending: str = ""
+    has_zone: bool = False
     origin: str = ""
     raw_query: tuple[tuple[str, str], ...] = ()
     persons_at: Callable[["View", str], tuple[str, ...]] = lambda _view, _place: ()
@@ -144,8 +148,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: `query` is undecoded, `headers` are by lower-case name, and `peer` is the address
-    that the connection comes from."""
+    """A request: `place` and `query` are undecoded, `headers` are by lower-case name, and `peer` is
+    the address that the connection comes from."""
 
     method: str
     place: str
@@ -161,7 +165,7 @@ class Asked:
         """The values of a request that the server received."""
         return cls(
             "GET" if request.method == "HEAD" else request.method,
-            request.url.path,
+            request.scope["raw_path"].decode("latin-1"),
             {name: storable(str(value)) for name, value in request.path_params.items()},
             request.scope["query_string"].decode("latin-1"),
             form,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -33,6 +33,7 @@ _SPAN = re.compile(rf"({_WEEKDAY})(?:-({_WEEKDAY}))? {_TIME}-{_TIME}")
 
 EXPECTED_HOURS = "always, never, or days and times like 'Mon-Fri 07:00-19:00', several with commas"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{1,63}")
 _AGO = re.compile(r"(\d{1,6})(s|m|h|d|w|y)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
@@ -95,6 +96,21 @@ def read_timezone(fields: Fields) -> str:
         fields.add_problem("timezone", message)
         return UTC_ZONE
     return name
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """The IANA names of time zones that people live in, and UTC."""
+    found = {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")}
+    return (UTC_ZONE, *sorted(found))
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The time zone with an IANA name; None if there is none."""
+    try:
+        return ZoneInfo(name) if _ZONE.fullmatch(name) else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def _start_of_day(day: date | None, zone: ZoneInfo) -> int | None:

@@ -22,7 +22,7 @@ from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, text, tuple_
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, text, tuple_
 
 from netwatch.core.alert import AlertRecord
 from netwatch.store import catalogue_tables as tables
@@ -266,8 +266,20 @@ def case_page(
 ) -> IncidentPage:
     """A page of cases, the newest first. Raises `NetwatchError`, and `QueryTimeoutError` after
     `timeout` s."""
+    case = tables.fleet_case.c
+    statement = matching_cases(select(*_COLUMNS), wanted)
+    if after is not None:
+        place = tuple_(after.first_seen, after.id)
+        statement = statement.where(tuple_(case.first_seen, case.id) < place)
+    statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(size + 1)
+    with catalogue.database.reading(timeout) as connection:
+        rows = [_row(row) for row in connection.execute(statement)]
+    return IncidentPage.of(rows, size)
+
+
+def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
+    """A statement over cases with the conditions of a filter."""
     case, member = tables.fleet_case.c, tables.fleet_case_incident.c
-    statement = select(*_COLUMNS)
     if wanted.since is not None:
         statement = statement.where(case.first_seen >= wanted.since)
     if wanted.until is not None:
@@ -282,13 +294,7 @@ def case_page(
             member.case == case.id, member.sensor.in_(sorted(wanted.sensor))
         )
         statement = statement.where(seen.exists())
-    if after is not None:
-        place = tuple_(after.first_seen, after.id)
-        statement = statement.where(tuple_(case.first_seen, case.id) < place)
-    statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(size + 1)
-    with catalogue.database.reading(timeout) as connection:
-        rows = [_row(row) for row in connection.execute(statement)]
-    return IncidentPage.of(rows, size)
+    return statement
 
 
 def _row(row: Row[Any]) -> IncidentRow:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    or_,
     select,
     tuple_,
 )
@@ -168,7 +169,18 @@ def _rows(
     has found a page. A sum is in no index."""
     column = tables.incident.c
     began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
-    statement = select(*_COLUMNS).where(column.shown == 1, began >= first, began < end)
+    statement = _matching(select(*_COLUMNS), wanted).where(began >= first, began < end)
+    key = tuple_(began, column.id)
+    if after is not None:
+        place = tuple_(after.first_seen, after.id)
+        statement = statement.where(key > place if oldest_first else key < place)
+    order = (began, column.id)
+    return statement.order_by(*(each if oldest_first else each.desc() for each in order))
+
+
+def _matching(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
+    column = tables.incident.c
+    statement = statement.where(column.shown == 1)
     for name in (*SORTS, "device"):
         if words := getattr(wanted, name):
             statement = statement.where(column[name].in_(sorted(words)))
@@ -177,12 +189,17 @@ def _rows(
         statement = statement.where(
             column.run.in_(select(run.id).where(run.sensor.in_(sorted(wanted.sensor))))
         )
-    key = tuple_(began, column.id)
-    if after is not None:
-        place = tuple_(after.first_seen, after.id)
-        statement = statement.where(key > place if oldest_first else key < place)
-    order = (began, column.id)
-    return statement.order_by(*(each if oldest_first else each.desc() for each in order))
+    return statement
+
+
+def matching_incidents(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
+    """A statement over incidents with the conditions of a filter."""
+    began = tables.incident.c.first_seen
+    if wanted.since is not None:
+        statement = statement.where(began >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(began < wanted.until)
+    return _matching(statement, wanted)
 
 
 def _spans(
@@ -298,10 +315,22 @@ def device_page(
     """A page of devices, the last seen first. `after` is `last_seen`, `device` and `network` of the
     last row of the previous page. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout`
     s."""
-    table = tables.incident_device
-    column = table.c
+    column = tables.incident_device.c
     key = tuple_(column.last_seen, column.device, column.network)
-    statement = select(*(column[name] for name in DeviceRow.__dataclass_fields__))
+    columns = (column[name] for name in DeviceRow.__dataclass_fields__)
+    statement = matching_devices(select(*columns), wanted)
+    if after is not None:
+        statement = statement.where(key < tuple_(*after))
+    order = (column.last_seen.desc(), column.device.desc(), column.network.desc())
+    with catalogue.database.reading(timeout) as connection:
+        found = connection.execute(statement.order_by(*order).limit(size + 1)).all()
+    rows = tuple(DeviceRow(*row) for row in found)
+    return DevicePage(rows[:size], rows[size - 1] if len(rows) > size else None)
+
+
+def matching_devices(statement: Select[Any], wanted: DeviceFilter) -> Select[Any]:
+    """A statement over devices with the conditions of a filter."""
+    column = tables.incident_device.c
     if wanted.since is not None:
         statement = statement.where(column.last_seen >= wanted.since)
     if wanted.until is not None:
@@ -312,15 +341,11 @@ def device_page(
         number: Any = sum((column[name] for name in sorted(wanted.verdict)), 0)
         statement = statement.where(number > 0)
     if wanted.text:
-        text = func.lower(column.device)
-        statement = statement.where(text.contains(wanted.text.lower(), autoescape=True))
-    if after is not None:
-        statement = statement.where(key < tuple_(*after))
-    order = (column.last_seen.desc(), column.device.desc(), column.network.desc())
-    with catalogue.database.reading(timeout) as connection:
-        found = connection.execute(statement.order_by(*order).limit(size + 1)).all()
-    rows = tuple(DeviceRow(*row) for row in found)
-    return DevicePage(rows[:size], rows[size - 1] if len(rows) > size else None)
+        lower = func.lower(column.device).contains(wanted.text.lower(), autoescape=True)
+        # SQLite knows only the lower case of ASCII.
+        same = column.device.contains(wanted.text, autoescape=True)
+        statement = statement.where(or_(lower, same))
+    return statement
 
 
 def device_networks(

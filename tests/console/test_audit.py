@@ -333,7 +333,7 @@ def test_pages_of_the_audit_join_without_gaps(
     visitor, seen, place = visit("dpo"), [], "/audit?action=incident"
     while place:
         page = visitor.get(place).text
-        seen += re.findall(r"device (ws-\d+)</td>", page)
+        seen += re.findall(r"device (ws-\d+)</a></td>", page)
         older = re.search(r'rel="next" href="([^"]+)"', page)
         place = older[1].replace("&amp;", "&") if older else ""
     assert seen == [f"ws-{n}" for n in reversed(range(120))]

@@ -13,7 +13,7 @@ from support.consoles import Visitor
 
 from netwatch.console.console import Console
 from netwatch.console.pages import reports
-from netwatch.console.view import Page
+from netwatch.console.view import Page, Values
 from netwatch.report.page import report_language
 from netwatch.store import catalogue_tables as tables
 
@@ -66,7 +66,8 @@ def test_flows_are_those_of_the_days(
         view: Any = SimpleNamespace(
             console=console,
             language=report_language("en"),
-            query=SimpleNamespace(text=lambda name: day),
+            query=Values((("from", day), ("to", day)), report_language("en")),
+            place="/blind-spots",
             say=lambda text, **_: text,
         )
         page = reports.show_blind_spots(view)

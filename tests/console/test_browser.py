@@ -191,3 +191,57 @@ def test_the_session_is_kept_by_the_browser_and_hidden_from_script(
     assert kept["netwatch"]["sameSite"] == "Lax"
     assert visit.page.evaluate("document.cookie") == ""
     visit.context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_an_auditor_knows_in_two_clicks_whether_a_ban_was_kept(
+    width: int, browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "auditor", viewport={"width": width, "height": 900})
+    visit.page.wait_for_selector(".answer")
+    visit.page.click("text=6 months")
+    visit.page.wait_for_selector(".answer")
+    shown = visit.page.inner_text("main")
+    for label in ("Answer", "Trend", "Missing days", "Last gap", "Next review"):
+        assert label in shown
+    assert not visit.troubles
+    visit.context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_data_protection_officer_exports_the_data_of_a_person_in_four_clicks(
+    width: int, browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "dpo", viewport={"width": width, "height": 900})
+    visit.page.click("main >> text=One person")
+    # The field that is typed into has the focus.
+    visit.page.keyboard.type("phone-100")
+    visit.page.keyboard.press("Enter")
+    if visit.page.query_selector("input[name=purpose]"):
+        visit.page.keyboard.type("request 2023/17")
+        visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector("#looks")
+    with visit.page.expect_download() as download:
+        visit.page.click("a[download]")
+    assert "phone-100" in Path(download.value.path()).read_text(encoding="utf-8")
+    assert not visit.troubles
+    visit.context.close()
+
+
+def test_a_narrow_screen_has_a_menu_that_opens_without_script(
+    browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "auditor", java_script_enabled=False,
+                  viewport={"width": 400, "height": 900})  # fmt: skip
+    visit.open("/incidents")
+    link = visit.page.locator('.fold a[href="/reports"]')
+    assert not link.is_visible()
+    assert visit.page.locator(".fold").bounding_box()["height"] < 60  # type: ignore[index]
+    visit.page.focus(".fold summary")
+    visit.page.keyboard.press("Enter")
+    link.click()
+    assert visit.page.url.endswith("/reports")
+    visit.page.set_viewport_size({"width": 1280, "height": 900})
+    assert not visit.page.locator(".fold").is_visible()
+    assert visit.page.locator('.frame > .menu a[href="/reports"]').is_visible()
+    visit.context.close()

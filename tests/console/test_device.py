@@ -1,7 +1,9 @@
 """The pages of a device whose address is that of another one at another site."""
 
+import html
 import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from store.test_run_rows import BEGAN, HOME, IP, OFFICE, Centre, hello
@@ -72,6 +74,40 @@ def test_each_of_them_has_its_own_page(
     ).text
     assert "www.tiktok.com" not in text
     assert incidents(text) == ["office"]
+
+
+ODD = ["Łukasz-PC", "café 2", "lab/7", "a/../b", "50%25", "x?y#z&n=1", 'q"<b>', "日本"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_devices_with_odd_names_have_a_page(
+    name: str, console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    keep_alerts(console.catalogue, [fleet_alert("gate", 0, device=name)], GAP)
+    visitor = visit("analyst")
+    text = visitor.open(f"/devices?device={quote(name, safe='')}").text
+    link = re.search(r'href="(/devices/[^"]*)"', text)
+    assert link is not None
+    place = html.unescape(link[1])
+    # Each step leads to the next by a redirect: to sign in, to say the purpose, to tidy times.
+    stranger = Visitor(console)
+    wanted = stranger.get(place).headers["location"]
+    assert stranger.get(wanted).status_code == 200
+    assert stranger.sign_in("ben", target=place).headers["location"] == place
+    assert visitor.state_purpose(place).headers["location"] == place
+    text = visitor.get(place).text
+    assert f"<h1>{html.escape(name)}</h1>".replace("&quot;", "&#34;") in text
+    tidy = visitor.get(f"{place}?from=2023-03-20").headers["location"]
+    assert tidy == f"{place}?from=2023-03-20T00%3A00%3A00Z"
+    assert visitor.get(tidy).status_code == 200
+    german = re.search(r'href="([^"]*lang=de[^"]*)"', text)
+    assert german is not None
+    assert visitor.get(html.unescape(german[1])).status_code == 200
+    listed = f"/incidents?device={quote(name, safe='')}"
+    assert "gate" not in visitor.get(listed).text.partition("<tbody")[0]
+    for path in (listed, listed.replace("?", ".csv?"), listed.replace("incidents", "cases")):
+        assert visitor.open(path).status_code == 200
+    assert f"device {name}" in {each.subject for each in console.audit.entries()}
 
 
 def test_what_is_held_on_one_person_says_where(

@@ -33,7 +33,7 @@ def rows(text: str) -> list[str]:
     """The rows of the table of a page, as words."""
     body = text.partition('<tbody role="rowgroup">')[2].partition("</tbody>")[0]
     plain = [re.sub(r"<[^>]+>", " ", part) for part in body.split('<tr role="row">')[1:]]
-    return [" ".join(each.split()) for each in plain]
+    return [" ".join(each.split()).replace(" ,", ",") for each in plain]
 
 
 def test_sensors_that_need_attention_come_first(

@@ -6,9 +6,12 @@ from itertools import islice
 
 import pytest
 from support.consoles import Visitor, csrf_of
-from support.hostile_requests import hostile_requests
+from support.hostile_requests import LEFT_OUT, TEXTS, coded, hostile_requests
 
 from netwatch.config.console_section import ROLES
+from netwatch.console.console import Console
+from netwatch.console.routes import ROUTES, may
+from netwatch.console.view import Values
 
 REQUESTS = 60
 """Requests of a role."""
@@ -32,3 +35,40 @@ def test_no_request_breaks_the_server(
         assert answer.status_code < 500, request
         assert "Traceback" not in answer.text
         assert answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("role", ["", *ROLES])
+def test_no_value_of_any_page_breaks_the_server(
+    role: str,
+    visit: Callable[[str], Visitor],
+    incident: str,
+    console: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console.sessions, "purpose", lambda *_: "case 2023/17")
+    asked: set[str] = set()
+    read = Values.text
+
+    def text(self: Values, name: str, default: str = "") -> str:
+        asked.add(name)
+        return read(self, name, default)
+
+    monkeypatch.setattr(Values, "text", text)
+    chance = random.Random(f"values {role}")
+    visitor = visit(role) if role else Visitor(console)
+    paths = [
+        each.path.replace(":path}", "}").replace("{id}", incident)
+        for each in ROUTES
+        if each.method == "GET"
+        and may(each, role)
+        and (each.roles is not None) == bool(role)
+        and not each.path.startswith(LEFT_OUT)
+    ]
+    for path in paths:
+        asked.clear()
+        visitor.get(path)
+        for name in sorted(asked | {"lang", "zone"}):
+            for value in ("", *chance.sample(TEXTS, 2)):
+                answer = visitor.client.get(f"{path}?{name}={coded(value)}")
+                assert answer.status_code < 500, (path, name, value)
+                assert "Traceback" not in answer.text

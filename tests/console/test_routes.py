@@ -23,11 +23,13 @@ SEEN = {
     "/cases.jsonl": "analyst",
     "/cases/{id}": "analyst",
     "/sensors": "admin analyst auditor",
-    "/sensors/{name}": "admin analyst auditor",
+    "/sensors/{name:path}": "admin analyst auditor",
+    "/overview": "auditor",
+    "/oversight": "dpo",
     "/now": "admin analyst",
     "/now/events": "admin analyst",
     "/devices": "analyst",
-    "/devices/{id}": "analyst",
+    "/devices/{id:path}": "analyst",
     "/bans": "auditor admin analyst",
     "/bans/{id}": "auditor admin analyst",
     "/exemptions": "auditor analyst",
@@ -76,7 +78,7 @@ PAGES = [route for route in ROUTES if route.operation is None]
 
 def place(route: Route, incident: str) -> str:
     path = route.path.replace("{ban}", "be-fed-tiktok-2023").replace("{file}", "x.txt")
-    return path.replace("{id}", incident).replace("{name}", "gate")
+    return path.replace(":path}", "}").replace("{id}", incident).replace("{name}", "gate")
 
 
 def test_pages_on_people_are_those_of_the_roles_that_need_them() -> None:

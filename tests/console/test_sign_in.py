@@ -18,7 +18,15 @@ from netwatch.console import tables
 from netwatch.console.accounts import Accounts, ForeignNames
 from netwatch.console.console import Console
 from netwatch.console.database import FILE, open_console
-from netwatch.console.sessions import ACCOUNT_RATE, ADDRESS_RATE, Sessions, Throttle
+from netwatch.console.sessions import (
+    ACCOUNT_RATE,
+    ADDRESS_RATE,
+    ALL_RATE,
+    CROWDED_RATE,
+    PAIR_RATE,
+    Sessions,
+    Throttle,
+)
 from netwatch.core.errors import ConfigError
 
 SESSION = "netwatch"
@@ -84,24 +92,98 @@ def test_many_wrong_passwords_are_bounded(
     token = csrf_of(visitor.get("/sign-in").text)
     statuses = [
         visitor.send("/sign-in", {"csrf": token, "name": "ben", "password": f"wrong {n}"})
-        for n in range(10 * ACCOUNT_RATE.tries)
+        for n in range(10 * PAIR_RATE.tries)
     ]
-    assert len(tried) == ACCOUNT_RATE.tries
+    assert len(tried) == PAIR_RATE.tries
     assert [each.status_code for each in statuses[-1:]] == [429]
-    assert 0 < int(statuses[-1].headers["retry-after"]) <= ACCOUNT_RATE.seconds
-    assert console.audit.verify().rows <= ACCOUNT_RATE.tries + 2
+    assert 0 < int(statuses[-1].headers["retry-after"]) <= PAIR_RATE.seconds
+    assert console.audit.verify().rows <= PAIR_RATE.tries + 2
     # The right password is of no use now, which an attacker must not find out.
     assert visitor.sign_in("ben").status_code == 429
-    assert len(tried) == ACCOUNT_RATE.tries
+    assert len(tried) == PAIR_RATE.tries
+    # Elsewhere ben signs in: whoever knows his name cannot lock him out.
+    assert Visitor(console, peer="192.0.2.1").sign_in("ben").status_code == 303
 
 
-def test_an_address_that_tries_many_names_is_refused(console: Console) -> None:
-    throttle = console.throttle
+class Clock:
+    """A throttle of its own whose time is set."""
+
+    def __init__(self, console: Console) -> None:
+        self.now = 1_700_000_000 * 10**9
+        self.throttle = Throttle(console.database, b"key", lambda: self.now)
+
+    def after(self, seconds: int) -> Throttle:
+        """The throttle some seconds later."""
+        self.now += seconds * 10**9
+        return self.throttle
+
+
+def test_invented_names_lock_nobody_out_who_shares_their_address(console: Console) -> None:
+    clock = Clock(console)
+    for n in range(5 * ADDRESS_RATE.tries):
+        throttle = clock.after(2)
+        assert throttle.wait(f"name-{n}", "127.0.0.1") == 0
+        # The audit is told once that a limit was reached, not for each try behind it.
+        is_limit = throttle.failed(f"name-{n}", "127.0.0.1")
+        assert is_limit == (n == ADDRESS_RATE.tries - 1)
+    assert 0 < clock.throttle.wait("ben", "127.0.0.1") <= 2
+    assert clock.after(2).wait("ben", "127.0.0.1") == 0
+    assert clock.throttle.wait("ben", "192.0.2.2") == 0
+
+
+def test_a_crowded_address_has_few_tries_for_each_account_and_one_a_second(
+    console: Console,
+) -> None:
+    clock = Clock(console)
     for n in range(ADDRESS_RATE.tries):
-        assert throttle.wait(f"name-{n}", "192.0.2.1") == 0
-        throttle.failed(f"name-{n}", "192.0.2.1")
-    assert throttle.wait("another", "192.0.2.1") > 0
-    assert throttle.wait("another", "192.0.2.2") == 0
+        clock.throttle.failed(f"name-{n}", "192.0.2.1")
+    for _ in range(CROWDED_RATE.tries):
+        assert clock.after(2).wait("ben", "192.0.2.1") == 0
+        clock.throttle.failed("ben", "192.0.2.1")
+        assert clock.throttle.wait("zoe", "192.0.2.1") > 0
+    assert clock.after(2).wait("ben", "192.0.2.1") > 100
+    assert clock.throttle.wait("BEN", "192.0.2.1") > 100
+    assert clock.throttle.wait("zoe", "192.0.2.1") == 0
+    assert clock.after(ADDRESS_RATE.seconds).wait("ben", "192.0.2.1") == 0
+
+
+def test_many_addresses_that_guess_do_not_lock_out_a_clean_one(console: Console) -> None:
+    clock = Clock(console)
+    for n in range(ALL_RATE.tries):
+        clock.throttle.failed(f"name-{n}", f"198.51.{n}.1")
+    assert clock.throttle.wait("ben", "192.0.2.1") == 0
+    assert clock.throttle.wait("ben", "198.51.3.1") > 0
+    assert clock.after(2).wait("ben", "198.51.3.1") == 0
+    for _ in range(ACCOUNT_RATE.tries):
+        clock.throttle.failed("ben", "203.0.113.9")
+    assert clock.throttle.wait("ben", "192.0.2.1") > 100
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("", "", True),
+    ],
+)
+def test_the_addresses_of_one_client_count_together(
+    one: str, other: str, is_same: bool, console: Console
+) -> None:
+    for _ in range(PAIR_RATE.tries):
+        console.throttle.failed("ben", one)
+    assert (console.throttle.wait("ben", other) > 0) == is_same
+
+
+def test_signing_in_forgives_only_what_was_tried_from_there(console: Console) -> None:
+    for address in ("192.0.2.1", "192.0.2.2"):
+        for _ in range(PAIR_RATE.tries):
+            console.throttle.failed("ben", address)
+    console.throttle.succeeded("ben", "192.0.2.1")
+    assert console.throttle.wait("ben", "192.0.2.1") == 0
+    assert console.throttle.wait("ben", "192.0.2.2") > 0
 
 
 def test_wrong_passwords_survive_a_restart_and_are_forgotten_in_time(
@@ -116,10 +198,10 @@ def test_wrong_passwords_survive_a_restart_and_are_forgotten_in_time(
     assert again.wait("BEN", "198.51.100.1") > 0
     now[0] += 60 * 10**9
     assert again.wait("ben", "198.51.100.1") == ACCOUNT_RATE.seconds - 59
-    again.succeeded("ben")
+    again.succeeded("ben", "192.0.2.0")
     assert again.wait("ben", "198.51.100.1") == 0
-    for _ in range(ADDRESS_RATE.tries - 1):
-        again.failed("zoe", "192.0.2.0")
+    for n in range(ADDRESS_RATE.tries - 1):
+        again.failed(f"zoe-{n}", "192.0.2.0")
     assert again.wait("ann", "192.0.2.0") > 0, "the failure of ben counts for its address"
     now[0] += ACCOUNT_RATE.seconds * 10**9 + 1
     assert again.wait("zoe", "192.0.2.0") == 0
@@ -399,6 +481,30 @@ def test_sessions_of_a_proxy_need_its_header(
         .get("/incidents", headers=without_role)
         .headers["location"]
     )
+
+
+def test_a_proxy_that_signs_nobody_in_says_where_clients_are(
+    make_console: Callable[[ConsoleOptions], Console],
+) -> None:
+    import ipaddress
+
+    from netwatch.config.console_section import ProxyOptions
+
+    proxy = ProxyOptions((ipaddress.ip_network("127.0.0.1"),), "X-Remote-User", "X-Remote-Groups")
+    console = make_console(replace(ConsoleOptions(), proxy=proxy))
+    assert not console.options.signs_in_elsewhere
+    headers = {
+        "X-Remote-User": "maria",
+        "X-Remote-Groups": "analyst",
+        "X-Forwarded-For": "10.0.0.7",
+    }
+    visitor = Visitor(console)
+    assert "/sign-in" in visitor.get("/incidents", headers=headers).headers["location"]
+    visitor.client.headers.update(headers)
+    assert visitor.sign_in("ben", "wrong").status_code == 401
+    assert visitor.sign_in("ben").status_code == 303
+    found = [(each.action, each.address) for each in console.audit.entries()]
+    assert found[-2:] == [("sign-in failed", "10.0.0.7"), ("sign-in", "10.0.0.7")]
 
 
 def test_names_of_the_roles_are_accounts(console: Console) -> None:

@@ -21,7 +21,7 @@ PACKAGES = ("charts", "console", "explain", "language", "report")
 """The packages that have texts for people."""
 
 PERIOD = "from=2023-03-01&to=2023-03-31"
-_DAYS = ("/bans/{id}", "/blind-spots", "/exemptions", "/reports")
+_DAYS = ("/overview", "/bans/{id}", "/blind-spots", "/exemptions", "/reports")
 _HIDDEN = frozenset({"code", "script", "style"})
 _ATTRIBUTES = frozenset({"aria-label", "title", "placeholder", "alt", "data-label"})
 
@@ -70,10 +70,15 @@ def walk(console: Console, code: str, incident: str, left_out: frozenset[str]) -
 
 
 def _place(route: Route, incident: str) -> str:
-    ids = {"/cases/{id}": FLEET_CASE, "/devices/{id}": "ws-021", "/bans/{id}": "be-fed-tiktok-2023"}
-    path = route.path.replace("{id}", ids.get(route.path, incident))
+    ids = {
+        "/cases/{id}": FLEET_CASE,
+        "/devices/{id:path}": "ws-021",
+        "/bans/{id}": "be-fed-tiktok-2023",
+    }
     path = (
-        path.replace("{name}", "liege")
+        route.path.replace(":path}", "}")
+        .replace("{id}", ids.get(route.path, incident))
+        .replace("{name}", "liege")
         .replace("{ban}", "be-fed-tiktok-2023")
         .replace("{file}", "fortigate.txt")
     )

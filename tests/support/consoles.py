@@ -81,6 +81,7 @@ class Client:
         transport = httpx.ASGITransport(application, client=(peer, 50000))
         self._client = httpx.AsyncClient(transport=transport, base_url=origin)
         self.cookies = self._client.cookies
+        self.headers = self._client.headers
 
     def request(self, method: str, place: str, **options: Any) -> httpx.Response:
         """Send a request; the answer with its content."""

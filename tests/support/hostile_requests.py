@@ -50,8 +50,10 @@ def hostile_requests(
     routes = [each for each in ROUTES if not each.path.startswith(LEFT_OUT)]
     while True:
         route = chance.choice(routes)
-        path = route.path.replace("{id}", chance.choice([*ids, *map(_coded, TEXTS[1:])]))
-        pairs = [(_coded(chance.choice(NAMES)), _coded(chance.choice(TEXTS)))
+        path = route.path.replace(":path}", "}").replace(
+            "{id}", chance.choice([*ids, *map(coded, TEXTS[1:])])
+        )
+        pairs = [(coded(chance.choice(NAMES)), coded(chance.choice(TEXTS)))
                  for _ in range(chance.randrange(6))]  # fmt: skip
         query = "&".join(f"{name}={value}" for name, value in pairs)
         headers = {
@@ -66,5 +68,6 @@ def hostile_requests(
         yield HostileRequest("GET" if body is None else "POST", path, query, headers, body)
 
 
-def _coded(text: str) -> str:
+def coded(text: str) -> str:
+    """A text as addresses have it."""
     return quote(text.encode(errors="replace"), safe="")

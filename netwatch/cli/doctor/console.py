@@ -64,6 +64,9 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     yield _address(options)
     if options.proxy is not None:
         yield _proxy(options.proxy)
+    elif options.hides_addresses:
+        text = f"all users of {options.url} count as one address, in the audit and for passwords"
+        yield warn("proxy", text, "give the proxy's address as 'addresses' of 'proxy'")
     if options.oidc is not None:
         yield from _provider(options.oidc)
 
@@ -75,8 +78,9 @@ def _proxy(proxy: "ProxyOptions") -> Finding:
     listed = ", ".join(map(str, proxy.addresses))
     wide = wide_addresses(proxy)
     if not wide:
-        return ok("proxy", f"{listed} may name the signed-in user")
-    text = f"every machine in {', '.join(map(str, wide))} can sign in as any user"
+        named = "the signed-in user" if proxy.roles else "the addresses of clients"
+        return ok("proxy", f"{listed} may name {named}")
+    text = f"every machine in {', '.join(map(str, wide))} can {proxy.power}"
     return warn("proxy", text, "give 'addresses' under 'proxy' only the address of the proxy")
 
 
@@ -95,7 +99,7 @@ def _accounts(options: "ConsoleOptions", store: "StoreOptions") -> Finding:
     if counts:
         listed = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
         return ok("accounts", f"local accounts: {listed}")
-    if options.oidc is not None or options.proxy is not None:
+    if options.signs_in_elsewhere:
         return ok("accounts", "no local accounts; users sign in at the provider")
     todo = "netwatch users add NAME --role analyst"
     return bad("accounts", "there are none, so no one can sign in", todo)

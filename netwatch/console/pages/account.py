@@ -3,10 +3,12 @@ looked at, signing out, roles and sessions, another password, and the first page
 see.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from netwatch.console.accounts import MAX_NAME, MIN_PASSWORD, AccountError
 from netwatch.console.view import Answer, Page, Redirect, Refused, View, not_found
+from netwatch.core.period import zone_named, zone_names
 
 MIN_PURPOSE = 5
 """Characters of a purpose at least."""
@@ -33,9 +35,7 @@ def sign_in(view: View) -> Answer:
     name, target = view.form.text("name")[:MAX_NAME], view.form.text("next")
     wait = console.throttle.wait(name, view.address)
     if wait:
-        message = say("Too many wrong passwords. Try again in %(seconds)s seconds.",
-                      seconds=view.language.number(wait))  # fmt: skip
-        return _sign_in_page(view, message, target, 429, {"Retry-After": str(wait)})
+        return _sign_in_page(view, _wait_text(view, wait), target, 429, {"Retry-After": str(wait)})
     role = console.accounts.verify(name, view.form.secret("password"))
     if role is None:
         # People type passwords where names belong, so that only a name that exists is written down.
@@ -44,15 +44,24 @@ def sign_in(view: View) -> Answer:
         if console.throttle.failed(name, view.address):
             console.audit.add("sign-in limited", account=known, address=view.address)
         return _sign_in_page(view, say("The name or the password is wrong."), target, 401)
-    console.throttle.succeeded(name)
+    console.throttle.succeeded(name, view.address)
     console.audit.add(
         "sign-in", account=name, role=role, address=view.address, detail={"source": "local"}
     )
     token = console.sessions.begin(name, "local", role, view.address)
     if view.identity is not None:
         console.sessions.end(view.identity.session)
+    zone = None if view.has_zone else zone_named(view.form.text("zone"))
+    cookies = {"session": token} | ({"zone": zone.key} if zone else {})
     # Without a place to go back to, the first page of the role, which only `/` knows.
-    return Redirect(local_place(target) or "/", {"session": token})
+    return Redirect(local_place(target) or "/", cookies)
+
+
+def _wait_text(view: View, seconds: int) -> str:
+    return view.say(
+        "Too many wrong passwords. Try again in %(seconds)s seconds.",
+        seconds=view.language.number(seconds),
+    )
 
 
 def _sign_in_page(
@@ -95,7 +104,7 @@ def state_purpose(view: View) -> Answer:
     target = local_place(view.form.text("next")) or "/"
     purpose = " ".join(view.form.text("purpose").split())
     if not MIN_PURPOSE <= len(purpose) <= MAX_PURPOSE:
-        values = {"next": target, "message": view.say(
+        values = {"next": target, "given": purpose[:MAX_PURPOSE], "message": view.say(
             "Use %(least)s to %(most)s characters.",
             least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
         )}  # fmt: skip
@@ -168,10 +177,10 @@ def change_password(view: View) -> Answer:
     new = view.form.secret("new")
     if new != view.form.secret("again"):
         return _page(view, say("The two new passwords differ."), 422)
-    wait = console.throttle.wait(who.account, view.address)
-    if wait or console.accounts.verify(who.account, view.form.secret("current")) is None:
-        if not wait:
-            console.throttle.failed(who.account, view.address)
+    if wait := console.throttle.wait(who.account, view.address):
+        return _page(view, _wait_text(view, wait), 429, {"Retry-After": str(wait)})
+    if console.accounts.verify(who.account, view.form.secret("current")) is None:
+        console.throttle.failed(who.account, view.address)
         return _page(view, say("The current password is wrong."), 422)
     try:
         console.accounts.set_password(who.account, new)
@@ -199,11 +208,14 @@ def sign_out_everywhere(view: View) -> Answer:
     return Redirect("/sign-in", {"session": ""})
 
 
-def _page(view: View, message: str = "", status: int = 200) -> Page:
+def _page(
+    view: View, message: str = "", status: int = 200, headers: Mapping[str, str] | None = None
+) -> Page:
     who = view.who
     values = {
         "message": message,
         "sessions": view.console.sessions.of(who.account, who.source),
         "least": MIN_PASSWORD,
+        "zones": zone_names(),
     }
-    return Page("account", values, status=status)
+    return Page("account", values, status=status, headers=headers or {})

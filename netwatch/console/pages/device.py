@@ -7,14 +7,31 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
-from netwatch.console.lists import TIMES, known_names, tidied, time_inputs
-from netwatch.console.pages.incidents import QUERY_SECONDS, WORDS, listed
+from netwatch.console.filter_bar import (
+    TIMES,
+    filter_bar,
+    local_text,
+    span_of,
+    tidied,
+    time_inputs,
+    utc_text,
+)
+from netwatch.console.lists import known_names
+from netwatch.console.pages.incidents import (
+    DEVICE_FILTERS,
+    QUERY_SECONDS,
+    TOTAL_SECONDS,
+    WORDS,
+    listed,
+    mistake_of,
+)
 from netwatch.console.rendering import figure
-from netwatch.console.view import Answer, Page, View, bad_request, not_found
+from netwatch.console.view import Answer, Page, Refused, View, bad_request, not_found
 from netwatch.core.addresses import ip_text, mac_text, parse_ip
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
@@ -27,6 +44,7 @@ from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
 from netwatch.store.incident_pages import (
     DeviceFilter,
+    DevicePage,
     DeviceRow,
     IncidentFilter,
     IncidentRow,
@@ -37,10 +55,8 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY
+from netwatch.store.list_totals import device_total
 from netwatch.store.statements import Filter, Place, client_places, device_clients
-
-LIST_FILTERS = ("from", "to", "device", "network", "verdict")
-"""The values of an address that filter the list."""
 
 WEEKS = 26
 """Weeks that the picture shows, unless the address has a period."""
@@ -60,35 +76,48 @@ _PLACES = 200
 
 def show_devices(view: View) -> Answer:
     """One page of the list, the device seen last first."""
-    query = view.query
-    if (tidy := tidied(view, LIST_FILTERS)) is not None:
-        return tidy
-    network, verdict = known_names(view, ("network",)), query.word("verdict", WORDS["verdict"])
-    wanted = DeviceFilter(
-        query.moment("from"),
-        query.moment("to"),
-        network.get("network", frozenset()),
-        frozenset({verdict} if verdict else ()),
-        query.text("device"),
-    )
-    catalogue = view.console.catalogue
-    page = device_page(catalogue, wanted, _cursor(view), timeout=QUERY_SECONDS)
+    query, problem, catalogue = view.query, "", view.console.catalogue
+    try:
+        if (tidy := tidied(view, DEVICE_FILTERS)) is not None:
+            return tidy
+        wanted = _wanted(view)
+        page = device_page(catalogue, wanted, _cursor(view), timeout=QUERY_SECONDS)
+        total = device_total(catalogue, wanted, TOTAL_SECONDS)
+    except Refused as refused:
+        problem, wanted = mistake_of(refused), DeviceFilter()
+        page, total = DevicePage((), None), None
     shared = shared_ids(view, [row.device for row in page.rows])
-    pairs = query.kept(LIST_FILTERS)
+    pairs = query.kept(DEVICE_FILTERS)
     following = page.following
     older = [*pairs, ("after", _cursor_text(following))] if following else []
     values = {
+        "problem": problem,
+        "bar": filter_bar(view, DEVICE_FILTERS, total=total),
+        "saved": view.console.filters.of(view.who.account, "/devices"),
+        "query": "" if problem else urlencode(pairs),
         "rows": page.rows,
         "older": older,
         "is_first": not query.text("after"),
         "pairs": pairs,
-        "wanted": {name: query.text(name) for name in LIST_FILTERS} | time_inputs(view),
+        "wanted": {name: query.text(name) for name in DEVICE_FILTERS} | time_inputs(view),
         "verdicts": WORDS["verdict"],
         "networks": sorted({scope.network.name for scope in view.console.config.networks.scopes}),
         "shared": shared,
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
-    return Page("devices", values, detail={"filter": dict(pairs)})
+    status = 400 if problem else 200
+    return Page("devices", values, status=status, detail={"filter": dict(pairs)})
+
+
+def _wanted(view: View) -> DeviceFilter:
+    network = known_names(view, ("network",))
+    verdict = view.query.word("verdict", WORDS["verdict"])
+    return DeviceFilter(
+        *span_of(view),
+        network.get("network", frozenset()),
+        frozenset({verdict} if verdict else ()),
+        view.query.text("device"),
+    )
 
 
 def everybody(_: View) -> str:
@@ -220,9 +249,9 @@ def show(view: View) -> Answer:
         "rows": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
         "period": (since, until),
-        "period_pairs": [("from", _utc(since)), ("to", _utc(until))],
+        "period_pairs": [("from", utc_text(since)), ("to", utc_text(until))],
         "wanted": time_inputs(view) if view.query.kept(FILTERS) else {
-            "from": _utc(since)[:-1], "to": _utc(until)[:-1],
+            "from": local_text(view, since), "to": local_text(view, until),
         },
         "figure": picture,
         "facts": facts,
@@ -230,14 +259,16 @@ def show(view: View) -> Answer:
         "apps": _apps(view, facts),
         "reason": reason,
     }  # fmt: skip
-    detail: dict[str, object] = {"period": [_utc(since), _utc(until)]}
+    detail: dict[str, object] = {"period": [utc_text(since), utc_text(until)]}
     if network or sensor:
         detail |= {"network": network, "sensor": sensor}
     return Page("device", values, f"device {device}", detail=detail)
 
 
 def person(view: View) -> str:
-    """Whom the page is about."""
+    """Whom the page is about. Raises `Refused` where it names nobody."""
+    if not view.path["id"]:
+        raise not_found()
     return f"device {view.path['id']}"
 
 
@@ -328,7 +359,3 @@ def _bindings(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         if binding and binding["source"] != "address":
             found.setdefault(json.dumps(binding, sort_keys=True), binding)
     return list(found.values())[:10]
-
-
-def _utc(moment: int) -> str:
-    return datetime.fromtimestamp(moment // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

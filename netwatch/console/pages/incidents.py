@@ -11,10 +11,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from netwatch.console.filter_bar import filter_bar, span_of, tidied, time_inputs
 from netwatch.console.lists import (
     MAX_FILTER_NAME,
     SavedFilter,
@@ -24,14 +26,22 @@ from netwatch.console.lists import (
     cursor_text,
     json_file,
     known_names,
-    tidied,
-    time_inputs,
 )
 from netwatch.console.rendering import address_of
-from netwatch.console.view import Answer, Page, Redirect, View, bad_request, not_found, parse_pairs
+from netwatch.console.view import (
+    Answer,
+    Page,
+    Redirect,
+    Refused,
+    View,
+    bad_request,
+    not_found,
+    parse_pairs,
+)
 from netwatch.formats.alert_record import ContactCounts
 from netwatch.formats.values import epoch_ns
 from netwatch.store.cases import case_page, case_row, is_centre
+from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_pages import (
     PAGE,
     Cursor,
@@ -40,6 +50,7 @@ from netwatch.store.incident_pages import (
     IncidentRow,
     incident_page,
 )
+from netwatch.store.list_totals import case_total, incident_total
 
 QUERY_SECONDS = 8.0
 """Seconds that the query of a page may take."""
@@ -56,16 +67,15 @@ WORDS = {
 NAMES = ("app", "device", "network", "ban")
 """The filters that have names."""
 
-FILTERS = ("from", "to", *WORDS, *NAMES)
+FILTERS = ("range", "from", "to", *WORDS, *NAMES)
 """The values of an address that filter the list."""
 
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
            "network", "ban", "kind", "outcome", "state")  # fmt: skip
 """The columns of the CSV file."""
 
-LISTS = {"/incidents": FILTERS}
-"""The lists whose filters can be saved, and the values of their addresses."""
-
+TOTAL_SECONDS = 1.0
+"""Seconds that it may take to count the rows of a list; it is shown without the number then."""
 
 COUNTS = tuple(field.name for field in fields(ContactCounts))
 """The counts of an incident that lists have."""
@@ -75,7 +85,7 @@ _SHOWN_SENSORS = 2
 PROOFS = ("community_id", "time")
 """What speaks for it that the incidents of a case are one."""
 
-CASE_FILTERS = ("from", "to", *WORDS, *NAMES, "sensor", "joined")
+CASE_FILTERS = ("range", "from", "to", *WORDS, *NAMES, "sensor", "joined")
 """The values of an address that filter the list."""
 
 CASE_COLUMNS = (*COLUMNS, "joined_by", "sensors", "seen_by", *COUNTS)
@@ -96,6 +106,7 @@ class Listed:
     severity: str
     confidence: str
     app: str
+    app_id: str
     device: str
     ip: str
     network: str
@@ -128,26 +139,39 @@ class Listed:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A list: its name, what filters it, the columns of its CSV file, what the address asks for
-    (which raises `Refused` for a value that cannot be), and a page of its rows."""
+    (which raises `Refused` for a value that cannot be), a page of its rows, and how many there
+    are."""
 
     name: str
     filters: tuple[str, ...]
     columns: tuple[str, ...]
     wanted: Callable[[View], IncidentFilter]
     page: Callable[..., IncidentPage]
+    total: Callable[[Catalogue, IncidentFilter, float], int | None]
 
     def show(self, view: View, **more: object) -> Answer:
-        """One page of the list, the newest incidents first."""
-        query = view.query
-        if (tidy := tidied(view, self.filters)) is not None:
-            return tidy
-        page = self.rows(view, PAGE, cursor_of(view))
+        """One page of the list, the newest incidents first. After a mistake the form of the filter
+        has what was asked for."""
+        query, problem = view.query, ""
+        try:
+            if (tidy := tidied(view, self.filters)) is not None:
+                return tidy
+            page = self.rows(view, PAGE, cursor_of(view))
+            total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
+        except Refused as refused:
+            page, total, problem = IncidentPage((), None), None, mistake_of(refused)
         pairs = query.kept(self.filters)
         following = page.following
         config = view.console.config
         values = {
+            "problem": problem,
+            "bar": filter_bar(view, self.filters, total=total),
+            "saved": view.console.filters.of(view.who.account, f"/{self.name}"),
+            "query": "" if problem else urlencode(pairs),
+            "apps": sorted({app for ban in config.policy.bans for app in ban.apps}),
             "rows": [listed(view, row) for row in page.rows],
             "older": [*pairs, ("after", cursor_text(following))] if following else [],
+            "newest": None if page.rows else self._newest(view),
             "is_first": not query.text("after"),
             "pairs": pairs,
             "wanted": {name: query.text(name) for name in self.filters} | time_inputs(view),
@@ -157,7 +181,8 @@ class Listing:
             "sees_devices": view.role == "analyst",
             **more,
         }
-        return Page(self.name, values, detail={"filter": dict(pairs)})
+        status = 400 if problem else 200
+        return Page(self.name, values, status=status, detail={"filter": dict(pairs)})
 
     def csv(self, view: View) -> Answer:
         """The filtered list as CSV, which is safe to open in a spreadsheet."""
@@ -174,6 +199,12 @@ class Listing:
         catalogue, wanted = view.console.catalogue, self.wanted(view)
         return self.page(catalogue, wanted, after, size=size, timeout=QUERY_SECONDS)
 
+    def _newest(self, view: View) -> int | None:
+        """When the newest row of the list without a filter began."""
+        every = IncidentFilter()
+        rows = self.page(view.console.catalogue, every, None, size=1, timeout=QUERY_SECONDS).rows
+        return rows[0].first_seen if rows else None
+
     def _all(self, view: View) -> Iterator[IncidentRow]:
         # What cannot be read is refused here, before anything is sent.
         self.rows(view, 1, None)
@@ -182,9 +213,15 @@ class Listing:
 
 def show(view: View) -> Answer:
     """One page of the list, the newest incidents first."""
-    saved = view.console.filters.of(view.who.account, "/incidents")
-    query = urlencode(view.query.kept(FILTERS))
-    return INCIDENTS.show(view, saved=saved, query=query)
+    return INCIDENTS.show(view)
+
+
+def mistake_of(refused: Refused) -> str:
+    """What is wrong with the filter of a list, to be said above its form; other refusals are
+    raised."""
+    if refused.status != HTTPStatus.BAD_REQUEST:
+        raise refused
+    return refused.reason
 
 
 def words_of(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
@@ -197,11 +234,12 @@ def words_of(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
 
 
 def _wanted(view: View) -> IncidentFilter:
-    query, sets = view.query, words_of(view, NAMES)
-    return IncidentFilter(since=query.moment("from"), until=query.moment("to"), seen=1, **sets)
+    sets = words_of(view, NAMES)
+    since, until = span_of(view)
+    return IncidentFilter(since=since, until=until, seen=1, **sets)
 
 
-INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page)
+INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page, incident_total)
 """The list of incidents."""
 
 
@@ -213,7 +251,7 @@ def listed(view: View, row: IncidentRow) -> Listed:
     name = str(device["id"] or device["ip"] or "")
     return Listed(
         row.id, record["first_seen"], record["last_seen"], record["verdict"], record["severity"],
-        record["confidence"], record["app"]["name"],
+        record["confidence"], record["app"]["name"], record["app"]["id"],
         name if sees_devices else pseudonym(view, name),
         (device["ip"] or "") if sees_devices and device["ip"] != name else "",
         record["network"]["name"] or "", record["sensor"]["name"] or "", record["ban"]["id"],
@@ -313,14 +351,18 @@ def _wanted_cases(view: View) -> IncidentFilter:
     query, sets = view.query, words_of(view, (*NAMES, "sensor"))
     if word := query.word("joined", PROOFS):
         sets["joined_by"] = frozenset({word})
-    since, until = query.moment("from"), query.moment("to")
-    if since is not None and until is not None and until < since:
-        raise bad_request(view.say("The end is before the start."))
+    since, until = span_of(view)
     return IncidentFilter(since=since, until=until, seen=1, **sets)
 
 
-CASES = Listing("cases", CASE_FILTERS, CASE_COLUMNS, _wanted_cases, case_page)
+CASES = Listing("cases", CASE_FILTERS, CASE_COLUMNS, _wanted_cases, case_page, case_total)
 """The list of cases."""
+
+DEVICE_FILTERS = ("range", "from", "to", "device", "network", "verdict")
+"""The values of an address that filter the list of devices."""
+
+LISTS = {"/incidents": FILTERS, "/cases": CASE_FILTERS, "/devices": DEVICE_FILTERS}
+"""The lists whose filters can be saved, and the values of their addresses."""
 
 
 def _sighting(seen: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from sqlalchemy import func, select
 
 from netwatch.config import Config, load
 from netwatch.console.audit import Entry, entry_record
+from netwatch.console.filter_bar import filter_bar, span_of, tidied, time_inputs
 from netwatch.console.held import Held, HeldKind, copies, held, looks_at, overview
-from netwatch.console.lists import csv_file, joined, json_file, tidied, time_inputs
-from netwatch.console.pages.incidents import QUERY_SECONDS, listed
+from netwatch.console.lists import csv_file, joined, json_file
+from netwatch.console.pages.incidents import QUERY_SECONDS, listed, mistake_of
 from netwatch.console.rendering import periods_of, words
-from netwatch.console.view import Answer, Download, Page, View, bad_request
+from netwatch.console.view import Answer, Download, Page, Refused, View, bad_request
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.explain.subject import notice_of
 from netwatch.formats.values import json_line, rfc3339
@@ -37,8 +38,10 @@ MAX_PROBLEMS = 50
 PAGE = 50
 """Rows of a page."""
 
-FILTERS = ("from", "to", "account", "action", "subject")
+FILTERS = ("range", "from", "to", "account", "action", "subject")
 """The values of an address that filter the list."""
+
+_RANGES = ("24h", "7d", "30d")
 
 ACTIONS = (
     "incident", "plain words", "device", "person", "list", "export", "identify", "purpose",
@@ -72,11 +75,12 @@ class Kept:
 
 def show_retention(view: View) -> Answer:
     """The page of retention."""
-    values = {"kept": _kept(view), "journal": _journal(view)}
+    values = {"kept": kept_data(view), "journal": journal_rows(view)}
     return Page("retention", values)
 
 
-def _kept(view: View) -> list[Kept]:
+def kept_data(view: View) -> list[Kept]:
+    """What is kept, by kind."""
     retention, say, now = view.console.config.retention, view.say, view.console.now()
     file, days, evidence = tables.file.c, tables.incident_day.c, tables.evidence.c
     found = []
@@ -113,7 +117,8 @@ def _limit(now: int, keep: int | None) -> int:
     return 0 if keep is None else now - keep * _SECOND
 
 
-def _journal(view: View) -> list[tuple[int, str, str, Mapping[str, Any]]]:
+def journal_rows(view: View) -> list[tuple[int, str, str, Mapping[str, Any]]]:
+    """The newest rows of the journal of the store: when, by whom, what, and its detail."""
     journal = tables.journal
     with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
         rows = connection.execute(
@@ -169,16 +174,21 @@ def _check(config: Config) -> tuple[list[str], bool]:
 
 def show_audit(view: View) -> Answer:
     """One page of the audit, the newest rows first."""
-    query = view.query
-    if (tidy := tidied(view, FILTERS)) is not None:
-        return tidy
+    query, problem = view.query, ""
     after = query.text("after")
     before = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else None
-    rows = _rows(view, PAGE + 1, before)
+    try:
+        if (tidy := tidied(view, FILTERS)) is not None:
+            return tidy
+        rows = _rows(view, PAGE + 1, before)
+    except Refused as refused:
+        rows, problem = [], mistake_of(refused)
     pairs = query.kept(FILTERS)
     older = [*pairs, ("after", str(rows[PAGE - 1].number))] if len(rows) > PAGE else []
     is_whole = not pairs and before is None
     values = {
+        "problem": problem,
+        "bar": filter_bar(view, FILTERS, _RANGES),
         "rows": rows[:PAGE],
         "accounts": view.console.names.shown({row.account for row in rows}),
         "older": older,
@@ -188,16 +198,17 @@ def show_audit(view: View) -> Answer:
         "actions": ACTIONS,
         "head": rows[0].hash if rows and is_whole else "",
     }
-    return Page("audit", values, detail={"filter": dict(pairs)})
+    status = 400 if problem else 200
+    return Page("audit", values, status=status, detail={"filter": dict(pairs)})
 
 
 def _rows(view: View, limit: int, before: int | None) -> list[Entry]:
     query = view.query
-    account = query.text("account")
+    account, (start, end) = query.text("account"), span_of(view)
     return view.console.audit.newest(
         limit, before, accounts=view.console.names.called(account) if account else (),
         action=query.text("action"),
-        subject=query.text("subject"), start=query.moment("from"), end=query.moment("to"),
+        subject=query.text("subject"), start=start, end=end,
     )  # fmt: skip
 
 
@@ -288,7 +299,7 @@ def identify_pseudonym(view: View) -> Answer:
             message = "" if found else view.say("It is not known whose pseudonym this is.")
         except NetwatchError as error:
             message = str(error)
-    values = _values(found=found, pseudonym=text, message=message)
+    values = _values(found=found, pseudonym=text, message=message, reason=reason)
     detail = {"reason": reason, "found": found is not None}
     status = 200 if found else 422
     return Page("person", values, f"pseudonym {text[:80] or '-'}", status, detail=detail)
@@ -299,8 +310,15 @@ def _values(
     found: Identity | None = None,
     pseudonym: str = "",
     message: str = "",
+    reason: str = "",
 ) -> dict[str, object]:
-    return {"held": shown, "found": found, "pseudonym": pseudonym, "message": message}
+    return {
+        "held": shown,
+        "found": found,
+        "pseudonym": pseudonym,
+        "message": message,
+        "reason": reason,
+    }
 
 
 def _shown(view: View, device: str) -> dict[str, Any]:

@@ -1,32 +1,29 @@
 """What is said of bans: what the report of a period says, of each ban whether it was kept; the
 registered exemptions: used, unused, and contacts after their end; in which networks how many flows
-had no readable name, why, and what would cure it; the reports for the authority, each as a page, a
-PDF or JSON; and the lists of names that firewalls fetch, one for each ban and product, at a stable
-address.
+had no readable name, why, and what would cure it; and the reports for the authority, each as a
+page, a PDF or JSON.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 
-from netwatch import __version__
 from netwatch.charts.coverage import NetworkCoverage, coverage_picture
 from netwatch.console.console import DEVICE
-from netwatch.console.pages.incidents import QUERY_SECONDS
+from netwatch.console.filter_bar import TIMES, WHOLE_DAYS, days_of_range, filter_bar
+from netwatch.console.lists import known_names
+from netwatch.console.pages.incidents import QUERY_SECONDS, mistake_of
 from netwatch.console.period_reports import DAYS, WAIT_SECONDS, last_day, midnight
 from netwatch.console.rendering import figure, periods_of
-from netwatch.console.view import Answer, Download, Page, View, bad_request, not_found
+from netwatch.console.view import Answer, Download, Page, Refused, View, bad_request, not_found
 from netwatch.core.errors import ConfigError
 from netwatch.core.period import day_at
 from netwatch.core.verdict import Ban, BanTexts
-from netwatch.exports import selection
-from netwatch.exports.export_format import Export, feeds
 from netwatch.report import labels
 from netwatch.report import page as report_page
 from netwatch.report.collect import Wanted, common_timezone
@@ -51,6 +48,12 @@ MAX_MONTHS = 24
 
 AGAIN_SECONDS = 3
 """After how long a page that says so is loaded again."""
+
+PERIOD = ("range", *TIMES)
+"""The values of an address that say for which period a page is."""
+
+COVERAGE_FILTERS = (*PERIOD, "network")
+"""The values of the address of the blind spots."""
 
 MAX_DAYS = 3660
 """Days that a report may have."""
@@ -202,7 +205,8 @@ def one(view: View) -> Answer:
     ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["id"]), None)
     if ban is None:
         raise not_found(view.say("There is no such ban."))
-    first, last = days_of(view, [ban])
+    chosen = chosen_days(view, [ban])
+    first, last = chosen.first, chosen.last
     wanted = Wanted(first, last, (ban.id,))
     report = view.console.reports.shown(wanted)
     if report is None:
@@ -211,10 +215,11 @@ def one(view: View) -> Answer:
     made = report_page.page(report, used, view.console.renderer, view.console.report)
     # The first fact on the report says when it was made: it may be some minutes old.
     facts = [*made.sections[0].facts, made.facts[0]]
-    values = {"ban": ban, "facts": facts, "first": first, "last": last, "made": made,
+    values = {"ban": ban, "facts": facts, "chosen": chosen, "made": made,
+              "bar": filter_bar(view, PERIOD, WHOLE_DAYS),
               "block": made.answers[0], "is_centre": is_centre(view.console.catalogue),
               "section": made.sections[0], "span": _span(first, last)}  # fmt: skip
-    return Page("ban", values)
+    return Page("ban", values, status=400 if chosen.problem else 200)
 
 
 def _span(first: date, last: date) -> list[tuple[str, str]]:
@@ -224,15 +229,17 @@ def _span(first: date, last: date) -> list[tuple[str, str]]:
 def show_exemptions(view: View) -> Answer:
     """The exemptions of each ban in a period, with the names of the register for a role that sees
     devices."""
-    first, last = days_of(view)
-    wanted = Wanted(first, last, names_devices=view.role in DEVICE.roles)
+    chosen = chosen_days(view)
+    wanted = Wanted(chosen.first, chosen.last, names_devices=view.role in DEVICE.roles)
     report = view.console.reports.shown(wanted)
     if report is None:
         return being_made(view, wanted)
     used = report_page.report_language(view.language.code)
     grids = [(ban.id, exemptions(ban, used)) for ban in report.bans]
     filled = [(ban, grid) for ban, grid in grids if grid.table.rows]
-    return Page("exemptions", {"first": first, "last": last, "grids": filled, "made": report.made})
+    values = {"bar": filter_bar(view, PERIOD, WHOLE_DAYS), "chosen": chosen, "grids": filled,
+              "made": report.made}  # fmt: skip
+    return Page("exemptions", values, status=400 if chosen.problem else 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,18 +256,23 @@ class BlindSpot:
 
 def show_blind_spots(view: View) -> Answer:
     """The blind spots of a period; its days are those of a report on the same."""
-    first, last = days_of(view)
-    days = Days(first, last, common_timezone(view.console.config.policy.bans))
+    chosen = chosen_days(view)
+    days = Days(chosen.first, chosen.last, common_timezone(view.console.config.policy.bans))
     begin, end = days.span
     catalogue = view.console.catalogue
     judged = judged_coverage(catalogue, begin, end)
-    found = network_flows(judged, (begin, end))
+    networks_wanted = known_names(view, ("network",)).get("network")
+    found = [
+        row
+        for row in network_flows(judged, (begin, end))
+        if networks_wanted is None or row.network in networks_wanted
+    ]
     networks = [NetworkCoverage(row.network, row.flows, row.named, row.unnamed) for row in found]
     with catalogue.database.reading(QUERY_SECONDS) as connection:
         outside, beyond = outside_flows(connection, begin, end)
     values = {
-        "first": first,
-        "last": last,
+        "bar": filter_bar(view, COVERAGE_FILTERS, WHOLE_DAYS),
+        "chosen": chosen,
         "figure": figure(view, coverage_picture(networks, view.language)) if networks else None,
         "spots": _spots(view, found),
         "zone_of_days": days.timezone,
@@ -272,7 +284,7 @@ def show_blind_spots(view: View) -> Answer:
         "outside": outside,
         "beyond": beyond,
     }
-    return Page("blind_spots", values)
+    return Page("blind_spots", values, status=400 if chosen.problem else 200)
 
 
 def _spots(view: View, found: list[NetworkFlows]) -> list[BlindSpot]:
@@ -292,60 +304,6 @@ def _spots(view: View, found: list[NetworkFlows]) -> list[BlindSpot]:
     return sorted(spots, key=lambda spot: -spot.flows)
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """A list: the product that reads it, its address, its names, and the rules it has no form
-    for."""
-
-    product: str
-    address: str
-    entries: int
-    left_out: tuple[str, ...]
-
-
-def show_lists(view: View) -> Answer:
-    """All lists, with their addresses."""
-    offered = {
-        ban.id: [
-            Offered(
-                form.product,
-                f"/lists/{ban.id}/{name}.txt",
-                form.text(export).count("\n"),
-                tuple(rule.text for rule in form.rules(export.selection, "none")),
-            )
-            for export in [_export(view, ban)]
-            for name, form in feeds().items()
-        ]
-        for ban in view.console.config.policy.bans
-    }
-    version = view.console.config.catalog.version
-    return Page("lists", {"offered": offered, "version": version, "url": view.console.options.url})
-
-
-def list_text(view: View) -> Answer:
-    """One list. It has an entity tag (RFC 9110 section 8.8.3), so that a firewall that asks every
-    few minutes takes it only when it has changed."""
-    name = view.path["file"].removesuffix(".txt")
-    ban = next((ban for ban in view.console.config.policy.bans if ban.id == view.path["ban"]), None)
-    if ban is None or name not in feeds() or view.path["file"] != f"{name}.txt":
-        raise not_found(view.say("There is no such list."))
-    content = feeds()[name].text(_export(view, ban)).encode()
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    return Download(
-        view.path["file"],
-        "text/plain; charset=utf-8",
-        iter([content]),
-        headers={"ETag": tag, "Content-Disposition": "inline"},
-    )
-
-
-def _export(view: View, ban: Ban) -> Export:
-    catalog = view.console.config.catalog
-    # The lists have no comments, so they do not say when they were made.
-    rules = selection.select(catalog, ban.apps)
-    return Export(rules, ban, datetime.now(UTC), __version__, catalog.version)
-
-
 def being_made(view: View, wanted: Wanted) -> Page:
     """The page that stands for one whose report is not ready. Browsers load it again by
     themselves, also without script."""
@@ -360,7 +318,7 @@ def being_made(view: View, wanted: Wanted) -> Page:
         "last": wanted.last,
         "incidents": incidents,
         "again": AGAIN_SECONDS,
-        "pairs": view.query.kept(("from", "to")),
+        "pairs": view.query.kept(PERIOD),
     }
     return Page("being_made", values, status=202, headers={"Refresh": str(AGAIN_SECONDS)})
 
@@ -369,7 +327,10 @@ def days_of(view: View, bans: Sequence[Ban] | None = None) -> tuple[date, date]:
     """The first and last day of the address, or the days up to the last capture, in the time zone
     of the report on these bans, of all where it is None. Raises `Refused` for days that cannot be
     read."""
-    zone = common_timezone(view.console.config.policy.bans if bans is None else bans)
+    bans = view.console.config.policy.bans if bans is None else bans
+    zone = common_timezone(bans)
+    if not view.query.kept(TIMES) and (found := days_of_range(view, zone, bans, MAX_DAYS)):
+        return found
     last = _day(view, "to") or last_day(view.console.catalogue, view.console.now(), zone)
     first = _day(view, "from") or last - timedelta(days=DAYS - 1)
     if first > last or (last - first).days > MAX_DAYS:
@@ -377,6 +338,31 @@ def days_of(view: View, bans: Sequence[Ban] | None = None) -> tuple[date, date]:
             view.say("The first day must not be after the last, nor 10 years before.")
         )
     return first, last
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenDays:
+    """The first and the last day of a page, what its form has, and what is wrong with that. After a
+    mistake the days are those of an address without any."""
+
+    first: date
+    last: date
+    from_field: str
+    to_field: str
+    problem: str = ""
+
+
+def chosen_days(view: View, bans: Sequence[Ban] | None = None) -> ChosenDays:
+    """The days of the address, or what is wrong with them."""
+    try:
+        first, last = days_of(view, bans)
+    except Refused as refused:
+        problem = mistake_of(refused)
+        plain = replace(view, query=replace(view.query, pairs=()))
+        first, last = days_of(plain, bans)
+        given = view.query.text
+        return ChosenDays(first, last, given("from"), given("to"), problem)
+    return ChosenDays(first, last, first.isoformat(), last.isoformat())
 
 
 def _day(view: View, name: str) -> date | None:

@@ -1,0 +1,162 @@
+"""What each role sees first."""
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from console.test_incidents import add, records
+from support.consoles import Visitor
+
+from netwatch.console.console import Console
+from netwatch.formats.values import rfc3339
+from netwatch.report.answer import weight
+
+
+@pytest.mark.parametrize(
+    ("role", "place"),
+    [("admin", "/now"), ("analyst", "/now"), ("auditor", "/overview"), ("dpo", "/oversight")],
+)
+def test_each_role_begins_with_its_page(
+    role: str, place: str, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit(role)
+    assert visitor.get("/").headers["location"] == place
+    assert visitor.get(place).status_code == 200
+
+
+def made(console: Console, moment: float, **values: Any) -> dict[str, Any]:
+    """An incident like one of the store, at another time (s)."""
+    record = records(console)[0]
+    at = rfc3339(round(moment) * 10**9, 6)
+    name = f"{len(values)}{round(moment * 1000)}"
+    return {**record, "id": f"{name:0>32}", "first_seen": at, "last_seen": at, **values}
+
+
+def number(text: str, label: str) -> str:
+    """The number under a label."""
+    found = re.search(rf"<dt>{re.escape(label)}</dt><dd>(?:<a [^>]*>)?([^<]*)<", text)
+    assert found is not None, label
+    return found[1]
+
+
+def test_what_is_new_since_the_last_visit_is_counted(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    assert "This is your first visit." in visit("analyst").get("/now").text
+    assert number(visit("analyst").get("/now").text, "New since your last visit") == "0"
+    add(console, [made(console, time.time() + 60)])
+    text = visit("analyst").get("/now").text
+    assert number(text, "New since your last visit") == "1"
+    place = re.search(r'New since your last visit</dt><dd><a href="([^"]*)"', text)
+    assert place is not None
+    assert "1 incident<" in visit("analyst").get(place[1]).text
+    assert "New since" not in visit("admin").get("/now").text
+
+
+def test_open_violations_are_counted_by_severity(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    now = time.time()
+    found = [each for each in records(console) if each["verdict"] == "violation"]
+    opened = [
+        {**each, "id": f"{place:032}", "status": "open",
+         "first_seen": rfc3339(round(now) * 10**9, 6), "last_seen": rfc3339(round(now) * 10**9, 6)}
+        for place, each in enumerate(found)
+    ]  # fmt: skip
+    add(console, opened)
+    severities = Counter(each["severity"] for each in opened)
+    text = visit("analyst").get("/now").text
+    for severity in ("high", "medium", "low"):
+        assert number(text, f"Open, {severity} severity") == str(severities[severity])
+
+
+def test_the_week_of_the_last_incident_is_shown_where_nothing_is_newer(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    text = visit("analyst").get("/now").text
+    assert "The week of the last incident" in text
+    days = [each["first_seen"][:10] for each in records(console)]
+    last = datetime.fromisoformat(max(days))
+    week = [(last - timedelta(days=back)).date().isoformat() for back in range(7)]
+    inside = [each for each in records(console) if each["first_seen"][:10] in week]
+    shown = re.findall(r'<th scope="row">(?:<a [^>]*>)?([\d-]{10})', text)
+    assert shown == sorted(week)
+    counts = re.findall(r'<td class="number">(\d+)</td></tr>', text)
+    assert [int(each) for each in counts] == [days.count(day) for day in sorted(week)]
+    blocked = sum(
+        weight(each["confidence"], each["kind"]["value"], each["outcome"]) == "blocked"
+        for each in inside
+        if each["verdict"] == "violation"
+    )
+    assert ("Blocked" in text) == bool(blocked)
+    # Each row of a top list leads to as many incidents as it says.
+    tops = re.findall(r'<dd><a href="(/incidents\?[^"]*)">(\d+) incident', text)
+    assert tops
+    visitor = visit("analyst")
+    for place, count in tops:
+        assert f'role="status">{count} incident' in visitor.open(place.replace("&amp;", "&")).text
+
+
+def test_the_last_seven_days_are_shown_where_they_have_incidents(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    add(console, [made(console, time.time() - 3600)])
+    text = visit("analyst").get("/now").text
+    assert "The last 7 days" in text
+    assert "The week of the last incident" not in text
+
+
+def test_an_auditor_sees_the_answer_of_each_ban(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("auditor")
+    days = "from=2023-03-01&to=2023-05-31"
+    text = visitor.get(f"/overview?{days}").text
+    for ban in console.config.policy.bans:
+        part = text.partition(f'href="/bans/{ban.id}?')[2].partition("</section>")[0]
+        page = visitor.get(f"/bans/{ban.id}?{days}").text
+        answer = re.search(r'<h2 id="answer">([^<]*)</h2>', page)
+        assert answer is not None
+        assert f'answer-word">{answer[1]}<' in part
+        for label in ("Answer", "Trend", "Missing days", "Last gap", "Next review"):
+            assert f"<dt>{label}</dt>" in part, label
+    for device in {each["device"]["id"] for each in records(console)} - {None}:
+        assert device not in text
+    for word in ("7d", "30d", "6m", "force"):
+        answer = visitor.get(f"/overview?range={word}")
+        assert answer.status_code == 200
+        assert f'range={word}" aria-current="true"' in answer.text
+
+
+def test_a_data_protection_officer_sees_who_looked_at_whom(
+    visit: Callable[[str], Visitor],
+) -> None:
+    officer, analyst = visit("dpo"), visit("analyst")
+    assert "Nobody opened data" in officer.get("/oversight").text
+    for device in ("ws-021", "phone-100"):
+        assert analyst.open(f"/devices/{device}").status_code in (200, 404)
+    assert officer.open("/person?device=ws-021").status_code == 200
+    text = officer.get("/oversight").text
+    assert re.search(r">ben</a></td><td>analyst</td><td class=\"number\">[12]<", text)
+    row = text.partition("/person?device=ws-021")[2].partition("</tr>")[0]
+    assert "device ws-021" in row
+    assert "not yet" in row
+    assert officer.get("/person.json?device=ws-021").status_code == 200
+    row = officer.get("/oversight").text.partition("/person?device=ws-021")[2].partition("</tr>")[0]
+    assert "downloaded" in row
+
+
+def test_a_data_protection_officer_sees_what_is_deleted_next(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    text = visit("dpo").get("/oversight").text
+    kept = text.partition('id="next"')[2].partition("</table>")[0]
+    assert kept.count("<tr>") == 4
+    retention = console.config.retention
+    assert ("without end" in kept) == (retention is None or retention.observations is None)
+    assert json.dumps("Nothing was erased yet.")[1:-1] in text
