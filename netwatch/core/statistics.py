@@ -91,6 +91,8 @@ ANOMALIES: Mapping[str, str] = {
     "encrypted-tunnel": "The content of a tunnel is encrypted (CAPWAP over DTLS, LISP with a key)"
     " and cannot be read.",
     "flow-address-missing": "A flow record has no addresses, or two of different versions.",
+    "flow-clock-wrong": "A message of an exporter was sent more than a minute before or after it"
+    " arrived, by its clock: its flows have wrong times.",
     "flow-exporter-restarted": "The sequence numbers or the uptime of an exporter of flows began"
     " again.",
     "flow-exporters-full": "An observation domain was forgotten, with its templates, because there"
@@ -99,6 +101,9 @@ ANOMALIES: Mapping[str, str] = {
     "flow-message-late": "A message of NetFlow or IPFIX arrived after later ones.",
     "flow-names-full": "The name of a flow was evicted because the table was full: a second name in"
     " the flow is not noticed.",
+    "flow-number-impossible": "A flow record has a counter, port, VLAN or sampling that cannot be;"
+    " nothing is known of that.",
+    "flow-of-record-bad": "A flow of a log record with several cannot be read; the others are.",
     "flow-record-cut": "A flow record exceeds its set.",
     "flow-records-full": "A flow record was used without the other direction, because too many"
     " were waiting.",
@@ -106,6 +111,8 @@ ANOMALIES: Mapping[str, str] = {
     " numbers.",
     "flow-sampled": "A flow record covers only sampled packets: others are in no record."
     " Its counters cover only the sample.",
+    "flow-sampling-differs": "A flow record says another sampling than the configuration, which"
+    " counts.",
     "flow-set-bad": "A set of NetFlow or IPFIX has an impossible length; the rest of the message is"
     " not read.",
     "flow-set-unknown": "A set of NetFlow or IPFIX has a number that is reserved.",

@@ -11,7 +11,7 @@ from functools import lru_cache
 from netwatch.core.flow import LOG_LINE, MAX_RECORD, Flow, Frame, LogInfo, NameStatus
 from netwatch.core.message import HANDSHAKES, Observation, Packet
 from netwatch.core.names import escape_bytes
-from netwatch.engine.replay import ClaimEvent, Event
+from netwatch.engine.replay import ClaimEvent, Event, LossEvent
 from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName, Place
 from netwatch.logs.registry import LOG_FORMATS
@@ -63,8 +63,10 @@ class LogEvents:
                 self.has_flows = True
                 if DNS_PORT not in (entry.client.port, entry.server.port):
                     yield self._with_name(self._flow(item, entry))
-            else:
+            elif isinstance(entry, LogClaim):
                 yield self._claim(item, entry)
+            else:
+                yield LossEvent(entry.first, entry.last, entry.count)
 
     def _is_repeated(self, name: str, entry: LogName) -> bool:
         """Whether another log has shown this hello: Zeek writes a QUIC hello into two."""
@@ -143,6 +145,7 @@ class LogEvents:
             number,
             item.format,
             (_whole(item, entry.first, 9),) if self._keep_records else (),
+            sampling=entry.sampling,
         )
 
     def _claim(self, item: LogItem, entry: LogClaim) -> ClaimEvent:

@@ -5,12 +5,13 @@ their active timeout. Here the records of the two directions find each other, an
 on where an earlier one ended gets the number of that conversation.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from netwatch.flow_export import FlowRecord
+from netwatch.flow_export.known_exporters import MOST_SAMPLING
 
 MAX_WAITING = 1 << 18
 """Records that wait for those of the other direction."""
@@ -21,21 +22,32 @@ MAX_KNOWN = 1 << 18
 WAIT = 60_000_000_000
 """How long a record waits for the other direction after it ended, ns of the exporter's clock."""
 
+AHEAD = 3_600_000_000_000
+"""A record that waits and is so far behind the present one in time, ns, is of a clock that lies: it
+would wait until that time has come."""
+
 GOES_ON = 60_000_000_000
 """A record that begins so soon after the end of another with the same addresses and ports is of the
 same conversation, ns."""
 
+MOST_COUNTED = (1 << 46) - 1
+"""Bytes or packets of a record: at 400 Gbit/s 70 TB take 23 minutes, and records are sent more
+often. Thousands of them fit into the 64 bits of a sum."""
+
 SYN = 0x02
 WELL_KNOWN_PORTS = 1024
+_LAST_PORT = 0xFFFF
+_LAST_VLAN = 0xFFF
 
 _TRANSPORTS: dict[int, Literal["tcp", "udp"]] = {6: "tcp", 17: "udp"}
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Packets between two ports. `first` and `last` are ns since the epoch, `bytes_out` and
-    `bytes_in` payload of the client and of the server (`payload`). `number` is the same for the
-    parts of one conversation; `goes_on` says that this is not its first part."""
+    """Packets between two ports, one of `sampling` of which was looked at. `first` and `last` are
+    ns since the epoch, `bytes_out` and `bytes_in` payload of the client and of the server in these
+    packets (`payload`). `number` is the same for the parts of one conversation; `goes_on` says that
+    this is not its first part."""
 
     number: int
     first: int
@@ -48,6 +60,7 @@ class Conversation:
     goes_on: bool
     vlan: int | None
     client_mac: bytes | None
+    sampling: int
 
 
 Key = tuple[bytes, bytes, int, int, int]
@@ -55,21 +68,33 @@ Key = tuple[bytes, bytes, int, int, int]
 
 class Conversations:
     """Puts the records of one exporter together. `evicted` counts those that did not find the other
-    direction because too many waited."""
+    direction because too many waited, `impossible` those with a number that cannot be."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Key, FlowRecord] = OrderedDict()
         self._known: OrderedDict[Key, tuple[int, int]] = OrderedDict()
         self._last_number = 0
         self._now = 0
-        self.evicted = 0
+        self.evicted = self.impossible = 0
+        self._taken: Counter[str] = Counter()
+
+    def take_anomalies(self) -> Counter[str]:
+        """What was counted since this was asked."""
+        found = Counter(
+            {"flow-records-full": self.evicted, "flow-number-impossible": self.impossible}
+        )
+        new, self._taken = found - self._taken, found
+        return new
 
     def add(self, record: FlowRecord) -> Iterator[Conversation]:
         """Take a record; the conversations that are complete now. Records of other protocols than
         TCP and UDP are none."""
         if record.protocol not in _TRANSPORTS:
             return
-        self._now = max(self._now, record.last)
+        if not _is_possible(record):
+            self.impossible += 1
+            record = _without_impossible(record)
+        self._now = record.last
         if record.is_biflow:
             yield self._conversation(record, None)
         else:
@@ -101,7 +126,7 @@ class Conversations:
     def _expired(self) -> Iterator[Conversation]:
         while self._waiting:
             record = next(iter(self._waiting.values()))
-            if record.last + WAIT >= self._now:
+            if self._now - WAIT <= record.last <= self._now + AHEAD:
                 return
             self._waiting.popitem(last=False)
             yield self._conversation(record, None)
@@ -131,6 +156,7 @@ class Conversations:
             goes_on,
             record.vlan,
             record.source_mac,
+            record.sampling if other is None else max(record.sampling, other.sampling),
         )
 
     def _number(self, record: FlowRecord, first: int, last: int) -> tuple[int, bool]:
@@ -144,6 +170,31 @@ class Conversations:
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         return number, goes_on
+
+
+def _is_possible(record: FlowRecord) -> bool:
+    octets = record.octets | record.packets | record.reverse_octets | record.reverse_packets
+    return (
+        octets <= MOST_COUNTED
+        and record.source_port | record.destination_port <= _LAST_PORT
+        and (record.vlan or 0) <= _LAST_VLAN
+        and record.sampling <= MOST_SAMPLING
+    )
+
+
+def _without_impossible(record: FlowRecord) -> FlowRecord:
+    """A record without what cannot be: nothing is known of that, as where the record lacks it."""
+    counters = ("octets", "packets", "reverse_octets", "reverse_packets")
+    limits = dict.fromkeys(counters, MOST_COUNTED)
+    limits |= dict.fromkeys(("source_port", "destination_port"), _LAST_PORT)
+    wrong: dict[str, Any] = {
+        name: 0 for name, limit in limits.items() if getattr(record, name) > limit
+    }
+    return record._replace(
+        **wrong,
+        vlan=None if (record.vlan or 0) > _LAST_VLAN else record.vlan,
+        sampling=min(record.sampling, MOST_SAMPLING),
+    )
 
 
 def payload(protocol: int, address: bytes, octets: int, packets: int) -> int:
@@ -193,6 +244,7 @@ def _swapped(record: FlowRecord, other: FlowRecord | None) -> tuple[FlowRecord, 
         0,
         0,
         vlan=record.vlan,
+        sampling=record.sampling,
     )
     return client, record
 

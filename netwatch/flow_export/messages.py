@@ -37,7 +37,8 @@ _NTP_EPOCH = 2_208_988_800
 class Message(NamedTuple):
     """The header of a message: its version (5, 9, 10), the number of its exporter, its sequence
     number, when it was sent (ns since the epoch), when the exporter had been started (ns, 0 where
-    the message does not say), and where its sets begin and end."""
+    the message does not say), and where its sets begin and end. No time in it is before
+    `earliest`."""
 
     version: int
     domain: int
@@ -46,6 +47,7 @@ class Message(NamedTuple):
     started: int
     at: int
     end: int
+    earliest: int = EARLIEST
 
 
 def head(data: bytes) -> Message:
@@ -83,9 +85,12 @@ class FlowDecoder:
         self.counts: Counter[str] = Counter()
         self.exporters: dict[tuple[int, int], Exporter] = {}
 
-    def read(self, data: bytes) -> Iterator[FlowRecord]:
-        """The records of a message. Raises `ParseError` where it is none."""
+    def read(self, data: bytes, shift: int = 0) -> Iterator[FlowRecord]:
+        """The records of a message, by the clock of its exporter, to which `shift` ns will be
+        added. Raises `ParseError` where it is none."""
         message = head(data)
+        if shift:
+            message = message._replace(earliest=EARLIEST - shift)
         exporter = self._exporter(message)
         if message.version == 5:
             yield from _records_of_v5(data, message, exporter)
@@ -321,7 +326,7 @@ def _times(
         first = last = message.sent
         if duration is not None:
             first = last - duration * _MILLISECOND
-        return (first, last) if first >= EARLIEST else None
+        return (first, last) if first >= message.earliest else None
     if started is None:
         started = ended
     if ended is None:
@@ -333,7 +338,7 @@ def _times(
     first, last = _since_epoch(message, clock, started), _since_epoch(message, clock, ended)
     if duration is not None and first == last:
         last = first + duration * _MILLISECOND
-    is_possible = EARLIEST <= first <= last <= message.sent + AHEAD
+    is_possible = message.earliest <= first <= last <= message.sent + AHEAD
     return (first, last) if is_possible else None
 
 

@@ -25,11 +25,12 @@ from netwatch.logs.records import (
     Endpoint,
     LogEntry,
     LogFlow,
+    LogLoss,
     ReaderContext,
     RecordReader,
     Sample,
 )
-from netwatch.logs.times import SECOND, LocalTimes, epoch, rfc3339
+from netwatch.logs.times import LAST, SECOND, LocalTimes, epoch, rfc3339
 
 Values = Mapping[str, object]
 """The fields of a record by their names."""
@@ -46,11 +47,12 @@ _FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
 class FlowLog:
     """A row of the table. `lines` reads a line, given the header that an earlier one was, which it
     may replace, and gives nothing for one that is no record; `flows` makes flow records of its
-    fields. Lines are of this log if one of `looks` is in them, JSON objects if `is_object` says
-    so. Those with a text in `always` are headers."""
+    fields, or says with a `RecordError` that one of several cannot be read, and with a `LogLoss`
+    that the log has left some out. Lines are of this log if one of `looks` is in them, JSON objects
+    if `is_object` says so. Those with a text in `always` are headers."""
 
     title: str
-    flows: Callable[[Values, LocalTimes], Iterable[FlowRecord]]
+    flows: Callable[[Values, LocalTimes], Iterable[FlowRecord | LogLoss | RecordError]]
     lines: Callable[[bytes, list[str]], Values] = lambda record, _: json_object(record)
     looks: tuple[re.Pattern[bytes], ...] = ()
     is_object: Callable[[Values], bool] = lambda _: False
@@ -85,9 +87,16 @@ class FlowLogReader(RecordReader):
         if not values:
             return
         for flow in self._log.flows(values, self._times):
-            if flow.last < flow.first:
+            if isinstance(flow, RecordError):
+                self.anomalies["flow-of-record-bad"] += 1
+            elif isinstance(flow, LogLoss):
+                yield flow
+                raise RecordError("records-skipped")
+            elif not 0 <= flow.first <= flow.last < LAST:
                 raise RecordError("time-invalid")
-            yield from map(log_flow, self._conversations.add(flow))
+            else:
+                yield from map(log_flow, self._conversations.add(flow))
+        self.anomalies.update(self._conversations.take_anomalies())
 
     def flush(self) -> Iterator[LogEntry]:
         """What waited for the other direction."""
@@ -110,6 +119,7 @@ def log_flow(found: Conversation) -> LogFlow:
         start_seen=not found.goes_on,
         client_mac=found.client_mac,
         vlan=found.vlan,
+        sampling=found.sampling,
     )
 
 
@@ -256,15 +266,19 @@ def _aws_line(record: bytes, header: list[str]) -> Values:
     if len(row) != len(names):
         raise RecordError("fields-missing")
     values = {name: value for name, value in zip(names, row, strict=True) if value != "-"}
+    return values if "bytes" in values or values.get("log-status") == "SKIPDATA" else {}
+
+
+def _aws_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord | LogLoss]:
+    first, last = number(values.get("start")) * SECOND, number(values.get("end")) * SECOND
     if values.get("log-status") == "SKIPDATA":
-        # Records of this interval were lost, by the log itself.
-        raise RecordError("records-skipped")
-    return values if "bytes" in values else {}
-
-
-def _aws_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
+        # The log itself says that it lacks records of this interval, not how many.
+        if not 0 < first <= last:
+            raise RecordError("records-skipped")
+        yield LogLoss(last, first, last, 0)
+        return
     yield _record(
-        (number(values.get("start")) * SECOND, number(values.get("end")) * SECOND),
+        (first, last),
         (
             values.get("pkt-srcaddr", values.get("srcaddr")),
             values.get("pkt-dstaddr", values.get("dstaddr")),
@@ -312,7 +326,7 @@ def _azure_line(record: bytes, header: list[str]) -> Values:
     return {} if line in (b"", b"]}", b"{") else json_object(record)
 
 
-def _azure_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
+def _azure_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord | RecordError]:
     records = values.get("records", [values])
     left = MAX_TUPLES
     for record in records if isinstance(records, list) else []:
@@ -320,7 +334,10 @@ def _azure_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             if not left:
                 raise RecordError("too-many-flows")
             left -= 1
-            yield from _azure_flow(text(written).split(","))
+            try:
+                yield from _azure_flow(text(written).split(","))
+            except RecordError as error:
+                yield error
 
 
 def _azure_tuples(record: object) -> Iterator[object]:
@@ -345,6 +362,8 @@ def _azure_flow(written: list[str]) -> Iterator[FlowRecord]:
     if len(written) < 8:
         raise RecordError("fields-missing")
     moment = number(written[0]) * (1_000_000 if len(written[0]) > 11 else SECOND)
+    if moment >= LAST:
+        raise RecordError("time-invalid")
     if len(written) < 13 or "B" in written[7:9]:
         return
     sent_packets, sent, received_packets, received = (number(each) for each in written[9:13])

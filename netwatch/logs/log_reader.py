@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from netwatch.core.errors import RecordError
 from netwatch.logs.fields import maybe_object
@@ -28,12 +29,16 @@ from netwatch.logs.records import (
     Lack,
     LogEntry,
     LogFlow,
+    LogLoss,
     LogName,
     ReaderContext,
     time_of,
 )
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, MONTHS, SECOND, LocalTimes, LogOptions, rfc3339
+
+if TYPE_CHECKING:
+    from netwatch.flow_export.known_exporters import KnownExporter
 
 MAX_CARRIERS = 2
 """Carriers to strip from one line, at most."""
@@ -366,9 +371,14 @@ class LogReader:
         current = self._current
         current.line, current.record = number, record
         self.taken += 1
+        wrong = ""
         try:
             for entry in current.with_pieces(self._reader.read(inner, carried)):
-                self._check_time(entry)
+                wrong_time = self._wrong_time(entry)
+                if wrong_time:
+                    # The record may say other things as well.
+                    wrong = wrong_time
+                    continue
                 # A reader that takes the carrier's time takes this very number; one that reads a
                 # time of the record may have an equal one.
                 if isinstance(entry, LogName) and entry.time is carried.time:
@@ -376,7 +386,9 @@ class LogReader:
                 self.said += 1
                 yield LogItem(current.source, self.name, number, record, entry, self.assumed)
         except RecordError as error:
-            self.unread[str(error)] += 1
+            wrong = str(error)
+        if wrong:
+            self.unread[wrong] += 1
 
     def item(self, entry: LogEntry) -> LogItem:
         """An entry of the last record."""
@@ -386,6 +398,20 @@ class LogReader:
     def flush(self) -> Iterable[LogEntry]:
         """What waits for a later record: nothing more will come."""
         return self._reader.flush()
+
+    @property
+    def exporter(self) -> "KnownExporter | None":
+        """What the configuration says of who sends flow records, None if it says nothing."""
+        return self._reader.exporter
+
+    @exporter.setter
+    def exporter(self, exporter: "KnownExporter | None") -> None:
+        self._reader.exporter = exporter
+
+    def take_notes(self) -> list[str]:
+        """What is to be said since this was asked, as sentences."""
+        found, self._reader.notes = self._reader.notes, []
+        return found
 
     def take_anomalies(self) -> Counter[str]:
         """Anomalies since the last call, besides unreadable records."""
@@ -397,13 +423,12 @@ class LogReader:
         """Whether what waits for a later record only does so for `records.BRIEFLY`."""
         return self._reader.waits_briefly
 
-    def _check_time(self, entry: LogEntry) -> None:
+    def _wrong_time(self, entry: LogEntry) -> str:
+        """Why the time of an entry cannot be, empty where it can."""
         if self.written_by is not None:
-            if time_of(entry) > self.written_by + FUTURE:
-                raise RecordError("time-in-future")
-        elif not 0 <= _earliest(entry) <= time_of(entry) < LAST:
-            raise RecordError("time-invalid")
+            return "time-in-future" if time_of(entry) > self.written_by + FUTURE else ""
+        return "" if 0 <= _earliest(entry) <= time_of(entry) < LAST else "time-invalid"
 
 
 def _earliest(entry: LogEntry) -> int:
-    return entry.first if isinstance(entry, LogFlow) else entry.time
+    return entry.first if isinstance(entry, LogFlow | LogLoss) else entry.time

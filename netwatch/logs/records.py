@@ -13,12 +13,15 @@ answer), in tables with a limit; the last waiting records come out of `flush`.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from netwatch.core.flow import MAX_RECORD, NameStatus, Sent
 from netwatch.core.message import AddressClaim, DnsInfo, Evidence, QuicInfo, TlsInfo
 from netwatch.core.verdict import Outcome
 from netwatch.logs.times import LocalTimes
+
+if TYPE_CHECKING:
+    from netwatch.flow_export.known_exporters import KnownExporter
 
 Lack = Literal[
     "client",
@@ -103,7 +106,8 @@ class LogName:
 @dataclass(frozen=True, slots=True)
 class LogFlow:
     """An ended flow. Times are in ns since the epoch, bytes are transport payload if the log has
-    that, otherwise what it has."""
+    that, otherwise what it has. One packet of `sampling` was looked at, and the
+    bytes are those of these packets."""
 
     first: int
     last: int
@@ -119,6 +123,7 @@ class LogFlow:
     start_seen: bool = True
     client_mac: bytes | None = None
     vlan: int | None = None
+    sampling: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,18 @@ class LogClaim:
     source: bytes | None = None
 
 
-LogEntry = LogName | LogFlow | LogClaim
+@dataclass(frozen=True, slots=True)
+class LogLoss:
+    """Records that the log should have and has not, which is known at `time`: `count` of them, 0 if
+    nobody knows how many, from `first` to `last`. Times are in ns since the epoch."""
+
+    time: int
+    first: int
+    last: int
+    count: int
+
+
+LogEntry = LogName | LogFlow | LogClaim | LogLoss
 """What a record reports. A record may report several things."""
 
 
@@ -227,14 +243,18 @@ BRIEFLY = 60_000_000_000
 class RecordReader:
     """Reads the records of one log of a format, each of which has a class of this kind.
 
-    `anomalies` counts problems besides unreadable records; the caller takes it. With
-    `waits_briefly` what waits for a later record only does so for `BRIEFLY` after the last one.
+    `anomalies` counts problems besides unreadable records, and `notes` are sentences; the caller
+    takes both. `exporter` is what the configuration has about the sender of flow records, None if
+    nothing. With `waits_briefly` what waits for a later record only does so for `BRIEFLY` after the
+    last one.
     """
 
     waits_briefly = False
 
     def __init__(self, context: ReaderContext) -> None:
         self.anomalies: Counter[str] = Counter()
+        self.notes: list[str] = []
+        self.exporter: KnownExporter | None = None
         self._times = context.times
         self._current = context.current
 
