@@ -10,10 +10,17 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from netwatch.core.errors import ParseError, RecordError
-from netwatch.flow_export.conversations import Conversations
+from netwatch.flow_export.conversations import Conversation, Conversations
 from netwatch.flow_export.messages import FlowDecoder
-from netwatch.logs.flow_logs import log_flow
-from netwatch.logs.records import Carried, LogEntry, ReaderContext, RecordReader, Sample
+from netwatch.flow_export.records import sampled
+from netwatch.logs.records import (
+    Carried,
+    LogEntry,
+    LogFlows,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 
 HEAD = 16
 """Bytes of the head of a message."""
@@ -71,26 +78,38 @@ class MessageReader(RecordReader):
     waits_briefly = True
 
     def __init__(self, context: ReaderContext) -> None:
-        super().__init__(context)
         self._decoder = FlowDecoder()
         self._conversations = Conversations()
         self._counted: Counter[str] = Counter()
+        super().__init__(context)
+
+    @property  # type: ignore[override]
+    def anomalies(self) -> Counter[str]:
+        """What was wrong since this was set, whatever the exporter counts of it so far."""
+        found = self._decoder.anomalies()
+        self._anomalies.update(found - self._counted)
+        self._counted |= found
+        self._anomalies.update(self._conversations.take_anomalies())
+        return self._anomalies
+
+    @anomalies.setter
+    def anomalies(self, anomalies: Counter[str]) -> None:
+        self._anomalies = anomalies
 
     def read(self, record: bytes, carried: Carried) -> Iterator[LogEntry]:
         """The conversations that are complete. Raises `RecordError`."""
         try:
-            for flow in self._decoder.read(record):
-                self.anomalies["flow-sampled"] += flow.sampling > 1
-                yield from map(log_flow, self._conversations.add(flow))
+            flows = self._decoder.read(record)
         except ParseError as error:
             raise RecordError(error.anomaly) from None
-        finally:
-            found = self._decoder.anomalies()
-            if self._conversations.evicted:
-                found["flow-records-full"] = self._conversations.evicted
-            self.anomalies.update(found - self._counted)
-            self._counted = found
+        if number := sampled(flows):
+            self._anomalies["flow-sampled"] += number
+        return self._shown(self._conversations.add(flows))
 
     def flush(self) -> Iterator[LogEntry]:
         """What waited for the other direction."""
-        return map(log_flow, self._conversations.flush())
+        return self._shown(self._conversations.flush())
+
+    def _shown(self, found: list[Conversation]) -> Iterator[LogEntry]:
+        if found:
+            yield LogFlows(found)

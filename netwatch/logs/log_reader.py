@@ -20,14 +20,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from netwatch.core.errors import RecordError
+from netwatch.flow_export.conversations import Place as FlowPlace
+from netwatch.flow_export.conversations import ended_by, lasts_until, note_place
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.records import (
     PLAIN,
     Carried,
     CurrentRecord,
     Lack,
+    LogClaim,
     LogEntry,
     LogFlow,
+    LogFlows,
     LogName,
     ReaderContext,
     time_of,
@@ -368,7 +372,11 @@ class LogReader:
         self.taken += 1
         try:
             for entry in current.with_pieces(self._reader.read(inner, carried)):
-                self._check_time(entry)
+                if isinstance(entry, LogFlows):
+                    if not self._place(entry):
+                        continue
+                else:
+                    self._check_time(entry)
                 # A reader that takes the time of the carrier takes this very number; one that
                 # reads a time of the record may have an equal one.
                 if isinstance(entry, LogName) and entry.time is carried.time:
@@ -381,6 +389,8 @@ class LogReader:
     def item(self, entry: LogEntry) -> LogItem:
         """An entry of the record that was read last."""
         at = self._current
+        if isinstance(entry, LogFlows):
+            note_place(entry.conversations, FlowPlace(at.source, at.line, at.record))
         return LogItem(at.source, self.name, at.line, at.record, entry, self.assumed)
 
     def flush(self) -> Iterable[LogEntry]:
@@ -397,7 +407,17 @@ class LogReader:
         """Whether what waits for a later record does so only for `records.BRIEFLY`."""
         return self._reader.waits_briefly
 
-    def _check_time(self, entry: LogEntry) -> None:
+    def _place(self, flows: LogFlows) -> bool:
+        """Note in which record flows are, and tell whether there are any. Their times were compared
+        with that of the export, which is before `LAST`; those of the future are left out."""
+        at, by = self._current, LAST if self.written_by is None else self.written_by + FUTURE
+        note_place(flows.conversations, FlowPlace(at.source, at.line, at.record))
+        if lasts_until(flows.conversations) > by:
+            flows.conversations[:] = ended_by(flows.conversations, by)
+            self.unread["time-in-future"] += 1
+        return bool(flows.conversations)
+
+    def _check_time(self, entry: LogName | LogFlow | LogClaim) -> None:
         if self.written_by is not None:
             if time_of(entry) > self.written_by + FUTURE:
                 raise RecordError("time-in-future")
@@ -405,5 +425,5 @@ class LogReader:
             raise RecordError("time-invalid")
 
 
-def _earliest(entry: LogEntry) -> int:
+def _earliest(entry: LogName | LogFlow | LogClaim) -> int:
     return entry.first if isinstance(entry, LogFlow) else entry.time

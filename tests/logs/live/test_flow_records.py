@@ -17,7 +17,7 @@ from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import Batch, IpfixFrames, parse
 from netwatch.logs.live.written import SentLogs
-from netwatch.logs.records import BRIEFLY, LogFlow
+from netwatch.logs.records import BRIEFLY, LogFlow, LogFlows
 from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
@@ -52,7 +52,9 @@ class Feed:
 
         def is_all() -> bool:
             entries = [item.entry for item in self.feed.read(0.01)]
-            self.flows += [each for each in entries if isinstance(each, LogFlow)]
+            for entry in entries:
+                if isinstance(entry, LogFlows):
+                    self.flows += entry.flows()
             return len(self.flows) >= count
 
         wait_until(is_all)
@@ -127,7 +129,7 @@ def test_a_record_of_a_silent_exporter_does_not_wait_forever() -> None:
     assert not sent.read([Batch(1, [DESCRIBED, alone], receiver=receiver, sender="::1")], wall)
     assert not sent.read([], wall + BRIEFLY)
     (item,) = sent.read([], wall + BRIEFLY + 1)
-    assert isinstance(item.entry, LogFlow)
+    assert isinstance(item.entry, LogFlows)
     assert not sent.read([], wall + 3 * BRIEFLY)
 
 
