@@ -1,7 +1,8 @@
 """Live capture of packets that agents of sFlow sample: a socket in place of an interface.
 
 An agent sends the first bytes of one packet in N (`netwatch.capture.sflow`), so what is not
-seen may have happened all the same; that is noted with the rate. Samples have no time of their own:
+seen may have happened all the same; that is noted with the rate, and a store counts no such time as
+whole. Samples have no time of their own:
 that of a packet is when its datagram was received.
 
 Everybody who reaches the socket may send, so agents have a limit, and what is no datagram is
@@ -17,6 +18,7 @@ import time
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from netwatch.capture.block import FIELDS, IDLE_INTERVAL, Block, Interface, RecentNotes
 from netwatch.capture.sflow import Datagram, SampledPacket, read
@@ -41,8 +43,26 @@ MAX_AGENTS = 1024
 MAX_GAP = 1 << 16
 """Datagrams that may be missing between two; a greater step says that the agent was restarted."""
 
+MAX_REFUSED = 8
+"""Senders that are none of the configured ones, of which the address is said."""
+
 _SO_RXQ_OVFL = 40
 _MAX_SOURCES = 256
+
+
+class KnownAgent(Protocol):
+    """What the configuration says of an agent: one packet of how many it takes, None if that is
+    what it says itself."""
+
+    sampling: int | None
+
+
+class KnownAgents(Protocol):
+    """The agents that the configuration names."""
+
+    def of(self, sender: str) -> KnownAgent | None:
+        """The one that sends from an address, None if it is none of these."""
+        ...
 
 
 class _Agent:
@@ -58,20 +78,24 @@ class _Agent:
 
 class SflowSource:
     """Packets that are sampled and sent to `interfaces`, which are addresses with ports here, as a
-    `netwatch.capture.block.LiveSource`. `freezes` is 0. `dropped` counts the samples that
-    agents could not take and the datagrams that did not arrive. Raises `CaptureError`."""
+    `netwatch.capture.block.LiveSource`; those of `agents` only, of anybody's if that is None.
+    `freezes` is 0. `dropped` counts the samples that agents could not take and the datagrams that
+    did not arrive. One packet of `sampling` is taken where fewest are. Raises `CaptureError`."""
 
     size = None
     freezes = 0
     down: tuple[str, ...] = ()
 
-    def __init__(self, interfaces: Sequence[str]) -> None:
+    def __init__(self, interfaces: Sequence[str], agents: KnownAgents | None = None) -> None:
         if not interfaces:
             raise CaptureError("expected at least one address with a port")
         self.name = ",".join(interfaces)
         self.notes = RecentNotes()
         self.events: Counter[str] = Counter()
         self.received = self.dropped = 0
+        self.sampling = 1
+        self._known = agents
+        self._refused: set[str] = set()
         self._agents: OrderedDict[tuple[bytes, int], _Agent] = OrderedDict()
         self._overflows: dict[int, int] = {}
         self._stopping = self._closed = False
@@ -82,6 +106,15 @@ class SflowSource:
         except BaseException:
             self.close()
             raise
+        if agents is None and not all(map(_is_of_loopback, self._sockets)):
+            self.notes.append(
+                f"{self.name}: packets of all agents are taken; 'exporters' in netwatch.yaml names"
+                " yours"
+            )
+
+    def reload(self, agents: KnownAgents | None) -> None:
+        """Take packets of other agents from now on."""
+        self._known = agents
 
     @property
     def ports(self) -> list[int]:
@@ -140,7 +173,7 @@ class SflowSource:
             if datagram is None:
                 break
             now = time.time_ns() // 1000 * 1000
-            for packet in self._packets(datagram, name):
+            for packet in self._packets(*datagram, name):
                 number = interfaces.setdefault(packet.link_type, len(interfaces))
                 size = len(packet.head)
                 records.extend((now, len(data), size, max(size, packet.length), number, -1))
@@ -150,10 +183,10 @@ class SflowSource:
         count = len(records) // FIELDS
         return Block(bytes(data), records, count, found, first, position + len(data))
 
-    def _receive(self, opened: socket.socket) -> bytes | None:
-        """The next datagram, None where there is none now."""
+    def _receive(self, opened: socket.socket) -> tuple[bytes, str] | None:
+        """The next datagram and its sender, None where there is none now."""
         try:
-            data, ancillary, _, _ = opened.recvmsg(DATAGRAM, 64)
+            data, ancillary, _, sender = opened.recvmsg(DATAGRAM, 64)
         except OSError:
             return None
         for level, kind, value in ancillary:
@@ -162,20 +195,34 @@ class SflowSource:
                 before = self._overflows.get(opened.fileno(), 0)
                 self._overflows[opened.fileno()] = overflows
                 self.dropped += max(0, overflows - before)
-        return data
+        return data, sender[0]
 
-    def _packets(self, data: bytes, name: str) -> Iterator[SampledPacket]:
+    def _packets(self, data: bytes, sender: str, name: str) -> Iterator[SampledPacket]:
+        known = self._known.of(sender) if self._known is not None else None
+        if self._known is not None and known is None:
+            self._refuse(sender, name)
+            return
         try:
             datagram = read(data)
         except ParseError as error:
             self.events[error.anomaly] += 1
             return
         self.events["sflow-link-type-unknown"] += datagram.unread
-        self._follow(datagram, name)
+        self._follow(datagram, name, known.sampling if known is not None else None)
         yield from datagram.packets
 
-    def _follow(self, datagram: Datagram, name: str) -> None:
-        """Count what did not come since the last datagram of the agent, and note its rate."""
+    def _refuse(self, sender: str, name: str) -> None:
+        self.events["exporter-unknown"] += 1
+        if sender not in self._refused and len(self._refused) < MAX_REFUSED:
+            self._refused.add(sender)
+            self.notes.append(
+                f"{name}: {sender} is none of the 'exporters' of the configuration, and what it"
+                " sends is refused"
+            )
+
+    def _follow(self, datagram: Datagram, name: str, sampling: int | None) -> None:
+        """Count what did not come since the last datagram of the agent, and note its rate: the
+        configured one, where there is one."""
         key = datagram.agent, datagram.domain
         agent = self._agents.pop(key, None) or _Agent()
         self._agents[key] = agent
@@ -196,13 +243,20 @@ class SflowSource:
             if before is not None:
                 self.dropped += max(0, dropped - before)
         rate = max((packet.rate for packet in datagram.packets), default=0)
+        if rate and sampling is not None:
+            rate = sampling
         if rate > agent.rate:
             agent.rate = rate
+            self.sampling = max(self.sampling, rate)
             if rate > 1:
                 self.notes.append(
                     f"{name}: {ip_text(datagram.agent)} samples one packet of {rate:,}: what it"
                     " does not sample is not seen"
                 )
+
+
+def _is_of_loopback(opened: socket.socket) -> bool:
+    return ipaddress.ip_address(opened.getsockname()[0]).is_loopback
 
 
 def _listen(text: str) -> socket.socket:

@@ -163,6 +163,8 @@ def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
         ("skipped", "skipped packets"),
         ("records", "lost records"),
         ("late", "late rows"),
+        ("unreceived", "never received"),
+        ("sampled", "sampled packets"),
     ):
         if kind in found.losses:
             lines.append((name, f"{found.losses[kind]:,}"))

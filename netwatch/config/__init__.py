@@ -44,6 +44,7 @@ from netwatch.config.sections import (
     read_console,
     read_data_protection,
     read_delivery,
+    read_exporters,
     read_fleet,
     read_privacy,
     read_store,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from netwatch.config.data_sections import DataProtection
     from netwatch.config.fleet_section import FleetOptions
     from netwatch.config.layers import Published
+    from netwatch.flow_export.known_exporters import Exporters
     from netwatch.privacy import Privacy
     from netwatch.refresh.options import RefreshOptions
     from netwatch.store.options import Retention, StoreOptions
@@ -106,7 +108,8 @@ class Config:
     concerned may ask, `console` the web console, and `fleet` the fleet that this machine belongs
     to, None where they are not configured. `published` is what its centre has published to this
     sensor, None for no sensor of a fleet. More unknown clients than `client_limit` are summed up
-    (`netwatch.incidents.unproven`).
+    (`netwatch.incidents.unproven`). Flow records come from `exporters`, from anybody if that is
+    None.
     """
 
     path: str | None
@@ -137,6 +140,7 @@ class Config:
     fleet: "FleetOptions | None" = None
     client_limit: int = CLIENT_LIMIT
     published: "Published | None" = None
+    exporters: "Exporters | None" = None
 
     @property
     def installed(self) -> "Installed | None":
@@ -270,6 +274,7 @@ def _read_sections(
         "search_suffixes": search_suffixes_section(*layers.of("search_suffixes")),
         "sinkholes": sinkholes_section(*layers.of("sinkholes")),
         "metrics": metrics_section(fields),
+        "exporters": read_exporters(fields),
         "data_protection": read_data_protection(fields),
         "console": read_console(fields, base, with_secrets=with_secrets),
     }

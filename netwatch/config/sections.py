@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from netwatch.config.console_section import ConsoleOptions
     from netwatch.config.data_sections import DataProtection
     from netwatch.config.fleet_section import FleetOptions
+    from netwatch.flow_export.known_exporters import Exporters
     from netwatch.privacy import Privacy
     from netwatch.store.options import Retention, StoreOptions
     from netwatch.watch.endpoint_options import EndpointOptions
@@ -98,6 +99,12 @@ class TopKeys:
         "addresses and ranges, such as `10.20.0.80`, that a filter answers with: a lookup answered "
         "with one of them, or a connection to it, is `blocked`, as with `0.0.0.0` and `::` without "
         "being listed",
+    )
+    exporters: Any = key(
+        LIST,
+        "the routers, switches and agents whose flow records and sampled packets `live` takes;"
+        " what others send is refused and counted",
+        shown="whoever sends",
     )
     incidents: Any = key(_MAPPING, "how contacts become incidents", shown="see below")
     sensor: Any = key(_MAPPING, "how this sensor is called in alerts", shown="see below")
@@ -279,6 +286,15 @@ def read_store(fields: Fields, base: Path) -> "StoreOptions | None":
     from netwatch.config.data_sections import store_section
 
     return store_section(fields, base)
+
+
+def read_exporters(fields: Fields) -> "Exporters | None":
+    """Whose flow records are taken; None for those of all."""
+    if fields.value("exporters") is None:
+        return None
+    from netwatch.flow_export.known_exporters import exporters_section
+
+    return exporters_section(fields)
 
 
 def read_data_protection(fields: Fields) -> "DataProtection | None":

@@ -211,7 +211,8 @@ class Flow:
     number of its record in `packet`. `frames` are the frames of the first packet, if frames are
     stored. `client_acknowledged` is the place in what the client has sent that the server has
     acknowledged (`mark`), None where it has acknowledged nothing; `client_checksums`
-    says what the checksums of its packets are. The same is known of the server.
+    says what the checksums of its packets are. The same is known of the server. In a flow record
+    one packet of `sampling` was looked at, and the bytes are those of these packets.
     """
 
     first: int
@@ -239,6 +240,7 @@ class Flow:
     server_acknowledged: int | None = None
     client_checksums: Checksums = "unknown"
     server_checksums: Checksums = "unknown"
+    sampling: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,13 +342,15 @@ class LogInfo:
 
     `lacks` are words of `netwatch.logs.records.Lack`, in the order of that table. `outcome` is what
     the log itself says came of the contact (a word of `netwatch.core.verdict.Outcome`), empty where
-    it says nothing, and `blocked_by` its own word for what denied it.
+    it says nothing, and `blocked_by` its own word for what denied it. In a flow record one packet
+    of `sampling` was looked at.
     """
 
     format: str
     lacks: tuple[str, ...] = ()
     outcome: str = ""
     blocked_by: str = ""
+    sampling: int = 1
 
 
 def origin_of(log: "LogInfo | None") -> str:

@@ -90,6 +90,8 @@ ANOMALIES: Mapping[str, str] = {
     "encrypted-tunnel": "The content of a tunnel is encrypted (CAPWAP over DTLS, LISP with a key)"
     " and cannot be read.",
     "flow-address-missing": "A flow record has no addresses, or two of different versions.",
+    "flow-clock-wrong": "A message of an exporter was sent more than a minute before or after it"
+    " arrived, by its clock: its flows have wrong times.",
     "flow-exporter-restarted": "The sequence numbers or the uptime of an exporter of flows began"
     " again.",
     "flow-exporters-full": "An observation domain was forgotten, with its templates, because there"
@@ -100,12 +102,15 @@ ANOMALIES: Mapping[str, str] = {
     " the flow is not noticed.",
     "flow-number-impossible": "A flow record has a counter or a port that cannot be, and is not"
     " read; or a VLAN or a sampling, of which nothing is known then.",
+    "flow-of-record-bad": "A flow of a log record with several cannot be read; the others are.",
     "flow-record-cut": "A flow record exceeds its set.",
     "flow-records-full": "A flow record did not wait for the other direction: too many did.",
     "flow-records-lost": "Flow records (messages of NetFlow v9) were sent and did not arrive, by"
     " the sequence numbers.",
     "flow-sampled": "A flow record is of sampled packets: what was not sampled is in no record."
     " Its counters are those of the sample.",
+    "flow-sampling-differs": "A flow record says another sampling than the configuration, which"
+    " counts.",
     "flow-set-bad": "A set of NetFlow or IPFIX has an impossible length; the rest of the message is"
     " not read.",
     "flow-set-unknown": "A set of NetFlow or IPFIX has a number that is reserved.",

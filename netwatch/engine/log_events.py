@@ -12,7 +12,7 @@ from netwatch.core.flow import LOG_LINE, MAX_RECORD, Flow, Frame, LogInfo, NameS
 from netwatch.core.message import HANDSHAKES, Observation, Packet
 from netwatch.core.names import escape_bytes
 from netwatch.engine.recorded_flows import RecordedFlows
-from netwatch.engine.replay import ClaimEvent, Event
+from netwatch.engine.replay import ClaimEvent, Event, LossEvent
 from netwatch.flow_export.conversations import Conversation, without_port
 from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogFlows, LogName, Place, log_flow
@@ -70,8 +70,10 @@ class LogEvents:
                 found = without_port(entry.conversations, DNS_PORT)
                 if found:
                     yield RecordedFlows(found, self._recorded)
-            else:
+            elif isinstance(entry, LogClaim):
                 yield self._claim(item, entry)
+            else:
+                yield LossEvent(entry.first, entry.last, entry.count)
 
     def _is_repeated(self, name: str, entry: LogName) -> bool:
         """Whether another log has shown this hello: Zeek writes one of QUIC into two."""
@@ -150,6 +152,7 @@ class LogEvents:
             number,
             item.format,
             (_whole(item, entry.first, 9),) if self._keep_records else (),
+            sampling=entry.sampling,
         )
 
     def _recorded(self, found: Conversation) -> Flow:

@@ -29,7 +29,7 @@ from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine.capture_files import capture_seed
 from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row, stream_of
 from netwatch.engine.observe import Observer
-from netwatch.engine.replay import ClaimEvent, Event, EventBatch
+from netwatch.engine.replay import ClaimEvent, Event, EventBatch, LossEvent
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
 from netwatch.store.hour_rows import LossCounter
 from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
@@ -46,6 +46,12 @@ thousands."""
 
 EVENT_CHUNK_ROWS = 8192
 """Rows of a table after which they are sent to the writer."""
+
+LONGEST_LOSS = 7 * 86_400_000_000_000
+"""How long before its end a time without records may begin in which some are lost, ns."""
+
+MAX_LOST_QUARTERS = 10_000
+"""Quarters of an hour in which records of a log are lost."""
 
 
 class _EveryFact(WantsEverything):
@@ -167,6 +173,13 @@ class Recorder(_Sender):
         self._statistics.unrecorded_packets += block.count
         time = latest_time(block.records, block.count)  # type: ignore[arg-type]
         self._losses.add("skipped", time, block.count)
+
+    def note_sampled(self, block: Block) -> None:
+        """Note that other packets than those of a block were not looked at then."""
+        if block.count:
+            self._begin_capture()
+            time = latest_time(block.records, block.count)  # type: ignore[arg-type]
+            self._losses.add("sampled", time, block.count)
 
     def finish(self) -> None:
         """Record what is incomplete at the end of the capture and all flows; the capture has
@@ -351,9 +364,19 @@ class EventRecorder(_Sender):
                 if len(self._flows) >= EVENT_CHUNK_ROWS:
                     # A name comes before the end of its flow, and has to be known first.
                     self.checkpoint()
+            elif isinstance(event, LossEvent):
+                self._lose(event)
             else:
                 self._claim(event)
             yield event
+
+    def _lose(self, event: LossEvent) -> None:
+        """Count records that the log lacks. Who writes it may say of any time that it lacks some:
+        beyond a limit it counts for the time of the last fact."""
+        first, last = max(event.first, event.last - LONGEST_LOSS), event.last
+        if self._losses.quarters("unreceived") >= MAX_LOST_QUARTERS:
+            first = last = self._last or event.last
+        self._losses.add_time("unreceived", first, last, event.count)
 
     def checkpoint(self) -> None:
         """Send what waits to be sent: nobody waits for the end of a log that has none."""

@@ -96,7 +96,17 @@ class ClaimEvent:
     claims: tuple[AddressClaim, ...]
 
 
-Event = Observation | Flow | ClaimEvent
+@dataclass(frozen=True, slots=True)
+class LossEvent:
+    """Records that a log should have and has not: `count` of them, 0 if nobody knows how many,
+    from `first` to `last` (ns)."""
+
+    first: int
+    last: int
+    count: int
+
+
+Event = Observation | Flow | ClaimEvent | LossEvent
 """What an engine meets in a capture."""
 
 
@@ -183,7 +193,7 @@ class Replay:
                     self._answers.add(event)
             elif isinstance(event, Flow):
                 self._judging.flow_ended(self.with_name_status(event))
-            else:
+            elif isinstance(event, ClaimEvent):
                 self._claimed(event)
 
     def _is_of_interest(self, shown: Observation) -> bool:

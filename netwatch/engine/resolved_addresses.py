@@ -256,7 +256,7 @@ def _log_of(flow: Flow, answer: Observation) -> LogInfo | None:
     one of the answer lacks is known of the flow."""
     if answer.log is None or flow.log == answer.log.format:
         return answer.log
-    return LogInfo(flow.log)
+    return LogInfo(flow.log, sampling=flow.sampling)
 
 
 def _size(observation: Observation) -> int:

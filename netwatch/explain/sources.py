@@ -304,8 +304,7 @@ def _rule(piece: Mapping[str, Any]) -> Rule:
 
 
 def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Contact:
-    source, tls, log = piece["source"], piece.get("tls") or {}, piece.get("log")
-    seen = piece.get("seen")
+    source, tls, seen = piece["source"], piece.get("tls") or {}, piece.get("seen")
     return Contact(
         Packet(source, number_of(piece), piece["time"], files.get(source)),
         piece["type"],
@@ -317,9 +316,16 @@ def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Cont
         bool(piece.get("app_only")),
         piece["count"],
         tls.get("ja4"),
-        LogLine(log["format"], log["line"], tuple(log.get("lacks") or ())) if log else None,
+        _log_line(piece.get("log")),
         Seen(seen["server"], seen["directions"], seen["checksum"]) if seen else None,
     )
+
+
+def _log_line(log: Mapping[str, Any] | None) -> LogLine | None:
+    if not log:
+        return None
+    lacks, sampling = tuple(log.get("lacks") or ()), log.get("sampling") or 1
+    return LogLine(log["format"], log["line"], lacks, sampling)
 
 
 def _answer(answer: Mapping[str, Any] | None) -> Answer | None:

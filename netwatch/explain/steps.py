@@ -57,11 +57,13 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """A line of a log that another tool wrote in a `format`, counted from 1; a record, where it has
-    no lines. `lacks` are words for what it does not say (`netwatch.core.flow`)."""
+    no lines. `lacks` are words for what it does not say (`netwatch.core.flow`). In a flow record
+    one packet of `sampling` was looked at."""
 
     format: str
     line: int
     lacks: tuple[str, ...] = ()
+    sampling: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ NOT_PROVED: Mapping[str, str] = {
         " packet was seen."
     ),
     "log-lacks": mark("What the log does not record: {lacks}."),
+    "log-sampled": mark(
+        "That nothing else was sent. Whoever wrote {source} looked at one packet in {rate}; bytes"
+        " are those of the packets looked at, not an estimate of all."
+    ),
     "log-denied": mark(
         "That the app would have been reached. The request was denied ({by}); only the attempt was"
         " seen."
@@ -282,6 +286,9 @@ def _doubts_of_logs(incident: Explanation) -> Iterator[tuple[str, Mapping[str, s
     if len(of_logs) == len(incident.contacts):
         formats = dict.fromkeys(log.log.format for log in of_logs if log.log)
         yield "log-truth", {"source": sources, "format": ", ".join(formats)}
+    rate = max(log.log.sampling for log in of_logs if log.log)
+    if rate > 1:
+        yield "log-sampled", {"source": sources, "rate": f"{rate:,}"}
     lacks = dict.fromkeys(lack for log in of_logs if log.log for lack in log.log.lacks)
     if lacks:
         yield "log-lacks", {"lacks": ", ".join(lacks)}

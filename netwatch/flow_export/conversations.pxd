@@ -17,6 +17,7 @@ cdef class Conversation:
     cdef readonly bint goes_on
     cdef readonly int vlan
     cdef readonly bytes client_mac
+    cdef readonly long long sampling
     cdef public object shown_in
 
 @cython.final

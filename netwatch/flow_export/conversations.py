@@ -31,10 +31,15 @@ MAX_KNOWN = 1 << 18
 WAIT = 60_000_000_000
 """How long a record waits for the other direction after it ended, ns of the exporter's clock."""
 
+AHEAD = 3_600_000_000_000
+"""A record that waits and is so far behind the present one in time, ns, is of a clock that lies: it
+would wait until that time has come."""
+
 GOES_ON = 60_000_000_000
 """A record that begins so soon after the end of another with the same addresses and ports is of the
 same conversation, ns."""
 
+_AHEAD = cython.declare(cython.longlong, AHEAD)
 _WAIT = cython.declare(cython.longlong, WAIT)
 _GOES_ON = cython.declare(cython.longlong, GOES_ON)
 _WELL_KNOWN_PORTS = cython.declare(cython.int, 1024)
@@ -60,9 +65,10 @@ class Place(NamedTuple):
 @cython.final
 @cython.cclass
 class Conversation:
-    """Packets between two ports. `first` and `last` are ns since the epoch, `bytes_out` and
-    `bytes_in` payload of the client and of the server (`payload`). `number` is the same for the
-    parts of one conversation; `goes_on` says that this is not its first part. Whoever reads a log
+    """Packets between two ports, one of `sampling` of which was looked at. `first` and `last` are
+    ns since the epoch, `bytes_out` and `bytes_in` payload of the client and of the server in these
+    packets (`payload`). `number` is the same for the parts of one conversation; `goes_on` says that
+    this is not its first part. Whoever reads a log
     notes in `shown_in` which record was the last to say something of it."""
 
     def __init__(self) -> None:
@@ -73,6 +79,7 @@ class Conversation:
         self.bytes_out = self.bytes_in = 0
         self.vlan = UNTAGGED
         self.client_mac: bytes | None = None
+        self.sampling = 1
         self.shown_in: Place | None = None
 
 
@@ -124,8 +131,7 @@ class Conversations:
             return
         if record.mend():
             self.impossible += 1
-        if record.last > self.now:
-            self.now = record.last
+        self.now = record.last
         if record.is_biflow:
             found.append(self.made(record, None))
         else:
@@ -164,7 +170,7 @@ class Conversations:
         record: FlowRecord
         while self.waiting:
             record = next(iter(self.waiting.values()))
-            if record.last + _WAIT >= self.now:
+            if self.now - _WAIT <= record.last <= self.now + _AHEAD:
                 return
             self.waiting.popitem(last=False)
             found.append(self.made(record, None))
@@ -175,7 +181,9 @@ class Conversations:
         client: FlowRecord | None = record
         server: FlowRecord | None = other
         made.first, made.last = record.first, record.last
+        made.sampling = record.sampling
         if other is not None:
+            made.sampling = max(record.sampling, other.sampling)
             made.first = min(record.first, other.first)
             made.last = max(record.last, other.last)
         if not is_from_client(record, other):

@@ -25,6 +25,10 @@ MAX_GAP = 1 << 20
 """Sequence numbers that may be missing between two messages. A greater step says that the exporter
 counts anew."""
 
+RESTARTED_MESSAGES = 8
+"""Messages that come late one behind the other, in their order, after which the exporter counts as
+restarted: those of a datagram that was overtaken are few."""
+
 RESTART = 60_000
 """By how many ms the uptime of an exporter may step back without a restart: messages overtake."""
 
@@ -45,6 +49,8 @@ class Exporter:
         self._before: tuple[int, int] | None = None
         self._counts_itself = False
         self._uptime = -1
+        self._late: tuple[int, int] | None = None
+        self._late_in_order = self._lost_before = 0
 
     def anomalies(self) -> Counter[str]:
         """What was wrong with its messages, and what of them is missing."""
@@ -130,8 +136,24 @@ class Exporter:
             self.counts["flow-exporter-restarted"] += 1
         elif missing <= MAX_GAP:
             self.lost += missing
+        elif self._follows_late(sequence, counted):
+            self.counts["flow-exporter-restarted"] += 1
         else:
             # It came late: it was counted as lost, and what follows stays what it was.
             self.lost = max(0, self.lost - counted)
             self._before = before
             self.counts["flow-message-late"] += 1
+
+    def _follows_late(self, sequence: int, counted: int) -> bool:
+        """Whether so many late messages follow each other that the exporter was restarted."""
+        late, self._late = self._late, (sequence, counted)
+        is_next = late is not None and sequence in (late[0] + late[1], late[0] + counted)
+        if not is_next:
+            self._late_in_order, self._lost_before = 0, self.lost
+        self._late_in_order += 1
+        if self._late_in_order < RESTARTED_MESSAGES:
+            return False
+        # They were not late, so that nothing came of what was lost.
+        self.lost = self._lost_before
+        self._late, self._late_in_order = None, 0
+        return True

@@ -75,7 +75,6 @@ _TEXTS = frozenset({_SOURCE, _DESTINATION, _SOURCE_MAC})
 _MILLISECOND = cython.declare(cython.longlong, 1_000_000)
 _SECOND = cython.declare(cython.longlong, 1_000_000_000)
 _NTP_EPOCH = cython.declare(cython.longlong, 2_208_988_800)
-_EARLIEST = cython.declare(cython.longlong, EARLIEST)
 _AHEAD = cython.declare(cython.longlong, AHEAD)
 _NEVER = cython.declare(cython.longlong, -1)
 _SMALL = cython.declare(cython.ulonglong, (1 << 31) - 1)
@@ -124,6 +123,7 @@ class Layout:
         self.data = _NOTHING
         self.octets: Octets = _NOTHING
         self.first = self.last = 0
+        self.earliest = EARLIEST
 
     def flows(
         self,
@@ -132,12 +132,14 @@ class Layout:
         end: cython.Py_ssize_t,
         sent: cython.longlong,
         started: cython.longlong,
+        earliest: cython.longlong,
         exporter: "Exporter",
         found: list[FlowRecord],
     ) -> int:
         """Add the flows of the set ``data[at:end]`` to `found`, and tell how many records it has.
         Its end may be padding that is shorter than a record. It was sent at `sent` by an exporter
-        that had been started at `started` (ns since the epoch, 0 if its message does not say)."""
+        that had been started at `started` (ns since the epoch, 0 if its message does not say); no
+        time in it is before `earliest`."""
         record: FlowRecord
         sampling: cython.longlong = 0
         base: cython.Py_ssize_t
@@ -150,6 +152,7 @@ class Layout:
         if not started and not has_boot_time:
             since = _boot_time(exporter.boot_time or 0)
         self.data = self.octets = data
+        self.earliest = earliest
         while end - at >= self.size:
             base = at if self.is_fixed else 0
             at = self.next_of(at, end)
@@ -317,7 +320,7 @@ class Layout:
         if not self.unit:
             # It has no times of its own: it was exported when it ended.
             self.first, self.last = sent - duration, sent
-            return self.first >= _EARLIEST
+            return self.first >= self.earliest
         if not (has_first or has_last) or (self.unit == _UPTIME and not started):
             return False
         place: cython.Py_ssize_t = _STARTED if has_first else _ENDED
@@ -326,7 +329,7 @@ class Layout:
             self.last = self.time(self.number(base, _ENDED), sent, started)
         if self.first == self.last:
             self.last += duration
-        return _EARLIEST <= self.first <= self.last <= sent + _AHEAD
+        return self.earliest <= self.first <= self.last <= sent + _AHEAD
 
     def time(
         self, value: cython.ulonglong, sent: cython.longlong, started: cython.longlong

@@ -14,12 +14,13 @@ from typing import NamedTuple
 from netwatch.core.errors import ParseError
 from netwatch.flow_export.elements import MAX_FIELDS, Field, Values
 from netwatch.flow_export.exporters import Exporter
-from netwatch.flow_export.layouts import Layout
+from netwatch.flow_export.layouts import EARLIEST, Layout
 from netwatch.flow_export.records import FlowRecord
 
 MAX_DOMAINS = 64
 """Observation domains of one sender that are known at a time."""
 
+_UNREAD = ("flow-template-missing", "flow-template-old")
 _MILLISECOND = 1_000_000
 _SECOND = 1_000_000_000
 _V5_HEAD = struct.Struct(">HHIIIIBBH")
@@ -38,7 +39,8 @@ _IPFIX_HEAD = struct.Struct(">HHIII")
 class Message(NamedTuple):
     """The header of a message: its version (5, 9, 10), the number of its exporter, its sequence
     number, when it was sent (ns since the epoch), when the exporter had been started (ns, 0 where
-    the message does not say), and where its sets begin and end."""
+    the message does not say), and where its sets begin and end. No time in it is before
+    `earliest`."""
 
     version: int
     domain: int
@@ -47,6 +49,7 @@ class Message(NamedTuple):
     started: int
     at: int
     end: int
+    earliest: int = EARLIEST
 
 
 def head(data: bytes) -> Message:
@@ -84,9 +87,10 @@ class FlowDecoder:
         self.counts: Counter[str] = Counter()
         self.exporters: dict[tuple[int, int], Exporter] = {}
 
-    def read(self, data: bytes) -> list[FlowRecord]:
-        """The records of a message. Raises `ParseError` where it is none."""
-        message = head(data)
+    def read(self, data: bytes, message: Message | None = None) -> list[FlowRecord]:
+        """The records of a message, whose header may be known. Raises `ParseError` where it is
+        none."""
+        message = message or head(data)
         exporter = self._exporter(message)
         found: list[FlowRecord] = []
         uptime = (message.sent - message.started) // _MILLISECOND
@@ -95,9 +99,8 @@ class FlowDecoder:
             if interval > 1:
                 exporter.note_sampler(0, interval)
             exporter.follow(message.sequence, (message.end - message.at) // 48, uptime)
-            _V5_RECORD.flows(
-                data, message.at, message.end, message.sent, message.started, exporter, found
-            )
+            content = data, message.at, message.end
+            _V5_RECORD.flows(*content, *_times(message), exporter, found)
             return found
         counted = 0
         for number, at, end in _sets(data, message, exporter):
@@ -117,6 +120,14 @@ class FlowDecoder:
         for exporter in self.exporters.values():
             total.update(exporter.anomalies())
         return total
+
+    def unread(self) -> int:
+        """How many records of all exporters were sent and are not read, as far as that is known:
+        of those without a template at least one a set."""
+        total = 0
+        for each in self.exporters.values():
+            total += each.lost + sum(each.counts.get(name, 0) for name in _UNREAD)
+        return total + sum(self.counts.get(name, 0) for name in ("flow-records-lost", *_UNREAD))
 
     def _exporter(self, message: Message) -> Exporter:
         key = message.version, message.domain
@@ -210,7 +221,7 @@ def _data(
         return 0
     layout, is_options = known
     if not is_options:
-        return layout.flows(*content, message.sent, message.started, exporter, found)
+        return layout.flows(*content, *_times(message), exporter, found)
     options = layout.options(*content, exporter)
     for values in options:
         _note_options(exporter, values)
@@ -226,3 +237,7 @@ def _note_options(exporter: Exporter, values: Values) -> None:
         # RFC 5476 section 6.5.2: so many packets are taken, and so many behind them are not.
         rate = interval if space is None else (interval + space) // interval
         exporter.note_sampler(values.sampler or 0, rate)
+
+
+def _times(message: Message) -> tuple[int, int, int]:
+    return message.sent, message.started, message.earliest

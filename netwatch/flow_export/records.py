@@ -1,6 +1,10 @@
 # cython: language_level=3
 """A flow record, whatever protocol or log it comes from."""
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
 try:
     import cython
 except ImportError:
@@ -13,6 +17,10 @@ often. Thousands of them fit into the 64 bits of a sum."""
 MOST_SAMPLING = 1 << 24
 """The N of one packet in N."""
 
+# What is greater cannot be either, and has no place in a record.
+_SMALL, _LARGE = (1 << 31) - 1, 1 << 62
+_RIGHT: Mapping[str, int] = {}
+_WRONG = ("flow-time-impossible", "flow-sampling-differs", "flow-sampled")
 _MOST_COUNTED = cython.declare(cython.longlong, MOST_COUNTED)
 _MOST_SAMPLING = cython.declare(cython.longlong, MOST_SAMPLING)
 _LAST_PORT = cython.declare(cython.int, 0xFFFF)
@@ -59,19 +67,19 @@ class FlowRecord:
         self.last = last
         self.source = source
         self.destination = destination
-        self.source_port = source_port
-        self.destination_port = destination_port
-        self.protocol = protocol
-        self.octets = octets
-        self.packets = packets
-        self.tcp_flags = tcp_flags
-        self.reverse_octets = reverse_octets
-        self.reverse_packets = reverse_packets
-        self.reverse_tcp_flags = reverse_tcp_flags
+        self.source_port = min(source_port, _SMALL)
+        self.destination_port = min(destination_port, _SMALL)
+        self.protocol = min(protocol, _SMALL)
+        self.octets = min(octets, _LARGE)
+        self.packets = min(packets, _LARGE)
+        self.tcp_flags = min(tcp_flags, _SMALL)
+        self.reverse_octets = min(reverse_octets, _LARGE)
+        self.reverse_packets = min(reverse_packets, _LARGE)
+        self.reverse_tcp_flags = min(reverse_tcp_flags, _SMALL)
         self.is_biflow = is_biflow
-        self.vlan = vlan
+        self.vlan = min(vlan, _SMALL)
         self.source_mac = source_mac
-        self.sampling = sampling
+        self.sampling = min(sampling, _LARGE)
 
     def is_possible(self) -> cython.bint:
         """Whether its counters and ports can be."""
@@ -93,11 +101,39 @@ class FlowRecord:
         return is_wrong
 
 
-def sampled(records: list[FlowRecord]) -> int:
-    """How many records are of traffic of which not all packets were looked at."""
+class Known(NamedTuple):
+    """What is known of the records of a message better than they say: how many ns are to be added
+    to their times, their sampling (0: what they say), and when the latest can have ended."""
+
+    shift: int = 0
+    sampling: int = 0
+    latest: int = (1 << 63) - 1
+
+
+def corrected(
+    records: list[FlowRecord], known: Known
+) -> tuple[list[FlowRecord], Mapping[str, int]]:
+    """Records by what is known of them, and what was wrong with them."""
     record: FlowRecord
-    count: cython.Py_ssize_t = 0
+    shift: cython.longlong = known.shift
+    sampling: cython.longlong = known.sampling
+    latest: cython.longlong = known.latest
+    late: cython.Py_ssize_t = 0
+    differing: cython.Py_ssize_t = 0
+    sampled: cython.Py_ssize_t = 0
+    kept: list[FlowRecord] = []
     for record in records:
-        if record.sampling > 1:
-            count += 1
-    return count
+        record.first += shift
+        record.last += shift
+        if record.last > latest:
+            late += 1
+            continue
+        if sampling and record.sampling != sampling:
+            # Most exporters that sample do not say so; one that does says something else.
+            differing += record.sampling > 1
+            record.sampling = sampling
+        sampled += record.sampling > 1
+        kept.append(record)
+    if not (late or differing or sampled):
+        return kept, _RIGHT
+    return kept, +Counter(dict(zip(_WRONG, (late, differing, sampled), strict=True)))

@@ -144,6 +144,7 @@ class Log:
     format: Text
     line: Positive
     lacks: Annotated[tuple[str, ...], Says(items={"enum": [*_LACKS]}), Mark.ALWAYS] = ()
+    sampling: Positive | None = None
     outcome: Annotated[str | None, Mark.ELSEWHERE] = None
     blocked_by: Annotated[str | None, Mark.ELSEWHERE] = None
 

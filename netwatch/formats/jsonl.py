@@ -208,7 +208,14 @@ def _place(item: EvidenceItem) -> dict[str, Any]:
     """The packet, or the record of the log."""
     if item.log is None:
         return {"packet": item.packet}
-    return {"log": {"format": item.log.format, "line": item.packet, "lacks": list(item.log.lacks)}}
+    log: dict[str, Any] = {
+        "format": item.log.format,
+        "line": item.packet,
+        "lacks": list(item.log.lacks),
+    }
+    if item.log.sampling > 1:
+        log["sampling"] = item.log.sampling
+    return {"log": log}
 
 
 def _day(day: date | None) -> str | None:

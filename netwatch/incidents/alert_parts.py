@@ -55,11 +55,12 @@ FirstSighting = tuple[
     str,
     str,
     tuple[str, ...],
+    int,
 ]
 """How it was seen (smaller is more), time (ns), source, packet, digits of the time, rule, role,
 whether only the app calls the name, where the rule is written, and of the contact's detail the raw
 name, the aliases, the first answer, the response code, the JA4 and the server; of a log its format,
-and what it lacks. The smallest is the first."""
+what it lacks, and of how many packets one was looked at. The smallest is the first."""
 
 FirstAnswer = tuple[int, str, int, int]
 """Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
@@ -97,6 +98,7 @@ def first_sighting(contact: Contact) -> FirstSighting:
         detail.server,
         log.format if log is not None else "",
         log.lacks if log is not None else (),
+        log.sampling if log is not None else 1,
     )
 
 
@@ -113,7 +115,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
             halves[kind].add((name, origin))
     for (_, kind, name, origin), (count, first) in evidence.items.items():
         rank, time, source, packet, digits, rule, role, app_only, place, *detail = first
-        raw, chain, own, rcode, ja4, server, log, lacks = detail
+        raw, chain, own, rcode, ja4, server, log, lacks, sampling = detail
         if server:
             answer = _led_to(answers, name, server, time)
         elif rcode:
@@ -137,7 +139,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
             chain,
             answer,
             ja4 or None,
-            LogInfo(log, lacks) if log else None,
+            LogInfo(log, lacks, sampling=sampling) if log else None,
             _with_other_half(RANKED[rank], kind, (name, origin), halves),
         )
 

@@ -75,13 +75,14 @@ class LogWorker:
         self._next_report = 0.0
         self._reports = 0
         self._stopping = False
+        self._feed: LogFeed | None = None
 
     def run(self) -> None:
         """Read until the end, then send the last findings and a final report."""
         while self._saved is None and not self._stopping:
             self._handle_commands()
             time.sleep(0.01)
-        feed = self._opener.open(self._saved or {}, self._statistics)
+        feed = self._feed = self._opener.open(self._saved or {}, self._statistics)
         if self._recording is not None:
             # It has a thread, which only the process that has it can start.
             self._judge.recorder = self._recording.event_recorder(0, (), self._statistics)
@@ -181,6 +182,9 @@ class LogWorker:
             if isinstance(message, Reload):
                 self._config_serial = message.config_serial
                 self._judge.reload(message.config)
+                self._opener.receivers.exporters = message.config.exporters
+                if self._feed is not None:
+                    self._feed.reload(message.config.exporters)
             elif isinstance(message, Resume):
                 self._saved = dict(message.positions)
             elif isinstance(message, Stop):

@@ -315,11 +315,12 @@ def _open_sources(options: LiveOptions, config: Config) -> list[SourceOpener] | 
         preload_store(config.store)
     sources: list[SourceOpener] | list[LogOpener]
     if options.reads_logs:
-        sources = [log_opener(options.interfaces, options.logs)]
+        sources = [log_opener(options.interfaces, options.logs, config.exporters)]
     else:
-        sources = source_openers(
-            options.source, options.interfaces, options.fanout, options.source_options
-        )
+        source_options = dict(options.source_options)
+        if options.source == "sflow":
+            source_options["agents"] = config.exporters
+        sources = source_openers(options.source, options.interfaces, options.fanout, source_options)
         if options.live:
             interfaces.raise_priority()
     if options.user:

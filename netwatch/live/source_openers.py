@@ -23,6 +23,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.logs.times import LogOptions
 
 if TYPE_CHECKING:
+    from netwatch.flow_export.known_exporters import Exporters
     from netwatch.logs.live.feed import LogFeed
     from netwatch.logs.live.receivers import Receivers
 
@@ -135,9 +136,12 @@ class LogOpener:
         self.receivers.detach()
 
 
-def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
-    """The opener of the logs that a user has named. Raises `NetwatchError` for an address that
-    cannot be listened at, and for a file that exists and is no log."""
+def log_opener(
+    arguments: Sequence[str], options: LogOptions, exporters: "Exporters | None" = None
+) -> LogOpener:
+    """The opener of the logs that a user has named; flow records are taken of `exporters`. Raises
+    `NetwatchError` for an address that cannot be listened at, and for a file that exists and is no
+    log."""
     from netwatch.logs.live.receivers import Receivers
     from netwatch.logs.live.source import is_receiver, parse
 
@@ -145,7 +149,7 @@ def log_opener(arguments: Sequence[str], options: LogOptions) -> LogOpener:
     paths = tuple(dict.fromkeys(argument for argument in arguments if not is_receiver(argument)))
     for path in paths:
         _check(path, options)
-    return LogOpener(paths, Receivers(addresses), options)
+    return LogOpener(paths, Receivers(addresses, exporters), options)
 
 
 def _check(path: str, options: LogOptions) -> None:

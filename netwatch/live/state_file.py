@@ -39,7 +39,7 @@ from netwatch.live.open_incidents import OpenIncidents
 KIND = FileKind(
     "state file",
     0x4E577374,  # "NWst"
-    8,
+    9,
     "CREATE TABLE incident (number INTEGER PRIMARY KEY, state TEXT NOT NULL);"
     "CREATE TABLE position (log TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
 )

@@ -202,6 +202,8 @@ class Worker:
             self._recorder.skip(block)
         else:
             self._recorder.process(block, name)
+        if getattr(self._source, "sampling", 1) > 1:
+            self._recorder.note_sampled(block)
 
     def _is_behind(self) -> bool:
         """Whether more packets wait than can be recorded soon; true where nobody knows."""
@@ -215,6 +217,9 @@ class Worker:
             if isinstance(message, Reload):
                 self._config_serial = message.config_serial
                 self._engine.reload(message.config)
+                reload = getattr(self._source, "reload", None)
+                if reload is not None:
+                    reload(message.config.exporters)
             elif isinstance(message, AddressClaims):
                 self._engine.learn(message.packet, message.message)
             elif isinstance(message, Stop):

@@ -18,11 +18,12 @@ import orjson
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import RecordError
 from netwatch.flow_export.conversations import Conversations
-from netwatch.flow_export.records import MOST_COUNTED, UNTAGGED, FlowRecord
+from netwatch.flow_export.records import UNTAGGED, FlowRecord
 from netwatch.logs.fields import columns, csv_row, json_object, number, port, text
 from netwatch.logs.records import (
     Carried,
     LogEntry,
+    LogLoss,
     ReaderContext,
     RecordReader,
     Sample,
@@ -36,7 +37,6 @@ Values = Mapping[str, object]
 MAX_TUPLES = 4096
 """Flows of one record of Azure that are read."""
 
-_MOST = 0xFFFF
 _OF_UTC = LocalTimes(UTC)
 _PROTOCOLS = {"tcp": 6, "udp": 17, "t": 6, "u": 17}
 _FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
@@ -46,11 +46,12 @@ _FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
 class FlowLog:
     """A row of the table. `lines` reads a line, given the header that an earlier one was, which it
     may replace, and gives nothing for one that is no record; `flows` makes flow records of its
-    fields. Lines are of this log if one of `looks` is in them, JSON objects if `is_object` says
-    so. Those with a text in `always` are headers."""
+    fields, or says with a `RecordError` that one of several cannot be read, and with a `LogLoss`
+    that the log has left some out. Lines are of this log if one of `looks` is in them, JSON objects
+    if `is_object` says so. Those with a text in `always` are headers."""
 
     title: str
-    flows: Callable[[Values, LocalTimes], Iterable[FlowRecord]]
+    flows: Callable[[Values, LocalTimes], Iterable[FlowRecord | LogLoss | RecordError]]
     lines: Callable[[bytes, list[str]], Values] = lambda record, _: json_object(record)
     looks: tuple[re.Pattern[bytes], ...] = ()
     is_object: Callable[[Values], bool] = lambda _: False
@@ -85,9 +86,15 @@ class FlowLogReader(RecordReader):
         if not values:
             return
         for flow in self._log.flows(values, self._times):
-            if flow.last < flow.first:
+            if isinstance(flow, RecordError):
+                self.anomalies["flow-of-record-bad"] += 1
+            elif isinstance(flow, LogLoss):
+                yield flow
+                raise RecordError("records-skipped")
+            elif not 0 <= flow.first <= flow.last < LAST:
                 raise RecordError("time-invalid")
-            yield from map(log_flow, self._conversations.add([flow]))
+            else:
+                yield from map(log_flow, self._conversations.add([flow]))
         self.anomalies.update(self._conversations.take_anomalies())
 
     def flush(self) -> Iterator[LogEntry]:
@@ -117,8 +124,6 @@ def _record(
     named = _PROTOCOLS.get(text(protocol).lower())
     if named is None:
         named = number(protocol)
-    of_both = octets, packets, reverse_octets, reverse_packets
-    counters = [min(number(each), MOST_COUNTED + 1) for each in of_both]
     if not all(0 <= time < LAST for time in times):
         raise RecordError("time-invalid")
     return FlowRecord(
@@ -127,13 +132,14 @@ def _record(
         destination,
         port(ports[0]),
         port(ports[1]),
-        min(named, _MOST),
-        *counters[:2],
-        tcp_flags=min(tcp_flags, _MOST),
-        reverse_octets=counters[2],
-        reverse_packets=counters[3],
+        named,
+        number(octets),
+        number(packets),
+        tcp_flags=tcp_flags,
+        reverse_octets=number(reverse_octets),
+        reverse_packets=number(reverse_packets),
         is_biflow=is_biflow,
-        vlan=min(number(vlan), _MOST) or UNTAGGED,
+        vlan=number(vlan) or UNTAGGED,
         source_mac=source_mac,
     )
 
@@ -252,15 +258,19 @@ def _aws_line(record: bytes, header: list[str]) -> Values:
     if len(row) != len(names):
         raise RecordError("fields-missing")
     values = {name: value for name, value in zip(names, row, strict=True) if value != "-"}
+    return values if "bytes" in values or values.get("log-status") == "SKIPDATA" else {}
+
+
+def _aws_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord | LogLoss]:
+    first, last = number(values.get("start")) * SECOND, number(values.get("end")) * SECOND
     if values.get("log-status") == "SKIPDATA":
-        # Records of this interval were lost, by the log itself.
-        raise RecordError("records-skipped")
-    return values if "bytes" in values else {}
-
-
-def _aws_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
+        # The log itself says that it lacks records of this interval, not how many.
+        if not 0 < first <= last:
+            raise RecordError("records-skipped")
+        yield LogLoss(last, first, last, 0)
+        return
     yield _record(
-        (number(values.get("start")) * SECOND, number(values.get("end")) * SECOND),
+        (first, last),
         (
             values.get("pkt-srcaddr", values.get("srcaddr")),
             values.get("pkt-dstaddr", values.get("dstaddr")),
@@ -308,7 +318,7 @@ def _azure_line(record: bytes, header: list[str]) -> Values:
     return {} if line in (b"", b"]}", b"{") else json_object(record)
 
 
-def _azure_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
+def _azure_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord | RecordError]:
     records = values.get("records", [values])
     left = MAX_TUPLES
     for record in records if isinstance(records, list) else []:
@@ -316,7 +326,10 @@ def _azure_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             if not left:
                 raise RecordError("too-many-flows")
             left -= 1
-            yield from _azure_flow(text(written).split(","))
+            try:
+                yield from _azure_flow(text(written).split(","))
+            except RecordError as error:
+                yield error
 
 
 def _azure_tuples(record: object) -> Iterator[object]:
@@ -341,6 +354,8 @@ def _azure_flow(written: list[str]) -> Iterator[FlowRecord]:
     if len(written) < 8:
         raise RecordError("fields-missing")
     moment = number(written[0]) * (1_000_000 if len(written[0]) > 11 else SECOND)
+    if moment >= LAST:
+        raise RecordError("time-invalid")
     if len(written) < 13 or "B" in written[7:9]:
         return
     sent_packets, sent, received_packets, received = written[9:13]

@@ -11,16 +11,29 @@ from typing import Protocol
 
 from netwatch.core.errors import ParseError, RecordError
 from netwatch.flow_export.conversations import Conversation, Conversations
-from netwatch.flow_export.messages import FlowDecoder
-from netwatch.flow_export.records import sampled
+from netwatch.flow_export.known_exporters import ARRIVAL, CLOCK_TOLERANCE, clock_words
+from netwatch.flow_export.layouts import EARLIEST
+from netwatch.flow_export.messages import MAX_DOMAINS, FlowDecoder, Message, head
+from netwatch.flow_export.records import Known, corrected
 from netwatch.logs.records import (
     Carried,
     LogEntry,
     LogFlows,
+    LogLoss,
     ReaderContext,
     RecordReader,
     Sample,
 )
+
+LATE = 10_000_000_000
+"""How long after a gap its messages may arrive, ns: datagrams overtake each other."""
+
+FUTURE = 86_400_000_000_000
+"""How far behind the arrival of its message a flow may end, ns."""
+
+_NOTHING = Known()
+_MOST_SHIFT = 1 << 61
+"""How wrong a clock may be, ns: 73 years."""
 
 HEAD = 16
 """Bytes of the head of a message."""
@@ -73,7 +86,8 @@ def recognise(sample: Sample) -> int:
 
 
 class MessageReader(RecordReader):
-    """Reads the messages of one log."""
+    """Reads the messages of one log: those of one exporter, or of a file. What carried one says
+    when it arrived and from where."""
 
     waits_briefly = True
 
@@ -81,11 +95,13 @@ class MessageReader(RecordReader):
         self._decoder = FlowDecoder()
         self._conversations = Conversations()
         self._counted: Counter[str] = Counter()
+        self._losses = _Losses()
+        self._clock_said: int | None = None
         super().__init__(context)
 
     @property  # type: ignore[override]
     def anomalies(self) -> Counter[str]:
-        """What was wrong since this was set, whatever the exporter counts of it so far."""
+        """What was wrong since this was set, whatever exporters count of it so far."""
         found = self._decoder.anomalies()
         self._anomalies.update(found - self._counted)
         self._counted |= found
@@ -97,19 +113,90 @@ class MessageReader(RecordReader):
         self._anomalies = anomalies
 
     def read(self, record: bytes, carried: Carried) -> Iterator[LogEntry]:
-        """The conversations that are complete. Raises `RecordError`."""
+        """The conversations that are complete, and what did not arrive. Raises `RecordError`."""
         try:
-            flows = self._decoder.read(record)
+            message = head(record)
         except ParseError as error:
             raise RecordError(error.anomaly) from None
-        if number := sampled(flows):
-            self._anomalies["flow-sampled"] += number
-        return self._shown(self._conversations.add(flows))
+        # Nobody can forge when it arrived.
+        now = message.sent if carried.time is None else carried.time
+        known = self._known(message, carried)
+        if known.shift:
+            message = message._replace(earliest=EARLIEST - known.shift)
+        records, wrong = corrected(self._decoder.read(record, message), known)
+        if wrong:
+            self._anomalies.update(wrong)
+        yield from self._shown(self._conversations.add(records))
+        domain = message.version, message.domain
+        yield from self._losses.note(domain, now, self._decoder.unread())
 
     def flush(self) -> Iterator[LogEntry]:
-        """What waited for the other direction."""
-        return self._shown(self._conversations.flush())
+        """What waited for the other direction, and what did not arrive."""
+        yield from self._shown(self._conversations.flush())
+        yield from self._losses.take()
 
     def _shown(self, found: list[Conversation]) -> Iterator[LogEntry]:
         if found:
             yield LogFlows(found)
+
+    def _known(self, message: Message, carried: Carried) -> Known:
+        """What the configuration, and the time of its arrival, tell of a message."""
+        sampling = self.exporter.sampling if self.exporter is not None else None
+        if carried.time is None:
+            return _NOTHING if sampling is None else Known(sampling=sampling)
+        shift = max(-_MOST_SHIFT, min(self._shift(message, carried), _MOST_SHIFT))
+        return Known(shift, sampling or 0, carried.time + FUTURE)
+
+    def _shift(self, message: Message, carried: Carried) -> int:
+        """What is to be added to the times of a message, ns. A clock that is wrong is counted."""
+        clock = self.exporter.clock if self.exporter is not None else None
+        if carried.time is None:
+            return 0
+        if clock == ARRIVAL:
+            return carried.time - message.sent
+        shift = -clock if isinstance(clock, int) else 0
+        ahead = message.sent + shift - carried.time
+        if abs(ahead) > CLOCK_TOLERANCE:
+            self._anomalies["flow-clock-wrong"] += 1
+            self._say_clock(ahead, carried.host)
+        return shift
+
+    def _say_clock(self, ahead: int, sender: str) -> None:
+        """Say once how wrong a clock is, and again if that has changed."""
+        said = self._clock_said
+        if said is None or abs(ahead - said) > CLOCK_TOLERANCE + abs(said) // 2:
+            self._clock_said = ahead
+            name = self.exporter.name if self.exporter is not None else ""
+            self.notes.append(
+                f"the clock of {name or sender} is {clock_words(ahead)}: flows get wrong times;"
+                " set it right, or 'clock' of this exporter in netwatch.yaml"
+            )
+
+
+class _Losses:
+    """What an exporter sent and nobody has read, with the times between which that was."""
+
+    def __init__(self) -> None:
+        self._heard: dict[tuple[int, int], int] = {}
+        self._told = self._lost = self._now = 0
+        self._gap: tuple[int, int] | None = None
+
+    def note(self, domain: tuple[int, int], now: int, lost: int) -> Iterator[LogLoss]:
+        """After a message of a time (ns), `lost` records in all were not read. What is lost once
+        its messages cannot be late any more."""
+        before = min(self._heard.pop(domain, now), now)
+        self._heard[domain] = now
+        if len(self._heard) > MAX_DOMAINS:
+            del self._heard[next(iter(self._heard))]
+        if lost > self._lost and self._gap is None:
+            self._gap = before, now
+        self._lost, self._told, self._now = lost, min(lost, self._told), now
+        if self._gap is not None and not self._gap[1] <= now <= self._gap[1] + LATE:
+            yield from self.take()
+
+    def take(self) -> Iterator[LogLoss]:
+        """What is lost so far and was not taken."""
+        gap, self._gap = self._gap, None
+        if gap is not None and self._lost > self._told:
+            yield LogLoss(self._now, *gap, self._lost - self._told)
+            self._told = self._lost

@@ -34,7 +34,7 @@ from netwatch.logs.log_stream import (
     open_text,
 )
 from netwatch.logs.prefilter import MAX_WORDS, LineFilter
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogFlows, LogName
+from netwatch.logs.records import LogEntry, LogName
 from netwatch.logs.registry import LogFormat
 from netwatch.logs.sqlite_rows import DatabaseError, rows
 
@@ -233,7 +233,7 @@ class Interest:
 
     def add(self, entry: LogEntry, record: bytes, log_format: LogFormat) -> None:
         """Remember what other records have in common with one of interest."""
-        if isinstance(entry, LogFlow | LogFlows | LogClaim) or len(self._words) > MAX_WORDS:
+        if not isinstance(entry, LogName) or len(self._words) > MAX_WORDS:
             return
         chain = entry.dns.chain if entry.dns is not None else ()
         if not any(map(self._is_of_interest, (entry.name, *chain))):

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from netwatch.core.errors import RecordError
 from netwatch.flow_export.conversations import Place as FlowPlace
@@ -32,12 +33,16 @@ from netwatch.logs.records import (
     LogEntry,
     LogFlow,
     LogFlows,
+    LogLoss,
     LogName,
     ReaderContext,
     time_of,
 )
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LAST, MONTHS, SECOND, LocalTimes, LogOptions, rfc3339
+
+if TYPE_CHECKING:
+    from netwatch.flow_export.known_exporters import KnownExporter
 
 MAX_CARRIERS = 2
 """Carriers that are taken off one line."""
@@ -370,13 +375,14 @@ class LogReader:
         current = self._current
         current.line, current.record = number, record
         self.taken += 1
+        wrong = ""
         try:
             for entry in current.with_pieces(self._reader.read(inner, carried)):
-                if isinstance(entry, LogFlows):
-                    if not self._place(entry):
-                        continue
-                else:
-                    self._check_time(entry)
+                wrong_time = self._wrong_time(entry)
+                if wrong_time:
+                    # The record may say other things as well.
+                    wrong = wrong_time
+                    continue
                 # A reader that takes the time of the carrier takes this very number; one that
                 # reads a time of the record may have an equal one.
                 if isinstance(entry, LogName) and entry.time is carried.time:
@@ -384,7 +390,9 @@ class LogReader:
                 self.said += 1
                 yield LogItem(current.source, self.name, number, record, entry, self.assumed)
         except RecordError as error:
-            self.unread[str(error)] += 1
+            wrong = str(error)
+        if wrong:
+            self.unread[wrong] += 1
 
     def item(self, entry: LogEntry) -> LogItem:
         """An entry of the record that was read last."""
@@ -397,6 +405,20 @@ class LogReader:
         """What waits for a later record: nothing more will come."""
         return self._reader.flush()
 
+    @property
+    def exporter(self) -> "KnownExporter | None":
+        """What the configuration says of who sends flow records, None if it says nothing."""
+        return self._reader.exporter
+
+    @exporter.setter
+    def exporter(self, exporter: "KnownExporter | None") -> None:
+        self._reader.exporter = exporter
+
+    def take_notes(self) -> list[str]:
+        """What is to be said since this was asked, as sentences."""
+        found, self._reader.notes = self._reader.notes, []
+        return found
+
     def take_anomalies(self) -> Counter[str]:
         """What was wrong since this was asked, beside records that cannot be read."""
         found, self._reader.anomalies = self._reader.anomalies, Counter()
@@ -407,23 +429,26 @@ class LogReader:
         """Whether what waits for a later record does so only for `records.BRIEFLY`."""
         return self._reader.waits_briefly
 
-    def _place(self, flows: LogFlows) -> bool:
-        """Note in which record flows are, and tell whether there are any. Their times were compared
-        with that of the export, which is before `LAST`; those of the future are left out."""
-        at, by = self._current, LAST if self.written_by is None else self.written_by + FUTURE
-        note_place(flows.conversations, FlowPlace(at.source, at.line, at.record))
-        if lasts_until(flows.conversations) > by:
-            flows.conversations[:] = ended_by(flows.conversations, by)
-            self.unread["time-in-future"] += 1
-        return bool(flows.conversations)
+    def _wrong_flows(self, flows: LogFlows) -> str:
+        """Note in which record flows are. Their times were compared with that of the export, which
+        is before `LAST`; those of the future are left out."""
+        at, found = self._current, flows.conversations
+        note_place(found, FlowPlace(at.source, at.line, at.record))
+        if self.written_by is None or lasts_until(found) <= self.written_by + FUTURE:
+            return ""
+        kept = ended_by(found, self.written_by + FUTURE)
+        self._reader.anomalies["flow-time-impossible"] += len(found) - len(kept)
+        found[:] = kept
+        return "" if kept else "time-in-future"
 
-    def _check_time(self, entry: LogName | LogFlow | LogClaim) -> None:
+    def _wrong_time(self, entry: LogEntry) -> str:
+        """Why the time of an entry cannot be, empty where it can."""
+        if isinstance(entry, LogFlows):
+            return self._wrong_flows(entry)
         if self.written_by is not None:
-            if time_of(entry) > self.written_by + FUTURE:
-                raise RecordError("time-in-future")
-        elif not 0 <= _earliest(entry) <= time_of(entry) < LAST:
-            raise RecordError("time-invalid")
+            return "time-in-future" if time_of(entry) > self.written_by + FUTURE else ""
+        return "" if 0 <= _earliest(entry) <= time_of(entry) < LAST else "time-invalid"
 
 
-def _earliest(entry: LogName | LogFlow | LogClaim) -> int:
-    return entry.first if isinstance(entry, LogFlow) else entry.time
+def _earliest(entry: LogName | LogFlow | LogClaim | LogLoss) -> int:
+    return entry.first if isinstance(entry, LogFlow | LogLoss) else entry.time

@@ -13,7 +13,7 @@ answer), in tables with a limit; the last records that wait come out of `flush`.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from netwatch.core.flow import MAX_RECORD, NameStatus, Sent
 from netwatch.core.message import AddressClaim, DnsInfo, Evidence, QuicInfo, TlsInfo
@@ -21,6 +21,9 @@ from netwatch.core.verdict import Outcome
 from netwatch.flow_export.conversations import Conversation, lasts_until
 from netwatch.flow_export.records import UNTAGGED
 from netwatch.logs.times import LocalTimes
+
+if TYPE_CHECKING:
+    from netwatch.flow_export.known_exporters import KnownExporter
 
 Lack = Literal[
     "client",
@@ -105,7 +108,8 @@ class LogName:
 @dataclass(frozen=True, slots=True)
 class LogFlow:
     """A flow that has ended. Times are in ns since the epoch, bytes are payload of the transport
-    layer where the log has that, else what it has."""
+    layer where the log has that, else what it has. One packet of `sampling` was looked at, and the
+    bytes are those of these packets."""
 
     first: int
     last: int
@@ -121,6 +125,7 @@ class LogFlow:
     start_seen: bool = True
     client_mac: bytes | None = None
     vlan: int | None = None
+    sampling: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,17 @@ class LogClaim:
     time_digits: int
     claim: AddressClaim
     source: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLoss:
+    """Records that the log should have and has not, which is known at `time`: `count` of them, 0 if
+    nobody knows how many, from `first` to `last`. Times are in ns since the epoch."""
+
+    time: int
+    first: int
+    last: int
+    count: int
 
 
 class LogFlows(NamedTuple):
@@ -161,16 +177,17 @@ def log_flow(found: Conversation) -> LogFlow:
         start_seen=not found.goes_on,
         client_mac=found.client_mac,
         vlan=None if found.vlan == UNTAGGED else found.vlan,
+        sampling=found.sampling,
     )
 
 
-LogEntry = LogName | LogFlow | LogFlows | LogClaim
+LogEntry = LogName | LogFlow | LogFlows | LogClaim | LogLoss
 """What a record says. A record may say several things."""
 
 
 def time_of(entry: LogEntry) -> int:
-    """The time of what a record says, of a flow its end, of several the latest, ns since
-    the epoch."""
+    """The time of what a record says, of a flow its end, of several the latest, ns since the
+    epoch."""
     if isinstance(entry, LogFlows):
         return lasts_until(entry.conversations)
     return entry.last if isinstance(entry, LogFlow) else entry.time
@@ -262,14 +279,18 @@ BRIEFLY = 60_000_000_000
 class RecordReader:
     """Reads the records of one log of a format, each of which has a class of this kind.
 
-    `anomalies` counts what was wrong beside records that cannot be read; who reads the log takes
-    it. With `waits_briefly` what waits for a later record does so for `BRIEFLY` after the last one.
+    `anomalies` counts what was wrong beside records that cannot be read, and `notes` are sentences;
+    who reads the log takes both. `exporter` is what the configuration says of who sends flow
+    records, None if it says nothing. With `waits_briefly` what waits for a later record does so for
+    `BRIEFLY` after the last one.
     """
 
     waits_briefly = False
 
     def __init__(self, context: ReaderContext) -> None:
         self.anomalies: Counter[str] = Counter()
+        self.notes: list[str] = []
+        self.exporter: KnownExporter | None = None
         self._times = context.times
         self._current = context.current
 

@@ -88,8 +88,9 @@ def _about_what_was_seen(
             network=escaped(str(values["network"])),
         ),
         "lost": lambda: language.say(
-            "For %(hours)s hours, the store lacks part of what netwatch saw: a"
-            " sensor was too slow, or was stopped before everything was written.",
+            "For %(hours)s hours, the store lacks part of what happened: a sensor was too slow or"
+            " was stopped before everything was written, flow records did not arrive, or only a"
+            " sample of the packets was looked at.",
             hours=language.number(_number(values, "hours")),
         ),
         "not-judged": lambda: language.say(

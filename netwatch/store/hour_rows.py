@@ -234,14 +234,24 @@ def sums(
     ]  # fmt: skip
 
 
-LossKind = Literal["skipped", "rows", "records", "killed", "late"]
+LossKind = Literal["skipped", "rows", "records", "killed", "late", "unreceived", "sampled"]
 """`skipped` are packets that were judged and not recorded, because the capture was behind; `rows`
 are those of facts that did not fit into a queue, or could not be written; `records` are states of
 incidents and records of coverage that could not be written; `killed` are rows that a process had in
 memory when it was killed, 0 if nobody knows how many; `late` are rows that were not written when
-the time for the end of the run was over."""
+the time for the end of the run was over; `unreceived` are records that never came to this machine,
+such as those of flows by the numbers of their exporter; `sampled` are packets at a time at which
+others were left out."""
+
+NEVER_SEEN: tuple[LossKind, ...] = ("unreceived", "sampled")
+"""What the store cannot have, because nobody has seen it: a capture that is read again has no more
+of it."""
 
 KINDS: tuple[LossKind, ...] = get_args(LossKind)
+
+MOST_LOST = (1 << 40) - 1
+"""What is counted of a loss in a quarter of an hour at most: what a log says to lack is not
+bounded."""
 
 ALL = -1
 """The position of what is lost of all captures of a run."""
@@ -272,7 +282,7 @@ class LossCounter:
     def add(self, kind: LossKind, time: int, count: int) -> None:
         """Count a loss at a time (ns)."""
         quarters = self._found[kind]
-        quarters[time // QUARTER] = quarters.get(time // QUARTER, 0) + count
+        quarters[time // QUARTER] = min(quarters.get(time // QUARTER, 0) + count, MOST_LOST)
         self.is_new = True
 
     def add_time(self, kind: LossKind, since: int, until: int, count: int) -> None:
@@ -289,6 +299,10 @@ class LossCounter:
     def total(self, kind: LossKind) -> int:
         """How much was lost of a kind."""
         return sum(self._found[kind].values()) if kind in self._found else 0
+
+    def quarters(self, kind: LossKind) -> int:
+        """In how many quarters of an hour something of a kind was lost."""
+        return len(self._found[kind]) if kind in self._found else 0
 
     def take(self) -> Losses:
         """All that was counted, as a copy."""
@@ -331,9 +345,10 @@ def _rows(run: int, position: int, losses: Losses) -> list[dict[str, Any]]:
 
 
 def lost_positions(connection: Connection, run: int) -> set[int]:
-    """The positions of a run at which anything is lost."""
+    """The positions of a run at which anything is lost that was seen."""
     column = tables.loss.c
-    found = connection.execute(select(column.position).where(column.run == run).distinct())
+    of_run = (column.run == run) & column.kind.not_in(NEVER_SEEN)
+    found = connection.execute(select(column.position).where(of_run).distinct())
     return {*found.scalars()}
 
 

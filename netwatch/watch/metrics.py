@@ -106,7 +106,8 @@ METRICS: tuple[Metric, ...] = (
         "What happened to logs: `log-rotated`, `log-truncated`, `log-gap` (a file was gone before"
         " it was read); to what is sent: `line-too-long`, `sender-refused`, `connection-refused`,"
         " `connection-evicted`, `connection-idle`, frames that were wrong by the reason, and"
-        " `records-of-others` (of programs whose logs are not read).",
+        " `records-of-others` (of programs whose logs are not read); to flow records:"
+        " `exporter-unknown` (of none of `exporters`).",
         lambda snapshot: snapshot.log_events,
     ),
     gauge(

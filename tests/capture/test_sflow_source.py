@@ -90,3 +90,50 @@ def test_address_is_expected(text):
 def test_address_in_use(source):
     with pytest.raises(CaptureError, match="cannot be listened at"):
         SflowSource([f"127.0.0.1:{source.ports[0]}"])
+
+
+class Agents:
+    """The agents of a configuration, by their address."""
+
+    def __init__(self, **known):
+        self.known = known
+
+    def of(self, sender):
+        return self.known.get(sender)
+
+
+class Agent:
+    sampling = None
+
+    def __init__(self, sampling=None):
+        self.sampling = sampling
+
+
+def test_unknown_agents_are_refused_counted_and_named():
+    with closing(SflowSource(["127.0.0.1:0"], Agents(**{"192.0.2.1": Agent()}))) as opened:
+        sent(opened, datagram(sample(raw(b"x"))), datagram(sample(raw(b"x"))))
+        assert (opened.received, opened.events["exporter-unknown"]) == (0, 2)
+        (note,) = opened.notes
+        assert "127.0.0.1 is none of the 'exporters'" in note
+
+
+def test_the_configuration_says_how_an_agent_samples():
+    with closing(SflowSource(["127.0.0.1:0"], Agents(**{"127.0.0.1": Agent(64)}))) as opened:
+        sent(opened, datagram(sample(raw(b"x"), rate=1)))
+        assert opened.sampling == 64
+        (note,) = opened.notes
+        assert "samples one packet of 64" in note
+
+
+def test_another_configuration_knows_other_agents(source):
+    source.reload(Agents())
+    assert not sent(source, datagram(sample(raw(b"x"))))
+    assert source.events["exporter-unknown"] == 1
+
+
+def test_that_all_may_send_is_said():
+    with closing(SflowSource(["0.0.0.0:0"])) as opened:
+        (note,) = opened.notes
+        assert "packets of all agents are taken" in note
+    with closing(SflowSource(["0.0.0.0:0"], Agents())) as opened:
+        assert not opened.notes

@@ -1,9 +1,13 @@
 """Flow records beside the log of a resolver, from the scan to the report of a ban."""
 
 import json
+import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from support.flow_messages import FLOW, ipfix, options_template, set_of, template
+from support.flow_messages import flow as message
 
 from netwatch.cli import main
 
@@ -99,3 +103,58 @@ def test_hours_that_flow_records_alone_cover_are_not_readable(
     assert (coverage["judged"], coverage["readable"]) == (24, 0)
     assert {each["reason"] for each in coverage["missing"]} == {"unreadable"}
     assert ban["answer"]["word"] == "cannot-be-said"
+
+
+BEGIN = 1_796_032_800
+"""2026-11-30 10:00 UTC, s."""
+
+
+def exported(numbers: Iterable[int], options: bytes = b"") -> bytes:
+    """An IPFIX file: a message each quarter of an hour, with these sequence numbers."""
+    messages = [ipfix(set_of(2, template(300, *FLOW)), options, seconds=BEGIN)]
+    for quarter, sequence in enumerate(numbers):
+        now = BEGIN + quarter * 900
+        times = {"first": (now + 1) * 1000, "last": (now + 5) * 1000}
+        client, server = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 81])
+        out = message(client, server, source_port=40100 + quarter, octets=2480, **times)
+        back = message(server, client, 443, 40100 + quarter, octets=42_480, **times)
+        described = set_of(2, template(300, *FLOW))
+        messages.append(ipfix(described, set_of(300, out, back), seconds=now, sequence=sequence))
+    return b"".join(messages)
+
+
+def test_records_that_did_not_arrive_are_missing_in_the_report(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "flows" / "router.csv").unlink()
+    # Between 10:30 and 10:45 forty records are missing.
+    (folder / "flows" / "router.ipfix").write_bytes(exported([0, 2, 4, 46, 48, 50, 52, 54]))
+    scan(capsys, "flows", "dns", "--store")
+    assert main(["report", "--from", "2026-11-30", "--to", "2026-11-30", "-o", "r.json"]) == 0
+    (ban,) = json.loads((folder / "r.json").read_text())["bans"]
+    lost = [each for each in ban["coverage"]["missing"] if each["reason"] == "lost"]
+    assert [(each["from"], each["until"]) for each in lost] == [
+        ("2026-11-30T10:30:00Z", "2026-11-30T11:00:00Z")
+    ]
+    assert ban["answer"]["word"] == "cannot-be-said"
+    assert main(["store", "status", "--store-path", "store"]) == 0
+    assert "never received  40" in capsys.readouterr().out
+
+
+def test_a_flow_of_sampled_packets_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "flows" / "router.csv").unlink()
+    sampler = set_of(3, options_template(400, ((302, 4),), ((305, 4), (306, 4))))
+    sampler += set_of(400, struct.pack(">III", 1, 1, 99))
+    (folder / "flows" / "router.ipfix").write_bytes(exported([1, 3], sampler))
+    record = scan(capsys, "flows", "dns")["10.20.6.20"]
+    (evidence,) = [each for each in record["evidence"] if each["type"] == "ip-from-dns"]
+    assert evidence["log"] == {"format": "ipfix", "line": 2, "lacks": [], "sampling": 100}
+    # The bytes are those of the sample.
+    assert record["counts"]["bytes_in"] < 100_000
+    (folder / "alerts.jsonl").write_text(json.dumps(record) + "\n")
+    assert main(["explain", record["id"], "--alerts", "alerts.jsonl"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "looked at one packet in 100; bytes are those of the packets looked at" in shown
+    assert "looked at one packet in 100" in shown

@@ -290,6 +290,14 @@ def test_codes_of_doubt_are_known() -> None:
         "translation",
     }
     experts = {"server", "clock", "left-out", "packet", "file-hash", "rule", "sinkhole"}
-    experts |= {"log-clock", "log-truth", "log-lacks", "log-denied", "log-line", "log-packets"}
+    experts |= {
+        "log-clock",
+        "log-truth",
+        "log-lacks",
+        "log-sampled",
+        "log-denied",
+        "log-line",
+        "log-packets",
+    }
     assert worded <= {*NOT_PROVED, *REFUTATIONS}
     assert {*NOT_PROVED, *REFUTATIONS} == worded | always | experts

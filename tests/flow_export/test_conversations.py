@@ -129,6 +129,48 @@ def test_waiting_records_have_a_limit(monkeypatch):
     assert len(list(made.flush())) == 2
 
 
+def test_a_conversation_is_as_sampled_as_its_coarser_half():
+    (found,) = together(record(sampling=10), answer(sampling=100))
+    assert found.sampling == 100
+    assert [each.sampling for each in together(answer(sampling=7))] == [7]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"octets": (1 << 64) - 1},
+        {"octets": MOST_COUNTED + 1},
+        {"packets": 1 << 46},
+        {"reverse_octets": 1 << 63, "is_biflow": True},
+        {"source_port": 1 << 16},
+        {"vlan": 5000},
+        {"sampling": 1 << 32},
+    ],
+)
+def test_numbers_that_cannot_be_are_not_known(lie):
+    made = Conversations()
+    found = [*made.add([record(**lie)]), *made.flush()]
+    assert made.take_anomalies() == {"flow-number-impossible": 1}
+    assert made.take_anomalies() == {}
+    for each in found:
+        assert lie.keys() & {"vlan", "sampling"}
+        assert each.vlan == -1
+        assert each.sampling <= 1 << 24
+
+
+def test_a_time_to_come_makes_no_other_record_wait_or_go():
+    made = Conversations()
+    assert not made.add([record()])
+    to_come = record(source_port=1, first=2 * 10**18, last=2 * 10**18)
+    # The first one has waited long enough, by this clock.
+    assert len(made.add([to_come])) == 1
+    # By the others, it would wait for decades, and those behind it with it.
+    (found,) = made.add([record(source_port=40002)])
+    assert found.last == to_come.last
+    (found,) = made.add([answer(destination_port=40002)])
+    assert sides(found)[0] == (CLIENT, 40002)
+
+
 def test_other_protocols_are_none():
     assert not together(record(protocol=1), record(protocol=50))
 

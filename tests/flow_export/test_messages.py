@@ -257,6 +257,17 @@ def test_sequence_of_an_exporter_that_counts_the_message_itself():
     assert decoder.anomalies() == {"flow-records-lost": 40}
 
 
+def test_an_exporter_that_counts_anew_is_not_late_for_ever():
+    sets = set_of(2, template(300, *FLOW)), set_of(300, flow(), flow())
+    numbers = [0, 2, 5000, *range(0, 60, 2), 70]
+    _, decoder = read(*(ipfix(*sets, sequence=each) for each in numbers))
+    found = decoder.anomalies()
+    assert found["flow-exporter-restarted"] == 1
+    assert found["flow-message-late"] == exporters.RESTARTED_MESSAGES - 1
+    # Those before the restart, and those behind it.
+    assert found["flow-records-lost"] == 4996 + 10
+
+
 @pytest.mark.parametrize(
     "change",
     [

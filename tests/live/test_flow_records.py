@@ -12,6 +12,8 @@ from support.live import Capture
 from support.ports import free_port
 from support.waiting import wait_until
 
+from netwatch.cli import main
+
 CLIENT, SERVER = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 81])
 
 
@@ -53,3 +55,48 @@ def test_flow_to_an_address_that_a_log_has_named(tmp_path: Path) -> None:
     assert (evidence["source"], evidence["log"]["format"]) == (f"udp://127.0.0.1:{port}", "ipfix")
     assert record["counts"]["bytes_in"] > 80_000, json.dumps(record)
     assert record["confidence"] == "probable"
+
+
+CONFIG = """version: 1
+networks:
+  - {name: hq, cidrs: [10.20.0.0/16], class: service, authority: BE-FED}
+bans:
+  - {id: our-rule, authority: City of Example, apps: [tiktok], forbids: [service],
+     from: 2026-01-01, timezone: UTC, legal_basis: Decision 1}
+exporters:
+  - {address: 127.0.0.1, name: core, sampling: 100, clock: arrival}
+store: {path: STORE}
+"""
+
+
+def test_what_did_not_arrive_is_missing_in_the_report(tmp_path: Path) -> None:
+    port, metrics = free_port(socket.SOCK_DGRAM), free_port()
+    config, store = tmp_path / "netwatch.yaml", tmp_path / "store"
+    config.write_text(CONFIG.replace("STORE", str(store)))
+    capture = Capture(
+        tmp_path,
+        *("-c", str(config), "--source", "flows", f"udp://127.0.0.1:{port}"),
+        *("--no-view", "--metrics", f"127.0.0.1:{metrics}"),
+    )
+    try:
+        capture.wait_for_log("started on")
+        # An exporter without a clock, some of whose messages are lost.
+        uptime, day = 3600, time.strftime("%Y-%m-%d", time.gmtime())
+        times = {"first": uptime * 1000, "last": uptime * 1000 + 500}
+        both = flow(destination=SERVER, **times), flow(SERVER, CLIENT, 443, 40000, **times)
+        described = set_of(2, template(300, *FLOW))
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as exporter:
+            for sequence in (0, 2, 46):
+                sent = ipfix(described, set_of(300, *both), seconds=uptime, sequence=sequence)
+                exporter.sendto(sent, ("127.0.0.1", port))
+        wait_until(lambda: 'anomaly="flow-records-lost"} 42' in said(metrics))
+        wait_until(lambda: 'anomaly="flow-sampled"} 6' in said(metrics))
+        assert "flow-clock-wrong" not in said(metrics)
+    finally:
+        capture.stop()
+    report = tmp_path / "r.json"
+    options = ["-c", str(config), "--from", day, "--to", day, "-o", str(report)]
+    assert main(["report", *options]) == 0
+    (ban,) = json.loads(report.read_text())["bans"]
+    assert "lost" in {each["reason"] for each in ban["coverage"]["missing"]}, capture.log()
+    assert ban["answer"]["word"] == "cannot-be-said"

@@ -9,8 +9,10 @@ from support.logs import items_of
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.records import PLAIN, LogFlows
+from netwatch.flow_export import conversations
+from netwatch.logs.records import PLAIN, LogFlows, LogLoss, ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
+from netwatch.logs.times import LocalTimes
 
 BEGIN = 1795946400 * 10**9
 CLIENT, SERVER = "10.20.6.20:40100", "192.0.2.81:443"
@@ -107,12 +109,6 @@ AWS = b"2 123456789010 eni-12345678 10.20.6.20 192.0.2.81 40100 443 6 5 717 1795
         ("nfdump", b"2026-11-29 10:00:00.000,1.020,6,10.20.6.20", "fields-missing"),
         ("nfdump", b'{"type":"FLOW","first":"2026","last":"2026","in_packets":1}', "time-invalid"),
         ("pmacct", b'{"ip_src":"10.0.0.1","ip_dst":"10.0.0.2","bytes":1}', "time-missing"),
-        (
-            "azure-flows",
-            b'{"category":"FlowLogFlowEvent","flowRecords":{"flows":[{"flowGroups":'
-            b'[{"flowTuples":["1,2"]}]}]}}',
-            "fields-missing",
-        ),
         ("google-vpc", b'{"jsonPayload":{"connection":{},"bytes_sent":"1"}}', "time-invalid"),
     ],
 )
@@ -140,3 +136,41 @@ def test_document_of_azure_in_lines(document):
     written = document % (record % (tuples % 20), record % (tuples % 21))
     found = entries("azure-flows", *written.split(b"\n"))
     assert [ip_text(each.client.ip) for each in found] == ["10.20.6.20", "10.20.6.21"]
+
+
+def test_a_flow_of_azure_that_cannot_be_read_is_left_out():
+    good = '"1795946401,10.20.6.20,192.0.2.81,40100,443,T,O,A,E,5,717,32,43280"'
+    bad = [
+        '"1,2"',
+        "7",
+        f'"{10**17}{good[11:]}',
+        '"1795946401,here,192.0.2.81,40100,443,T,O,A,E,5,717,32,43280"',
+    ]
+    tuples = ",".join([good, *bad, good.replace("40100", "40101")]).encode()
+    record = (
+        b'{"category":"NetworkSecurityGroupFlowEvent","properties":{"flows":[{"flows":'
+        b'[{"flowTuples":[%s]}]}]}}' % tuples
+    )
+    reader = LOG_FORMATS["azure-flows"].reader(ReaderContext(LocalTimes()))
+    found = [*reader.read(record, PLAIN), *reader.flush()]
+    assert [each.client.port for each in found] == [40100, 40101]
+    assert reader.anomalies == {"flow-of-record-bad": 4}
+
+
+def test_an_interval_that_amazon_left_out_is_lost(tmp_path):
+    lines = AWS + b" ACCEPT OK\n2 1 eni-1 - - - - - - - 1795946460 1795946519 - SKIPDATA\n"
+    (tmp_path / "aws.log").write_bytes(lines * 30)
+    statistics = RunStatistics()
+    found = [
+        item.entry for item in items_of(tmp_path / "aws.log", "aws-vpc", statistics=statistics)
+    ]
+    losses = {each for each in found if isinstance(each, LogLoss)}
+    assert losses == {LogLoss(BEGIN + 119 * 10**9, BEGIN + 60 * 10**9, BEGIN + 119 * 10**9, 0)}
+    assert statistics.unread_records[str(tmp_path / "aws.log"), "records-skipped"] == 30
+
+
+def test_records_that_did_not_find_the_other_direction_are_counted(monkeypatch):
+    monkeypatch.setattr(conversations, "MAX_WAITING", 0)
+    reader = LOG_FORMATS["aws-vpc"].reader(ReaderContext(LocalTimes()))
+    assert len(list(reader.read(AWS + b" ACCEPT OK", PLAIN))) == 1
+    assert reader.anomalies == {"flow-records-full": 1}

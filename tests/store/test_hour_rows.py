@@ -12,10 +12,12 @@ from netwatch.capture.files import CaptureFile
 from netwatch.cli import main
 from netwatch.core.addresses import ip_text
 from netwatch.core.statistics import RunStatistics
-from netwatch.coverage.judged import QUARTER, bits_of
+from netwatch.coverage.judged import HOUR, QUARTER, bits_of
+from netwatch.engine import record_facts
 from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.engine import FLOW_TIMEOUT
-from netwatch.engine.record_facts import Recorder
+from netwatch.engine.record_facts import EventRecorder, Recorder
+from netwatch.engine.replay import LossEvent
 from netwatch.store import messages
 from netwatch.store.hour_rows import LossCounter, shifted
 from netwatch.store.judged_coverage import judged_coverage
@@ -193,3 +195,39 @@ def test_a_clock_that_is_ahead_moves_losses() -> None:
     assert shifted(losses, 4 * QUARTER) == {"rows": {4: 3, 5: 4}}
     assert shifted(losses, QUARTER // 2) == {"rows": {7: 3, 8: 4, 9: 0}}
     assert bits_of(shifted(losses, -QUARTER)["rows"]) == bits_of([9, 10])
+
+
+def test_times_at_which_packets_were_sampled_are_not_whole(tmp_path: Path) -> None:
+    writer = opened(tmp_path)
+    ((block, source), *_) = read_blocks([CAPTURE], RunStatistics())
+    statistics = RunStatistics()
+    recorder = Recorder(Direct(writer), 0, (), statistics)
+    recorder.note_sampled(replace(block, count=0))
+    recorder.process(block, source)
+    recorder.note_sampled(block)
+    recorder.finish()
+    writer.end(statistics.recorded_rows)
+    writer.close()
+    # All that was seen is stored.
+    assert kept(tmp_path) == ("complete", 0)
+    with open_catalogue(StoreOptions(str(tmp_path))) as catalogue:
+        assert status(catalogue).losses == {"sampled": block.count}
+        coverage = judged_coverage(catalogue)
+        assert coverage.lost_at_all & coverage.captured_at_all
+
+
+def test_a_log_cannot_lie_about_more_times_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_facts, "MAX_LOST_QUARTERS", 3)
+    writer = opened(tmp_path)
+    recorder = EventRecorder(Direct(writer), 0, (), RunStatistics())
+    lies = [LossEvent(each * HOUR, each * HOUR, 1 << 62) for each in range(1, 9)]
+    lies.append(LossEvent(0, 400_000 * HOUR, 1))
+    assert list(recorder.recorded(lies)) == lies
+    recorder.finish()
+    writer.end(0)
+    writer.close()
+    with open_catalogue(StoreOptions(str(tmp_path))) as catalogue:
+        (lost,) = status(catalogue).losses.values()
+        assert 0 < lost < 1 << 50

@@ -16,6 +16,9 @@ bans:
 exemptions: [{ban: rule, device: 10.0.0.1, until: 2024-01-01, reason: research}]
 search_suffixes: [corp.example]
 sinkholes: [10.20.0.80]
+exporters:
+  - {address: 10.0.0.0/30, name: core, sampling: 100, clock: -2h}
+  - {address: 10.9.0.1, clock: arrival}
 incidents: {quiet_gap: 1h, unheard: 2h, unknown_clients: 100}
 sensor: {name: here}
 metrics: {listen: ":9477", hosts: [probe.example], silence: 60s, dropping: 10s, stuck: 5m}

@@ -7,7 +7,7 @@ from support.paths import ROOT
 from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.log_files import Log, LogItem, LogOptions, items
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogFlows, LogName
+from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogFlows, LogLoss, LogName
 
 SAMPLES = ROOT / "tests" / "logs" / "samples"
 """A folder for each format, with a file for each version or way of writing it."""
@@ -45,6 +45,11 @@ def check_entry(entry: LogEntry) -> None:
         assert 0 <= entry.bytes_in < 1 << 63
         assert entry.first <= entry.last
         ends = (entry.client, entry.server)
+        assert 1 <= entry.sampling <= 1 << 24
+        assert entry.vlan is None or entry.vlan < 1 << 12
+    elif isinstance(entry, LogLoss):
+        ends = ()
+        assert entry.count >= 0
     elif isinstance(entry, LogClaim):
         ends = ()
         assert all(len(address) in (4, 16) for address in entry.claim.addresses)

@@ -11,6 +11,7 @@ from netwatch.config.sections import GeoKeys, Incidents, SensorKeys, TopKeys
 from netwatch.core.file_keys import sections
 from netwatch.delivery.configuration import output_sections
 from netwatch.delivery.output import OutboxOptions
+from netwatch.flow_export.known_exporters import KnownExporter
 from netwatch.inventory.lease_files import LeaseFile
 from netwatch.inventory.networks import NetworkKeys
 from netwatch.refresh.options import TYPES, source_sections
@@ -30,6 +31,7 @@ CONFIGURATION_KEYS = (
     *sections("bans[]", BanKeys),
     *sections("exemptions[]", ExemptionKeys),
     *sections("geoip", GeoKeys),
+    *sections("exporters[]", KnownExporter),
     *sections("incidents", Incidents),
     *sections("sensor", SensorKeys),
     *sections("metrics", EndpointOptions),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
+from netwatch.flow_export.known_exporters import Exporters
 from netwatch.logs.live.followed_log import opened
 from netwatch.logs.live.follower import MAX_LOGS, Follower
 from netwatch.logs.live.receivers import MAX_CONNECTIONS, Receivers
@@ -60,12 +61,17 @@ class LogFeed:
         self._options = options
         self._statistics = statistics
         self._follower = Follower(paths, saved, time.monotonic())
-        self._sent = SentLogs(options, statistics)
+        self._sent = SentLogs(options, statistics, receivers.exporters)
         self._written: dict[str, WrittenLog] = {}
         self._next_poll = 0.0
         self._told: dict[str, str] = {}
         self._since: dict[str, float] = {}
         self._tell_problems(time.monotonic(), at_once=True)
+
+    def reload(self, exporters: Exporters | None) -> None:
+        """Take flow records of other exporters from now on."""
+        self._receivers.exporters = exporters
+        self._sent.reload(exporters)
 
     @property
     def unreadable(self) -> dict[str, str]:
@@ -162,7 +168,7 @@ class LogFeed:
         return written
 
     def _collect_notes(self) -> None:
-        sources = [self._follower.notes, self._sent.notes]
+        sources = [self._follower.notes, self._receivers.notes, self._sent.notes]
         sources += [written.notes for written in self._written.values() if written.notes]
         for notes in sources:
             self.notes += notes

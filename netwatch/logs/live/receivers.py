@@ -6,6 +6,7 @@ refused or dropped is counted.
 """
 
 import contextlib
+import ipaddress
 import os
 import selectors
 import socket
@@ -16,7 +17,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from netwatch.core.errors import NetwatchError
-from netwatch.logs.live.source import Batch, Frames, ReceiverAddress
+from netwatch.flow_export.known_exporters import Exporters
+from netwatch.logs.live.source import FLOW_RECORDS, UNIX, Batch, Frames, ReceiverAddress
 
 RECEIVE_BUFFER = 8 << 20
 """Bytes of datagrams that the kernel keeps while nobody reads; more than ``net.core.rmem_max`` only
@@ -55,6 +57,9 @@ DATAGRAMS = 512
 RECEIVE_SIZE = 1 << 16
 RECEIVES = 8
 """Bytes that are read of a connection at a time, and how often before others are looked at."""
+
+MAX_REFUSED = 8
+"""Senders of flow records that are none of the exporters, of which the address is said."""
 
 _TIDY_SECONDS = 1.0
 
@@ -179,13 +184,20 @@ class _Connection:
 
 
 class Receivers:
-    """Listens at `addresses`. Raises `NetwatchError` if that is not possible.
+    """Listens at `addresses`. Flow records are taken of `exporters`, which may be replaced, and of
+    anybody if that is None. Raises `NetwatchError` if that is not possible.
 
     `events` counts what went wrong, by name. `dropped` datagrams were dropped by the kernel.
+    `notes` are sentences, which the caller may remove.
     """
 
-    def __init__(self, addresses: Sequence[ReceiverAddress]) -> None:
+    def __init__(
+        self, addresses: Sequence[ReceiverAddress], exporters: Exporters | None = None
+    ) -> None:
         self.events = Counter[str]()
+        self.notes: list[str] = []
+        self.exporters = exporters
+        self._refused: set[str] = set()
         self._drops: dict[int, int] = {}
         self._sockets: list[tuple[ReceiverAddress, socket.socket]] = []
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -202,6 +214,7 @@ class Receivers:
                 self._sockets.append((address, open_socket(address)))
                 if address.path:
                     self._identities[address.path] = _identity(address.path)
+                self._note_strangers(address)
         except BaseException:
             self.close()
             raise
@@ -284,12 +297,39 @@ class Receivers:
             for level, kind, value in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, SO_RXQ_OVFL):
                     (self._drops[opened.fileno()],) = struct.unpack("=I", value[:4])
-            if not address.accepts(sender[0]):
-                self.events["sender-refused"] += 1
+            if not self._accepts(address, sender[0]):
                 continue
             record = data.rstrip(b"\r\n\0") if address.scheme.format is None else data
             if record:
                 self._add(address, sender[0], [record])
+
+    def _note_strangers(self, address: ReceiverAddress) -> None:
+        """Say where flow records are taken of anybody who reaches this machine."""
+        if address.scheme.format != FLOW_RECORDS or self.exporters is not None:
+            return
+        if not ipaddress.ip_address(address.host).is_loopback:
+            self.notes.append(
+                f"{address.text}: flow records of all senders are taken; 'exporters' in"
+                " netwatch.yaml names yours"
+            )
+
+    def _accepts(self, address: ReceiverAddress, sender: str) -> bool:
+        """Whether what a sender sends is taken; else it is counted."""
+        if not address.accepts(sender):
+            self.events["sender-refused"] += 1
+            return False
+        if self.exporters is None or address.scheme.format != FLOW_RECORDS:
+            return True
+        if self.exporters.of(sender) is not None:
+            return True
+        self.events["exporter-unknown"] += 1
+        if sender not in self._refused and len(self._refused) < MAX_REFUSED:
+            self._refused.add(sender)
+            self.notes.append(
+                f"{address.text}: {sender} is none of the 'exporters' of the configuration, and"
+                " what it sends is refused"
+            )
+        return False
 
     def _accept(self, address: ReceiverAddress, frames: Frames, opened: object, now: float) -> None:
         assert isinstance(opened, socket.socket)
@@ -297,9 +337,8 @@ class Receivers:
             connected, name = opened.accept()
         except OSError:
             return
-        peer = name[0] if address.host else "unix"
-        if address.host and not address.accepts(peer):
-            self.events["sender-refused"] += 1
+        peer = name[0] if address.host else UNIX
+        if address.host and not self._accepts(address, peer):
             connected.close()
             return
         if not self._has_room(peer, now):
@@ -326,7 +365,7 @@ class Receivers:
     def _has_room(self, peer: str, now: float) -> bool:
         """Whether there may be another connection; one that is of no use gives way to it."""
         of_peer = sum(each.peer == peer for each in self._connections.values())
-        if not peer.startswith(("127.", "::1", "unix")) and of_peer >= MAX_OF_ADDRESS:
+        if not peer.startswith(("127.", "::1", UNIX)) and of_peer >= MAX_OF_ADDRESS:
             return False
         if len(self._connections) < MAX_CONNECTIONS:
             return True
@@ -347,11 +386,14 @@ class Receivers:
                 data = connection.socket.recv(RECEIVE_SIZE)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
+            except ssl.SSLError:
+                self._drop(connection, "tls-failed")
+                return
             except OSError:
                 data = b""
             if not data:
                 self._take(connection, connection.frames.end())
-                self._drop(connection)
+                self._drop(connection, connection.frames.failure)
                 return
             connection.last = now
             records, answer = connection.frames.feed(data)

@@ -49,6 +49,9 @@ IPFIX_TLS_PORT = 4740
 SOCKET_MODE = 0o600
 """Permissions of a Unix socket: who may write to it decides what is reported of whom."""
 
+FLOW_RECORDS = "ipfix"
+"""The format of what exporters send, whom the configuration names."""
+
 MAX_MESSAGE = 1 << 17
 """Bytes of a message. RFC 5425 asks for 8192; records of Suricata are longer."""
 
@@ -56,11 +59,15 @@ _COUNT = re.compile(rb"([1-9][0-9]{0,8}) ")
 _MAX_COUNT_DIGITS = 10
 
 
+UNIX = "unix"
+"""In place of the address of who sends to a Unix socket."""
+
+
 class Batch(NamedTuple):
     """Records that came at a time, the first of which has the number `first` in its file, or among
     those of its receiver. `unread` are reasons, one for each that could not be read, and `nul_runs`
     counts the runs of NUL bytes that were skipped. `receiver` and `sender` are the address where
-    they were received and that of who sent them (``unix`` for a Unix socket), None and empty for
+    they were received and that of who sent them (`UNIX` for a Unix socket), None and empty for
     those of a file. `numbers` are those of the records where they do not follow each other."""
 
     first: int
@@ -240,6 +247,12 @@ class IpfixFrames(Frames):
         self.has_begun = self.has_begun or bool(messages)
         return messages, b""
 
+    def end(self) -> list[bytes]:
+        """What is left is the beginning of a message."""
+        if self._buffer:
+            self.failure = "flow-message-cut"
+        return []
+
 
 class Scheme(NamedTuple):
     """A kind of receiver: the port that it has by default, 0 for a Unix socket; what divides a
@@ -257,9 +270,9 @@ SCHEMES = {
     "syslog+udp": Scheme(SYSLOG_PORT, None),
     "syslog+tcp": Scheme(SYSLOG_PORT, SyslogFrames),
     "syslog+tls": Scheme(SYSLOG_TLS_PORT, SyslogFrames, ("from", "cert", "key"), is_tls=True),
-    "udp": Scheme(NETFLOW_PORT, None, format="ipfix"),
-    "tcp": Scheme(IPFIX_PORT, IpfixFrames, format="ipfix"),
-    "tls": Scheme(IPFIX_TLS_PORT, IpfixFrames, ("from", "cert", "key"), "ipfix", is_tls=True),
+    "udp": Scheme(NETFLOW_PORT, None, (), FLOW_RECORDS),
+    "tcp": Scheme(IPFIX_PORT, IpfixFrames, (), FLOW_RECORDS),
+    "tls": Scheme(IPFIX_TLS_PORT, IpfixFrames, ("cert", "key"), FLOW_RECORDS, is_tls=True),
     "dnstap+unix": Scheme(0, DnstapFrames, ("mode", "group"), "dnstap"),
 }
 """The receivers by the schemes of their addresses."""
@@ -312,8 +325,10 @@ def parse(text: str) -> ReceiverAddress:
     options = dict(parse_qsl(url.query, keep_blank_values=True))
     for option in options:
         if option not in scheme.options:
-            expected = ", ".join(scheme.options)
-            raise NetwatchError(f"{text}: there is no option {option!r}, expected {expected}")
+            expected = f", expected {', '.join(scheme.options)}" if scheme.options else ""
+            if option == "from" and scheme.format == FLOW_RECORDS:
+                expected = "; 'exporters' in netwatch.yaml says whose flow records are taken"
+            raise NetwatchError(f"{text}: there is no option {option!r}{expected}")
     if not scheme.port:
         return _unix(text, scheme, url.netloc + url.path, options)
     if url.path.strip("/") or url.username is not None:

@@ -10,12 +10,13 @@ from netwatch.capture.files import is_capture
 from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
+from netwatch.flow_export.known_exporters import Exporters, KnownExporter
 from netwatch.logs import log_stream
 from netwatch.logs.dnstap import is_frame_streams
 from netwatch.logs.live.followed_database import FollowedDatabase
 from netwatch.logs.live.followed_file import FollowedFile, divide_lines
 from netwatch.logs.live.followed_log import FollowedLog
-from netwatch.logs.live.source import Batch, ReceiverAddress
+from netwatch.logs.live.source import FLOW_RECORDS, UNIX, Batch, ReceiverAddress
 from netwatch.logs.log_reader import UNREAD_SHARE, Carriers, LogItem, LogReader
 from netwatch.logs.log_stream import NUL_BYTES
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
@@ -106,6 +107,7 @@ class LiveLog:
         unread, taken = reader.unread, reader.taken
         reader.unread, reader.taken = Counter(), 0
         anomalies = reader.take_anomalies()
+        self.notes += (f"{self.source}: {note}" for note in reader.take_notes())
         if is_new:
             self._statistics.anomalies.update(anomalies)
             self._statistics.records += taken
@@ -276,13 +278,20 @@ class SentLogs:
     """Reads what `netwatch.logs.live.receivers` receives, which is a log for each program on each
     host.
 
-    `others` counts records of programs whose format is none that is known, `evicted` logs that gave
-    way to others. `notes` are sentences, which the caller may remove.
+    What is known of who exports flow records is in `exporters`. `others` counts records of programs
+    whose format is none that is known, `evicted` logs that gave way to others. `notes` are
+    sentences, which the caller may remove.
     """
 
-    def __init__(self, options: LogOptions, statistics: RunStatistics) -> None:
+    def __init__(
+        self,
+        options: LogOptions,
+        statistics: RunStatistics,
+        exporters: Exporters | None = None,
+    ) -> None:
         self.notes: list[str] = []
         self.others = self.evicted = 0
+        self._exporters = exporters
         self._options = options
         self._statistics = statistics
         # What takes off what carries the records of a sender to a receiver, with its times.
@@ -306,6 +315,8 @@ class SentLogs:
                 try:
                     if receiver.scheme.format is None:
                         taken = carriers.take_off(record)
+                    elif receiver.scheme.format == FLOW_RECORDS:
+                        taken = record, Carried(wall, 9, batch.sender)
                 except RecordError as error:
                     self._statistics.unread_records[receiver.text, str(error)] += 1
                     continue
@@ -353,12 +364,24 @@ class SentLogs:
             self._logs[key] = log
             name = receiver.scheme.format or self._options.format
             if name is not None:
-                log.begin(name)
+                log.begin(name).exporter = self._exporter(sender)
             if len(self._logs) > MAX_SENT_LOGS:
                 self._logs.popitem(last=False)
                 self.evicted += 1
         self._logs.move_to_end(key)
         return log
+
+    def reload(self, exporters: Exporters | None) -> None:
+        """What is known of exporters has changed."""
+        self._exporters = exporters
+        for (_, sender, _, _), log in self._logs.items():
+            if log.reader is not None:
+                log.reader.exporter = self._exporter(sender)
+
+    def _exporter(self, sender: str) -> KnownExporter | None:
+        if self._exporters is None or sender == UNIX:
+            return None
+        return self._exporters.of(sender)
 
     def _hold(self, log: _SentLog, record: tuple[int, bytes, bytes, Carried]) -> None:
         log.held.append(record)

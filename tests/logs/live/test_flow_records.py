@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,17 @@ from support.examples import examples
 from support.flow_messages import FLOW, flow, ipfix, netflow5, set_of, template
 from support.waiting import wait_until
 
+from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
+from netwatch.flow_export.known_exporters import ARRIVAL, Exporters, KnownExporter
+from netwatch.logs.ipfix import LATE
+from netwatch.logs.live import receivers as receivers_module
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import Batch, IpfixFrames, parse
 from netwatch.logs.live.written import SentLogs
-from netwatch.logs.records import BRIEFLY, LogFlow, LogFlows
+from netwatch.logs.log_reader import LogItem
+from netwatch.logs.records import BRIEFLY, LogFlow, LogFlows, LogLoss
 from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
@@ -31,8 +37,8 @@ BOTH = ipfix(set_of(300, flow(**TIMES), flow(**BACK, octets=90_000, **TIMES)), s
 class Feed:
     """A feed of one receiver, and the flows that came out of it."""
 
-    def __init__(self, address: str) -> None:
-        self.receivers = Receivers([parse(address)])
+    def __init__(self, address: str, exporters: Exporters | None = None) -> None:
+        self.receivers = Receivers([parse(address)], exporters)
         self.statistics = RunStatistics()
         self.feed = LogFeed([], self.receivers, LogOptions(), self.statistics, {})
         self.flows: list[LogFlow] = []
@@ -149,3 +155,225 @@ def test_what_is_no_ipfix_ends_the_stream() -> None:
     frames = IpfixFrames()
     assert frames.feed(DESCRIBED + b"GET / HTTP/1.1\r\n\r\n") == ([DESCRIBED], b"")
     assert frames.failure == "flow-version"
+
+
+def known(address: str, **keys: object) -> Exporters:
+    """A configuration that names one exporter."""
+    return Exporters([KnownExporter(address=ip_network(address), **keys)])  # type: ignore[arg-type]
+
+
+WALL = NOW * 10**9
+
+
+def flow_of(item: LogItem) -> LogFlow:
+    """The only flow of an item."""
+    assert isinstance(item.entry, LogFlows)
+    (found,) = item.entry.flows()
+    return found
+
+
+def judged(
+    *messages: bytes, exporters: Exporters | None = None, wall: int = WALL
+) -> tuple[list[LogItem], RunStatistics, SentLogs]:
+    """What messages of an exporter say that arrive at a time (ns)."""
+    statistics = RunStatistics()
+    sent = SentLogs(LogOptions(), statistics, exporters)
+    batch = Batch(1, messages, receiver=parse("udp://:0"), sender="192.0.2.7")
+    return sent.read([batch], wall), statistics, sent
+
+
+def test_an_unknown_exporter_is_refused_counted_and_named() -> None:
+    feed = Feed("udp://:0", known("192.0.2.7"))
+    with closing(feed.feed):
+        feed.send(DESCRIBED, BOTH)
+        wait_until(lambda: not feed.feed.read(0.01) and feed.feed.events["exporter-unknown"] == 2)
+        (note,) = feed.feed.notes
+        assert "127.0.0.1 is none of the 'exporters'" in note
+        assert not feed.statistics.logs
+        # A reload of the configuration takes it from now on.
+        feed.feed.reload(known("127.0.0.0/8"))
+        feed.send(DESCRIBED, BOTH)
+        feed.until(1)
+
+
+def test_an_unknown_exporter_cannot_connect() -> None:
+    feed = Feed("tcp://:0", known("192.0.2.7"))
+    with closing(feed.feed), socket.create_connection(feed.address) as sender:
+        wait_until(lambda: not feed.feed.read(0.01) and feed.feed.events["exporter-unknown"] == 1)
+        assert sender.recv(1) == b""
+
+
+def test_senders_of_syslog_are_no_exporters() -> None:
+    feed = Feed("syslog+udp://:0", known("192.0.2.7"))
+    with closing(feed.feed):
+        feed.send(b"<30>Nov 27 00:00:00 resolver dnsmasq[1]: started")
+        wait_until(lambda: len(feed.feed._sent) > 0 or feed.feed.read(0.01) is None)
+        assert not feed.feed.events["exporter-unknown"]
+
+
+@pytest.mark.parametrize(
+    ("address", "exporters", "is_said"),
+    [
+        ("udp://0.0.0.0:0", None, True),
+        ("udp://[::]:0", None, True),
+        ("udp://127.0.0.1:0", None, False),
+        ("udp://0.0.0.0:0", Exporters([]), False),
+        ("syslog+udp://0.0.0.0:0", None, False),
+    ],
+)
+def test_that_all_may_send_is_said(
+    address: str, exporters: Exporters | None, is_said: bool
+) -> None:
+    with closing(Receivers([parse(address)], exporters)) as opened:
+        assert any("of all senders are taken" in note for note in opened.notes) == is_said
+
+
+def test_senders_are_no_option_of_a_receiver_of_flow_records() -> None:
+    with pytest.raises(NetwatchError, match=r"no option 'from'; 'exporters' in netwatch\.yaml"):
+        parse("udp://:2055?from=192.0.2.7")
+
+
+def test_the_configuration_says_how_an_exporter_samples() -> None:
+    exporters = known("192.0.2.0/24", sampling=512)
+    (item,), statistics, _ = judged(DESCRIBED, BOTH, exporters=exporters)
+    assert flow_of(item).sampling == 512
+    assert statistics.anomalies == {"flow-sampled": 2}
+    back = {**BACK, "octets": 90_000}
+    said = netflow5({}, back, seconds=NOW, sampling=0x4000 | 100)
+    (item,), statistics, _ = judged(said, exporters=exporters)
+    assert flow_of(item).sampling == 512
+    assert statistics.anomalies["flow-sampling-differs"] == 2
+    (item,), statistics, _ = judged(said)
+    assert flow_of(item).sampling == 100
+
+
+def test_a_wrong_clock_is_counted_and_said_once() -> None:
+    late = WALL + 7200 * 10**9
+    items, statistics, sent = judged(DESCRIBED, BOTH, wall=late)
+    assert statistics.anomalies == {"flow-clock-wrong": 2}
+    (note,) = sent.notes
+    assert "the clock of 192.0.2.7 is 2 hours behind" in note
+    assert [flow_of(item).last for item in items if isinstance(item.entry, LogFlows)] == [
+        WALL - 3 * 10**9
+    ]
+    assert not judged(DESCRIBED, BOTH, wall=WALL + 59 * 10**9)[1].anomalies
+
+
+@pytest.mark.parametrize("clock", [ARRIVAL, -7200 * 10**9])
+def test_the_configuration_mends_a_clock(clock: object) -> None:
+    late = WALL + 7200 * 10**9
+    exporters = known("192.0.2.7", name="core", clock=clock)
+    (item,), statistics, sent = judged(DESCRIBED, BOTH, exporters=exporters, wall=late)
+    assert (flow_of(item).first, flow_of(item).last) == (late - 9 * 10**9, late - 3 * 10**9)
+    assert (statistics.anomalies, sent.notes) == ({}, [])
+
+
+def test_an_exporter_without_a_clock() -> None:
+    uptime = 5 * 86_400
+    times = {"first": (uptime - 9) * 1000, "last": (uptime - 3) * 1000}
+    message = ipfix(set_of(300, flow(**times), flow(**BACK, **times)), seconds=uptime)
+    described = ipfix(set_of(2, template(300, *FLOW)), seconds=uptime)
+    items, statistics, _ = judged(described, message)
+    assert not items
+    assert statistics.anomalies == {"flow-clock-wrong": 2, "flow-time-impossible": 2}
+    exporters = known("192.0.2.7", clock=ARRIVAL)
+    (item,), statistics, _ = judged(described, message, exporters=exporters)
+    assert flow_of(item).last == WALL - 3 * 10**9
+    assert not statistics.anomalies
+
+
+def test_a_time_to_come_ends_no_message() -> None:
+    soon = {"first": (NOW + 9) * 1000, "last": (NOW + 10) * 1000}
+    to_come = ipfix(set_of(300, flow(**soon)), seconds=NOW + 10**9)
+    items, statistics, _ = judged(DESCRIBED, to_come, DESCRIBED, BOTH)
+    assert len(items) == 1
+    assert statistics.anomalies["flow-clock-wrong"] == 1
+
+
+def test_what_did_not_arrive_is_lost_between_two_messages() -> None:
+    later = ipfix(set_of(300, flow(**TIMES), flow(**BACK, **TIMES)), sequence=42, seconds=NOW)
+    _, statistics, sent = judged(DESCRIBED, BOTH)
+    receiver = parse("udp://:0")
+
+    def losses(message: bytes, wall: int) -> list[LogLoss]:
+        batch = Batch(9, [message], receiver=receiver, sender="192.0.2.7")
+        entries = [item.entry for item in sent.read([batch], wall)]
+        return [each for each in entries if isinstance(each, LogLoss)]
+
+    at = WALL + 5 * 10**9
+    # It may still come: datagrams overtake each other.
+    assert losses(later, at) == []
+    following = ipfix(sequence=44, seconds=NOW)
+    assert losses(following, at + LATE) == []
+    assert losses(following, at + LATE + 1) == [LogLoss(at + LATE + 1, WALL, at, 40)]
+    assert losses(following, at + 2 * LATE) == []
+    assert statistics.anomalies["flow-records-lost"] == 40
+
+
+def test_a_message_that_came_late_is_not_lost() -> None:
+    messages = [
+        ipfix(set_of(300, flow(**TIMES), flow(**BACK, **TIMES)), sequence=each, seconds=NOW)
+        for each in (0, 4, 2, 6)
+    ]
+    _, statistics, sent = judged(DESCRIBED, *messages)
+    assert statistics.anomalies["flow-message-late"] == 1
+    assert not [item for item in sent.flush() if isinstance(item.entry, LogLoss)]
+
+
+def test_records_before_their_template_are_lost() -> None:
+    _, _, sent = judged(BOTH)
+    (found,) = [item.entry for item in sent.flush()]
+    assert found == LogLoss(WALL, WALL, WALL, 1)
+
+
+@pytest.mark.parametrize("length", [*range(16), 65535])
+def test_a_length_that_cannot_be_ends_the_connection(length: int) -> None:
+    frames = IpfixFrames()
+    message = b"\0\x0a" + length.to_bytes(2) + bytes(12)
+    assert frames.feed(message) == ([], b"")
+    if length < 16:
+        assert frames.failure == "flow-version"
+    else:
+        assert not frames.failure
+        assert frames.end() == []
+        assert frames.failure == "flow-message-cut"
+
+
+def test_peers_that_say_nothing_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receivers_module, "MAX_CONNECTIONS", 3)
+    feed = Feed("tcp://:0")
+    with closing(feed.feed):
+        peers = [socket.create_connection(feed.address) for _ in range(3)]
+        try:
+            # One says nothing, one half a message, one a byte now and then.
+            peers[1].send(DESCRIBED[:20])
+            wait_until(lambda: not feed.feed.read(0.01) and len(feed.receivers) == 3)
+            with socket.create_connection(feed.address) as sender:
+                peers[2].send(b"\0")
+                sender.send(DESCRIBED + BOTH)
+                feed.until(1)
+            assert feed.feed.events["connection-evicted"] == 1
+        finally:
+            for each in peers:
+                each.close()
+
+
+def test_half_a_message_is_counted() -> None:
+    feed = Feed("tcp://:0")
+    with closing(feed.feed):
+        with socket.create_connection(feed.address) as sender:
+            sender.send(DESCRIBED + BOTH + DESCRIBED[:20])
+            feed.until(1)
+        wait_until(lambda: not feed.feed.read(0.01) and feed.feed.events["flow-message-cut"] == 1)
+        assert len(feed.receivers) == 0
+
+
+def test_a_peer_that_is_silent_is_dropped_in_time() -> None:
+    feed = Feed("tcp://:0")
+    with closing(feed.feed), socket.create_connection(feed.address) as sender:
+        sender.send(DESCRIBED[:20])
+        now = time.monotonic()
+        wait_until(lambda: not feed.receivers.poll(0.01, now) and len(feed.receivers) == 1)
+        feed.receivers.poll(0.01, now + receivers_module.BEGIN_SECONDS + 1)
+        wait_until(lambda: sender.recv(1) == b"")
+        assert feed.receivers.events["connection-idle"] == 1
