@@ -203,6 +203,10 @@ class Judging:
         )
         self._collector.add_progress(strip_frames(contact), progress)
 
+    def flush(self) -> None:
+        """Collect the contacts so far: flows have ended."""
+        self._contacts.flush()
+
     def report_progress(self) -> None:
         """Report the bytes so far of the flows with contacts."""
         self._contact_flows.report()
