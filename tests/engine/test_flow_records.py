@@ -82,6 +82,99 @@ def test_a_flow_belongs_to_a_name_that_its_client_was_told(
     assert not [each for each in found["10.20.6.21"]["evidence"] if each["type"] == "ip-from-dns"]
 
 
+def told(at: str, client: str, name: str, *addresses: str) -> str:
+    """A lookup and its answer in a log of dnsmasq."""
+    head = f"Nov 30 {at} gw dnsmasq[900]: 99 {client}/40002 "
+    replies = "".join(f"{head}reply {name} is {address}\n" for address in addresses)
+    return f"{head}query[A] {name} from {client}\n{replies}"
+
+
+OWN = "api16-normal-c-useast1a.tiktokv.com"
+"""A name that only the app calls."""
+
+SHARED = told("09:59:57", "10.20.6.29", "www.example.net", "192.0.2.90")
+SETS = [
+    # Two names of the app at an address of its own.
+    (
+        told("09:59:58", "10.20.6.30", OWN, "192.0.2.90")
+        + told("09:59:58", "10.20.6.30", "api.tiktokv.com", "192.0.2.90"),
+        "probable",
+        ["api.tiktokv.com", OWN],
+        "The device had been told it",
+    ),
+    # Another device was told the address for another name.
+    (
+        SHARED + told("09:59:58", "10.20.6.30", OWN, "192.0.2.90"),
+        "possible",
+        [OWN],
+        "The device had been told it",
+    ),
+    # Only another device was told it.
+    (
+        told("09:59:58", "10.20.6.31", OWN, "192.0.2.90"),
+        "possible",
+        [OWN],
+        "others had been told it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("log", "grade", "names", "why"), SETS)
+def test_a_flow_record_has_the_names_that_it_can_be_of(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    log: str,
+    grade: str,
+    names: list[str],
+    why: str,
+) -> None:
+    (folder / "netwatch.yaml").write_text(CONFIG.replace("UTC,", "UTC, min_confidence: possible,"))
+    (folder / "dns" / "dnsmasq.log").write_text(log)
+    (folder / "flows" / "router.csv").write_text(
+        HEADER + flow("10:00:00", "10.20.6.30", "192.0.2.90")
+    )
+    record = scan(capsys, "flows", "dns", "--store")["10.20.6.30"]
+    (candidates,) = record["candidates"]
+    assert (candidates["names"], candidates["count"]) == (names, 1)
+    assert "192.0.2.90" in candidates["why"] and why in candidates["why"]
+    grounds = {each["type"] for each in record["evidence"]}
+    assert "ip-from-dns" in grounds
+    is_own = why.startswith("The device")
+    assert (record["counts"]["bytes_in"] > 40_000) is is_own
+    assert record["confidence"] == ("probable" if is_own else "possible")
+    assert any("flow record has no name" in each for each in record["confidence_reasons"]) or is_own
+    # The same from the store.
+    assert main(["rejudge", "--format", "jsonl", "-q"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_one_of_several_names_is_a_blind_spot(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "dns" / "dnsmasq.log").write_text(
+        "".join(
+            told("09:59:58", "10.20.6.30", name, "192.0.2.90")
+            for name in (OWN, "www.example.org", "web.whatsapp.com")
+        )
+        # Neither name of these is of an app that is banned.
+        + told("09:59:58", "10.20.6.31", "web.whatsapp.com", "192.0.2.91")
+        + told("09:59:58", "10.20.6.31", "www.example.org", "192.0.2.91")
+    )
+    (folder / "flows" / "router.csv").write_text(
+        HEADER
+        + flow("10:00:00", "10.20.6.30", "192.0.2.90")
+        + flow("10:00:00", "10.20.6.31", "192.0.2.91")
+    )
+    command = ["scan", "flows", "dns", "--year", "2026", "--timezone", "UTC", "--coverage"]
+    assert main([*command, "--format", "jsonl"]) == 0
+    out, summary = capsys.readouterr()
+    assert "ip-from-dns" not in out
+    assert "one-of-k, 1 flow that may go to a banned app: k 3: 1" in summary
+    record = json.loads(out.splitlines()[-1])
+    assert record["unnamed"] == {"flow-record": 1, "one-of-k": 1}
+    assert record["one_of_k"] == {"3": 1}
+
+
 def test_hours_that_flow_records_alone_cover_are_not_readable(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
