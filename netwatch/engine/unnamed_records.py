@@ -2,7 +2,8 @@
 
 A record is a contact if all names that it can be of (`netwatch.engine.told_names`) are of one app.
 It is as sure as a lookup of the weakest of them, if the client itself had been told the address,
-nobody was told it for anything else, and both sides sent something; else it is `possible`.
+and nobody was told it for anything else; otherwise it is ``possible``. Whether the server answered
+is no part of that: an exporter may see one direction, or send the other much later.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,8 @@ def record_observation(
     """A flow as an observation of a name. What another client was told is no evidence of this one,
     so its record is not shown."""
     answer, app = told.answer, told.app
-    assert answer is not None and app is not None
+    assert answer is not None
+    assert app is not None
     if app.name != answer.name:
         answer = replace(answer, name=app.name, asked=answer.name, raw="")
     if found.is_own:
@@ -67,12 +69,10 @@ def record_contact(contact: Contact, found: NameSet, flow: Flow, matches: Matche
         key=CONFIDENCE_RANK.__getitem__,
         default=POSSIBLE,
     )
-    is_answered = bool(flow.bytes_out and flow.bytes_in)
-    is_sure = found.is_own and found.is_alone and is_answered
-    sure = weakest if is_sure else POSSIBLE
+    sure = weakest if found.is_own and found.is_alone else POSSIBLE
     why = "others"
     if found.is_own:
-        why = "shared" if not found.is_alone else "alone" if is_answered else "silent"
+        why = "alone" if found.is_alone else "shared"
     return replace(
         contact,
         confidence=sure,

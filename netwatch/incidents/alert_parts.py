@@ -189,7 +189,7 @@ def candidate_limit(candidates: Candidates, confidence: Confidence) -> str:
 
 def address_limit(why: str, count: int, confidence: Confidence) -> str:
     """Why the confidence of a flow record with so many candidates is no higher, as a sentence:
-    ``alone``, ``shared``, ``silent`` or ``others`` (`netwatch.engine.unnamed_records`)."""
+    ``alone``, ``shared`` or ``others`` (`netwatch.engine.unnamed_records`)."""
     return sentence(f"address-{why}", count=str(count), grade=confidence)
 
 

@@ -189,10 +189,6 @@ TEXTS: Mapping[str, str] = {
         "The flow record has no name. This device was given its address for this app only"
         " (candidates: %(count)s), but others were given it for other names: %(grade)s."
     ),
-    "address-silent": mark(
-        "The flow record has no name, and only one side has sent anything (candidates: %(count)s):"
-        " %(grade)s."
-    ),
     "address-others": mark(
         "The flow record has no name, and the device was not seen to look up any for its address:"
         " others were given it for this app (candidates: %(count)s): %(grade)s."
