@@ -83,7 +83,9 @@ def test_all_names_that_the_client_was_told_are_candidates() -> None:
     of_flow = found(names)
     assert of_flow is not None
     assert (of_flow.names, of_flow.count) == (("m.tiktok.com", TIKTOK), 2)
-    assert of_flow.is_of_one_app and of_flow.is_own and of_flow.is_alone
+    assert of_flow.is_of_one_app
+    assert of_flow.is_own
+    assert of_flow.is_alone
 
 
 @pytest.mark.parametrize("app", [None, "whatsapp"])
@@ -106,7 +108,8 @@ def test_an_address_that_others_were_told_for_another_name_is_shared(app: str | 
     late = AGE // SECOND + GRACE + 60
     for at, is_alone in ((late, False), (late + 1, True)):
         of_flow = found(told(other, (TIKTOK, "tiktok", {"at": at})), at)
-        assert of_flow is not None and of_flow.is_alone is is_alone
+        assert of_flow is not None
+        assert of_flow.is_alone is is_alone
 
 
 def test_a_client_that_was_told_nothing_has_the_names_of_others() -> None:
@@ -119,11 +122,13 @@ def test_a_client_that_was_told_nothing_has_the_names_of_others() -> None:
         ("www.example.org", None, {"client": OTHER}), (TIKTOK, "tiktok", {"client": OTHER})
     )
     of_flow = found(names)
-    assert of_flow is not None and not of_flow.is_of_one_app
+    assert of_flow is not None
+    assert not of_flow.is_of_one_app
     # The client had it for something else, some time ago.
     names = told(("www.example.org", None, {}), (TIKTOK, "tiktok", {"at": 900, "client": OTHER}))
     of_flow = found(names, 901)
-    assert of_flow is not None and not of_flow.is_of_one_app
+    assert of_flow is not None
+    assert not of_flow.is_of_one_app
 
 
 def test_what_the_client_was_told_explains_its_flow() -> None:
@@ -155,7 +160,8 @@ def test_what_speaks_against_a_set_is_in_use_between_two_answers() -> None:
         ("www.example.org", None, {"at": 1000}),
     )
     of_flow = found(names, 610)
-    assert of_flow is not None and of_flow.count == 2
+    assert of_flow is not None
+    assert of_flow.count == 2
     # The name of the app was not in use there.
     names = told((TIKTOK, "tiktok", {}), (TIKTOK, "tiktok", {"at": 1000}))
     assert found(names, 610) is None
@@ -165,7 +171,8 @@ def test_another_device_at_the_address_was_told_nothing() -> None:
     names = told((TIKTOK, "tiktok", {}))
     assert names.names_of(flow_at(7), lambda *_: False) is not None  # by others
     of_flow = names.names_of(flow_at(7), lambda *_: False)
-    assert of_flow is not None and not of_flow.is_own
+    assert of_flow is not None
+    assert not of_flow.is_own
 
 
 def test_a_client_with_too_many_names_has_one_more() -> None:
@@ -177,7 +184,8 @@ def test_a_client_with_too_many_names_has_one_more() -> None:
     later = 60 + GRACE + AGE // SECOND + 1
     names.add(answer(name=TIKTOK, at=later), APP)
     of_flow = found(names, later)
-    assert of_flow is not None and of_flow.count == 1
+    assert of_flow is not None
+    assert of_flow.count == 1
 
 
 def test_the_least_recent_pair_is_evicted_and_then_no_set_is_whole() -> None:
@@ -189,9 +197,12 @@ def test_the_least_recent_pair_is_evicted_and_then_no_set_is_whole() -> None:
     # Told again: of its names only this one is known.
     names.add(answer("203.0.113.1", name=TIKTOK, at=3), APP)
     of_flow = found(names, server="203.0.113.1")
-    assert of_flow is not None and not of_flow.is_of_one_app
+    assert of_flow is not None
+    assert not of_flow.is_of_one_app
     of_flow = found(names, 60 + GRACE + 2, server="203.0.113.1")
-    assert of_flow is not None and of_flow.is_of_one_app and not of_flow.is_alone
+    assert of_flow is not None
+    assert of_flow.is_of_one_app
+    assert not of_flow.is_alone
 
 
 def test_an_address_that_was_forgotten_is_never_the_apps_alone(
@@ -205,7 +216,8 @@ def test_an_address_that_was_forgotten_is_never_the_apps_alone(
     names.add(answer("203.0.113.77", name="www.example.com", at=2, client=OTHER), None)
     names.add(answer(name=TIKTOK, at=3), APP)
     of_flow = found(names)
-    assert of_flow is not None and not of_flow.is_alone
+    assert of_flow is not None
+    assert not of_flow.is_alone
 
 
 @examples(60)
@@ -233,7 +245,8 @@ def test_no_table_is_too_small_to_make_a_set_smaller(
     of_small = found(small, second)
     if of_small is not None and of_small.is_of_one_app and of_small.is_own:
         of_whole = found(whole, second)
-        assert of_whole is not None and of_whole.is_of_one_app
+        assert of_whole is not None
+        assert of_whole.is_of_one_app
         assert not of_small.is_alone or of_whole.is_alone
 
 
