@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from netwatch.cli import main
+from netwatch.report.reading import is_by_flows
 
 CONFIG = """version: 1
 networks:
@@ -147,6 +148,47 @@ def test_a_flow_record_has_the_names_that_it_can_be_of(
     # The same from the store.
     assert main(["rejudge", "--format", "jsonl", "-q"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_an_incident_says_that_only_flow_records_show_its_connections(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "dns" / "dnsmasq.log").write_text(told("09:59:58", "10.20.6.30", OWN, "192.0.2.90"))
+    (folder / "flows" / "router.csv").write_text(
+        HEADER + flow("10:00:00", "10.20.6.30", "192.0.2.90")
+    )
+    record = scan(capsys, "flows", "dns", "--store")["10.20.6.30"]
+    assert main(["explain", record["id"]]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "flow record line 3 of flows/router.csv (nfdump)" in page
+    assert "They are known from flow records (nfdump), which have addresses and no names" in page
+    assert "hello that hides it" not in page
+    assert main(["explain", "--subject", record["id"]]) == 0
+    assert "only the address was recorded" in " ".join(capsys.readouterr().out.split())
+    period = ["--from", "2026-11-30", "--to", "2026-11-30"]
+    assert main(["report", *period, "-o", "r.json"]) == 0
+    (ban,) = json.loads((folder / "r.json").read_text())["bans"]
+    assert [each["by_flows"] for each in ban["incidents"]] == [True]
+    assert main(["report", *period, "-o", "r.html"]) == 0
+    assert "flow records alone, which have no names" in (folder / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "is_by_flows_alone"),
+    [
+        ([("dns-answer", "dnsmasq"), ("ip-from-dns", "ipfix")], True),
+        ([("ip-from-dns", "ipfix"), ("tls-sni", None)], False),
+        ([("ip-from-dns", None)], False),
+        ([("dns-answer", "dnsmasq")], False),
+    ],
+)
+def test_connections_are_known_by_flow_records_alone(
+    evidence: list[tuple[str, str | None]], is_by_flows_alone: bool
+) -> None:
+    record = {
+        "evidence": [{"type": type_, "log": log and {"format": log}} for type_, log in evidence]
+    }
+    assert is_by_flows(record) is is_by_flows_alone
 
 
 def test_one_of_several_names_is_a_blind_spot(
