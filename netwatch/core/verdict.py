@@ -380,7 +380,11 @@ NO_DETAIL = ContactDetail()
 
 class Candidates(NamedTuple):
     """The `names` one of which a contact was for, in order, and the name that its hello showed
-    instead. `shared` tells whether any of them is not banned while the others are."""
+    instead. `shared` tells whether any of them is not banned while the others are.
+
+    Of a flow record `shown` is the address of the server, and `shared` says whether not its client
+    but others had been told it for these names.
+    """
 
     names: tuple[str, ...]
     shown: str

@@ -235,12 +235,16 @@ class LogJudge:
             yield event
 
     def _count(self, flow: Flow) -> None:
-        """Count a flow in the coverage. Of one whose client the log does not name nothing is known:
-        it is counted outside of all networks."""
-        if self._counter is not None:
-            visibility = visibility_of(flow, self._categories().get(flow.server_ip, "none"))
-            client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
-            self._counter.add(client, visibility, 1, (flow.first,))
+        """Count a flow in the coverage. If the log does not name its client, nothing is known about
+        it: it is counted outside all networks."""
+        if self._counter is None or self._coverage is None:
+            return
+        visibility = visibility_of(flow, self._categories().get(flow.server_ip, "none"))
+        if visibility == "flow-record" and (names := self._replay.one_of(flow)):
+            visibility = "one-of-k"
+            self._coverage.add_one_of(names)
+        client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
+        self._counter.add(client, visibility, 1, (flow.first,))
 
 
 def scan_log(
