@@ -21,9 +21,29 @@ cdef class Conversation:
     cdef public object shown_in
 
 @cython.final
+cdef class Entry:
+    cdef tuple key
+    cdef FlowRecord record
+    cdef long long number
+    cdef long long ended
+    cdef bint is_gone
+
+@cython.final
+cdef class Table:
+    cdef dict entries
+    cdef list line
+    cdef Py_ssize_t begin
+
+    cdef Entry get(self, object key)
+    cdef void put(self, Entry entry)
+    cdef void pass_by(self)
+    cdef void drop(self, Entry entry)
+    cdef Entry oldest(self)
+
+@cython.final
 cdef class Conversations:
-    cdef object waiting
-    cdef object known
+    cdef Table waiting
+    cdef Table known
     cdef object taken
     cdef long long last_number
     cdef long long now
@@ -33,6 +53,7 @@ cdef class Conversations:
     cdef void take(self, FlowRecord record, object found)
     cdef void pair(self, FlowRecord record, object found)
     cdef void expire(self, object found)
+    cdef bint oldest_goes(self, object found)
     cdef Conversation made(self, FlowRecord record, FlowRecord other)
     cdef void number_of(self, Conversation made, long long protocol)
 

@@ -6,7 +6,7 @@ their active timeout. Here the records of the two directions find each other, an
 on where an earlier one ended gets the number of that conversation.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ GOES_ON = 60_000_000_000
 """A record that begins so soon after the end of another with the same addresses and ports is of the
 same conversation, ns."""
 
+_PASSED = cython.declare(cython.Py_ssize_t, 1024)
 _AHEAD = cython.declare(cython.longlong, AHEAD)
 _WAIT = cython.declare(cython.longlong, WAIT)
 _GOES_ON = cython.declare(cython.longlong, GOES_ON)
@@ -63,6 +64,7 @@ class Place(NamedTuple):
 
 
 @cython.final
+@cython.no_gc
 @cython.cclass
 class Conversation:
     """Packets between two ports, one of `sampling` of which was looked at. `first` and `last` are
@@ -84,14 +86,76 @@ class Conversation:
 
 
 @cython.final
+@cython.no_gc
+@cython.cclass
+class Entry:
+    """What a table has under a key, until it is gone from there: a record that waits, or the number
+    of a conversation and when it ended."""
+
+    def __init__(self) -> None:
+        self.key: Key | None = None
+        self.record: FlowRecord | None = None
+        self.number = self.ended = 0
+        self.is_gone = False
+
+
+@cython.final
+@cython.cclass
+class Table:
+    """Entries by their keys, and in the order in which they came. Those that are gone are passed by
+    when they are the oldest, or when they are the greater part."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self.line: list[Entry] = []
+        self.begin = 0
+
+    def get(self, key: object) -> Entry | None:
+        """What is under a key."""
+        return self.entries.get(key)  # type: ignore[call-overload, no-any-return]
+
+    def put(self, entry: Entry) -> cython.void:
+        """Add an entry, under whose key there is none."""
+        entries: dict[Key, Entry] = self.entries
+        if len(self.line) > 2 * len(entries) + _PASSED:
+            self.pass_by()
+        entries[entry.key] = entry  # type: ignore[index]
+        self.line.append(entry)
+
+    def pass_by(self) -> cython.void:
+        """Forget the entries that are gone."""
+        entry: Entry
+        left: list[Entry] = []
+        for entry in self.line:
+            if not entry.is_gone:
+                left.append(entry)  # noqa: PERF401 - a comprehension has no types
+        self.line, self.begin = left, 0
+
+    def drop(self, entry: Entry) -> cython.void:
+        """Remove an entry."""
+        entry.is_gone = True
+        del self.entries[entry.key]  # type: ignore[arg-type]
+
+    def oldest(self) -> Entry | None:
+        """The entry that came first."""
+        entry: Entry
+        while self.begin < len(self.line):
+            entry = self.line[self.begin]
+            if not entry.is_gone:
+                return entry
+            self.begin += 1
+        return None
+
+
+@cython.final
 @cython.cclass
 class Conversations:
     """Puts the records of one exporter together. `evicted` counts those that did not find the other
     direction because too many waited, `impossible` those with a number that cannot be."""
 
     def __init__(self) -> None:
-        self.waiting: OrderedDict[Key, FlowRecord] = OrderedDict()
-        self.known: OrderedDict[Key, tuple[int, int]] = OrderedDict()
+        self.waiting = Table()
+        self.known = Table()
         self.last_number = 0
         self.now = 0
         self.evicted = self.impossible = 0
@@ -116,9 +180,8 @@ class Conversations:
     def flush(self) -> list[Conversation]:
         """The records that still wait: the log has ended."""
         found: list[Conversation] = []
-        while self.waiting:
-            _, record = self.waiting.popitem(last=False)
-            found.append(self.made(record, None))
+        while self.oldest_goes(found):
+            pass
         return found
 
     def take(self, record: FlowRecord, found: "Found") -> cython.void:
@@ -145,35 +208,45 @@ class Conversations:
         destination: cython.longlong = record.destination_port
         ports = ports << 32
         back = record.destination, record.source, ports | destination << 16 | source
-        other: FlowRecord | None = self.waiting.get(back)
-        if (
-            other is not None
+        other: FlowRecord
+        entry: Entry | None = self.waiting.get(back)
+        if entry is not None:
+            other = entry.record
             # Answers follow within the time of waiting.
-            and record.first <= other.last + _WAIT
-            and other.first <= record.last + _WAIT
-        ):
-            del self.waiting[back]
-            found.append(self.made(record, other))
-            return
+            if record.first <= other.last + _WAIT and other.first <= record.last + _WAIT:
+                self.waiting.drop(entry)
+                found.append(self.made(record, other))
+                return
         key = record.source, record.destination, ports | source << 16 | destination
-        other = self.waiting.pop(key, None)
-        if other is not None:
+        entry = self.waiting.get(key)
+        if entry is not None:
             # This is the next part of this direction, before any of the other.
-            found.append(self.made(other, None))
-        self.waiting[key] = record
-        if len(self.waiting) > MAX_WAITING:
+            self.waiting.drop(entry)
+            found.append(self.made(entry.record, None))
+        entry = Entry()
+        entry.key, entry.record = key, record
+        self.waiting.put(entry)
+        if len(self.waiting.entries) > MAX_WAITING:
             self.evicted += 1
-            found.append(self.made(self.waiting.popitem(last=False)[1], None))
+            self.oldest_goes(found)
 
     def expire(self, found: "Found") -> cython.void:
         """End the waiting of the records that have waited too long."""
-        record: FlowRecord
-        while self.waiting:
-            record = next(iter(self.waiting.values()))
-            if self.now - _WAIT <= record.last <= self.now + _AHEAD:
+        entry: Entry | None = self.waiting.oldest()
+        while entry is not None:
+            if self.now - _WAIT <= entry.record.last <= self.now + _AHEAD:
                 return
-            self.waiting.popitem(last=False)
-            found.append(self.made(record, None))
+            self.oldest_goes(found)
+            entry = self.waiting.oldest()
+
+    def oldest_goes(self, found: "Found") -> cython.bint:
+        """End the waiting of the record that came first; false where none waits."""
+        entry: Entry | None = self.waiting.oldest()
+        if entry is None:
+            return False
+        self.waiting.drop(entry)
+        found.append(self.made(entry.record, None))
+        return True
 
     def made(self, record: FlowRecord, other: FlowRecord | None) -> Conversation:
         """The conversation of a record and that of the other direction, if there is one."""
@@ -209,22 +282,24 @@ class Conversations:
 
     def number_of(self, made: Conversation, protocol: cython.longlong) -> cython.void:
         """Give a conversation its number, which may be known."""
-        ended: cython.longlong
-        number: cython.longlong
         client: cython.longlong = made.client_port
         ports: cython.longlong = protocol << 32 | client << 16 | made.server_port
         key = made.client_ip, made.server_ip, ports
-        known = self.known.pop(key, None)
-        number, ended = (0, 0) if known is None else known
-        made.goes_on = number != 0 and made.first <= ended + _GOES_ON
-        if made.goes_on:
-            made.number, ended = number, max(made.last, ended)
+        entry: Entry = Entry()
+        known: Entry | None = self.known.get(key)
+        entry.key, entry.ended = key, made.last
+        if known is not None:
+            self.known.drop(known)
+            made.goes_on = made.first <= known.ended + _GOES_ON
+        if known is not None and made.goes_on:
+            made.number, entry.ended = known.number, max(made.last, known.ended)
         else:
             self.last_number += 1
-            made.number, ended = self.last_number, made.last
-        self.known[key] = made.number, ended
-        if known is None and len(self.known) > MAX_KNOWN:
-            self.known.popitem(last=False)
+            made.number = self.last_number
+        entry.number = made.number
+        self.known.put(entry)
+        if len(self.known.entries) > MAX_KNOWN:
+            self.known.drop(self.known.oldest())
 
 
 def payload(

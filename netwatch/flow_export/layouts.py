@@ -302,7 +302,7 @@ class Layout:
         interval = min(interval, _LARGE) if interval else 1
         if self.sizes[_SPACE] >= 0:
             interval = (interval + min(space, _LARGE)) // interval
-        said = exporter.sampling(self.value(base, _SAMPLER))
+        said = exporter.sampling(self.value(base, _SAMPLER))  # type: ignore[arg-type]
         return min(max(said, interval), _LARGE)
 
     def find_times(

@@ -20,7 +20,6 @@ from netwatch.flow_export.records import FlowRecord
 MAX_DOMAINS = 64
 """Observation domains of one sender that are known at a time."""
 
-_UNREAD = ("flow-template-missing", "flow-template-old")
 _MILLISECOND = 1_000_000
 _SECOND = 1_000_000_000
 _V5_HEAD = struct.Struct(">HHIIIIBBH")
@@ -81,37 +80,21 @@ def head(data: bytes) -> Message:
 
 class FlowDecoder:
     """Reads the messages of one sender, which may have several observation domains. What cannot be
-    counted with an exporter is in `counts`."""
+    counted with an exporter is in `counts`; `unread` says how many records are missing."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.exporters: dict[tuple[int, int], Exporter] = {}
+        self.unread = 0
 
     def read(self, data: bytes, message: Message | None = None) -> list[FlowRecord]:
         """The records of a message, whose header may be known. Raises `ParseError` where it is
         none."""
         message = message or head(data)
         exporter = self._exporter(message)
-        found: list[FlowRecord] = []
-        uptime = (message.sent - message.started) // _MILLISECOND
-        if message.version == 5:
-            interval = int.from_bytes(data[22:24]) & 0x3FFF
-            if interval > 1:
-                exporter.note_sampler(0, interval)
-            exporter.follow(message.sequence, (message.end - message.at) // 48, uptime)
-            content = data, message.at, message.end
-            _V5_RECORD.flows(*content, *_times(message), exporter, found)
-            return found
-        counted = 0
-        for number, at, end in _sets(data, message, exporter):
-            if number >= 256:
-                counted += _data(message, exporter, number, (data, at, end), found)
-            else:
-                _templates(message, exporter, number, data[at:end])
-        if message.version == 9:
-            exporter.follow(message.sequence, 1, uptime)
-        else:
-            exporter.follow(message.sequence, counted)
+        before = _unread(exporter)
+        found = _read(data, message, exporter)
+        self.unread += _unread(exporter) - before
         return found
 
     def anomalies(self) -> Counter[str]:
@@ -120,14 +103,6 @@ class FlowDecoder:
         for exporter in self.exporters.values():
             total.update(exporter.anomalies())
         return total
-
-    def unread(self) -> int:
-        """How many records of all exporters were sent and are not read, as far as that is known:
-        of those without a template at least one a set."""
-        total = 0
-        for each in self.exporters.values():
-            total += each.lost + sum(each.counts.get(name, 0) for name in _UNREAD)
-        return total + sum(self.counts.get(name, 0) for name in ("flow-records-lost", *_UNREAD))
 
     def _exporter(self, message: Message) -> Exporter:
         key = message.version, message.domain
@@ -140,6 +115,39 @@ class FlowDecoder:
                 self.counts["flow-exporters-full"] += 1
             exporter = self.exporters[key] = Exporter()
         return exporter
+
+
+def _read(data: bytes, message: Message, exporter: Exporter) -> list[FlowRecord]:
+    found: list[FlowRecord] = []
+    uptime = (message.sent - message.started) // _MILLISECOND
+    if message.version == 5:
+        interval = int.from_bytes(data[22:24]) & 0x3FFF
+        if interval > 1:
+            exporter.note_sampler(0, interval)
+        exporter.follow(message.sequence, (message.end - message.at) // 48, uptime)
+        content = data, message.at, message.end
+        _V5_RECORD.flows(*content, *_times(message), exporter, found)
+        return found
+    counted = 0
+    for number, at, end in _sets(data, message, exporter):
+        if number >= 256:
+            counted += _data(message, exporter, number, (data, at, end), found)
+        else:
+            _templates(message, exporter, number, data[at:end])
+    if message.version == 9:
+        exporter.follow(message.sequence, 1, uptime)
+    else:
+        exporter.follow(message.sequence, counted)
+    return found
+
+
+def _unread(exporter: Exporter) -> int:
+    """How many records an exporter has sent that are not read, as far as that is known: of those
+    without a template at least one a set."""
+    counts = exporter.counts
+    return (
+        exporter.lost + counts.get("flow-template-missing", 0) + counts.get("flow-template-old", 0)
+    )
 
 
 def _sets(data: bytes, message: Message, exporter: Exporter) -> Iterator[tuple[int, int, int]]:

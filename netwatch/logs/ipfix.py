@@ -6,11 +6,11 @@ they came from, and may be NetFlow as well.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from netwatch.core.errors import ParseError, RecordError
-from netwatch.flow_export.conversations import Conversation, Conversations
+from netwatch.flow_export.conversations import Conversations
 from netwatch.flow_export.known_exporters import ARRIVAL, CLOCK_TOLERANCE, clock_words
 from netwatch.flow_export.layouts import EARLIEST
 from netwatch.flow_export.messages import MAX_DOMAINS, FlowDecoder, Message, head
@@ -99,7 +99,7 @@ class MessageReader(RecordReader):
         self._clock_said: int | None = None
         super().__init__(context)
 
-    @property  # type: ignore[override]
+    @property
     def anomalies(self) -> Counter[str]:
         """What was wrong since this was set, whatever exporters count of it so far."""
         found = self._decoder.anomalies()
@@ -112,7 +112,7 @@ class MessageReader(RecordReader):
     def anomalies(self, anomalies: Counter[str]) -> None:
         self._anomalies = anomalies
 
-    def read(self, record: bytes, carried: Carried) -> Iterator[LogEntry]:
+    def read(self, record: bytes, carried: Carried) -> Sequence[LogEntry]:
         """The conversations that are complete, and what did not arrive. Raises `RecordError`."""
         try:
             message = head(record)
@@ -126,18 +126,15 @@ class MessageReader(RecordReader):
         records, wrong = corrected(self._decoder.read(record, message), known)
         if wrong:
             self._anomalies.update(wrong)
-        yield from self._shown(self._conversations.add(records))
+        found = self._conversations.add(records)
         domain = message.version, message.domain
-        yield from self._losses.note(domain, now, self._decoder.unread())
+        losses = self._losses.note(domain, now, self._decoder.unread)
+        return [LogFlows(found), *losses] if found else losses
 
-    def flush(self) -> Iterator[LogEntry]:
+    def flush(self) -> Sequence[LogEntry]:
         """What waited for the other direction, and what did not arrive."""
-        yield from self._shown(self._conversations.flush())
-        yield from self._losses.take()
-
-    def _shown(self, found: list[Conversation]) -> Iterator[LogEntry]:
-        if found:
-            yield LogFlows(found)
+        found, losses = self._conversations.flush(), self._losses.take()
+        return [LogFlows(found), *losses] if found else losses
 
     def _known(self, message: Message, carried: Carried) -> Known:
         """What the configuration, and the time of its arrival, tell of a message."""
@@ -181,7 +178,7 @@ class _Losses:
         self._told = self._lost = self._now = 0
         self._gap: tuple[int, int] | None = None
 
-    def note(self, domain: tuple[int, int], now: int, lost: int) -> Iterator[LogLoss]:
+    def note(self, domain: tuple[int, int], now: int, lost: int) -> list[LogLoss]:
         """After a message of a time (ns), `lost` records in all were not read. What is lost once
         its messages cannot be late any more."""
         before = min(self._heard.pop(domain, now), now)
@@ -192,11 +189,13 @@ class _Losses:
             self._gap = before, now
         self._lost, self._told, self._now = lost, min(lost, self._told), now
         if self._gap is not None and not self._gap[1] <= now <= self._gap[1] + LATE:
-            yield from self.take()
+            return self.take()
+        return []
 
-    def take(self) -> Iterator[LogLoss]:
+    def take(self) -> list[LogLoss]:
         """What is lost so far and was not taken."""
         gap, self._gap = self._gap, None
-        if gap is not None and self._lost > self._told:
-            yield LogLoss(self._now, *gap, self._lost - self._told)
-            self._told = self._lost
+        if gap is None or self._lost <= self._told:
+            return []
+        told, self._told = self._told, self._lost
+        return [LogLoss(self._now, *gap, self._lost - told)]

@@ -358,6 +358,8 @@ class LogReader:
     def read(self, number: int, record: bytes) -> Iterable[LogItem]:
         """What the record with a number reports. Unreadable records are counted."""
         self._current.line, self._current.record = number, record
+        if self.format.container == "ipfix":
+            return self.read_inner(number, record, record, PLAIN)
         try:
             taken = self._carriers.take_off(record)
         except RecordError as error:

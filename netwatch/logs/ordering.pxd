@@ -26,8 +26,8 @@ cdef class Window:
     cdef void add(self, long long time, object entry)
     cdef object exchange(self, long long time, object entry)
     cdef object take(self)
-    cdef void sink(self, long long time, long long number, long long slot)
-    cdef bint is_before(self, Py_ssize_t at, long long time, long long number)
-    cdef void put(self, Py_ssize_t at, long long time, long long number, long long slot)
+    cdef void sink(self, long long time, long long number, long long slot) noexcept
+    cdef bint is_before(self, Py_ssize_t at, long long time, long long number) noexcept
+    cdef void put(self, Py_ssize_t at, long long time, long long number, long long slot) noexcept
 
 cdef Stream earliest(object streams, Stream but)

@@ -224,6 +224,6 @@ def in_order(
         elif run:
             yield run
             run = []
-        yield entry
+        yield entry  # type: ignore[misc]
     if run:
         yield run
