@@ -108,8 +108,8 @@ class Config:
     concerned may ask, `console` the web console, and `fleet` the fleet that this machine belongs
     to, None if they are not configured. `published` is what its centre has published to this
     sensor, None outside a fleet. If there are more unknown clients than `client_limit`, they are
-    summed up (`netwatch.incidents.unproven`). Flow records come from `exporters`, from anybody if that is
-    None.
+    summed up (`netwatch.incidents.unproven`). Flow records are accepted from `exporters`, from
+    anyone if that is None.
     """
 
     path: str | None

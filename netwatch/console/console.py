@@ -30,7 +30,6 @@ from netwatch.console.period_reports import PeriodReports
 from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.console.tokens import RequestRate, Tokens
-from netwatch.console.view import Asked, Identity, Refused, Values, View
 from netwatch.console.view import Asked, Identity, Refused, View
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
