@@ -145,7 +145,9 @@ def _warn_of_proxy(options: ConsoleOptions, report: Callable[[str], None]) -> No
             f"all users of {options.url} count as one address, in the audit and for wrong"
             " passwords: give the proxy's address as 'addresses' of 'proxy' under 'console'"
         )
-    for address in wide_addresses(proxy) if proxy is not None else ():
+    if proxy is None:
+        return
+    for address in wide_addresses(proxy):
         report(
             f"every machine in {address} can {proxy.power}: give 'addresses' under 'proxy' only"
             " the address of the proxy"
