@@ -102,11 +102,17 @@ Event = Observation | Flow | ClaimEvent
 
 class Replay:
     """Judges the events of one capture by `config`. Contacts go to `collector`; those to which no
-    ban applies are counted in `without_verdict`."""
+    ban applies are counted in `without_verdict`. Unless it `has_records`, no flow record comes."""
 
     def __init__(
-        self, config: Config, collector: ContactCollector, without_verdict: Counter[str]
+        self,
+        config: Config,
+        collector: ContactCollector,
+        without_verdict: Counter[str],
+        *,
+        has_records: bool = True,
     ) -> None:
+        self._has_records = has_records
         self._judging = Judging(config, collector, without_verdict, lambda: None)
         self._judge = self._judging.judge
         self._learn = frozenset(config.learn)
@@ -170,7 +176,7 @@ class Replay:
                     yield self._rows_of.append(event)
                 elif event.evidence == "dns-answer":
                     self._answers.add(event)
-                    if event.log is not None:
+                    if event.log is not None and self._has_records:
                         self._judging.told.add(event, None)
             elif isinstance(event, Flow):
                 self._judging.flow_ended(self.with_name_status(event))
