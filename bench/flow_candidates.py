@@ -38,12 +38,16 @@ from netwatch.core.message import HANDSHAKES
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
-from netwatch.engine import pipeline
+from netwatch.engine import pipeline, told_names
 from netwatch.engine.capture_files import find_units
 from netwatch.engine.told_names import NameSet, ToldNames
 from netwatch.logs.times import LogOptions
 
 RATES = (1, 10, 100, 1000)
+MANY = 10
+"""Sets of so many names or more are in one row."""
+
+MARGINS = (0, 60, 300, 900)
 GRADES = ("confirmed", "probable", "possible")
 PAGE = ROOT / "docs" / "concepts" / "candidates.md"
 PART = re.compile("<!-- measured -->.*<!-- /measured -->", re.DOTALL)
@@ -69,12 +73,13 @@ Sets = dict[Key, NameSet | None]
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What clients do. `looked_up` of the lookups come from a prefetch and lead to no flow,
-    `unseen` is the share of clients whose resolver has no log, `late` of those who keep answers for
-    up to ten minutes beyond their TTL. `shared` of the sites and `app_shared` of the app's names
-    are on one of so many addresses of content `networks`."""
+    """What clients do. `looked_up` of the lookups come from a prefetch and lead to no flow, and
+    `missed` of them are in no log. `unseen` is the share of clients whose resolver has no log,
+    `late` of those who keep answers for up to ten minutes beyond their TTL. `shared` of the sites
+    and `app_shared` of the app's names are on one of so many addresses of content `networks`."""
 
     looked_up: float = 0.1
+    missed: float = 0.02
     unseen: float = 0.02
     late: float = 0.1
     shared: float = 0.5
@@ -84,6 +89,15 @@ class Habits:
     networks: int = 12
     app_shared: float = 0.4
     seconds: int = 3600
+
+
+SITES = {
+    "An office": Habits(),
+    "A crowded site": Habits(
+        clients=30, networks=4, shared=0.8, app_shared=0.6, missed=0.1, unseen=0.1
+    ),
+}
+"""The sites that are measured, by what they are called."""
 
 
 class _Planned(Stock):
@@ -249,7 +263,7 @@ def _look_up(
     if client.cache.get(site.name, 0) >= now:
         return
     client.cache[site.name] = now + (habits.ttl + client.keeps) * 10**6
-    if not client.is_logged:
+    if not client.is_logged or stock.rng.random() < habits.missed:
         return
     query, answer, _ = stock.dns_messages(site, "A")
     there, back = stock.directions(17, address, b"\x02\x00" + address, RESOLVER_IPV4, 53)
@@ -306,6 +320,10 @@ class Measured:
         """The share of flows of a grade that are of the app; 1 where there are none."""
         said, right = self.grades[grade]
         return right / said if said else 1.0
+
+    def words(self, grade: str) -> str:
+        """The precision of a grade, for a table."""
+        return f"{self.precision(grade):.3f}" if self.grades[grade][0] else "none said"
 
     def recall(self, grade: str) -> float:
         """The share of flows of the app that have a grade."""
@@ -367,7 +385,7 @@ def table(found: dict[int, Measured]) -> Iterator[str]:
     for rate, each in found.items():
         for grade in GRADES:
             said, right = each.grades[grade]
-            precision = f"{each.precision(grade):.3f}" if said else "none said"
+            precision = each.words(grade)
             first = (f"1 in {rate:,}", f"{each.flows:,}", f"{each.recorded:,}")
             if grade != GRADES[0]:
                 first = ("", "", "")
@@ -381,25 +399,27 @@ def table(found: dict[int, Measured]) -> Iterator[str]:
     yield "| k | accused | of the app | `one-of-k` | of the app |"
     yield "| --- | --- | --- | --- | --- |"
     each = found[1]
-    for k in sorted({*each.sets, *each.one_of}):
-        counts = [*each.sets[k], *each.one_of[k]] if k in each.sets else [0, 0, *each.one_of[k]]
-        yield f"| {k} | {' | '.join(f'{count:,}' for count in counts)} |"
+    counts: dict[int, list[int]] = {}
+    for at, of_k in ((0, each.sets), (2, each.one_of)):
+        for k, (said, right) in of_k.items():
+            row = counts.setdefault(min(k, MANY), [0, 0, 0, 0])
+            row[at] += said
+            row[at + 1] += right
+    for k, row in sorted(counts.items()):
+        cells = " | ".join(f"{count:,}" for count in row)
+        yield f"| {k}{' or more' if k == MANY else ''} | {cells} |"
 
 
-def added(found: Iterable[dict[int, Measured]]) -> dict[int, Measured]:
-    """The sums of several runs."""
-    result = {rate: Measured() for rate in RATES}
-    for run in found:
-        for rate, each in run.items():
-            total = result[rate]
-            total.flows += each.flows
-            total.recorded += each.recorded
-            for name in ("grades", "sets", "one_of"):
-                for key, counts in getattr(each, name).items():
-                    sums = getattr(total, name)[key]
-                    sums[0] += counts[0]
-                    sums[1] += counts[1]
-    return result
+def by_margin(paths: dict[int, list[str]], settings: config.Config) -> Iterator[str]:
+    """A table of what is found unsampled with other margins after the TTL, in lines."""
+    yield "| margin | `probable` | precision | `possible` | precision | recall of both |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for seconds in MARGINS:
+        with mock.patch.object(told_names, "DNS_TTL_GRACE", seconds * 10**9):
+            (found,) = measured(paths, settings, (1,)).values()
+        recall = found.recall("probable") + found.recall("possible")
+        cells = [f"{found.grades[grade][0]:,} | {found.words(grade)}" for grade in GRADES[1:]]
+        yield f"| {seconds} s | {' | '.join(cells)} | {recall:.3f} |"
 
 
 def settings_in(folder: Path) -> config.Config:
@@ -412,23 +432,20 @@ def main() -> int:
     """Measure, and print or write the tables."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--visits", type=int, default=4000, metavar="N", help="of each run")
-    parser.add_argument("--runs", type=int, default=3, metavar="N")
+    parser.add_argument("--visits", type=int, default=2000, metavar="N", help="of each site")
     parser.add_argument("--write", action="store_true", help=f"write them into {PAGE.name}")
     args = parser.parse_args()
-    runs = []
-    for seed in range(args.runs):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            runs.append(measured(written(folder, args.visits, seed), settings_in(folder)))
-        print(f"run {seed + 1} of {args.runs}", file=sys.stderr)
-    text = "\n".join(
-        [
-            f"{args.runs} runs with {args.visits:,} visits each, by `bench/flow_candidates.py`:",
-            "",
-            *table(added(runs)),
-        ]
-    )
+    lines = [f"{args.visits:,} visits each, by `bench/flow_candidates.py`."]
+    for name, habits in SITES.items():
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            paths = written(folder, args.visits, 1, habits)
+            settings = settings_in(folder)
+            lines += ["", f"### {name}", "", *table(measured(paths, settings))]
+            lines += ["", "Unsampled, by the margin after the TTL:", ""]
+            lines += by_margin(paths, settings)
+        print(name, file=sys.stderr)
+    text = "\n".join(lines)
     if args.write:
         page = PAGE.read_text(encoding="utf-8")
         part = f"<!-- measured -->\n\n{text}\n\n<!-- /measured -->"
