@@ -9,8 +9,8 @@ concerns them all (a resolver that is no longer captured) is no device's doing.
 A contact is a device, an address and an hour. Connections to one address come in bursts and depend
 on each other, so that to count them one by one would make any interval too narrow.
 
-An untold address to which a device went on an earlier day is its habit, and contacts with it do not
-count: it has the address from elsewhere and always had.
+An untold address to which a device went on several earlier days is its habit, and contacts with it
+do not count: it has the address from elsewhere and always had.
 
 A finding says that lookups were not visible, and never which app was used.
 """
@@ -44,6 +44,9 @@ NEW_SHARE = 0.5
 MANY_TIMES = 2
 """A day must have more than so many times the untold contacts of any earlier day. On a day on which
 a device does little, the few that it always has are a large share."""
+
+HABIT_DAYS = 2
+"""Earlier days on which a device went to an untold address, which make it a habit."""
 
 FEWER_LOOKUPS = 0.2
 """A day with less than this of the lookups per contact that the device usually has, is one on which
@@ -187,22 +190,23 @@ class Finding:
 
 
 class _History:
-    """The earlier days of a device that were no findings, and on how many of them it went to each
-    untold address. Such an address is a habit of it: the server of a program, a line in its hosts
-    file."""
+    """The earlier days of a device that were no findings. An untold address to which it went on
+    `HABIT_DAYS` of them is a habit of it: the server of a program, a line in its hosts file."""
 
     def __init__(self) -> None:
         self._days: list[DeviceDay] = []
         self._addresses: Counter[str] = Counter()
+        self._habits: set[str] = set()
 
     def add(self, day: DeviceDay) -> None:
         """Add a day, with its habits."""
         self._days.append(day)
         self._addresses.update(day.addresses.keys())
+        self._habits.update(ip for ip in day.addresses if self._addresses[ip] >= HABIT_DAYS)
 
     def without_habits(self, day: DeviceDay) -> DeviceDay:
         """A later day without the contacts that are habits."""
-        return day.without(self._addresses)
+        return day.without(self._habits)
 
     def past(self, before: int) -> Past | None:
         """What the device did before a day, without what it does again and again; None if that is
@@ -210,8 +214,7 @@ class _History:
         known = [day for day in self._days if day.day >= before - PAST_DAYS]
         if len(known) < MIN_DAYS:
             return None
-        habits = {address for address, days in self._addresses.items() if days > 1}
-        known = [day.without(habits) for day in known]
+        known = [day.without(self._habits) for day in known]
         contacts, untold = sum(day.contacts for day in known), sum(day.untold for day in known)
         return Past(
             days=len(known),

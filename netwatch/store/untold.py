@@ -83,8 +83,9 @@ MAX_HOURS = 24
 ROUTER_ADDRESSES = 3
 """Addresses of IPv4 that one MAC has on one day, of which more make it that of a router."""
 
-MAX_ROWS = 30_000_000
-"""Flows and observations that are read at most, the last ones: more take minutes."""
+MAX_ROWS = 20_000_000
+"""Flows and observations that are read at most, the last ones: a million takes
+some five seconds of CPU time."""
 
 MAX_ADDRESSES = 5
 """Addresses that a finding lists, those with most contacts first."""
