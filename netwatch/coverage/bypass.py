@@ -9,12 +9,16 @@ concerns them all (a resolver that is no longer captured) is no device's doing.
 A contact is a device, an address and an hour. Connections to one address come in bursts and depend
 on each other, so that to count them one by one would make any interval too narrow.
 
+An untold address to which a device went on several earlier days is its habit, and contacts with it
+do not count: it has the address from elsewhere and always had.
+
 A finding says that lookups were not visible, and never which app was used.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import insort
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from statistics import median_high
 from typing import NamedTuple
@@ -40,6 +44,9 @@ NEW_SHARE = 0.5
 MANY_TIMES = 2
 """A day must have more than so many times the untold contacts of any earlier day. On a day on which
 a device does little, the few that it always has are a large share."""
+
+HABIT_DAYS = 2
+"""Earlier days on which a device went to an untold address, which make it a habit."""
 
 FEWER_LOOKUPS = 0.2
 """A day with less than this of the lookups per contact that the device usually has, is one on which
@@ -82,11 +89,19 @@ class DeviceKey(NamedTuple):
     device: str
 
 
+class Counts(NamedTuple):
+    """Contacts with an address, and those of them that showed a name."""
+
+    contacts: int
+    named: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceDay:
     """The contacts of a device on a day (UTC, days since the epoch): `untold` are those with
     addresses that nobody had been told, `named` of these showed a name all the same, and `most` of
-    them went to one address. `lookups` are the answers that it got."""
+    them went to one address. `lookups` are the answers that it got. `addresses` are the untold ones
+    where they are known."""
 
     device: DeviceKey
     day: int
@@ -95,11 +110,28 @@ class DeviceDay:
     named: int = 0
     most: int = 0
     lookups: int = 0
+    addresses: Mapping[str, Counts] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
         """The share of untold contacts; 0 without any contact."""
         return self.untold / self.contacts if self.contacts else 0.0
+
+    def without(self, known: Container[str]) -> "DeviceDay":
+        """The same without contacts with these of the untold addresses."""
+        left = {ip: counts for ip, counts in self.addresses.items() if ip not in known}
+        if len(left) == len(self.addresses):
+            return self
+        removed = [counts for ip, counts in self.addresses.items() if ip not in left]
+        contacts = sum(counts.contacts for counts in removed)
+        return replace(
+            self,
+            contacts=self.contacts - contacts,
+            untold=self.untold - contacts,
+            named=self.named - sum(counts.named for counts in removed),
+            most=max((counts.contacts for counts in left.values()), default=0),
+            addresses=left,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,45 +189,66 @@ class Finding:
     addresses: tuple[Address, ...] = ()
 
 
+class _History:
+    """The earlier days of a device that were no findings. An untold address to which it went on
+    `HABIT_DAYS` of them is a habit of it: the server of a program, a line in its hosts file."""
+
+    def __init__(self) -> None:
+        self._days: list[DeviceDay] = []
+        self._addresses: Counter[str] = Counter()
+        self._habits: set[str] = set()
+
+    def add(self, day: DeviceDay) -> None:
+        """Add a day, with its habits."""
+        self._days.append(day)
+        self._addresses.update(day.addresses.keys())
+        self._habits.update(ip for ip in day.addresses if self._addresses[ip] >= HABIT_DAYS)
+
+    def without_habits(self, day: DeviceDay) -> DeviceDay:
+        """A later day without the contacts that are habits."""
+        return day.without(self._habits)
+
+    def past(self, before: int) -> Past | None:
+        """What the device did before a day, without what it does again and again; None if that is
+        too little."""
+        known = [day for day in self._days if day.day >= before - PAST_DAYS]
+        if len(known) < MIN_DAYS:
+            return None
+        known = [day.without(self._habits) for day in known]
+        contacts, untold = sum(day.contacts for day in known), sum(day.untold for day in known)
+        return Past(
+            days=len(known),
+            contacts=contacts,
+            untold=untold,
+            interval=wilson(untold, contacts),
+            highest=max(day.share for day in known),
+            most=max(day.untold for day in known),
+            lookups=sum(day.lookups for day in known),
+        )
+
+
 def bypasses(days: Iterable[DeviceDay]) -> Iterator[Bypass]:
     """The findings, by day, network and device. Days on which a device hid its lookups are not
     compared with later: it goes on being found as long as it goes on."""
     by_day: defaultdict[int, list[DeviceDay]] = defaultdict(list)
     for each in days:
         by_day[each.day].append(each)
-    earlier: defaultdict[DeviceKey, list[DeviceDay]] = defaultdict(list)
-    for day in sorted(by_day):
-        today = sorted(by_day[day], key=lambda each: each.device)
-        judged: defaultdict[tuple[str, str], list[DeviceDay]] = defaultdict(list)
-        for each in today:
-            if each.contacts >= MIN_CONTACTS:
-                judged[each.device[:2]].append(each)
-        shares = {place: sorted(each.share for each in its) for place, its in judged.items()}
-        for each in today:
-            if each.contacts < MIN_CONTACTS:
-                continue
-            found = _judged(each, _past(earlier[each.device], day), shares[each.device[:2]])
-            if found is not None:
+    histories: defaultdict[DeviceKey, _History] = defaultdict(_History)
+    for _, today in sorted(by_day.items()):
+        judged: dict[DeviceKey, DeviceDay] = {}
+        shares: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+        for each in sorted(today, key=lambda each: each.device):
+            own = histories[each.device].without_habits(each)
+            if own.contacts >= MIN_CONTACTS:
+                judged[each.device] = own
+                insort(shares[each.device[:2]], own.share)
+        for each in sorted(today, key=lambda each: each.device):
+            history, candidate = histories[each.device], judged.get(each.device)
+            found = candidate and _judged(candidate, history, shares[each.device[:2]])
+            if found:
                 yield found
-            else:
-                earlier[each.device].append(each)
-
-
-def _past(earlier: Sequence[DeviceDay], day: int) -> Past | None:
-    """What a device did before a day; None if that is too little."""
-    known = [each for each in earlier if each.day >= day - PAST_DAYS]
-    if len(known) < MIN_DAYS:
-        return None
-    contacts, untold = sum(each.contacts for each in known), sum(each.untold for each in known)
-    return Past(
-        days=len(known),
-        contacts=contacts,
-        untold=untold,
-        interval=wilson(untold, contacts),
-        highest=max(each.share for each in known),
-        most=max(each.untold for each in known),
-        lookups=sum(each.lookups for each in known),
-    )
+            elif each.contacts >= MIN_CONTACTS:
+                history.add(each)
 
 
 def _others(shares: Sequence[float], own: DeviceDay) -> Others | None:
@@ -208,10 +261,13 @@ def _others(shares: Sequence[float], own: DeviceDay) -> Others | None:
     return Others(len(left), median_high(left))
 
 
-def _judged(own: DeviceDay, past: Past | None, shares: Sequence[float]) -> Bypass | None:
+def _judged(own: DeviceDay, history: _History, shares: Sequence[float]) -> Bypass | None:
     """Whether a day is a finding. It has to be one by all that there is to compare with: the past,
     and the `shares` of all devices of the network, in order."""
     interval = wilson(own.untold, own.contacts)
+    if interval.low <= MARGIN:
+        return None
+    past = history.past(own.day)
     if past is None:
         if interval.low < NEW_SHARE:
             return None

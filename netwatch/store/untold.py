@@ -39,6 +39,7 @@ from netwatch.coverage.bypass import (
     PAST_DAYS,
     Address,
     Bypass,
+    Counts,
     DeviceDay,
     DeviceKey,
     Finding,
@@ -82,8 +83,9 @@ MAX_HOURS = 24
 ROUTER_ADDRESSES = 3
 """Addresses of IPv4 that one MAC has on one day, of which more make it that of a router."""
 
-MAX_ROWS = 30_000_000
-"""Flows and observations that are read at most, the last ones: more take minutes."""
+MAX_ROWS = 20_000_000
+"""Flows and observations that are read at most, the last ones: a million takes
+some five seconds of CPU time."""
 
 MAX_ADDRESSES = 5
 """Addresses that a finding lists, those with most contacts first."""
@@ -233,25 +235,25 @@ FROM hours GROUP BY device, hour, server_ip
 """
 
 _DEVICE_DAYS = f"""
-WITH address AS (
-  SELECT device, day, server_ip, count(*) AS contacts,
-    count(*) FILTER (WHERE is_untold) AS untold,
-    count(*) FILTER (WHERE is_untold AND is_named) AS named
-  FROM netwatch.contact GROUP BY device, day, server_ip
+WITH total AS (
+  SELECT device, day, count(*) AS contacts FROM netwatch.contact GROUP BY device, day
 ), lookup AS (
   SELECT device, time // {DAY} AS day, count(DISTINCT time) AS lookups
   FROM netwatch.answer GROUP BY device, day
 )
-SELECT a.device, a.day, sum(a.contacts), sum(a.untold), sum(a.named), max(a.untold),
-  coalesce(any_value(l.lookups), 0)
-FROM address a LEFT JOIN lookup l ON l.device = a.device AND l.day = a.day
-GROUP BY a.device, a.day ORDER BY a.day, a.device
+SELECT t.device, t.day, t.contacts, coalesce(l.lookups, 0)
+FROM total t LEFT JOIN lookup l ON l.device = t.device AND l.day = t.day
+ORDER BY t.day, t.device
 """
 
-_MOST = f"""
-SELECT server_ip, arg_min(server_port, hour), arg_min(transport, hour), count(*)
-FROM netwatch.contact WHERE device = $device AND day = $day AND is_untold
-GROUP BY server_ip ORDER BY 4 DESC, 1 LIMIT {MAX_ADDRESSES}
+_UNTOLD = """
+SELECT device, day, server_ip, count(*), count(*) FILTER (WHERE is_named)
+FROM netwatch.contact WHERE is_untold GROUP BY device, day, server_ip ORDER BY server_ip
+"""
+
+_PORTS_OF = """
+SELECT server_ip, arg_min(server_port, hour), arg_min(transport, hour)
+FROM netwatch.contact WHERE device = $device AND day = $day AND is_untold GROUP BY server_ip
 """
 
 
@@ -349,9 +351,21 @@ class _Counter:
 
     def days(self) -> Iterator[DeviceDay]:
         """The days of devices."""
-        for number, *values in self._run(_DEVICE_DAYS, {}).fetchall():
-            day, contacts, untold, named, most, lookups = map(int, values)
-            yield DeviceDay(self._devices[number], day, contacts, untold, named, most, lookups)
+        untold: defaultdict[tuple[int, int], dict[str, Counts]] = defaultdict(dict)
+        for device, day, ip, contacts, named in self._run(_UNTOLD, {}).fetchall():
+            untold[device, day][ip] = Counts(contacts, named)
+        for device, day, contacts, lookups in self._run(_DEVICE_DAYS, {}).fetchall():
+            addresses = untold.get((device, day), {})
+            yield DeviceDay(
+                self._devices[device],
+                day,
+                contacts,
+                untold=sum(counts.contacts for counts in addresses.values()),
+                named=sum(counts.named for counts in addresses.values()),
+                most=max((counts.contacts for counts in addresses.values()), default=0),
+                lookups=lookups,
+                addresses=addresses,
+            )
 
     def device_class(self, device: DeviceKey) -> str:
         """The class of its network."""
@@ -359,8 +373,13 @@ class _Counter:
 
     def addresses(self, found: Bypass) -> tuple[Address, ...]:
         """Those with most untold contacts of a finding."""
-        wanted = {"device": self._devices.index(found.own.device), "day": found.own.day}
-        return tuple(Address(*row) for row in self._run(_MOST, wanted).fetchall())
+        own = found.own
+        wanted = {"device": self._devices.index(own.device), "day": own.day}
+        ports = {ip: rest for ip, *rest in self._run(_PORTS_OF, wanted).fetchall()}
+        first = sorted(own.addresses, key=lambda ip: (-own.addresses[ip].contacts, ip))
+        return tuple(
+            Address(ip, *ports[ip], own.addresses[ip].contacts) for ip in first[:MAX_ADDRESSES]
+        )
 
     def _run(self, statement: str, values: Mapping[str, int]) -> duckdb.DuckDBPyConnection:
         return self._views.connection.execute(statement, values)

@@ -1,5 +1,8 @@
 """Which days of which devices are findings, and why; and which are not."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from netwatch.coverage.bypass import (
@@ -9,6 +12,7 @@ from netwatch.coverage.bypass import (
     PAST_DAYS,
     REASONS,
     Bypass,
+    Counts,
     DeviceDay,
     DeviceKey,
     bypasses,
@@ -18,7 +22,7 @@ from netwatch.coverage.bypass import (
 ONE = DeviceKey("hq", "", "ws-1")
 
 
-def day(number: int, contacts: int, untold: int, *, of: DeviceKey = ONE, **more: int) -> DeviceDay:
+def day(number: int, contacts: int, untold: int, *, of: DeviceKey = ONE, **more: Any) -> DeviceDay:
     return DeviceDay(of, number, contacts, untold, **{"lookups": contacts} | more)
 
 
@@ -116,6 +120,24 @@ def test_it_is_found_as_long_as_it_goes_on_and_not_afterwards() -> None:
 )
 def test_nothing_is_found_where_nothing_can_be_said(days: list[DeviceDay]) -> None:
     assert found(days) == []
+
+
+def test_addresses_that_it_always_goes_to_are_habits() -> None:
+    """A line of a hosts file is no reason, on a quiet day either; a tunnel is one beside it."""
+    hosts = {"192.0.2.1": Counts(9), "192.0.2.2": Counts(9, 9)}
+    before = [day(number, 100, 18, named=9, most=9, addresses=hosts) for number in range(5)]
+    assert found([*before, day(5, 18, 18, named=9, most=9, addresses=hosts)]) == []
+    tunnel = day(
+        5, 29, 29, most=11, named=9, lookups=0, addresses=hosts | {"192.0.2.9": Counts(11)}
+    )
+    (one,) = found([*before, tunnel])
+    assert (one.own.contacts, one.own.untold, one.own.named, one.own.most) == (11, 11, 0, 11)
+    assert one.own.addresses == {"192.0.2.9": Counts(11)}
+    assert one.past is not None
+    assert (one.past.contacts, one.past.untold, one.past.most) == (5 * 82, 0, 0)
+    assert one.reasons == ("share-above-past", "fewer-lookups", "one-address")
+    again = replace(tunnel, day=6)
+    assert [each.own.day for each in found([*before, tunnel, again])] == [5, 6]
 
 
 def test_a_new_device_is_compared_with_the_others_alone() -> None:
