@@ -239,6 +239,11 @@ class LogJudge:
         it is counted outside of all networks."""
         if self._counter is not None:
             visibility = visibility_of(flow, self._categories().get(flow.server_ip, "none"))
+            if visibility == "flow-record" and self._coverage is not None:
+                names = self._replay.one_of(flow)
+                if names:
+                    visibility = "one-of-k"
+                    self._coverage.add_one_of(names)
             client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
             self._counter.add(client, visibility, 1, (flow.first,))
 

@@ -158,7 +158,7 @@ class Replay:
         """The packed addresses to which a flow without a name may be a contact, by what events have
         told. Contacts that they have shown are collected."""
         self._judging.flush()
-        return self._judging.resolved.addresses
+        return self._judging.told.addresses
 
     def forget_flows(self, before: int) -> None:
         """Forget the flows without a contact since `before`, ns since the epoch."""
@@ -191,6 +191,8 @@ class Replay:
                     yield self._rows_of.append(event)
                 elif event.evidence == "dns-answer":
                     self._answers.add(event)
+                    if event.log is not None:
+                        self._judging.told.add(event, None)
             elif isinstance(event, Flow):
                 self._judging.flow_ended(self.with_name_status(event))
             elif isinstance(event, ClaimEvent):
@@ -238,6 +240,10 @@ class Replay:
         if NAME_STATUSES.index(hidden) > NAME_STATUSES.index(flow.name_status):
             return replace(flow, name_status=hidden)
         return flow
+
+    def one_of(self, flow: Flow) -> int:
+        """Of how many names a flow record has one (`Judging.one_of`)."""
+        return self._judging.one_of(flow)
 
     def _claimed(self, event: ClaimEvent) -> None:
         claims = tuple(claim for claim in event.claims if _protocol_of(claim) in self._learn)
