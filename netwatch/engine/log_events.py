@@ -157,6 +157,7 @@ class LogEvents:
 
     def _recorded(self, found: Conversation) -> Flow:
         """The flow that a conversation of flow records is."""
+        assert found.shown_in is not None
         source, line, record = found.shown_in
         entry = log_flow(found)
         return self._flow(LogItem(source, "ipfix", line, record, entry), entry)

@@ -161,7 +161,7 @@ class Replay:
         """The packed addresses to which a flow without a name may be a contact, by what events have
         told. Contacts that they have shown are collected."""
         self._judging.flush()
-        return self._judging.resolved.addresses
+        return self._judging.told.addresses
 
     def forget_flows(self, before: int) -> None:
         """Forget the flows without a contact since `before`, ns since the epoch."""

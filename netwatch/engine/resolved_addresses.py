@@ -15,7 +15,7 @@ rather too many than too few. Tables are bounded by number and age, in packet ti
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -181,11 +181,6 @@ class ResolvedAddresses:
             self.evicted += 1
         if len(self._addresses) > 4 * self._limit:
             self._addresses = {address for _, address in self._answers}
-
-    @property
-    def addresses(self) -> Collection[bytes]:
-        """The packed addresses that were resolved for an app, by whomever."""
-        return self._addresses
 
     def is_of_interest(self, address: bytes) -> bool:
         """Whether a packed address was resolved for an app."""

@@ -17,7 +17,7 @@ bounded by number, and by age, in packet time; what is evicted never makes a set
 used.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
@@ -156,6 +156,10 @@ class NameTable(Generic[Key]):
             self._count -= len(evicted)
             yield list(evicted.values())
 
+    def all_keys(self) -> Iterable[Key]:
+        """The keys of all names."""
+        return self._names.keys()
+
     def of(self, key: Key) -> dict[str, Told]:
         """The names of a key."""
         return self._names.get(key, {})
@@ -170,12 +174,14 @@ IsSameDevice = Callable[[tuple[bytes, bytes | None, int | None], int, int], bool
 
 
 class ToldNames:
-    """What the clients of one log were told. `evicted` counts entries that did not fit."""
+    """What the clients of one log were told. `evicted` counts entries that did not fit. A flow to
+    an address that is not in `addresses` can be of no app."""
 
     def __init__(self, limit: int = PAIR_LIMIT) -> None:
         self.limit = limit
         self._pairs: NameTable[tuple[bytes, bytes]] = NameTable(limit)
         self._places: NameTable[bytes] = NameTable(PLACE_LIMIT)
+        self.addresses: set[bytes] = set()
         # When an address was told last for a name of no app, the end of that answer.
         self._addresses: dict[bytes, int] = {}
         # Up to then it is not known of addresses whether they were told for other names.
@@ -209,6 +215,11 @@ class ToldNames:
             self._addresses[address] = until
             if len(self._addresses) > ADDRESS_LIMIT:
                 self._forget(self._addresses.pop(next(iter(self._addresses))))
+        if told.app is not None:
+            self.addresses.add(address)
+            if len(self.addresses) > 2 * (self.limit + PLACE_LIMIT):
+                pairs = {address for _, address in self._pairs.all_keys()}
+                self.addresses = pairs | {address, *self._places.all_keys()}
         if told.app is not None or address in self._places:
             for names in self._places.add(address, told.name, replace(told)):
                 self._forget(max(each.until for each in names))

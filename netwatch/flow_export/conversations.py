@@ -93,8 +93,8 @@ class Entry:
     of a conversation and when it ended."""
 
     def __init__(self) -> None:
-        self.key: Key | None = None
-        self.record: FlowRecord | None = None
+        self.key: Key = None  # type: ignore[assignment]
+        self.record: FlowRecord = None  # type: ignore[assignment]
         self.number = self.ended = 0
         self.is_gone = False
 
@@ -119,7 +119,7 @@ class Table:
         entries: dict[Key, Entry] = self.entries
         if len(self.line) > 2 * len(entries) + _PASSED:
             self.pass_by()
-        entries[entry.key] = entry  # type: ignore[index]
+        entries[entry.key] = entry
         self.line.append(entry)
 
     def pass_by(self) -> cython.void:
@@ -134,7 +134,7 @@ class Table:
     def drop(self, entry: Entry) -> cython.void:
         """Remove an entry."""
         entry.is_gone = True
-        del self.entries[entry.key]  # type: ignore[arg-type]
+        del self.entries[entry.key]
 
     def oldest(self) -> Entry | None:
         """The entry that came first."""
@@ -299,7 +299,9 @@ class Conversations:
         entry.number = made.number
         self.known.put(entry)
         if len(self.known.entries) > MAX_KNOWN:
-            self.known.drop(self.known.oldest())
+            known = self.known.oldest()
+            if known is not None:
+                self.known.drop(known)
 
 
 def payload(

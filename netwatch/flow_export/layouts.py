@@ -37,7 +37,7 @@ EARLIEST = 946_684_800_000_000_000
 AHEAD = 60_000_000_000
 """How far behind its export a flow may end, ns, since exporters round."""
 
-MAX_RECORD = 0xFFFF
+LONGEST = 0xFFFF
 """Bytes of a record, whose message has no more."""
 
 _UNITS = ("", "ntp", "milliseconds", MICROSECONDS_BEFORE, "seconds", "uptime")
@@ -93,7 +93,7 @@ class Layout:
     """The records of a template. `clock` is the unit of their times, empty where they have none,
     and `size` the length of a record in bytes, the shortest where it varies.
 
-    Raises `ValueError` where a record would have no bytes, or more than `MAX_RECORD`.
+    Raises `ValueError` where a record would have no bytes, or more than `LONGEST`.
     """
 
     def __init__(self, fields: Sequence[Field]) -> None:
@@ -101,7 +101,7 @@ class Layout:
         lengths = [field.length for field in self.fields]
         self.is_fixed = VARIABLE not in lengths
         self.size = sum(1 if length == VARIABLE else length for length in lengths)
-        if not 0 < self.size <= MAX_RECORD:
+        if not 0 < self.size <= LONGEST:
             raise ValueError("a record has no bytes, or too many")
         self.clock, names = chosen(self.fields)
         self.unit = _UNITS.index(self.clock)

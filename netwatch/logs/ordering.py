@@ -26,7 +26,7 @@ else:
 MAX_REORDERED = 4096
 """Entries that wait for earlier ones. What is earlier than one that was handed on is late."""
 
-MAX_RUN = 4096
+RUN = 4096
 """Conversations that are handed on together at most."""
 
 T = TypeVar("T")
@@ -218,7 +218,7 @@ def in_order(
     for entry in one_by_one(streams, Window(size), anomalies):
         if isinstance(entry, Conversation):
             run.append(entry)
-            if len(run) < MAX_RUN:
+            if len(run) < RUN:
                 continue
             entry, run = run, []
         elif run:
