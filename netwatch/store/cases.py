@@ -14,7 +14,6 @@ A page begins after the last row of the previous one, as for incidents
 (`netwatch.store.incident_pages`).
 """
 
-import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -39,7 +38,7 @@ from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
-from netwatch.store.statements import Filter, Position, chunks, is_device, name_matches
+from netwatch.store.statements import Filter, Position, chunks, fits, is_device
 from netwatch.store.views import streamed
 
 MAX_LOCKS = 2000
@@ -389,8 +388,10 @@ def cases_after(
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
     found = 0
+    looks_inside = bool(wanted.device or wanted.names)
+    does_fit = fits(wanted, lambda record: _is_of(wanted.device, record))
     for line, *position in streamed(catalogue, statement.order_by(*place), timeout):
-        if (wanted.device or wanted.names) and not _matches(json.loads(line), wanted):
+        if looks_inside and not does_fit(line):
             continue
         yield line, tuple(position)
         found += 1
@@ -398,12 +399,8 @@ def cases_after(
             return
 
 
-def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
-    if wanted.device and not (
-        is_device(wanted.device, record["device"])
-        or any(seen["device"] == wanted.device for seen in record["seen_by"])
-    ):
-        return False
-    return not wanted.names or any(
-        name_matches(pattern, name) for pattern in wanted.names for name in record["names"]
+def _is_of(word: str, record: Mapping[str, Any]) -> bool:
+    """Whether a case is of the device that a word names, or a sensor calls it so."""
+    return is_device(word, record["device"]) or any(
+        seen["device"] == word for seen in record["seen_by"]
     )

@@ -33,9 +33,10 @@ from netwatch.store.statements import (
     Filter,
     Position,
     device_clients,
+    fits,
     is_device,
+    mentions_device,
     name_condition,
-    name_matches,
 )
 from netwatch.store.views import FilesError, Views, shown_incidents, streamed
 
@@ -93,22 +94,15 @@ def incidents_after(
     if wanted.limit is not None and not looks_inside:
         statement = statement.limit(wanted.limit)
     found = 0
+    does_fit = fits(wanted, lambda record: is_device(wanted.device, record["device"]))
     rows = streamed(catalogue, statement.with_only_columns(incident.record, *place), timeout)
     for text, *position in rows:
-        if looks_inside and not _matches(json.loads(text), wanted):
+        if looks_inside and not does_fit(text):
             continue
         yield text, tuple(position)
         found += 1
         if found == wanted.limit:
             return
-
-
-def _matches(record: Mapping[str, Any], wanted: Filter) -> bool:
-    if wanted.device and not is_device(wanted.device, record["device"]):
-        return False
-    return not wanted.names or any(
-        name_matches(pattern, name) for pattern in wanted.names for name in record["names"]
-    )
 
 
 def records_of_incidents(catalogue: Catalogue) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -145,9 +139,9 @@ def coverage_after(
         statement = statement.where(columns.first < wanted.until)
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
-    found = 0
+    found, mentions = 0, mentions_device(wanted.device)
     for first, last, text, *position in streamed(catalogue, statement.order_by(*place), timeout):
-        if not _covers(text, wanted):
+        if (wanted.device and not mentions(text)) or not _covers(text, wanted):
             continue
         yield first, last, text, tuple(position)
         found += 1
@@ -377,12 +371,17 @@ def is_known_device(catalogue: Catalogue, word: str) -> bool:
     with catalogue.database.reading() as connection:
         if any(connection.execute(each).first() is not None for each in found):
             return True
-    if any(is_device(word, record["device"]) for record, _ in records_of_incidents(catalogue)):
+    mentions = mentions_device(word)
+    if any(
+        mentions(text) and is_device(word, json.loads(text)["device"])
+        for (text,) in streamed(catalogue, select(tables.incident.c.record))
+    ):
         return True
     lower = word.lower()
     return any(
         device["id"].lower() == lower
         for (text,) in streamed(catalogue, select(tables.coverage.c.record))
+        if mentions(text)
         for network in json.loads(text)["networks"]
         for device in network["devices"]
     )

@@ -17,6 +17,7 @@ from netwatch.config.console_section import ROLES
 from netwatch.console import period_reports, tokens
 from netwatch.console.api_operations import MAX_RECORDS
 from netwatch.console.console import Console
+from netwatch.console.database import open_console
 from netwatch.console.routes import ROUTES, Route
 
 BAN = "be-fed-tiktok-2023"
@@ -480,3 +481,26 @@ def test_mistakes_with_tokens(arguments: tuple[str, ...], said: str, console: Co
     assert said in ran.errors
     assert ran.output == ""
     assert [each.name for each in console.tokens.all()] == ["known"]
+
+
+def test_a_console_of_before_gets_its_tokens(console: Console) -> None:
+    with console.database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE console_token")
+        connection.exec_driver_sql("PRAGMA user_version = 3")
+    console.database.close()
+    for _ in range(2):
+        database = open_console(console.store)
+        tokens.Tokens(database).all()
+        database.close()
+
+
+def test_a_token_that_mentions_an_erased_person_is_void(console: Console) -> None:
+    about = program(console, "analyst", name="about", purpose="what ws-052 did")
+    other = program(console, "analyst", name="other")
+    ran = run("store", "erase", "--device", "ws-052", "--yes", "--format", "jsonl",
+              "-c", str(PCAPS / "netwatch.yaml"),
+              "--store-path", console.store.path)  # fmt: skip
+    assert ran.status == 0, ran.errors
+    assert about.get("health").status_code == 401
+    assert other.get("health").status_code == 200
+    assert b"what ws-052 did" not in Path(console.store.path, "console.sqlite").read_bytes()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.console_walk import Step, english_in, prepare, walk
 from support.consoles import NAMES, Visitor, copied, make_sample_store
+from support.programs_of_api import program
 
 from netwatch.config import Config
 from netwatch.config.console_section import ConsoleOptions
@@ -92,7 +93,9 @@ def test_a_page_in_english_is_found_out(on_file: Console, steps: list[Step]) -> 
     assert not english_in(f'<html lang="nl"><p lang="en">{sentence}</p></html>', "nl")
 
 
-def test_every_page_answers_over_postgresql(steps: list[Step], on_server: Console) -> None:
+def test_every_page_answers_over_postgresql(
+    steps: list[Step], on_file: Console, on_server: Console
+) -> None:
     found, known = ({(each.role, each.route.path): each for each in walk}
                     for walk in (walked(on_server), steps))  # fmt: skip
     assert found.keys() == known.keys()
@@ -102,6 +105,13 @@ def test_every_page_answers_over_postgresql(steps: list[Step], on_server: Consol
         if path in _SAME:
             assert one.text.count("<tr") == other.text.count("<tr"), (role, path)
             assert one.text.count("<dd") == other.text.count("<dd"), (role, path)
+    asked = [program(console, "analyst") for console in (on_file, on_server)]
+    for place in ("incidents", "incidents?device=ws-021", "cases", "devices", "coverage",
+                  "coverage/hours?since=2023-03-20&until=2023-03-20", "sensors"):  # fmt: skip
+        on_one, on_other = (len(each.records(place)) for each in asked)
+        assert on_one == on_other > 0, place
+    for place in ("incidents", "cases", "devices", "coverage"):
+        assert asked[1].lines(place, 1) == asked[1].lines(place, 500), place
 
 
 _SAME = ("/incidents", "/devices", "/bans", "/exemptions", "/devices/{id:path}", "/person")

@@ -4,6 +4,9 @@ import pytest
 from support.asked_stores import AskedStore, filled_store, run
 from support.paths import PCAPS
 
+from netwatch.formats.values import json_line
+from netwatch.store.statements import is_device, mentions_device, mentions_name
+
 UNKNOWN = {
     "app": ("tictoc", "an app", "; did you mean 'tiktok'?"),
     "ban": ("our-rules", "a ban", "; did you mean 'our-rule'?"),
@@ -80,3 +83,26 @@ def test_unknown_ids_of_other_commands(
 def test_a_known_app_without_a_ban_is_no_mistake() -> None:
     done = run("bans", "list", "--app", "tor", "--format", "jsonl")
     assert (done.status, done.output, done.errors) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["ws-021", "WS-021", "10.20.1.7", "02:00:00:00:00:07", "02-00-00-00-00-07", "Łukasz-PC",
+     'a"b', "a\\b", "M. Curie", "ws-022", "\u202e"],
+)  # fmt: skip
+def test_a_line_that_cannot_be_of_a_device_is_left_out_early(word: str) -> None:
+    """What is left out without reading its JSON is of another device."""
+    device = dict.fromkeys(("id", "ip", "mac", "hostname", "owner"))
+    others = {"id": "ws-021", "ip": "10.20.1.7", "mac": "02:00:00:00:00:07", "owner": "m. curie"}
+    for values in ({"id": word}, {"hostname": word.upper()}, {"owner": word.lower()}, others):
+        record = {"device": {**device, **values}}
+        if is_device(word, record["device"]):
+            assert mentions_device(word)(json_line(record)), values
+    assert is_device(word, {**device, "id": word})
+
+
+def test_most_lines_need_not_be_read() -> None:
+    assert not mentions_device("ws-022")('{"device":{"id":"ws-021"}}')
+    assert not mentions_name(["tiktok.com"])('{"names":["tiktok.net"]}')
+    assert mentions_name(["tiktok.com"])('{"names":["www.tiktok.com"]}')
+    assert mentions_name(["*tiktok*"])('{"names":["x"]}')

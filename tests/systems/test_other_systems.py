@@ -59,6 +59,7 @@ REFUSED = [
     *((f"no-{each}", [each, *words]) for each, words in {
         "live": ["-i", "lo"], "store": ["status"], "serve": [], "doctor": [], "rejudge": [],
         "outputs": ["status"], "users": ["list"], "audit": ["list"], "fleet": ["status"],
+        "tokens": ["list"],
     }.items()),
     *((f"no{option[:6]}", ["scan", "pcaps", option]) for option in POSIX_OPTIONS),
 ]  # fmt: skip
