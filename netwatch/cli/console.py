@@ -139,13 +139,12 @@ def serve_console(args: argparse.Namespace) -> int:
 
 
 def _warn_of_proxy(options: ConsoleOptions, report: Callable[[str], None]) -> None:
-    proxy = options.proxy
     if options.hides_addresses:
         report(
             f"all users of {options.url} count as one address, in the audit and for wrong"
             " passwords: give the proxy's address as 'addresses' of 'proxy' under 'console'"
         )
-    if proxy is None:
+    if (proxy := options.proxy) is None:
         return
     for address in wide_addresses(proxy):
         report(

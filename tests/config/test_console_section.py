@@ -95,8 +95,31 @@ def test_a_session_has_an_end(tmp_path: Path, idle: str, is_valid: bool) -> None
 
 def test_who_signs_people_in_gives_roles(tmp_path: Path) -> None:
     assert proxy(tmp_path, "192.0.2.10").roles == {"a": "admin"}
-    (found,) = problems(tmp_path, "proxy: {addresses: [192.0.2.10]}")
+    (found,) = problems(tmp_path, "oidc: {issuer: 'https://id.example', client_id: netwatch}")
     assert "a mapping like {netwatch-analysts: analyst}" in found
+
+
+@pytest.mark.parametrize(
+    ("console", "signs_in", "hides"),
+    [
+        ("{}", False, False),
+        ("url: 'https://a.example'", False, True),
+        ("url: 'https://a.example', proxy: {addresses: [192.0.2.10]}", False, False),
+        ("proxy: {addresses: [192.0.2.10], roles: {a: admin}}", True, False),
+        ("url: 'http://a.example'", False, False),
+    ],
+)
+def test_a_proxy_may_only_say_where_clients_are(
+    tmp_path: Path, console: str, signs_in: bool, hides: bool
+) -> None:
+    path = tmp_path / "netwatch.yaml"
+    path.write_text(f"version: 1\nconsole: {console if console == '{}' else f'{{{console}}}'}\n")
+    options = load_console(str(path))
+    assert options is not None
+    assert (options.signs_in_elsewhere, options.hides_addresses) == (signs_in, hides)
+    if options.proxy is not None:
+        power = "sign in as any user" if signs_in else "choose the address that the audit has"
+        assert options.proxy.power == power
 
 
 def test_a_certificate_has_a_key_and_is_no_file_of_others(tmp_path: Path) -> None:

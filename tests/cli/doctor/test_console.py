@@ -210,6 +210,17 @@ def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert found.text == f"the console needs an extra: {install_command('web')}"
 
 
+def test_a_proxy_that_hides_the_addresses_of_clients(tmp_path: Path) -> None:
+    finding = of(findings(console.check, tmp_path, text_of(url="https://a.example")), "proxy")
+    assert finding.level == "warn"
+    assert "all users of https://a.example count as one address" in finding.text
+    text = text_of(url="https://a.example", proxy="{addresses: [127.0.0.1]}")
+    finding = of(findings(console.check, tmp_path, text), "proxy")
+    assert (finding.level, finding.text) == (
+        "ok", "127.0.0.1/32 may name the addresses of clients",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("addresses", "level", "said"),
     [
