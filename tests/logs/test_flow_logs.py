@@ -16,10 +16,9 @@ from netwatch.core.addresses import ip_text
 from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export import conversations
-from netwatch.logs.records import PLAIN, LogFlows, LogLoss, ReaderContext
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.flow_logs import FLOW_LOGS
-from netwatch.logs.records import PLAIN, LogLoss, ReaderContext
+from netwatch.logs.records import PLAIN, LogFlows, LogLoss, ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
 
