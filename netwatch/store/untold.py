@@ -375,7 +375,9 @@ class _Counter:
         """Those with most untold contacts of a finding."""
         own = found.own
         wanted = {"device": self._devices.index(own.device), "day": own.day}
-        ports = {ip: rest for ip, *rest in self._run(_PORTS_OF, wanted).fetchall()}
+        ports: dict[str, tuple[int, str]] = {
+            ip: (port, transport) for ip, port, transport in self._run(_PORTS_OF, wanted).fetchall()
+        }
         first = sorted(own.addresses, key=lambda ip: (-own.addresses[ip].contacts, ip))
         return tuple(
             Address(ip, *ports[ip], own.addresses[ip].contacts) for ip in first[:MAX_ADDRESSES]
