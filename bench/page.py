@@ -8,6 +8,7 @@ from typing import Any
 
 import console
 import fleet_load
+import flow_records
 import goals
 import growth
 import hostile
@@ -68,6 +69,12 @@ def _logs(results: Results, machine: dict[str, str]) -> str:
         )
     head = ("log", "lines", "lines a CPU s", "CPU of the script / netwatch", "peak MB")
     return table(head, rows)
+
+
+def _flows(results: Results, machine: dict[str, str]) -> str:
+    found = results["flows"]
+    shown = table([name for name, _ in flow_records.COLUMNS], flow_records.cells(found), 2)
+    return f"\n{found['records']:,} records in IPFIX.\n\n{shown}\n"
 
 
 def _goals(results: Results, machine: dict[str, str]) -> str:
@@ -237,6 +244,7 @@ PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, s
     "compressed": (_ran("compressed"), _commands("compressed")),
     "urls": (_ran("urls"), _commands("urls")),
     "logs": (_ran("logs"), _logs),
+    "flows": (_ran("flows"), _flows),
     "columns": (_ran("columns"), _columns),
     "store": (_ran("store"), _store),
     "memory": (_ran("memory"), _memory),

@@ -24,6 +24,7 @@ import compare
 import compressed
 import console
 import fleet_load
+import flow_records
 import goals
 import growth
 import hostile
@@ -54,6 +55,7 @@ SECTIONS = {
     "bans": (many_bans.many_bans, many_bans.text),
     "columns": (columns.columns, columns.text),
     "logs": (logs.logs, logs.text),
+    "flows": (flow_records.flow_records, flow_records.text),
     "store": (store_rows.store_rows, store_rows.text),
     "compressed": (compressed.compressed, compressed.text),
     "urls": (urls.urls, urls.text),

@@ -30,7 +30,7 @@ from netwatch.language.language import Language
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "hidden": ("ech", "encrypted-dns"),
     "tunnel": ("vpn", "relay", "tor"),
-    "no-name": ("no-sni", "no-hello", "flow-record"),
+    "no-name": ("no-sni", "no-hello", "flow-record", "one-of-k"),
     "cut": ("truncated", "hello-incomplete", "begun-before-capture", "one-direction"),
     "empty": ("no-data",),
 }
@@ -98,6 +98,7 @@ def reason_words(language: Language) -> dict[str, str]:
         "no-sni": language.say("handshake without a name"),
         "no-hello": language.say("protocol without a name"),
         "flow-record": language.say("flow record, which has no name"),
+        "one-of-k": language.say("flow record, which may be of a banned app"),
         "truncated": language.say("packets cut short"),
         "hello-incomplete": language.say("handshake incomplete"),
         "begun-before-capture": language.say("begun before the capture"),

@@ -15,7 +15,7 @@ from netwatch.core.text import quantity
 from netwatch.core.verdict import Outcome
 from netwatch.coverage.counts import DEVICE_LIMIT, CoverageReport
 from netwatch.dissect.loop.layout import HARMLESS
-from netwatch.formats.coverage import reasons
+from netwatch.formats.coverage import k_words, reasons
 
 if TYPE_CHECKING:
     from netwatch.cluster.archive import UnitCounts
@@ -234,6 +234,9 @@ def _coverage(report: CoverageReport) -> Iterator[str]:
     lost = Counter({"dropped": report.dropped, "cut": report.cut}) + Counter(report.unreadable)
     if lost:
         yield f"packets {report.packets:,}: {_counts(lost)}"
+    if report.one_of:
+        flows = quantity(sum(report.one_of.values()), "flow")
+        yield f"one-of-k, {flows} that may go to a banned app: {k_words(report.one_of)}"
     for reason, count in [*report.missed.items()][:MISSED_LISTED]:
         yield f"outside all networks, {quantity(count, 'flow')}: {reason}"
     further = sum(network.rest.flows for network in report.networks)

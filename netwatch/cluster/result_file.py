@@ -359,6 +359,7 @@ def coverage_state(coverage: Coverage) -> dict[str, Any]:
     return {
         "outside": coverage._outside,
         "missed": coverage._missed,
+        "one_of": {str(names): flows for names, flows in coverage._one_of.items()},
         "networks": [
             [name, device_class, counts]
             for name, (device_class, counts) in sorted(coverage._networks.items())
@@ -373,6 +374,8 @@ def restored_coverage(state: Any) -> Coverage:
     coverage = Coverage()
     coverage._outside = _counts(state["outside"])
     coverage._missed.update(read(dict[str, int], state["missed"]))
+    for names, flows in read(dict[str, int], state["one_of"]).items():
+        coverage._one_of[int(names)] = flows
     for name, device_class, counts in state["networks"]:
         networks = coverage._networks
         networks[read(str, name)] = read(DeviceClass, device_class), _counts(counts)

@@ -53,7 +53,7 @@ def _unchanged(decorated: T) -> T:
     return decorated
 
 
-cclass = cfunc = ccall = final = inline = _unchanged
+cclass = cfunc = ccall = final = inline = no_gc = _unchanged
 
 
 def _directive(*_arguments: Any, **_options: Any) -> Callable[[T], T]:

@@ -100,8 +100,8 @@ ANOMALIES: Mapping[str, str] = {
     "flow-message-late": "A message of NetFlow or IPFIX arrived behind later ones.",
     "flow-names-full": "The name of a flow was evicted because the table was full: a second name in"
     " the flow is not noticed.",
-    "flow-number-impossible": "A flow record has a counter, port, VLAN or sampling that cannot be;"
-    " nothing is known of that.",
+    "flow-number-impossible": "A flow record has a counter or a port that cannot be, and is not"
+    " read; or a VLAN or a sampling, of which nothing is known then.",
     "flow-of-record-bad": "A flow of a log record with several cannot be read; the others are.",
     "flow-record-cut": "A flow record exceeds its set.",
     "flow-records-full": "A flow record did not wait for the other direction: too many did.",

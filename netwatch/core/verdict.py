@@ -380,7 +380,11 @@ NO_DETAIL = ContactDetail()
 
 class Candidates(NamedTuple):
     """The `names` of which a contact has one, in order, and the name that its hello showed in the
-    place of it. `shared` says whether any of them is not banned, as the others are."""
+    place of it. `shared` says whether any of them is not banned, as the others are.
+
+    Of a flow record `shown` is the address of the server, and `shared` says whether not its client
+    but others had been told it for these names.
+    """
 
     names: tuple[str, ...]
     shown: str

@@ -8,7 +8,7 @@ seen. They are the same in whatever order flows ended and however many processes
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from netwatch.core.flow import FlowClient
@@ -121,7 +121,8 @@ class CoverageReport:
     seen, `cut` were captured in part, and in `unreadable` (by anomaly) the payload could not be
     reached; `dropped` more were lost during capture, as far as the capture says so.
     `without_verdict` counts the contacts with apps that nothing can be said of, by the reason in
-    words: their client is in no network, or not one device.
+    words: their client is in no network, or not one device. `one_of` counts the flows ``one-of-k``
+    by their k.
     """
 
     total: FlowCounts
@@ -133,6 +134,7 @@ class CoverageReport:
     dropped: int
     unreadable: Mapping[str, int]
     without_verdict: Mapping[str, int]
+    one_of: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def unreadable_percent(self) -> int:
@@ -155,6 +157,7 @@ class Coverage:
         self._limit = limit
         self._outside = _zeros()
         self._missed: Counter[str] = Counter()
+        self._one_of: Counter[int] = Counter()
         self._networks: dict[str, tuple[DeviceClass, list[int]]] = {}
         self._devices: dict[tuple[str, str], list[int]] = {}
         # The keys of a full table in order: the last one is evicted next.
@@ -181,10 +184,15 @@ class Coverage:
         reasons for each network of the configuration."""
         self._missed[reason] += flows
 
+    def add_one_of(self, names: int) -> None:
+        """Note of how many names a flow ``one-of-k``, which was added, has one."""
+        self._one_of[names] += 1
+
     def merge(self, other: "Coverage") -> None:
         """Add the counts of another `Coverage` with the same limit."""
         _add(self._outside, other._outside)
         self._missed.update(other._missed)
+        self._one_of.update(other._one_of)
         for name, (device_class, counts) in other._networks.items():
             _add(self._networks.setdefault(name, (device_class, _zeros()))[1], counts)
         devices = self._devices
@@ -201,6 +209,7 @@ class Coverage:
         later.merge(self)
         _subtract(later._outside, earlier._outside)
         later._missed = self._missed - earlier._missed
+        later._one_of = self._one_of - earlier._one_of
         for name, (_, counts) in earlier._networks.items():
             if name in later._networks:
                 _subtract(later._networks[name][1], counts)
@@ -265,6 +274,7 @@ class Coverage:
             dropped=anomalies.get("capture-dropped", 0),
             unreadable=unreadable(anomalies),
             without_verdict=_ranked(without_verdict or {}),
+            one_of=dict(sorted(self._one_of.items())),
         )
 
 

@@ -6,7 +6,8 @@ Once the flow has ended, that status, the ports, the server's address and the pa
 carried, integers of the flow table, give exactly one `Visibility`. In order of precedence: a bypass
 recognised by its name, the port of DNS over TLS and QUIC, a name, what the port and the address say
 of a flow without a name, the reason why no name was seen. A flow record has no name whatever was
-sent, so it has a reason of its own.
+sent, so it has a reason of its own; ``one-of-k`` is given to those of them that may go to a banned
+app, by what clients had been told (`netwatch.engine.log_scan`).
 """
 
 from collections.abc import Callable, Mapping
@@ -38,6 +39,7 @@ Visibility = Literal[
     "no-data",
     "no-hello",
     "flow-record",
+    "one-of-k",
 ]
 """``named``, or the reason why the name of a flow could not be read."""
 

@@ -279,7 +279,8 @@ class JudgedCoverage:
 
 
 _FLOW_RECORD = VISIBILITIES.index("flow-record")
-_OF_FLOW_RECORDS = frozenset({_FLOW_RECORD, _NO_DATA}) | {
+_ONE_OF_K = VISIBILITIES.index("one-of-k")
+_OF_FLOW_RECORDS = frozenset({_FLOW_RECORD, _ONE_OF_K, _NO_DATA}) | {
     VISIBILITIES.index(category) for category in BYPASS_CATEGORIES
 }
 
@@ -287,7 +288,8 @@ _OF_FLOW_RECORDS = frozenset({_FLOW_RECORD, _NO_DATA}) | {
 def is_by_flows(counts: Mapping[int, int]) -> bool:
     """Whether flow records alone tell of these flows, by visibility: who talked to which address is
     known then, and no name."""
-    return bool(counts.get(_FLOW_RECORD)) and _OF_FLOW_RECORDS.issuperset(counts)
+    is_any = counts.get(_FLOW_RECORD) or counts.get(_ONE_OF_K)
+    return bool(is_any) and _OF_FLOW_RECORDS.issuperset(counts)
 
 
 def readable(counts: Mapping[int, int]) -> tuple[int, int]:

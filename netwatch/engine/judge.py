@@ -178,6 +178,10 @@ class Judge:
         is_blind_spot = match.app.category in BYPASS_CATEGORIES and match.app.id not in self._banned
         return None if is_blind_spot else match
 
+    def is_banned(self, app: str) -> bool:
+        """Whether any ban mentions an app, by its id."""
+        return app in self._banned
+
     @property
     def knows_bindings(self) -> bool:
         """Whether anything is known of addresses beside the inventory."""

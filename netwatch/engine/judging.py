@@ -23,8 +23,9 @@ from netwatch.core.observation_columns import (
     WORD_TLS_ECH_CONFIG_ID,
 )
 from netwatch.core.statistics import TableUsage
-from netwatch.core.verdict import Candidates
+from netwatch.core.verdict import Candidates, Contact
 from netwatch.coverage.counts import Location
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.flows.address_tables import AddressCategories, AddressFilter, AddressRanges
 from netwatch.engine.contact_flows import (
@@ -39,11 +40,14 @@ from netwatch.engine.judge import EVIDENCE_SOCKS_HOST, Judge
 from netwatch.engine.resolved_addresses import (
     ECH_LIMIT,
     LIMIT,
+    SELF_EXPLAINING,
     EchCandidates,
     KnownPairs,
     ResolvedAddresses,
     UninterestingAddresses,
 )
+from netwatch.engine.told_names import NameSet, ToldNames
+from netwatch.engine.unnamed_records import record_contact, record_name, record_observation
 from netwatch.incidents.contacts import ContactProgress, strip_frames, use_of
 from netwatch.inventory.bindings import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.devices import Devices
@@ -96,6 +100,7 @@ class Judging:
         self._contacts: ContactGroups
         self.resolved: ResolvedAddresses
         self.candidates: EchCandidates
+        self.told = ToldNames()
         self._learned_addresses: LearnedAddresses
 
     def connect(self, tables: CaptureTables) -> None:
@@ -129,6 +134,8 @@ class Judging:
                     answer = batch.observation(row)
                     matched = self.judge.app_of_answer(answer)
                     self.resolved.add(answer, matched)
+                    if answer.log is not None:
+                        self.told.add(answer, matched)
                     self.candidates.add(answer, matched is not None, self._is_of_interest)
                 elif batch.word(row, WORD_TLS_ECH_CONFIG_ID):
                     self._add_outer_hello(batch.observation(row))
@@ -180,10 +187,7 @@ class Judging:
         self._contacts.flush()
         if self._contact_flows.flow_ended(flow) or not identify:
             return
-        observation = self.resolved.identify(flow, self._is_same_device)
-        if observation is None:
-            return
-        contact = self._contacts.add_late(observation)
+        contact = self._unnamed(flow)
         if contact is None:
             return
         if contact.outcome == "attempted":
@@ -194,6 +198,8 @@ class Judging:
         directions: Directions = "client" if flow.server_sent == "nothing" else "both"
         contact = replace(contact, seen=Seen(answered, directions, "unknown"))
         self._collector.add(contact)
+        if contact.candidates is not None and contact.candidates.shared:
+            return  # Nothing of a flow counts as the app's that may not be of it.
         progress = ContactProgress(
             flow.first,
             flow.bytes_out,
@@ -202,6 +208,42 @@ class Judging:
             use_in=use_of(flow.bytes_in, flow.last - flow.first),
         )
         self._collector.add_progress(strip_frames(contact), progress)
+
+    def flush(self) -> None:
+        """Collect the contacts so far: flows have ended."""
+        self._contacts.flush()
+
+    def _unnamed(self, flow: Flow) -> Contact | None:
+        """The contact that a flow without a name is, by the address of its server; None if it is
+        none, or no ban applies."""
+        if flow.log not in FLOW_RECORD_LOGS:
+            observation = self.resolved.identify(flow, self._is_same_device)
+            return None if observation is None else self._contacts.add_late(observation)
+        found = self.names_of(flow)
+        if found is None:
+            return None
+        if not found.is_of_one_app:
+            self.resolved.shared += 1
+            return None
+        told = record_name(found, self.judge.contacted)
+        if told is None:
+            return None
+        contact = self._contacts.add_late(record_observation(told, found, flow, self.resolved))
+        return None if contact is None else record_contact(contact, found, flow, self.judge.match)
+
+    def names_of(self, flow: Flow) -> NameSet | None:
+        """The names that a flow record can be of, where any is of an app."""
+        if flow.name_status in SELF_EXPLAINING:
+            return None
+        return self.told.names_of(flow, self._is_one_device)
+
+    def one_of(self, flow: Flow) -> int:
+        """Of how many names a flow record has one, if some of them are of an app that a ban
+        mentions, and others are not of it; else 0."""
+        found = self.names_of(flow)
+        if found is None or found.is_of_one_app or not any(map(self.judge.is_banned, found.apps)):
+            return 0
+        return found.count
 
     def report_progress(self) -> None:
         """Report the bytes so far of the flows with contacts."""
@@ -225,6 +267,7 @@ class Judging:
             "learned_addresses": TableUsage(learned, LEARNED_LIMIT, evicted),
             "contact_flows": TableUsage(len(flows), flows.limit, flows.rejected),
             "resolved_addresses": TableUsage(len(resolved), LIMIT, resolved.evicted),
+            "told_names": TableUsage(len(self.told), self.told.limit, self.told.evicted),
             "ech_configurations": TableUsage(
                 len(self.candidates), ECH_LIMIT, self.candidates.evicted
             ),
@@ -237,7 +280,7 @@ class Judging:
                 "contact-flows-full": self._contact_flows.rejected,
                 "contact-sightings-full": self._contact_flows.unsighted,
                 "resolved-address-shared": self.resolved.shared,
-                "resolved-addresses-full": self.resolved.evicted,
+                "resolved-addresses-full": self.resolved.evicted + self.told.evicted,
                 "ech-candidates-full": self.candidates.evicted,
                 "ech-candidates-many": self.candidates.crowded,
                 "ech-name-shared": self._contacts.shared_names,
@@ -273,12 +316,17 @@ class Judging:
 
     def _is_still_same(self, answer: Observation, time: int) -> bool:
         """Whether the client of an answer is the device that has its address at a later time."""
-        ip, mac, vlan = answer.client_ip, answer.client_mac, answer.vlan
-        if not self.config.devices.is_same_device(ip, mac, answer.time, time):
+        client = answer.client_ip, answer.client_mac, answer.vlan
+        return self._is_one_device(client, answer.time, time)
+
+    def _is_one_device(
+        self, client: tuple[bytes, bytes | None, int | None], since: int, time: int
+    ) -> bool:
+        """Whether a client (address, MAC and VLAN) is the device that has its address later."""
+        ip, mac, vlan = client
+        if not self.config.devices.is_same_device(ip, mac, since, time):
             return False
-        if self.learned is None:
-            return True
-        return self.learned.is_same_device(ip, mac, vlan, answer.time, time)
+        return self.learned is None or self.learned.is_same_device(ip, mac, vlan, since, time)
 
 
 class ConfiguredDirectory:

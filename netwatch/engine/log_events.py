@@ -11,9 +11,11 @@ from functools import lru_cache
 from netwatch.core.flow import LOG_LINE, MAX_RECORD, Flow, Frame, LogInfo, NameStatus
 from netwatch.core.message import HANDSHAKES, Observation, Packet
 from netwatch.core.names import escape_bytes
+from netwatch.engine.recorded_flows import RecordedFlows
 from netwatch.engine.replay import ClaimEvent, Event, LossEvent
+from netwatch.flow_export.conversations import Conversation, without_port
 from netwatch.logs.log_files import LogItem
-from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogName, Place
+from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogFlows, LogName, Place, log_flow
 from netwatch.logs.registry import LOG_FORMATS
 
 FLOW_LIMIT = 65_536
@@ -50,7 +52,7 @@ class LogEvents:
         self.evicted = 0
         self.has_flows = self.has_names = False
 
-    def events(self, items: Iterable[LogItem]) -> Iterator[Event]:
+    def events(self, items: Iterable[LogItem]) -> Iterator[Event | RecordedFlows]:
         """The events, of items in the order of their time."""
         for item in items:
             entry = item.entry
@@ -63,6 +65,11 @@ class LogEvents:
                 self.has_flows = True
                 if DNS_PORT not in (entry.client.port, entry.server.port):
                     yield self._with_name(self._flow(item, entry))
+            elif isinstance(entry, LogFlows):
+                self.has_flows = True
+                found = without_port(entry.conversations, DNS_PORT)
+                if found:
+                    yield RecordedFlows(found, self._recorded)
             elif isinstance(entry, LogClaim):
                 yield self._claim(item, entry)
             else:
@@ -147,6 +154,13 @@ class LogEvents:
             (_whole(item, entry.first, 9),) if self._keep_records else (),
             sampling=entry.sampling,
         )
+
+    def _recorded(self, found: Conversation) -> Flow:
+        """The flow that a conversation of flow records is."""
+        assert found.shown_in is not None
+        source, line, record = found.shown_in
+        entry = log_flow(found)
+        return self._flow(LogItem(source, "ipfix", line, record, entry), entry)
 
     def _claim(self, item: LogItem, entry: LogClaim) -> ClaimEvent:
         source = entry.source or b""

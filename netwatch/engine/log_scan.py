@@ -28,7 +28,9 @@ from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.judging import ConfiguredDirectory
 from netwatch.engine.log_events import LogEvents
+from netwatch.engine.recorded_flows import RecordedFlowCounter, RecordedFlows, one_by_one
 from netwatch.engine.replay import BATCH_ROWS, Event, EventBatch, Replay
+from netwatch.flow_export.conversations import to_servers
 from netwatch.incidents.contacts import ContactProgress
 from netwatch.inventory.bindings import are_different_hosts
 from netwatch.inventory.entry_table import Entry
@@ -138,30 +140,28 @@ class LogJudge:
         coverage: Coverage | None,
     ) -> None:
         self._statistics = statistics
-        self._replay = Replay(config, collector, statistics.without_verdict)
-        self._catalog = config.catalog
-        self._addresses: dict[bytes, NameStatus] | None = None
+        self._replay = Replay(config, collector, statistics.without_verdict, self._settle)
         self._coverage = coverage
-        self._counter = self._counter_of(config)
+        self._count_for(config)
 
     @property
     def domains_of_interest(self) -> tuple[bytes, ...]:
         """The domains outside of which no name matters."""
         return self._replay.domains_of_interest
 
-    def judge(self, events: Iterator[Event]) -> None:
+    def judge(self, events: Iterable[Event | RecordedFlows]) -> None:
         """Judge events, in their order."""
         self._replay.add(self._counted(events))
+        self._settle()
 
-    def learn(self, events: Iterator[Event]) -> None:
+    def learn(self, events: Iterable[Event | RecordedFlows]) -> None:
         """Take events that were counted before, in their order."""
-        self._replay.add(events)
+        self._replay.add(one_by_one(events))
 
     def reload(self, config: Config) -> None:
         """Judge by another configuration from now on."""
         self._replay.reload(config)
-        self._catalog, self._addresses = config.catalog, None
-        self._counter = self._counter_of(config)
+        self._count_for(config)
 
     def forget_flows(self, before: int) -> None:
         """Forget the flows without a contact since `before`, ns since the epoch."""
@@ -175,28 +175,18 @@ class LogJudge:
         """How full the tables are, by name."""
         return self._replay.table_usage()
 
-    def _counter_of(self, config: Config) -> FlowCounter | None:
-        if self._coverage is None:
-            return None
-        return FlowCounter(self._coverage, ConfiguredDirectory(config, self._replay.learned))
+    def _count_for(self, config: Config) -> None:
+        """Count flows for the networks, devices and apps of a configuration from now on."""
+        self._catalog = config.catalog
+        self._addresses: dict[bytes, NameStatus] | None = None
+        self._recorded: RecordedFlowCounter | None = None
+        self._counter: FlowCounter | None = None
+        if self._coverage is not None:
+            self._directory = ConfiguredDirectory(config, self._replay.learned)
+            self._counter = FlowCounter(self._coverage, self._directory)
 
-    def finish(self) -> None:
-        """The log has ended."""
-        self._replay.finish()
-        self._statistics.anomalies.update(+self._replay.anomalies())
-
-    def _counted(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The events, of which observations and flows are counted."""
-        for event in events:
-            if isinstance(event, Observation):
-                self._statistics.observations[event.evidence] += 1
-            elif isinstance(event, Flow) and self._counter is not None:
-                self._count(self._counter, self._replay.with_name_status(event, is_last=False))
-            yield event
-
-    def _count(self, counter: FlowCounter, flow: Flow) -> None:
-        """Count a flow in the coverage. Of one whose client the log does not name nothing is known:
-        it is counted outside of all networks."""
+    def _categories(self) -> dict[bytes, NameStatus]:
+        """The categories of apps that hide names, by the addresses of their servers."""
         if self._addresses is None:
             self._addresses = {
                 address: category
@@ -204,9 +194,58 @@ class LogJudge:
                 for category in BYPASS_CATEGORIES
                 if category == app.category
             }
-        visibility = visibility_of(flow, self._addresses.get(flow.server_ip, "none"))
-        client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
-        counter.add(client, visibility, 1, (flow.first,))
+        return self._addresses
+
+    def _to_judge(self, flows: RecordedFlows) -> Iterator[Flow]:
+        """Those of recorded flows that may be contacts; the others are counted."""
+        addresses = self._replay.addresses_of_interest()
+        if self._counter is None:
+            found = to_servers(flows.conversations, addresses)
+        else:
+            if self._recorded is None:
+                self._recorded = RecordedFlowCounter(
+                    self._counter, self._directory, self._categories()
+                )
+            found = self._recorded.add(flows.conversations, addresses)
+        return map(flows.flow, found)
+
+    def _settle(self) -> None:
+        """Count the flows that wait, before anything changes of what is known of clients."""
+        if self._recorded is not None:
+            self._recorded.settle()
+
+    def finish(self) -> None:
+        """The log has ended."""
+        self._replay.finish()
+        self._statistics.anomalies.update(+self._replay.anomalies())
+
+    def _counted(self, events: Iterable[Event | RecordedFlows]) -> Iterator[Event]:
+        """The events, of which observations and flows are counted; of flows that were recorded only
+        those that may be contacts."""
+        for event in events:
+            if isinstance(event, RecordedFlows):
+                for flow in self._to_judge(event):
+                    self._count(flow)
+                    yield flow
+                continue
+            if isinstance(event, Observation):
+                self._statistics.observations[event.evidence] += 1
+            elif isinstance(event, Flow):
+                self._count(self._replay.with_name_status(event, is_last=False))
+            yield event
+
+    def _count(self, flow: Flow) -> None:
+        """Count a flow in the coverage. Of one whose client the log does not name nothing is known:
+        it is counted outside of all networks."""
+        if self._counter is not None:
+            visibility = visibility_of(flow, self._categories().get(flow.server_ip, "none"))
+            if visibility == "flow-record" and self._coverage is not None:
+                names = self._replay.one_of(flow)
+                if names:
+                    visibility = "one-of-k"
+                    self._coverage.add_one_of(names)
+            client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
+            self._counter.add(client, visibility, 1, (flow.first,))
 
 
 def scan_log(
@@ -236,7 +275,7 @@ def scan_log(
         progress=progress,
     )
     events = made.events(found)
-    judge.judge(events if recorder is None else recorder.recorded(events))
+    judge.judge(events if recorder is None else recorder.recorded(one_by_one(events)))
     judge.finish()
     _note(made, unit, statistics, coverage)
     if recorder is not None:
@@ -254,7 +293,7 @@ def names_of_log(
     made, rows = LogEvents(), EventBatch()
     events = made.events(items(unit.log, unit.options, statistics, zones=None, progress=progress))
     batch = rows.batch
-    for event in events if recorder is None else recorder.recorded(events):
+    for event in events if recorder is None else recorder.recorded(one_by_one(events)):
         if not isinstance(event, Observation):
             continue
         if batch.count >= BATCH_ROWS:
@@ -334,7 +373,10 @@ class LiveLogs:
     def judge(self, items: Iterable[LogItem]) -> None:
         """Judge what records say, in order of time."""
         events = self._events.events(items)
-        self._judge.judge(events if self.recorder is None else self.recorder.recorded(events))
+        if self.recorder is None:
+            self._judge.judge(events)
+        else:
+            self._judge.judge(self.recorder.recorded(one_by_one(events)))
 
     def learn(self, items: Iterable[LogItem]) -> None:
         """Take what records said that were judged in an earlier run, only to know what later ones

@@ -22,7 +22,7 @@ them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from netwatch.config import Config
@@ -112,12 +112,17 @@ Event = Observation | Flow | ClaimEvent | LossEvent
 
 class Replay:
     """Judges the events of one capture by `config`. Contacts go to `collector`; those to which no
-    ban applies are counted in `without_verdict`."""
+    ban applies are counted in `without_verdict`. `before_change` is called before anything changes
+    of what is known of devices."""
 
     def __init__(
-        self, config: Config, collector: ContactCollector, without_verdict: Counter[str]
+        self,
+        config: Config,
+        collector: ContactCollector,
+        without_verdict: Counter[str],
+        before_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self._judging = Judging(config, collector, without_verdict, lambda: None)
+        self._judging = Judging(config, collector, without_verdict, before_change)
         self._judge = self._judging.judge
         self._learn = frozenset(config.learn)
         self._zones = frozenset(map(bytes.decode, self._judge.domains_of_interest()))
@@ -148,6 +153,12 @@ class Replay:
         self._learn = frozenset(config.learn)
         self._zones = frozenset(map(bytes.decode, self._judge.domains_of_interest()))
         self._interesting.clear()
+
+    def addresses_of_interest(self) -> Collection[bytes]:
+        """The packed addresses to which a flow without a name may be a contact, by what events have
+        told. Contacts that they have shown are collected."""
+        self._judging.flush()
+        return self._judging.told.addresses
 
     def forget_flows(self, before: int) -> None:
         """Forget the flows without a contact since `before`, ns since the epoch."""
@@ -180,6 +191,8 @@ class Replay:
                     yield self._rows_of.append(event)
                 elif event.evidence == "dns-answer":
                     self._answers.add(event)
+                    if event.log is not None:
+                        self._judging.told.add(event, None)
             elif isinstance(event, Flow):
                 self._judging.flow_ended(self.with_name_status(event))
             elif isinstance(event, ClaimEvent):
@@ -227,6 +240,10 @@ class Replay:
         if NAME_STATUSES.index(hidden) > NAME_STATUSES.index(flow.name_status):
             return replace(flow, name_status=hidden)
         return flow
+
+    def one_of(self, flow: Flow) -> int:
+        """Of how many names a flow record has one (`Judging.one_of`)."""
+        return self._judging.one_of(flow)
 
     def _claimed(self, event: ClaimEvent) -> None:
         claims = tuple(claim for claim in event.claims if _protocol_of(claim) in self._learn)

@@ -229,21 +229,33 @@ class ResolvedAddresses:
         ):
             self.shared += 1
             return None
-        answer = in_use[0].observation
-        return replace(
-            answer,
-            time=flow.first,
-            evidence="ip-from-dns",
-            client_port=flow.client_port,
-            server_ip=flow.server_ip,
-            server_port=flow.server_port,
-            transport=flow.transport,
-            vlan=flow.vlan,
-            source=flow.source,
-            packet=flow.packet,
-            log=_log_of(flow, answer),
-            frames=(*answer.frames, *flow.frames) if answer.frames and flow.frames else (),
-        )
+        return observed(in_use[0].observation, flow)
+
+    def frames_of(self, client: bytes, address: bytes, app: str, time: int) -> tuple[Frame, ...]:
+        """The frames of an answer for an app that gave a client an address and was in use at a time
+        (ns), if there are any."""
+        for answer in self._answers.get((client, address), ()):
+            if answer.app == app and answer.observation.time <= time <= answer.until:
+                return answer.observation.frames
+        return ()
+
+
+def observed(answer: Observation, flow: Flow) -> Observation:
+    """A flow to an address that an answer has named, as an observation of its name."""
+    return replace(
+        answer,
+        time=flow.first,
+        evidence="ip-from-dns",
+        client_port=flow.client_port,
+        server_ip=flow.server_ip,
+        server_port=flow.server_port,
+        transport=flow.transport,
+        vlan=flow.vlan,
+        source=flow.source,
+        packet=flow.packet,
+        log=_log_of(flow, answer),
+        frames=(*answer.frames, *flow.frames) if answer.frames and flow.frames else (),
+    )
 
 
 def _log_of(flow: Flow, answer: Observation) -> LogInfo | None:

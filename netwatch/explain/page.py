@@ -121,7 +121,7 @@ def _contact(number: int, contact: Contact) -> Iterator[str]:
     yield from value("evidence", f"{contact.evidence}: {meaning}{seen}", 4)
     if contact.log:
         where = f"line {contact.log.line:,} of {packet.source} ({contact.log.format})"
-        yield from value("log", where, 4)
+        yield from value("flow record" if wording.is_flow_record(contact) else "log", where, 4)
         lacks = (wording.LACKS.get(lack, lack) for lack in contact.log.lacks)
         yield from value("not said", ", ".join(lacks), 4)
         sampled = f"one packet in {contact.log.sampling:,}" if contact.log.sampling > 1 else ""

@@ -306,6 +306,13 @@ def _unproved(incident: Explanation, language: Language) -> Part:
                 " from one device to another."
             )
         )
+    if "flow-record" in codes:
+        texts.append(
+            say(
+                "Which name each connection was for: of some only the address was recorded, and the"
+                " name is one that had been looked up before."
+            )
+        )
     if "hidden-name" in codes:
         texts.append(
             say(

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import AlertRecord
 from netwatch.core.verdict import Exemption as Registered
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.explain.steps import Contact, Exemption, Explanation
 from netwatch.formats.values import epoch_ns
 from netwatch.language.sentences import mark
@@ -45,6 +46,10 @@ NOT_PROVED: Mapping[str, str] = {
     "shared-address": mark(
         "That flows without a name belong to {app}. They went to an address that had"
         " been resolved for it; other services may share that address."
+    ),
+    "flow-record": mark(
+        "Which names its connections were for. They are known from flow records ({format}), which"
+        " have addresses and no names; the names are those that devices had looked up before."
     ),
     "hidden-name": mark(
         "Which name the device contacted in a hello that hides it. It follows from the ECH keys"
@@ -175,7 +180,7 @@ EVIDENCE: Mapping[str, str] = {
     "http-host": mark("host in the device's HTTP request"),
     "socks-host": mark("host that the device requested from a SOCKS proxy"),
     "tls-cert": mark("name in the certificate that a server sent to the device"),
-    "ip-from-dns": mark("flow to an address that the device had resolved"),
+    "ip-from-dns": mark("flow to an address that had been given for the name"),
     "ip-asn": mark("flow to a network of the vendor"),
     "ech-from-dns": mark("hello that hides its name, with a key that the device was given for it"),
 }
@@ -239,6 +244,11 @@ def refutations(incident: Explanation) -> tuple[Statement, ...]:
     return tuple(Statement(code, values) for code, values in _refutations(incident))
 
 
+def is_flow_record(contact: Contact) -> bool:
+    """Whether a contact is a flow record, which has no name."""
+    return contact.log is not None and contact.log.format in FLOW_RECORD_LOGS
+
+
 def strongest(incident: Explanation) -> Contact:
     """The contact that weighs most: the first handshake, of names that only the app calls before
     others, else the first lookup of such a name."""
@@ -265,7 +275,14 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
         yield "address-only", {"ip": device.ip}
     if any(contact.evidence == "ip-from-dns" for contact in incident.contacts):
         yield "shared-address", {"app": incident.app}
-    if incident.candidates:
+    records = [
+        contact.log.format
+        for contact in incident.contacts
+        if contact.log is not None and is_flow_record(contact)
+    ]
+    if records:
+        yield "flow-record", {"format": ", ".join(dict.fromkeys(records))}
+    if any(contact.evidence == "ech-from-dns" for contact in incident.contacts):
         yield "hidden-name", {"app": incident.app}
     if traffic.handshakes:
         yield "server", {}

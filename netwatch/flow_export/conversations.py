@@ -1,3 +1,4 @@
+# cython: language_level=3
 """Flow records put together: what both sides of a conversation have sent, and who opened it.
 
 Most exporters send a record for each direction, and of a long conversation one for each interval of
@@ -5,13 +6,21 @@ their active timeout. Here the records of the two directions find each other, an
 on where an earlier one ended gets the number of that conversation.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
-from netwatch.flow_export import FlowRecord
-from netwatch.flow_export.known_exporters import MOST_SAMPLING
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.netwatch.flow_export.records import FlowRecord
+else:
+    from netwatch.flow_export.records import FlowRecord
+
+from netwatch.flow_export.records import UNTAGGED
 
 MAX_WAITING = 1 << 18
 """Records that wait for those of the other direction."""
@@ -30,174 +39,274 @@ GOES_ON = 60_000_000_000
 """A record that begins so soon after the end of another with the same addresses and ports is of the
 same conversation, ns."""
 
-MOST_COUNTED = (1 << 46) - 1
-"""Bytes or packets of a record: at 400 Gbit/s 70 TB take 23 minutes, and records are sent more
-often. Thousands of them fit into the 64 bits of a sum."""
+_PASSED = cython.declare(cython.Py_ssize_t, 1024)
+_AHEAD = cython.declare(cython.longlong, AHEAD)
+_WAIT = cython.declare(cython.longlong, WAIT)
+_GOES_ON = cython.declare(cython.longlong, GOES_ON)
+_WELL_KNOWN_PORTS = cython.declare(cython.int, 1024)
+_TCP = cython.declare(cython.int, 6)
+_UDP = cython.declare(cython.int, 17)
 
-SYN = 0x02
-WELL_KNOWN_PORTS = 1024
-_LAST_PORT = 0xFFFF
-_LAST_VLAN = 0xFFF
-
-_TRANSPORTS: dict[int, Literal["tcp", "udp"]] = {6: "tcp", 17: "udp"}
+Key = tuple[bytes, bytes, int]
+"""Source, destination, and the protocol with both ports."""
 
 
-@dataclass(frozen=True, slots=True)
+Found = list["Conversation"]
+"""Conversations that are complete."""
+
+
+class Place(NamedTuple):
+    """A record of a log: the path of its file, its number there from 1, and its bytes."""
+
+    source: str
+    line: int
+    record: bytes
+
+
+@cython.final
+@cython.no_gc
+@cython.cclass
 class Conversation:
     """Packets between two ports, one of `sampling` of which was looked at. `first` and `last` are
     ns since the epoch, `bytes_out` and `bytes_in` payload of the client and of the server in these
     packets (`payload`). `number` is the same for the parts of one conversation; `goes_on` says that
-    this is not its first part."""
+    this is not its first part. Whoever reads a log
+    notes in `shown_in` which record was the last to say something of it."""
 
-    number: int
-    first: int
-    last: int
-    transport: Literal["tcp", "udp"]
-    client: tuple[bytes, int]
-    server: tuple[bytes, int]
-    bytes_out: int
-    bytes_in: int
-    goes_on: bool
-    vlan: int | None
-    client_mac: bytes | None
-    sampling: int
-
-
-Key = tuple[bytes, bytes, int, int, int]
+    def __init__(self) -> None:
+        self.number = self.first = self.last = 0
+        self.is_tcp = self.goes_on = False
+        self.client_ip = self.server_ip = b""
+        self.client_port = self.server_port = 0
+        self.bytes_out = self.bytes_in = 0
+        self.vlan = UNTAGGED
+        self.client_mac: bytes | None = None
+        self.sampling = 1
+        self.shown_in: Place | None = None
 
 
+@cython.final
+@cython.no_gc
+@cython.cclass
+class Entry:
+    """What a table has under a key, until it is gone from there: a record that waits, or the number
+    of a conversation and when it ended."""
+
+    def __init__(self) -> None:
+        self.key: Key = None  # type: ignore[assignment]
+        self.record: FlowRecord = None  # type: ignore[assignment]
+        self.number = self.ended = 0
+        self.is_gone = False
+
+
+@cython.final
+@cython.cclass
+class Table:
+    """Entries by their keys, and in the order in which they came. Those that are gone are passed by
+    when they are the oldest, or when they are the greater part."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self.line: list[Entry] = []
+        self.begin = 0
+
+    def get(self, key: object) -> Entry | None:
+        """What is under a key."""
+        return self.entries.get(key)  # type: ignore[call-overload, no-any-return]
+
+    def put(self, entry: Entry) -> cython.void:
+        """Add an entry, under whose key there is none."""
+        entries: dict[Key, Entry] = self.entries
+        if len(self.line) > 2 * len(entries) + _PASSED:
+            self.pass_by()
+        entries[entry.key] = entry
+        self.line.append(entry)
+
+    def pass_by(self) -> cython.void:
+        """Forget the entries that are gone."""
+        entry: Entry
+        left: list[Entry] = []
+        for entry in self.line:
+            if not entry.is_gone:
+                left.append(entry)  # noqa: PERF401 - a comprehension has no types
+        self.line, self.begin = left, 0
+
+    def drop(self, entry: Entry) -> cython.void:
+        """Remove an entry."""
+        entry.is_gone = True
+        del self.entries[entry.key]
+
+    def oldest(self) -> Entry | None:
+        """The entry that came first."""
+        entry: Entry
+        while self.begin < len(self.line):
+            entry = self.line[self.begin]
+            if not entry.is_gone:
+                return entry
+            self.begin += 1
+        return None
+
+
+@cython.final
+@cython.cclass
 class Conversations:
     """Puts the records of one exporter together. `evicted` counts those that did not find the other
     direction because too many waited, `impossible` those with a number that cannot be."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Key, FlowRecord] = OrderedDict()
-        self._known: OrderedDict[Key, tuple[int, int]] = OrderedDict()
-        self._last_number = 0
-        self._now = 0
+        self.waiting = Table()
+        self.known = Table()
+        self.last_number = 0
+        self.now = 0
         self.evicted = self.impossible = 0
-        self._taken: Counter[str] = Counter()
+        self.taken: Counter[str] = Counter()
 
     def take_anomalies(self) -> Counter[str]:
         """What was counted since this was asked."""
         found = Counter(
             {"flow-records-full": self.evicted, "flow-number-impossible": self.impossible}
         )
-        new, self._taken = found - self._taken, found
+        new, self.taken = found - self.taken, found
         return new
 
-    def add(self, record: FlowRecord) -> Iterator[Conversation]:
-        """Take a record; the conversations that are complete now. Records of other protocols than
+    def add(self, records: Iterable[FlowRecord]) -> list[Conversation]:
+        """Take records; the conversations that are complete now. Records of other protocols than
         TCP and UDP are none."""
-        if record.protocol not in _TRANSPORTS:
-            return
-        if not _is_possible(record):
-            self.impossible += 1
-            record = _without_impossible(record)
-        self._now = record.last
-        if record.is_biflow:
-            yield self._conversation(record, None)
-        else:
-            yield from self._paired(record)
-        yield from self._expired()
+        found: list[Conversation] = []
+        for record in records:
+            self.take(record, found)
+        return found
 
-    def flush(self) -> Iterator[Conversation]:
+    def flush(self) -> list[Conversation]:
         """The records that still wait: the log has ended."""
-        while self._waiting:
-            _, record = self._waiting.popitem(last=False)
-            yield self._conversation(record, None)
+        found: list[Conversation] = []
+        while self.oldest_goes(found):
+            pass
+        return found
 
-    def _paired(self, record: FlowRecord) -> Iterator[Conversation]:
-        other = self._waiting.get(_key_back(record))
-        if other is not None and _overlap(record, other):
-            del self._waiting[_key_back(record)]
-            yield self._conversation(record, other)
+    def take(self, record: FlowRecord, found: "Found") -> cython.void:
+        """Take one record."""
+        if record.protocol != _TCP and record.protocol != _UDP:
             return
-        key = _key(record)
-        earlier = self._waiting.pop(key, None)
-        if earlier is not None:
-            # The next part of this direction, before any of the other.
-            yield self._conversation(earlier, None)
-        self._waiting[key] = record
-        if len(self._waiting) > MAX_WAITING:
-            self.evicted += 1
-            yield self._conversation(self._waiting.popitem(last=False)[1], None)
-
-    def _expired(self) -> Iterator[Conversation]:
-        while self._waiting:
-            record = next(iter(self._waiting.values()))
-            if self._now - WAIT <= record.last <= self._now + AHEAD:
-                return
-            self._waiting.popitem(last=False)
-            yield self._conversation(record, None)
-
-    def _conversation(self, record: FlowRecord, other: FlowRecord | None) -> Conversation:
-        if not _is_from_client(record, other):
-            record, other = _swapped(record, other)
-        out = payload(record.protocol, record.source, record.octets, record.packets)
-        if other is not None:
-            back = payload(other.protocol, other.source, other.octets, other.packets)
+        if not record.is_possible():
+            # Whoever sends such a number may be wrong in all the others.
+            self.impossible += 1
+            return
+        if record.mend():
+            self.impossible += 1
+        self.now = record.last
+        if record.is_biflow:
+            found.append(self.made(record, None))
         else:
-            back = payload(
+            self.pair(record, found)
+        self.expire(found)
+
+    def pair(self, record: FlowRecord, found: "Found") -> cython.void:
+        """Take a record of one direction."""
+        ports: cython.longlong = record.protocol
+        source: cython.longlong = record.source_port
+        destination: cython.longlong = record.destination_port
+        ports = ports << 32
+        back = record.destination, record.source, ports | destination << 16 | source
+        other: FlowRecord
+        entry: Entry | None = self.waiting.get(back)
+        if entry is not None:
+            other = entry.record
+            # Answers follow within the time of waiting.
+            if record.first <= other.last + _WAIT and other.first <= record.last + _WAIT:
+                self.waiting.drop(entry)
+                found.append(self.made(record, other))
+                return
+        key = record.source, record.destination, ports | source << 16 | destination
+        entry = self.waiting.get(key)
+        if entry is not None:
+            # This is the next part of this direction, before any of the other.
+            self.waiting.drop(entry)
+            found.append(self.made(entry.record, None))
+        entry = Entry()
+        entry.key, entry.record = key, record
+        self.waiting.put(entry)
+        if len(self.waiting.entries) > MAX_WAITING:
+            self.evicted += 1
+            self.oldest_goes(found)
+
+    def expire(self, found: "Found") -> cython.void:
+        """End the waiting of the records that have waited too long."""
+        entry: Entry | None = self.waiting.oldest()
+        while entry is not None:
+            if self.now - _WAIT <= entry.record.last <= self.now + _AHEAD:
+                return
+            self.oldest_goes(found)
+            entry = self.waiting.oldest()
+
+    def oldest_goes(self, found: "Found") -> cython.bint:
+        """End the waiting of the record that came first; false where none waits."""
+        entry: Entry | None = self.waiting.oldest()
+        if entry is None:
+            return False
+        self.waiting.drop(entry)
+        found.append(self.made(entry.record, None))
+        return True
+
+    def made(self, record: FlowRecord, other: FlowRecord | None) -> Conversation:
+        """The conversation of a record and that of the other direction, if there is one."""
+        made: Conversation = Conversation()
+        client: FlowRecord | None = record
+        server: FlowRecord | None = other
+        made.first, made.last = record.first, record.last
+        made.sampling = record.sampling
+        if other is not None:
+            made.sampling = max(record.sampling, other.sampling)
+            made.first = min(record.first, other.first)
+            made.last = max(record.last, other.last)
+        if not is_from_client(record, other):
+            client, server = other, record
+        made.is_tcp = record.protocol == _TCP
+        if client is None:
+            made.client_ip, made.client_port = record.destination, record.destination_port
+            made.server_ip, made.server_port = record.source, record.source_port
+            made.vlan = record.vlan
+        else:
+            made.client_ip, made.client_port = client.source, client.source_port
+            made.server_ip, made.server_port = client.destination, client.destination_port
+            made.vlan, made.client_mac = client.vlan, client.source_mac
+            made.bytes_out = payload(client.protocol, client.source, client.octets, client.packets)
+        if server is None:
+            made.bytes_in = payload(
                 record.protocol, record.source, record.reverse_octets, record.reverse_packets
             )
-        first = min(record.first, other.first) if other is not None else record.first
-        last = max(record.last, other.last) if other is not None else record.last
-        number, goes_on = self._number(record, first, last)
-        return Conversation(
-            number,
-            first,
-            last,
-            _TRANSPORTS[record.protocol],
-            (record.source, record.source_port),
-            (record.destination, record.destination_port),
-            out,
-            back,
-            goes_on,
-            record.vlan,
-            record.source_mac,
-            record.sampling if other is None else max(record.sampling, other.sampling),
-        )
+        else:
+            made.bytes_in = payload(server.protocol, server.source, server.octets, server.packets)
+        self.number_of(made, record.protocol)
+        return made
 
-    def _number(self, record: FlowRecord, first: int, last: int) -> tuple[int, bool]:
-        """The number of a conversation, and whether it was known."""
-        key = _key(record)
-        number, ended = self._known.pop(key, (0, 0))
-        goes_on = bool(number) and first <= ended + GOES_ON
-        if not goes_on:
-            number = self._last_number = self._last_number + 1
-        self._known[key] = number, max(last, ended) if goes_on else last
-        if len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
-        return number, goes_on
+    def number_of(self, made: Conversation, protocol: cython.longlong) -> cython.void:
+        """Give a conversation its number, which may be known."""
+        client: cython.longlong = made.client_port
+        ports: cython.longlong = protocol << 32 | client << 16 | made.server_port
+        key = made.client_ip, made.server_ip, ports
+        entry: Entry = Entry()
+        known: Entry | None = self.known.get(key)
+        entry.key, entry.ended = key, made.last
+        if known is not None:
+            self.known.drop(known)
+            made.goes_on = made.first <= known.ended + _GOES_ON
+        if known is not None and made.goes_on:
+            made.number, entry.ended = known.number, max(made.last, known.ended)
+        else:
+            self.last_number += 1
+            made.number = self.last_number
+        entry.number = made.number
+        self.known.put(entry)
+        if len(self.known.entries) > MAX_KNOWN:
+            known = self.known.oldest()
+            if known is not None:
+                self.known.drop(known)
 
 
-def _is_possible(record: FlowRecord) -> bool:
-    octets = record.octets | record.packets | record.reverse_octets | record.reverse_packets
-    return (
-        octets <= MOST_COUNTED
-        and record.source_port | record.destination_port <= _LAST_PORT
-        and (record.vlan or 0) <= _LAST_VLAN
-        and record.sampling <= MOST_SAMPLING
-    )
-
-
-def _without_impossible(record: FlowRecord) -> FlowRecord:
-    """A record without what cannot be: nothing is known of that, as where the record lacks it."""
-    counters = ("octets", "packets", "reverse_octets", "reverse_packets")
-    limits = dict.fromkeys(counters, MOST_COUNTED)
-    limits |= dict.fromkeys(("source_port", "destination_port"), _LAST_PORT)
-    wrong: dict[str, Any] = {
-        name: 0 for name, limit in limits.items() if getattr(record, name) > limit
-    }
-    return record._replace(
-        **wrong,
-        vlan=None if (record.vlan or 0) > _LAST_VLAN else record.vlan,
-        sampling=min(record.sampling, MOST_SAMPLING),
-    )
-
-
-def payload(protocol: int, address: bytes, octets: int, packets: int) -> int:
+def payload(
+    protocol: cython.int, address: bytes, octets: cython.longlong, packets: cython.longlong
+) -> cython.longlong:
     """The bytes of payload in packets of one side, estimated from their bytes in all.
 
     A TCP segment has 20 bytes of header, or 32 where it has timestamps (RFC 7323), a SYN up to 40;
@@ -205,70 +314,66 @@ def payload(protocol: int, address: bytes, octets: int, packets: int) -> int:
     with 20 counts if it is more than what the options of a handshake and its acknowledgements may
     be, so that a connection that was only opened has none.
     """
-    of_ip = 20 if len(address) == 4 else 40
-    if protocol != 6:
-        return max(0, octets - packets * (of_ip + 8))
-    with_options = octets - packets * (of_ip + 32) - 8
-    if with_options > 0:
-        return with_options
-    without = octets - packets * (of_ip + 20)
-    return without if without >= 200 else 0
+    left: cython.longlong
+    of_ip: cython.longlong = 20 if len(address) == 4 else 40
+    if protocol != _TCP:
+        left = octets - packets * (of_ip + 8)
+        return left if left > 0 else 0
+    left = octets - packets * (of_ip + 32) - 8
+    if left > 0:
+        return left
+    left = octets - packets * (of_ip + 20)
+    return left if left >= 200 else 0
 
 
-def _is_from_client(record: FlowRecord, other: FlowRecord | None) -> bool:
+def is_from_client(record: FlowRecord, other: FlowRecord | None) -> cython.bint:
     """Whether the source of a record opened the conversation: the exporter says so of a biflow;
     else it is the side without the well-known port, or that was seen first, or with the higher
     port."""
     if record.is_biflow:
         return True
-    source, destination = record.source_port, record.destination_port
-    if (source < WELL_KNOWN_PORTS) != (destination < WELL_KNOWN_PORTS):
-        return destination < WELL_KNOWN_PORTS
+    source: cython.int = record.source_port
+    destination: cython.int = record.destination_port
+    if (source < _WELL_KNOWN_PORTS) != (destination < _WELL_KNOWN_PORTS):
+        return destination < _WELL_KNOWN_PORTS
     if other is not None and record.first != other.first:
         return record.first < other.first
     return source >= destination
 
 
-def _swapped(record: FlowRecord, other: FlowRecord | None) -> tuple[FlowRecord, FlowRecord | None]:
-    """The direction of the client first; where no record has it, one without packets."""
-    if other is not None:
-        return other, record
-    client = FlowRecord(
-        record.first,
-        record.last,
-        record.destination,
-        record.source,
-        record.destination_port,
-        record.source_port,
-        record.protocol,
-        0,
-        0,
-        vlan=record.vlan,
-        sampling=record.sampling,
-    )
-    return client, record
+def without_port(conversations: list[Conversation], port: cython.int) -> list[Conversation]:
+    """The conversations of which neither side has a port."""
+    each: Conversation
+    found: list[Conversation] = []
+    for each in conversations:
+        if each.client_port != port and each.server_port != port:
+            found.append(each)  # noqa: PERF401 - a comprehension has no types
+    return found
 
 
-def _overlap(record: FlowRecord, other: FlowRecord) -> bool:
-    """Whether two directions are of one time: answers follow within the time of waiting."""
-    return record.first <= other.last + WAIT and other.first <= record.last + WAIT
+def to_servers(
+    conversations: list[Conversation], addresses: Collection[bytes]
+) -> list[Conversation]:
+    """The conversations with a server at one of some packed addresses."""
+    return [each for each in conversations if each.server_ip in addresses]
 
 
-def _key(record: FlowRecord) -> Key:
-    return (
-        record.source,
-        record.destination,
-        record.source_port,
-        record.destination_port,
-        record.protocol,
-    )
+def note_place(conversations: list[Conversation], place: Place) -> None:
+    """Note in which record all of them were shown."""
+    each: Conversation
+    for each in conversations:
+        each.shown_in = place
 
 
-def _key_back(record: FlowRecord) -> Key:
-    return (
-        record.destination,
-        record.source,
-        record.destination_port,
-        record.source_port,
-        record.protocol,
-    )
+def lasts_until(conversations: list[Conversation]) -> int:
+    """When the last of them has ended, ns since the epoch."""
+    each: Conversation
+    last: cython.longlong = 0
+    for each in conversations:
+        last = max(last, each.last)
+    return last
+
+
+def ended_by(conversations: list[Conversation], time: int) -> list[Conversation]:
+    """The conversations that have ended by a time, ns since the epoch."""
+    return [each for each in conversations if each.last <= time]

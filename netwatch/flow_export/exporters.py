@@ -8,7 +8,8 @@ Everything has a limit, so that whoever invents templates or domains takes only 
 from collections import Counter
 from collections.abc import Sequence
 
-from netwatch.flow_export.elements import Field, Layout
+from netwatch.flow_export.elements import Field
+from netwatch.flow_export.layouts import Layout
 
 MAX_TEMPLATES = 512
 """Templates of an exporter; of more, the one that was sent or used longest ago is forgotten."""

@@ -13,12 +13,10 @@ from netwatch.core.file_keys import key, read_section
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Fields, describe, did_you_mean
 from netwatch.core.value_kinds import TEXT, number, parsed
+from netwatch.flow_export.records import MOST_SAMPLING
 
 ARRIVAL = "arrival"
 """In place of how wrong a clock is: when a message arrived counts as when it was sent."""
-
-MOST_SAMPLING = 1 << 24
-"""The N of one packet in N."""
 
 CLOCK_TOLERANCE = 60_000_000_000
 """How far the clock of an exporter may be from that of this machine, ns. Answers of resolvers are

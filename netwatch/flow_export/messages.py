@@ -12,26 +12,27 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from netwatch.core.errors import ParseError
-from netwatch.flow_export import FlowRecord
-from netwatch.flow_export.elements import MAX_FIELDS, MICROSECONDS_BEFORE, Field, Layout, Values
+from netwatch.flow_export.elements import MAX_FIELDS, Field, Values
 from netwatch.flow_export.exporters import Exporter
+from netwatch.flow_export.layouts import EARLIEST, Layout
+from netwatch.flow_export.records import FlowRecord
 
 MAX_DOMAINS = 64
 """Observation domains of one sender that are known at a time."""
 
-EARLIEST = 946_684_800_000_000_000
-"""The year 2000: an exporter with an earlier time has no clock, ns since the epoch."""
-
-AHEAD = 60_000_000_000
-"""How far behind its export a flow may end, ns, since exporters round."""
-
 _MILLISECOND = 1_000_000
 _SECOND = 1_000_000_000
 _V5_HEAD = struct.Struct(">HHIIIIBBH")
-_V5_RECORD = struct.Struct(">4s4s8xIIIIHHxBBx8x")
+# Its fields as elements of NetFlow v9, with zeros as 210.
+_V5_ELEMENTS = "8:4 12:4 15:4 10:2 14:2 2:4 1:4 22:4 21:4 7:2 11:2 210:1 6:1 4:1 5:1 210:8"
+_V5_RECORD = Layout(
+    [
+        Field(int(each.partition(":")[0]), 0, int(each.partition(":")[2]))
+        for each in _V5_ELEMENTS.split()
+    ]
+)
 _V9_HEAD = struct.Struct(">HHIIII")
 _IPFIX_HEAD = struct.Struct(">HHIII")
-_NTP_EPOCH = 2_208_988_800
 
 
 class Message(NamedTuple):
@@ -79,36 +80,22 @@ def head(data: bytes) -> Message:
 
 class FlowDecoder:
     """Reads the messages of one sender, which may have several observation domains. What cannot be
-    counted with an exporter is in `counts`."""
+    counted with an exporter is in `counts`; `unread` says how many records are missing."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.exporters: dict[tuple[int, int], Exporter] = {}
+        self.unread = 0
 
-    def read(self, data: bytes, shift: int = 0) -> Iterator[FlowRecord]:
-        """The records of a message, by the clock of its exporter, to which `shift` ns will be
-        added. Raises `ParseError` where it is none."""
-        message = head(data)
-        if shift:
-            message = message._replace(earliest=EARLIEST - shift)
+    def read(self, data: bytes, message: Message | None = None) -> list[FlowRecord]:
+        """The records of a message, whose header may be known. Raises `ParseError` where it is
+        none."""
+        message = message or head(data)
         exporter = self._exporter(message)
-        if message.version == 5:
-            yield from _records_of_v5(data, message, exporter)
-            return
-        counted = 0
-        for number, body in _sets(data, message, exporter):
-            if number >= 256:
-                for record in _data(message, exporter, number, body):
-                    counted += 1
-                    if record is not None:
-                        yield record
-            else:
-                _templates(message, exporter, number, body)
-        if message.version == 9:
-            uptime = (message.sent - message.started) // _MILLISECOND
-            exporter.follow(message.sequence, 1, uptime)
-        else:
-            exporter.follow(message.sequence, counted)
+        before = _unread(exporter)
+        found = _read(data, message, exporter)
+        self.unread += _unread(exporter) - before
+        return found
 
     def anomalies(self) -> Counter[str]:
         """What was wrong with messages so far, of all exporters."""
@@ -130,42 +117,49 @@ class FlowDecoder:
         return exporter
 
 
-def _records_of_v5(data: bytes, message: Message, exporter: Exporter) -> Iterator[FlowRecord]:
-    interval = int.from_bytes(data[22:24]) & 0x3FFF
-    if interval > 1:
-        exporter.note_sampler(0, interval)
-    count = (message.end - message.at) // 48
-    exporter.follow(message.sequence, count, (message.sent - message.started) // _MILLISECOND)
-    sampling = exporter.sampling(None)
-    for found in _V5_RECORD.iter_unpack(memoryview(data)[message.at : message.end]):
-        source, destination, packets, octets, first, last, sport, dport, flags, protocol = found
-        times = _times(message, "uptime", first, last, None)
-        if times is None:
-            exporter.counts["flow-time-impossible"] += 1
-            continue
-        yield FlowRecord(
-            *times,
-            source,
-            destination,
-            sport,
-            dport,
-            protocol,
-            octets,
-            packets,
-            flags,
-            sampling=sampling,
-        )
+def _read(data: bytes, message: Message, exporter: Exporter) -> list[FlowRecord]:
+    found: list[FlowRecord] = []
+    uptime = (message.sent - message.started) // _MILLISECOND
+    if message.version == 5:
+        interval = int.from_bytes(data[22:24]) & 0x3FFF
+        if interval > 1:
+            exporter.note_sampler(0, interval)
+        exporter.follow(message.sequence, (message.end - message.at) // 48, uptime)
+        content = data, message.at, message.end
+        _V5_RECORD.flows(*content, *_times(message), exporter, found)
+        return found
+    counted = 0
+    for number, at, end in _sets(data, message, exporter):
+        if number >= 256:
+            counted += _data(message, exporter, number, (data, at, end), found)
+        else:
+            _templates(message, exporter, number, data[at:end])
+    if message.version == 9:
+        exporter.follow(message.sequence, 1, uptime)
+    else:
+        exporter.follow(message.sequence, counted)
+    return found
 
 
-def _sets(data: bytes, message: Message, exporter: Exporter) -> Iterator[tuple[int, bytes]]:
-    """The sets of a message with their numbers, up to one whose length is impossible."""
+def _unread(exporter: Exporter) -> int:
+    """How many records an exporter has sent that are not read, as far as that is known: of those
+    without a template at least one a set."""
+    counts = exporter.counts
+    return (
+        exporter.lost + counts.get("flow-template-missing", 0) + counts.get("flow-template-old", 0)
+    )
+
+
+def _sets(data: bytes, message: Message, exporter: Exporter) -> Iterator[tuple[int, int, int]]:
+    """The sets of a message: the number of each, where its content begins, and where it ends; up to
+    one whose length is impossible."""
     at = message.at
     while at + 4 <= message.end:
         number, length = struct.unpack_from(">HH", data, at)
         if length < 4 or at + length > message.end:
             exporter.counts["flow-set-bad"] += 1
             return
-        yield number, data[at + 4 : at + length]
+        yield number, at + 4, at + length
         at += length
 
 
@@ -223,22 +217,23 @@ def _fields(body: bytes, at: int, count: int, is_ipfix: bool) -> tuple[list[Fiel
 
 
 def _data(
-    message: Message, exporter: Exporter, number: int, body: bytes
-) -> Iterator[FlowRecord | None]:
-    """The records of a set, None for each that is no flow."""
-    found = exporter.layout(number, message.sent)
-    if found is None:
-        return
-    layout, is_options = found
-    try:
-        for values in layout.records(body):
-            if is_options:
-                _note_options(exporter, values)
-                yield None
-            else:
-                yield _flow(message, exporter, layout, values)
-    except ValueError:
-        exporter.counts["flow-record-cut"] += 1
+    message: Message,
+    exporter: Exporter,
+    number: int,
+    content: tuple[bytes, int, int],
+    found: list[FlowRecord],
+) -> int:
+    """Add the flows of a set to those that were found; how many records it has."""
+    known = exporter.layout(number, message.sent)
+    if known is None:
+        return 0
+    layout, is_options = known
+    if not is_options:
+        return layout.flows(*content, *_times(message), exporter, found)
+    options = layout.options(*content, exporter)
+    for values in options:
+        _note_options(exporter, values)
+    return len(options)
 
 
 def _note_options(exporter: Exporter, values: Values) -> None:
@@ -252,109 +247,5 @@ def _note_options(exporter: Exporter, values: Values) -> None:
         exporter.note_sampler(values.sampler or 0, rate)
 
 
-def _flow(
-    message: Message, exporter: Exporter, layout: Layout, values: Values
-) -> FlowRecord | None:
-    counts = exporter.counts
-    source, destination = values.source, values.destination
-    if source is None or destination is None or len(source) != len(destination):
-        counts["flow-address-missing"] += 1
-        return None
-    if not message.started:
-        boot_time = values.boot_time or exporter.boot_time or 0
-        message = message._replace(started=boot_time * _MILLISECOND)
-    times = _times(message, layout.clock, values.started, values.ended, values.duration)
-    if times is None:
-        counts["flow-time-impossible"] += 1
-        return None
-    is_biflow = values.reverse_octets is not None or values.reverse_packets is not None
-    record = FlowRecord(
-        *times,
-        source,
-        destination,
-        values.source_port or 0,
-        values.destination_port or 0,
-        values.protocol or 0,
-        values.octets or 0,
-        values.packets or 0,
-        values.tcp_flags or 0,
-        values.reverse_octets or 0,
-        values.reverse_packets or 0,
-        values.reverse_tcp_flags or 0,
-        is_biflow,
-        values.vlan or None,
-        values.source_mac,
-        max(exporter.sampling(values.sampler), _own_sampling(values)),
-    )
-    return _reversed(record) if is_biflow and values.biflow_direction == 2 else record
-
-
-def _own_sampling(values: Values) -> int:
-    interval = values.sampling_interval or 1
-    space = values.sampling_space
-    return interval if space is None else (interval + space) // interval
-
-
-def _reversed(record: FlowRecord) -> FlowRecord:
-    """A biflow whose destination has opened it (RFC 5103 section 6.3)."""
-    return record._replace(
-        source=record.destination,
-        destination=record.source,
-        source_port=record.destination_port,
-        destination_port=record.source_port,
-        octets=record.reverse_octets,
-        packets=record.reverse_packets,
-        tcp_flags=record.reverse_tcp_flags,
-        reverse_octets=record.octets,
-        reverse_packets=record.packets,
-        reverse_tcp_flags=record.tcp_flags,
-        source_mac=None,
-    )
-
-
-def _times(
-    message: Message,
-    clock: str,
-    started: int | None,
-    ended: int | None,
-    duration: int | None,
-) -> tuple[int, int] | None:
-    """The first and the last time of a flow in ns, None where they are impossible: the flow ends
-    before it begins, or at a time at which it cannot have been seen."""
-    if not clock:
-        # It has no times of its own: it was exported when it ended.
-        first = last = message.sent
-        if duration is not None:
-            first = last - duration * _MILLISECOND
-        return (first, last) if first >= message.earliest else None
-    if started is None:
-        started = ended
-    if ended is None:
-        ended = started
-    if started is None or ended is None:
-        return None
-    if clock == "uptime" and not message.started:
-        return None
-    first, last = _since_epoch(message, clock, started), _since_epoch(message, clock, ended)
-    if duration is not None and first == last:
-        last = first + duration * _MILLISECOND
-    is_possible = message.earliest <= first <= last <= message.sent + AHEAD
-    return (first, last) if is_possible else None
-
-
-def _since_epoch(message: Message, clock: str, value: int) -> int:
-    """A time of a record in ns since the epoch."""
-    if clock == MICROSECONDS_BEFORE:
-        return message.sent - value * 1000
-    match clock:
-        case "uptime":
-            time = message.started + value * _MILLISECOND
-            # The uptime has 32 bits of milliseconds, and begins again after 49.7 days.
-            over = (1 << 32) * _MILLISECOND
-            return time - over if time > message.sent + over // 2 else time
-        case "seconds":
-            return value * _SECOND
-        case "milliseconds":
-            return value * _MILLISECOND
-        case _:
-            return ((value >> 32) - _NTP_EPOCH) * _SECOND + ((value & 0xFFFFFFFF) * _SECOND >> 32)
+def _times(message: Message) -> tuple[int, int, int]:
+    return message.sent, message.started, message.earliest

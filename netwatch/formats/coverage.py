@@ -41,7 +41,12 @@ def report_record(report: CoverageReport) -> dict[str, Any]:
         ],
         "outside": {**_share(report.outside), "missed": dict(report.missed)},
         "without_verdict": dict(report.without_verdict),
+        **({"one_of_k": _by_k(report.one_of)} if report.one_of else {}),
     }
+
+
+def _by_k(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(names): flows for names, flows in counts.items()}
 
 
 def _share(share: FlowCounts) -> dict[str, Any]:
@@ -69,6 +74,7 @@ def read_report(record: Mapping[str, Any]) -> CoverageReport:
         dropped=record["packets"]["dropped"],
         unreadable=record["packets"]["unreadable"],
         without_verdict=record["without_verdict"],
+        one_of={int(names): flows for names, flows in record.get("one_of_k", {}).items()},
     )
 
 
@@ -140,6 +146,13 @@ def report_rows(report: CoverageReport, everything: bool) -> Iterator[tuple[str,
         yield ("unreadable", packets, "", "", "", why)
     for reason, contacts in report.without_verdict.items():
         yield ("no verdict", quantity(contacts, "contact"), "", "", "", reason)
+    if report.one_of:
+        yield ("one of k", "", f"{sum(report.one_of.values()):,}", "", "", k_words(report.one_of))
+
+
+def k_words(counts: Mapping[int, int]) -> str:
+    """Flows of which each has one of k names, by their k, in words: ``k 2: 10, k 5: 1``."""
+    return ", ".join(f"k {names}: {flows:,}" for names, flows in sorted(counts.items()))
 
 
 def _blindest(row: tuple[str, FlowCounts]) -> tuple[int, int, str]:

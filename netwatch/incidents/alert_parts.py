@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring_ascii
 from typing import Any, Protocol
 
-from netwatch.core.addresses import ip_text
+from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.alert import (
     ALERT_SCHEMA,
     Answer,
@@ -189,7 +189,16 @@ def candidate_limit(candidates: Candidates, confidence: Confidence) -> str:
     return sentence(code, count=str(len(candidates.names)), grade=confidence)
 
 
+def address_limit(why: str, count: int, confidence: Confidence) -> str:
+    """Why the confidence of a flow record with so many candidates is no higher, as a sentence:
+    ``alone``, ``shared`` or ``others`` (`netwatch.engine.unnamed_records`)."""
+    return sentence(f"address-{why}", count=str(count), grade=confidence)
+
+
 def _why(candidates: Candidates) -> str:
+    if parse_ip(candidates.shown) is not None:
+        code = "candidates-of-others" if candidates.shared else "candidates-told"
+        return sentence(code, shown=candidates.shown)
     code = "candidates-shared" if candidates.shared else "candidates-banned"
     return sentence(code, shown=candidates.shown)
 

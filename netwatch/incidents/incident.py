@@ -126,7 +126,8 @@ class Incident:
         if contact.candidates is not None:
             self.candidates.add(tuple(contact.candidates), (), count)
             if contact.candidates.shared:
-                return  # It may not be a contact with the app at all.
+                self.counts_of(origin)
+                return  # It may not be a contact with the app at all, so it counts as none.
         self.counts_of(origin).add(contact)
         is_lookup = observation.evidence in LOOKUPS
         if observation.evidence == "dns-answer":

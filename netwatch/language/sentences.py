@@ -173,6 +173,26 @@ TEXTS: Mapping[str, str] = {
         "The hello shows %(shown)s and hides its name (ECH). The device was given this key for"
         " these names, not all of which are banned."
     ),
+    "candidates-told": mark(
+        "The flow record shows the address %(shown)s and no name. The device had been told it for"
+        " these names, all of this app."
+    ),
+    "candidates-of-others": mark(
+        "The flow record shows the address %(shown)s and no name. Not the device, but others had"
+        " been told it for these names, all of this app."
+    ),
+    "address-alone": mark(
+        "The flow record has no name. Its address was given for this app only (candidates:"
+        " %(count)s), to this device and to all others: %(grade)s."
+    ),
+    "address-shared": mark(
+        "The flow record has no name. This device was given its address for this app only"
+        " (candidates: %(count)s), but others were given it for other names: %(grade)s."
+    ),
+    "address-others": mark(
+        "The flow record has no name, and the device was not seen to look up any for its address:"
+        " others were given it for this app (candidates: %(count)s): %(grade)s."
+    ),
     # What takes down the confidence of a contact that a log shows (netwatch.incidents.confidence)
     "log-year": mark(
         "The times of the log (%(format)s) have no year; the year was assumed: at most %(grade)s."

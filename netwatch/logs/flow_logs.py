@@ -17,18 +17,17 @@ import orjson
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import RecordError
-from netwatch.flow_export import FlowRecord
-from netwatch.flow_export.conversations import Conversation, Conversations
+from netwatch.flow_export.conversations import Conversations
+from netwatch.flow_export.records import UNTAGGED, FlowRecord
 from netwatch.logs.fields import columns, csv_row, json_object, number, port, text
 from netwatch.logs.records import (
     Carried,
-    Endpoint,
     LogEntry,
-    LogFlow,
     LogLoss,
     ReaderContext,
     RecordReader,
     Sample,
+    log_flow,
 )
 from netwatch.logs.times import LAST, SECOND, LocalTimes, epoch, rfc3339
 
@@ -95,32 +94,12 @@ class FlowLogReader(RecordReader):
             elif not 0 <= flow.first <= flow.last < LAST:
                 raise RecordError("time-invalid")
             else:
-                yield from map(log_flow, self._conversations.add(flow))
+                yield from map(log_flow, self._conversations.add([flow]))
         self.anomalies.update(self._conversations.take_anomalies())
 
     def flush(self) -> Iterator[LogEntry]:
         """What waited for the other direction."""
         return map(log_flow, self._conversations.flush())
-
-
-def log_flow(found: Conversation) -> LogFlow:
-    """A conversation as what a log says."""
-    return LogFlow(
-        found.first,
-        found.last,
-        found.transport,
-        Endpoint(*found.client),
-        Endpoint(*found.server),
-        found.bytes_out,
-        found.bytes_in,
-        f"flow-{found.number}",
-        client_sent="payload" if found.bytes_out else "nothing",
-        server_sent="payload" if found.bytes_in else "nothing",
-        start_seen=not found.goes_on,
-        client_mac=found.client_mac,
-        vlan=found.vlan,
-        sampling=found.sampling,
-    )
 
 
 def _record(
@@ -130,21 +109,38 @@ def _record(
     protocol: object,
     octets: object,
     packets: object,
+    *,
+    reverse_octets: object = 0,
+    reverse_packets: object = 0,
+    is_biflow: bool = False,
+    tcp_flags: int = 0,
+    vlan: object = 0,
+    source_mac: bytes | None = None,
 ) -> FlowRecord:
     """A flow record, of fields as logs write them. Raises `RecordError`."""
     source, destination = (parse_ip(text(each)) for each in sides)
     if source is None or destination is None or len(source) != len(destination):
         raise RecordError("address-invalid")
     named = _PROTOCOLS.get(text(protocol).lower())
+    if named is None:
+        named = number(protocol)
+    if not all(0 <= time < LAST for time in times):
+        raise RecordError("time-invalid")
     return FlowRecord(
         *times,
         source,
         destination,
         port(ports[0]),
         port(ports[1]),
-        number(protocol) if named is None else named,
+        named,
         number(octets),
         number(packets),
+        tcp_flags=tcp_flags,
+        reverse_octets=number(reverse_octets),
+        reverse_packets=number(reverse_packets),
+        is_biflow=is_biflow,
+        vlan=number(vlan) or UNTAGGED,
+        source_mac=source_mac,
     )
 
 
@@ -174,7 +170,8 @@ def _nfdump_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             values.get("packets"),
         )
     elif values.get("type") == "FLOW":
-        found = _record(
+        back = number(values.get("out_bytes"))
+        yield _record(
             tuple(rfc3339(text(values.get(name)), times)[0] for name in ("first", "last")),  # type: ignore[arg-type]
             (
                 values.get("src4_addr", values.get("src6_addr")),
@@ -184,14 +181,11 @@ def _nfdump_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             values.get("proto"),
             values.get("in_bytes"),
             values.get("in_packets"),
-        )
-        back = number(values.get("out_bytes"))
-        yield found._replace(
             tcp_flags=sum(_FLAGS.get(each, 0) for each in text(values.get("tcp_flags"))),
             reverse_octets=back,
-            reverse_packets=number(values.get("out_packets")),
+            reverse_packets=values.get("out_packets"),
             is_biflow=back > 0,
-            vlan=number(values.get("vlanID")) or None,
+            vlan=values.get("vlanID"),
             source_mac=parse_mac(text(values.get("in_src_mac")))
             if "in_src_mac" in values
             else None,
@@ -224,18 +218,16 @@ def _pmacct_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
     last = _pmacct_time(values.get("timestamp_end", values.get("stamp_updated")), times)
     if first is None:
         raise RecordError("time-missing")
-    found = _record(
+    mac = text(values.get("mac_src"))
+    yield _record(
         (first, first if last is None else last),
         (values["ip_src"], values.get("ip_dst")),
         (values.get("port_src"), values.get("port_dst")),
         values.get("ip_proto"),
         values.get("bytes"),
         values.get("packets"),
-    )
-    mac = text(values.get("mac_src"))
-    yield found._replace(
         tcp_flags=number(values.get("tcp_flags")),
-        vlan=number(values.get("vlan_in", values.get("vlan"))) or None,
+        vlan=values.get("vlan_in", values.get("vlan")),
         source_mac=parse_mac(mac) if mac else None,
     )
 
@@ -366,10 +358,18 @@ def _azure_flow(written: list[str]) -> Iterator[FlowRecord]:
         raise RecordError("time-invalid")
     if len(written) < 13 or "B" in written[7:9]:
         return
-    sent_packets, sent, received_packets, received = (number(each) for each in written[9:13])
-    found = _record((moment, moment), (written[1], written[2]), (written[3], written[4]),
-                    written[5], sent, sent_packets)  # fmt: skip
-    yield found._replace(reverse_octets=received, reverse_packets=received_packets, is_biflow=True)
+    sent_packets, sent, received_packets, received = written[9:13]
+    yield _record(
+        (moment, moment),
+        (written[1], written[2]),
+        (written[3], written[4]),
+        written[5],
+        sent,
+        sent_packets,
+        reverse_octets=received,
+        reverse_packets=received_packets,
+        is_biflow=True,
+    )
 
 
 FLOW_LOGS: dict[str, FlowLog] = {

@@ -6,16 +6,24 @@ they came from, and may be NetFlow as well.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from netwatch.core.errors import ParseError, RecordError
-from netwatch.flow_export import FlowRecord
 from netwatch.flow_export.conversations import Conversations
 from netwatch.flow_export.known_exporters import ARRIVAL, CLOCK_TOLERANCE, clock_words
+from netwatch.flow_export.layouts import EARLIEST
 from netwatch.flow_export.messages import MAX_DOMAINS, FlowDecoder, Message, head
-from netwatch.logs.flow_logs import log_flow
-from netwatch.logs.records import Carried, LogEntry, LogLoss, ReaderContext, RecordReader, Sample
+from netwatch.flow_export.records import Known, corrected
+from netwatch.logs.records import (
+    Carried,
+    LogEntry,
+    LogFlows,
+    LogLoss,
+    ReaderContext,
+    RecordReader,
+    Sample,
+)
 
 LATE = 10_000_000_000
 """How long after a gap its messages may arrive, ns: datagrams overtake each other."""
@@ -23,8 +31,9 @@ LATE = 10_000_000_000
 FUTURE = 86_400_000_000_000
 """How far behind the arrival of its message a flow may end, ns."""
 
-_UNREAD = ("flow-records-lost", "flow-template-missing", "flow-template-old")
-"""What an exporter has sent and nobody has read: how many records is known of the first alone."""
+_NOTHING = Known()
+_MOST_SHIFT = 1 << 61
+"""How wrong a clock may be, ns: 73 years."""
 
 HEAD = 16
 """Bytes of the head of a message."""
@@ -83,49 +92,57 @@ class MessageReader(RecordReader):
     waits_briefly = True
 
     def __init__(self, context: ReaderContext) -> None:
-        super().__init__(context)
         self._decoder = FlowDecoder()
         self._conversations = Conversations()
         self._counted: Counter[str] = Counter()
         self._losses = _Losses()
         self._clock_said: int | None = None
+        super().__init__(context)
 
-    def read(self, record: bytes, carried: Carried) -> Iterator[LogEntry]:
+    @property
+    def anomalies(self) -> Counter[str]:
+        """What was wrong since this was set, whatever exporters count of it so far."""
+        found = self._decoder.anomalies()
+        self._anomalies.update(found - self._counted)
+        self._counted |= found
+        self._anomalies.update(self._conversations.take_anomalies())
+        return self._anomalies
+
+    @anomalies.setter
+    def anomalies(self, anomalies: Counter[str]) -> None:
+        self._anomalies = anomalies
+
+    def read(self, record: bytes, carried: Carried) -> Sequence[LogEntry]:
         """The conversations that are complete, and what did not arrive. Raises `RecordError`."""
         try:
             message = head(record)
         except ParseError as error:
             raise RecordError(error.anomaly) from None
-        shift = self._shift(message, carried)
-        latest = None if carried.time is None else carried.time + FUTURE
-        for flow in self._decoder.read(record, shift):
-            found = self._mended(flow, shift)
-            if latest is not None and found.last > latest:
-                self.anomalies["flow-time-impossible"] += 1
-                continue
-            if found.sampling > 1:
-                self.anomalies["flow-sampled"] += 1
-            yield from map(log_flow, self._conversations.add(found))
         # Nobody can forge when it arrived.
         now = message.sent if carried.time is None else carried.time
-        yield from self._count(message, now)
+        known = self._known(message, carried)
+        if known.shift:
+            message = message._replace(earliest=EARLIEST - known.shift)
+        records, wrong = corrected(self._decoder.read(record, message), known)
+        if wrong:
+            self._anomalies.update(wrong)
+        found = self._conversations.add(records)
+        domain = message.version, message.domain
+        losses = self._losses.note(domain, now, self._decoder.unread)
+        return [LogFlows(found), *losses] if found else losses
 
-    def flush(self) -> Iterator[LogEntry]:
+    def flush(self) -> Sequence[LogEntry]:
         """What waited for the other direction, and what did not arrive."""
-        yield from map(log_flow, self._conversations.flush())
-        yield from self._losses.take()
+        found, losses = self._conversations.flush(), self._losses.take()
+        return [LogFlows(found), *losses] if found else losses
 
-    def _mended(self, flow: FlowRecord, shift: int) -> FlowRecord:
-        """A record by the right clock, with the sampling that the configuration knows."""
-        if shift:
-            flow = flow._replace(first=flow.first + shift, last=flow.last + shift)
-        known = self.exporter.sampling if self.exporter is not None else None
-        if known is None or known == flow.sampling:
-            return flow
-        if flow.sampling > 1:
-            # Most exporters that sample do not say so; this one says something else.
-            self.anomalies["flow-sampling-differs"] += 1
-        return flow._replace(sampling=known)
+    def _known(self, message: Message, carried: Carried) -> Known:
+        """What the configuration, and the time of its arrival, tell of a message."""
+        sampling = self.exporter.sampling if self.exporter is not None else None
+        if carried.time is None:
+            return _NOTHING if sampling is None else Known(sampling=sampling)
+        shift = max(-_MOST_SHIFT, min(self._shift(message, carried), _MOST_SHIFT))
+        return Known(shift, sampling or 0, carried.time + FUTURE)
 
     def _shift(self, message: Message, carried: Carried) -> int:
         """What is to be added to the times of a message, ns. A clock that is wrong is counted."""
@@ -137,7 +154,7 @@ class MessageReader(RecordReader):
         shift = -clock if isinstance(clock, int) else 0
         ahead = message.sent + shift - carried.time
         if abs(ahead) > CLOCK_TOLERANCE:
-            self.anomalies["flow-clock-wrong"] += 1
+            self._anomalies["flow-clock-wrong"] += 1
             self._say_clock(ahead, carried.host)
         return shift
 
@@ -152,15 +169,6 @@ class MessageReader(RecordReader):
                 " set it right, or 'clock' of this exporter in netwatch.yaml"
             )
 
-    def _count(self, message: Message, now: int) -> Iterator[LogLoss]:
-        """Count what was wrong with a message of this time (ns); what is lost."""
-        found = self._decoder.anomalies()
-        self.anomalies.update(found - self._counted)
-        self.anomalies.update(self._conversations.take_anomalies())
-        self._counted = found
-        lost = sum(found[name] for name in _UNREAD)
-        yield from self._losses.note((message.version, message.domain), now, lost)
-
 
 class _Losses:
     """What an exporter sent and nobody has read, with the times between which that was."""
@@ -170,7 +178,7 @@ class _Losses:
         self._told = self._lost = self._now = 0
         self._gap: tuple[int, int] | None = None
 
-    def note(self, domain: tuple[int, int], now: int, lost: int) -> Iterator[LogLoss]:
+    def note(self, domain: tuple[int, int], now: int, lost: int) -> list[LogLoss]:
         """After a message of a time (ns), `lost` records in all were not read. What is lost once
         its messages cannot be late any more."""
         before = min(self._heard.pop(domain, now), now)
@@ -181,11 +189,13 @@ class _Losses:
             self._gap = before, now
         self._lost, self._told, self._now = lost, min(lost, self._told), now
         if self._gap is not None and not self._gap[1] <= now <= self._gap[1] + LATE:
-            yield from self.take()
+            return self.take()
+        return []
 
-    def take(self) -> Iterator[LogLoss]:
+    def take(self) -> list[LogLoss]:
         """What is lost so far and was not taken."""
         gap, self._gap = self._gap, None
-        if gap is not None and self._lost > self._told:
-            yield LogLoss(self._now, *gap, self._lost - self._told)
-            self._told = self._lost
+        if gap is None or self._lost <= self._told:
+            return []
+        told, self._told = self._told, self._lost
+        return [LogLoss(self._now, *gap, self._lost - told)]

@@ -15,14 +15,12 @@ The files of one log are read one after the other. The reader of the format goes
 file: what was asked for before a rotation may be answered behind it.
 """
 
-import heapq
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypeVar
 
 from netwatch.capture.compression import COMPRESSIONS
 from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_text
@@ -30,10 +28,12 @@ from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
+from netwatch.flow_export.conversations import Conversation, Place, note_place
 from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
+from netwatch.logs.ordering import in_order
 from netwatch.logs.recognise import Recognised, fits, recognise
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogName, time_of
+from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogFlows, LogName, time_of
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LogOptions
 
@@ -44,11 +44,6 @@ _DATE = re.compile(
 _HOURS = re.compile(r"[._-]\d\d[:_]\d\d[:_]\d\d(?:-\d\d[:_]\d\d[:_]\d\d)?")
 _EPOCH = re.compile(r"[._-]1\d{9}(?!\d)")
 _NUMBER = re.compile(r"[.-]\d{1,4}(?=\.|$)")
-
-MAX_REORDERED = 4096
-"""Entries that wait for earlier ones. What is earlier than one that was handed on is late."""
-
-T = TypeVar("T")
 
 __all__ = ["Log", "LogItem", "LogOptions", "divide", "items"]
 
@@ -66,27 +61,6 @@ def log_name(path: str) -> tuple[str, str]:
     for each in (_DATE, _HOURS, _EPOCH, _NUMBER):
         name = each.sub("", name)
     return folder, name
-
-
-def in_order(
-    entries: Iterable[tuple[int, T]], anomalies: Counter[str], size: int = MAX_REORDERED
-) -> Iterator[T]:
-    """Entries with their times (ns), the earliest of `size` first; of those with the same time, the
-    one that came first. Late ones are counted and handed on when they come."""
-    waiting: list[tuple[int, int, T]] = []
-    handed_on = 0
-    for number, (time, entry) in enumerate(entries):
-        if time < handed_on:
-            anomalies["log-record-late"] += 1
-            yield entry
-            continue
-        if len(waiting) < size:
-            heapq.heappush(waiting, (time, number, entry))
-            continue
-        handed_on, _, earliest = heapq.heappushpop(waiting, (time, number, entry))
-        yield earliest
-    while waiting:
-        yield heapq.heappop(waiting)[2]
 
 
 class FilesReader:
@@ -123,6 +97,8 @@ class FilesReader:
             source, line, record = self._files[-1].path, 0, b""
             if item is not None:
                 source, line, record = item.source, item.line, item.record
+            if isinstance(entry, LogFlows):
+                note_place(entry.conversations, Place(source, line, record))
             if isinstance(entry, LogName) and (at := entry.shown_at) is not None:
                 source, line, record = at.source, at.line, at.record
             yield LogItem(source, self._reader.name, line, record, entry, self._reader.assumed)
@@ -258,8 +234,11 @@ def items(
             _collect(sequences, options, interest)
     readers = [FilesReader(files, name, options, statistics, progress) for files, name in sequences]
     streams = [_timed(reader.items(interest)) for reader in readers]
-    together = heapq.merge(*streams, key=_time) if len(streams) > 1 else streams[0]
-    yield from in_order(together, statistics.anomalies)
+    for found in in_order(streams, statistics.anomalies):
+        if isinstance(found, LogItem):
+            yield found
+        else:
+            yield LogItem("", "", 0, b"", LogFlows(found))
 
 
 def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFile:
@@ -306,7 +285,8 @@ def _first_time(file: CaptureFile, name: str, options: LogOptions) -> int:
     statistics = RunStatistics()
     reader = FilesReader((file,), name, options, statistics)
     for item in reader.items(Interest(None), limit=RECORDS_TO_DATE):
-        return time_of(item.entry)
+        entry = item.entry
+        return entry.conversations[0].last if isinstance(entry, LogFlows) else time_of(entry)
     return LogFile(file, LOG_FORMATS[name], statistics).written()
 
 
@@ -338,10 +318,10 @@ def _collect(
     interest.ask_for_words()
 
 
-def _timed(found: Iterable[LogItem]) -> Iterator[tuple[int, LogItem]]:
+def _timed(found: Iterable[LogItem]) -> Iterator[tuple[int, LogItem | list[Conversation]]]:
     for item in found:
-        yield time_of(item.entry), item
-
-
-def _time(timed: tuple[int, LogItem]) -> int:
-    return timed[0]
+        entry = item.entry
+        if isinstance(entry, LogFlows):
+            yield 0, entry.conversations
+        else:
+            yield time_of(entry), item

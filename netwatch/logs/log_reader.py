@@ -21,14 +21,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import RecordError
+from netwatch.flow_export.conversations import Place as FlowPlace
+from netwatch.flow_export.conversations import ended_by, lasts_until, note_place
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.records import (
     PLAIN,
     Carried,
     CurrentRecord,
     Lack,
+    LogClaim,
     LogEntry,
     LogFlow,
+    LogFlows,
     LogLoss,
     LogName,
     ReaderContext,
@@ -354,6 +358,8 @@ class LogReader:
     def read(self, number: int, record: bytes) -> Iterable[LogItem]:
         """What the record with a number says. One that cannot be read is counted."""
         self._current.line, self._current.record = number, record
+        if self.format.container == "ipfix":
+            return self.read_inner(number, record, record, PLAIN)
         try:
             taken = self._carriers.take_off(record)
         except RecordError as error:
@@ -393,6 +399,8 @@ class LogReader:
     def item(self, entry: LogEntry) -> LogItem:
         """An entry of the record that was read last."""
         at = self._current
+        if isinstance(entry, LogFlows):
+            note_place(entry.conversations, FlowPlace(at.source, at.line, at.record))
         return LogItem(at.source, self.name, at.line, at.record, entry, self.assumed)
 
     def flush(self) -> Iterable[LogEntry]:
@@ -423,12 +431,26 @@ class LogReader:
         """Whether what waits for a later record does so only for `records.BRIEFLY`."""
         return self._reader.waits_briefly
 
+    def _wrong_flows(self, flows: LogFlows) -> str:
+        """Note in which record flows are. Their times were compared with that of the export, which
+        is before `LAST`; those of the future are left out."""
+        at, found = self._current, flows.conversations
+        note_place(found, FlowPlace(at.source, at.line, at.record))
+        if self.written_by is None or lasts_until(found) <= self.written_by + FUTURE:
+            return ""
+        kept = ended_by(found, self.written_by + FUTURE)
+        self._reader.anomalies["flow-time-impossible"] += len(found) - len(kept)
+        found[:] = kept
+        return "" if kept else "time-in-future"
+
     def _wrong_time(self, entry: LogEntry) -> str:
         """Why the time of an entry cannot be, empty where it can."""
+        if isinstance(entry, LogFlows):
+            return self._wrong_flows(entry)
         if self.written_by is not None:
             return "time-in-future" if time_of(entry) > self.written_by + FUTURE else ""
         return "" if 0 <= _earliest(entry) <= time_of(entry) < LAST else "time-invalid"
 
 
-def _earliest(entry: LogEntry) -> int:
+def _earliest(entry: LogName | LogFlow | LogClaim | LogLoss) -> int:
     return entry.first if isinstance(entry, LogFlow | LogLoss) else entry.time

@@ -44,6 +44,9 @@ LEAST_RUN = 12
 _RUN = re.compile(rb"\0+")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
+READ_AHEAD = 1 << 18
+"""Bytes of a stream of binary records that are read at a time."""
+
 MAX_LINE = 1 << 20
 """Bytes of a line; a longer one is skipped."""
 
@@ -208,21 +211,31 @@ class Utf8Stream(Stream):
 
 
 class StreamReader:
-    """Reads so many bytes of a stream as are asked for."""
+    """Reads so many bytes of a stream as are asked for, and `READ_AHEAD` of them at a time."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._data, self._at = b"", 0
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer only at the end."""
-        buffer = bytearray(size)
-        filled = 0
-        while filled < size:
-            got = self._stream.readinto(memoryview(buffer)[filled:])
+        missing = self._at + size - len(self._data)
+        if missing > 0:
+            self._fill(missing)
+        found = self._data[self._at : self._at + size]
+        self._at += len(found)
+        return found
+
+    def _fill(self, missing: int) -> None:
+        parts = [self._data[self._at :]]
+        while missing > 0:
+            buffer = memoryview(bytearray(max(missing, READ_AHEAD)))
+            got = self._stream.readinto(buffer)
             if not got:
                 break
-            filled += got
-        return bytes(buffer[:filled])
+            parts.append(bytes(buffer[:got]))
+            missing -= got
+        self._data, self._at = b"".join(parts), 0
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from netwatch.core.flow import MAX_RECORD, NameStatus, Sent
 from netwatch.core.message import AddressClaim, DnsInfo, Evidence, QuicInfo, TlsInfo
 from netwatch.core.verdict import Outcome
+from netwatch.flow_export.conversations import Conversation, lasts_until
+from netwatch.flow_export.records import UNTAGGED
 from netwatch.logs.times import LocalTimes
 
 if TYPE_CHECKING:
@@ -148,12 +150,46 @@ class LogLoss:
     count: int
 
 
-LogEntry = LogName | LogFlow | LogClaim | LogLoss
+class LogFlows(NamedTuple):
+    """Flows that a message of flow records shows, one or more, in the order in which they were
+    complete. They are many, and nearly none goes to an address that matters."""
+
+    conversations: list[Conversation]
+
+    def flows(self) -> Iterator[LogFlow]:
+        """Each of them by itself."""
+        return map(log_flow, self.conversations)
+
+
+def log_flow(found: Conversation) -> LogFlow:
+    """A conversation as what a log says."""
+    return LogFlow(
+        found.first,
+        found.last,
+        "tcp" if found.is_tcp else "udp",
+        Endpoint(found.client_ip, found.client_port),
+        Endpoint(found.server_ip, found.server_port),
+        found.bytes_out,
+        found.bytes_in,
+        f"flow-{found.number}",
+        client_sent="payload" if found.bytes_out else "nothing",
+        server_sent="payload" if found.bytes_in else "nothing",
+        start_seen=not found.goes_on,
+        client_mac=found.client_mac,
+        vlan=None if found.vlan == UNTAGGED else found.vlan,
+        sampling=found.sampling,
+    )
+
+
+LogEntry = LogName | LogFlow | LogFlows | LogClaim | LogLoss
 """What a record says. A record may say several things."""
 
 
 def time_of(entry: LogEntry) -> int:
-    """The time of what a record says, of a flow its end, ns since the epoch."""
+    """The time of what a record says, of a flow its end, of several the latest, ns since the
+    epoch."""
+    if isinstance(entry, LogFlows):
+        return lasts_until(entry.conversations)
     return entry.last if isinstance(entry, LogFlow) else entry.time
 
 

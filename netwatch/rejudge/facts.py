@@ -8,6 +8,8 @@ ones do, and only those rows become objects:
 3. The addresses in answers for an app make pairs of a client and an address. Other answers count if
    they have such a pair, because they take the evidence away.
    So do answers with ECH configurations, and outer hellos, which make such a pair too.
+   Beside flow records all answers with such an address count, whoever got them, and the records of
+   any client that went to one.
 4. Flows count that a contact is part of, or that go from the client of a pair to its address.
 5. Claims count if the configuration learns devices.
 
@@ -26,6 +28,7 @@ import pyarrow as pa
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import AlertRecord, number_of
 from netwatch.core.flow import Flow
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.engine.replay import ClaimEvent, Event
 from netwatch.rejudge.stored_runs import CompleteSpan, StoredRun, complete_spans, read_clients
 from netwatch.store.catalogue import Catalogue
@@ -225,6 +228,7 @@ class StoredFacts:
             " WHERE evidence = 'dns-answer') JOIN netwatch.client c ON c.number = client"
         )
         self._find_ech_rows(names)
+        self._find_record_rows()
         # Of the answers to these clients few have such an address. To unnest whole rows would cost
         # half as much again as to read them.
         names = ", ".join(f"o.{name}" for name in _ANSWER)
@@ -247,6 +251,38 @@ class StoredFacts:
         self._sql(
             "CREATE TABLE netwatch.followed AS SELECT DISTINCT capture, flow FROM netwatch.hit"
             " WHERE evidence NOT IN ('dns-query', 'dns-answer', 'dns-cname')"
+        )
+
+    def _find_record_rows(self) -> None:
+        """Where there are flow records, add the pairs of their clients and servers that any client
+        was told for an app, and all answers with such an address: who was told it for another name
+        takes the evidence away from others, too."""
+        logs = ", ".join(f"'{name}'" for name in sorted(FLOW_RECORD_LOGS))
+        records = (
+            "FROM netwatch.flow_rows f SEMI JOIN netwatch.chosen ON f.capture = chosen.value"
+            f" WHERE f.log_format IN ({logs})"
+        )
+        self._sql("DROP TABLE IF EXISTS netwatch.recorded")
+        self._sql(f"CREATE TABLE netwatch.recorded AS SELECT DISTINCT f.capture {records}")
+        if not self._sql("SELECT count(*) FROM netwatch.recorded").fetchall()[0][0]:
+            return
+        answers = ", ".join(f"o.{name}" for name in _ANSWER)
+        self._sql(
+            f"INSERT INTO netwatch.hit WITH a AS (SELECT {answers} FROM netwatch.observation_rows o"
+            " SEMI JOIN netwatch.recorded r ON r.capture = o.capture"
+            " ANTI JOIN netwatch.hit h ON h.capture = o.capture AND h.sequence = o.sequence"
+            " WHERE o.evidence = 'dns-answer')"
+            f" SELECT {_row_of_answer('a')} FROM a"
+            " SEMI JOIN (SELECT DISTINCT capture, sequence FROM"
+            " (SELECT capture, sequence, unnest(dns_answers) AS address FROM a)"
+            " WHERE address IN (SELECT address FROM netwatch.pair)"
+            ") w ON w.capture = a.capture AND w.sequence = a.sequence"
+        )
+        self._sql(
+            "INSERT INTO netwatch.pair SELECT DISTINCT c.ip, f.server_ip FROM (SELECT * "
+            f"{records}) f JOIN netwatch.client c ON c.number = f.client"
+            " WHERE f.server_ip IN (SELECT address FROM netwatch.pair)"
+            " EXCEPT SELECT ip, address FROM netwatch.pair"
         )
 
     def _find_ech_rows(self, names: str) -> None:

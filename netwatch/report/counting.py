@@ -161,6 +161,7 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
             joined_by=incident.joined_by,
             server=incident.server,
             unheard=incident.unheard,
+            by_flows=incident.by_flows,
         )
         for incident in incidents
     )

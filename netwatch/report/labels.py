@@ -96,6 +96,10 @@ def outcomes(language: Language) -> dict[str, str]:
     }
 
 
+BY_FLOWS = "by-flows"
+"""What stands in the place of what was seen of servers where only flow records are known."""
+
+
 def servers(language: Language) -> dict[str, str]:
     """What was seen of the servers of incidents."""
     return {
@@ -103,6 +107,7 @@ def servers(language: Language) -> dict[str, str]:
         "not-acknowledged": language.say("the server was seen, but acknowledged none of it"),
         "client-only": language.say("only what the client sent was seen"),
         "": language.say("not known"),
+        BY_FLOWS: language.say("flow records alone, which have no names"),
     }
 
 
@@ -178,6 +183,9 @@ def cures(language: Language) -> dict[str, str]:
             "Nothing on the wire helps: lookups in the resolver's logs show which name was meant."
         ),
         "flow-record": resolver,
+        "one-of-k": language.say(
+            "Only packets show which of several names was meant: mirror this traffic to a sensor."
+        ),
         "no-hello": language.say("Check what these protocols are; a name is not part of them."),
         "truncated": whole,
         "hello-incomplete": loss,

@@ -23,8 +23,10 @@ from sqlalchemy import func, or_, select
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import UNHEARD, AlertRecord
+from netwatch.core.message import LOOKUPS
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import Ban, BanPeriod
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.inventory.networks import BUILT_IN
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import fleet_sensors
@@ -126,7 +128,8 @@ class Incident:
     case has the sensors that saw it in `seen_by`, what speaks for it that they saw one incident in
     `joined_by`, and 0 as its `run`. `server` says what was seen of servers (`server_seen`),
     `unheard` when the sensor was last heard whose silence has closed it, otherwise empty
-    (`netwatch.store.unheard`)."""
+    (`netwatch.store.unheard`). `by_flows` says that of its connections nothing but flow records are
+    known."""
 
     id: str
     run: int
@@ -149,6 +152,7 @@ class Incident:
     joined_by: str = ""
     server: str = ""
     unheard: str = ""
+    by_flows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +255,7 @@ def _incident(
         seen_by=tuple(dict.fromkeys(each["sensor"] for each in record.get("seen_by", ()))),
         server=server_seen(record),
         unheard=record.get(UNHEARD, {}).get("since", ""),
+        by_flows=is_by_flows(record),
     )
 
 
@@ -266,6 +271,17 @@ def server_seen(record: AlertRecord) -> str:
         return ""
     is_seen = any(seen.get("directions") in ("both", "server") for seen in found)
     return "not-acknowledged" if is_seen else "client-only"
+
+
+def is_by_flows(record: AlertRecord) -> bool:
+    """Whether of the connections of an incident nothing but flow records are known, which have no
+    names. One of lookups alone has no connection."""
+    of_records = [
+        (each.get("log") or {}).get("format") in FLOW_RECORD_LOGS
+        for each in record.get("evidence", ())
+        if each.get("type") not in LOOKUPS
+    ]
+    return bool(of_records) and all(of_records)
 
 
 def packets(catalogue: Catalogue, span: Span) -> Packets:

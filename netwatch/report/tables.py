@@ -201,7 +201,8 @@ def _last_heard(each: IncidentRow, ban: BanReport, language: Language) -> str:
 
 
 def _codes(each: IncidentRow) -> tuple[str, ...]:
-    return each.verdict, each.confidence, each.kind, each.outcome, each.server, each.weight
+    server = labels.BY_FLOWS if each.by_flows else each.server
+    return each.verdict, each.confidence, each.kind, each.outcome, server, each.weight
 
 
 def change(report: Report, ban: BanReport, language: Language) -> Grid:

@@ -179,7 +179,8 @@ class IncidentRow:
     (`netwatch.report.answer.WEIGHTS`). At a centre it is a case: `seen_by` are the sensors that saw
     it, and `joined_by` says what speaks for it that they saw one incident. `server` says what was
     seen of servers (`netwatch.report.labels.servers`). `unheard` is when its sensor was last heard,
-    if nobody reported its end; otherwise empty."""
+    if nobody reported its end; otherwise empty. `by_flows` says that of its connections nothing but
+    flow records are known."""
 
     id: str
     first_seen: str
@@ -197,6 +198,7 @@ class IncidentRow:
     joined_by: str = ""
     server: str = ""
     unheard: str = ""
+    by_flows: bool = False
 
 
 ExemptionState = Literal["used", "unused", "used-after-expiry", "not-registered"]

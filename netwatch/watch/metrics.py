@@ -205,7 +205,8 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Entries in a bounded table now: `flows`, `streams`, `handshakes`, `fragments`,"
         " `learned_addresses`, `resolved_addresses`, `ech_configurations`, `contact_flows`,"
-        " `incidents`, `ended_incidents`; of logs `logs`, `log_senders`, `log_connections`.",
+        " `incidents`, `ended_incidents`; of logs `logs`, `log_senders`, `log_connections`,"
+        " `told_names`.",
         lambda table: table.entries,
     ),
     table(

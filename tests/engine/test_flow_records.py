@@ -10,6 +10,7 @@ from support.flow_messages import FLOW, ipfix, options_template, set_of, templat
 from support.flow_messages import flow as message
 
 from netwatch.cli import main
+from netwatch.report.reading import is_by_flows
 
 CONFIG = """version: 1
 networks:
@@ -84,6 +85,141 @@ def test_a_flow_belongs_to_a_name_that_its_client_was_told(
     assert found["10.20.6.20"]["counts"]["bytes_in"] > 40_000
     # The second had the address for another name, too.
     assert not [each for each in found["10.20.6.21"]["evidence"] if each["type"] == "ip-from-dns"]
+
+
+def told(at: str, client: str, name: str, *addresses: str) -> str:
+    """A lookup and its answer in a log of dnsmasq."""
+    head = f"Nov 30 {at} gw dnsmasq[900]: 99 {client}/40002 "
+    replies = "".join(f"{head}reply {name} is {address}\n" for address in addresses)
+    return f"{head}query[A] {name} from {client}\n{replies}"
+
+
+OWN = "api16-normal-c-useast1a.tiktokv.com"
+"""A name that only the app calls."""
+
+SHARED = told("09:59:57", "10.20.6.29", "www.example.net", "192.0.2.90")
+SETS = [
+    # Two names of the app at an address of its own.
+    (
+        told("09:59:58", "10.20.6.30", OWN, "192.0.2.90")
+        + told("09:59:58", "10.20.6.30", "api.tiktokv.com", "192.0.2.90"),
+        "probable",
+        ["api.tiktokv.com", OWN],
+        "The device had been told it",
+    ),
+    # Another device was told the address for another name.
+    (
+        SHARED + told("09:59:58", "10.20.6.30", OWN, "192.0.2.90"),
+        "possible",
+        [OWN],
+        "The device had been told it",
+    ),
+    # Only another device was told it.
+    (
+        told("09:59:58", "10.20.6.31", OWN, "192.0.2.90"),
+        "possible",
+        [OWN],
+        "others had been told it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("log", "grade", "names", "why"), SETS)
+def test_a_flow_record_has_the_names_that_it_can_be_of(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    log: str,
+    grade: str,
+    names: list[str],
+    why: str,
+) -> None:
+    (folder / "netwatch.yaml").write_text(CONFIG.replace("UTC,", "UTC, min_confidence: possible,"))
+    (folder / "dns" / "dnsmasq.log").write_text(log)
+    (folder / "flows" / "router.csv").write_text(
+        HEADER + flow("10:00:00", "10.20.6.30", "192.0.2.90")
+    )
+    record = scan(capsys, "flows", "dns", "--store")["10.20.6.30"]
+    (candidates,) = record["candidates"]
+    assert (candidates["names"], candidates["count"]) == (names, 1)
+    assert "192.0.2.90" in candidates["why"]
+    assert why in candidates["why"]
+    grounds = {each["type"] for each in record["evidence"]}
+    assert "ip-from-dns" in grounds
+    is_own = why.startswith("The device")
+    assert (record["counts"]["bytes_in"] > 40_000) is is_own
+    assert record["confidence"] == ("probable" if is_own else "possible")
+    assert any("flow record has no name" in each for each in record["confidence_reasons"]) or is_own
+    # The same from the store.
+    assert main(["rejudge", "--format", "jsonl", "-q"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_an_incident_says_that_only_flow_records_show_its_connections(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "dns" / "dnsmasq.log").write_text(told("09:59:58", "10.20.6.30", OWN, "192.0.2.90"))
+    (folder / "flows" / "router.csv").write_text(
+        HEADER + flow("10:00:00", "10.20.6.30", "192.0.2.90")
+    )
+    record = scan(capsys, "flows", "dns", "--store")["10.20.6.30"]
+    assert main(["explain", record["id"]]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "flow record line 3 of flows/router.csv (nfdump)" in page
+    assert "They are known from flow records (nfdump), which have addresses and no names" in page
+    assert "hello that hides it" not in page
+    assert main(["explain", "--subject", record["id"]]) == 0
+    assert "only the address was recorded" in " ".join(capsys.readouterr().out.split())
+    period = ["--from", "2026-11-30", "--to", "2026-11-30"]
+    assert main(["report", *period, "-o", "r.json"]) == 0
+    (ban,) = json.loads((folder / "r.json").read_text())["bans"]
+    assert [each["by_flows"] for each in ban["incidents"]] == [True]
+    assert main(["report", *period, "-o", "r.html"]) == 0
+    assert "flow records alone, which have no names" in (folder / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "is_by_flows_alone"),
+    [
+        ([("dns-answer", "dnsmasq"), ("ip-from-dns", "ipfix")], True),
+        ([("ip-from-dns", "ipfix"), ("tls-sni", None)], False),
+        ([("ip-from-dns", None)], False),
+        ([("dns-answer", "dnsmasq")], False),
+    ],
+)
+def test_connections_are_known_by_flow_records_alone(
+    evidence: list[tuple[str, str | None]], is_by_flows_alone: bool
+) -> None:
+    record = {
+        "evidence": [{"type": type_, "log": log and {"format": log}} for type_, log in evidence]
+    }
+    assert is_by_flows(record) is is_by_flows_alone
+
+
+def test_one_of_several_names_is_a_blind_spot(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "dns" / "dnsmasq.log").write_text(
+        "".join(
+            told("09:59:58", "10.20.6.30", name, "192.0.2.90")
+            for name in (OWN, "www.example.org", "web.whatsapp.com")
+        )
+        # Neither name of these is of an app that is banned.
+        + told("09:59:58", "10.20.6.31", "web.whatsapp.com", "192.0.2.91")
+        + told("09:59:58", "10.20.6.31", "www.example.org", "192.0.2.91")
+    )
+    (folder / "flows" / "router.csv").write_text(
+        HEADER
+        + flow("10:00:00", "10.20.6.30", "192.0.2.90")
+        + flow("10:00:00", "10.20.6.31", "192.0.2.91")
+    )
+    command = ["scan", "flows", "dns", "--year", "2026", "--timezone", "UTC", "--coverage"]
+    assert main([*command, "--format", "jsonl"]) == 0
+    out, summary = capsys.readouterr()
+    assert "ip-from-dns" not in out
+    assert "one-of-k, 1 flow that may go to a banned app: k 3: 1" in summary
+    record = json.loads(out.splitlines()[-1])
+    assert record["unnamed"] == {"flow-record": 1, "one-of-k": 1}
+    assert record["one_of_k"] == {"3": 1}
 
 
 def test_hours_that_flow_records_alone_cover_are_not_readable(

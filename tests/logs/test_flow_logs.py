@@ -18,7 +18,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export import conversations
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.flow_logs import FLOW_LOGS
-from netwatch.logs.records import PLAIN, LogLoss, ReaderContext
+from netwatch.logs.records import PLAIN, LogFlows, LogLoss, ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
 
@@ -30,6 +30,12 @@ def short(flow):
     """Where a flow goes, and how much payload it has."""
     ends = [f"{ip_text(end.ip)}:{end.port}" for end in (flow.client, flow.server)]
     return flow.transport, *ends, flow.bytes_out, flow.bytes_in
+
+
+def entries_of(items):
+    """What items say, each flow by itself."""
+    for item in items:
+        yield from item.entry.flows() if isinstance(item.entry, LogFlows) else [item.entry]
 
 
 ALL = [
@@ -58,7 +64,7 @@ ALL = [
 def test_flows_of_exporters(sample):
     statistics = RunStatistics()
     found = items_of(SAMPLES / sample, sample.partition("/")[0], statistics=statistics)
-    flows = sorted((item.entry for item in found), key=lambda each: each.first)
+    flows = sorted(entries_of(found), key=lambda each: each.first)
     assert not statistics.unread_records
     for flow, expected in zip(flows, ALL, strict=True):
         assert short(flow)[:3] == expected[:3]

@@ -16,7 +16,8 @@ from support.made_log import made_formats
 from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.cli import main
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.log_files import LogOptions, divide, in_order, items, log_name
+from netwatch.logs.log_files import LogOptions, divide, items, log_name
+from netwatch.logs.ordering import in_order
 from netwatch.logs.registry import LOG_FORMATS
 
 SECOND = 1_000_000_000
@@ -277,7 +278,7 @@ def test_files_of_one_log_have_one_name(names, expected):
 def test_late_entries_are_counted_and_handed_on():
     anomalies = Counter()
     entries = [(3, "c"), (1, "a"), (4, "d"), (5, "e"), (2, "b"), (6, "f")]
-    assert list(in_order(entries, anomalies, 2)) == ["a", "c", "b", "d", "e", "f"]
+    assert list(in_order([iter(entries)], anomalies, 2)) == ["a", "c", "b", "d", "e", "f"]
     assert anomalies == {"log-record-late": 1}
 
 
@@ -285,7 +286,7 @@ def test_late_entries_are_counted_and_handed_on():
 def test_nothing_is_lost_and_all_is_in_order_that_can_be(times, size):
     entries = [(time, number) for number, time in enumerate(times)]
     anomalies = Counter()
-    found = list(in_order(entries, anomalies, size))
+    found = list(in_order([iter(entries)], anomalies, size))
     assert sorted(found) == list(range(len(times)))
     if not anomalies:
         assert found == [number for _, number in sorted(entries)]

@@ -16,6 +16,7 @@ from netwatch.logs.records import (
     LogClaim,
     LogEntry,
     LogFlow,
+    LogFlows,
     LogName,
     ReaderContext,
     Sample,
@@ -92,7 +93,7 @@ def read_any(module: ModuleType | LogFormat, lines: Iterable[bytes]) -> list[Log
             assert 0 <= entry.server.port < 65536
             assert 0 <= entry.time_digits <= 9
         else:
-            assert isinstance(entry, LogFlow | LogClaim)
+            assert isinstance(entry, LogFlow | LogFlows | LogClaim)
     return found
 
 

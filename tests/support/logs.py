@@ -7,7 +7,7 @@ from support.paths import ROOT
 from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.log_files import Log, LogItem, LogOptions, items
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogLoss, LogName
+from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogFlows, LogLoss, LogName
 
 SAMPLES = ROOT / "tests" / "logs" / "samples"
 """A folder for each format, with a file for each version or way of writing it."""
@@ -35,6 +35,11 @@ def items_of(
 
 def check_entry(entry: LogEntry) -> None:
     """Fail where an entry is not what its type promises."""
+    if isinstance(entry, LogFlows):
+        assert entry.conversations
+        for flow in entry.flows():
+            check_entry(flow)
+        return
     if isinstance(entry, LogFlow):
         assert 0 <= entry.bytes_out < 1 << 63
         assert 0 <= entry.bytes_in < 1 << 63

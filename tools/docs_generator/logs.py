@@ -18,6 +18,7 @@ from netwatch.logs.records import (
     LogClaim,
     LogEntry,
     LogFlow,
+    LogFlows,
     LogName,
     ReaderContext,
 )
@@ -106,6 +107,8 @@ def _entry(entry: LogEntry) -> str:
         client = code(entry.client_host) if entry.client_host else _side(entry.client)
         what = [f"{code(entry.evidence)} {code(entry.name)}", *_sides(client, _side(entry.server))]
         return f"{_time(entry.time)}: {', '.join(filter(None, [*what, _came(entry)]))}"
+    if isinstance(entry, LogFlows):
+        return "; ".join(map(_entry, entry.flows()))
     if isinstance(entry, LogFlow):
         volume = f"{entry.bytes_out:,} bytes out, {entry.bytes_in:,} in"
         sides = _sides(_side(entry.client), _side(entry.server))

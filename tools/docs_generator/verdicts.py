@@ -26,7 +26,8 @@ EVIDENCE: dict[Evidence, str] = {
     "dns-cname": "each alias target in a response (CNAME, SVCB, HTTPS)",
     "tls-cert": "each host name in the certificate of a server: what the server could serve, not"
     " what was asked for",
-    "ip-from-dns": "a flow without a name to an address that its device had resolved for the app",
+    "ip-from-dns": "a flow without a name to an address that its device, or of a flow record any"
+    " device, had resolved for the app",
     "ip-asn": "an address in a network (AS) of the app's vendor",
     "ech-from-dns": "a hello that hides its name (ECH), with a key that its device was given for"
     " the app, and to an address of it",
@@ -74,6 +75,11 @@ READING_RULES: tuple[tuple[tuple[Visibility, ...], str], ...] = (
     (
         ("flow-record",),
         "a flow record or a flow log of a cloud: who talked to which address, never a name",
+    ),
+    (
+        ("one-of-k",),
+        "a flow record of one of k [candidates](candidates.md), some of a banned app and some not;"
+        " in the hours of a store it counts as `flow-record`",
     ),
 )
 """In the order in which the code checks them; ports are filled in from the code."""

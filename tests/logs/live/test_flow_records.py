@@ -23,7 +23,7 @@ from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import Batch, IpfixFrames, parse
 from netwatch.logs.live.written import SentLogs
 from netwatch.logs.log_reader import LogItem
-from netwatch.logs.records import BRIEFLY, LogFlow, LogLoss
+from netwatch.logs.records import BRIEFLY, LogFlow, LogFlows, LogLoss
 from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
@@ -58,7 +58,9 @@ class Feed:
 
         def is_all() -> bool:
             entries = [item.entry for item in self.feed.read(0.01)]
-            self.flows += [each for each in entries if isinstance(each, LogFlow)]
+            for entry in entries:
+                if isinstance(entry, LogFlows):
+                    self.flows += entry.flows()
             return len(self.flows) >= count
 
         wait_until(is_all)
@@ -133,7 +135,7 @@ def test_a_record_of_a_silent_exporter_does_not_wait_forever() -> None:
     assert not sent.read([Batch(1, [DESCRIBED, alone], receiver=receiver, sender="::1")], wall)
     assert not sent.read([], wall + BRIEFLY)
     (item,) = sent.read([], wall + BRIEFLY + 1)
-    assert isinstance(item.entry, LogFlow)
+    assert isinstance(item.entry, LogFlows)
     assert not sent.read([], wall + 3 * BRIEFLY)
 
 
@@ -161,6 +163,13 @@ def known(address: str, **keys: object) -> Exporters:
 
 
 WALL = NOW * 10**9
+
+
+def flow_of(item: LogItem) -> LogFlow:
+    """The only flow of an item."""
+    assert isinstance(item.entry, LogFlows)
+    (found,) = item.entry.flows()
+    return found
 
 
 def judged(
@@ -227,18 +236,15 @@ def test_senders_are_no_option_of_a_receiver_of_flow_records() -> None:
 def test_the_configuration_says_how_an_exporter_samples() -> None:
     exporters = known("192.0.2.0/24", sampling=512)
     (item,), statistics, _ = judged(DESCRIBED, BOTH, exporters=exporters)
-    assert isinstance(item.entry, LogFlow)
-    assert item.entry.sampling == 512
+    assert flow_of(item).sampling == 512
     assert statistics.anomalies == {"flow-sampled": 2}
     back = {**BACK, "octets": 90_000}
     said = netflow5({}, back, seconds=NOW, sampling=0x4000 | 100)
     (item,), statistics, _ = judged(said, exporters=exporters)
-    assert isinstance(item.entry, LogFlow)
-    assert item.entry.sampling == 512
+    assert flow_of(item).sampling == 512
     assert statistics.anomalies["flow-sampling-differs"] == 2
     (item,), statistics, _ = judged(said)
-    assert isinstance(item.entry, LogFlow)
-    assert item.entry.sampling == 100
+    assert flow_of(item).sampling == 100
 
 
 def test_a_wrong_clock_is_counted_and_said_once() -> None:
@@ -247,7 +253,7 @@ def test_a_wrong_clock_is_counted_and_said_once() -> None:
     assert statistics.anomalies == {"flow-clock-wrong": 2}
     (note,) = sent.notes
     assert "the clock of 192.0.2.7 is 2 hours behind" in note
-    assert [item.entry.last for item in items if isinstance(item.entry, LogFlow)] == [
+    assert [flow_of(item).last for item in items if isinstance(item.entry, LogFlows)] == [
         WALL - 3 * 10**9
     ]
     assert not judged(DESCRIBED, BOTH, wall=WALL + 59 * 10**9)[1].anomalies
@@ -258,8 +264,7 @@ def test_the_configuration_mends_a_clock(clock: object) -> None:
     late = WALL + 7200 * 10**9
     exporters = known("192.0.2.7", name="core", clock=clock)
     (item,), statistics, sent = judged(DESCRIBED, BOTH, exporters=exporters, wall=late)
-    assert isinstance(item.entry, LogFlow)
-    assert (item.entry.first, item.entry.last) == (late - 9 * 10**9, late - 3 * 10**9)
+    assert (flow_of(item).first, flow_of(item).last) == (late - 9 * 10**9, late - 3 * 10**9)
     assert (statistics.anomalies, sent.notes) == ({}, [])
 
 
@@ -273,8 +278,7 @@ def test_an_exporter_without_a_clock() -> None:
     assert statistics.anomalies == {"flow-clock-wrong": 2, "flow-time-impossible": 2}
     exporters = known("192.0.2.7", clock=ARRIVAL)
     (item,), statistics, _ = judged(described, message, exporters=exporters)
-    assert isinstance(item.entry, LogFlow)
-    assert item.entry.last == WALL - 3 * 10**9
+    assert flow_of(item).last == WALL - 3 * 10**9
     assert not statistics.anomalies
 
 

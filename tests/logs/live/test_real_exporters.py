@@ -22,7 +22,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import parse
-from netwatch.logs.records import LogFlow
+from netwatch.logs.records import LogFlow, LogFlows
 from netwatch.logs.times import LogOptions
 
 BEGIN = 1_795_946_400
@@ -98,7 +98,9 @@ def received(feed: LogFeed) -> list[LogFlow]:
 
     def is_all() -> bool:
         entries = [item.entry for item in feed.read(0.05)]
-        flows.extend(each for each in entries if isinstance(each, LogFlow))
+        for entry in entries:
+            if isinstance(entry, LogFlows):
+                flows.extend(entry.flows())
         return len(flows) >= len(SENT)
 
     wait_until(is_all)
