@@ -170,7 +170,9 @@ def _check_url(args: argparse.Namespace) -> list[str]:
     """What is wrong with the options of a console."""
     if args.url is None:
         needless = [name for name in ("token_file", "ca") if getattr(args, name) is not None]
-        return [f"--{name.replace('_', '-')} needs --url, the console to ask" for name in needless]
+        return [
+            f"--{name.replace('_', '-')} needs --url; add the console to ask" for name in needless
+        ]
     problems = []
     if args.records in ("observations", "flows", "bypasses"):
         problems.append(

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import escaped, without_secrets
+from netwatch.core.tls_sockets import client_context
 from netwatch.sinks.http_client import HttpClient, HttpOptions, Response, retry_after
 from netwatch.sinks.options import TlsOptions
 
@@ -51,7 +52,7 @@ class RemoteRecords:
             if self._url.startswith("http:") and not is_loopback(host):
                 raise ConfigError.of(self._shown, "a token would be sent in the clear; use https")
             self._headers["Authorization"] = f"Bearer {_token(args.token_file)}"
-        tls = TlsOptions(ca=Path(args.ca)) if args.ca is not None else None
+        tls = TlsOptions(ca=_authority(args.ca)) if args.ca is not None else None
         self._client = HttpClient(HttpOptions(url=self._url, timeout=SECONDS, tls=tls))
 
     def incidents(self) -> Iterator[str]:
@@ -175,6 +176,15 @@ def _checked_url(text: str) -> str:
         message = f"--url: expected an address like https://netwatch.example:8477, found '{text}'"
         raise ConfigError.of("netwatch store query", without_secrets(message))
     return text.rstrip("/")
+
+
+def _authority(path: str) -> Path:
+    try:
+        client_context(Path(path))
+    except NetwatchError as error:
+        message = f"--ca: expected a file with certificates, PEM; {error}"
+        raise ConfigError.of("netwatch store query", message) from None
+    return Path(path)
 
 
 def _token(path: str) -> str:

@@ -101,7 +101,8 @@ class Tokens:
             if not connection.execute(delete(tables.token).where(column == name)).rowcount:
                 known = connection.execute(select(column)).scalars().all()
                 hint = did_you_mean(name, known)
-                raise AccountError(f"no token '{escaped(name)}'{hint}", _COMMAND)
+                expected = "expected the name of a token (see netwatch tokens list)"
+                raise AccountError(f"{expected}, found '{escaped(name)}'{hint}", _COMMAND)
 
     def all(self) -> list[Token]:
         """The tokens by name."""

@@ -79,6 +79,10 @@ def test_ages(text: str, seconds: int) -> None:
     assert parse_moment(text, NOW) == NOW - seconds * 1_000_000_000
 
 
+def test_an_age_before_the_epoch_is_the_epoch() -> None:
+    assert parse_moment("999999y", NOW) == parse_moment("60y", NOW) == 0
+
+
 @pytest.mark.parametrize(
     "text", ["", "7", "d", "-7d", "7 d", "2023-02-30", "2023-3-1", "x", "99999999d"]
 )
