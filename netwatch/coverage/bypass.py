@@ -41,6 +41,10 @@ MARGIN = 0.2
 NEW_SHARE = 0.5
 """The least share of a device that is compared with others only."""
 
+NEW_LOOKUPS = 0.1
+"""Lookups for each untold contact, of which such a device has fewer: one that asks like others may
+have caches and hosts files that nothing is known of yet."""
+
 MANY_TIMES = 2
 """A day must have more than so many times the untold contacts of any earlier day. On a day on which
 a device does little, the few that it always has are a large share."""
@@ -269,7 +273,7 @@ def _judged(own: DeviceDay, history: _History, shares: Sequence[float]) -> Bypas
         return None
     past = history.past(own.day)
     if past is None:
-        if interval.low < NEW_SHARE:
+        if interval.low < NEW_SHARE or own.lookups >= NEW_LOOKUPS * own.untold:
             return None
     elif (
         # Days differ more than contacts that are drawn at random would: the worst counts, too.

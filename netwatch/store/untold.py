@@ -375,13 +375,14 @@ class _Counter:
         """Those with most untold contacts of a finding."""
         own = found.own
         wanted = {"device": self._devices.index(own.device), "day": own.day}
-        ports: dict[str, tuple[int, str]] = {
-            ip: (port, transport) for ip, port, transport in self._run(_PORTS_OF, wanted).fetchall()
-        }
+        rows = self._run(_PORTS_OF, wanted).fetchall()
+        seen = {ip: (port, transport) for ip, port, transport in rows}
         first = sorted(own.addresses, key=lambda ip: (-own.addresses[ip].contacts, ip))
-        return tuple(
-            Address(ip, *ports[ip], own.addresses[ip].contacts) for ip in first[:MAX_ADDRESSES]
-        )
+        addresses = []
+        for ip in first[:MAX_ADDRESSES]:
+            port, transport = seen[ip]
+            addresses.append(Address(ip, port, transport, own.addresses[ip].contacts))
+        return tuple(addresses)
 
     def _run(self, statement: str, values: Mapping[str, int]) -> duckdb.DuckDBPyConnection:
         return self._views.connection.execute(statement, values)

@@ -93,10 +93,10 @@ def test_it_is_found_as_long_as_it_goes_on_and_not_afterwards() -> None:
         [day(0, 0, 0)],
         [day(0, 100, 0)],
         # One day only, of a device alone: nothing to compare with.
-        [day(0, 100, 100)],
+        [day(0, 100, 100, lookups=0)],
         [*usual(MIN_DAYS - 1), day(5, 100, 100)],
         # A new device in a small network.
-        [*others(0, MIN_OTHERS - 1), day(0, 100, 100)],
+        [*others(0, MIN_OTHERS - 1), day(0, 100, 100, lookups=0)],
         # Too few contacts, whatever they are.
         [*usual(5), day(5, MIN_CONTACTS - 1, MIN_CONTACTS - 1)],
         # Earlier days with too few contacts are no days.
@@ -115,7 +115,10 @@ def test_it_is_found_as_long_as_it_goes_on_and_not_afterwards() -> None:
             *others(3, 6, untold=100),
         ],
         # All devices are new, and half of them ask elsewhere: nobody can tell what is usual.
-        [*others(0, 4), *(day(0, 100, 95, of=DeviceKey("hq", "", f"new-{n}")) for n in range(5))],
+        [
+            *others(0, 4),
+            *(day(0, 100, 95, lookups=0, of=DeviceKey("hq", "", f"new-{n}")) for n in range(5)),
+        ],
     ],
 )
 def test_nothing_is_found_where_nothing_can_be_said(days: list[DeviceDay]) -> None:
@@ -144,7 +147,9 @@ def test_a_new_device_is_compared_with_the_others_alone() -> None:
     (one,) = found([*others(0, MIN_OTHERS), day(0, 100, 80, lookups=0)])
     assert one.past is None
     assert one.reasons == ("share-above-others",)
-    assert found([*others(0, MIN_OTHERS), day(0, 100, 55)]) == []
+    assert found([*others(0, MIN_OTHERS), day(0, 100, 55, lookups=0)]) == []
+    # It asks: what it does besides may be its habit.
+    assert found([*others(0, MIN_OTHERS), day(0, 100, 80, lookups=8)]) == []
 
 
 def test_networks_and_sensors_are_apart() -> None:
@@ -153,7 +158,7 @@ def test_networks_and_sensors_are_apart() -> None:
         for network, sensor in (("byod", ""), ("hq", "annex"))
         for n in range(9)
     ]
-    assert found([*elsewhere, day(0, 100, 100)]) == []
+    assert found([*elsewhere, day(0, 100, 100, lookups=0)]) == []
     same_id = usual(5, of=DeviceKey("byod", "", "ws-1"))
     assert found([*same_id, day(5, 100, 100)]) == []
 

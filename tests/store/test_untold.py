@@ -1,12 +1,14 @@
 """What of a store counts as a contact, and who had been told its address."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.asking_office import START as FIRST
+from support.asking_office import Office, events, mac_of, stored, switched
 from support.made_store import write_rows
 
 from netwatch.coverage.bypass import DeviceDay
@@ -319,3 +321,26 @@ def test_of_too_many_flows_the_last_days_are_read(
     assert found.unread == 2
     whole = bypass_findings(site.catalogue, site.options, START + 3 * DAY, None, Known())
     assert whole.unread == 0
+
+
+OFFICE = Office(devices=6, days=5, visits=20, names=80, quirks=0.5)
+RESTARTS = tuple((n * DAY + 10 * HOUR, n * DAY + 10 * HOUR + n * 20 * MINUTE) for n in range(5))
+LOST = ((3 * DAY, 4 * DAY),)
+
+
+@pytest.mark.parametrize(
+    ("office", "hiding"),
+    [
+        (replace(OFFICE, gaps=RESTARTS, deaf=LOST, moves=True), []),
+        (switched(OFFICE, 4, 3, "doh"), [4]),
+        (switched(OFFICE, 4, 3, "vpn"), [4]),
+    ],
+    ids=["restarts", "doh", "vpn"],
+)
+def test_only_those_that_hide_are_found(office: Office, hiding: list[int], tmp_path: Path) -> None:
+    with stored(events(office, 7), tmp_path) as (catalogue, options):
+        found = bypass_findings(catalogue, options, None, None, Known())
+    assert found.judged >= office.devices * 3
+    days = [each.bypass.own for each in found.found]
+    assert {each.device.device for each in days} == {mac_of(each).hex(":") for each in hiding}
+    assert {each.day - FIRST // DAY for each in days} <= {3, 4}
