@@ -23,7 +23,7 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage, FlowCounter
-from netwatch.coverage.flow_visibility import visibility_of
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, visibility_of
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.judging import ConfiguredDirectory
@@ -130,7 +130,7 @@ class ClientHosts:
 
 class LogJudge:
     """Judges the events of one log. Contacts go to `collector`, flows are counted in `coverage`
-    unless that is None."""
+    unless that is None. Unless it `has_records`, the log has no flow records."""
 
     def __init__(
         self,
@@ -138,9 +138,17 @@ class LogJudge:
         statistics: RunStatistics,
         collector: ContactCollector,
         coverage: Coverage | None,
+        *,
+        has_records: bool = True,
     ) -> None:
         self._statistics = statistics
-        self._replay = Replay(config, collector, statistics.without_verdict, self._settle)
+        self._replay = Replay(
+            config,
+            collector,
+            statistics.without_verdict,
+            self._settle,
+            has_records=has_records,
+        )
         self._coverage = coverage
         self._count_for(config)
 
@@ -264,7 +272,8 @@ def scan_log(
     them. Its events go to `recorder`, if given."""
     if not unit.counts_flows:
         coverage = None
-    judge = LogJudge(config, statistics, collector, coverage)
+    has_records = not FLOW_RECORD_LOGS.isdisjoint(unit.log.formats)
+    judge = LogJudge(config, statistics, collector, coverage, has_records=has_records)
     made = LogEvents(ClientHosts(config).address, keep_records=keep_records)
     found = items(
         unit.log,

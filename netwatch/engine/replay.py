@@ -113,7 +113,7 @@ Event = Observation | Flow | ClaimEvent | LossEvent
 class Replay:
     """Judges the events of one capture by `config`. Contacts go to `collector`; those to which no
     ban applies are counted in `without_verdict`. `before_change` is called before anything changes
-    of what is known of devices."""
+    of what is known of devices. Unless it `has_records`, no flow record comes."""
 
     def __init__(
         self,
@@ -121,7 +121,10 @@ class Replay:
         collector: ContactCollector,
         without_verdict: Counter[str],
         before_change: Callable[[], None] = lambda: None,
+        *,
+        has_records: bool = True,
     ) -> None:
+        self._has_records = has_records
         self._judging = Judging(config, collector, without_verdict, before_change)
         self._judge = self._judging.judge
         self._learn = frozenset(config.learn)
@@ -191,7 +194,7 @@ class Replay:
                     yield self._rows_of.append(event)
                 elif event.evidence == "dns-answer":
                     self._answers.add(event)
-                    if event.log is not None:
+                    if event.log is not None and self._has_records:
                         self._judging.told.add(event, None)
             elif isinstance(event, Flow):
                 self._judging.flow_ended(self.with_name_status(event))

@@ -172,6 +172,9 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
         return Recognised(doubt="is read from standard input only with --as")
     else:
         sample = _records_sample(container, head, file)
+        if container == "nfcapd" and not sample.objects:
+            # A quiet interval: only this format has such files.
+            return Recognised(format=container)
     return _decide(sample, container)
 
 

@@ -149,7 +149,8 @@ def test_a_flow_record_has_the_names_that_it_can_be_of(
     assert (record["counts"]["bytes_in"] > 40_000) is is_own
     assert record["confidence"] == ("probable" if is_own else "possible")
     assert any("flow record has no name" in each for each in record["confidence_reasons"]) or is_own
-    # The same from the store.
+    # The same where only what may be of interest is read of the log, and from the store.
+    assert scan(capsys, "flows", "dns")["10.20.6.30"] == record
     assert main(["rejudge", "--format", "jsonl", "-q"]) == 0
     assert capsys.readouterr().out == ""
 

@@ -4,10 +4,14 @@ shipper of logs has put into JSON, which are read.
 
 import json
 import shutil
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.logs import SAMPLES, items_of
+from support.ports import free_port
+from support.waiting import wait_until
 
 from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.core.statistics import RunStatistics
@@ -110,3 +114,18 @@ def test_a_log_without_anything_to_read_says_so(tmp_path: Path) -> None:
     assert list(items(log, LogOptions(), named, zones=None)) == []
     (note,) = named.notes
     assert "none of 1 examined record has a name" in note
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("nfcapd", "nfdump"))), reason="needs nfcapd and nfdump"
+)
+def test_a_file_of_nfcapd_without_a_flow_is_one(tmp_path: Path) -> None:
+    port = str(free_port(socket.SOCK_DGRAM))
+    command = ["nfcapd", "-p", port, "-b", "127.0.0.1", "-w", str(tmp_path), "-t", "3600"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as collector:
+        wait_until(lambda: any(tmp_path.glob("nfcapd.current*")))
+        collector.terminate()
+    (path,) = tmp_path.glob("nfcapd.2*")
+    (found,) = find_captures([str(path)])
+    assert recognise(found).format == "nfcapd"
+    assert items_of(path, "nfcapd") == []
