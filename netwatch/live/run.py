@@ -64,6 +64,7 @@ MODULES = (
     "netwatch.config.data_sections",
     "netwatch.core.yaml_reader",
     "netwatch.delivery.configuration",
+    "netwatch.flow_export.known_exporters",
     "netwatch.formats.jsonl",
     "netwatch.inventory.inventory_file",
     "netwatch.inventory.lease_files",

@@ -105,8 +105,8 @@ METRICS: tuple[Metric, ...] = (
         "event",
         "What happened to logs: `log-rotated`, `log-truncated`, `log-gap` (a file was gone before"
         " it was read); to what is sent: `line-too-long`, `sender-refused`, `connection-refused`,"
-        " `connection-evicted`, `connection-idle`, frames that were wrong by the reason, and"
-        " `records-of-others` (of programs whose logs are not read); to flow records:"
+        " `connection-evicted`, `connection-idle`, `tls-failed`, frames that were wrong by the"
+        " reason, and `records-of-others` (of programs whose logs are not read); to flow records:"
         " `exporter-unknown` (of none of `exporters`).",
         lambda snapshot: snapshot.log_events,
     ),

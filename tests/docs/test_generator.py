@@ -23,6 +23,7 @@ from netwatch.dissect.quic.versions import VERSIONS
 from netwatch.formats import registry
 from netwatch.formats.registry import FORMATS
 from netwatch.language.sentences import TEXTS as SENTENCES
+from netwatch.logs.flow_logs import FLOW_LOGS
 from netwatch.protocols import PROTOCOLS
 from netwatch.sinks.registry import SINKS
 
@@ -140,19 +141,20 @@ def test_every_anomaly_is_described_and_occurs() -> None:
         package / "capture/sflow.py",
         package / "capture/sflow_source.py",
         *(package / "flow_export" / f"{name}.py" for name in FLOW_EXPORT),
+        package / "logs/flow_logs.py",
         package / "logs/ipfix.py",
         package / "logs/ordering.py",
         package / "logs/log_stream.py",
     ]
-    # The readers of lines of flows have texts of all kinds.
-    there = {"flow-of-record-bad"}.union(*map(literals, files))
+    there = set().union(*map(literals, files))
     others = {*get_args(Evidence), *(each.name for each in PROTOCOLS.values())}
     others |= {*NAME_STATUSES, *(version.name for version in VERSIONS.values())}
     # Why a record of a log was not read, or what it lacks.
-    others |= {"record-of-another-format", "time-invalid", "time-zone"}
+    others |= {"record-of-another-format", "time-invalid", "time-missing", "time-zone"}
+    others |= {"address-invalid", "fields-missing", "records-skipped", "too-many-flows"}
+    # What a log is called, and what its fields are; what happens to senders.
+    others |= {*FLOW_LOGS, "log-status", "pkt-dstaddr", "pkt-srcaddr", "exporter-unknown"}
     others |= {"utf-8", "utf-16", *SENTENCES, *VISIBILITIES}
-    # What is counted of receivers, by event.
-    others |= {"exporter-unknown"}
     assert list(ANOMALIES) == sorted(ANOMALIES)
     assert there - others == set(ANOMALIES)
 

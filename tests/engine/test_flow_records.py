@@ -295,3 +295,43 @@ def test_a_flow_of_sampled_packets_says_so(
     shown = " ".join(capsys.readouterr().out.split())
     assert "looked at one packet in 100; bytes are those of the packets looked at" in shown
     assert "looked at one packet in 100" in shown
+
+
+LYING = ((8, 4), (12, 4), (7, 8), (11, 8), (4, 1), (1, 8), (2, 8), (58, 8), (152, 8), (153, 8))
+"""Fields that have room for more than there can be."""
+
+
+def test_a_lying_exporter_is_counted_and_accuses_nobody(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    most = (1 << 64) - 1
+    addresses = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 81])
+    now = BEGIN * 1000
+    lies = [
+        (40100, 443, most, most, most, now + 1000, now + 2000),
+        (40101, 1 << 40, 5000, 50, 0, now + 1000, now + 2000),
+        (most, 443, 5000, 50, 4095, now + 1000, now + 2000),
+        (40102, 443, 5000, 50, 0, 0, 1),
+        (40103, 443, 5000, 50, 0, most, most),
+        (40104, 443, 5000, 50, 0, now + 2000, now + 1000),
+    ]
+    messages = []
+    for number, (source, destination, octets, packets, vlan, first, last) in enumerate(lies):
+        body = b"".join(addresses) + struct.pack(">QQB", source, destination, 6)
+        body += struct.pack(">QQQQQ", octets, packets, vlan, first, last)
+        # It is described anew each time.
+        described = set_of(2, template(300, *reversed(LYING)), template(300, *LYING))
+        messages.append(ipfix(described, set_of(300, body), seconds=BEGIN, sequence=number * 10**6))
+    (folder / "flows" / "router.csv").unlink()
+    (folder / "flows" / "router.ipfix").write_bytes(b"".join(messages))
+    options = ["--format", "jsonl", "--year", "2026", "--timezone", "UTC", "--store"]
+    assert main(["scan", *options, "flows", "dns"]) == 0
+    found = capsys.readouterr()
+    for name in ("flow-number-impossible", "flow-time-impossible", "flow-template-changed"):
+        assert name in found.err
+    records = {each["device"]["ip"]: each for each in map(json.loads, found.out.splitlines())}
+    record = records["10.20.6.20"]
+    # The lookup is the resolver's.
+    assert (record["confidence"], record["counts"]["handshakes"]) == ("probable", 0)
+    assert 0 <= record["counts"]["bytes_in"] < 1 << 50
+    assert 0 <= record["counts"]["bytes_out"] < 1 << 50

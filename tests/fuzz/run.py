@@ -5,7 +5,7 @@ made by code and from the stored corpus. CORPUS is an existing folder for the in
 new code; without it the run stores nothing.
 """
 
-import runpy
+import os
 import sys
 
 from support import fuzz_loop_targets, fuzz_targets
@@ -15,12 +15,11 @@ TARGETS = (*fuzz_targets.TARGETS, *fuzz_loop_targets.TARGETS)
 
 
 def main() -> None:
-    """Run the program of the target in this process."""
+    """Run the program of the target in place of this one: what is imported already, the fuzzer does
+    not see."""
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"{__doc__}\nTARGET is one of: {', '.join(TARGETS)}")
-    program = str(script(sys.argv[1]))
-    sys.argv[0] = program
-    runpy.run_path(program, run_name="__main__")
+    os.execv(sys.executable, [sys.executable, str(script(sys.argv[1])), *sys.argv[1:]])
 
 
 if __name__ == "__main__":

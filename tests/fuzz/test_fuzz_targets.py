@@ -1,6 +1,7 @@
 """The fuzz targets hold for their own seeds, and for a short run where atheris is."""
 
 import importlib.util
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,17 @@ def test_the_smallest_inputs_are_stored_up_to_the_limit():
 def test_a_broken_promise_is_a_finding():
     with pytest.raises(BrokenPromiseError):
         hold(False, "a size out of bounds")
+
+
+def test_the_program_of_a_target_imports_what_is_fuzzed_itself(monkeypatch):
+    """Else the fuzzer would not see what its inputs reach."""
+    run = []
+    monkeypatch.setattr("os.execv", lambda *arguments: run.append(arguments))
+    monkeypatch.setattr("sys.argv", ["run.py", "ipfix", "-runs=1"])
+    folder = Path(__file__).parent
+    runpy.run_path(str(folder / "run.py"), run_name="__main__")
+    program = [sys.executable, str(folder / "fuzz_parsers.py"), "ipfix", "-runs=1"]
+    assert run == [(sys.executable, program)]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")

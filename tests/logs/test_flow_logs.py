@@ -1,15 +1,23 @@
 """Flow records in files: all of the same traffic, by the tools that write them."""
 
+import json
+import re
 import shutil
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.examples import examples
 from support.log_records import SAMPLES, read
-from support.logs import items_of
+from support.logs import check_entry, items_of, sample_files
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export import conversations
+from netwatch.logs.fields import maybe_object
+from netwatch.logs.flow_logs import FLOW_LOGS
 from netwatch.logs.records import PLAIN, LogFlows, LogLoss, ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes
@@ -174,3 +182,57 @@ def test_records_that_did_not_find_the_other_direction_are_counted(monkeypatch):
     reader = LOG_FORMATS["aws-vpc"].reader(ReaderContext(LocalTimes()))
     assert len(list(reader.read(AWS + b" ACCEPT OK", PLAIN))) == 1
     assert reader.anomalies == {"flow-records-full": 1}
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(1 << 70), 1 << 70),
+    st.sampled_from(
+        ["", "-", "1e999", "9" * 18, "9" * 40, "10.0.0.1", "::", "2100-01-01T00:00:00Z"]
+    ),
+    st.text(max_size=9),
+    st.lists(st.integers(), max_size=2),
+    st.just({}),
+)
+
+
+def _leaves(value, path=()):
+    """The paths of all values in a JSON value."""
+    yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from _leaves(value[key], (*path, key))
+
+
+def _replaced(value, path, new):
+    if not path:
+        return new
+    made = value.copy()
+    made[path[0]] = _replaced(value[path[0]], path[1:], new)
+    return made
+
+
+@pytest.mark.parametrize("name", FLOW_LOGS)
+@examples(300)
+@given(data=st.data())
+def test_a_field_that_is_anything(name, data):
+    lines = [line for path in sample_files(name) for line in path.read_bytes().splitlines()]
+    line = data.draw(st.sampled_from(lines))
+    new = data.draw(VALUES)
+    record = maybe_object(line)
+    if record is not None:
+        path = data.draw(st.sampled_from(list(_leaves(record))))
+        line = json.dumps(_replaced(record, path, new)).encode()
+    else:
+        fields = re.split(rb"([ ,])", line)
+        at = data.draw(st.integers(0, len(fields) // 2)) * 2
+        fields[at] = str(new).encode("utf-8", "surrogatepass")
+        line = b"".join(fields)
+    reader = LOG_FORMATS[name].reader(ReaderContext(LocalTimes()))
+    for each in (*lines[:1], line):
+        with suppress(RecordError):
+            for entry in reader.read(each, PLAIN):
+                check_entry(entry)
+    for entry in reader.flush():
+        check_entry(entry)

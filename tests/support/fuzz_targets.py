@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from support import fuzz_logs
+from support import fuzz_flows, fuzz_logs
 from support import handshake_samples as handshakes
 from support import protocol_samples as samples
 from support.fuzz_corpus import load
@@ -220,6 +220,7 @@ TARGETS: Mapping[str, Target] = {
     "socks": _stream(socks.parse),
     "tls": _stream(tls.parse),
     "tls-server": _stream(tls_server.parse),
+    **fuzz_flows.TARGETS,
 }
 
 
@@ -323,4 +324,5 @@ _SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
         b"\x10" + samples.records(_FLIGHT, 500),
         b"\x90" + samples.records(handshakes.server_hello(selected=0x0304)),
     ],
+    **{name: partial(fuzz_flows.seeds, name) for name in fuzz_flows.TARGETS},
 }

@@ -115,20 +115,46 @@ def test_messages_over_tls(listen: Listen, tmp_path: Path) -> None:
         sender = context.wrap_socket(
             connection, server_hostname="127.0.0.1", do_handshake_on_connect=False
         )
-
-        def shaken_hands() -> bool:
-            with contextlib.suppress(ssl.SSLWantReadError):
-                sender.do_handshake()
-                return True
-            return False
-
-        listening.until(shaken_hands)
+        listening.until(lambda: _is_shaken(sender))
         sender.send(b"7 <30>one" + b"%d %s" % (60_000, b"x" * 60_000))
         listening.wait_for(b"<30>one", b"x" * 60_000)
         sender.close()
     with listening.connect() as connection:
         connection.sendall(b"no TLS")
         listening.until(lambda: len(listening.receivers) == 0)
+
+
+def test_what_is_no_tls_is_counted_and_keeps_nobody_out(listen: Listen, tmp_path: Path) -> None:
+    authority, path = trustme.CA(), tmp_path / "server.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(path)
+    listening = listen(f"tls://:0?cert={path}")
+    message = b"\0\x0a\0\x10" + bytes(12)
+    with listening.connect() as silent, listening.connect() as plain:
+        plain.sendall(message)
+        listening.until(lambda: listening.receivers.events["tls-failed"] == 1)
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        with listening.connect() as connected:
+            connected.setblocking(False)
+            secure = context.wrap_socket(
+                connected, server_hostname="127.0.0.1", do_handshake_on_connect=False
+            )
+            with secure:
+                listening.until(lambda: _is_shaken(secure))
+                secure.sendall(message)
+                listening.wait_for(message)
+        listening.later = BEGIN_SECONDS + 1
+        listening.until(lambda: listening.receivers.events["connection-idle"] == 1)
+        assert silent.recv(1) == b""
+
+
+def _is_shaken(secure: ssl.SSLSocket) -> bool:
+    """Whether a handshake has ended; it goes on as far as it can."""
+    try:
+        secure.do_handshake()
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return False
+    return True
 
 
 def test_sender_elsewhere_is_refused(listen: Listen) -> None:
