@@ -177,7 +177,6 @@ def flow_records(options: Options) -> dict[str, Any]:
                 "name": collector.name,
                 "what": collector.what,
                 "cpu": statistics.median(run["cpu"] - run["start"] for run in runs),
-                "rss": max(run["rss"] for run in runs),
                 "lost": max(run["lost"] for run in runs),
             }
         )
@@ -210,7 +209,6 @@ def _file(count: int, options: Options) -> dict[str, Any]:
         "name": "netwatch scan",
         "what": "alerts and coverage, of a file",
         "cpu": beyond,
-        "rss": max(run.rss for run in found[count]),
         "lost": 0,
     }
 
@@ -240,7 +238,7 @@ def _receive(collector: Collector, count: int, options: Options) -> dict[str, An
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     cpu = usage.ru_utime + usage.ru_stime
-    return {"cpu": cpu, "rss": usage.ru_maxrss * 1024, "lost": lost}
+    return {"cpu": cpu, "lost": lost}
 
 
 def _send(sent: Sequence[bytes], port: int) -> None:
@@ -298,7 +296,6 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("records a CPU s", lambda row: f"{row['each']:,.0f}"),
     ("by netwatch live", lambda row: row["times"]),
     ("datagrams lost", lambda row: f"{row['lost']:,}"),
-    ("peak MB", lambda row: f"{row['rss'] / 1e6:.0f}"),
 )
 
 
@@ -315,7 +312,7 @@ def cells(found: dict[str, Any]) -> list[list[str]]:
 
 def text(found: dict[str, Any]) -> str:
     """The table as text."""
-    shape = "{:<14} {:<44} {:>18} {:>16} {:>16} {:>14} {:>8}"
+    shape = "{:<14} {:<44} {:>18} {:>16} {:>16} {:>14}"
     head = f"{found['records']:,} flow records of {len(FIELDS)} fields, IPFIX"
     return "\n".join([head, *(shape.format(*row) for row in (_names(), *cells(found)))])
 

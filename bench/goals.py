@@ -65,6 +65,7 @@ def goals(results: Results) -> list[Goal]:
         *_ratios(results),
         *_memory(results),
         *_rest(results),
+        *_flows(results),
         *_live(results),
     ]
 
@@ -82,6 +83,18 @@ def _live(results: Results) -> Iterator[Goal]:
     if "latency" in results:
         reported = "from a packet to its alert, 99 % at 100,000 packets/s"
         yield Goal(reported, " s", 0.25, True, results["latency"]["p99"])
+
+
+def _flows(results: Results) -> Iterator[Goal]:
+    """Goals of flow records, if they were measured."""
+    if "flows" not in results:
+        return
+    found = results["flows"]
+    costs = {row["name"]: row["cpu"] for row in found["rows"]}
+    each = found["records"] / costs["netwatch live"] / 1000
+    yield Goal("IPFIX of 20 fields, live, records a CPU s", " thousand", 500, False, each)
+    measured = _quotient(costs, "nfacctd", "netwatch live")
+    yield Goal("the same, CPU of nfacctd / netwatch live", "", 1, False, measured)
 
 
 def _dropped(rows: Iterable[Mapping[str, Any]]) -> float:
