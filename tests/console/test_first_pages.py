@@ -9,12 +9,27 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from console.test_incidents import add, records
 from support.consoles import Visitor
 
 from netwatch.console.console import Console
 from netwatch.formats.values import rfc3339
 from netwatch.report.answer import weight
+from netwatch.store.incident_pages import IncidentFilter, incident_page
+
+
+def records(console: Console) -> list[dict[str, Any]]:
+    page = incident_page(console.catalogue, IncidentFilter(), size=1000)
+    return [json.loads(row.record) for row in page.rows]
+
+
+def add(console: Console, changed: list[dict[str, Any]]) -> None:
+    """Store more incidents, as a run would."""
+    run = console.catalogue.begin_run("scan", "test")
+    console.catalogue.add_incidents(
+        run,
+        [(record, json.dumps(record)) for record in changed],  # type: ignore[misc]
+    )
+    console.catalogue.end_run(run)
 
 
 @pytest.mark.parametrize(

@@ -212,8 +212,9 @@ def _last_visit(view: View) -> int | None:
     begun = next((each.created for each in mine), console.now())
     rows = console.audit.newest(2, accounts=[who.account], end=begun)
     # The row of signing in to this session is written just before it begins.
-    before = (row.time for row in rows if row.action != "sign-in" or begun - row.time > _SIGNING_IN)
-    return next(before, None)
+    if rows and rows[0].action == "sign-in" and begun - rows[0].time <= _SIGNING_IN:
+        rows = rows[1:]
+    return rows[0].time if rows else None
 
 
 def _counts(view: View, first: int, end: int, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
