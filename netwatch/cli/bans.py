@@ -20,8 +20,7 @@ from netwatch.config import Config, load
 from netwatch.core.tabular import aligned
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
-from netwatch.rules.ban_records import ban_record, day_text
-from netwatch.rules.bans import DEFAULT_BAN, Pack, load_pack, pack_ids
+from netwatch.rules.bans import DEFAULT_BAN, Pack, ban_record, day_text, load_pack, pack_ids
 from netwatch.rules.load import BUILTIN, load_signatures
 from netwatch.rules.policy import Finding, review_ban, state_on
 

@@ -29,7 +29,7 @@ from netwatch.core.verdict import CONFIDENCE_RANK, Ban, BindingPeriod, Device, E
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.devices import validity
 from netwatch.inventory.networks import CLASSES, Scope
-from netwatch.rules.ban_records import day_text, period_records
+from netwatch.rules.bans import day_text, period_records
 from netwatch.rules.explain import explain_name
 from netwatch.rules.policy import OUTSIDE, confidence
 

@@ -43,7 +43,7 @@ from netwatch.core.verdict import Ban
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.report.collect import Wanted
 from netwatch.report.files import record as report_record
-from netwatch.rules.ban_records import ban_record
+from netwatch.rules.bans import ban_record
 from netwatch.rules.policy import state_on
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import case_row, cases_after

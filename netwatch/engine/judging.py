@@ -46,8 +46,13 @@ from netwatch.engine.resolved_addresses import (
     ResolvedAddresses,
     UninterestingAddresses,
 )
-from netwatch.engine.told_names import NameSet, ToldNames
-from netwatch.engine.unnamed_records import record_contact, record_name, record_observation
+from netwatch.engine.told_names import (
+    NameSet,
+    ToldNames,
+    record_contact,
+    record_name,
+    record_observation,
+)
 from netwatch.incidents.contacts import ContactProgress, strip_frames, use_of
 from netwatch.inventory.bindings import ENTRY_LIMIT as LEARNED_LIMIT
 from netwatch.inventory.devices import Devices

@@ -1,29 +1,37 @@
-"""For which names clients had been told an address, to say which names a flow record can be of.
+"""For which names clients had been told an address, and what follows for flow records.
 
-A flow record shows an address and no name. Its candidates are the names that the client had been
-told this address for, in answers that were in use when the flow began; if it had been told none,
-the names that other clients had been told it for, by the logs that are read together with the flow
-records. An answer is in use from
-`CLOCK_MARGIN` before its time, since exporters round the time at which a flow began, to
-`netwatch.core.flow.DNS_TTL_GRACE` after its TTL.
+A flow record shows an address and no name. Its candidates are the names for which the client had
+been told this address, in answers that were in use when the flow began; if it had been told none,
+the names for which other clients had been, by the logs that are read together with the flow
+records. An answer is in use from `CLOCK_MARGIN` before its time, since exporters round the time at
+which a flow began, to `netwatch.core.flow.DNS_TTL_GRACE` after its TTL.
 
 What speaks against a set lasts longer than what speaks for it: a name of the app has to be in use,
 but any other name counts if an answer for it was in use before and after. An address is the app's
 alone only if nobody was told it for anything else, for as long as this is remembered.
 
-Names of no app are remembered of each client and address. Of all clients together only the address
-is remembered, with the names from the time on that a name of an app led there. All tables are
-bounded by number, and by age, in packet time; what is evicted never makes a set smaller that is
+Names of no app are remembered for each client and address. For all clients together only the
+address is remembered, with the names from the time on that a name of an app led there. All tables
+are bounded by number, and by age, in packet time; an eviction never makes a set smaller that is
 used.
+
+A record is a contact if all its candidates are of one app. It is as sure as a lookup of the weakest
+of them if the client itself had been told the address, and nobody was told it for anything else;
+otherwise it is ``possible``. Whether the server answered does not matter: an exporter may see one
+direction, or send the other much later.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
-from netwatch.core.addresses import parse_ip
+from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.flow import DNS_TTL_GRACE, Flow
 from netwatch.core.message import Observation
+from netwatch.core.verdict import CONFIDENCE_RANK, Candidates, Confidence, Contact, Match
+from netwatch.engine.resolved_addresses import ResolvedAddresses, observed
+from netwatch.incidents.alert_parts import address_limit
+from netwatch.rules.policy import confidence
 
 PAIR_LIMIT = 1 << 17
 """Names of clients with one address each; the addresses told least recently are evicted first."""
@@ -285,3 +293,72 @@ def _told(answer: Observation, app: App | None, until: int) -> Told:
     client = answer.client_ip, answer.client_mac, answer.vlan
     shown = answer if app is not None else None
     return Told(answer.name, app, answer.time, answer.time, until, client, shown)
+
+
+SURE: Confidence = "probable"
+"""The highest confidence of a flow record."""
+
+POSSIBLE: Confidence = "possible"
+
+Matches = Callable[[str], Match | None]
+"""The rule that matches a name, None if there is none."""
+
+
+def record_name(found: NameSet, contacted: Matches) -> Told | None:
+    """Of names the one that says least of its app, to judge a flow as; None if no rule matches any
+    of them."""
+    ranked = [
+        (CONFIDENCE_RANK[_by_lookup(match)], each.app.name, each.name, each)
+        for each in found.told
+        if each.app is not None and each.answer is not None
+        if (match := contacted(each.app.name)) is not None
+    ]
+    return min(ranked, key=lambda each: each[:3])[3] if ranked else None
+
+
+def record_observation(
+    told: Told, found: NameSet, flow: Flow, resolved: ResolvedAddresses
+) -> Observation:
+    """A flow as an observation of a name. What another client was told is no evidence of this one,
+    so its record is not shown."""
+    answer, app = told.answer, told.app
+    assert answer is not None
+    assert app is not None
+    if app.name != answer.name:
+        answer = replace(answer, name=app.name, asked=answer.name, raw="")
+    if found.is_own:
+        client = flow.client_ip, flow.server_ip
+        frames = resolved.frames_of(*client, app.id, flow.first)
+        return observed(replace(answer, frames=frames), flow)
+    shown = replace(answer, client_ip=flow.client_ip, client_mac=flow.client_mac, client_host="")
+    return replace(observed(shown, flow), frames=flow.frames)
+
+
+def record_contact(contact: Contact, found: NameSet, flow: Flow, matches: Matches) -> Contact:
+    """The contact that a flow is, with the names that it can be of, and how sure it is."""
+    candidates = Candidates(found.names, ip_text(flow.server_ip), not found.is_own)
+    weakest = min(
+        (
+            _by_lookup(match)
+            for each in found.told
+            if each.app is not None and (match := matches(each.app.name)) is not None
+        ),
+        key=CONFIDENCE_RANK.__getitem__,
+        default=POSSIBLE,
+    )
+    sure = weakest if found.is_own and found.is_alone else POSSIBLE
+    why = "others"
+    if found.is_own:
+        why = "alone" if found.is_alone else "shared"
+    return replace(
+        contact,
+        confidence=sure,
+        candidates=candidates,
+        limits=(address_limit(why, len(found.names), sure),),
+    )
+
+
+def _by_lookup(match: Match) -> Confidence:
+    """How sure a lookup of a name is, at most `SURE`."""
+    found = confidence("dns-answer", match)
+    return SURE if found == "confirmed" else found or POSSIBLE

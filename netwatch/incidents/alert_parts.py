@@ -191,7 +191,7 @@ def candidate_limit(candidates: Candidates, confidence: Confidence) -> str:
 
 def address_limit(why: str, count: int, confidence: Confidence) -> str:
     """Why the confidence of a flow record with so many candidates is no higher, as a sentence:
-    ``alone``, ``shared`` or ``others`` (`netwatch.engine.unnamed_records`)."""
+    ``alone``, ``shared`` or ``others`` (`netwatch.engine.told_names`)."""
     return sentence(f"address-{why}", count=str(count), grade=confidence)
 
 

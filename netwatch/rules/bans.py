@@ -7,6 +7,8 @@ definition, and in addition the ban's origin (`netwatch.rules.keys`).
 `ban_contents` is a hash of a ban together with the signatures of its apps. To find out whether the
 past was judged by a ban, compare this hash, and not the hash of all bans and all signatures: a rule
 of another app, or another ban, does not change the decisions of this one.
+
+`ban_record` has all facts of a ban, as `netwatch bans list` and the API of the console give them.
 """
 
 import datetime
@@ -15,6 +17,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +279,51 @@ def words_in(ban: Ban, language: str) -> BanTexts:
         found.legal_basis or ban.legal_basis,
         found.bases or tuple(period.basis for period in ban.periods),
     )
+
+
+def period_records(ban: Ban) -> list[dict[str, Any]]:
+    """The periods of a ban."""
+    return [
+        {
+            "from": day_text(period.start),
+            "until": day_text(period.end),
+            "basis": period.basis,
+            "kind": "advice" if period.advice else "ban",
+        }
+        for period in ban.periods
+    ]
+
+
+def ban_record(ban: Ban, pack: Pack | None, configured: bool | None) -> dict[str, Any]:
+    """All facts of a ban. The keys of its pack are None for a ban that is written out in a
+    configuration, and `configured` is None if no configuration was read."""
+    return {
+        "id": ban.id,
+        "authority": ban.authority,
+        "jurisdiction": pack and pack.jurisdiction,
+        "apps": sorted(ban.apps),
+        "forbids": sorted(ban.forbids),
+        "advises": sorted(ban.advises),
+        "announced": day_text(pack.announced if pack else None),
+        "periods": period_records(ban),
+        "gaps": [{"from": str(first), "until": str(last)} for first, last in ban.gaps],
+        "clean_by": day_text(pack.clean_by if pack else None),
+        "review": day_text(ban.review),
+        "timezone": ban.timezone,
+        "legal_basis": ban.legal_basis,
+        "severity": ban.severity,
+        "min_confidence": ban.min_confidence,
+        "networks": sorted(ban.networks),
+        "scope": pack and pack.scope,
+        "status": pack and pack.status,
+        "unconfirmed": pack and list(pack.unconfirmed),
+        "notes": pack and pack.notes,
+        "sources": pack and list(pack.sources),
+        "file": pack and pack.file,
+        "configured": configured,
+    }
+
+
+def day_text(day: date | None) -> str | None:
+    """A day as ``YYYY-MM-DD``."""
+    return None if day is None else day.isoformat()
