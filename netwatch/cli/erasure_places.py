@@ -110,11 +110,11 @@ PLACES = (
     ),
     Place(
         "purposes",
-        "purposes that sessions typed",
+        "purposes that sessions typed, and tokens of programs",
         "database of the console",
         "erased",
-        "all; people are asked again",
-        ("console_purpose",),
+        "all purposes: people are asked again; tokens whose name or purpose mentions the person",
+        ("console_purpose", "console_token"),
         ("purposes",),
     ),
     Place(

@@ -51,7 +51,7 @@ cdef class Conversations:
     cdef readonly long long impossible
 
     cdef void take(self, FlowRecord record, object found)
-    cdef void pair(self, FlowRecord record, object found)
+    cdef void pair(self, FlowRecord record, long long came, object found)
     cdef void expire(self, object found)
     cdef bint oldest_goes(self, object found)
     cdef Conversation made(self, FlowRecord record, FlowRecord other)

@@ -29,7 +29,8 @@ MAX_KNOWN = 1 << 18
 """Conversations that may go on."""
 
 WAIT = 60_000_000_000
-"""How long a record waits for the other direction after it ended, ns of the exporter's clock."""
+"""How long a record waits for the other direction, ns of the exporter's clock, after it came. An
+exporter may send a record minutes after its end: it came when those before it ended."""
 
 AHEAD = 3_600_000_000_000
 """A record that waits and is so far behind the present one in time, ns, is of a clock that lies: it
@@ -89,8 +90,8 @@ class Conversation:
 @cython.no_gc
 @cython.cclass
 class Entry:
-    """What a table has under a key, until it is gone from there: a record that waits, or the number
-    of a conversation and when it ended."""
+    """What a table has under a key, until it is gone from there: a record that waits since it came
+    (`ended`), or the number of a conversation and when it ended."""
 
     def __init__(self) -> None:
         self.key: Key = None  # type: ignore[assignment]
@@ -194,15 +195,16 @@ class Conversations:
             return
         if record.mend():
             self.impossible += 1
+        came: cython.longlong = max(record.last, self.now)
         self.now = record.last
         if record.is_biflow:
             found.append(self.made(record, None))
         else:
-            self.pair(record, found)
+            self.pair(record, came, found)
         self.expire(found)
 
-    def pair(self, record: FlowRecord, found: "Found") -> cython.void:
-        """Take a record of one direction."""
+    def pair(self, record: FlowRecord, came: cython.longlong, found: "Found") -> cython.void:
+        """Take a record of one direction that came at a time."""
         ports: cython.longlong = record.protocol
         source: cython.longlong = record.source_port
         destination: cython.longlong = record.destination_port
@@ -224,7 +226,7 @@ class Conversations:
             self.waiting.drop(entry)
             found.append(self.made(entry.record, None))
         entry = Entry()
-        entry.key, entry.record = key, record
+        entry.key, entry.record, entry.ended = key, record, came
         self.waiting.put(entry)
         if len(self.waiting.entries) > MAX_WAITING:
             self.evicted += 1
@@ -234,7 +236,7 @@ class Conversations:
         """End the waiting of the records that have waited too long."""
         entry: Entry | None = self.waiting.oldest()
         while entry is not None:
-            if self.now - _WAIT <= entry.record.last <= self.now + _AHEAD:
+            if self.now - _WAIT <= entry.ended <= self.now + _AHEAD:
                 return
             self.oldest_goes(found)
             entry = self.waiting.oldest()

@@ -61,7 +61,8 @@ def paths_of_schema(schema: Mapping[str, Any], prefix: str = "") -> set[str]:
                                  "evidence.tls.ech", "evidence.tls.ech_config_id",
                                  "evidence.log.outcome",
                                  "evidence.log.blocked_by"}),
-        ("observation", api.Observation, {"server.mac", "server.hostname", "server.network"}),
+        ("observation", api.Observation, {"server.mac", "server.hostname", "server.network",
+                                         "log.sampling"}),
     ],
 )  # fmt: skip
 def test_attributes_are_the_keys_of_the_schema(name: str, cls: type[Any], more: set[str]) -> None:

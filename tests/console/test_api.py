@@ -211,7 +211,7 @@ def test_what_is_about_all_networks_is_refused_to_it(role: str, filled: Console)
         ("incidents?app=tictok", "app", "did you mean 'tiktok'?"),
         ("incidents?ban=be-fed-tiktok-2032", "ban", f"did you mean '{BAN}'?"),
         ("incidents?network=hk", "network", "did you mean 'hq'?"),
-        ("incidents?device=phone-07", "device", "did you mean 'phone-007'?"),
+        ("incidents?device=phone-0007", "device", "did you mean 'phone-007'?"),
         ("incidents?verdict=violations", "verdict", "did you mean 'violation'?"),
         ("incidents?outcome=blockd", "outcome", "did you mean 'blocked'?"),
         ("incidents?since=yesterday", "since", "expected a time like"),

@@ -213,12 +213,15 @@ def test_a_data_protection_officer_exports_the_data_of_a_person_in_four_clicks(
     width: int, browser: "Browser", console: Served
 ) -> None:
     visit = Visit(browser, console, "dpo", viewport={"width": width, "height": 900})
-    visit.page.click("main a.button >> text=One person")
+    with visit.page.expect_navigation():
+        visit.page.click("main a.button >> text=One person")
     # The field that is typed into has the focus.
+    visit.page.wait_for_selector("main input:focus")
     visit.page.keyboard.type("phone-007")
     with visit.page.expect_navigation():
         visit.page.keyboard.press("Enter")
     if visit.page.query_selector("input[name=purpose]"):
+        visit.page.wait_for_selector("main input:focus")
         visit.page.keyboard.type("request 2023/17")
         with visit.page.expect_navigation():
             visit.page.keyboard.press("Enter")

@@ -26,7 +26,7 @@ from netwatch.formats.jsonl import alert_record
 from netwatch.formats.registry import FORMATS
 from netwatch.incidents.scan import ScanIncidents
 from netwatch.logs.log_files import LogItem
-from netwatch.logs.records import Endpoint, LogClaim, LogFlow
+from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogFlows
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.store.messages import Clients
 from netwatch.store.observation_rows import observation_columns
@@ -59,7 +59,12 @@ def twice(
 ) -> Iterator[LogItem]:
     """The records of a sample, each of which shows a name of an app twice, between these ends."""
     client, server = (Endpoint(ip, port) for ip, port in zip(ips, ports, strict=True))
-    found = [item for item in items_of(path, name) if not isinstance(item.entry, LogClaim)]
+    found = [
+        each
+        for item in items_of(path, name)
+        if not isinstance(item.entry, LogClaim)
+        for each in one_by_one(item)
+    ]
     for number, item in enumerate(found[:MOST]):
         for again in range(2):
             time = DAY + (2 * number + again) * SECOND
@@ -69,6 +74,14 @@ def twice(
                 entry = replace(item.entry, time=time, name=OWN, client=client, server=server,
                                 lacks=(), parts=(), shown_at=None)  # fmt: skip
             yield replace(item, line=2 * number + again + 1, entry=entry)
+
+
+def one_by_one(item: LogItem) -> Iterator[LogItem]:
+    """An item, or the flows of a message of flow records."""
+    if isinstance(item.entry, LogFlows):
+        yield from (replace(item, entry=entry) for entry in item.entry.flows())
+    else:
+        yield item
 
 
 def judged(events: list[Event], site: Config) -> list[Alert]:

@@ -31,6 +31,10 @@ def answer(**values):
     return record(**({"source": SERVER, "destination": CLIENT, "octets": 90_000} | ports | values))
 
 
+def other_host(**values):
+    return record(**({"source": bytes([10, 20, 6, 21])} | values))
+
+
 def sides(found):
     return (found.client_ip, found.client_port), (found.server_ip, found.server_port)
 
@@ -119,6 +123,19 @@ def test_a_record_waits_no_longer_than_its_time():
     assert not list(made.add([other]))
     (found,) = made.add([record(source_port=1235, last=111 * SECOND + WAIT)])
     assert sides(found)[0] == (CLIENT, 40000)
+
+
+def test_a_record_that_is_sent_late_waits_as_long_as_any_other():
+    made = Conversations()
+    late = 30 * WAIT
+    assert made.add([other_host(last=late)]) == []
+    assert made.add([record()]) == []
+    assert made.add([other_host(source_port=40001, last=late + WAIT // 2)]) == []
+    (found,) = made.add([answer()])
+    assert (found.bytes_out, found.bytes_in) == (1472, 89_472)
+    assert made.add([record(source_port=40002)]) == []
+    ended = made.add([other_host(source_port=40003, last=late + 2 * WAIT)])
+    assert [each.client_port for each in ended] == [40000, 40001, 40002]
 
 
 def test_waiting_records_have_a_limit(monkeypatch):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import ip_network
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export.known_exporters import ARRIVAL, Exporters, KnownExporter
 from netwatch.logs.ipfix import LATE
+from netwatch.logs.live import feed as feed_module
 from netwatch.logs.live import receivers as receivers_module
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
@@ -32,6 +34,18 @@ BACK = {"source": SERVER, "destination": CLIENT, "source_port": 443, "destinatio
 TIMES = {"first": (NOW - 9) * 1000, "last": (NOW - 3) * 1000}
 DESCRIBED = ipfix(set_of(2, template(300, *FLOW)), seconds=NOW)
 BOTH = ipfix(set_of(300, flow(**TIMES), flow(**BACK, octets=90_000, **TIMES)), seconds=NOW)
+
+
+@pytest.fixture(autouse=True)
+def messages_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of feeds begins when the messages of this module were made, minutes ago if many
+    tests ran since: exporters would seem to be late."""
+    began = time.monotonic_ns()
+    monkeypatch.setattr(
+        feed_module,
+        "time",
+        SimpleNamespace(time_ns=lambda: NOW * 10**9 + time.monotonic_ns() - began),
+    )
 
 
 class Feed:
