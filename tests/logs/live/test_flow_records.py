@@ -44,7 +44,11 @@ def messages_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         feed_module,
         "time",
-        SimpleNamespace(time_ns=lambda: NOW * 10**9 + time.monotonic_ns() - began),
+        SimpleNamespace(
+            time_ns=lambda: NOW * 10**9 + time.monotonic_ns() - began,
+            monotonic=time.monotonic,
+            sleep=time.sleep,
+        ),
     )
 
 
