@@ -195,7 +195,9 @@ class Conversations:
             return
         if record.mend():
             self.impossible += 1
-        came: cython.longlong = max(record.last, self.now)
+        came: cython.longlong = record.last
+        if came < self.now <= came + _AHEAD:
+            came = self.now
         self.now = record.last
         if record.is_biflow:
             found.append(self.made(record, None))
