@@ -37,6 +37,15 @@ def test_there_is_a_page_for_each_command_and_one_for_the_configuration(manual: 
     assert all(page.parent.name == f"man{page.suffix[1:]}" for page in pages(manual))
 
 
+def test_the_first_page_has_every_exit_status(manual: Path) -> None:
+    page = (ROOT / "docs" / "reference" / "exit-status.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^- (\d+): (\w+)", page, re.MULTILINE))
+    assert {"0", "1", "2", "3", "130", "141"} == set(listed)
+    shown = words(manual / "man" / "man1" / "netwatch.1")
+    for status, first in listed.items():
+        assert re.search(rf"\b{status} {first}\b", shown), status
+
+
 @needs("mandoc")
 def test_mandoc_finds_nothing(manual: Path) -> None:
     done = subprocess.run(

@@ -4,6 +4,7 @@ A command with subcommands describes all of them in its page, as git-remote(1) d
 """
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 
 from docs_generator import commands
@@ -169,8 +170,7 @@ def _see_also(others: list[str]) -> Iterator[str]:
 
 
 def _statuses() -> Iterator[tuple[str, str]]:
-    """The rows of the reference of the exit status."""
-    for line in _STATUS_PAGE.read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.replace(r"\|", "\0").strip("| ").split(" | ")]
-        if len(cells) == 2 and cells[0].isdigit():
-            yield cells[0], cells[1].replace("\0", "|")
+    """The exit statuses and their meanings, as the reference lists them."""
+    page = _STATUS_PAGE.read_text(encoding="utf-8")
+    for status, meaning in re.findall(r"^- (\d+): (.+)$", page, re.MULTILINE):
+        yield status, meaning
