@@ -18,6 +18,10 @@ TEMPLATE_AGE = 30 * 60_000_000_000
 """How long a template is valid that is not sent again, ns of the exporter's clock. Over UDP they
 are sent again by time (RFC 7011 section 8.4); the usual interval is 10 minutes."""
 
+MAX_CHANGES = 2
+"""How often a template may be redefined with other fields within `TEMPLATE_AGE`. An exporter that
+changes it more often is broken or lies, and what its records say is anybody's guess."""
+
 MAX_SAMPLERS = 64
 """Samplers of an exporter whose intervals are known."""
 
@@ -46,6 +50,8 @@ class Exporter:
         self.boot_time: int | None = None
         self._samplers: dict[int, int] = {}
         self._templates: dict[int, tuple[Layout, bool, int]] = {}
+        # How often a template was redefined, and since when (ns).
+        self._changes: dict[int, tuple[int, int]] = {}
         self._before: tuple[int, int] | None = None
         self._counts_itself = False
         self._uptime = -1
@@ -68,6 +74,10 @@ class Exporter:
             del self._templates[number]
             self.counts["flow-template-old"] += 1
             return None
+        changes, since = self._changes.get(number, (0, now))
+        if changes > MAX_CHANGES and now - since <= TEMPLATE_AGE:
+            self.counts["flow-template-unsteady"] += 1
+            return None
         return layout, is_options
 
     def define(self, number: int, fields: Sequence[Field], is_options: bool, now: int) -> None:
@@ -83,9 +93,15 @@ class Exporter:
                 return
             if known is not None:
                 self.counts["flow-template-changed"] += 1
+                changes, since = self._changes.get(number, (0, now))
+                if now - since > TEMPLATE_AGE:
+                    changes, since = 0, now
+                self._changes[number] = changes + 1, since
         self._templates[number] = layout, is_options, now
         if len(self._templates) > MAX_TEMPLATES:
-            del self._templates[next(iter(self._templates))]
+            forgotten = next(iter(self._templates))
+            del self._templates[forgotten]
+            self._changes.pop(forgotten, None)
             self.counts["flow-templates-full"] += 1
 
     def withdraw(self, number: int) -> None:

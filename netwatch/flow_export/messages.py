@@ -144,9 +144,8 @@ def _read(data: bytes, message: Message, exporter: Exporter) -> list[FlowRecord]
 def _unread(exporter: Exporter) -> int:
     """How many records an exporter has sent that are not read, as far as that is known: of those
     without a template at least one a set."""
-    counts = exporter.counts
-    return (
-        exporter.lost + counts.get("flow-template-missing", 0) + counts.get("flow-template-old", 0)
+    return exporter.lost + sum(
+        exporter.counts.get(f"flow-template-{why}", 0) for why in ("missing", "old", "unsteady")
     )
 
 

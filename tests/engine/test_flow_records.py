@@ -320,8 +320,9 @@ def test_a_lying_exporter_is_counted_and_accuses_nobody(
         body = b"".join(addresses) + struct.pack(">QQB", source, destination, 6)
         body += struct.pack(">QQQQQ", octets, packets, vlan, first, last)
         # It is described anew each time.
-        described = set_of(2, template(300, *reversed(LYING)), template(300, *LYING))
-        messages.append(ipfix(described, set_of(300, body), seconds=BEGIN, sequence=number * 10**6))
+        at = 300 + number
+        described = set_of(2, template(at, *reversed(LYING)), template(at, *LYING))
+        messages.append(ipfix(described, set_of(at, body), seconds=BEGIN, sequence=number * 10**6))
     (folder / "flows" / "router.csv").unlink()
     (folder / "flows" / "router.ipfix").write_bytes(b"".join(messages))
     options = ["--format", "jsonl", "--year", "2026", "--timezone", "UTC", "--store"]

@@ -7,7 +7,7 @@ from support.examples import examples
 from support.flow_messages import FLOW, SECONDS, flow, ipfix, netflow5, netflow9, set_of, template
 from support.interpreted import all_interpreted
 
-from netwatch.flow_export import conversations, messages
+from netwatch.flow_export import conversations, exporters, messages
 from netwatch.flow_export.elements import REVERSE
 from netwatch.flow_export.records import MOST_COUNTED, FlowRecord
 
@@ -131,8 +131,21 @@ def test_a_template_that_is_another_one_in_each_message():
         described = FLOW if at % 2 else (FLOW[1], FLOW[0], FLOW[3], FLOW[2], *FLOW[4:])
         sent.append(ipfix(set_of(2, template(300, *described)), set_of(300, flow()), sequence=at))
     found, anomalies = as_told(*sent)
-    assert anomalies == {"flow-template-changed": 49}
+    # The records of the first three are read.
+    assert anomalies == {"flow-template-changed": 49, "flow-template-unsteady": 47}
     assert found
+
+
+def test_a_template_that_keeps_still_again_is_read():
+    decoder = messages.FlowDecoder()
+    other = (FLOW[1], FLOW[0], *FLOW[2:])
+    for described in (FLOW, other, FLOW, other):
+        decoder.read(ipfix(set_of(2, template(300, *described))))
+    assert not decoder.read(ipfix(set_of(300, flow())))
+    later = SECONDS + exporters.TEMPLATE_AGE // 10**9 + 1
+    decoder.read(ipfix(set_of(2, template(300, *FLOW)), seconds=later))
+    assert len(decoder.read(ipfix(set_of(300, flow()), seconds=later))) == 1
+    assert decoder.anomalies()["flow-template-unsteady"] == 1
 
 
 def test_many_clients_take_no_more_than_the_limit(monkeypatch):
