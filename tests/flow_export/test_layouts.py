@@ -132,7 +132,8 @@ def test_a_template_that_is_another_one_in_each_message():
         sent.append(ipfix(set_of(2, template(300, *described)), set_of(300, flow()), sequence=at))
     found, anomalies = as_told(*sent)
     # The records of the first three are read.
-    assert anomalies == {"flow-template-changed": 49, "flow-template-unsteady": 47}
+    changed = {"flow-template-changed": 49, "flow-template-unsteady": 47}
+    assert anomalies == changed | {"flow-records-lost": 46}
     assert found
 
 
