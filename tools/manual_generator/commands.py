@@ -172,5 +172,4 @@ def _see_also(others: list[str]) -> Iterator[str]:
 def _statuses() -> Iterator[tuple[str, str]]:
     """The exit statuses and their meanings, as the reference lists them."""
     page = _STATUS_PAGE.read_text(encoding="utf-8")
-    for status, meaning in re.findall(r"^- (\d+): (.+)$", page, re.MULTILINE):
-        yield status, meaning
+    yield from re.findall(r"^- (\d+): (.+)$", page, re.MULTILINE)
