@@ -31,6 +31,7 @@ _V5_RECORD = Layout(
         for each in _V5_ELEMENTS.split()
     ]
 )
+_UNREAD = ("flow-template-missing", "flow-template-old", "flow-template-unsteady")
 _V9_HEAD = struct.Struct(">HHIIII")
 _IPFIX_HEAD = struct.Struct(">HHIII")
 
@@ -144,9 +145,7 @@ def _read(data: bytes, message: Message, exporter: Exporter) -> list[FlowRecord]
 def _unread(exporter: Exporter) -> int:
     """How many records an exporter has sent that are not read, as far as that is known: of those
     without a template at least one a set."""
-    return exporter.lost + sum(
-        exporter.counts.get(f"flow-template-{why}", 0) for why in ("missing", "old", "unsteady")
-    )
+    return exporter.lost + sum(exporter.counts.get(why, 0) for why in _UNREAD)
 
 
 def _sets(data: bytes, message: Message, exporter: Exporter) -> Iterator[tuple[int, int, int]]:
