@@ -1,15 +1,17 @@
 """Measure one process: CPU seconds, wall-clock seconds, peak memory, and how much it reported.
 
-Users pay for whole processes, so nothing is measured from inside. The measuring process has to
-stay small, since the peak memory of a child includes that of its parent at the fork (wait4(2)).
+Users pay for whole processes, so nothing is measured from inside. The peak memory of a child
+includes that of its parent at the fork (wait4(2)), and this process may have hundreds of MB: a
+small one in between starts the command and reports what it cost.
 """
 
 import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,25 @@ try:
 except OSError:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(peak * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+_LAUNCHER = """
+import json, os, sys, time
+report, command = int(sys.argv[1]), sys.argv[2:]
+began = time.perf_counter()
+child = os.fork()
+if not child:
+    try:
+        os.close(report)
+        os.execvp(command[0], command)
+    finally:
+        os._exit(127)
+os.write(report, b"%d\\n" % child)
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - began
+cost = [status, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]
+os.write(report, json.dumps(cost).encode())
 """
 
 
@@ -93,24 +114,29 @@ def measure(
             feed_errors = stack.enter_context(output.with_suffix(".fed").open("wb"))
             source = start_process(feed, subprocess.DEVNULL, subprocess.PIPE, feed_errors)
         stdin = source.stdout if source else subprocess.DEVNULL
-        begin = time.perf_counter()
-        process = start_process(command, stdin, out, err)
+        reading, writing = os.pipe()
+        launcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(writing), *command],
+            stdin=stdin, stdout=out, stderr=err, cwd=ROOT, env=ENVIRONMENT, pass_fds=(writing,),
+        )  # fmt: skip
+        os.close(writing)
+        report = stack.enter_context(os.fdopen(reading, "rb"))
         if source and source.stdout:
             source.stdout.close()
-        timer = threading.Timer(timeout, process.kill)
+        child = int(report.readline())
+        timer = threading.Timer(timeout, os.kill, (child, signal.SIGKILL))
         timer.start()
         if started is not None:
-            started(process.pid)
-        _, wait_status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
+            started(child)
+        wait_status, wall, cpu, peak = json.loads(report.read())
         timer.cancel()
-        process.returncode = status = os.waitstatus_to_exitcode(wait_status)
+        launcher.wait()
+        status = os.waitstatus_to_exitcode(wait_status)
         if source:
             # Its reader has ended, so it ends too.
             feed_succeeded = source.wait() == 0
     # Linux counts kilobytes, macOS bytes (getrusage(2)).
-    rss = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    cpu = usage.ru_utime + usage.ru_stime
+    rss = peak * (1 if sys.platform == "darwin" else 1024)
     if status == 0 and not feed_succeeded:
         return Run(cpu, wall, rss, 1, None, "the command that fed its standard input failed")
     if status == 0:
