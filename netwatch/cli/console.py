@@ -30,6 +30,7 @@ from netwatch.watch.endpoint_options import parse_listen_address
 if TYPE_CHECKING:
     from netwatch.console.accounts import Accounts
     from netwatch.console.audit import Audit
+    from netwatch.store.database import Database
 
 _EXAMPLES = """examples:
   netwatch users add maria --role analyst       the first account; the password is asked for
@@ -220,23 +221,30 @@ def _add_password_options(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, command: str) -> Iterator[tuple["Accounts", "Audit"]]:
-    """The accounts and the audit of the console of a store. Raises `ConfigError` and
-    `NetwatchError`."""
+def opened_database(args: argparse.Namespace, command: str) -> Iterator["Database"]:
+    """The database of the console of a store. Raises `ConfigError` and `NetwatchError`."""
     from netwatch.console import require_extra
 
     require_extra(f"netwatch {command}")
     from netwatch import config
-    from netwatch.cli.store import chosen_store
-    from netwatch.console.accounts import Accounts
-    from netwatch.console.audit import Audit
     from netwatch.console.database import open_console
 
     database = open_console(chosen_store(args, config.load_store(args.config)))
     try:
-        yield Accounts(database), Audit(database)
+        yield database
     finally:
         database.close()
+
+
+@contextmanager
+def opened(args: argparse.Namespace, command: str) -> Iterator[tuple["Accounts", "Audit"]]:
+    """The accounts and the audit of the console of a store. Raises `ConfigError` and
+    `NetwatchError`."""
+    with opened_database(args, command) as database:
+        from netwatch.console.accounts import Accounts
+        from netwatch.console.audit import Audit
+
+        yield Accounts(database), Audit(database)
 
 
 def _add(args: argparse.Namespace) -> int:

@@ -69,20 +69,13 @@ def add(
 def _opened(args: argparse.Namespace, command: str) -> Iterator[tuple["Tokens", "Audit"]]:
     """The tokens and the audit of the console of a store. Raises `ConfigError` and
     `NetwatchError`."""
-    from netwatch.console import require_extra
+    from netwatch.cli.console import opened_database
 
-    require_extra(f"netwatch {command}")
-    from netwatch import config
-    from netwatch.cli.store import chosen_store
-    from netwatch.console.audit import Audit
-    from netwatch.console.database import open_console
-    from netwatch.console.tokens import Tokens
+    with opened_database(args, command) as database:
+        from netwatch.console.audit import Audit
+        from netwatch.console.tokens import Tokens
 
-    database = open_console(chosen_store(args, config.load_store(args.config)))
-    try:
         yield Tokens(database), Audit(database)
-    finally:
-        database.close()
 
 
 def _add(args: argparse.Namespace) -> int:
