@@ -98,7 +98,7 @@ def add_query(group: Group) -> None:
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the records to FILE")
     parser.add_argument(
-        "--url", metavar="URL", help="ask the console at this address in place of a store"
+        "--url", metavar="URL", help="ask the console at this address instead of a store"
     )
     parser.add_argument(
         "--token-file", metavar="FILE", help="with --url: the file of a token (netwatch tokens add)"

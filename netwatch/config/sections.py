@@ -104,7 +104,7 @@ class TopKeys:
         LIST,
         "the routers, switches and agents whose flow records and sampled packets `live` takes;"
         " what others send is refused and counted",
-        shown="whoever sends",
+        shown="anyone",
     )
     incidents: Any = key(_MAPPING, "how contacts become incidents", shown="see below")
     sensor: Any = key(_MAPPING, "how this sensor is called in alerts", shown="see below")
