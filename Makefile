@@ -21,7 +21,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery mutants build lint messages wheels check-wheels test-pythons packages test-packages release clean
+.PHONY: report-delivery mutants build lint messages wheels check-wheels test-pythons packages test-packages release repository clean
 
 demo: $(VENV)/demo
 	@echo
@@ -143,10 +143,18 @@ test-pythons: $(VENV)/test
 packages: $(VENV)/release
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python packaging/packages.py $(PACKAGES)
 
-# A release of what is committed: version, changelog, commit and tag, then what is published.
+# A release of what is committed: version, changelog, commit and tag, then what is published, signed
+# by MINISIGN_KEY, a file.
 release: $(VENV)/release
 	$(BIN)/python packaging/release.py $(VERSION)
 	$(MAKE) wheels
+	$(BIN)/python packaging/signing.py build/wheels --key "$(MINISIGN_KEY)"
+	$(BIN)/python -m twine check --strict build/wheels/*.whl build/wheels/*.tar.gz
+
+# What apt and dnf install from, into build/repository, of build/packages. GPG_KEY is a fingerprint,
+# URL where the folder will be served.
+repository: $(VENV)/python
+	$(BIN)/python packaging/repository.py --key "$(GPG_KEY)" --url "$(URL)"
 
 # The documentation as a site in build/site. Fails if a link is broken or a generated table is out
 # of date; `make docs-tables` rewrites those tables.

@@ -1,8 +1,9 @@
 """Makes a release of what is committed: version, changelog, commit and tag. Nothing is pushed.
 
-`make release VERSION=0.2.0` runs this, then builds what is published. The entries under
+`make release VERSION=0.2.0` runs this, then builds and signs what is published. The entries under
 "Unreleased" of CHANGELOG.md become those of the version; a release without an entry is refused, as
-is one from a tree with changes, or with a version that is not greater than the last one.
+is one from a tree with changes, or with a version that is not greater than the last one. Nothing is
+written before `.ci/run` has passed.
 """
 
 import argparse
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         release(ROOT, args.version, datetime.now(UTC).date().isoformat())
     except ReleaseError as error:
         sys.exit(f"release: {error}")
-    print(f"The tag v{args.version} was made. When `.ci/run` has passed:")
+    print(f"The tag v{args.version} was made. When what follows was built and signed:")
     print("  git push --follow-tags")
     print("  python -m twine upload build/wheels/*.whl build/wheels/*.tar.gz")
 
@@ -59,6 +60,10 @@ def release(root: Path, version: str, day: str) -> None:
     }
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     changes["CHANGELOG.md"] = with_section(changelog, version, day)
+    if subprocess.run(["bash", ".ci/run"], cwd=root, check=False).returncode:
+        raise ReleaseError("`.ci/run` failed")
+    if _git(root, "status", "--porcelain"):
+        raise ReleaseError("the tree has changes since `.ci/run` began")
     for path, text in changes.items():
         (root / path).write_text(text, encoding="utf-8")
     _git(root, "commit", "--quiet", "--all", "--message", f"Release {version}")

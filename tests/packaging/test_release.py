@@ -1,25 +1,12 @@
 """A release changes the version everywhere, gives the changelog its section, and is tagged."""
 
-import importlib.util
 import subprocess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from support.paths import ROOT
+from support.packaging_modules import packaging_modules
 
-
-def packaging_module(name: str) -> ModuleType:
-    """A module of the folder ``packaging``, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-release = packaging_module("release")
+(release,) = packaging_modules("release")
 
 CHANGELOG = """# Changelog
 
@@ -48,6 +35,9 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "netwatch/__init__.py").write_text('"""Text."""\n\n__version__ = "0.1.0"\n')
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.1.0"\n')
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci/run").write_text("test ! -e broken\n")
+    (tmp_path / ".gitignore").write_text("broken\n")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "config", "user.name", "A")
     git(tmp_path, "config", "user.email", "a@example.org")
@@ -82,3 +72,11 @@ def test_tree_with_changes_is_refused(checkout: Path) -> None:
     with pytest.raises(release.ReleaseError, match="the tree has changes"):
         release.release(checkout, "0.2.0", "2026-12-01")
     assert git(checkout, "tag", "--list") == ""
+
+
+def test_nothing_is_released_that_does_not_pass(checkout: Path) -> None:
+    (checkout / "broken").touch()
+    with pytest.raises(release.ReleaseError, match=r"`\.ci/run` failed"):
+        release.release(checkout, "0.2.0", "2026-12-01")
+    assert git(checkout, "tag", "--list") == ""
+    assert git(checkout, "status", "--porcelain") == ""

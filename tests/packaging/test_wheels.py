@@ -4,23 +4,11 @@ import os
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support.packaging_modules import packaging_modules
 from support.paths import ROOT
-
-
-def packaging_modules(*names: str) -> list[ModuleType]:
-    """Modules of the folder ``packaging``, which is no package."""
-    import importlib
-
-    sys.path.insert(0, str(ROOT / "packaging"))
-    try:
-        return [importlib.import_module(name) for name in names]
-    finally:
-        sys.path.remove(str(ROOT / "packaging"))
-
 
 pythons, wheels, check_wheels, python_matrix = packaging_modules(
     "pythons", "wheels", "check_wheels", "python_matrix"
