@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.packaging_modules import packaging_modules
 from support.programs import needs
+from support.signing_key import gpg, signing_key
 
 (repository,) = packaging_modules("repository")
 
@@ -20,24 +21,9 @@ pytestmark = needs("apt-get", "createrepo_c", "dnf", "gpg", "reprepro", "rpmbuil
 
 
 @pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The fingerprint of a key in a keyring of its own, which GPG finds."""
-    home = tmp_path_factory.mktemp("gpg")
-    home.chmod(0o700)
-    environment = pytest.MonkeyPatch()
-    environment.setenv("GNUPGHOME", str(home))
-    gpg("--passphrase", "", "--quick-generate-key", "releaser@example.org", "rsa3072", "sign")
-    listed = gpg("--with-colons", "--list-secret-keys")
-    (fingerprint,) = [line.split(":")[9] for line in listed.splitlines() if line[:4] == "fpr:"]
-    yield fingerprint
-    subprocess.run(["gpgconf", "--kill", "all"], check=True)
-    environment.undo()
-
-
-def gpg(*words: str) -> str:
-    return subprocess.run(
-        ["gpg", "--batch", *words], check=True, capture_output=True, text=True
-    ).stdout
+def key() -> Iterator[str]:
+    with signing_key() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
