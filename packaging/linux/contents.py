@@ -12,7 +12,7 @@ from pathlib import Path
 from linux.environment import PREFIX, Interpreter, run
 from linux.libraries import Libraries
 from linux.licences import copyright_text
-from linux.nfpm import Entry, Package
+from linux.nfpm import CHANGES, Entry, Package
 from wheels import ROOT
 
 HERE = Path(__file__).resolve().parent
@@ -44,9 +44,9 @@ if __name__ == "__main__":
 """
 
 _DESCRIPTION = """\
-Reads captures, interfaces and logs, and reports who contacted a banned app, when,
-by what evidence, and what nobody could see. It captures nothing until the
-administrator has named an interface and has enabled netwatch.service."""
+Reads captures, interfaces and logs, and reports who contacted a banned app,
+when, by what evidence, and what nobody could see. It captures nothing until
+the administrator has named an interface and has enabled netwatch.service."""
 
 _CONSOLE_DESCRIPTION = """\
 What netwatch needs for its store, its web console, its reports as PDF, a fleet
@@ -95,8 +95,7 @@ def netwatch_contents(stage: Stage, base: Path, version: str, libraries: Librari
         Entry(f"/usr/share/doc/netwatch/{path.relative_to(ROOT).as_posix()}", str(path), mode=0o644)
         for path in sorted((ROOT / "docs").rglob("*.md"))
     ]
-    changelog = stage.compress("doc/changelog.gz", ROOT / "CHANGELOG.md")
-    entries.append(Entry("/usr/share/doc/netwatch/changelog.gz", changelog, mode=0o644))
+    entries.append(Entry(CHANGES, str(ROOT / "CHANGELOG.md"), mode=0o644))
     users = (HERE / "sysusers.conf").read_text(encoding="utf-8").strip()
     before = (HERE / "rpm" / "pre").read_text(encoding="utf-8").replace("@SYSUSERS@", users)
     return Package(
@@ -293,4 +292,8 @@ def _manual(stage: Stage) -> list[Entry]:
 def _documentation(stage: Stage, name: str, folder: Path) -> list[Entry]:
     """The licences of all that is in a package. That of netwatch is in its own distribution."""
     text = stage.write(f"copyright/{name}", copyright_text(folder))
-    return [Entry(f"/usr/share/doc/{name}/copyright", text, mode=0o644)]
+    overrides = stage.write(f"overrides/{name}", (HERE / "lintian").read_bytes())
+    return [
+        Entry(f"/usr/share/doc/{name}/copyright", text, mode=0o644),
+        Entry(f"/usr/share/lintian/overrides/{name}", overrides, mode=0o644, form="deb"),
+    ]

@@ -25,8 +25,13 @@ _FROM_SOURCE = ("nkeys>=0.2",)
 """What is published without a wheel. It is plain Python."""
 
 _LEFT_OUT = ("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED")
-_ONLY_TO_BUILD = (".a", ".c", ".cc", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx")
-"""Files of libraries that only compilers and type checkers read."""
+_ONLY_TO_BUILD = (".a", ".c", ".cc", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".sh")
+"""Files of libraries that only those read who compile, check or test them."""
+
+_OF_REPOSITORIES = (".gitignore", ".gitattributes")
+
+_LOCALES = ("root", "en", "fr", "nl", "de")
+"""What netwatch speaks. The data of all locales are a fifth of the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,8 @@ def fill(
         {**environment, "PIP_CONFIG_FILE": os.devnull},
     )
     _prune(target)
-    # Half of the size of the shared objects in wheels is for debuggers.
-    run(["strip", "--strip-debug", *map(str, shared_objects(target))], environment)
+    # Half of the size of the shared objects in wheels is for debuggers and linkers.
+    run(["strip", "--strip-unneeded", *map(str, shared_objects(target))], environment)
     # One process: what other files have interned changes how a name is written.
     run(
         [
@@ -155,6 +160,16 @@ def _prune(target: Path) -> None:
             path.unlink()
     for path in target.glob("*.dist-info/direct_url.json"):
         path.unlink()
-    for path in target.rglob("*"):
-        if path.suffix in _ONLY_TO_BUILD and path.is_file():
+    for path in target.glob("babel/locale-data/*.dat"):
+        if path.stem.partition("_")[0] not in _LOCALES:
             path.unlink()
+    for path in target.glob("*/tests"):
+        shutil.rmtree(path)
+    for path in target.rglob("*"):
+        if not path.is_file():
+            continue
+        if path.suffix in _ONLY_TO_BUILD or path.name in _OF_REPOSITORIES:
+            path.unlink()
+        else:
+            # Nothing in it is a program, and wheels have files of any mode.
+            path.chmod(0o644)

@@ -13,8 +13,14 @@ from linux.environment import run
 
 FORMATS = ("deb", "rpm")
 
+MAINTAINER = "The netwatch authors <netwatch@users.noreply.github.com>"
+
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _RELEASE = "1"
+
+
+CHANGES = "/usr/share/doc/netwatch/release-notes.md"
+"""Where the changelog of the project is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,11 @@ def build(
 ) -> None:
     """Write one package into a folder."""
     output.mkdir(parents=True, exist_ok=True)
+    changes = folder / f"{package.name}-changes.json"
+    changes.write_text(json.dumps([_change(package)]), encoding="utf-8")
     config = folder / f"{package.name}-{form}.json"  # JSON is YAML
-    config.write_text(json.dumps(_config(package, form)), encoding="utf-8")
+    described = _config(package, form) | {"changelog": str(changes)}
+    config.write_text(json.dumps(described), encoding="utf-8")
     program = shutil.which("nfpm", path=environment["PATH"])
     if program is None:
         sys.exit("nfpm is not installed; make packages installs it")
@@ -78,7 +87,7 @@ def _config(package: Package, form: str) -> dict[str, Any]:
         "release": _RELEASE,
         "section": "net",
         "priority": "optional",
-        "maintainer": "The netwatch authors <netwatch@users.noreply.github.com>",
+        "maintainer": MAINTAINER,
         "description": f"{package.summary}\n{package.description}",
         "homepage": "https://github.com/netwatch/netwatch",
         "license": "Apache-2.0",
@@ -91,8 +100,8 @@ def _config(package: Package, form: str) -> dict[str, Any]:
         "contents": [_content(each) for each in package.entries if each.form in ("", form)],
     }
     if form == "deb":
-        # Read by dpkg of Debian 12, Ubuntu 22.04 and later; faster than xz by far.
-        config["deb"] = {"compression": "zstd"}
+        # What every dpkg reads.
+        config["deb"] = {"compression": "xz"}
         config["replaces"] = list(package.replaces)
     else:
         config["rpm"] = {
@@ -102,6 +111,17 @@ def _config(package: Package, form: str) -> dict[str, Any]:
             "group": "System Environment/Daemons",
         }
     return config
+
+
+def _change(package: Package) -> dict[str, Any]:
+    """What nfpm makes the changelog of a package of, in the form of each format."""
+    return {
+        "semver": f"{package.version}-{_RELEASE}",
+        "date": _rfc3339(package.epoch),
+        "packager": MAINTAINER,
+        "deb": {"urgency": "medium", "distributions": ["stable"]},
+        "changes": [{"note": f"See {CHANGES} for what has changed."}],
+    }
 
 
 def _content(entry: Entry) -> dict[str, Any]:

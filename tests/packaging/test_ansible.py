@@ -68,7 +68,9 @@ def prepared(packages: BuiltPackages) -> Iterator[tuple[SystemRoot, Namespace, s
         for path in (root.path / "etc/apt").glob("sources.list*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (root.path / "etc/apt/sources.list.d").mkdir()
-        shutil.rmtree(root.path / "var/lib/apt/lists")
+        lists = root.path / "var/lib/apt/lists"
+        shutil.rmtree(lists)
+        (lists / "partial").mkdir(parents=True)
         served = root.path / "srv/repository"
         repository.make(packages.folder, served, key, "file:///srv/repository")
         shutil.copytree(ROLE / "roles", root.path / "srv/roles")

@@ -86,6 +86,15 @@ def test_from_the_deb_to_alerts(installed: SystemRoot) -> None:
     assert installed.run("dpkg", "--verify", "netwatch").stdout == ""
 
 
+@needs("lintian")
+@pytest.mark.parametrize("name", ["netwatch", "netwatch-console"])
+def test_lintian_finds_only_what_has_a_reason(packages: BuiltPackages, name: str) -> None:
+    deb = package(packages.folder, name, "deb")
+    command = ["lintian", "--allow-root", "--fail-on=error,warning", "--tag-display-limit=0", deb]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_root_writes_no_bytecode_into_usr(installed: SystemRoot) -> None:
     before = installed.listing()
     installed.run("netwatch", "signatures", "list")
