@@ -44,13 +44,13 @@ BUNDLED: Sequence[Mapping[str, Any]] = (
         "type": "data",
         "name": "names of hosts of apps",
         "description": "facts, each with its sources; see NOTICE",
-        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "licenses": [{"expression": "MIT OR Apache-2.0"}],
     },
     {
         "type": "data",
         "name": "dates and scopes of bans",
         "description": "facts of published decisions, each with its sources; see NOTICE",
-        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "licenses": [{"expression": "MIT OR Apache-2.0"}],
     },
 )
 """What wheels contain that the authors of netwatch did not write, as components of CycloneDX; the

@@ -90,7 +90,7 @@ def _config(package: Package, form: str) -> dict[str, Any]:
         "maintainer": MAINTAINER,
         "description": f"{package.summary}\n{package.description}",
         "homepage": "https://github.com/netwatch/netwatch",
-        "license": "Apache-2.0",
+        "license": "(MIT OR Apache-2.0) AND GPL-2.0-only",
         "mtime": _rfc3339(package.epoch),
         "disable_globbing": True,
         "depends": list(package.depends[form]),

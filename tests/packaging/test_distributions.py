@@ -62,7 +62,14 @@ def test_the_sdist_contains_every_source(sdist: Project) -> None:
         assert expected
         assert files(sdist.root, folder, patterns) - {DIGEST} == expected - {DIGEST}, folder
     names = {path.name for path in sdist.root.iterdir()}
-    assert {"LICENSE", "Makefile", "README.md", "pyproject.toml", "setup.py"} <= names
+    assert {
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "Makefile",
+        "README.md",
+        "pyproject.toml",
+        "setup.py",
+    } <= names
 
 
 def test_the_sdist_contains_the_generated_c(sdist: Project) -> None:
