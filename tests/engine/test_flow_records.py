@@ -340,6 +340,21 @@ def test_flows_in_files_of_an_older_format_have_no_sampling(
     assert main(["rejudge", "-q"]) == 0
 
 
+def test_a_file_of_a_collector_names_an_exporter_whose_sampling_is_configured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "flows" / "router.csv"
+    header, *lines = path.read_text().splitlines()
+    rows = [f"{header},routerIP", *(f"{line},10.0.0.1" for line in lines)]
+    path.write_text("".join(f"{row}\n" for row in rows))
+    (folder / "netwatch.yaml").write_text(
+        f"{CONFIG}exporters:\n  - {{address: 10.0.0.0/24, sampling: 64}}\n"
+    )
+    record = scan(capsys, "flows", "dns")["10.20.6.20"]
+    (evidence,) = [each for each in record["evidence"] if each["type"] == "ip-from-dns"]
+    assert evidence["log"] == {"format": "nfdump", "line": 3, "lacks": [], "sampling": 64}
+
+
 LYING = ((8, 4), (12, 4), (7, 8), (11, 8), (4, 1), (1, 8), (2, 8), (58, 8), (152, 8), (153, 8))
 """Fields that have room for more than there can be."""
 
