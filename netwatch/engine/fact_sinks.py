@@ -23,6 +23,9 @@ QUEUED_ROWS = 500_000
 CLOSE_TIMEOUT = 20.0
 """How long the end of a live capture waits for a writer that takes nothing from its queue, in s."""
 
+MAX_SAMPLING = (1 << 32) - 1
+"""The greatest sampling that a row has: a greater one is this one."""
+
 _POLL = 0.1
 
 
@@ -208,6 +211,7 @@ def flow_row(flow: Flow) -> tuple[ClientKey, tuple[Any, ...]]:
         flow.server_acknowledged,
         flow.client_checksums,
         flow.server_checksums,
+        min(flow.sampling, MAX_SAMPLING) if flow.sampling > 1 else None,
     )
 
 

@@ -13,6 +13,7 @@ together, so that a device that one of them names is known to the others.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netwatch.capture.block import Named
@@ -276,7 +277,7 @@ def scan_log(
     made = LogEvents(ClientHosts(config).address, keep_records=keep_records)
     found = items(
         unit.log,
-        unit.options,
+        replace(unit.options, exporters=config.exporters),
         statistics,
         zones=judge.domains_of_interest if recorder is None and coverage is None else None,
         all_flows=False,

@@ -42,7 +42,7 @@ from netwatch.fleet.border import (
 from netwatch.fleet.envelope import EnvelopeError
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined, writer_options
 from netwatch.store.run_rows import ClientAddress
-from netwatch.store.tables import FACTS
+from netwatch.store.tables import FACTS, NAMED_SINCE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,6 +88,11 @@ READ_BYTES = 256 << 20
 """Memory for reading a batch, at most: a file may announce less than it unpacks to."""
 
 _LENGTH = struct.Struct(">I")
+
+_LATER = frozenset(
+    column.name for table in FACTS.values() for column in table if column.since > NAMED_SINCE
+)
+"""Columns that sensors of the oldest version that is taken do not send."""
 
 
 def check_rows(table: str, rows: "pa.Table", now: int) -> None:
@@ -304,12 +309,16 @@ def _check_size(metadata: Any) -> None:
 
 
 def _in_layout(table: str, rows: "pa.Table") -> "pa.Table":
-    """Rows in the layout of chunks, with dictionaries where these have them."""
+    """Rows in the layout of chunks, with dictionaries where these have them. An older sensor does
+    not send columns that came later: they are empty."""
     import pyarrow as pa
 
     layout = chunk_schema(table)
     columns = []
     for wanted in layout:
+        if wanted.name in _LATER and wanted.name not in rows.column_names:
+            columns.append(pa.chunked_array([pa.nulls(rows.num_rows, wanted.type)]))
+            continue
         column = rows[wanted.name]
         if not wanted.nullable and column.null_count:
             raise ValueError(f"the column {wanted.name} lacks values")

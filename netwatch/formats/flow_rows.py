@@ -17,7 +17,7 @@ COLUMNS = (
     "first", "last", "client_ip", "client_port", "client_mac", "client_network", "server_ip",
     "server_port", "transport", "vlan", "community_id", "bytes_out", "bytes_in", "name_status",
     "start_seen", "incomplete_message", "client_sent", "server_sent", "source", "packet",
-    "log_format", "log_line", "sensor",
+    "log_format", "log_line", "sampling", "sensor",
 )  # fmt: skip
 """The columns in CSV, which are the keys of the record joined by ``_``."""
 

@@ -13,7 +13,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from netwatch.capture.block import LIVE_SOURCES, LiveSource, Source
@@ -149,6 +149,7 @@ def log_opener(
     paths = tuple(dict.fromkeys(argument for argument in arguments if not is_receiver(argument)))
     for path in paths:
         _check(path, options)
+    options = replace(options, exporters=exporters)
     return LogOpener(paths, Receivers(addresses, exporters), options)
 
 

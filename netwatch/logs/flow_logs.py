@@ -18,7 +18,7 @@ import orjson
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import RecordError
 from netwatch.flow_export.conversations import Conversations
-from netwatch.flow_export.records import UNTAGGED, FlowRecord
+from netwatch.flow_export.records import UNTAGGED, FlowRecord, Known, corrected
 from netwatch.logs.fields import columns, csv_row, json_object, number, port, text
 from netwatch.logs.records import (
     Carried,
@@ -38,6 +38,7 @@ MAX_TUPLES = 4096
 """Flows of one record of Azure that are read."""
 
 _OF_UTC = LocalTimes(UTC)
+_NOTHING = Known()
 _PROTOCOLS = {"tcp": 6, "udp": 17, "t": 6, "u": 17}
 _FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
 
@@ -48,7 +49,8 @@ class FlowLog:
     may replace, and gives nothing for one that is no record; `flows` makes flow records of its
     fields, or says with a `RecordError` that one of several cannot be read, and with a `LogLoss`
     that the log has left some out. Lines are of this log if one of `looks` is in them, JSON objects
-    if `is_object` says so. Those with a text in `always` are headers."""
+    if `is_object` says so. Those with a text in `always` are headers. One of the fields `exporter`
+    has the address of who exported a flow."""
 
     title: str
     flows: Callable[[Values, LocalTimes], Iterable[FlowRecord | LogLoss | RecordError]]
@@ -56,6 +58,7 @@ class FlowLog:
     looks: tuple[re.Pattern[bytes], ...] = ()
     is_object: Callable[[Values], bool] = lambda _: False
     always: tuple[bytes, ...] = ()
+    exporter: tuple[str, ...] = ()
 
     def recognise(self, sample: Sample) -> int:
         """The number of lines of this log."""
@@ -78,6 +81,7 @@ class FlowLogReader(RecordReader):
         super().__init__(context)
         self._log = log
         self._header: list[str] = []
+        self._exporters = context.exporters
         self._conversations = Conversations()
 
     def read(self, record: bytes, carried: Carried) -> Iterator[LogEntry]:
@@ -88,14 +92,29 @@ class FlowLogReader(RecordReader):
         for flow in self._log.flows(values, self._times):
             if isinstance(flow, RecordError):
                 self.anomalies["flow-of-record-bad"] += 1
-            elif isinstance(flow, LogLoss):
+                continue
+            if isinstance(flow, LogLoss):
                 yield flow
                 raise RecordError("records-skipped")
-            elif not 0 <= flow.first <= flow.last < LAST:
+            known = self._known(values)
+            (flow,), wrong = corrected([flow], known)
+            self.anomalies.update(wrong)
+            if not 0 <= flow.first <= flow.last < LAST:
                 raise RecordError("time-invalid")
-            else:
-                yield from map(log_flow, self._conversations.add([flow]))
+            yield from map(log_flow, self._conversations.add([flow]))
         self.anomalies.update(self._conversations.take_anomalies())
+
+    def _known(self, values: Values) -> Known:
+        """What the configuration has about the exporter that a record names. When a record arrived
+        is not known, so that its own times count in place of `ARRIVAL`."""
+        if self._exporters is None:
+            return _NOTHING
+        written = next((text(values[name]) for name in self._log.exporter if name in values), "")
+        known = self._exporters.of(written) if parse_ip(written) is not None else None
+        if known is None:
+            return _NOTHING
+        shift = -known.clock if isinstance(known.clock, int) else 0
+        return Known(shift, known.sampling or 0)
 
     def flush(self) -> Iterator[LogEntry]:
         """What waited for the other direction."""
@@ -116,6 +135,7 @@ def _record(
     tcp_flags: int = 0,
     vlan: object = 0,
     source_mac: bytes | None = None,
+    sampling: int = 1,
 ) -> FlowRecord:
     """A flow record, of fields as logs write them. Raises `RecordError`."""
     source, destination = (parse_ip(text(each)) for each in sides)
@@ -141,6 +161,7 @@ def _record(
         is_biflow=is_biflow,
         vlan=number(vlan) or UNTAGGED,
         source_mac=source_mac,
+        sampling=sampling,
     )
 
 
@@ -208,6 +229,7 @@ def _pmacct_line(record: bytes, header: list[str]) -> Values:
 _PMACCT_COLUMNS = {
     "SRC_IP": "ip_src", "DST_IP": "ip_dst", "SRC_PORT": "port_src", "DST_PORT": "port_dst",
     "PROTOCOL": "ip_proto", "SRC_MAC": "mac_src", "IN_VLAN": "vlan_in", "VLAN": "vlan",
+    "PEER_SRC_IP": "peer_ip_src",
 }  # fmt: skip
 
 
@@ -229,6 +251,7 @@ def _pmacct_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
         tcp_flags=number(values.get("tcp_flags")),
         vlan=values.get("vlan_in", values.get("vlan")),
         source_mac=parse_mac(mac) if mac else None,
+        sampling=number(values.get("sampling_rate")) or 1,
     )
 
 
@@ -382,6 +405,7 @@ FLOW_LOGS: dict[str, FlowLog] = {
             re.compile(rb"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3},\d+\.\d{3},\w+,[\da-f.:]+,"),
         ),
         always=(b"firstSeen,",),
+        exporter=("ip4_router", "ip6_router", "routerIP"),
         is_object=lambda values: values.get("type") == "FLOW" and "in_packets" in values,
     ),
     "pmacct": FlowLog(
@@ -390,6 +414,7 @@ FLOW_LOGS: dict[str, FlowLog] = {
         lines=_pmacct_line,
         looks=(re.compile(rb"\A(?:[A-Z_]+,)*SRC_IP,(?:[A-Z_]+,)*BYTES\b"),),
         always=(b"SRC_IP,",),
+        exporter=("peer_ip_src",),
         is_object=lambda values: "ip_src" in values and "ip_dst" in values and "bytes" in values,
     ),
     "aws-vpc": FlowLog(

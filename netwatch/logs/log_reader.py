@@ -331,7 +331,9 @@ class LogReader:
         self._takes_carried_time = False
         self._current = CurrentRecord()
         self._current.source = source
-        self._reader = self.format.reader(ReaderContext(self.times, source, self._current))
+        self._reader = self.format.reader(
+            ReaderContext(self.times, source, self._current, options.exporters)
+        )
 
     @property
     def has_pieces(self) -> bool:

@@ -23,7 +23,7 @@ from netwatch.flow_export.records import UNTAGGED
 from netwatch.logs.times import LocalTimes
 
 if TYPE_CHECKING:
-    from netwatch.flow_export.known_exporters import KnownExporter
+    from netwatch.flow_export.known_exporters import Exporters, KnownExporter
 
 Lack = Literal[
     "client",
@@ -265,11 +265,13 @@ class CurrentRecord:
 @dataclass(frozen=True, slots=True)
 class ReaderContext:
     """What the reader of a log may use: `times` reads times without zone or year, `source` is the
-    path of the first file, for messages, `current` locates the current record."""
+    path of the first file, for messages, `current` locates the current record. `exporters` are
+    those of the configuration, None if it has none."""
 
     times: LocalTimes
     source: str = ""
     current: CurrentRecord = field(default_factory=CurrentRecord, compare=False)
+    exporters: "Exporters | None" = field(default=None, compare=False)
 
 
 BRIEFLY = 60_000_000_000

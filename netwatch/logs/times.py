@@ -13,9 +13,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from netwatch.core.errors import RecordError
+
+if TYPE_CHECKING:
+    from netwatch.flow_export.known_exporters import Exporters
 
 Only = Literal["captures", "logs"]
 
@@ -40,12 +43,14 @@ _EPOCH_SECONDS = re.compile(r"\d{9,11}(\.\d{1,12})?", re.ASCII)
 class LogOptions:
     """The format of all logs (``--as``), the year and the zone of times that have none
     (``--year``, ``--timezone``), and whether only captures or only logs are read (``--only``).
-    None if the user said nothing."""
+    None if the user said nothing. What the configuration has about `exporters` counts for the
+    records of flows that name theirs."""
 
     format: str | None = None
     year: int | None = None
     zone: tzinfo | None = None
     only: Only | None = None
+    exporters: "Exporters | None" = None
 
 
 def year_of(text: str) -> int:

@@ -402,5 +402,6 @@ def _flow(record: dict[str, Any], client: StoredClient) -> Flow:
         server_ip=packed,
         flow_id=flow_id,
         log=record.pop("log_format") or "",
+        sampling=record.pop("sampling") or 1,
         **record,
     )

@@ -151,6 +151,7 @@ def flow_columns(
         "server_acknowledged": slots.acknowledged(served),
         "client_checksums": _texts(slots.checksums(slots.client), _CHECKSUMS),
         "server_checksums": _texts(slots.checksums(served), _CHECKSUMS),
+        "sampling": pa.nulls(len(generation), pa.uint32()),
     }
     schema = chunk_schema("flow")
     return pa.RecordBatch.from_arrays(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
 
 NAMED_SINCE = 4
@@ -238,6 +238,13 @@ FLOW = (
     ),
     FactColumn("client_checksums", "text", "checksums of packets of the client", True, since=3),
     FactColumn("server_checksums", "text", "checksums of packets of the server", True, since=3),
+    FactColumn(
+        "sampling",
+        "uint32",
+        "one packet of so many was looked at; none where all were",
+        True,
+        since=5,
+    ),
 )
 """One conversation, as `netwatch.core.flow.Flow`."""
 

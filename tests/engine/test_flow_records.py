@@ -297,6 +297,64 @@ def test_a_flow_of_sampled_packets_says_so(
     assert "looked at one packet in 100" in shown
 
 
+def test_a_flow_of_sampled_packets_says_so_when_it_is_judged_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The ban comes after the flows, so that the incident is made from the store alone."""
+    (folder / "flows" / "router.csv").unlink()
+    sampler = set_of(3, options_template(400, ((302, 4),), ((305, 4), (306, 4))))
+    sampler += set_of(400, struct.pack(">III", 1, 1, 99))
+    (folder / "flows" / "router.ipfix").write_bytes(exported([1, 3], sampler))
+    (folder / "netwatch.yaml").write_text(CONFIG.replace("[tiktok]", "[wechat]"))
+    assert scan(capsys, "flows", "dns", "--store") == {}
+    assert main(["store", "query", "flows", "--format", "jsonl"]) == 0
+    flows = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert [each["sampling"] for each in flows] == [100, 100]
+    (folder / "netwatch.yaml").write_text(CONFIG)
+    assert main(["rejudge", "--record", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["store", "query", "incidents", "--format", "jsonl"]) == 0
+    records = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    (record,) = [each for each in records if each["device"]["ip"] == "10.20.6.20"]
+    (evidence,) = [each for each in record["evidence"] if each["type"] == "ip-from-dns"]
+    assert evidence["log"]["sampling"] == 100
+    assert main(["explain", record["id"], "--store-path", "store"]) == 0
+    assert "looked at one packet in 100" in " ".join(capsys.readouterr().out.split())
+
+
+def test_flows_in_files_of_an_older_format_have_no_sampling(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    scan(capsys, "flows", "dns", "--store")
+    (path,) = (folder / "store").rglob("flow/**/*.parquet")
+    rows = parquet.ParquetFile(path).read()
+    older = rows.drop_columns(["sampling"]).replace_schema_metadata({"netwatch.format": "4"})
+    parquet.write_table(older, path)
+    assert main(["store", "query", "flows", "--format", "jsonl"]) == 0
+    flows = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert len(flows) == rows.num_rows
+    assert not [each for each in flows if "sampling" in each]
+    assert main(["rejudge", "-q"]) == 0
+    assert main(["store", "compact"]) == 0
+    assert main(["rejudge", "-q"]) == 0
+
+
+def test_a_file_of_a_collector_names_an_exporter_whose_sampling_is_configured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "flows" / "router.csv"
+    header, *lines = path.read_text().splitlines()
+    rows = [f"{header},routerIP", *(f"{line},10.0.0.1" for line in lines)]
+    path.write_text("".join(f"{row}\n" for row in rows))
+    (folder / "netwatch.yaml").write_text(
+        f"{CONFIG}exporters:\n  - {{address: 10.0.0.0/24, sampling: 64}}\n"
+    )
+    record = scan(capsys, "flows", "dns")["10.20.6.20"]
+    (evidence,) = [each for each in record["evidence"] if each["type"] == "ip-from-dns"]
+    assert evidence["log"] == {"format": "nfdump", "line": 3, "lacks": [], "sampling": 64}
+
+
 LYING = ((8, 4), (12, 4), (7, 8), (11, 8), (4, 1), (1, 8), (2, 8), (58, 8), (152, 8), (153, 8))
 """Fields that have room for more than there can be."""
 

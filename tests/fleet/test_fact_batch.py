@@ -13,7 +13,7 @@ from support.made_facts import DAY, made_batches
 
 from netwatch.fleet.envelope import EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack, unpack
-from netwatch.store import fact_tables
+from netwatch.store import fact_tables, tables
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import chunk_schema, schema
 from netwatch.store.landing import Landing, numbered
@@ -54,6 +54,23 @@ def test_a_batch_is_read_as_it_was_sent() -> None:
     assert (found.run, found.clients) == (RUN, CLIENTS)
     assert found.rows.schema == chunk_schema("observation")
     assert found.rows.to_pylist() == batch.rows.to_pylist()
+
+
+def test_an_older_sensor_does_not_know_how_flows_were_sampled() -> None:
+    layout = chunk_schema("flow")
+    values: dict[str, Any] = {"text": "tcp", "bool": True}
+    row = {
+        column.name: None if column.nullable else values.get(column.kind, 0)
+        for column in tables.FLOW
+        if column.name != "capture"
+    }
+    rows = pa.Table.from_pylist([row | {"first": DAY, "last": DAY, "sampling": 9}], layout)
+    assert unpack("flow", forged(rows), NOW).rows["sampling"].to_pylist() == [9]
+    found = unpack("flow", forged(rows.drop_columns(["sampling"])), NOW).rows
+    assert found.schema == layout
+    assert found["sampling"].to_pylist() == [None]
+    with pytest.raises(EnvelopeError):
+        unpack("flow", forged(rows.drop_columns(["log_format"])), NOW)
 
 
 def test_a_dictionary_of_texts_that_no_row_has_is_not_kept() -> None:

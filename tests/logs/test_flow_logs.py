@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 from contextlib import suppress
+from datetime import UTC
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from netwatch.core.addresses import ip_text
 from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export import conversations
+from netwatch.flow_export.known_exporters import Exporters, KnownExporter
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.flow_logs import FLOW_LOGS
 from netwatch.logs.records import PLAIN, LogFlows, LogLoss, ReaderContext
@@ -105,6 +108,62 @@ def entries(name, *lines):
 
 
 AWS = b"2 123456789010 eni-12345678 10.20.6.20 192.0.2.81 40100 443 6 5 717 1795946400 1795946459"
+
+
+ROUTER = KnownExporter()
+ROUTER.address, ROUTER.sampling, ROUTER.clock = ip_network("10.0.0.1"), 64, 3600 * 10**9
+NFDUMP_HEADER = b"firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,routerIP"
+NFDUMP_JSON = (
+    b'{"type":"FLOW","first":"2026-11-29T11:00:00.000","last":"2026-11-29T11:00:01.000",'
+    b'"in_packets":5,"in_bytes":717,"proto":6,"src4_addr":"10.20.6.20","src_port":40100,'
+    b'"dst4_addr":"192.0.2.81","dst_port":443,"ip4_router":"%s"}'
+)
+PMACCT_JSON = (
+    b'{"ip_src":"10.20.6.20","ip_dst":"192.0.2.81","port_src":40100,"port_dst":443,"packets":5,'
+    b'"bytes":717,"ip_proto":"tcp","timestamp_start":"2026-11-29 11:00:00","peer_ip_src":"%s",'
+    b'"sampling_rate":8}'
+)
+PMACCT_HEADER = (
+    b"PEER_SRC_IP,SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,TIMESTAMP_START,PACKETS,BYTES"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "said"),
+    [
+        ("nfdump", (NFDUMP_JSON,), 1),
+        (
+            "nfdump",
+            (
+                NFDUMP_HEADER,
+                b"2026-11-29 11:00:00.000,1.000,6,10.20.6.20,40100,192.0.2.81,443,5,717,%s",
+            ),
+            1,
+        ),
+        ("pmacct", (PMACCT_JSON,), 8),
+        (
+            "pmacct",
+            (
+                PMACCT_HEADER,
+                b"%s,10.20.6.20,192.0.2.81,40100,443,tcp,2026-11-29 11:00:00.000000,5,717",
+            ),
+            1,
+        ),
+    ],
+)
+def test_what_the_configuration_has_about_the_exporter_counts(name, lines, said):
+    """Its clock is an hour ahead. Of another one the record's own words count."""
+    for sender, first, sampling in (
+        (b"10.0.0.1", BEGIN, 64),
+        (b"10.0.0.2", BEGIN + 3600 * 10**9, said),
+        (b"", BEGIN + 3600 * 10**9, said),
+    ):
+        context = ReaderContext(LocalTimes(UTC), exporters=Exporters([ROUTER]))
+        reader = FLOW_LOGS[name].reader(context)
+        found = [each for line in lines for each in reader.read(line.replace(b"%s", sender), PLAIN)]
+        (flow,) = [*found, *reader.flush()]
+        assert (flow.first, flow.sampling) == (first, sampling)
+        assert reader.anomalies["flow-sampled"] == (sampling > 1)
 
 
 @pytest.mark.parametrize(

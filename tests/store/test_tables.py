@@ -9,6 +9,7 @@ FINGERPRINTS = {
     2: "7760e17954fd6e1b",
     3: "4abe23bd5614c601",
     4: "4abe23bd5614c601",  # another meaning of the number of a flow
+    5: "73bc57e2800dbae6",
 }
 """Of each version of the format, what its columns hash to."""
 
