@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from netwatch import __version__
-from siem_packages import sigma
+from siem_packages import sigma, splunk
 from siem_packages.archive import tar_gz
 from siem_packages.tables import ROOT
 
@@ -17,6 +17,7 @@ def packages(moment: int) -> dict[str, bytes]:
     what is in archives, in seconds since 1970."""
     return {
         f"netwatch-sigma-{__version__}.tar.gz": tar_gz(sigma.files(), "netwatch-sigma", moment),
+        f"netwatch-splunk-{__version__}.tar.gz": tar_gz(splunk.files(), splunk.APP, moment),
     }
 
 

@@ -33,7 +33,7 @@ def rule(kind: str) -> dict[str, Any]:
         "title": f"Banned App Contacted, Kind {kind.capitalize()}",
         "id": str(uuid5(NAMESPACE, f"sigma violation of kind {kind}")),
         "status": "stable",
-        "description": f"A device contacted a banned app, and the traffic suggests: {MEANING[kind]}.",
+        "description": f"A device contacted a banned app; the traffic suggests: {MEANING[kind]}.",
         "references": [_REFERENCE],
         "author": "netwatch",
         "date": _DATE,
