@@ -21,7 +21,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery mutants build lint messages wheels check-wheels test-pythons packages test-packages release repository clean
+.PHONY: report-delivery mutants build lint messages siem wheels check-wheels test-pythons packages test-packages release repository clean
 
 demo: $(VENV)/demo
 	@echo
@@ -166,6 +166,11 @@ docs: $(VENV)/docs
 docs-tables: $(VENV)/docs
 	PYTHONPATH=tools $(BIN)/python -m docs_generator
 	PYTHONPATH=tools $(BIN)/python -m dashboards
+
+# What Splunk, Elastic and other receivers of alerts import, into build/siem; `make siem SIEM=--check`
+# compares what is there.
+siem: $(VENV)/demo
+	PYTHONPATH=tools $(BIN)/python -m siem_packages $(SIEM)
 
 # The texts for people that are not in English: what the source has now, merged into the catalogues.
 # Then translate what is empty or marked fuzzy.

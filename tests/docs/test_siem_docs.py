@@ -204,7 +204,9 @@ def test_splunk_tags_the_event_type_that_there_is() -> None:
     (eventtype,) = stanzas("eventtypes.conf").sections()
     tags = stanzas("tags.conf")
     assert tags.sections() == [f"eventtype={eventtype}"]
-    assert dict(tags[f"eventtype={eventtype}"]) == {"ids": "enabled", "attack": "enabled"}
+    assert dict(tags[f"eventtype={eventtype}"]) == dict.fromkeys(
+        ("ids", "attack", "alert"), "enabled"
+    )
 
 
 # Wazuh
