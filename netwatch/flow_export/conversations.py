@@ -16,10 +16,15 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.flow_export.pair_table import Entry, PairTable, pair_hash
+    from cython.cimports.netwatch.flow_export.pair_table import (
+        Entry,
+        PairTable,
+        entry_of,
+        pair_hash,
+    )
     from cython.cimports.netwatch.flow_export.records import FlowRecord
 else:
-    from netwatch.flow_export.pair_table import Entry, PairTable, pair_hash
+    from netwatch.flow_export.pair_table import Entry, PairTable, entry_of, pair_hash
     from netwatch.flow_export.records import FlowRecord
 
 from netwatch.flow_export.records import UNTAGGED
@@ -163,7 +168,7 @@ class Conversations:
             # This is the next part of this direction, before any of the other.
             self.waiting.drop(entry)
             found.append(self.made(entry.record, None, hash_))
-        entry = Entry(hash_, record.source, record.destination, ports)
+        entry = entry_of(hash_, record.source, record.destination, ports)
         entry.record, entry.ended = record, came
         self.waiting.put(entry)
         if self.waiting.count > MAX_WAITING:
@@ -193,10 +198,12 @@ class Conversations:
     ) -> Conversation:
         """The conversation of a record and that of the other direction, if there is one; with the
         hash of both."""
-        made: Conversation = Conversation()
+        made: Conversation = Conversation.__new__(Conversation)
         client: FlowRecord | None = record
         server: FlowRecord | None = other
         made.first, made.last = record.first, record.last
+        made.bytes_out, made.goes_on = 0, False
+        made.client_mac = made.shown_in = None
         made.sampling = record.sampling
         if other is not None:
             made.sampling = max(record.sampling, other.sampling)
@@ -232,7 +239,7 @@ class Conversations:
         entry: Entry | None = self.known.get(hash_, made.client_ip, made.server_ip, ports)
         ended: cython.longlong = made.last
         if entry is None:
-            entry = Entry(hash_, made.client_ip, made.server_ip, ports)
+            entry = entry_of(hash_, made.client_ip, made.server_ip, ports)
         else:
             self.known.drop(entry)
             made.goes_on = made.first <= entry.ended + _GOES_ON

@@ -31,6 +31,9 @@ cdef class PairTable:
     cdef void enter(self, Entry entry, Py_ssize_t place)
     cdef void close_up(self)
 
+cpdef Entry entry_of(
+    unsigned long long hash_, bytes source, bytes destination, long long ports
+)
 cpdef unsigned long long pair_hash(FlowRecord record)
 cdef unsigned long long side_hash(bytes address, unsigned long long port)
 cdef unsigned long long mixed(unsigned long long value) noexcept nogil

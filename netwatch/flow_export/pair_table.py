@@ -22,6 +22,7 @@ LEAST_SLOTS = 256
 """Slots of an empty table. There are always at least twice as many as entries in line."""
 
 _LEAST = cython.declare(cython.Py_ssize_t, LEAST_SLOTS)
+_PLACE = cython.declare(cython.longlong, 0xFFFFFFFF)
 _FULL = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 _ODD = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 _OTHER_ODD = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)
@@ -35,11 +36,23 @@ class Entry:
     record: the record, which waits since it came (`ended`), or the number of a conversation and
     when it ended."""
 
-    def __init__(self, hash_: int, source: bytes, destination: bytes, ports: int) -> None:
-        self.hash, self.ports = hash_, ports
-        self.source, self.destination = source, destination
+    def __init__(self) -> None:
+        self.hash = self.ports = 0
+        self.source = self.destination = b""
         self.record: FlowRecord = None  # type: ignore[assignment]
         self.number = self.ended = self.at = 0
+
+
+def entry_of(
+    hash_: cython.ulonglong, source: bytes, destination: bytes, ports: cython.longlong
+) -> Entry:
+    """An entry for a key, which is in no table yet."""
+    entry: Entry = Entry.__new__(Entry)
+    entry.hash, entry.ports = hash_, ports
+    entry.source, entry.destination = source, destination
+    entry.record = None  # type: ignore[assignment]
+    entry.number = entry.ended = entry.at = 0
+    return entry
 
 
 @cython.final
@@ -51,7 +64,8 @@ class PairTable:
     def __init__(self) -> None:
         self.count = self.begin = 0
         self.line: list[Entry | None] = []
-        # The place of an entry in the line, from 1; 0 where there is none.
+        # The place of an entry in the line, from 1, behind bits of its hash, which spare a look at
+        # most of the others; 0 where there is none.
         self.slots: Words = array("q", bytes(8 * _LEAST))
         self.mask = _LEAST - 1
 
@@ -61,8 +75,11 @@ class PairTable:
         """What is under a key, whose hash is that of `pair_hash`."""
         entry: Entry | None
         slot: cython.Py_ssize_t = hash_ & self.mask
+        bits: cython.longlong = hash_ >> 33
         while self.slots[slot]:
-            entry = self.line[self.slots[slot] - 1]
+            entry = None
+            if self.slots[slot] >> 32 == bits:
+                entry = self.line[(self.slots[slot] & _PLACE) - 1]
             if (
                 entry is not None
                 and entry.hash == hash_
@@ -102,7 +119,8 @@ class PairTable:
         slot: cython.Py_ssize_t = entry.hash & self.mask
         while self.slots[slot]:
             slot = (slot + 1) & self.mask
-        entry.at = self.slots[slot] = place
+        bits: cython.longlong = entry.hash >> 33
+        entry.at, self.slots[slot] = place, bits << 32 | place
 
     def close_up(self) -> cython.void:
         """Close the gaps in the line, with room for as many entries more as there are."""

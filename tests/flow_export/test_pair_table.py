@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from netwatch.flow_export.pair_table import LEAST_SLOTS, Entry, PairTable, pair_hash
+from netwatch.flow_export.pair_table import LEAST_SLOTS, Entry, PairTable, entry_of, pair_hash
 from netwatch.flow_export.records import FlowRecord
 
 Key = tuple[int, bytes, bytes, int]
@@ -34,7 +34,7 @@ def exchange(table: PairTable, kept: dict[Key, Entry], key: Key) -> None:
     if found is not None:
         table.drop(found)
     else:
-        kept[key] = entry = Entry(*key)
+        kept[key] = entry = entry_of(*key)
         table.put(entry)
     check(table, kept, key)
 
