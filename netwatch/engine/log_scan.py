@@ -147,7 +147,7 @@ class LogJudge:
             config,
             collector,
             statistics.without_verdict,
-            self._settle,
+            self.settle,
             has_records=has_records,
         )
         self._coverage = coverage
@@ -159,9 +159,9 @@ class LogJudge:
         return self._replay.domains_of_interest
 
     def judge(self, events: Iterable[Event | RecordedFlows]) -> None:
-        """Judge events, in their order."""
+        """Judge events, in their order. Flows that flow records show are in the coverage once
+        `settle` was called."""
         self._replay.add(self._counted(events))
-        self._settle()
 
     def learn(self, events: Iterable[Event | RecordedFlows]) -> None:
         """Take events that were counted before, in their order."""
@@ -169,6 +169,7 @@ class LogJudge:
 
     def reload(self, config: Config) -> None:
         """Judge by another configuration from now on."""
+        self.settle()
         self._replay.reload(config)
         self._count_for(config)
 
@@ -218,7 +219,7 @@ class LogJudge:
             found = self._recorded.add(flows.conversations, addresses)
         return map(flows.flow, found)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Count the flows that wait, before anything changes of what is known of clients."""
         if self._recorded is not None:
             self._recorded.settle()
@@ -226,6 +227,7 @@ class LogJudge:
     def finish(self) -> None:
         """The log has ended."""
         self._replay.finish()
+        self.settle()
         self._statistics.anomalies.update(+self._replay.anomalies())
 
     def _counted(self, events: Iterable[Event | RecordedFlows]) -> Iterator[Event]:
@@ -415,7 +417,8 @@ class LiveLogs:
             self.recorder.finish()
 
     def update_statistics(self) -> None:
-        """Add what was counted since the last call to the statistics."""
+        """Add what was counted since the last call to the statistics and the coverage."""
+        self._judge.settle()
         anomalies = self._judge.anomalies()
         anomalies["log-flows-full"] += self._events.evicted
         self._statistics.anomalies.update(anomalies - self._counted)

@@ -1,8 +1,10 @@
 cimport cython
 
+from netwatch.flow_export.pair_table cimport PairTable
 from netwatch.flow_export.records cimport FlowRecord
 
 @cython.final
+@cython.freelist(8192)
 cdef class Conversation:
     cdef readonly long long number
     cdef readonly long long first
@@ -21,29 +23,9 @@ cdef class Conversation:
     cdef public object shown_in
 
 @cython.final
-cdef class Entry:
-    cdef tuple key
-    cdef FlowRecord record
-    cdef long long number
-    cdef long long ended
-    cdef bint is_gone
-
-@cython.final
-cdef class Table:
-    cdef dict entries
-    cdef list line
-    cdef Py_ssize_t begin
-
-    cdef Entry get(self, object key)
-    cdef void put(self, Entry entry)
-    cdef void pass_by(self)
-    cdef void drop(self, Entry entry)
-    cdef Entry oldest(self)
-
-@cython.final
 cdef class Conversations:
-    cdef Table waiting
-    cdef Table known
+    cdef PairTable waiting
+    cdef PairTable known
     cdef object taken
     cdef long long last_number
     cdef long long now
@@ -54,8 +36,12 @@ cdef class Conversations:
     cdef void pair(self, FlowRecord record, long long came, object found)
     cdef void expire(self, object found)
     cdef bint oldest_goes(self, object found)
-    cdef Conversation made(self, FlowRecord record, FlowRecord other)
-    cdef void number_of(self, Conversation made, long long protocol)
+    cdef Conversation made(
+        self, FlowRecord record, FlowRecord other, unsigned long long hash_
+    )
+    cdef void number_of(
+        self, Conversation made, long long protocol, unsigned long long hash_
+    )
 
 cpdef long long payload(int protocol, bytes address, long long octets, long long packets)
 cdef bint is_from_client(FlowRecord record, FlowRecord other)

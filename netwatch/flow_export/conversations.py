@@ -16,8 +16,15 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.flow_export.pair_table import (
+        Entry,
+        PairTable,
+        entry_of,
+        pair_hash,
+    )
     from cython.cimports.netwatch.flow_export.records import FlowRecord
 else:
+    from netwatch.flow_export.pair_table import Entry, PairTable, entry_of, pair_hash
     from netwatch.flow_export.records import FlowRecord
 
 from netwatch.flow_export.records import UNTAGGED
@@ -40,17 +47,12 @@ GOES_ON = 60_000_000_000
 """A record that begins so soon after the end of another with the same addresses and ports is of the
 same conversation, ns."""
 
-_PASSED = cython.declare(cython.Py_ssize_t, 1024)
 _AHEAD = cython.declare(cython.longlong, AHEAD)
 _WAIT = cython.declare(cython.longlong, WAIT)
 _GOES_ON = cython.declare(cython.longlong, GOES_ON)
 _WELL_KNOWN_PORTS = cython.declare(cython.int, 1024)
 _TCP = cython.declare(cython.int, 6)
 _UDP = cython.declare(cython.int, 17)
-
-Key = tuple[bytes, bytes, int]
-"""Source, destination, and the protocol with both ports."""
-
 
 Found = list["Conversation"]
 """Conversations that are complete."""
@@ -87,76 +89,14 @@ class Conversation:
 
 
 @cython.final
-@cython.no_gc
-@cython.cclass
-class Entry:
-    """What a table has under a key, until it is gone from there: a record that waits since it came
-    (`ended`), or the number of a conversation and when it ended."""
-
-    def __init__(self) -> None:
-        self.key: Key = None  # type: ignore[assignment]
-        self.record: FlowRecord = None  # type: ignore[assignment]
-        self.number = self.ended = 0
-        self.is_gone = False
-
-
-@cython.final
-@cython.cclass
-class Table:
-    """Entries by their keys, and in the order in which they came. Those that are gone are passed by
-    when they are the oldest, or when they are the greater part."""
-
-    def __init__(self) -> None:
-        self.entries: dict[Key, Entry] = {}
-        self.line: list[Entry] = []
-        self.begin = 0
-
-    def get(self, key: object) -> Entry | None:
-        """What is under a key."""
-        return self.entries.get(key)  # type: ignore[call-overload, no-any-return]
-
-    def put(self, entry: Entry) -> cython.void:
-        """Add an entry, under whose key there is none."""
-        entries: dict[Key, Entry] = self.entries
-        if len(self.line) > 2 * len(entries) + _PASSED:
-            self.pass_by()
-        entries[entry.key] = entry
-        self.line.append(entry)
-
-    def pass_by(self) -> cython.void:
-        """Forget the entries that are gone."""
-        entry: Entry
-        left: list[Entry] = []
-        for entry in self.line:
-            if not entry.is_gone:
-                left.append(entry)  # noqa: PERF401 - a comprehension has no types
-        self.line, self.begin = left, 0
-
-    def drop(self, entry: Entry) -> cython.void:
-        """Remove an entry."""
-        entry.is_gone = True
-        del self.entries[entry.key]
-
-    def oldest(self) -> Entry | None:
-        """The entry that came first."""
-        entry: Entry
-        while self.begin < len(self.line):
-            entry = self.line[self.begin]
-            if not entry.is_gone:
-                return entry
-            self.begin += 1
-        return None
-
-
-@cython.final
 @cython.cclass
 class Conversations:
     """Puts the records of one exporter together. `evicted` counts those that did not find the other
     direction because too many waited, `impossible` those with a number that cannot be."""
 
     def __init__(self) -> None:
-        self.waiting = Table()
-        self.known = Table()
+        self.waiting = PairTable()
+        self.known = PairTable()
         self.last_number = 0
         self.now = 0
         self.evicted = self.impossible = 0
@@ -200,7 +140,7 @@ class Conversations:
             came = self.now
         self.now = record.last
         if record.is_biflow:
-            found.append(self.made(record, None))
+            found.append(self.made(record, None, pair_hash(record)))
         else:
             self.pair(record, came, found)
         self.expire(found)
@@ -211,26 +151,27 @@ class Conversations:
         source: cython.longlong = record.source_port
         destination: cython.longlong = record.destination_port
         ports = ports << 32
-        back = record.destination, record.source, ports | destination << 16 | source
+        hash_: cython.ulonglong = pair_hash(record)
+        back: cython.longlong = ports | destination << 16 | source
         other: FlowRecord
-        entry: Entry | None = self.waiting.get(back)
+        entry: Entry | None = self.waiting.get(hash_, record.destination, record.source, back)
         if entry is not None:
             other = entry.record
             # Answers follow within the time of waiting.
             if record.first <= other.last + _WAIT and other.first <= record.last + _WAIT:
                 self.waiting.drop(entry)
-                found.append(self.made(record, other))
+                found.append(self.made(record, other, hash_))
                 return
-        key = record.source, record.destination, ports | source << 16 | destination
-        entry = self.waiting.get(key)
+        ports |= source << 16 | destination
+        entry = self.waiting.get(hash_, record.source, record.destination, ports)
         if entry is not None:
             # This is the next part of this direction, before any of the other.
             self.waiting.drop(entry)
-            found.append(self.made(entry.record, None))
-        entry = Entry()
-        entry.key, entry.record, entry.ended = key, record, came
+            found.append(self.made(entry.record, None, hash_))
+        entry = entry_of(hash_, record.source, record.destination, ports)
+        entry.record, entry.ended = record, came
         self.waiting.put(entry)
-        if len(self.waiting.entries) > MAX_WAITING:
+        if self.waiting.count > MAX_WAITING:
             self.evicted += 1
             self.oldest_goes(found)
 
@@ -249,15 +190,20 @@ class Conversations:
         if entry is None:
             return False
         self.waiting.drop(entry)
-        found.append(self.made(entry.record, None))
+        found.append(self.made(entry.record, None, entry.hash))
         return True
 
-    def made(self, record: FlowRecord, other: FlowRecord | None) -> Conversation:
-        """The conversation of a record and that of the other direction, if there is one."""
-        made: Conversation = Conversation()
+    def made(
+        self, record: FlowRecord, other: FlowRecord | None, hash_: cython.ulonglong
+    ) -> Conversation:
+        """The conversation of a record and that of the other direction, if there is one; with the
+        hash of both."""
+        made: Conversation = Conversation.__new__(Conversation)
         client: FlowRecord | None = record
         server: FlowRecord | None = other
         made.first, made.last = record.first, record.last
+        made.bytes_out, made.goes_on = 0, False
+        made.client_mac = made.shown_in = None
         made.sampling = record.sampling
         if other is not None:
             made.sampling = max(record.sampling, other.sampling)
@@ -281,31 +227,33 @@ class Conversations:
             )
         else:
             made.bytes_in = payload(server.protocol, server.source, server.octets, server.packets)
-        self.number_of(made, record.protocol)
+        self.number_of(made, record.protocol, hash_)
         return made
 
-    def number_of(self, made: Conversation, protocol: cython.longlong) -> cython.void:
+    def number_of(
+        self, made: Conversation, protocol: cython.longlong, hash_: cython.ulonglong
+    ) -> cython.void:
         """Give a conversation its number, which may be known."""
         client: cython.longlong = made.client_port
         ports: cython.longlong = protocol << 32 | client << 16 | made.server_port
-        key = made.client_ip, made.server_ip, ports
-        entry: Entry = Entry()
-        known: Entry | None = self.known.get(key)
-        entry.key, entry.ended = key, made.last
-        if known is not None:
-            self.known.drop(known)
-            made.goes_on = made.first <= known.ended + _GOES_ON
-        if known is not None and made.goes_on:
-            made.number, entry.ended = known.number, max(made.last, known.ended)
+        entry: Entry | None = self.known.get(hash_, made.client_ip, made.server_ip, ports)
+        ended: cython.longlong = made.last
+        if entry is None:
+            entry = entry_of(hash_, made.client_ip, made.server_ip, ports)
+        else:
+            self.known.drop(entry)
+            made.goes_on = made.first <= entry.ended + _GOES_ON
+        if made.goes_on:
+            ended = max(ended, entry.ended)
         else:
             self.last_number += 1
-            made.number = self.last_number
-        entry.number = made.number
+            entry.number = self.last_number
+        made.number, entry.ended = entry.number, ended
         self.known.put(entry)
-        if len(self.known.entries) > MAX_KNOWN:
-            known = self.known.oldest()
-            if known is not None:
-                self.known.drop(known)
+        if self.known.count > MAX_KNOWN:
+            entry = self.known.oldest()
+            if entry is not None:
+                self.known.drop(entry)
 
 
 def payload(

@@ -15,8 +15,9 @@ MAX_TEMPLATES = 512
 """Templates of an exporter; of more, the one that was sent or used longest ago is forgotten."""
 
 TEMPLATE_AGE = 30 * 60_000_000_000
-"""How long a template is valid that is not sent again, ns of the exporter's clock. Over UDP they
-are sent again by time (RFC 7011 section 8.4); the usual interval is 10 minutes."""
+"""How long a template is valid that is not sent again, ns of this machine's clock; in files of the
+exporter's. Over UDP they are sent again by time (RFC 7011 section 8.4); the usual
+interval is 10 minutes."""
 
 MAX_CHANGES = 2
 """How often a template may be redefined with other fields within `TEMPLATE_AGE`. An exporter that
@@ -63,7 +64,7 @@ class Exporter:
         return self.counts + Counter({"flow-records-lost": self.lost})
 
     def layout(self, number: int, now: int) -> tuple[Layout, bool] | None:
-        """The layout of a template at a time of the exporter (ns), and whether its records are
+        """The layout of a template at a time (ns), and whether its records are
         options; None where it is not known, or too old."""
         found = self._templates.get(number)
         if found is None:
@@ -71,7 +72,7 @@ class Exporter:
             return None
         layout, is_options, sent = found
         if now - sent > TEMPLATE_AGE:
-            del self._templates[number]
+            # It stays: a file tells no other time than that which its messages have.
             self.counts["flow-template-old"] += 1
             return None
         changes, since = self._changes.get(number, (0, now))

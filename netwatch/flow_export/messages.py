@@ -34,13 +34,15 @@ _V5_RECORD = Layout(
 _UNREAD = ("flow-template-missing", "flow-template-old", "flow-template-unsteady")
 _V9_HEAD = struct.Struct(">HHIIII")
 _IPFIX_HEAD = struct.Struct(">HHIII")
+_SET_HEAD = struct.Struct(">HH")
 
 
 class Message(NamedTuple):
     """The header of a message: its version (5, 9, 10), the number of its exporter, its sequence
     number, when it was sent (ns since the epoch), when the exporter had been started (ns, 0 where
-    the message does not say), and where its sets begin and end. No time in it is before
-    `earliest`."""
+    the message does not say), and where its sets begin and end. The age of templates is by the time
+    `now`: when it arrived if that is known, since anybody may write a time into a message. No time
+    in it is before `earliest`."""
 
     version: int
     domain: int
@@ -49,11 +51,13 @@ class Message(NamedTuple):
     started: int
     at: int
     end: int
+    now: int
     earliest: int = EARLIEST
 
 
-def head(data: bytes) -> Message:
-    """The header of a message. Raises `ParseError`."""
+def head(data: bytes, arrived: int | None = None) -> Message:
+    """The header of a message, which has `arrived` then (ns since the epoch) if that is known.
+    Raises `ParseError`."""
     if len(data) < 16:
         raise ParseError("flow-message-cut")
     version = int.from_bytes(data[:2])
@@ -61,11 +65,15 @@ def head(data: bytes) -> Message:
         _, length, seconds, sequence, domain = _IPFIX_HEAD.unpack_from(data)
         if not 16 <= length <= len(data):
             raise ParseError("flow-message-cut")
-        return Message(10, domain, sequence, seconds * _SECOND, 0, 16, length)
+        sent = seconds * _SECOND
+        now = sent if arrived is None else arrived
+        return Message(10, domain, sequence, sent, 0, 16, length, now)
     if version == 9 and len(data) >= 20:
         _, _, uptime, seconds, sequence, domain = _V9_HEAD.unpack_from(data)
         sent = seconds * _SECOND
-        return Message(9, domain, sequence, sent, sent - uptime * _MILLISECOND, 20, len(data))
+        started = sent - uptime * _MILLISECOND
+        now = sent if arrived is None else arrived
+        return Message(9, domain, sequence, sent, started, 20, len(data), now)
     if version == 5 and len(data) >= 24:
         _, count, uptime, seconds, nanoseconds, sequence, kind, engine, _ = _V5_HEAD.unpack_from(
             data
@@ -75,7 +83,7 @@ def head(data: bytes) -> Message:
             raise ParseError("flow-message-cut")
         sent = seconds * _SECOND + min(nanoseconds, _SECOND - 1)
         started = sent - uptime * _MILLISECOND
-        return Message(5, kind << 8 | engine, sequence, sent, started, 24, end)
+        return Message(5, kind << 8 | engine, sequence, sent, started, 24, end, sent)
     raise ParseError("flow-message-cut" if version in (5, 9) else "flow-version")
 
 
@@ -145,7 +153,8 @@ def _read(data: bytes, message: Message, exporter: Exporter) -> list[FlowRecord]
 def _unread(exporter: Exporter) -> int:
     """How many records an exporter has sent that are not read, as far as that is known: of those
     without a template at least one a set."""
-    return exporter.lost + sum(exporter.counts.get(why, 0) for why in _UNREAD)
+    counts = exporter.counts
+    return exporter.lost + (sum(counts.get(why, 0) for why in _UNREAD) if counts else 0)
 
 
 def _sets(data: bytes, message: Message, exporter: Exporter) -> Iterator[tuple[int, int, int]]:
@@ -153,7 +162,7 @@ def _sets(data: bytes, message: Message, exporter: Exporter) -> Iterator[tuple[i
     one whose length is impossible."""
     at = message.at
     while at + 4 <= message.end:
-        number, length = struct.unpack_from(">HH", data, at)
+        number, length = _SET_HEAD.unpack_from(data, at)
         if length < 4 or at + length > message.end:
             exporter.counts["flow-set-bad"] += 1
             return
@@ -184,7 +193,7 @@ def _templates(message: Message, exporter: Exporter, number: int, body: bytes) -
             if count > MAX_FIELDS:
                 raise ValueError
             fields, at = _fields(body, at, count, is_ipfix)
-            exporter.define(template, fields, is_options, message.sent)
+            exporter.define(template, fields, is_options, message.now)
     except (ValueError, struct.error):
         exporter.counts["flow-template-bad"] += 1
 
@@ -222,7 +231,7 @@ def _data(
     found: list[FlowRecord],
 ) -> int:
     """Add the flows of a set to those that were found; how many records it has."""
-    known = exporter.layout(number, message.sent)
+    known = exporter.layout(number, message.now)
     if known is None:
         return 0
     layout, is_options = known

@@ -1,6 +1,7 @@
 cimport cython
 
 @cython.final
+@cython.freelist(1024)
 cdef class FlowRecord:
     cdef readonly long long first
     cdef readonly long long last

@@ -115,7 +115,7 @@ class MessageReader(RecordReader):
     def read(self, record: bytes, carried: Carried) -> Sequence[LogEntry]:
         """The conversations that are complete, and what did not arrive. Raises `RecordError`."""
         try:
-            message = head(record)
+            message = head(record, carried.time)
         except ParseError as error:
             raise RecordError(error.anomaly) from None
         # Nobody can forge when it arrived.

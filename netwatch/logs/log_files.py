@@ -33,7 +33,7 @@ from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
 from netwatch.logs.ordering import in_order
 from netwatch.logs.recognise import Recognised, fits, recognise
-from netwatch.logs.records import LogClaim, LogEntry, LogFlow, LogFlows, LogName, time_of
+from netwatch.logs.records import PLAIN, LogClaim, LogEntry, LogFlow, LogFlows, LogName, time_of
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LogOptions
 
@@ -61,6 +61,10 @@ def log_name(path: str) -> tuple[str, str]:
     for each in (_DATE, _HOURS, _EPOCH, _NUMBER):
         name = each.sub("", name)
     return folder, name
+
+
+MESSAGES = 64
+"""Messages of flow records that are read at a time."""
 
 
 class FilesReader:
@@ -115,7 +119,15 @@ class FilesReader:
         log_file = LogFile(file, reader.format, self._statistics, self._progress)
         reader.begin_file(file.path, log_file.written())
         with closing(log_file.records(lines)) as records:
-            for line, record in islice(records, limit):
+            numbered = islice(records, limit)
+            while reader.format.container == "ipfix" and (
+                messages := [*islice(numbered, MESSAGES)]
+            ):
+                read += len(messages)
+                for item in reader.read_flows(messages, PLAIN):
+                    if interest.wants(item.entry):
+                        yield item
+            for line, record in numbered:
                 read += 1
                 for item in reader.read(line, record):
                     if interest.wants(item.entry):

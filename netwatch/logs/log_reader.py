@@ -21,8 +21,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from netwatch.core.errors import RecordError
+from netwatch.flow_export.conversations import Conversation, ended_by, lasts_until, note_place
 from netwatch.flow_export.conversations import Place as FlowPlace
-from netwatch.flow_export.conversations import ended_by, lasts_until, note_place
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.records import (
     PLAIN,
@@ -398,11 +398,49 @@ class LogReader:
         if wrong:
             self.unread[wrong] += 1
 
+    def read_flows(
+        self, records: Iterable[tuple[int, bytes]], carried: Carried
+    ) -> Iterator[LogItem]:
+        """What messages of flow records report, which are numbered. All flows up to something else
+        come together, as what the last of their messages reports."""
+        current = self._current
+        together: list[Conversation] = []
+        for number, record in records:
+            current.line, current.record = number, record
+            self.taken += 1
+            wrong = ""
+            try:
+                entries = self._reader.read(record, carried)
+            except RecordError as error:
+                self.unread[str(error)] += 1
+                continue
+            for entry in entries:
+                wrong_time = self._wrong_time(entry)
+                if wrong_time:
+                    wrong = wrong_time
+                    continue
+                self.said += 1
+                if isinstance(entry, LogFlows):
+                    together += entry.conversations
+                    continue
+                if together:
+                    yield self._item(LogFlows(together))
+                    together = []
+                yield self._item(entry)
+            if wrong:
+                self.unread[wrong] += 1
+        if together:
+            yield self._item(LogFlows(together))
+
     def item(self, entry: LogEntry) -> LogItem:
         """An entry of the last record."""
         at = self._current
         if isinstance(entry, LogFlows):
             note_place(entry.conversations, FlowPlace(at.source, at.line, at.record))
+        return self._item(entry)
+
+    def _item(self, entry: LogEntry) -> LogItem:
+        at = self._current
         return LogItem(at.source, self.name, at.line, at.record, entry, self.assumed)
 
     def flush(self) -> Iterable[LogEntry]:

@@ -11,9 +11,16 @@ from support.flow_messages import FLOW, SECONDS, flow, ipfix, set_of, template
 from netwatch import config
 from netwatch.cli import main
 from netwatch.core.flow import BYPASS_CATEGORIES
+from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.counts import Coverage
 from netwatch.engine import recorded_flows
 from netwatch.engine.log_events import LogEvents
+from netwatch.engine.log_scan import LiveLogs
 from netwatch.engine.recorded_flows import one_by_one
+from netwatch.incidents.scan import ScanIncidents
+from netwatch.logs.log_reader import LogReader
+from netwatch.logs.records import Carried
+from netwatch.logs.times import LogOptions
 
 CONFIG = """version: 1
 networks:
@@ -108,6 +115,25 @@ def test_flows_are_judged_as_if_each_were_by_itself(
     events = LogEvents.events
     monkeypatch.setattr(LogEvents, "events", lambda self, items: one_by_one(events(self, items)))
     assert scan(capsys) == found
+
+
+def test_flows_of_a_feed_are_in_the_coverage_once_it_is_told(folder: Path) -> None:
+    site = config.load(Path("netwatch.yaml"))
+    coverage, reader = Coverage(), LogReader("udp://:2055", "ipfix", LogOptions())
+    messages = [
+        ipfix(set_of(2, template(300, *TAGGED))),
+        ipfix(set_of(300, *records(9)), sequence=0),
+        ipfix(set_of(300, *records(9)), sequence=9),
+    ]
+    with ScanIncidents(site.quiet_gap) as incidents:
+        live = LiveLogs(site, RunStatistics(), incidents, coverage, keep_records=False)
+        live.judge(reader.read_flows(enumerate(messages, 1), Carried(SECONDS * 10**9)))
+        # What waits is counted by the configuration under which it came.
+        live.reload(site)
+        before = coverage.total().flows
+        live.judge(map(reader.item, reader.flush()))
+        live.update_statistics()
+    assert 0 < before < coverage.total().flows
 
 
 @pytest.mark.parametrize(

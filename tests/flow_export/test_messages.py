@@ -203,6 +203,17 @@ def test_old_template():
     assert decoder.anomalies() == {"flow-template-old": 1}
 
 
+def test_a_time_to_come_in_a_file_forgets_no_template():
+    sent = [
+        ipfix(set_of(2, template(300, *FLOW))),
+        ipfix(set_of(300, flow()), seconds=SECONDS + 10**9),
+        ipfix(set_of(300, flow()), sequence=0),
+    ]
+    records, decoder = read(*sent)
+    assert len(records) == 1
+    assert decoder.anomalies()["flow-template-old"] == 1
+
+
 def test_templates_have_a_limit(monkeypatch):
     monkeypatch.setattr(exporters, "MAX_TEMPLATES", 4)
     sets = [set_of(2, template(number, *FLOW)) for number in range(300, 306)]

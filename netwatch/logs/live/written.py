@@ -310,13 +310,16 @@ class SentLogs:
             assert receiver is not None
             carriers, times = self._carriers_of(receiver.text, batch.sender)
             times.file_written(wall)
+            if receiver.scheme.format == FLOW_RECORDS:
+                log = self._log(receiver, batch.sender, Carried(host=batch.sender), times)
+                items += self._flows(log, batch, wall)
+                changed[id(log)] = batch.sender, log
+                continue
             for number, record in batch.numbered():
                 taken: tuple[bytes, Carried] | None = record, PLAIN
                 try:
                     if receiver.scheme.format is None:
                         taken = carriers.take_off(record)
-                    elif receiver.scheme.format == FLOW_RECORDS:
-                        taken = record, Carried(wall, 9, batch.sender)
                 except RecordError as error:
                     self._statistics.unread_records[receiver.text, str(error)] += 1
                     continue
@@ -339,6 +342,13 @@ class SentLogs:
                 if log.reader.waits_briefly:
                     items += log.flush()
         return items
+
+    def _flows(self, log: _SentLog, batch: Batch, wall: int) -> Iterator[LogItem]:
+        """What messages of one exporter say, which came now."""
+        reader = log.reader
+        assert reader is not None
+        log.heard = reader.written_by = wall
+        return reader.read_flows(batch.numbered(), Carried(wall, 9, batch.sender))
 
     def flush(self) -> Iterator[LogItem]:
         """What waits for later records: nothing more will come."""

@@ -308,6 +308,58 @@ def test_a_time_to_come_ends_no_message() -> None:
     assert statistics.anomalies["flow-clock-wrong"] == 1
 
 
+def test_a_forged_time_ages_no_template() -> None:
+    for seconds in (NOW + 70 * 365 * 86_400, 0):
+        forged = ipfix(set_of(300, flow()), seconds=seconds)
+        items, statistics, _ = judged(DESCRIBED, forged, BOTH)
+        assert len(items) == 1
+        assert "flow-template-old" not in statistics.anomalies
+
+
+def test_datagrams_gather_while_a_turn_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, rests = Feed("udp://:0"), list[float]()
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+        feed.send(BOTH)
+
+    monkeypatch.setattr(receivers_module.time, "sleep", rest)
+    with closing(feed.feed):
+        feed.send(DESCRIBED, BOTH)
+        (batch,) = feed.receivers.poll(1.0, 0.0)
+        assert (batch.first, batch.records) == (1, [DESCRIBED, BOTH])
+        assert not rests
+        (batch,) = feed.receivers.poll(1.0, 0.0)
+        assert (batch.first, batch.records, len(rests)) == (3, [BOTH], 1)
+        assert 0 < rests[0] <= receivers_module.MAX_REST
+        # Nobody waits while nothing comes.
+        monkeypatch.setattr(receivers_module.time, "sleep", rests.append)
+        assert feed.receivers.poll(0.01, 0.0) == feed.receivers.poll(0.01, 0.0) == []
+        assert len(rests) == 2
+
+
+def test_syslog_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed("syslog+udp://:0")
+    monkeypatch.setattr(receivers_module.time, "sleep", lambda _: pytest.fail("it rests"))
+    with closing(feed.feed):
+        for _ in range(2):
+            feed.send(b"<30>Nov 27 00:00:00 resolver dnsmasq[1]: started")
+            (batch,) = feed.receivers.poll(1.0, 0.0)
+            assert len(batch.records) == 1
+
+
+def test_messages_that_come_together_say_the_same() -> None:
+    later = ipfix(set_of(300, flow(**TIMES), flow(**BACK, **TIMES)), sequence=42, seconds=NOW)
+    wrong = ipfix(seconds=NOW)[:9]
+    messages = (DESCRIBED, BOTH, wrong, BOTH, later, BOTH)
+    items, statistics, _ = judged(*messages)
+    (together,) = (item.entry for item in items if isinstance(item.entry, LogFlows))
+    places = [each.shown_in.line for each in together.conversations if each.shown_in]
+    assert places == [2, 4, 5, 6]
+    assert statistics.records == len(messages)
+    assert dict(statistics.unread_records) == {("udp://:0", "flow-message-cut"): 1}
+
+
 def test_what_did_not_arrive_is_lost_between_two_messages() -> None:
     later = ipfix(set_of(300, flow(**TIMES), flow(**BACK, **TIMES)), sequence=42, seconds=NOW)
     _, statistics, sent = judged(DESCRIBED, BOTH)
