@@ -1,4 +1,5 @@
-"""What there is to click in a console over a made store: the addresses of each page."""
+"""What there is to click in a console over a made store, and to ask of its API: the addresses of
+each page."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +12,14 @@ from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_
 
 NO_PAGES = {"/sign-in/provider", "/sign-in/callback", "/now/events"}
 """Routes that need a provider that signs people in, and one that never ends."""
+
+API = "/api/v1/"
+
+NOBODY = ("none-such", "10.99.99.99", "02:00:00:00:ff:ff")
+"""Words for a device that is not in the store."""
+
+_WORDS = {("state" if name == "status" else name): words for name, words in
+          incidents_page.WORDS.items()}  # fmt: skip
 
 MONTH = ("2023-08-01", "2023-08-30")
 YEAR = ("2023-03-20", "2024-03-18")
@@ -35,6 +44,7 @@ def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]
               {"app": "none-such"}, {"device": "none-such"}]  # fmt: skip
     network = _value(middle[0], "network")
     return {
+        **_of_api(known, network, bans[0], days, year),
         "/incidents": [_address("/incidents", each) for each in lists],
         "/incidents/{id}": [f"/incidents/{row.id}" for row in known],
         "/incidents/{id}/plain": [f"/incidents/{row.id}/plain" for row in known],
@@ -77,6 +87,40 @@ def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]
     }
 
 
+def _of_api(
+    known: Sequence[IncidentRow], network: str, ban: str, days: dict[str, str], year: dict[str, str]
+) -> dict[str, list[str]]:
+    """The same of the API: by each filter, by words of a device, by some that nobody has."""
+    device, span = _value(known[2], "device"), dict(zip(("since", "until"), MONTH, strict=True))
+    words: dict[str, Sequence[str]] = {
+        **{name: _WORDS[name] for name in _WORDS},
+        "app": [_value(known[2], "app"), "vendor:bytedance"],
+        "network": [network],
+        "ban": [ban],
+        "device": [device, _device(known[2], "ip"), _device(known[2], "mac"), *NOBODY],
+        "name": ["tiktok.com", "none.example", "*none*"],
+    }
+    lists: list[dict[str, str]] = [{}, {"limit": "500"}, span]
+    lists += [{name: word} for name in words for word in words[name]]
+    lists += [{"device": device, "verdict": "exempt", **span}, {"app": "none-such"}]
+    few = [{}, {"limit": "500"}, span, {"network": network}]
+    devices = [*few, {"verdict": "violation"}, {"device": device[:4]}, {"device": NOBODY[0]}]
+    coverage = [*few, *({"device": each} for each in (device, *NOBODY))]
+    found = {
+        "incidents": [_address("incidents", each) for each in lists],
+        "incidents/{id}": [f"incidents/{row.id}" for row in known],
+        "cases": [_address("cases", each) for each in lists],
+        "cases/{id}": [],
+        "devices": [_address("devices", each) for each in devices],
+        "coverage": [_address("coverage", each) for each in coverage],
+        "coverage/hours": [_address("coverage/hours", each) for each in few],
+        "bans/{id}": [f"bans/{ban}"],
+        "bans/{id}/answer": [_address(f"bans/{ban}/answer", each) for each in (days, year)],
+        "report": [_address("report", each) for each in (days, {**year, "ban": ban})],
+    }
+    return {f"{API}{path}": [f"{API}{each}" for each in found[path]] for path in found}
+
+
 def _middle(catalogue: Catalogue) -> int:
     first = incident_page(catalogue, IncidentFilter(), size=1, oldest_first=True).rows[0]
     last = incident_page(catalogue, IncidentFilter(), size=1).rows[0]
@@ -103,7 +147,7 @@ def clicks_of(role: str, known: dict[str, list[str]]) -> list[tuple[Route, str]]
     for route in ROUTES:
         if route.method != "GET" or route.path in NO_PAGES or not may(route, role):
             continue
-        if route.audited == "export":
+        if route.audited == "export" and route.operation is None:
             continue
         if "{" in route.path and route.path not in known:
             raise SystemExit(f"{route.path} has no address: add one to `addresses`")

@@ -153,7 +153,7 @@ def make_bucket(made: Bucket) -> list[FileRow]:
                 for field in schema(table)
             ]
             sql = statement.format(capture=made.capture)
-            found = database.sql(sql).to_arrow_table()
+            found = _whole(database.sql(sql).to_arrow_table(), fields)
             found = found.cast(pa.schema(fields, schema(table).metadata))
             for day in range(DAYS):
                 of_day = _moved(found, day, made.rows)
@@ -161,6 +161,15 @@ def make_bucket(made: Bucket) -> list[FileRow]:
                 name = begin.date().isoformat()
                 written.append(write_file(files, table, name, made.bucket, of_day))
     return written
+
+
+def _whole(rows: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:
+    """The rows with all columns of a table of facts; what a capture does not show is null."""
+    columns = [
+        rows[field.name] if field.name in rows.column_names else pa.nulls(len(rows), field.type)
+        for field in fields
+    ]
+    return pa.table(columns, names=[field.name for field in fields])
 
 
 def _moved(rows: pa.Table, days: int, rows_a_day: int) -> pa.Table:

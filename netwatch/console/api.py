@@ -306,6 +306,7 @@ def _health(view: View) -> Answer:
         "signatures": console.config.catalog.version,
         "last_capture": None if last is None else rfc3339(int(last), 0),
         "sensors": {state: found.count(state) for state in sensors.STATES},
+        "streams": {"open": console.streams.open, "refused": console.streams.refused},
     }
     return body(view, f"{json_line(record)}\n")
 
@@ -434,6 +435,7 @@ HEALTH = Operation(
         status={"type": "string", "const": "ok"}, time={"type": "string"},
         netwatch={"type": "string"}, signatures={"type": "string"}, last_capture=_TIME,
         sensors={"type": "object", "additionalProperties": _COUNT},
+        streams=_object(open=_COUNT, refused=_COUNT),
     ),
     by_network=True,
 )  # fmt: skip

@@ -12,8 +12,8 @@ the answer do not.
 
 A stream asks a page's question, `Events.state`, every few seconds and sends an event when the
 answer is another. It says no more than that, so it needs no rights of its own beyond those of the
-page. Streams are few, end with the session, after an hour, and when the console ends; browsers
-connect again by themselves.
+page. Streams are few, in all and of each account (`netwatch.console.streams`), end with the
+session, after an hour, and when the console ends; browsers connect again by themselves.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -33,6 +33,7 @@ from netwatch.console.console import Console
 from netwatch.console.dispatch import Dispatcher, Sent
 from netwatch.console.rendering import static_files
 from netwatch.console.routes import ROUTES
+from netwatch.console.streams import WAIT_SECONDS
 from netwatch.console.view import Asked, Events, Refused, parse_pairs
 from netwatch.core.errors import NetwatchError
 
@@ -54,9 +55,6 @@ HEADERS = {
 """What every answer says."""
 
 _HSTS = "max-age=31536000"
-
-MAX_STREAMS = 20
-"""Streams at a time; more are refused, and try again later."""
 
 INTERVAL = 3.0
 """Seconds between two questions."""
@@ -140,13 +138,7 @@ class EventStreams:
 
     def __init__(self, threads: anyio.CapacityLimiter) -> None:
         self._threads = threads
-        self._open = 0
         self._ended = anyio.Event()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a further stream has to be refused."""
-        return self._open >= MAX_STREAMS
 
     def end(self) -> None:
         """End all streams."""
@@ -154,20 +146,16 @@ class EventStreams:
 
     async def stream(self, events: Events) -> AsyncIterator[bytes]:
         """The bytes of a stream."""
-        self._open += 1
-        try:
-            yield _BEGIN
-            known: str | None = events.known
-            end = anyio.current_time() + STREAM_SECONDS
-            while (found := await self._ask(events, known)) is not None:
-                yield _CHANGED if found != known else _NOTHING
-                known = found
-                with anyio.move_on_after(INTERVAL):
-                    await self._ended.wait()
-                if self._ended.is_set() or anyio.current_time() >= end:
-                    break
-        finally:
-            self._open -= 1
+        yield _BEGIN
+        known: str | None = events.known
+        end = anyio.current_time() + STREAM_SECONDS
+        while (found := await self._ask(events, known)) is not None:
+            yield _CHANGED if found != known else _NOTHING
+            known = found
+            with anyio.move_on_after(INTERVAL):
+                await self._ended.wait()
+            if self._ended.is_set() or anyio.current_time() >= end:
+                break
 
     async def _ask(self, events: Events, known: str | None) -> str | None:
         """The state; that of before where the store is busy."""
@@ -177,6 +165,19 @@ class EventStreams:
             )
         except NetwatchError:
             return known
+
+
+class _EventsResponse(StreamingResponse):
+    """The answer with a stream; its place is free again once it has ended, however it did."""
+
+    leave: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.leave()
 
 
 class _AnyMethod:
@@ -199,6 +200,7 @@ class Application:
         self._pages = anyio.CapacityLimiter(MAX_THREADS)
         self._exports = anyio.CapacityLimiter(MAX_EXPORTS)
         self._events = EventStreams(self._pages)
+        self._places = console.streams
         self._is_secure = is_secure
 
     def end_events(self) -> None:
@@ -241,12 +243,22 @@ class Application:
         if isinstance(sent.content, bytes):
             return _response(sent)
         if isinstance(sent.content, Events):
-            if not self._events.is_full:
-                return _response(sent, self._events.stream(sent.content))
-        elif self._exports.available_tokens >= 1:
+            return await self._stream_of(sent, sent.content, asked)
+        if self._exports.available_tokens >= 1:
             return _response(sent, self._stream(sent))
         busy = Refused(503, retry_after=30)
         return _response(await self._run(self._dispatcher.refuse, asked, busy))
+
+    async def _stream_of(self, sent: Sent, events: Events, asked: Asked) -> Response:
+        """The answer with events, where its account has a place for them."""
+        if status := self._places.take(events.account):
+            full = Refused(status, retry_after=WAIT_SECONDS)
+            return _response(await self._run(self._dispatcher.refuse, asked, full))
+        response = _EventsResponse(
+            self._events.stream(events), sent.status, sent.headers, media_type=sent.media_type
+        )
+        response.leave = partial(self._places.leave, events.account)
+        return response
 
     async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await anyio.to_thread.run_sync(

@@ -28,6 +28,7 @@ from netwatch.console.database import open_console
 from netwatch.console.lists import SavedFilters
 from netwatch.console.period_reports import PeriodReports
 from netwatch.console.sessions import Sessions, Throttle
+from netwatch.console.streams import StreamPlaces
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.console.tokens import RequestRate, Tokens
 from netwatch.console.view import Asked, Identity, Refused, View
@@ -79,6 +80,7 @@ class Console:
         self.sessions = Sessions(self.database, self.options.idle, self.options.absolute, now)
         self.tokens = Tokens(self.database, now)
         self.token_rate = RequestRate()
+        self.streams = StreamPlaces()
         self.audit = Audit(self.database, now)
         self.names = self.audit.names
         self.filters = SavedFilters(self.database)

@@ -250,10 +250,12 @@ class Redirect:
 class Events:
     """Events that tell the script of a page that it should load again, see
     `netwatch.console.application`. `state` is asked in any thread for what the page shows, as a
-    short text, or None to end the events; `known` is what the page had."""
+    short text, or None to end the events; `known` is what the page had. They are of an `account`,
+    which may have few at a time."""
 
     state: Callable[[], str | None]
     known: str
+    account: str
     subject: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
 

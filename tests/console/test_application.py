@@ -1,17 +1,21 @@
 """The events of the Now page: when one is sent, and when they end."""
 
+import json
 import re
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 from sqlalchemy import update
-from support.consoles import NAMES, Visitor
+from support.consoles import HOST, NAMES, Visitor
 
-from netwatch.console import application
-from netwatch.console.application import EventStreams
+from netwatch.console import application, streams
+from netwatch.console.application import Application, EventStreams
 from netwatch.console.console import Console
+from netwatch.console.streams import MAX_OF_ACCOUNT
 from netwatch.console.view import Events
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
@@ -32,13 +36,12 @@ def streamed(*states: str | Exception | None, known: str = "a", end_after: int =
         return found
 
     async def collect() -> list[bytes]:
-        streams = EventStreams(anyio.CapacityLimiter(1))
+        events = EventStreams(anyio.CapacityLimiter(1))
         pieces = []
-        async for piece in streams.stream(Events(state, known)):
+        async for piece in events.stream(Events(state, known, "ben")):
             pieces.append(piece)
             if len(pieces) == end_after:
-                streams.end()
-        assert not streams.is_full
+                events.end()
         return pieces
 
     with start_blocking_portal() as portal:
@@ -142,7 +145,91 @@ def test_more_streams_than_there_may_be_are_refused(
     visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visitor = visit("admin")
-    monkeypatch.setattr(application, "MAX_STREAMS", 0)
+    monkeypatch.setattr(streams, "MAX_STREAMS", 0)
     answer = visitor.get("/now/events")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "30"
+
+
+@pytest.mark.usefixtures("lasting")
+def test_one_person_who_opens_many_streams_keeps_nobody_from_theirs(
+    visit: Callable[[str], Visitor], console: Console
+) -> None:
+    analyst, admin = visit("analyst"), visit("admin")
+
+    async def statuses() -> list[int]:
+        """Those of 23 streams of the analyst and one of the admin, all begun before any ends."""
+        app = Application(console, is_secure=False)
+        found: list[int] = []
+        async with anyio.create_task_group() as group:
+            for visitor in (*[analyst] * 23, admin):
+                before = len(found)
+                group.start_soon(partial(opened, app.asgi(), visitor, found))
+                while len(found) == before:
+                    await anyio.sleep(0.01)
+            assert console.streams.open == MAX_OF_ACCOUNT + 1
+            app.end_events()
+        return found
+
+    with start_blocking_portal() as portal:
+        found = portal.call(statuses)
+    assert found == [200] * MAX_OF_ACCOUNT + [429] * (23 - MAX_OF_ACCOUNT) + [200]
+    # Who was refused is counted, and all places are free again.
+    health = json.loads(analyst.get("/api/v1/health").text)
+    assert health["streams"] == {"open": 0, "refused": 23 - MAX_OF_ACCOUNT}
+    assert analyst.get("/now/events").status_code == 200
+
+
+@pytest.mark.usefixtures("lasting")
+def test_a_client_that_leaves_gives_its_place_back(
+    visit: Callable[[str], Visitor], console: Console
+) -> None:
+    visitor = visit("analyst")
+
+    async def leave() -> None:
+        app = Application(console, is_secure=False).asgi()
+        with anyio.move_on_after(10) as scope:
+            await opened(app, visitor, [], lambda: scope.cancel())
+
+    with start_blocking_portal() as portal:
+        portal.call(leave)
+    assert console.streams.open == 0
+
+
+def test_who_is_refused_is_told_when_to_try_again(
+    visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MAX_OF_ACCOUNT", 0)
+    answer = visit("admin").get("/now/events")
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "30"
+
+
+async def opened(
+    app: Any, visitor: Visitor, statuses: list[int], began: Callable[[], None] = lambda: None
+) -> None:
+    """Open a stream until it ends, and note its status when it begins."""
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())
+    place = "/now/events"
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+        "method": "GET", "scheme": "http", "path": place, "raw_path": place.encode(),
+        "query_string": b"state=", "root_path": "", "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8477),
+        "headers": [(b"host", HOST.encode()), (b"cookie", cookies.encode())],
+    }  # fmt: skip
+    asked = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        if asked:
+            await anyio.sleep_forever()
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+            began()
+
+    await app(scope, receive, send)

@@ -89,7 +89,7 @@ def events(view: View) -> Answer:
     def state() -> str | None:
         return _store_state(console) if console.sessions.is_open(session) else None
 
-    return Events(state, view.query.text("state"))
+    return Events(state, view.query.text("state"), view.who.account)
 
 
 def _store_state(console: Console) -> str:
