@@ -51,19 +51,28 @@ def resolver(
     with namespace.entered():
         listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         listening.bind((RESOLVER, 53))
-    folder = Path("/etc/netns") / namespace.name
-    folder.mkdir(parents=True)
-    (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
-    (folder / "nsswitch.conf").write_text("hosts: files dns\n")
     thread = threading.Thread(target=_serve, args=(listening, answers))
     thread.start()
     try:
-        yield
+        with asking(namespace, RESOLVER):
+            yield
     finally:
         with namespace.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopping:
             stopping.sendto(b"", (RESOLVER, 53))
         thread.join(10)
         listening.close()
+
+
+@contextlib.contextmanager
+def asking(namespace: Namespace, address: str) -> Iterator[None]:
+    """Let programs inside of the namespace ask the resolver at an address."""
+    folder = Path("/etc/netns") / namespace.name
+    folder.mkdir(parents=True)
+    (folder / "resolv.conf").write_text(f"nameserver {address}\n")
+    (folder / "nsswitch.conf").write_text("hosts: files dns\n")
+    try:
+        yield
+    finally:
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()

@@ -12,6 +12,7 @@ replaces the tables in ``docs/concepts/candidates.md``.
 """
 
 import argparse
+import contextlib
 import heapq
 import random
 import re
@@ -279,7 +280,7 @@ def _look_up(
 
 
 @dataclass(slots=True)
-class _Contacts:
+class Contacts:
     """Takes contacts: flows by the app that they go to, and with the confidence that they give."""
 
     handshakes: set[Key] = field(default_factory=set)
@@ -338,11 +339,12 @@ def measured(
 ) -> dict[int, Measured]:
     """What netwatch says of the flow records at each rate, held to what it says of packets. The log
     of the resolver is of this year."""
-    truth = _contacts(paths[0], settings, year)[0].handshakes
-    return {rate: _held(_contacts(paths[rate], settings, year), truth) for rate in rates}
+    truth = contacts_of(paths[0], settings, year)[0].handshakes
+    return {rate: held(contacts_of(paths[rate], settings, year), truth) for rate in rates}
 
 
-def _held(said: tuple[_Contacts, Sets], truth: set[Key]) -> Measured:
+def held(said: tuple[Contacts, Sets], truth: set[Key]) -> Measured:
+    """What flow records say, held to the flows that packets show to be of the app."""
     found, sets = said
     result = Measured(len(truth), len(truth & sets.keys()))
     for key, grade in found.records.items():
@@ -359,10 +361,21 @@ def _held(said: tuple[_Contacts, Sets], truth: set[Key]) -> Measured:
     return result
 
 
-def _contacts(paths: list[str], settings: config.Config, year: int) -> tuple[_Contacts, Sets]:
+def contacts_of(paths: list[str], settings: config.Config, year: int) -> tuple[Contacts, Sets]:
     """The contacts, and the names that each flow record can be of."""
-    found = _Contacts()
+    found = Contacts()
     sets: Sets = {}
+    options = LogOptions(year=year, zone=UTC)
+    captures, logs = find_units(paths, options, counts_flows=True)
+    with noted(sets):
+        for unit in (*captures, *logs):
+            pipeline.scan(unit, settings, RunStatistics(), found, coverage=Coverage())
+    return found, sets
+
+
+@contextlib.contextmanager
+def noted(sets: Sets) -> Iterator[None]:
+    """Note the names that each flow record can be of that is judged meanwhile."""
     asked = ToldNames.names_of
 
     def names_of(self: ToldNames, flow: FlowRecord, *rest: Any) -> NameSet | None:
@@ -370,12 +383,8 @@ def _contacts(paths: list[str], settings: config.Config, year: int) -> tuple[_Co
         sets[flow.client_ip, flow.client_port, flow.server_ip] = names
         return names
 
-    options = LogOptions(year=year, zone=UTC)
-    captures, logs = find_units(paths, options, counts_flows=True)
     with mock.patch.object(ToldNames, "names_of", names_of):
-        for unit in (*captures, *logs):
-            pipeline.scan(unit, settings, RunStatistics(), found, coverage=Coverage())
-    return found, sets
+        yield
 
 
 def table(found: dict[int, Measured]) -> Iterator[str]:
