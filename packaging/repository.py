@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make(args.packages, args.output, args.key, args.url.rstrip("/"))
     except RepositoryError as error:
         sys.exit(f"repository: {error}")
-    print(f"Serve {args.output} at {args.url}; docs/install.md says what users type.")
+    print(f"Serve {args.output} at {args.url}; docs/guides/install.md says what users type.")
 
 
 def make(packages: Path, output: Path, key: str, url: str) -> None:
@@ -89,7 +89,7 @@ def make(packages: Path, output: Path, key: str, url: str) -> None:
 def _add_debs(debs: Sequence[Path], output: Path, key: str) -> None:
     apt = output / "apt"
     # What reprepro keeps for itself is not served.
-    state = output / ".reprepro"
+    state = output.with_name(f"{output.name}.reprepro")
     (state / "conf").mkdir(parents=True, exist_ok=True)
     found = {_run("dpkg-deb", "--field", str(deb), "Architecture").strip() for deb in debs}
     text = _DISTRIBUTION.format(architectures=" ".join(sorted(found)), key=key)

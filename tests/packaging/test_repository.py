@@ -116,6 +116,10 @@ def test_apt_downloads_the_last_version(served: Path, tmp_path: Path) -> None:
     done = apt("update")
     assert done.returncode == 0, done.stderr
     assert "W:" not in done.stderr
+    # Nothing is served that only reprepro reads.
+    assert {path.name for path in served.iterdir()} == {
+        "apt", "dnf", "netwatch.asc", "netwatch.repo", "netwatch.sources"
+    }  # fmt: skip
     done = apt("download", "tiny")
     assert done.returncode == 0, done.stderr
     run("dpkg-deb", "-x", str(tmp_path / "tiny_1.1_amd64.deb"), str(tmp_path / "content"))
