@@ -207,8 +207,11 @@ def _compared(
         "k median": statistics.median(sizes),
         "k most": max(sizes),
         "other hellos": len(shown),
-        # Those of clients that got no configuration have GREASE in place of it.
+        # Chromium sends GREASE where it got no configuration.
         "other hellos linked": sum(bool(sets.get(packet)) for packet in shown),
+        "to a set without the name shown": sum(
+            shown[packet] not in sets[packet] for packet in shown if sets.get(packet)
+        ),
     }
 
 

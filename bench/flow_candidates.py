@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import heapq
 import random
-import re
 import sys
 import tempfile
 from collections import defaultdict
@@ -51,7 +50,6 @@ MANY = 10
 MARGINS = (0, 60, 300, 900)
 GRADES = ("confirmed", "probable", "possible")
 PAGE = ROOT / "docs" / "concepts" / "candidates.md"
-PART = re.compile("<!-- measured -->.*<!-- /measured -->", re.DOTALL)
 
 START = 1679299200 * 10**6
 """2023-03-20T08:00:00Z in microseconds."""
@@ -454,14 +452,21 @@ def main() -> int:
             lines += ["", "Unsampled, by the margin after the TTL:", ""]
             lines += by_margin(paths, settings)
         print(name, file=sys.stderr)
-    text = "\n".join(lines)
-    if args.write:
-        page = PAGE.read_text(encoding="utf-8")
-        part = f"<!-- measured -->\n\n{text}\n\n<!-- /measured -->"
-        PAGE.write_text(PART.sub(lambda _: part, page), encoding="utf-8")
-    else:
-        print(text)
+    publish("measured", lines, write=args.write)
     return 0
+
+
+def publish(part: str, lines: Iterable[str], *, write: bool) -> None:
+    """Print lines, or replace what the page has between the markers of a part."""
+    text = "\n".join(lines)
+    if not write:
+        print(text)
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    start, end = f"<!-- {part} -->", f"<!-- /{part} -->"
+    before, _, behind = page.partition(start)
+    after = behind.partition(end)[2]
+    PAGE.write_text(f"{before}{start}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

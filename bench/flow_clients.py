@@ -14,7 +14,6 @@ Half of the names have addresses of their own, the others share a few.
 import argparse
 import contextlib
 import random
-import re
 import sys
 import tempfile
 import threading
@@ -35,6 +34,7 @@ from flow_candidates import (
     contacts_of,
     held,
     noted,
+    publish,
     settings_in,
 )
 from flow_site import SIZES, Exporter, Site
@@ -72,7 +72,6 @@ HEADER = (
     "flows of the app | recorded | `probable` | precision | recall |"
     " `possible` | precision | recall | `one-of-k`"
 )
-PART = re.compile("<!-- clients -->.*<!-- /clients -->", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -284,13 +283,7 @@ def main() -> int:
     for line in wrong(result):
         print(line, file=sys.stderr)
     head = f"{args.visits:,} visits of each of {len(CLIENTS)} clients, by `bench/flow_clients.py`."
-    text = "\n".join((head, "", *table(result)))
-    if args.write:
-        page = PAGE.read_text(encoding="utf-8")
-        part = f"<!-- clients -->\n\n{text}\n\n<!-- /clients -->"
-        PAGE.write_text(PART.sub(lambda _: part, page), encoding="utf-8")
-    else:
-        print(text)
+    publish("clients", (head, "", *table(result)), write=args.write)
     return 0
 
 

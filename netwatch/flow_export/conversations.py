@@ -196,8 +196,8 @@ class Conversations:
     def made(
         self, record: FlowRecord, other: FlowRecord | None, hash_: cython.ulonglong
     ) -> Conversation:
-        """The conversation of a record and that of the other direction, if there is one; with the
-        hash of both."""
+        """The conversation of a record and, if there is one, of the record of the other direction.
+        `hash_` is the pair hash, the same for both."""
         made: Conversation = Conversation.__new__(Conversation)
         client: FlowRecord | None = record
         server: FlowRecord | None = other

@@ -3,7 +3,8 @@
 without an object for each key, and the oldest first.
 
 The hash of a key is the same for both directions, so that it is made once for a record. Nobody can
-choose keys that collide: it comes from those of Python, which are secret.
+choose keys that collide: it is derived from Python's hash of the addresses, which is randomised for
+each process.
 """
 
 try:
@@ -72,7 +73,7 @@ class PairTable:
     def get(
         self, hash_: cython.ulonglong, source: bytes, destination: bytes, ports: cython.longlong
     ) -> Entry | None:
-        """What is under a key, whose hash is that of `pair_hash`."""
+        """The entry of a key, or None. `hash_` is its `pair_hash`."""
         entry: Entry | None
         slot: cython.Py_ssize_t = hash_ & self.mask
         bits: cython.longlong = hash_ >> 33

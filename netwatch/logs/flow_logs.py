@@ -105,8 +105,8 @@ class FlowLogReader(RecordReader):
         self.anomalies.update(self._conversations.take_anomalies())
 
     def _known(self, values: Values) -> Known:
-        """What the configuration has about the exporter that a record names. When a record arrived
-        is not known, so that its own times count in place of `ARRIVAL`."""
+        """The configuration of the exporter that a record names. A file does not say when a record
+        arrived, so its own times are used in place of `ARRIVAL`."""
         if self._exporters is None:
             return _NOTHING
         written = next((text(values[name]) for name in self._log.exporter if name in values), "")

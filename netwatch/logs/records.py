@@ -266,7 +266,7 @@ class CurrentRecord:
 class ReaderContext:
     """What the reader of a log may use: `times` reads times without zone or year, `source` is the
     path of the first file, for messages, `current` locates the current record. `exporters` are
-    those of the configuration, None if it has none."""
+    the configured ones, None if there are none."""
 
     times: LocalTimes
     source: str = ""

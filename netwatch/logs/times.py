@@ -43,8 +43,8 @@ _EPOCH_SECONDS = re.compile(r"\d{9,11}(\.\d{1,12})?", re.ASCII)
 class LogOptions:
     """The format of all logs (``--as``), the year and the zone of times that have none
     (``--year``, ``--timezone``), and whether only captures or only logs are read (``--only``).
-    None if the user said nothing. What the configuration has about `exporters` counts for the
-    records of flows that name theirs."""
+    None if the user said nothing. `exporters` are the configured ones, which apply to flow records
+    that name their exporter."""
 
     format: str | None = None
     year: int | None = None

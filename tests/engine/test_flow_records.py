@@ -278,13 +278,18 @@ def test_records_that_did_not_arrive_are_missing_in_the_report(
     assert "never received  40" in capsys.readouterr().out
 
 
-def test_a_flow_of_sampled_packets_says_so(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def write_sampled(folder: Path) -> None:
+    """Flow records of a router that looks at one packet in 100."""
     (folder / "flows" / "router.csv").unlink()
     sampler = set_of(3, options_template(400, ((302, 4),), ((305, 4), (306, 4))))
     sampler += set_of(400, struct.pack(">III", 1, 1, 99))
     (folder / "flows" / "router.ipfix").write_bytes(exported([1, 3], sampler))
+
+
+def test_a_flow_of_sampled_packets_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sampled(folder)
     record = scan(capsys, "flows", "dns")["10.20.6.20"]
     (evidence,) = [each for each in record["evidence"] if each["type"] == "ip-from-dns"]
     assert evidence["log"] == {"format": "ipfix", "line": 2, "lacks": [], "sampling": 100}
@@ -301,10 +306,7 @@ def test_a_flow_of_sampled_packets_says_so_when_it_is_judged_again(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The ban comes after the flows, so that the incident is made from the store alone."""
-    (folder / "flows" / "router.csv").unlink()
-    sampler = set_of(3, options_template(400, ((302, 4),), ((305, 4), (306, 4))))
-    sampler += set_of(400, struct.pack(">III", 1, 1, 99))
-    (folder / "flows" / "router.ipfix").write_bytes(exported([1, 3], sampler))
+    write_sampled(folder)
     (folder / "netwatch.yaml").write_text(CONFIG.replace("[tiktok]", "[wechat]"))
     assert scan(capsys, "flows", "dns", "--store") == {}
     assert main(["store", "query", "flows", "--format", "jsonl"]) == 0

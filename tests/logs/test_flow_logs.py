@@ -132,6 +132,7 @@ PMACCT_HEADER = (
     ("name", "lines", "said"),
     [
         ("nfdump", (NFDUMP_JSON,), 1),
+        ("nfdump", (NFDUMP_JSON.replace(b"ip4_router", b"ip6_router"),), 1),
         (
             "nfdump",
             (

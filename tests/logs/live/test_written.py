@@ -3,14 +3,19 @@
 import os
 import shutil
 import socket
+from datetime import UTC
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from support.resolver_logs import SAMPLES
 
 from netwatch.core.errors import NetwatchError
+from netwatch.core.statistics import RunStatistics
+from netwatch.flow_export.known_exporters import Exporters, KnownExporter
 from netwatch.live.source_openers import log_opener
 from netwatch.logs.live.feed import examine
+from netwatch.logs.records import LogFlow
 from netwatch.logs.times import LogOptions
 
 UNBOUND = "[1795746910] unbound[1:0] info: 10.0.0.12 www.example.org. A IN NOERROR 0.01 0 60\n"
@@ -62,3 +67,31 @@ def test_database_may_be_named_as_a_log(tmp_path: Path) -> None:
     os.utime(tmp_path / "other.db", (1, 1))
     with pytest.raises(NetwatchError, match="it cannot be read as an SQLite database"):
         log_opener([str(tmp_path / "other.db")], LogOptions())
+
+
+def test_followed_files_name_exporters_of_the_configuration(tmp_path: Path) -> None:
+    router = KnownExporter()
+    router.address, router.sampling = ip_network("10.0.0.1"), 64
+    path = tmp_path / "flows.json"
+    record = (
+        '{{"type":"FLOW","first":"2026-11-29T11:00:00.000","last":"2026-11-29T11:00:01.000",'
+        '"in_packets":5,"in_bytes":717,"proto":6,"src4_addr":"10.20.6.20","src_port":{port},'
+        '"dst4_addr":"192.0.2.81","dst_port":443,"ip4_router":"{router}"}}\n'
+    )
+    path.touch()
+    opener = log_opener([str(path)], LogOptions(zone=UTC), Exporters([router]))
+    feed = opener.open({}, RunStatistics())
+    items = [*feed.read(0.1)]
+    path.write_text(
+        record.format(port=40100, router="10.0.0.1") + record.format(port=40101, router="10.0.0.2")
+    )
+    for _ in range(10):
+        items += feed.read(0.1)
+    items += feed.finish(resuming=False)
+    feed.close()
+    found = {
+        each.entry.client.port: each.entry.sampling
+        for each in items
+        if isinstance(each.entry, LogFlow)
+    }
+    assert found == {40100: 64, 40101: 1}
