@@ -140,7 +140,14 @@ def test_the_optional_libraries_of_the_base_are_there(installed: SystemRoot) -> 
 
 def test_licences_and_documents(installed: SystemRoot) -> None:
     text = installed.read("/usr/share/doc/netwatch/copyright")
-    for each in ("netwatch 0.", "cryptography ", "orjson ", "scapy ", "apprise ", "Apache License"):
+    for each in (
+        "netwatch-bans 0.",
+        "cryptography ",
+        "orjson ",
+        "scapy ",
+        "apprise ",
+        "Apache License",
+    ):
         assert each in text, each
     assert installed.read("/usr/share/doc/netwatch/docs/reference/configuration.md")
     unit = installed.read("/usr/share/doc/netwatch/examples/netwatch-logs.conf")
