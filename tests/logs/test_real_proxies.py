@@ -32,6 +32,8 @@ HAPROXY = """
 global
     log stdout format raw local0
     zero-warning
+    # Several threads write lines in any order.
+    nbthread 1
 defaults
     mode http
     log global
