@@ -24,15 +24,12 @@ _IMPORT = script(
 
 def files() -> Files:
     """The package, by paths below its folder."""
-    lines = shipped("elastic/dashboard.ndjson").splitlines()
     return {
         "README.md": shipped("opensearch.md"),
         "import.sh": _IMPORT,
         "pipeline.json": shipped("elastic/pipeline.json"),
         "index-template.json": json.dumps(index_template(), indent=2) + "\n",
-        "dashboard.ndjson": "".join(
-            f"{json.dumps(_saved_object(json.loads(line)))}\n" for line in lines
-        ),
+        "dashboard.ndjson": shipped("elastic/dashboard.ndjson"),
     }
 
 
@@ -50,10 +47,3 @@ def index_template() -> dict[str, Any]:
         {"texts": texts},
     ]
     return template
-
-
-def _saved_object(each: dict[str, Any]) -> dict[str, Any]:
-    """The saved object without the name of a data view, which OpenSearch refuses."""
-    if each["type"] == "index-pattern":
-        del each["attributes"]["name"]
-    return each
