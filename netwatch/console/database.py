@@ -120,7 +120,7 @@ def _upgrade(connection: Connection) -> None:
     """From version 1: purposes belong to persons, and wrong passwords are kept. Sessions end, whose
     rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
     and accounts of a provider have names. Their sessions end, which were begun under a name. From
-    version 3: programs have tokens."""
+    version 3: programs have tokens. From version 4: incidents have a triage."""
     found = inspect(connection)
     has_purposes, has_keys, has_names = (
         found.has_table(table.name)
@@ -192,7 +192,7 @@ def _open_server(options: StoreOptions) -> Database:
                 connection.execute(insert(tables.secret), list(map(_new_key, KEYS)))
             elif not all(
                 found.has_table(table.name)
-                for table in (tables.audit_key, tables.foreign_name, tables.token)
+                for table in (tables.audit_key, tables.foreign_name, tables.token, tables.triage)
             ):
                 _upgrade(connection)
                 is_older = True
