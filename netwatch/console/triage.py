@@ -11,9 +11,9 @@ The incidents themselves may be in another database, so lists are filtered by id
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, union
+from sqlalchemy import Connection, case, delete, func, insert, select, union, update
 
 from netwatch.console import tables
 from netwatch.core.alert import AlertRecord
@@ -22,7 +22,11 @@ from netwatch.formats.alert_summary import rule_text, summarize
 from netwatch.store import catalogue_tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database
+from netwatch.store.person import ALWAYS
 from netwatch.store.statements import MANY, among, chunks, upsert
+
+if TYPE_CHECKING:
+    from netwatch.store.person import Person
 
 NEW = "new"
 """The state of an incident of which nothing was decided yet."""
@@ -168,6 +172,16 @@ class Triage:
         with self._database.reading() as connection:
             return [Changed(*each) for each in connection.execute(statement.limit(MAX_HISTORY))]
 
+    def changes(self, incidents: Collection[str]) -> list[tuple[str, Changed]]:
+        """All changes of some incidents, each with its incident, the oldest first."""
+        row, found = tables.triage_change.c, list[Any]()
+        columns = (row.time, row.account, row.state, row.assignee, row.reason, row.note)
+        with self._database.reading() as connection:
+            for part in chunks(sorted(incidents)):
+                statement = select(row.id, row.incident, *columns).where(row.incident.in_(part))
+                found += connection.execute(statement).all()
+        return [(incident, Changed(*values)) for _, incident, *values in sorted(found)]
+
     def decided(self, states: Set[str] = frozenset(), assignee: str = "") -> frozenset[str]:
         """The ids of the incidents that are not new, of those in some `states`, and of an
         `assignee`, where they are given."""
@@ -228,6 +242,22 @@ class Triage:
         with self._database.writing() as connection:
             forget(connection, missing)
         return len(missing)
+
+
+def erase_triage(connection: Connection, incidents: Collection[str], person: "Person") -> int:
+    """Erase what was decided of the incidents of a person, and the texts of others that mention
+    the person; of how many incidents."""
+    row = tables.triage_change.c
+    known = connection.execute(select(row.id, row.incident, row.reason, row.note)).all()
+    own = {*incidents}
+    concerned = {each.incident for each in known} & own
+    forget(connection, concerned)
+    for each in known:
+        if each.incident not in own and person.is_mentioned([each.reason, each.note], *ALWAYS):
+            concerned.add(each.incident)
+            texts = update(tables.triage_change).where(row.id == each.id)
+            connection.execute(texts.values(reason="", note=""))
+    return len(concerned)
 
 
 def forget(connection: Connection, incidents: Iterable[str]) -> None:

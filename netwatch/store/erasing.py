@@ -62,7 +62,7 @@ people."""
 
 
 _COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "journal", "alerts",
-            "filters", "audit")  # fmt: skip
+            "filters", "triage", "audit")  # fmt: skip
 """The counts of an erasure in its journal entry."""
 
 

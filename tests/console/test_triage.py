@@ -1,13 +1,18 @@
 """What people decide of incidents: states, their history, and false alarms by rule."""
 
+import shutil
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.asked_stores import run
 from support.made_alerts import record
+from support.paths import PCAPS
 
 from netwatch.console import tables
+from netwatch.console.console import Console
 from netwatch.console.database import open_console
 from netwatch.console.triage import (
     MAX_NOTE,
@@ -161,3 +166,17 @@ def test_a_console_of_before_gets_it(catalogue_options: StoreOptions) -> None:
         database = open_console(catalogue_options)
         Triage(database).change(alarm(1), Change("seen"), "ben")
         database.close()
+
+
+def test_pruning_deletes_it_with_the_incident(console: Console, incident: str) -> None:
+    console.triage.change(alarm(1) | {"id": incident}, Change("seen"), "ben")
+    console.triage.change(alarm(2), Change("seen"), "ben")
+    folder = Path(console.store.path).parent
+    for keep, left in (("90y", {incident}), ("1d", set())):
+        written = (PCAPS / "netwatch.yaml").read_text(encoding="utf-8")
+        config = folder / "netwatch.yaml"
+        config.write_text(f"{written}\nretention: {{incidents: {keep}}}\n", encoding="utf-8")
+        shutil.copy(PCAPS / "devices.csv", folder)
+        ran = run("store", "prune", "-c", str(config), "--store-path", console.store.path)
+        assert ran.status == 0, ran.errors
+        assert console.triage.decided() == left
