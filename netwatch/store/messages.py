@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from netwatch.coverage.judged import OneOf
 from netwatch.formats.values import json_line
 from netwatch.store.hour_counting import Hides
 from netwatch.store.hour_rows import Losses
@@ -115,6 +116,14 @@ class CaptureLosses:
 
     position: int
     losses: Losses
+
+
+@dataclass(frozen=True, slots=True)
+class OneOfNames:
+    """Further flow records of the capture at a position of the run that are ``one-of-k``."""
+
+    position: int
+    found: OneOf
 
 
 @dataclass(frozen=True, slots=True)
