@@ -127,6 +127,15 @@ PLACES = (
         ("purposes",),
     ),
     Place(
+        "triage",
+        "states of incidents, who works on them, reasons and notes",
+        "database of the console",
+        "erased",
+        "those of the person's incidents; of others, reasons and notes that mention the person",
+        ("console_triage", "console_triage_change"),
+        ("triage",),
+    ),
+    Place(
         "audit",
         "who looked at the person, and why",
         "database of the console",

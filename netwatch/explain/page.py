@@ -311,8 +311,7 @@ def _traffic(incident: Explanation) -> Iterator[str]:
         yield from value("duration", f"{traffic.duration:,.3f} s")
     for number, server in enumerate(incident.destinations):
         yield from value("" if number else "servers", server)
-    for number, text in enumerate(incident.community_ids):
-        yield from value("" if number else "community", text)
+    yield from value("community", " ".join(incident.community_ids))
     yield from value("JA4", ", ".join(incident.ja4))
     yield from value("packets in", incident.evidence_file or "")
     yield from value("lines in", incident.record.get("evidence_lines") or "")

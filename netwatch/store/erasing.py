@@ -64,7 +64,7 @@ people."""
 
 
 _COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "bypasses", "journal",
-            "alerts", "filters", "audit")  # fmt: skip
+            "alerts", "filters", "triage", "audit")  # fmt: skip
 """The counts of an erasure in its journal entry."""
 
 
