@@ -35,7 +35,7 @@ def incident_total(
     spans = [(wanted.since, wanted.until)]
     try:
         found = 0
-        if not wanted.device and not wanted.sensor:
+        if wanted.is_of_sorts:
             days, spans = _whole_days(wanted.since, wanted.until)
             if days is not None:
                 whole = replace(wanted, since=days[0], until=days[1])
