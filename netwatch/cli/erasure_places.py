@@ -73,6 +73,15 @@ PLACES = (
         ("coverage",),
     ),
     Place(
+        "bypasses",
+        "days on which devices hid their lookups",
+        "catalogue",
+        "erased",
+        "the person's; how many devices were looked at stays",
+        ("bypass", "bypass_day"),
+        ("bypasses",),
+    ),
+    Place(
         "evidence",
         "evidence captures, and where they are",
         "the folder of `--evidence`, catalogue",

@@ -201,6 +201,7 @@ _PRUNED = {
     "evidence": "evidence captures",
     "clients": "clients of no fact",
     "silences": "times in which a sensor was silent",
+    "bypasses": "days on which a device hid its lookups",
 }
 
 
@@ -368,6 +369,7 @@ _ERASED = {
     "clients": "clients",
     "evidence": "evidence captures",
     "coverage": "entries of coverage records",
+    "bypasses": "days on which a device hid its lookups",
     "alerts": "alerts in the outbox, dead letters and open incidents",
     "filters": "saved filters of the console",
     "purposes": "purposes that sessions of the console had stated, about anybody",
