@@ -2,8 +2,10 @@
 wrong with that.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from netwatch.console.triage import (
     MAX_NOTE,
@@ -15,6 +17,10 @@ from netwatch.console.triage import (
     Triaged,
 )
 from netwatch.console.view import View
+from netwatch.store.chosen_incidents import Chosen, chosen
+
+TRIAGE_FILTERS = ("triage", "assignee")
+"""The values of the address of a list that filter by triage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,37 @@ def problem_of(view: View, change: Change) -> str:
         ),
         "new": say("A new incident has no assignee: choose another state."),
     }[change.problem()]  # fmt: skip
+
+
+def chosen_by(view: View) -> Chosen | None:
+    """The incidents that the address wants by their triage; None if it wants all. Raises `Refused`
+    for what cannot be."""
+    state, assignee = view.query.word("triage", STATES), view.query.text("assignee")
+    if not state and not assignee:
+        return None
+    console = view.console
+    if state == NEW:
+        # Nobody works on what nobody has seen.
+        decided = frozenset() if assignee else console.triage.decided()
+        return chosen(console.catalogue, decided, others=not assignee)
+    states = frozenset({state} if state else ())
+    return chosen(console.catalogue, console.triage.decided(states, assignee))
+
+
+def triage_of_list(view: View, incidents: Sequence[str]) -> dict[str, Any]:
+    """What a list shows of the triage of its incidents, and offers to filter by."""
+    triage, names = view.console.triage, view.console.names
+    triaged = triage.of(incidents)
+    if view.role != "analyst":  # who works on what is not for auditors
+        triaged = {name: replace(each, assignee="") for name, each in triaged.items()}
+    assignees = triage.assignees() if view.role == "analyst" else []
+    return {
+        "back": urlencode(view.query.pairs),
+        "triaged": triaged,
+        "state_words": state_words(view),
+        "assignees": names.shown(assignees),
+        "called": names.shown({each.assignee for each in triaged.values()}),
+    }
 
 
 def told(before: Triaged, after: Triaged, change: Change) -> dict[str, str]:

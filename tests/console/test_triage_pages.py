@@ -293,3 +293,55 @@ def test_who_has_signed_in_elsewhere_can_be_assigned(console: Console, incident:
     assert decide(visitor, incident, assignee="ben").status_code == 303
     assert decide(visitor, incident, assignee="bea").status_code == 303
     assert console.triage.one(incident).assignee == "bea"
+
+
+def test_lists_are_filtered_by_triage(visit: Visit, console: Console) -> None:
+    records = records_of(console)
+    for record, (state, assignee) in zip(
+        records, [("false", "ben"), ("seen", ""), ("seen", "ben")], strict=False
+    ):
+        console.triage.change(record, Change(state, assignee, reason="so"), "ben")
+    analyst = visit("analyst")
+    every = {record["id"] for record in records}
+    first, second, third = (record["id"] for record in records[:3])
+    for query, expected in {
+        "triage=new": every - {first, second, third},
+        "triage=seen": {second, third},
+        "triage=false": {first},
+        "triage=justified": set(),
+        "assignee=ben": {first, third},
+        "triage=seen&assignee=ben": {third},
+        "triage=new&assignee=ben": set(),
+        f"triage=new&verdict={records[0]['verdict']}": {
+            record["id"] for record in records[3:] if record["verdict"] == records[0]["verdict"]
+        },
+        "triage=seen&from=1990-01-01T00:00:00Z&to=1990-01-02T00:00:00Z": set(),
+    }.items():
+        page = analyst.get(f"/incidents?{query}").text
+        assert shown_ids(page) == expected, query
+        total = re.search(r'<p class="total" role="status">([\d,]+) incident', page)
+        assert total is not None
+        assert int(total[1].replace(",", "")) == len(expected), query
+        lines = analyst.get(f"/incidents.jsonl?{query}").text.splitlines()
+        assert {json.loads(line)["id"] for line in lines} == expected
+    assert analyst.get("/incidents?triage=gone").status_code == 400
+
+
+def shown_ids(page: str) -> set[str]:
+    return set(re.findall(r'name="incident" value="([0-9a-f]{32})"', page))
+
+
+def test_a_list_shows_states_and_selects(visit: Visit, console: Console) -> None:
+    records = records_of(console)
+    console.triage.change(records[0], Change("in-work", "ben"), "ben")
+    page = visit("analyst").get("/incidents").text
+    assert page.count('class="badge triage-in-work"') == 1
+    assert page.count('class="badge triage-new"') == len(records) - 1
+    assert 'href="/incidents?assignee=ben"' in page
+    assert page.count('form="bulk"') == len(records)
+    auditors = visit("auditor").get("/incidents").text
+    assert 'class="badge triage-in-work"' in auditors
+    assert "ben" not in auditors
+    assert 'id="bulk"' not in auditors
+    chip = visit("analyst").get("/incidents?triage=in-work").text
+    assert re.search(r'class="sub">Triage</span> <span class="chip-value">in work<', chip)
