@@ -31,6 +31,7 @@ from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.streams import StreamPlaces
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.console.tokens import RequestRate, Tokens
+from netwatch.console.triage import Triage
 from netwatch.console.view import Asked, Identity, Refused, View
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
@@ -84,6 +85,7 @@ class Console:
         self.audit = Audit(self.database, now)
         self.names = self.audit.names
         self.filters = SavedFilters(self.database)
+        self.triage = Triage(self.database, now)
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
         self.throttle = Throttle(self.database, self.pseudonym_key, now)
         self.provider = self._provider()
@@ -273,5 +275,6 @@ def persons(route: "Route", view: View) -> tuple[str, ...]:
         if (text := view.query.text(person.name)) and (subject := person.subject(text))
     ]
     if not found and route.purpose is not None:
-        found = [route.purpose(view)]
+        about = route.purpose(view)
+        found = [about] if isinstance(about, str) else [*about]
     return tuple(dict.fromkeys(subject for subject in found if subject))

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chosen_incidents import Chosen
 from netwatch.store.incident_rows import DAY, SORTS, VERDICTS
 from netwatch.store.statements import chunks, word_conditions
 
@@ -46,7 +47,8 @@ class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
     with one of the words of each set that is not empty, and none of those that are `excluded`. The
     names are column names; `sensor` are the sensors that saw them. For cases, `joined_by` is the
-    evidence that they are one, and at least `seen` sensors saw each."""
+    evidence that they are one, and at least `seen` sensors saw each. `chosen` are incidents by id.
+    """
 
     since: int | None = None
     until: int | None = None
@@ -63,6 +65,7 @@ class IncidentFilter:
     joined_by: frozenset[str] = NO_WORDS
     seen: int = 1
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    chosen: Chosen | None = None
 
     @property
     def is_of_sorts(self) -> bool:
@@ -132,6 +135,8 @@ def incident_page(
     rows: list[IncidentRow] = []
     with catalogue.database.reading(timeout) as connection:
         known = _of_devices(connection, wanted) if wanted.device else _OfDevices(*_ALWAYS, FEW + 1)
+        if wanted.chosen is not None and not wanted.chosen.others:
+            known = known._replace(incidents=min(known.incidents, len(wanted.chosen.ids)))
         for first, end in _spans(connection, wanted, known, after, oldest_first):
             statement = _rows(wanted, after, first, end, oldest_first, known.incidents <= FEW)
             statement = statement.limit(size + 1 - len(rows))
@@ -188,6 +193,8 @@ def _rows(
 def _matching(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
     column = tables.incident.c
     statement = statement.where(column.shown == 1, *wanted.conditions(column, (*SORTS, "device")))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     if sensor := wanted.conditions(tables.run.c, ("sensor",)):
         statement = statement.where(column.run.in_(select(tables.run.c.id).where(*sensor)))
     return statement

@@ -4,20 +4,29 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from netwatch import __version__
-from siem_packages import sigma, splunk
-from siem_packages.archive import tar_gz
+from siem_packages import elastic, opensearch, sigma, splunk
+from siem_packages.archive import Files, tar_gz
 from siem_packages.tables import ROOT
+
+PACKAGES: tuple[tuple[str, str, Callable[[], Files]], ...] = (
+    ("elastic", "netwatch-elastic", elastic.files),
+    ("opensearch", "netwatch-opensearch", opensearch.files),
+    ("sigma", "netwatch-sigma", sigma.files),
+    ("splunk", splunk.APP, splunk.files),
+)
+"""The packages: a name, the folder in the archive, and what makes the files."""
 
 
 def packages(moment: int) -> dict[str, bytes]:
     """The content of each file, by its path below the folder of packages. `moment` is the time of
     what is in archives, in seconds since 1970."""
     return {
-        f"netwatch-sigma-{__version__}.tar.gz": tar_gz(sigma.files(), "netwatch-sigma", moment),
-        f"netwatch-splunk-{__version__}.tar.gz": tar_gz(splunk.files(), splunk.APP, moment),
+        f"netwatch-{name}-{__version__}.tar.gz": tar_gz(files(), folder, moment)
+        for name, folder, files in PACKAGES
     }
 
 

@@ -28,6 +28,7 @@ from netwatch.console.lists import (
     known_names,
 )
 from netwatch.console.rendering import address_of
+from netwatch.console.triage_form import TRIAGE_FILTERS, chosen_by, triage_of_list
 from netwatch.console.view import (
     Answer,
     Page,
@@ -60,7 +61,9 @@ QUERY_SECONDS = 8.0
 NAMES = ("app", "device", "network", "ban")
 """The filters that have names."""
 
-FILTERS = ("range", "from", "to", *WORDS, *NAMES, *excluding(*WORDS, *NAMES))
+FILTERS = (
+    "range", "from", "to", *WORDS, *NAMES, *TRIAGE_FILTERS, *excluding(*WORDS, *NAMES),
+)  # fmt: skip
 """The values of an address that filter the list."""
 
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
@@ -175,6 +178,7 @@ class Listing:
             "networks": sorted({scope.network.name for scope in config.networks.scopes}),
             "bans": sorted({ban.id for ban in config.policy.bans}),
             "sees_devices": view.role == "analyst",
+            **triage_of_list(view, [row.id for row in page.rows]),
             **more,
         }
         status = 400 if problem else 200
@@ -238,7 +242,8 @@ def words_of(
 
 def _wanted(view: View) -> IncidentFilter:
     since, until = span_of(view)
-    return IncidentFilter(since=since, until=until, seen=1, **words_of(view, NAMES))
+    sets, chosen = words_of(view, NAMES), chosen_by(view)
+    return IncidentFilter(since=since, until=until, seen=1, chosen=chosen, **sets)
 
 
 INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page, incident_total)

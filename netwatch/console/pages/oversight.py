@@ -364,12 +364,20 @@ def _texts(view: View) -> dict[str, tuple[str, str]]:
         ),
         "incident": (say("Incidents"), verdict),
         "case": (say("Cases: incidents as several sensors saw them"), verdict),
+        "triage": (
+            say("What was decided of its incidents: states, reasons and notes"),
+            say("to follow up alarms, and to find false ones"),
+        ),
         "evidence": (
             say("Evidence captures: the packets that prove an incident"),
             say("so that others can verify an incident"),
         ),
         "coverage": (
             say("Records of coverage: flows of the device with and without a name"),
+            say("to show what could not be seen"),
+        ),
+        "bypass": (
+            say("Days on which its lookups were not visible, with addresses that it contacted"),
             say("to show what could not be seen"),
         ),
         "audit": (
