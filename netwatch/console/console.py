@@ -240,10 +240,13 @@ def _subject(text: str) -> str:
 
 
 DEVICE = PersonFilter("device", "device {}".format, frozenset({"analyst", "dpo"}))
+NOT_DEVICE = PersonFilter("not-device", lambda _: "", frozenset({"analyst"}))
+"""What is left out is not looked at, but who cannot see devices would learn whose rows go."""
+
 ACCOUNT = PersonFilter("account", "account {}".format, frozenset({"dpo"}))
 SUBJECT = PersonFilter("subject", _subject, frozenset({"dpo"}))
 
-PERSON_FILTERS = {person.name: person for person in (DEVICE, ACCOUNT, SUBJECT)}
+PERSON_FILTERS = {person.name: person for person in (DEVICE, NOT_DEVICE, ACCOUNT, SUBJECT)}
 """All of them, by their names."""
 
 
@@ -251,7 +254,7 @@ def admitted(route: "Route", view: View) -> View:
     """A request as the page of a route may see it. Raises `Refused` for a filter that the role may
     not use."""
     for person in route.people:
-        if view.query.text(person.name) and view.role not in person.roles:
+        if view.query.all(person.name) and view.role not in person.roles:
             raise Refused(403, view.say(
                 "Your role sees devices by pseudonyms, so it cannot filter by a device."
             ))  # fmt: skip
@@ -272,5 +275,6 @@ def persons(route: "Route", view: View) -> tuple[str, ...]:
         if (text := view.query.text(person.name)) and (subject := person.subject(text))
     ]
     if not found and route.purpose is not None:
-        found = [route.purpose(view)]
+        about = route.purpose(view)
+        found = [about] if isinstance(about, str) else [*about]
     return tuple(dict.fromkeys(subject for subject in found if subject))
