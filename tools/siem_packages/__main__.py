@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netwatch import __version__
-from siem_packages import elastic, opensearch, sigma, splunk
+from siem_packages import elastic, opensearch, sigma, splunk, wazuh
 from siem_packages.archive import Files, tar_gz
 from siem_packages.tables import ROOT
 
@@ -17,6 +17,7 @@ PACKAGES: tuple[tuple[str, str, Callable[[], Files]], ...] = (
     ("opensearch", "netwatch-opensearch", opensearch.files),
     ("sigma", "netwatch-sigma", sigma.files),
     ("splunk", splunk.APP, splunk.files),
+    ("wazuh", "netwatch-wazuh", wazuh.files),
 )
 """The packages: a name, the folder in the archive, and what makes the files."""
 
