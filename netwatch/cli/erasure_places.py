@@ -73,6 +73,15 @@ PLACES = (
         ("coverage",),
     ),
     Place(
+        "bypasses",
+        "days on which devices hid their lookups",
+        "catalogue",
+        "erased",
+        "the person's; how many devices were looked at stays",
+        ("bypass", "bypass_day"),
+        ("bypasses",),
+    ),
+    Place(
         "evidence",
         "evidence captures, and where they are",
         "the folder of `--evidence`, catalogue",
@@ -116,6 +125,15 @@ PLACES = (
         "all purposes: people are asked again; tokens whose name or purpose mentions the person",
         ("console_purpose", "console_token"),
         ("purposes",),
+    ),
+    Place(
+        "triage",
+        "states of incidents, who works on them, reasons and notes",
+        "database of the console",
+        "erased",
+        "those of the person's incidents; of others, reasons and notes that mention the person",
+        ("console_triage", "console_triage_change"),
+        ("triage",),
     ),
     Place(
         "audit",

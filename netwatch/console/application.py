@@ -10,10 +10,10 @@ the answer do not.
 
 **Events.** By server-sent events a page learns that what it shows has changed, and loads it again.
 
-A stream asks a page's question, `Events.state`, every few seconds and sends an event when the
-answer is another. It says no more than that, so it needs no rights of its own beyond those of the
-page. Streams are few, in all and of each account (`netwatch.console.streams`), end with the
-session, after an hour, and when the console ends; browsers connect again by themselves.
+A stream asks a page's question, `Events.state`, every few seconds and sends the answer when it is
+another. That is a digest and a number, so it needs no rights of its own beyond those of the page.
+Streams are few, in all and of each account (`netwatch.console.streams`), end with the session,
+after an hour, and when the console ends; browsers connect again by themselves.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -63,7 +63,6 @@ STREAM_SECONDS = 3600.0
 """Seconds after which a stream ends."""
 
 _BEGIN = b"retry: 10000\n\n"
-_CHANGED = b"event: changed\ndata: now\n\n"
 _NOTHING = b":\n\n"  # a comment: it finds out whether the client is still there
 
 MAX_THREADS = 8
@@ -150,7 +149,7 @@ class EventStreams:
         known: str | None = events.known
         end = anyio.current_time() + STREAM_SECONDS
         while (found := await self._ask(events, known)) is not None:
-            yield _CHANGED if found != known else _NOTHING
+            yield f"event: changed\ndata: {found}\n\n".encode() if found != known else _NOTHING
             known = found
             with anyio.move_on_after(INTERVAL):
                 await self._ended.wait()

@@ -31,6 +31,7 @@ from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.streams import StreamPlaces
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.console.tokens import RequestRate, Tokens
+from netwatch.console.triage import Triage
 from netwatch.console.view import Asked, Identity, Refused, View
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
@@ -84,6 +85,7 @@ class Console:
         self.audit = Audit(self.database, now)
         self.names = self.audit.names
         self.filters = SavedFilters(self.database)
+        self.triage = Triage(self.database, now)
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
         self.throttle = Throttle(self.database, self.pseudonym_key, now)
         self.provider = self._provider()

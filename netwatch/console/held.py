@@ -7,13 +7,14 @@ knows under that word, and the pseudonyms that the keys of the configuration mak
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import func, or_, select
 
 from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
+from netwatch.console.triage import Changed
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.formats.flow_rows import flow_record
 from netwatch.formats.line_writer import observation_record
@@ -29,7 +30,7 @@ from netwatch.store.queries import flows, observations
 from netwatch.store.statements import Filter, chunks, client_places, device_clients
 
 Code = Literal["inventory", "client", "observation", "flow", "claim", "incident", "case",
-               "evidence", "coverage", "audit"]  # fmt: skip
+               "triage", "evidence", "coverage", "audit"]  # fmt: skip
 """The kinds of data, in the order of the page."""
 
 Rule = Literal["time", "facts", "yours", "record"]
@@ -87,6 +88,7 @@ def held(console: Console, device: str, timeout: float) -> Held:
         HeldKind("inventory", len(entries), rule="yours"),
         *_facts(console, clients, timeout),
         *_decided(console, ids, timeout),
+        _triage(console, ids),
         HeldKind(
             "audit", len(looks), looks[-1].time if looks else None,
             looks[0].time if looks else None, rule="record",
@@ -197,6 +199,23 @@ def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[H
             yield HeldKind(code, rows, first, last, seconds=seconds)
 
 
+def _triage(console: Console, ids: Sequence[str]) -> HeldKind:
+    """What was decided of its incidents."""
+    times = [change.time for _, change in _changes(console, ids)]
+    retention = console.config.retention
+    return HeldKind(
+        "triage", len(times), min(times, default=None), max(times, default=None),
+        seconds=retention.incidents if retention else None,
+    )  # fmt: skip
+
+
+def _changes(console: Console, devices: Sequence[str]) -> list[tuple[str, Changed]]:
+    incident = tables.incident.c
+    own = incident.device.in_(sorted(devices)) & (incident.shown == 1)
+    ids = [identity for (identity,) in _rows(console, select(incident.id).where(own))]
+    return console.triage.changes(ids)
+
+
 def _names_device(ids: Sequence[str]) -> Any:
     """The condition that a record of coverage has one of these devices."""
     texts = (f'"id":{json.dumps(name, ensure_ascii=False)}' for name in ids)
@@ -232,6 +251,13 @@ def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]
     if is_centre(console.catalogue):
         wanted = select(case.record).where(case.device.in_(sorted(found.ids)))
         yield "cases", _records(console, wanted)
+    yield (
+        "triage",
+        (
+            {"incident": identity, **asdict(change), "time": rfc3339(change.time, 0)}
+            for identity, change in _changes(console, found.ids)
+        ),
+    )
     evidence = tables.evidence.c
     paths = select(evidence.path).where(evidence.incident.in_(select(incident.id).where(own)))
     yield "evidence", (path for (path,) in _rows(console, paths))

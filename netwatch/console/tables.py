@@ -1,5 +1,5 @@
 """The tables of the console itself: accounts, sessions, purposes, tokens, wrong passwords, the
-audit, and saved filters; and what rows of the audit say of people, sealed.
+audit, saved filters and the triage of incidents; and what rows of the audit say of people, sealed.
 
 Times are ns since the epoch. They are in `console.sqlite` beside the catalogue of a local store,
 and in the database of the catalogue if that is PostgreSQL. The audit is append-only: triggers
@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from netwatch.store.database import Database
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The version of these tables."""
 
 metadata = MetaData()
@@ -159,6 +159,35 @@ saved_filter = Table(
     Column("name", Text, primary_key=True),
     Column("query", Text, nullable=False),
 )
+
+triage = Table(
+    "console_triage",
+    metadata,
+    Column("incident", Text, primary_key=True),
+    Column("state", Text, nullable=False, index=True),
+    Column("assignee", Text, nullable=False, index=True, comment="an account; empty: nobody"),
+    Column("changed", BigInteger, nullable=False),
+    Column("app", Text, nullable=False),
+    Column("rule", Text, nullable=False, comment="that of the strongest evidence"),
+    Column("signatures", Text, nullable=False, comment="the version that judged, or empty"),
+    Column("netwatch", Text, nullable=False, comment="the version that judged"),
+)
+"""What people decided of incidents; one without a row is new."""
+
+triage_change = Table(
+    "console_triage_change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("incident", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("account", Text, nullable=False, comment="who changed it"),
+    Column("state", Text, nullable=False),
+    Column("assignee", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Index("console_triage_change_incident", "incident", "id"),
+)
+"""The history of it."""
 
 secret = Table(
     "console_secret",

@@ -66,7 +66,7 @@ _BLOCKED, _DETECTED, _LOGGED = (2, "Blocked"), (15, "Detected"), (17, "Logged")
 _NEW, _SUPPRESSED = (1, "New"), (3, "Suppressed")
 _HOSTNAME, _ADDRESS, _MAC = (1, "Hostname"), (2, "IP Address"), (3, "MAC Address")
 _RULE = (1, "Rule")
-_UNKNOWN_DEVICE = (0, "Unknown")
+UNKNOWN_DEVICE = (0, "Unknown")
 _OUTBOUND = (2, "Outbound")
 
 
@@ -171,7 +171,7 @@ def _policy(ban: AlertRecord) -> dict[str, Any]:
 def _device(record: AlertRecord) -> dict[str, Any]:
     device, network = record["device"], record["network"]
     return {
-        **_enum("type", _UNKNOWN_DEVICE),
+        **_enum("type", UNKNOWN_DEVICE),
         "uid": device["id"],
         "ip": device["ip"],
         "mac": device["mac"],

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """The version of these tables; `netwatch.store.migrations` upgrades older ones to it."""
 
 metadata = MetaData()
@@ -368,6 +368,33 @@ fleet_batch = Table(
 )
 """Up to which batch the facts of each sensor are stored; written with their files, so that a batch
 that is sent again is recognised."""
+
+bypass_day = Table(
+    "bypass_day",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="UTC days since epoch"),
+    Column("rows", BigInteger, nullable=False, comment="facts of the day that there were"),
+    Column("devices", Integer, nullable=False, comment="devices that could be judged"),
+    Column("personal", Integer, nullable=False, comment="of them in personal and guest networks"),
+)
+"""The days on which it was judged which devices hid their lookups."""
+
+bypass = Table(
+    "bypass",
+    metadata,
+    Column("id", Text, primary_key=True, comment="hash of day, network, sensor and device"),
+    Column("day", Integer, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("class", Text, nullable=False),
+    Column("sensor", Text, nullable=False, comment="empty: that may be several"),
+    Column("device", Text, nullable=False),
+    Column("record", Text, nullable=False, comment="JSON, netwatch.bypass/1"),
+    Column("claimed", BigInteger, comment="when a process began to tell the outputs"),
+    Column("told", BigInteger, comment="when it had told them; none: it has not"),
+    Index("bypass_day_device", "day", "network", "device"),
+    Index("bypass_device", "device", "day"),
+)
+"""The devices that hid their lookups on these days (`netwatch.store.bypass_rows`)."""
 
 evidence = Table(
     "evidence",

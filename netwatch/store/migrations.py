@@ -104,6 +104,11 @@ def _rename_flows(connection: Connection) -> None:
     connection.execute(text(f"ALTER TABLE store ADD COLUMN flow_key {kind}"))
 
 
+def _add_bypasses(connection: Connection) -> None:
+    """Version 10: which devices hid their lookups, day by day."""
+    tables.metadata.create_all(connection, tables=[tables.bypass_day, tables.bypass])
+
+
 STEPS: Mapping[int, Step] = {
     1: _add_counts,
     2: _add_fleet,
@@ -113,6 +118,7 @@ STEPS: Mapping[int, Step] = {
     6: _add_losses,
     7: _add_named,
     8: _rename_flows,
+    9: _add_bypasses,
 }
 """The steps by their starting version. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
@@ -127,6 +133,7 @@ WHAT: Mapping[int, str] = {
     6: "values missing from runs",
     7: "whether ids of incidents contain the name of the sensor; ids stay as they are",
     8: "numbers of flows that reveal nothing about their ends; files of facts are rewritten",
+    9: "days on which devices hid their lookups; live and compact judge the days that are stored",
 }
 """The steps' descriptions for people."""
 

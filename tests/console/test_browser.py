@@ -5,14 +5,14 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from support.browsers import LOOKS, barriers
 from support.console_server import Served, served
-from support.consoles import NAMES, PASSWORD, copied
+from support.consoles import NAMES, copied
 from support.fleet_alerts import GAP, SECOND, fleet_alert
 from support.fleets import STATUS, fill_fleet
+from support.visits import Visit, check
 
 from netwatch.console.routes import ROUTES
 from netwatch.store.cases import keep_alerts
@@ -21,7 +21,7 @@ from netwatch.store.fleet_sensors import applied, heard
 from netwatch.store.opening import open_catalogue
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="module")
@@ -54,34 +54,6 @@ def fill_with_long_names(catalogue: Catalogue, now: int) -> None:
     keep_alerts(catalogue, alerts, GAP)
 
 
-class Visit:
-    """A tab of an account, and what went wrong in it."""
-
-    def __init__(self, browser: "Browser", console: Served, role: str, **options: Any) -> None:
-        self.address = console.address
-        self.troubles: list[str] = []
-        self.context: BrowserContext = browser.new_context(**options)
-        self.page: Page = self.context.new_page()
-        self.page.on("console", lambda message: self.troubles.append(message.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("request", self._request)
-        self.open("/sign-in")
-        self.page.fill("[name=name]", NAMES[role])
-        self.page.fill("[name=password]", PASSWORD)
-        self.page.click("main button")
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((self.address, "data:")):
-            self.troubles.append(f"asks for {request.url}")
-
-    def open(self, place: str) -> None:
-        """Open a page, and say the purpose where it asks for one."""
-        self.page.goto(self.address + place)
-        if self.page.query_selector("input[name=purpose]"):
-            self.page.fill("[name=purpose]", "case 2023/17")
-            self.page.click("main button")
-
-
 def pages_of(role: str) -> list[str]:
     """The pages of the menu of a role that no role before it has seen; what an auditor sees of
     incidents is another page."""
@@ -93,15 +65,6 @@ def pages_of(role: str) -> list[str]:
         and role in (each.roles or ())
         and (not before & set(each.roles or ()) or (role, each.path) == ("auditor", "/incidents"))
     ]
-
-
-def check(visit: Visit, place: str) -> None:
-    """No violation in light and dark, wide and narrow."""
-    for scheme, width in LOOKS:
-        visit.page.set_viewport_size({"width": width, "height": 900})
-        visit.page.emulate_media(color_scheme=scheme)
-        assert not barriers(visit.page), (place, scheme, width)
-    assert not visit.troubles, (place, visit.troubles)
 
 
 def test_each_page_is_looked_at() -> None:
@@ -190,46 +153,6 @@ def test_the_session_is_kept_by_the_browser_and_hidden_from_script(
     assert kept["netwatch"]["httpOnly"]
     assert kept["netwatch"]["sameSite"] == "Lax"
     assert visit.page.evaluate("document.cookie") == ""
-    visit.context.close()
-
-
-@pytest.mark.parametrize("width", [1280, 400])
-def test_an_auditor_knows_in_two_clicks_whether_a_ban_was_kept(
-    width: int, browser: "Browser", console: Served
-) -> None:
-    visit = Visit(browser, console, "auditor", viewport={"width": width, "height": 900})
-    visit.page.wait_for_selector(".answer")
-    visit.page.click("text=6 months")
-    visit.page.wait_for_selector(".answer")
-    shown = visit.page.inner_text("main")
-    for label in ("Answer", "Trend", "Missing days", "Last gap", "Next review"):
-        assert label in shown
-    assert not visit.troubles
-    visit.context.close()
-
-
-@pytest.mark.parametrize("width", [1280, 400])
-def test_a_data_protection_officer_exports_the_data_of_a_person_in_four_clicks(
-    width: int, browser: "Browser", console: Served
-) -> None:
-    visit = Visit(browser, console, "dpo", viewport={"width": width, "height": 900})
-    with visit.page.expect_navigation():
-        visit.page.click("main a.button >> text=One person")
-    # The field that is typed into has the focus.
-    visit.page.wait_for_selector("main input:focus")
-    visit.page.keyboard.type("phone-007")
-    with visit.page.expect_navigation():
-        visit.page.keyboard.press("Enter")
-    if visit.page.query_selector("input[name=purpose]"):
-        visit.page.wait_for_selector("main input:focus")
-        visit.page.keyboard.type("request 2023/17")
-        with visit.page.expect_navigation():
-            visit.page.keyboard.press("Enter")
-    visit.page.wait_for_selector("#looks")
-    with visit.page.expect_download() as download:
-        visit.page.click("a[download]")
-    assert "phone-007" in Path(download.value.path()).read_text(encoding="utf-8")
-    assert not visit.troubles
     visit.context.close()
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 
 from netwatch.charts.weeks import CATEGORIES, category_words
 from netwatch.console.console import Console
 from netwatch.console.filter_bar import utc_text
+from netwatch.console.lists import cursor_of, cursor_text
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.reports import days_until_review
 from netwatch.console.pages.sensors import SILENT, cursor, shown_sensors
@@ -23,7 +24,13 @@ from netwatch.incidents.alert_parts import severity_of
 from netwatch.report.answer import weight
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import is_centre, open_cases
-from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
+from netwatch.store.incident_pages import (
+    Cursor,
+    IncidentFilter,
+    IncidentRow,
+    incident_counts,
+    incident_page,
+)
 from netwatch.store.incident_rows import DAY, VERDICTS
 from netwatch.store.list_totals import incident_total
 
@@ -35,6 +42,10 @@ REVIEW_DAYS = 60
 
 WEEK = 7
 """Days of the time line."""
+
+MAX_NEWER = 100
+"""Incidents that are counted while the page is paused; of more it is said that there are as many or
+more."""
 
 _LATEST = 10
 _CARDS = 6  # more sensors than this are on their own page, and here those that are not well
@@ -76,20 +87,41 @@ def show_now(view: View) -> Answer:
         "set_age": _set_age(view, now),
         "last_capture": _last_capture(view),
         "now": now,
-        "state": _store_state(console),
+        "events": _events_address(console, latest.rows),
+        "most_newer": MAX_NEWER,
     }
     return Page("now", values)
 
 
 def events(view: View) -> Answer:
     """Events for the script of the page: an incident is new or ended, or a sensor said something
-    or fell silent."""
-    console, session = view.console, view.who.session
+    or fell silent. Each is a digest, and how many incidents are newer than the newest that the page
+    has, up to `MAX_NEWER`."""
+    console, session, shown = view.console, view.who.session, cursor_of(view)
 
     def state() -> str | None:
-        return _store_state(console) if console.sessions.is_open(session) else None
+        if not console.sessions.is_open(session):
+            return None
+        return f"{_store_state(console)} {_newer(console, shown)}"
 
-    return Events(state, view.query.text("state"), view.who.account)
+    return Events(state, f"{view.query.text('state')} 0", view.who.account)
+
+
+def _events_address(console: Console, rows: Sequence[IncidentRow]) -> str:
+    """The address of the events that begin with what the page shows, the newest row first."""
+    place = [("after", cursor_text(Cursor(row.first_seen, row.id))) for row in rows[:1]]
+    return address_of("/now/events", [("state", _store_state(console)), *place])
+
+
+def _newer(console: Console, shown: Cursor | None) -> int:
+    column = tables.incident.c
+    found = select(column.id).where(column.shown == 1)
+    if shown is not None:
+        found = found.where(tuple_(column.first_seen, column.id) > (shown.first_seen, shown.id))
+    with console.catalogue.database.reading(QUERY_SECONDS) as connection:
+        return connection.execute(
+            select(func.count()).select_from(found.limit(MAX_NEWER).subquery())
+        ).scalar_one()
 
 
 def _store_state(console: Console) -> str:

@@ -364,6 +364,10 @@ def _texts(view: View) -> dict[str, tuple[str, str]]:
         ),
         "incident": (say("Incidents"), verdict),
         "case": (say("Cases: incidents as several sensors saw them"), verdict),
+        "triage": (
+            say("What was decided of its incidents: states, reasons and notes"),
+            say("to follow up alarms, and to find false ones"),
+        ),
         "evidence": (
             say("Evidence captures: the packets that prove an incident"),
             say("so that others can verify an incident"),

@@ -289,11 +289,11 @@ def show_blind_spots(view: View) -> Answer:
 
 def _spots(view: View, found: list[NetworkFlows]) -> list[BlindSpot]:
     used = report_language(view.language.code)
-    reasons, cures = labels.reasons(used), labels.cures(used)
+    cures = labels.cures(used)
     spots = [
         BlindSpot(
             network.network,
-            reasons.get(reason, reason),
+            labels.blind_spot(reason, network.one_of, used),
             flows,
             flows / network.flows,
             cures.get(reason, ""),

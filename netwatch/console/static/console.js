@@ -23,9 +23,10 @@ window.addEventListener("pageshow", () => {
 
 // Keys of a list: j and k go to the next and the previous row, / to the filter.
 const links = [...document.querySelectorAll(".row-link")];
+const isTyped = (event) =>
+  event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea");
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, select, textarea")) return;
+  if (isTyped(event)) return;
   const here = links.indexOf(document.activeElement);
   if (event.key === "j" && links.length) links[Math.min(here + 1, links.length - 1)].focus();
   else if (event.key === "k" && links.length) links[Math.max(here - 1, 0)].focus();
@@ -39,40 +40,76 @@ document.addEventListener("keydown", (event) => {
 });
 
 // A page that says how things are now is loaded again when the server says that something changed,
-// while it is looked at. What has the focus or is open stays as it is until that ends.
+// while it is looked at. What has the focus or is open stays as it is until that ends. A paused page
+// stays as it is, and says how many incidents came meanwhile; the server counts them up to a limit.
 const now = document.querySelector("[data-events]");
-if (now) {
+const live = document.querySelector("[data-live]");
+if (now && live) {
+  const [state, button] = [live.querySelector("[role=status]"), live.querySelector("button")];
   let events = null;
   let waits = false;
+  let paused = false;
+  let newer = null;
 
+  const tell = (text) => {
+    if (state.textContent !== text) state.textContent = text;
+  };
+  const show = () => {
+    const { live: follows, paused: stays, newer: outdated, most, orMore } = live.dataset;
+    button.textContent = paused ? button.dataset.resume : button.dataset.pause;
+    if (!paused) tell(follows);
+    else if (newer === null) tell(stays);
+    else tell(outdated.replace("#", newer < Number(most) ? newer : orMore));
+  };
   const load = async () => {
     waits = now.contains(document.activeElement) || now.querySelector("details[open]") !== null;
-    if (waits) return;
+    if (waits || paused) return;
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer || !answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("[data-events]");
-    if (!fresh) return;
+    if (!fresh || paused) return;
     now.replaceChildren(...fresh.childNodes);
     now.dataset.events = fresh.dataset.events;
+  };
+  const changed = (event) => {
+    newer = Number(event.data.split(" ")[1]);
+    if (paused) show();
+    else load();
   };
   const connect = () => {
     if (events || document.hidden) return;
     events = new EventSource(now.dataset.events);
-    events.addEventListener("changed", load);
+    events.addEventListener("open", show);
+    events.addEventListener("changed", changed);
     events.addEventListener("error", () => {
       if (!events || events.readyState !== EventSource.CLOSED) return;
       events = null;
+      tell(live.dataset.lost);
       setTimeout(connect, 60000);
     });
   };
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) return connect();
+  const disconnect = () => {
     if (events) events.close();
     events = null;
-  });
+  };
+  // Events begin again with what the page shows: one follows at once if that is out of date.
+  const toggle = () => {
+    paused = !paused;
+    newer = null;
+    disconnect();
+    show();
+    connect();
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
   const resume = () => setTimeout(() => waits && load());
   now.addEventListener("focusout", resume);
   now.addEventListener("toggle", resume, true);
+  button.addEventListener("click", toggle);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "p" && !isTyped(event)) toggle();
+  });
+  live.hidden = false;
+  show();
   connect();
 }
