@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from netwatch import __version__
-from siem_packages import elastic, misp, opensearch, sigma, splunk, wazuh
+from siem_packages import elastic, grafana, misp, opensearch, sigma, splunk, wazuh
 from siem_packages.archive import Files, tar_gz
 from siem_packages.tables import ROOT
 
@@ -17,6 +17,7 @@ def packages(moment: int) -> dict[str, bytes]:
     what is in archives, in seconds since 1970."""
     made: dict[str, Files] = {
         "elastic": elastic.files(),
+        "grafana": grafana.files(),
         "misp": misp.files(moment),
         "opensearch": opensearch.files(),
         "sigma": sigma.files(),
