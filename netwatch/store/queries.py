@@ -86,6 +86,8 @@ def incidents_after(
         statement = statement.where(incident.first_seen < wanted.until)
     for name, words in wanted.words.items():
         statement = statement.where(incident[name].in_(sorted(words)))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     place = (incident.first_seen, incident.run, incident.position)
     if after is not None:
         # The first condition repeats a part of the second one, for the index.

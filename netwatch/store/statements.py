@@ -43,6 +43,7 @@ from netwatch.store import catalogue_tables as tables
 
 if TYPE_CHECKING:
     from netwatch.store.catalogue import Catalogue
+    from netwatch.store.chosen_incidents import Chosen
 
 CHUNK = 400
 """Values in one statement."""
@@ -157,7 +158,8 @@ class Filter:
     `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is the
     word for a device, and `addresses` are its addresses in the inventory; `clients` are its numbers
     in the catalogue, if already known. `confidences`, `kinds`, `outcomes`
-    and `statuses` are words of incidents. At most `limit` records are wanted.
+    and `statuses` are words of incidents, `chosen` are incidents by id. At most `limit` records are
+    wanted.
     """
 
     since: int | None = None
@@ -175,6 +177,7 @@ class Filter:
     kinds: frozenset[str] = frozenset()
     outcomes: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
+    chosen: "Chosen | None" = None
 
     @property
     def words(self) -> Mapping[str, frozenset[str]]:
