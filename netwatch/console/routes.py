@@ -50,6 +50,7 @@ from netwatch.console.pages import (
     account,
     device,
     firewall_lists,
+    hidden_lookups,
     incident,
     incidents,
     now,
@@ -195,6 +196,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/blind-spots", "GET", reports.show_blind_spots, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,
+    ),
+    Route(
+        "/hidden-lookups", "GET", hidden_lookups.show, reports.SEES_HIDING,
+        purpose=device.everybody, menu=mark("Hidden lookups"), group=PEOPLE,
     ),
     # Rules
     Route(

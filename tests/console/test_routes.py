@@ -34,6 +34,7 @@ SEEN = {
     "/now/events": "admin analyst",
     "/devices": "analyst",
     "/devices/{id:path}": "analyst",
+    "/hidden-lookups": "analyst",
     "/bans": "auditor admin analyst",
     "/bans/{id}": "auditor admin analyst",
     "/exemptions": "auditor analyst",
