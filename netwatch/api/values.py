@@ -140,7 +140,7 @@ class Packets:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage(Record):
     """What could be read in one run. `without_verdict` are contacts with apps that cannot be
-    judged, by reason."""
+    judged, by reason, and `one_of_k` flows that may be of several apps, by their number."""
 
     __hash__ = Record.__hash__
 
@@ -152,6 +152,7 @@ class Coverage(Record):
     networks: tuple[NetworkCoverage, ...]
     outside: Flows
     without_verdict: Mapping[str, int]
+    one_of_k: Mapping[str, int] | None = None
 
 
 AnyPath = str | os.PathLike[str]

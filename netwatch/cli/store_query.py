@@ -390,7 +390,7 @@ def _write_coverage(
                 if not is_whole:
                     # These belong to no network.
                     report = replace(report, outside=FlowCounts({}), missed={}, unreadable={},
-                                     without_verdict={})  # fmt: skip
+                                     without_verdict={}, one_of={})  # fmt: skip
                 FORMATS["table"].writer(stream).coverage(report, True)
                 stream.write("\n")
 
@@ -417,6 +417,8 @@ def _cell(value: Any) -> str:
     """A value of a record in a table."""
     if isinstance(value, list):
         return " ".join(value)
+    if isinstance(value, dict):
+        return " ".join(f"{name}={each}" for name, each in value.items())
     return "" if value is None else str(value)
 
 

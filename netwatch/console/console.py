@@ -272,5 +272,6 @@ def persons(route: "Route", view: View) -> tuple[str, ...]:
         if (text := view.query.text(person.name)) and (subject := person.subject(text))
     ]
     if not found and route.purpose is not None:
-        found = [route.purpose(view)]
+        about = route.purpose(view)
+        found = [about] if isinstance(about, str) else [*about]
     return tuple(dict.fromkeys(subject for subject in found if subject))

@@ -2,7 +2,7 @@
 
 import secrets
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 from http import HTTPStatus
@@ -20,6 +20,7 @@ from netwatch.console.console import (
     persons,
     proxy_identity,
 )
+from netwatch.console.pages.account import note_purpose, purpose_problem, stated_purpose
 from netwatch.console.rendering import address_of, render, texts_of
 from netwatch.console.routes import ROUTES, Route, first_page, may, menu_of, persons_at
 from netwatch.console.sessions import form_token
@@ -147,11 +148,11 @@ class Dispatcher:
         purposes: dict[str, str] = {}
         own = view.identity.purpose if view.identity else ""
         try:
-            for person in persons(route, view):
+            for person in (people := persons(route, view)):
                 stated = own or self._console.sessions.purpose(view.who.session, person)
-                if not stated:
-                    return self._ask_purpose(route, view, asked)
-                purposes[person] = stated
+                if not stated and (asking := self._ask_purpose(route, view, asked, people)):
+                    return asking
+                purposes[person] = stated or stated_purpose(view)
             view = replace(view, purpose=next(iter(purposes.values()), own))
             answer = route.endpoint(view)
         except QueryTimeoutError:
@@ -162,11 +163,27 @@ class Dispatcher:
         self._audit(view, route, answer, purposes)
         return self._send(view, answer, asked.headers.get("if-none-match", ""))
 
-    def _ask_purpose(self, route: Route, view: View, asked: Asked) -> Sent:
+    def _ask_purpose(
+        self, route: Route, view: View, asked: Asked, people: Sequence[str]
+    ) -> Sent | None:
+        """The page that asks why persons are looked at. With a form, it sends this form once more,
+        with the purpose: None if it has one, which is noted for all of them."""
         if route.operation is not None:
             raise Refused(403, "State a purpose on the page of the same person or list first, or"
                           " use a token, which has one.")  # fmt: skip
-        return self._page(view, Page("purpose", {"next": _target(asked)}))
+        if asked.method != "POST":
+            return self._page(view, Page("purpose", {"next": _target(asked)}))
+        fields = [pair for pair in asked.form if pair[0] not in ("csrf", "purpose")]
+        values: dict[str, object] = {"next": asked.place, "fields": fields, "count": len(people)}
+        status = 200
+        if any(name == "purpose" for name, _ in asked.form):
+            purpose = stated_purpose(view)
+            problem = purpose_problem(view, purpose)
+            if not problem:
+                note_purpose(view, purpose, people)
+                return None
+            status, values = 422, {**values, "given": purpose[:MAX_VALUE], "message": problem}
+        return self._page(view, Page("purpose", values, status=status))
 
     def _route(self, path: str | None, method: str) -> Route:
         if path is None:
@@ -230,6 +247,7 @@ class Dispatcher:
             has_zone=chosen is not None,
             origin=options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
             raw_query=query,
+            raw_form=asked.form if form else (),
             persons_at=persons_at,
         )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from netwatch.console.rendering import address_of, words
+from netwatch.console.triage_form import state_words
 from netwatch.console.view import Pairs, Redirect, View, bad_request
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import day_at, period
@@ -219,6 +220,8 @@ def _labels(view: View) -> Mapping[str, str]:
         "kind": say("Kind"),
         "outcome": say("Outcome"),
         "state": say("State"),
+        "triage": say("Triage"),
+        "assignee": say("Assignee"),
         "app": say("App"),
         "device": say("Device"),
         "network": say("Network"),
@@ -239,5 +242,7 @@ def _shown(view: View, name: str, value: str, called: Mapping[str, str]) -> str:
         return value if is_day else _input(view, name).replace("T", " ")
     if name == "range" and value in {*DAYS, IN_FORCE}:
         return _range_text(view, value)
+    if name == "triage":
+        return state_words(view).get(value, value)
     is_word = name in ("verdict", "confidence", "kind", "outcome", "state", "joined", "action")
     return called.get(value, value) if is_word else value

@@ -6,6 +6,7 @@ knows under that word, and the pseudonyms that the keys of the configuration mak
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -16,12 +17,15 @@ from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
 from netwatch.console.triage import Changed
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.formats.bypass import day_number
 from netwatch.formats.flow_rows import flow_record
 from netwatch.formats.line_writer import observation_record
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.entry_table import Entry
 from netwatch.privacy import pseudonym
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_days import DAY
+from netwatch.store.bypass_rows import PERSONAL, client_names, kept_records
 from netwatch.store.cases import is_centre
 from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
@@ -30,15 +34,12 @@ from netwatch.store.queries import flows, observations
 from netwatch.store.statements import Filter, chunks, client_places, device_clients
 
 Code = Literal["inventory", "client", "observation", "flow", "claim", "incident", "case",
-               "triage", "evidence", "coverage", "audit"]  # fmt: skip
+               "triage", "evidence", "coverage", "bypass", "audit"]  # fmt: skip
 """The kinds of data, in the order of the page."""
 
 Rule = Literal["time", "facts", "yours", "record"]
 """How long a kind is kept: for a time after its date; while there are facts; as long as the owner
 of a file decides; as long as the rules for such records ask."""
-
-PERSONAL = frozenset({"personal", "guest"})
-"""The classes of networks whose facts are kept for `retention: personal`."""
 
 _LOOKS = 10_000
 
@@ -89,6 +90,7 @@ def held(console: Console, device: str, timeout: float) -> Held:
         *_facts(console, clients, timeout),
         *_decided(console, ids, timeout),
         _triage(console, ids),
+        *_bypasses(console, (*ids, *client_names(console.catalogue, clients))),
         HeldKind(
             "audit", len(looks), looks[-1].time if looks else None,
             looks[0].time if looks else None, rule="record",
@@ -209,6 +211,25 @@ def _triage(console: Console, ids: Sequence[str]) -> HeldKind:
     )  # fmt: skip
 
 
+def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
+    """The days on which it hid its lookups; those in personal and guest networks may be kept for
+    a shorter time."""
+    retention, days = console.config.retention, defaultdict[bool, list[int]](list)
+    for each in kept_records(console.catalogue, devices=names):
+        days[each["device"]["class"] in PERSONAL].append(day_number(each))
+    for is_personal, its in sorted(days.items()) or [(False, [])]:
+        times = [retention.incidents] if retention else []
+        if retention and is_personal:
+            times.append(retention.personal)
+        yield HeldKind(
+            "bypass",
+            len(its),
+            min(its) * DAY if its else None,
+            (max(its) + 1) * DAY - 1 if its else None,
+            seconds=min((each for each in times if each is not None), default=None),
+        )
+
+
 def _changes(console: Console, devices: Sequence[str]) -> list[tuple[str, Changed]]:
     incident = tables.incident.c
     own = incident.device.in_(sorted(devices)) & (incident.shown == 1)
@@ -262,6 +283,8 @@ def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]
     paths = select(evidence.path).where(evidence.incident.in_(select(incident.id).where(own)))
     yield "evidence", (path for (path,) in _rows(console, paths))
     yield "coverage", _coverage(console, found)
+    names = (*found.ids, *client_names(console.catalogue, found.clients))
+    yield "bypasses", map(dict, kept_records(console.catalogue, devices=names))
 
 
 def _wanted(found: Held) -> Filter:

@@ -120,6 +120,8 @@ def words(language: Language) -> Mapping[str, str]:
         "list": say("filtered list"),
         "export": say("export"),
         "identify": say("re-identification"),
+        "triage": say("triage"),
+        "exemption draft": say("draft of an exemption"),
         "netwatch": "netwatch",
         "signatures": say("signatures"),
         "bans": say("bans"),

@@ -15,8 +15,9 @@ and ``content``, and one row here per path and method:
   answer has to say its `subject` (``"device ws-021"``). Every page on a person, every export and
   every re-identification has one.
 - `purpose`: a function that says whom the page is about by its path, in the words of the audit
-  (``"device ws-021"``). Then the console asks why this person is looked at, before the page is
-  made, and remembers the answer for this person and session for an hour. It is in the audit.
+  (``"device ws-021"``), or about whom a form is. Then the console asks why this person is looked
+  at, before the page is made, and remembers the answer for this person and session for an hour. It
+  is in the audit.
 - `people`: the values of its address that filter by a person, of those in
   `netwatch.console.console`. The console asks for the purpose as it does for a path, and the audit
   has the filtered page under this person, whether or not `audited` calls it something. A page that
@@ -49,6 +50,7 @@ from netwatch.console.pages import (
     account,
     device,
     firewall_lists,
+    hidden_lookups,
     incident,
     incidents,
     now,
@@ -56,6 +58,7 @@ from netwatch.console.pages import (
     overview,
     reports,
     sensors,
+    triage,
 )
 from netwatch.console.tables import storable
 from netwatch.console.view import Answer, View, parse_pairs
@@ -79,7 +82,7 @@ class Route:
     endpoint: Callable[[View], Answer]
     roles: Set[str] | None
     audited: str = ""
-    purpose: Callable[[View], str] | None = None
+    purpose: Callable[[View], str | tuple[str, ...]] | None = None
     people: tuple[PersonFilter, ...] = ()
     menu: str = ""
     group: str = field(default="")
@@ -143,6 +146,20 @@ ROUTES: tuple[Route, ...] = (
         audited="plain words", purpose=incident.person,
     ),
     Route(
+        "/incidents/{id}/triage", "POST", triage.decide, {"analyst"},
+        audited="triage", purpose=incident.person,
+    ),
+    Route(
+        "/incidents/{id}/exemption", "GET", triage.show_exemption, {"analyst"},
+        audited="exemption draft", purpose=incident.person,
+    ),
+    Route(
+        "/incidents/{id}/exemption", "POST", triage.write_exemption, {"analyst"},
+        audited="exemption draft", purpose=incident.person,
+    ),
+    # It writes its own rows of the audit, one for each incident.
+    Route("/triage", "POST", triage.decide_all, {"analyst"}, purpose=triage.persons_of_selection),
+    Route(
         "/incidents/{id}/packets.pcapng", "GET", incident.packets, {"analyst"},
         audited="export", purpose=incident.person,
     ),
@@ -179,6 +196,10 @@ ROUTES: tuple[Route, ...] = (
         "/blind-spots", "GET", reports.show_blind_spots, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,
     ),
+    Route(
+        "/hidden-lookups", "GET", hidden_lookups.show, reports.SEES_HIDING,
+        purpose=device.everybody, menu=mark("Hidden lookups"), group=PEOPLE,
+    ),
     # Rules
     Route(
         "/bans", "GET", reports.show_bans, {"auditor", "admin", "analyst"},
@@ -213,6 +234,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/configuration", "GET", oversight.show_configuration, {"admin", "dpo"},
         menu=mark("Configuration"), group=RULES,
+    ),
+    Route(
+        "/false-alarms", "GET", triage.show_false_alarms, {"admin", "analyst", "auditor"},
+        menu=mark("False alarms"), group=RULES,
     ),
     # Oversight
     Route(

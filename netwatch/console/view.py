@@ -109,9 +109,9 @@ class View:
     parts of it that the route names. `purpose` is why the person of the page is looked at. `token`
     is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
     sign-in at a provider. `has_zone` is whether the viewer has a time zone, not that of the
-    console. `origin` is the address of the console, `raw_query` the values behind
-    ``?`` at their whole length. `persons_at` says whom the page at another place of the console is
-    about."""
+    console. `origin` is the address of the console; `raw_query` are the values behind
+    ``?``, and `raw_form` those of the form, at their whole length. `persons_at` says whom the page
+    at another place of the console is about."""
 
     console: "Console"
     identity: Identity | None
@@ -128,6 +128,7 @@ class View:
     has_zone: bool = False
     origin: str = ""
     raw_query: tuple[tuple[str, str], ...] = ()
+    raw_form: tuple[tuple[str, str], ...] = ()
     persons_at: Callable[["View", str], tuple[str, ...]] = lambda _view, _place: ()
 
     @property
@@ -140,6 +141,12 @@ class View:
     def role(self) -> str:
         """The role of the signed-in user, empty if there is none."""
         return self.identity.role if self.identity else ""
+
+    def written(self, name: str) -> str:
+        """The last value with a name of the form, at its whole length, with line feeds between its
+        lines."""
+        raw = next((value for key, value in reversed(self.raw_form) if key == name), "")
+        return storable("\n".join(raw.splitlines()).strip())
 
     def say(self, text: str, /, **values: str) -> str:
         """A text in the language of the page."""

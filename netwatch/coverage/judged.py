@@ -24,12 +24,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 from netwatch.core.flow import BYPASS_CATEGORIES
 from netwatch.coverage.flow_visibility import VISIBILITIES
 
 _NAMED = VISIBILITIES.index("named")
 _NO_DATA = VISIBILITIES.index("no-data")
+_FLOW_RECORD = VISIBILITIES.index("flow-record")
+_ONE_OF_K = VISIBILITIES.index("one-of-k")
 
 _ONES = re.compile("1+")
 
@@ -49,6 +52,13 @@ CELL = 8
 """Bytes of the number of flows of an hour with one visibility."""
 
 _VISIBILITY_BITS = 8
+
+OF_K = 128
+"""Counts from this place on are how many of the flow records are ``one-of-k``, by their k. Rows of
+facts do not show it: whoever judges flow records says so, and it may change with the bans."""
+
+MOST_K = 126
+"""The greatest k that is told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +254,8 @@ class JudgedCoverage:
     def hourly(
         self, network: str, spans: Sequence[tuple[int, int]], device_class: str | None = None
     ) -> dict[int, Counter[int]]:
-        """The flows of a network by hour and by visibility, in the hours that times (ns) have a
-        part in. Of sources with one content the last counts."""
+        """The flows of a network by hour and by visibility (with their k from `OF_K` on), in the
+        hours that times (ns) have a part in. Of sources with one content the last counts."""
         parts = [self.hours_of(*span) for span in spans]
         wanted = bits_or(mask(*part) for part in parts)
         found: dict[int, Counter[int]] = {}
@@ -259,6 +269,8 @@ class JudgedCoverage:
                         hour = block.begin + at
                         if hour >= 0 and wanted >> hour & 1:
                             found.setdefault(hour, Counter()).update(counts)
+        for counts in found.values():
+            _move_one_of(counts)
         return found
 
     def flows(self, network: str, begin: int, end: int) -> dict[str, Counter[int]]:
@@ -278,8 +290,6 @@ class JudgedCoverage:
         return found
 
 
-_FLOW_RECORD = VISIBILITIES.index("flow-record")
-_ONE_OF_K = VISIBILITIES.index("one-of-k")
 _OF_FLOW_RECORDS = frozenset({_FLOW_RECORD, _ONE_OF_K, _NO_DATA}) | {
     VISIBILITIES.index(category) for category in BYPASS_CATEGORIES
 }
@@ -289,12 +299,41 @@ def is_by_flows(counts: Mapping[int, int]) -> bool:
     """Whether flow records alone tell of these flows, by visibility: who talked to which address is
     known then, and no name."""
     is_any = counts.get(_FLOW_RECORD) or counts.get(_ONE_OF_K)
-    return bool(is_any) and _OF_FLOW_RECORDS.issuperset(counts)
+    return bool(is_any) and _OF_FLOW_RECORDS.issuperset(at for at in counts if at < OF_K)
 
 
 def readable(counts: Mapping[int, int]) -> tuple[int, int]:
     """How many flows had content, and how many of these had a readable name."""
-    return sum(counts.values()) - counts.get(_NO_DATA, 0), counts.get(_NAMED, 0)
+    flows = sum(count for at, count in counts.items() if at < OF_K)
+    return flows - counts.get(_NO_DATA, 0), counts.get(_NAMED, 0)
+
+
+def one_of_place(names: int) -> int:
+    """The place in counts of flow records that are one of so many names."""
+    return OF_K + min(names, MOST_K)
+
+
+def by_k(counts: Mapping[int, int]) -> dict[int, int]:
+    """The flows ``one-of-k`` by their k, in order."""
+    return {at - OF_K: counts[at] for at in sorted(counts) if at >= OF_K and counts[at]}
+
+
+def k_spread(one_of: Mapping[int, int]) -> tuple[int, int, int]:
+    """The least, the median and the greatest k of flows by their k, of which there is any."""
+    names = sorted(one_of)
+    upto = accumulate(one_of[each] for each in names)
+    half = sum(one_of.values()) / 2
+    median = next(each for each, flows in zip(names, upto, strict=True) if flows >= half)
+    return names[0], median, names[-1]
+
+
+def _move_one_of(counts: Counter[int]) -> None:
+    """Count flow records as ``one-of-k`` of which that was said."""
+    said = sum(flows for at, flows in counts.items() if at >= OF_K)
+    if said:
+        moved = min(said, counts[_FLOW_RECORD])
+        counts[_FLOW_RECORD] -= moved
+        counts[_ONE_OF_K] += moved
 
 
 Run = tuple[int, int]
@@ -302,8 +341,13 @@ Run = tuple[int, int]
 
 
 FlowHours = dict[int, Counter[int]]
-"""Of each hour the numbers of flows by their place in `VISIBILITIES`. An hour without a flow, in
-which the network was seen otherwise, has no count."""
+"""Of each hour the numbers of flows by their place in `VISIBILITIES`, or from `OF_K` on. An hour
+without a flow, in which the network was seen otherwise, has no count."""
+
+
+OneOf = Sequence[tuple[str, str, int, int, int]]
+"""Flow records that are ``one-of-k``: a network, its class, the hour since the epoch, k, and their
+number."""
 
 
 def mask(begin: int, end: int) -> int:
@@ -436,4 +480,8 @@ def _cells(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 def by_name(counts: Mapping[int, int]) -> dict[str, int]:
     """Flows by the words of `VISIBILITIES`, in their order."""
-    return {VISIBILITIES[count]: counts[count] for count in sorted(counts) if counts[count]}
+    return {
+        VISIBILITIES[count]: counts[count]
+        for count in sorted(counts)
+        if counts[count] and count < OF_K
+    }

@@ -22,9 +22,10 @@ from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
 from netwatch.core.message import Observation
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics, TableUsage
-from netwatch.core.verdict import Contact
+from netwatch.core.verdict import Contact, Network
 from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, visibility_of
+from netwatch.coverage.judged import HOUR
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.judging import ConfiguredDirectory
@@ -45,6 +46,11 @@ CACHE_LIMIT = 65_536
 """Host names whose owners are cached; a full cache is emptied as a whole."""
 
 Progress = Callable[[RunStatistics, Named, int], None]
+
+NoteOneOf = Callable[[Network, int, int], None]
+"""Takes the network of a flow record that is ``one-of-k``, the hour since the epoch, and k."""
+
+_DNS = 53
 
 FLOW_AGE = 6 * 3_600_000_000_000
 """How long to wait for the end of a flow with a contact, ns."""
@@ -131,7 +137,8 @@ class ClientHosts:
 
 class LogJudge:
     """Judges the events of one log. Contacts go to `collector`, flows are counted in `coverage`
-    unless that is None. Unless it `has_records`, the log has no flow records."""
+    unless that is None; `note_one_of` takes flow records that may be of several apps. Unless it
+    `has_records`, the log has no flow records."""
 
     def __init__(
         self,
@@ -140,9 +147,11 @@ class LogJudge:
         collector: ContactCollector,
         coverage: Coverage | None,
         *,
+        note_one_of: NoteOneOf | None = None,
         has_records: bool = True,
     ) -> None:
         self._statistics = statistics
+        self._note_one_of = note_one_of
         self._replay = Replay(
             config,
             collector,
@@ -188,6 +197,7 @@ class LogJudge:
     def _count_for(self, config: Config) -> None:
         """Count flows for the networks, devices and apps of a configuration from now on."""
         self._catalog = config.catalog
+        self._networks = config.networks
         self._addresses: dict[bytes, NameStatus] | None = None
         self._recorded: RecordedFlowCounter | None = None
         self._counter: FlowCounter | None = None
@@ -248,14 +258,30 @@ class LogJudge:
     def _count(self, flow: Flow) -> None:
         """Count a flow in the coverage. If the log does not name its client, nothing is known about
         it: it is counted outside all networks."""
-        if self._counter is None or self._coverage is None:
+        is_record = flow.log in FLOW_RECORD_LOGS
+        if self._coverage is None and (self._note_one_of is None or not is_record):
             return
         visibility = visibility_of(flow, self._categories().get(flow.server_ip, "none"))
         if visibility == "flow-record" and (names := self._replay.one_of(flow)):
             visibility = "one-of-k"
-            self._coverage.add_one_of(names)
+            self._found_one_of(flow, names)
+        if self._counter is None:
+            return
         client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
         self._counter.add(client, visibility, 1, (flow.first,))
+
+    def _found_one_of(self, flow: Flow, names: int) -> None:
+        if self._coverage is not None:
+            self._coverage.add_one_of(names)
+        if (
+            self._note_one_of is None
+            or not flow.client_ip
+            or _DNS in (flow.client_port, flow.server_port)
+        ):
+            return  # The hours of the store leave out lookups.
+        network = self._networks.find(flow.client_ip, flow.vlan)
+        if network is not None:
+            self._note_one_of(network, flow.first // HOUR, names)
 
 
 def scan_log(
@@ -275,7 +301,14 @@ def scan_log(
     if not unit.counts_flows:
         coverage = None
     has_records = not FLOW_RECORD_LOGS.isdisjoint(unit.log.formats)
-    judge = LogJudge(config, statistics, collector, coverage, has_records=has_records)
+    judge = LogJudge(
+        config,
+        statistics,
+        collector,
+        coverage,
+        note_one_of=recorder.note_one_of if recorder is not None else None,
+        has_records=has_records,
+    )
     made = LogEvents(ClientHosts(config).address, keep_records=keep_records)
     found = items(
         unit.log,
@@ -373,7 +406,9 @@ class LiveLogs:
         self.recorder: EventRecorder | None = None
         self._statistics = statistics
         self._gate = _Gate(collector)
-        self._judge = LogJudge(config, statistics, self._gate, coverage)
+        self._judge = LogJudge(
+            config, statistics, self._gate, coverage, note_one_of=self._found_one_of
+        )
         self._hosts = ClientHosts(config)
         self._events = LogEvents(
             lambda host, time: self._hosts.address(host, time), keep_records=keep_records
@@ -387,6 +422,10 @@ class LiveLogs:
             self._judge.judge(events)
         else:
             self._judge.judge(self.recorder.recorded(one_by_one(events)))
+
+    def _found_one_of(self, network: Network, hour: int, names: int) -> None:
+        if self.recorder is not None:
+            self.recorder.note_one_of(network, hour, names)
 
     def learn(self, items: Iterable[LogItem]) -> None:
         """Take what records reported that were judged in an earlier run, only as context for later

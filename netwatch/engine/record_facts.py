@@ -11,6 +11,7 @@ the same incidents (`netwatch.rejudge`).
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from netwatch.core.flow import Flow
 from netwatch.core.message import LEARNING_SOURCES, Message, Observation, Packet
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import RunStatistics
+from netwatch.core.verdict import Network
 from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
@@ -32,7 +34,14 @@ from netwatch.engine.observe import Observer
 from netwatch.engine.replay import ClaimEvent, Event, EventBatch, LossEvent
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
 from netwatch.store.hour_rows import LossCounter
-from netwatch.store.messages import CaptureBegun, CaptureEnded, CaptureLosses, Chunk, Clients
+from netwatch.store.messages import (
+    CaptureBegun,
+    CaptureEnded,
+    CaptureLosses,
+    Chunk,
+    Clients,
+    OneOfNames,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -344,6 +353,7 @@ class EventRecorder(_Sender):
         self._rows = EventBatch()
         self._numbers = array("q")
         self._flows = RowBuffer("flow", flow_row)
+        self._one_of = Counter[tuple[str, str, int, int]]()
         self._send_begin()
 
     def recorded(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -369,6 +379,10 @@ class EventRecorder(_Sender):
                 self._claim(event)
             yield event
 
+    def note_one_of(self, network: Network, hour: int, names: int) -> None:
+        """Note that a flow record is one of so many names, as it is judged."""
+        self._one_of[network.name, network.device_class, hour, names] += 1
+
     def _lose(self, event: LossEvent) -> None:
         """Count records that the log lacks. Who writes it may say of any time that it lacks some:
         beyond a limit it counts for the time of the last fact."""
@@ -384,6 +398,10 @@ class EventRecorder(_Sender):
         for buffer in (self._flows, self._claims):
             if len(buffer):
                 self._send_buffer(buffer)
+        if self._one_of:
+            found = [(*key, flows) for key, flows in self._one_of.items()]
+            self._sink.send(OneOfNames(self._position, found))
+            self._one_of.clear()
         self._send_losses()
 
     def finish(self) -> None:

@@ -23,10 +23,16 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import Frame
 from netwatch.core.text import escaped
+from netwatch.coverage.bypass import PAST_DAYS
 from netwatch.explain.sources import Found, chosen
-from netwatch.explain.steps import CaptureFile, Explanation
+from netwatch.explain.steps import CaptureFile, Explanation, HiddenDay
+from netwatch.formats.bypass import codes
+from netwatch.formats.values import epoch_ns
 from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_days import DAY
+from netwatch.store.bypass_rows import kept_records
+from netwatch.store.catalogue import Catalogue
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.views import shown_incidents
@@ -68,7 +74,21 @@ def from_store(options: StoreOptions, wanted: str) -> Found:
             select(tables.capture.c.sources).where(tables.capture.c.run == row.run)
         ).scalars()
         files = capture_files(captures)
-    return Found(record, f"the store {options.shown}, run {row.run}", files)
+        hidden = hidden_days(catalogue, record)
+    return Found(record, f"the store {options.shown}, run {row.run}", files, hidden=hidden)
+
+
+def hidden_days(catalogue: Catalogue, record: AlertRecord) -> tuple[HiddenDay, ...]:
+    """The days on which the device of an incident hid its lookups, from `PAST_DAYS` before it up to
+    its last one. Raises `NetwatchError`."""
+    device, network = record["device"], record["network"]["name"]
+    first, last = (epoch_ns(record[key]) // DAY for key in ("first_seen", "last_seen"))
+    names = {device[key] for key in ("id", "mac", "ip") if device.get(key)}
+    found = kept_records(catalogue, first - PAST_DAYS, last + 1, devices=names, networks={network})
+    return tuple(
+        HiddenDay(each["day"], each["contacts"], each["untold"], tuple(codes(each)))
+        for each in found
+    )
 
 
 def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:

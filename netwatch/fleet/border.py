@@ -26,6 +26,7 @@ from netwatch.config.fleet_section import SensorLimit
 from netwatch.core.alert import number_of
 from netwatch.core.errors import NetwatchError
 from netwatch.core.verdict import CONFIDENCE_RANK
+from netwatch.coverage.judged import OneOf
 from netwatch.formats.coverage import read_report
 from netwatch.store.case_members import (
     DEVICES,
@@ -313,6 +314,11 @@ class SensorLimits:
             else client
             for client in clients
         ], outside
+
+    def one_of(self, sensor: str, found: OneOf) -> tuple[OneOf, set[str]]:
+        """Flow records of networks that count, and the other networks."""
+        outside = {network for network, *_ in found if not self.allows(sensor, network)}
+        return [each for each in found if each[0] not in outside], outside
 
     def coverage(self, sensor: str, record: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
         """A record of coverage with the networks that count, and those that do not."""

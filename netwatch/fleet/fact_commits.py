@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from netwatch.core.errors import NetwatchError
+from netwatch.coverage.judged import OneOf
 from netwatch.fleet.border import (
     MAX_POSITION,
     UNLIMITED,
@@ -34,7 +35,7 @@ from netwatch.fleet.border import (
 )
 from netwatch.fleet.envelope import Envelope, EnvelopeError
 from netwatch.fleet.fact_batch import FactBatch, RunKey, read_run, unpack
-from netwatch.fleet.sensor_records import SensorNumbers, read_losses
+from netwatch.fleet.sensor_records import SensorNumbers, read_losses, read_one_of
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import (
     CaptureState,
@@ -93,14 +94,15 @@ class Committed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
     """A sensor's statement about a run from `first` to `last` (ns): the `coverage` of a part of it,
-    its losses (`losses`; `of_all` captures, and with `adds` in addition to earlier ones), or if
-    both are None how its capture has ended."""
+    its losses (`losses`; `of_all` captures, and with `adds` in addition to earlier ones), its flow
+    records that are ``one-of-k`` (`one_of`), or if all are None how its capture has ended."""
 
     run: RunKey
     first: int | None
     last: int | None
     coverage: dict[str, Any] | None = None
     losses: Losses | None = None
+    one_of: OneOf | None = None
     of_all: bool = False
     adds: bool = False
     part: int = 0
@@ -180,6 +182,9 @@ class FactCommits:
         if isinstance(content, FactBatch):
             clients, outside = self._limits.clients(sensor, content.clients)
             return replace(content, clients=clients), outside
+        if content.one_of is not None:
+            one_of, outside = self._limits.one_of(sensor, content.one_of)
+            return replace(content, one_of=one_of), outside
         if content.coverage is None:
             return content, set()
         coverage, outside = self._limits.coverage(sensor, content.coverage)
@@ -216,6 +221,11 @@ class FactCommits:
                 losses = shifted(content.losses, self._offsets.get(sensor, 0))
                 found = replace(content, losses=losses)
                 transaction.losses.append((self._numbers.run(sensor, content.run), found))
+            elif content.one_of is not None:
+                run = self._numbers.run(sensor, content.run)
+                capture = self._numbers.capture(sensor, content.run)
+                part = 0 if content.run.command == "live" else capture
+                self._hours(sensor, run, transaction).add_one_of(part, content.one_of)
             elif content.coverage is None:
                 run = self._numbers.run(sensor, content.run)
                 capture = self._numbers.capture(sensor, content.run)
@@ -249,15 +259,19 @@ class FactCommits:
         times = batch.rows[TIME_COLUMN[batch.table]]
         offset = self._offsets.get(sensor, 0)
         self._numbers.judge(sensor, batch.run, compute.min_max(times).as_py()["min"] - offset)
-        hours = transaction.hours.setdefault(
-            run, HourCounter(self._hides, transaction.hidden, offset)
-        )
+        hours = self._hours(sensor, run, transaction)
         # A sensor with an older netwatch sends hashes of the ends of a flow.
         rows = without_flows(batch.rows) if batch.table == "claim" else batch.rows
         for part in self._flow_names.renamed(rows, capture).to_batches():
             landing.add(batch.table, numbered(part, batch.table, capture, numbers))
             is_live = batch.run.command == "live"
             hours.add(0 if is_live else capture, capture, batch.table, part, networks)
+
+    def _hours(self, sensor: str, run: int, transaction: "_Transaction") -> HourCounter:
+        """The counter of the hours of a run, by the clock here."""
+        return transaction.hours.setdefault(
+            run, HourCounter(self._hides, transaction.hidden, self._offsets.get(sensor, 0))
+        )
 
     def forget(self, before: int) -> None:
         """Forget epochs of which nothing was stored since a time (ns)."""
@@ -402,7 +416,7 @@ def _read(envelope: Envelope, now: int) -> FactBatch | _Record:
     table = envelope.fields.get("table")
     if envelope.kind == "facts" and isinstance(table, str) and table in TIME_COLUMN:
         return unpack(table, envelope.payload, now)
-    if table not in ("coverage", "capture", "loss"):
+    if table not in ("coverage", "capture", "loss", "oneofk"):
         raise EnvelopeError("the content belongs to no table known here")
     record = envelope.value()
     if not isinstance(record, dict):
@@ -412,6 +426,8 @@ def _read(envelope: Envelope, now: int) -> FactBatch | _Record:
         of_all, adds = record.get("all") is True, record.get("adds") is True
         losses = read_losses(record.get("losses"))
         return _Record(run=run, first=None, last=None, losses=losses, of_all=of_all, adds=adds)
+    if table == "oneofk":
+        return _Record(run=run, first=None, last=None, one_of=read_one_of(record.get("flows")))
     first, last = span(record.get("first"), record.get("last"), now)
     if table == "coverage":
         part = number(record.get("part", 0), MAX_POSITION)

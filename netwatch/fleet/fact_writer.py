@@ -155,6 +155,8 @@ class FactWriter:
                 self._end_capture(message)
             case messages.CaptureLosses(position, losses):
                 self._put_losses(losses, position, of_all=False, adds=False)
+            case messages.OneOfNames(position, found):
+                self._put_record("oneofk", {"flows": found}, position)
             case messages.RunLosses(losses):
                 self._put_losses(losses, 0, of_all=True, adds=False)
             case messages.Described():

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, select
 
 from netwatch.core.alert import UNHEARD
 from netwatch.core.errors import NetwatchError
-from netwatch.coverage.judged import QUARTERS
+from netwatch.coverage.judged import QUARTERS, OneOf
+from netwatch.fleet import border
 from netwatch.fleet.border import BorderError
 from netwatch.fleet.fact_batch import RunKey
 from netwatch.formats.alert_record import Incident
@@ -48,6 +49,9 @@ MAX_LINE = 1 << 20
 
 MAX_LOSSES = 20_000
 """Quarters of an hour in a record of losses, some 200 days."""
+
+MAX_ONE_OF = 20_000
+"""Numbers of flows ``one-of-k`` in a record."""
 
 MAX_LOST = 1 << 40
 """Losses per quarter of an hour, below this."""
@@ -216,3 +220,24 @@ def read_losses(found: Any) -> Losses:
     except (TypeError, ValueError, AttributeError):
         raise BorderError("the content has no valid 'losses'") from None
     return losses
+
+
+def read_one_of(found: Any) -> OneOf:
+    """Flow records ``one-of-k``. Raises `BorderError` if they cannot be counted."""
+    if not isinstance(found, list) or len(found) > MAX_ONE_OF:
+        raise BorderError(f"flows: expected a list of at most {MAX_ONE_OF:,}")
+    read = []
+    for each in found:
+        if not isinstance(each, list) or len(each) != 5:
+            raise BorderError("flows: expected a network, its class, an hour, k and a number")
+        network, device_class, hour, names, flows = each
+        read.append(
+            (
+                border.text(network),
+                border.text(device_class),
+                border.number(hour, MAX_QUARTER // QUARTERS),
+                border.number(names, MAX_VALUES),
+                border.number(flows, MAX_LOST),
+            )
+        )
+    return read

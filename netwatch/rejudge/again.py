@@ -4,18 +4,19 @@ the stored alerts."""
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Self
 
 from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import Alert, AlertRecord
-from netwatch.core.verdict import Ban, BanPeriod, Exemption
+from netwatch.core.statistics import RunStatistics
+from netwatch.core.verdict import Ban, BanPeriod, Exemption, Network
 from netwatch.engine.judge import HidingApps, Judge
-from netwatch.engine.replay import Replay
+from netwatch.engine.log_scan import LogJudge
 from netwatch.formats.jsonl import alert_record
 from netwatch.formats.values import json_line
 from netwatch.incidents.scan import ScanIncidents
@@ -29,7 +30,13 @@ from netwatch.rejudge.differences import (
     compared,
 )
 from netwatch.rejudge.facts import StoredFacts
-from netwatch.rejudge.stored_runs import Recording, StoredRun, stored_incidents, stored_runs
+from netwatch.rejudge.stored_runs import (
+    OneOfCells,
+    Recording,
+    StoredRun,
+    stored_incidents,
+    stored_runs,
+)
 from netwatch.rules.policy import Policy
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.hour_counting import fill_hours
@@ -83,26 +90,34 @@ def _is_valid(exemption: Exemption, day: date) -> bool:
 
 
 def judged_runs(
-    runs: Sequence[StoredRun], facts: StoredFacts, config: Config
-) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
-    """Each run with its alerts by `config`, in the order of `scan`; the alerts must be read before
-    the next run. Incidents continue across the captures of a run, and end with it. They have the
-    sensor that saw them."""
+    runs: Sequence[StoredRun],
+    facts: StoredFacts,
+    config: Config,
+) -> Iterator[tuple[StoredRun, Iterator[Alert], OneOfCells]]:
+    """Each run with its alerts by `config`, in the order of `scan`, and its flow records that are
+    ``one-of-k``; the alerts must be read before the next run. Incidents continue across the
+    captures of a run, and end with it. They have the sensor that saw them."""
     judge = Judge(config)
     captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
     following = next(captures, None)
     for number, run in enumerate(runs):
+        one_of = OneOfCells()
         with ScanIncidents(
             config.quiet_gap, limit=INCIDENTS, client_limit=config.client_limit
         ) as incidents:
             while following is not None and following.run == number:
-                replay = Replay(config, incidents, Counter())
-                replay.add(following.events)
-                replay.finish()
+                note = partial(_note, one_of, run.captures[following.capture].number)
+                judging = LogJudge(config, RunStatistics(), incidents, None, note_one_of=note)
+                judging.judge(following.events)
+                judging.finish()
                 following = next(captures, None)
             sensor = replace(config.sensor, name=run.sensor, is_named=run.is_named)
             result = incidents.result(config.geo, sensor)
-            yield run, iter(result.alerts)
+            yield run, iter(result.alerts), one_of
+
+
+def _note(one_of: OneOfCells, capture: int, network: Network, hour: int, names: int) -> None:
+    one_of[capture, network.name, network.device_class, hour, names] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +219,7 @@ class Again:
 
     def alerts(self) -> Iterator[Alert]:
         """All alerts, run by run, in the order of `scan`."""
-        for _, alerts in self._judged():
+        for _, alerts, _ in self._judged():
             yield from alerts
 
     def differences(self) -> Iterator[ReasonedDifference]:
@@ -214,7 +229,7 @@ class Again:
         spans = self._facts.complete_spans() if self.recording is not None else {}
         names = {scope.network.name for scope in self._config.networks.scopes}
         seen: set[tuple[str, str]] = set()
-        for run, alerts in self._judged():
+        for run, alerts, one_of in self._judged():
             before = (
                 record
                 for first_seen, record in stored_incidents(self._catalogue, run.number)
@@ -245,14 +260,14 @@ class Again:
             if self._facts.unknown or names & self._facts.networks_elsewhere():
                 self.unrecorded += 1
             else:
-                self.recording.run_ended(run, found, spans)
+                self.recording.run_ended(run, found, spans, one_of)
 
-    def _judged(self) -> Iterator[tuple[StoredRun, Iterator[Alert]]]:
+    def _judged(self) -> Iterator[tuple[StoredRun, Iterator[Alert], OneOfCells]]:
         """Each run with the alerts that are wanted."""
         one_day = self._one_day
-        for run, alerts in judged_runs(self._runs, self._facts, self._config):
+        for run, alerts, one_of in judged_runs(self._runs, self._facts, self._config):
             wanted = (alert for alert in alerts if self._is_wanted(alert.first_seen))
-            yield run, wanted if one_day is None else map(one_day.as_written, wanted)
+            yield run, wanted if one_day is None else map(one_day.as_written, wanted), one_of
 
     def _reason(self, run: StoredRun, difference: Difference) -> str:
         reason = self._reasons.of(difference)

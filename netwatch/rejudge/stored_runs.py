@@ -27,7 +27,7 @@ from netwatch.rejudge.differences import Difference
 from netwatch.rules.bans import ban_contents
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.hour_rows import add_judged
+from netwatch.store.hour_rows import add_judged, replace_one_of
 from netwatch.store.incident_rows import remove_incidents, store_incidents
 from netwatch.store.observation_rows import StoredClient, stored_client
 from netwatch.store.run_rows import VersionHashes, version_with
@@ -42,6 +42,10 @@ ROWS = 100
 OPEN_FLOWS = 900_000_000_000
 """How long before the end of a running capture flows may still be open, so that their end is not
 stored yet, in ns."""
+
+OneOfCells = Counter[tuple[int, str, str, int, int]]
+"""How many flow records are ``one-of-k``, by the number of their capture, network and its class,
+the hour since the epoch, and k."""
 
 _TIMES = {"observation": "time", "flow": "last", "claim": "time"}
 
@@ -238,9 +242,11 @@ class Recording:
         run: StoredRun,
         differences: Sequence[Difference],
         spans: dict[int, CompleteSpan],
+        one_of: OneOfCells,
     ) -> None:
         """A run was judged, with these differences; `spans` is the time for which the facts of its
-        captures are complete. Raises `NetwatchError`."""
+        captures are complete, `one_of` its flow records that are ``one-of-k``. Raises
+        `NetwatchError`."""
         parts = complete_parts(run, spans)
         found: list[tuple[int, AlertRecord, str]] = []
         old: list[str] = []
@@ -262,6 +268,12 @@ class Recording:
                 since, until = _later(span.since, self._since), _earlier(span.until, self._until)
                 if since is None or until is None or since < until:
                     add_judged(connection, run.number, version, part=part, since=since, until=until)
+                    its = [
+                        (network, kind, hour, names, flows)
+                        for (capture, network, kind, hour, names), flows in one_of.items()
+                        if part in (0, capture)
+                    ]
+                    replace_one_of(connection, run.number, part, its, since, until)
         is_whole = parts and all(span == CompleteSpan(None, None) for _, span in parts)
         if is_whole and (run.command == "live" or len(parts) == len(run.captures)):
             self.recorded += 1

@@ -3,7 +3,7 @@ judged coverage means for a report: the basis of each ban's answer, the flows of
 times without a capture."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from netwatch.config import Config
@@ -13,6 +13,7 @@ from netwatch.coverage.judged import (
     QUARTERS,
     JudgedCoverage,
     bits_or,
+    by_k,
     by_name,
     long_runs,
     says,
@@ -71,10 +72,15 @@ def concerns(ban: Ban, network: str, device_class: str) -> bool:
 def network_row(flows: NetworkFlows) -> NetworkRow:
     """The row of a network, with the share of its flows whose name was read."""
     row = NetworkRow(
-        flows.network, flows.device_class, flows.flows, flows.named, flows.unnamed, None
+        flows.network,
+        flows.device_class,
+        flows.flows,
+        flows.named,
+        flows.unnamed,
+        None,
+        {str(names): count for names, count in flows.one_of.items()},
     )
-    share = named_share([row])
-    return NetworkRow(row.network, row.device_class, row.flows, row.named, row.unnamed, share)
+    return replace(row, named_share=named_share([row]))
 
 
 def named_share(rows: Iterable[NetworkRow]) -> float | None:
@@ -146,10 +152,14 @@ class Covered:
 
 def flows_of(found: NetworkAnswer) -> NetworkFlows:
     """The flows of a network in the times of a ban."""
-    flows = by_name(found.flows)
+    return _flows(found.network.name, found.network.device_class, found.flows)
+
+
+def _flows(network: str, device_class: str, counts: Mapping[int, int]) -> NetworkFlows:
+    flows = by_name(counts)
     named = flows.pop("named", 0)
     total = named + sum(flows.values())
-    return NetworkFlows(found.network.name, found.network.device_class, total, named, flows)
+    return NetworkFlows(network, device_class, total, named, flows, by_k(counts))
 
 
 class Covering:
@@ -212,13 +222,12 @@ def networks_of(ban: Ban, config: Config) -> list[NetworkInScope]:
 
 def network_flows(coverage: JudgedCoverage, span: Span) -> list[NetworkFlows]:
     """The flows of each network that was seen in a time."""
-    found = []
-    for name in coverage.networks():
-        for kind, counts in coverage.flows(name, *span).items():
-            if flows := by_name(counts):
-                named = flows.pop("named", 0)
-                found.append(NetworkFlows(name, kind, named + sum(flows.values()), named, flows))
-    return found
+    return [
+        _flows(name, kind, counts)
+        for name in coverage.networks()
+        for kind, counts in coverage.flows(name, *span).items()
+        if by_name(counts)
+    ]
 
 
 def captured_hours(coverage: JudgedCoverage, span: Span) -> float:

@@ -5,13 +5,14 @@ For each ban the first page has the answer, the trend, the missing days and the 
 sentence each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from netwatch.charts.coverage import reason_words
 from netwatch.charts.days import day_spans
 from netwatch.core.text import escaped
+from netwatch.coverage.judged import k_spread
 from netwatch.language.language import Language
 from netwatch.report import words
 from netwatch.report.values import BanReport, Report
@@ -169,6 +170,24 @@ def exemption_states(language: Language) -> dict[str, str]:
 def reasons(language: Language) -> dict[str, str]:
     """Labels of the reasons why a name was not read."""
     return reason_words(language)
+
+
+def blind_spot(reason: str, one_of: Mapping[int, int], language: Language) -> str:
+    """A reason of flows in words. Flows ``one-of-k`` come with their k, given as `one_of`, the
+    number of flows by k."""
+    text = reasons(language).get(reason, escaped(reason))
+    if reason != "one-of-k" or not one_of:
+        return text
+    least, median, most = k_spread(one_of)
+    if least == most:
+        return language.say("%(reason)s (k = %(k)s)", reason=text, k=language.number(least))
+    return language.say(
+        "%(reason)s (k from %(least)s to %(most)s, median %(median)s)",
+        reason=text,
+        least=language.number(least),
+        most=language.number(most),
+        median=language.number(median),
+    )
 
 
 def cures(language: Language) -> dict[str, str]:

@@ -157,13 +157,15 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFlows:
-    """The flows of a network: how many, those with a name, and the others by reason."""
+    """The flows of a network: how many, those with a name, the others by reason, and those
+    ``one-of-k`` by their k."""
 
     network: str
     device_class: str
     flows: int
     named: int
     unnamed: Mapping[str, int]
+    one_of: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)

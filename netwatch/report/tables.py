@@ -19,6 +19,7 @@ from netwatch.report.values import (
     Counts,
     Coverage,
     IncidentRow,
+    NetworkRow,
     Report,
 )
 
@@ -279,11 +280,11 @@ def change(report: Report, ban: BanReport, language: Language) -> Grid:
 
 def blind_spots(coverage: Coverage, language: Language) -> Grid:
     """Flows that could not be read, by network and reason, with the remedy for each."""
-    names, cures = labels.reasons(language), labels.cures(language)
+    cures = labels.cures(language)
     rows = tuple(
         (
             escaped(network.network),
-            names.get(reason, escaped(reason)),
+            labels.blind_spot(reason, _by_k(network), language),
             language.number(count),
             words.share(count / network.flows, language),
             cures.get(reason, ""),
@@ -300,6 +301,10 @@ def blind_spots(coverage: Coverage, language: Language) -> Grid:
     )
     caption = language.say("Blind spots, and how to remedy them")
     return Grid(caption, Table(headers, rows, frozenset({2, 3})), "blind-spots.csv")
+
+
+def _by_k(network: NetworkRow) -> dict[int, int]:
+    return {int(names): flows for names, flows in network.one_of_k.items()}
 
 
 def blind_devices(found: BlindDevices, language: Language) -> Grid:

@@ -225,7 +225,8 @@ class ExemptionRow:
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
     """The flows of a network: how many with a read name, and the others by reason. `named_share`
-    leaves out flows without content; None if there is no other."""
+    leaves out flows without content; None if there is no other. `one_of_k` are the flows
+    ``one-of-k`` by their k."""
 
     network: str
     device_class: str
@@ -233,6 +234,7 @@ class NetworkRow:
     named: int
     unnamed: Mapping[str, int]
     named_share: float | None
+    one_of_k: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

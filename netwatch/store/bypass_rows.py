@@ -12,7 +12,7 @@ delivered before.
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -220,3 +220,44 @@ def erase_bypasses(connection: Connection, is_mentioned: Any) -> int:
     for part in chunks(ids):
         connection.execute(delete(tables.bypass).where(column.id.in_(part)))
     return len(ids)
+
+
+class HidingCount(NamedTuple):
+    """How many devices of a network hid their lookups, and on how many days of theirs."""
+
+    network: str
+    devices: int
+    days: int
+
+
+def hiding_counts(
+    catalogue: Catalogue,
+    first: int,
+    end: int,
+    networks: Collection[str] | None = None,
+    timeout: float | None = None,
+) -> list[HidingCount]:
+    """The counts on days (since the epoch) from `first` up to, but without, `end`, by network, in
+    all of them or in these. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    bypass = tables.bypass.c
+    each = (bypass.network, bypass.sensor, bypass.device)
+    statement = select(*each, func.count()).where(bypass.day >= first, bypass.day < end)
+    if networks is not None:
+        statement = statement.where(bypass.network.in_(sorted(networks)))
+    devices, days = Counter[str](), Counter[str]()
+    with catalogue.database.reading(timeout) as connection:
+        for network, _, _, count in connection.execute(statement.group_by(*each)):
+            devices[network] += 1
+            days[network] += count
+    return [HidingCount(name, devices[name], days[name]) for name in sorted(devices)]
+
+
+def client_names(catalogue: Catalogue, numbers: Sequence[int]) -> set[str]:
+    """The addresses, MACs and pseudonyms of clients. Raises `NetwatchError`."""
+    client, found = tables.client.c, set[str]()
+    with catalogue.database.reading() as connection:
+        for part in chunks(numbers):
+            these = select(client.ip, client.mac, client.pseudonym).where(client.number.in_(part))
+            for row in connection.execute(these):
+                found.update(text for text in row if text)
+    return found

@@ -7,7 +7,8 @@ for runs that an older netwatch stored, or whose writer was killed before it had
 
 Whether the name of a flow could be read also depends on the signatures: a flow to an app that hides
 names counts as one without a name. `Hides` knows such apps. Without it, such flows have the name
-that they show.
+that they show. Which flow records are ``one-of-k`` follows from what clients had been told, so
+whoever judges them counts them (`OneOf`).
 """
 
 from array import array
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LOOKUPS
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, NOT_COUNTED, visibilities
-from netwatch.coverage.judged import HOUR, QUARTER, HourCounts
+from netwatch.coverage.judged import HOUR, QUARTER, HourCounts, OneOf, one_of_place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,6 +97,14 @@ class HourCounter:
     def heard(self, part: int, quarters: Sequence[int]) -> None:
         """There were packets in these quarters of an hour."""
         self._counts(part).quarters.update(quarters)
+
+    def add_one_of(self, part: int, found: OneOf) -> None:
+        """Note which flow records of a part, whose rows are added too, are ``one-of-k``."""
+        for network, device_class, hour, names, flows in found:
+            # An hour of a clock that is ahead counts for the hour that most of it is in.
+            at = max(0, (hour * HOUR + HOUR // 2 - self._offset) // HOUR)
+            self._counts(part).see((network, device_class), at)[one_of_place(names)] += flows
+            self._cells += 1
 
     def add(
         self,

@@ -20,12 +20,15 @@ from sqlalchemy import Connection, case, delete, func, insert, or_, select, upda
 from netwatch.coverage.judged import (
     BLOCK,
     HOUR,
+    OF_K,
     QUARTER,
     QUARTERS,
     FlowHours,
     HourCounts,
+    OneOf,
     bits_of,
     flow_blocks,
+    one_of_place,
     pack_flows,
     quarter_blocks,
     unpack_flows,
@@ -80,6 +83,41 @@ def _add_flows(
     values["hours"] = write_bits(bits_of(hours))
     values["flows"] = pack_flows(hours)
     _put(connection, table, here, known is not None, values)
+
+
+def replace_one_of(
+    connection: Connection,
+    run: int,
+    part: int,
+    found: OneOf,
+    since: int | None,
+    until: int | None,
+) -> None:
+    """The flow records of a part of a run that are ``one-of-k`` are these now, in the whole hours
+    from `since` up to, but without, `until` (ns; None is open)."""
+    wanted: defaultdict[tuple[str, str, int], list[tuple[int, int]]] = defaultdict(list)
+    for network, kind, hour, names, flows in found:
+        wanted[network, kind, hour].append((one_of_place(names), flows))
+    first = None if since is None else -(-since // HOUR)
+    end = None if until is None else until // HOUR
+    table = tables.hour_network
+    of_part = (table.c.run == run) & (table.c.part == part)
+    for row in connection.execute(select(table).where(of_part)).mappings().all():
+        hours = unpack_flows(row["flows"])
+        for at, counts in hours.items():
+            hour = row["block"] * BLOCK + at
+            if (first is None or hour >= first) and (end is None or hour < end):
+                for place in [place for place in counts if place >= OF_K]:
+                    del counts[place]
+                for place, flows in wanted.get((row["network"], row["class"], hour), ()):
+                    counts[place] += flows
+        packed = pack_flows(hours)
+        if packed != row["flows"]:
+            here = (
+                of_part & (table.c.network == row["network"]) & (table.c["class"] == row["class"])
+            )
+            here &= table.c.block == row["block"]
+            connection.execute(update(table).where(here).values(flows=packed))
 
 
 def _all(conditions: Any) -> Any:

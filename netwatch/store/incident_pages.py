@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chosen_incidents import Chosen
 from netwatch.store.incident_rows import DAY, SORTS, VERDICTS
 from netwatch.store.statements import chunks
 
@@ -46,7 +47,7 @@ class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
     with one of the words of each set that is not empty. The names are column names; `sensor` are
     the sensors that saw them. For cases, `joined_by` is the evidence that they are one, and at
-    least `seen` sensors saw each."""
+    least `seen` sensors saw each. `chosen` are incidents by id."""
 
     since: int | None = None
     until: int | None = None
@@ -62,6 +63,7 @@ class IncidentFilter:
     sensor: frozenset[str] = NO_WORDS
     joined_by: frozenset[str] = NO_WORDS
     seen: int = 1
+    chosen: Chosen | None = None
 
     @property
     def sorts(self) -> Mapping[str, frozenset[str]]:
@@ -125,6 +127,8 @@ def incident_page(
     rows: list[IncidentRow] = []
     with catalogue.database.reading(timeout) as connection:
         known = _of_devices(connection, wanted) if wanted.device else _OfDevices(*_ALWAYS, FEW + 1)
+        if wanted.chosen is not None and not wanted.chosen.others:
+            known = known._replace(incidents=min(known.incidents, len(wanted.chosen.ids)))
         for first, end in _spans(connection, wanted, known, after, oldest_first):
             statement = _rows(wanted, after, first, end, oldest_first, known.incidents <= FEW)
             statement = statement.limit(size + 1 - len(rows))
@@ -181,6 +185,8 @@ def _rows(
 def _matching(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
     column = tables.incident.c
     statement = statement.where(column.shown == 1)
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     for name in (*SORTS, "device"):
         if words := getattr(wanted, name):
             statement = statement.where(column[name].in_(sorted(words)))

@@ -1,7 +1,7 @@
 """Reads judged coverage from a catalogue: the only way to learn what was captured and what judged
 it; and returns it as records, for ``store query coverage --hours`` and ``store status``."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +20,7 @@ from netwatch.coverage.judged import (
     Wanted,
     bits_of,
     bits_or,
+    by_k,
     by_name,
     mask,
     narrowed,
@@ -35,7 +36,10 @@ _Part = tuple[int, int]
 SCHEMA = "netwatch.hour/1"
 """The schema of a record, with its version."""
 
-COLUMNS = ("hour", "network", "class", "captured", "lost", "judged_by", "flows", "named", "sensors")
+COLUMNS = (
+    "hour", "network", "class", "captured", "lost", "judged_by", "flows", "named", "one_of_k",
+    "sensors",
+)  # fmt: skip
 """The columns of a record as CSV; a list is joined by spaces."""
 
 
@@ -244,7 +248,8 @@ def hour_records(
 
     `captured` is the share of the hour, null if no sensor that sees the network captured anything,
     and `lost` the share in which more was seen than is stored; `flows` is null if it was not
-    captured. `judged_by` are the bans that judged everything that was captured.
+    captured. `judged_by` are the bans that judged everything that was captured. `one_of_k` are the
+    flows ``one-of-k`` by their k.
     """
     names = sorted({*coverage.networks(), *classes})
     names = [each for each in names if not networks or each in networks]
@@ -261,7 +266,8 @@ def hour_records(
         part = mask(hour * QUARTERS, (hour + 1) * QUARTERS)
         for name in names:
             there = captured[name] & part
-            counts = by_name(flows[name].get(hour, {}))
+            found = flows[name].get(hour) or Counter[int]()
+            counts, one_of = by_name(found), by_k(found)
             named = counts.pop("named", 0)
             yield {
                 "schema": SCHEMA,
@@ -274,6 +280,7 @@ def hour_records(
                 "flows": named + sum(counts.values()) if there else None,
                 "named": named if there else None,
                 "unnamed": counts if there else None,
+                "one_of_k": {str(names): each for names, each in one_of.items()},
                 "sensors": sorted(
                     {
                         source.sensor

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from netwatch.coverage.judged import OneOf
 from netwatch.formats.values import json_line
 from netwatch.inventory.entry_table import EntryTable
 from netwatch.store.hour_counting import Hides
@@ -117,6 +118,14 @@ class CaptureLosses:
 
     position: int
     losses: Losses
+
+
+@dataclass(frozen=True, slots=True)
+class OneOfNames:
+    """Further flow records of the capture at a position of the run that are ``one-of-k``."""
+
+    position: int
+    found: OneOf
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ import orjson
 from sqlalchemy import (
     JSON,
     Connection,
+    Engine,
     Table,
     Text,
     any_,
@@ -61,7 +62,7 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def among(connection: Connection, place: Any, texts: Collection[str]) -> Any:
+def among(connection: Connection | Engine, place: Any, texts: Collection[str]) -> Any:
     """Whether the column `place` has one of these texts, as a condition with one parameter."""
     if connection.dialect.name == "postgresql":
         return place == any_(_array(texts))

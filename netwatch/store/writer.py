@@ -181,6 +181,9 @@ class Writer:
                 self._add_rows(message)
             case messages.CaptureLosses(position, losses):
                 self._catalogue.store_losses(self.run, position, losses)
+            case messages.OneOfNames(position, found):
+                number = self._captures[position].number
+                self._hours.add_one_of(0 if self._is_live else number, found)
             case messages.RunLosses(losses):
                 self._catalogue.store_losses(self.run, ALL, losses)
             case messages.HourCoverage(part, first, last, line):

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from report.stores import make_office
+from report.stores import Office, make_office, ns
 from sqlalchemy import func, select
 from support.consoles import Visitor
 
 from netwatch.console.console import Console
 from netwatch.console.pages import reports
 from netwatch.console.view import Page, Values
+from netwatch.coverage.judged import HOUR, HourCounts, one_of_place
 from netwatch.report.page import report_language
 from netwatch.store import catalogue_tables as tables
 
@@ -44,6 +45,44 @@ def test_days_are_those_of_the_bans(visit: Visit) -> None:
     assert "time zone Europe/Brussels" in text
 
 
+def shown(office: Office, day: str) -> Page:
+    """The page of a day."""
+    console = SimpleNamespace(
+        catalogue=office.catalogue, config=office.config, now=lambda: 1_700_000_000 * 10**9
+    )
+    view: Any = SimpleNamespace(
+        console=console,
+        language=report_language("en"),
+        query=Values((("from", day), ("to", day)), report_language("en")),
+        place="/blind-spots",
+        role="auditor",
+        say=lambda text, **_: text,
+    )
+    page = reports.show_blind_spots(view)
+    assert isinstance(page, Page)
+    return page
+
+
+def test_flows_of_several_apps_come_with_their_k(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make_office(tmp_path)
+    monkeypatch.setattr(reports, "figure", lambda *_: "drawn")
+    with office.catalogue:
+        run = office.run()
+        office.capture(run, "2023-06-01", "2023-06-19")
+        office.flows(run, "2023-06-14", "2023-06-15", {"hq": {"flow-record": 20}})
+        counts = HourCounts()
+        found = counts.see(("hq", "service"), ns("2023-06-14") // HOUR + 12)
+        found.update({one_of_place(2): 9, one_of_place(5): 3})
+        office.catalogue.add_hours(run, {0: counts})
+        spots = shown(office, "2023-06-14").values["spots"]
+    assert [(each.reason, each.flows) for each in spots] == [
+        ("flow record, which may be of a banned app (k from 2 to 5, median 2)", 12),
+        ("flow record, which has no name", 8),
+    ]
+
+
 @pytest.mark.parametrize(
     ("day", "flows"),
     [("2023-06-14", 1000), ("2023-06-20", None)],
@@ -60,18 +99,7 @@ def test_flows_are_those_of_the_days(
         office.capture(run, "2023-06-01", "2023-06-19")
         office.coverage(run, "2023-06-01", "2023-06-19", {"hq": {"named": 900, "ech": 100}})
         office.coverage(run, "2023-06-21", "2023-06-30", {"hq": {"named": 900, "ech": 100}}, 1)
-        console = SimpleNamespace(
-            catalogue=office.catalogue, config=office.config, now=lambda: 1_700_000_000 * 10**9
-        )
-        view: Any = SimpleNamespace(
-            console=console,
-            language=report_language("en"),
-            query=Values((("from", day), ("to", day)), report_language("en")),
-            place="/blind-spots",
-            say=lambda text, **_: text,
-        )
-        page = reports.show_blind_spots(view)
-    assert isinstance(page, Page)
+        page = shown(office, day)
     # Five flows of each record are of no network; only one of the records has this day.
     assert page.values["outside"] == (5 if flows else 0)
     assert page.values["beyond"] == (1 if flows else 0)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from statistics import median_low
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,11 @@ from netwatch.coverage.judged import (
     bits_of,
     bits_or,
     flow_blocks,
+    k_spread,
     long_runs,
     mask,
     narrowed,
+    one_of_place,
     pack_flows,
     quarter_blocks,
     runs,
@@ -25,7 +28,10 @@ from netwatch.coverage.judged import (
 
 HOURS = st.dictionaries(
     st.integers(0, 4 * BLOCK),
-    st.dictionaries(st.integers(0, len(VISIBILITIES) - 1), st.integers(1, 10**9)).map(Counter),
+    st.dictionaries(
+        st.integers(0, len(VISIBILITIES) - 1) | st.integers(0, 10**4).map(one_of_place),
+        st.integers(1, 10**9),
+    ).map(Counter),
     max_size=40,
 )
 
@@ -39,6 +45,11 @@ def test_flows_of_hours_are_packed_and_unpacked(hours: dict[int, Counter[int]]) 
         for block, found in flow_blocks(hours).items()
         for at, counts in found.items()
     } == hours
+
+
+@given(st.lists(st.integers(2, 130), min_size=1, max_size=40))
+def test_the_spread_of_k(names: list[int]) -> None:
+    assert k_spread(Counter(names)) == (min(names), median_low(names), max(names))
 
 
 @given(st.sets(st.integers(0, 3 * BLOCK * QUARTERS), max_size=50))

@@ -223,6 +223,68 @@ def test_one_of_several_names_is_a_blind_spot(
     assert record["one_of_k"] == {"3": 1}
 
 
+def write_sets(folder: Path) -> None:
+    """Flows at ten, one of three and one of two names, and one of two names of no banned app."""
+    (folder / "dns" / "dnsmasq.log").write_text(
+        "".join(
+            told("09:59:58", "10.20.6.30", name, "192.0.2.90")
+            for name in (OWN, "www.example.org", "web.whatsapp.com")
+        )
+        + told("09:59:58", "10.20.6.31", OWN, "192.0.2.91")
+        + told("09:59:58", "10.20.6.31", "www.example.org", "192.0.2.91")
+        + told("09:59:58", "10.20.6.32", "web.whatsapp.com", "192.0.2.92")
+        + told("09:59:58", "10.20.6.32", "www.example.org", "192.0.2.92")
+    )
+    (folder / "flows" / "router.csv").write_text(
+        HEADER
+        + "".join(flow("10:00:00", f"10.20.6.3{n}", f"192.0.2.9{n}") for n in range(3))
+        + flow("10:00:01", "10.20.6.31", "192.0.2.91", 40101)
+    )
+
+
+def hours(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[object, object]]:
+    """What the stored hours say of names that were not read."""
+    capsys.readouterr()
+    assert main(["store", "query", "coverage", "--hours", "--format", "jsonl"]) == 0
+    records = map(json.loads, capsys.readouterr().out.splitlines())
+    return {each["hour"][11:13]: (each["unnamed"], each["one_of_k"]) for each in records}
+
+
+def test_stored_hours_say_of_how_many_names_a_flow_has_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sets(folder)
+    scan(capsys, "flows", "dns", "--store")
+    counted = {"flow-record": 1, "one-of-k": 3}, {"2": 2, "3": 1}
+    assert hours(capsys)["10"] == counted
+    assert main(["store", "query", "coverage", "--hours"]) == 0
+    assert "2=2 3=1" in capsys.readouterr().out
+    period = ["--from", "2026-11-30", "--to", "2026-11-30"]
+    assert main(["report", *period, "-o", "r.json"]) == 0
+    (network,) = json.loads((folder / "r.json").read_text())["coverage"]["networks"]
+    assert (network["unnamed"], network["one_of_k"]) == counted
+    assert network["flows"] == 4
+    assert main(["report", *period, "-o", "r.html"]) == 0
+    assert "of a banned app (k from 2 to 3, median 2)" in (folder / "r.html").read_text()
+
+
+def test_judging_again_counts_anew_which_flows_may_be_of_a_banned_app(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sets(folder)
+    scan(capsys, "flows", "dns", "--store")
+    before = hours(capsys)
+    (folder / "netwatch.yaml").write_text(CONFIG.replace("[tiktok]", "[whatsapp]"))
+    assert main(["rejudge", "-q"]) == 0
+    assert hours(capsys) == before
+    for _ in range(2):  # another time changes nothing
+        assert main(["rejudge", "--record", "-q"]) == 0
+        assert hours(capsys)["10"] == ({"flow-record": 2, "one-of-k": 2}, {"2": 1, "3": 1})
+    (folder / "netwatch.yaml").write_text(CONFIG)
+    assert main(["rejudge", "--record", "-q"]) == 0
+    assert hours(capsys) == before
+
+
 def test_hours_that_flow_records_alone_cover_are_not_readable(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,10 +7,12 @@ import pytest
 from support.made_facts import made_batches
 
 from netwatch import __version__
+from netwatch.config.fleet_section import SensorLimit
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.coverage.counts import Coverage
-from netwatch.coverage.judged import HOUR, QUARTERS, by_name, narrowed
+from netwatch.coverage.judged import HOUR, QUARTERS, by_k, by_name, narrowed
+from netwatch.fleet.border import Outside, SensorLimits
 from netwatch.fleet.envelope import Envelope
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.fact_commits import FactCommits
@@ -244,6 +246,43 @@ def test_coverage_is_corrected_by_the_clock_of_the_sensor(options, commits):
     at = (99 - found.first) * QUARTERS
     assert found.captured_at_all == found.lost_at_all == 1 << at
     assert found.seen("hq") == 1 << (99 - found.first)
+
+
+RECORD = {
+    "first": 100 * HOUR + 5, "last": 100 * HOUR + 6, "transport": "udp", "client_port": 40000,
+    "server_port": 443, "bytes_out": 5, "bytes_in": 5, "name_status": "none", "start_seen": True,
+    "incomplete_message": False, "client_sent": "payload", "server_sent": "payload",
+    "log_format": "ipfix",
+}  # fmt: skip
+
+
+def test_a_centre_counts_flows_of_several_apps_where_the_sensor_may_speak_of(options):
+    limits = SensorLimits({"ghent-1": SensorLimit(networks=frozenset({"hq"}), devices=None)})
+    commits = FactCommits(options, new_key(), limits=limits)
+    found = [["hq", "service", 100, 3, 1], ["guest", "guest", 100, 2, 5]]
+    try:
+        commits.prepare([batch("flow", 1, **RECORD), said("oneofk", 2, flows=found)],
+                        {"ghent-1": HOUR})  # fmt: skip
+        result = commits.finish()
+        assert (result.refused, result.outside) == ([], {"ghent-1": Outside({"guest"})})
+    finally:
+        commits.close()
+    with open_catalogue(options) as catalogue:
+        coverage = judged_coverage(catalogue)
+        (counts,) = coverage.flows("hq", 99 * HOUR, 100 * HOUR).values()
+        assert coverage.networks() == ["hq"]
+    assert (by_name(counts), by_k(counts)) == ({"one-of-k": 1}, {3: 1})
+
+
+@pytest.mark.parametrize(
+    "flows",
+    [None, {}, [["hq", "service", 1, 2]], [["hq", "service", 1, -2, 1]],
+     [["hq", "service", 1 << 40, 2, 1]], [["hq", "", 1, 2, 1]], [["hq", "service", 1, 2, 1 << 41]],
+     [["hq", "service", 1, 2, 1]] * 20_001],
+)  # fmt: skip
+def test_flows_of_several_apps_that_cannot_be_counted_are_refused(commits, flows):
+    result = commit(commits[0], [said("oneofk", 1, flows=flows)])
+    assert [position for position, _ in result.refused] == [0]
 
 
 def test_a_flow_to_an_app_that_hides_names_has_no_readable_name_at_a_centre(options):

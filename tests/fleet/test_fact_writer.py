@@ -105,6 +105,16 @@ def test_a_whole_run_says_that_nothing_is_lost(tmp_path: Path) -> None:
     assert [each["whole"] for each in said(tmp_path, "capture")] == [True]
 
 
+def test_flows_of_several_apps_are_said(tmp_path: Path) -> None:
+    writer = FactWriter(tmp_path, LIVE, 7, located)
+    recorder(writer).finish()
+    writer.take(messages.OneOfNames(0, [("hq", "service", 5, 2, 7)]))
+    writer.flush()
+    (found,) = said(tmp_path, "oneofk")
+    assert found["flows"] == [["hq", "service", 5, 2, 7]]
+    writer.end(writer.stored)
+
+
 def test_losses_of_all_kinds_are_said(tmp_path: Path) -> None:
     writer = FactWriter(tmp_path, LIVE, 7, located)
     recorder(writer).finish()

@@ -27,8 +27,11 @@ def test_flow_to_an_address_that_a_log_has_named(tmp_path: Path) -> None:
     log, port = tmp_path / "dnsmasq.log", free_port(socket.SOCK_DGRAM)
     metrics = free_port()
     log.touch()
+    config, store = tmp_path / "netwatch.yaml", tmp_path / "store"
+    config.write_text(CONFIG.replace("STORE", str(store)).replace("sampling: 100, ", ""))
     capture = Capture(
         tmp_path,
+        *("-c", str(config)),
         *("--source", "flows", f"udp://127.0.0.1:{port}", str(log), "--as", "dnsmasq"),
         *("--timezone", "UTC", "--no-view", "--metrics", f"127.0.0.1:{metrics}"),
     )
@@ -39,18 +42,32 @@ def test_flow_to_an_address_that_a_log_has_named(tmp_path: Path) -> None:
         log.write_text(
             f"{asked} 11 10.20.6.20/40001 query[A] www.tiktok.com from 10.20.6.20\n"
             f"{asked} 11 10.20.6.20/40001 reply www.tiktok.com is 192.0.2.81\n"
+            + "".join(
+                f"{asked} 12 10.20.6.21/40001 query[A] {name} from 10.20.6.21\n"
+                f"{asked} 12 10.20.6.21/40001 reply {name} is 192.0.2.82\n"
+                for name in ("www.tiktok.com", "www.example.org")
+            )
         )
-        capture.wait_for_records(1)
+        capture.wait_for_records(2)
         times = {"first": now * 1000, "last": now * 1000 + 500}
         out = flow(destination=SERVER, octets=2000, **times)
         back = flow(SERVER, CLIENT, 443, 40000, octets=90_000, packets=70, **times)
-        sent = ipfix(set_of(2, template(300, *FLOW)), set_of(300, out, back), seconds=now)
+        other = flow(bytes([10, 20, 6, 21]), bytes([192, 0, 2, 82]), **times)
+        sent = ipfix(set_of(2, template(300, *FLOW)), set_of(300, out, back, other), seconds=now)
         with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as exporter:
             exporter.sendto(sent, ("127.0.0.1", port))
         wait_until(lambda: 'reading="flow-record"} 1' in said(metrics))
     finally:
         capture.stop()
-    record = capture.records()[-1]
+    assert main(["store", "query", "coverage", "--hours", "--format", "jsonl", "--store-path",
+                 str(store), "-o", str(tmp_path / "hours.jsonl")]) == 0  # fmt: skip
+    hours = map(json.loads, (tmp_path / "hours.jsonl").read_text().splitlines())
+    assert [each["one_of_k"] for each in hours if each["flows"]] == [{"2": 1}]
+    (record,) = [
+        each
+        for each in capture.records()
+        if each["device"]["ip"] == "10.20.6.20" and each["status"] == "closed"
+    ]
     (evidence,) = [each for each in record["evidence"] if each["type"] == "ip-from-dns"]
     assert (evidence["source"], evidence["log"]["format"]) == (f"udp://127.0.0.1:{port}", "ipfix")
     assert record["counts"]["bytes_in"] > 80_000, json.dumps(record)

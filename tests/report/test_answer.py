@@ -33,7 +33,7 @@ def ban(**changes: Any) -> Ban:
 
 def network(named: int = 1000, name: str = "hq", **unnamed: int) -> NetworkRow:
     reasons = {key.replace("_", "-"): count for key, count in unnamed.items()}
-    return NetworkRow(name, "service", named + sum(unnamed.values()), named, reasons, None)
+    return NetworkRow(name, "service", named + sum(unnamed.values()), named, reasons, None, {})
 
 
 SEEN = Visible([network()])

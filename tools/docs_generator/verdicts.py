@@ -78,8 +78,7 @@ READING_RULES: tuple[tuple[tuple[Visibility, ...], str], ...] = (
     ),
     (
         ("one-of-k",),
-        "a flow record of one of k [candidates](candidates.md), some of a banned app and some not;"
-        " in the hours of a store it counts as `flow-record`",
+        "a flow record of one of k [candidates](candidates.md), some of a banned app and some not",
     ),
 )
 """In the order in which the code checks them; ports are filled in from the code."""

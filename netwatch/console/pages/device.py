@@ -22,6 +22,7 @@ from netwatch.console.filter_bar import (
     utc_text,
 )
 from netwatch.console.lists import known_names
+from netwatch.console.pages.hidden_lookups import of_device
 from netwatch.console.pages.incidents import (
     DEVICE_FILTERS,
     QUERY_SECONDS,
@@ -36,10 +37,12 @@ from netwatch.core.addresses import ip_text, mac_text, parse_ip
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
 from netwatch.explain.subject import CATALOGUES
+from netwatch.formats.bypass import BypassRecord, day_number
 from netwatch.inventory.entry_table import Entry
 from netwatch.language.language import language
 from netwatch.report import labels
 from netwatch.report.page import report_language
+from netwatch.store.bypass_rows import client_names, kept_records
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
 from netwatch.store.incident_pages import (
@@ -222,9 +225,10 @@ def show(view: View) -> Answer:
     latest = incident_page(catalogue, wanted, size=1, timeout=QUERY_SECONDS).rows
     entry = view.console.config.devices.entries.with_id(device)
     networks = device_networks(catalogue, [device], timeout=QUERY_SECONDS)[device]
-    if not networks and entry is None:
+    hidden_last = kept_records(catalogue, devices={device}, limit=1, timeout=QUERY_SECONDS)
+    if not networks and entry is None and not hidden_last:
         raise not_found(view.say("No incident and no row of the inventory has such a device."))
-    since, until = _period(view, latest)
+    since, until = _period(view, latest, hidden_last)
     wanted = replace(wanted, since=since, until=until)
     page = incident_page(catalogue, wanted, size=_RECENT, timeout=QUERY_SECONDS)
     rows = (*latest, *page.rows)
@@ -265,6 +269,7 @@ def show(view: View) -> Answer:
         "figure": picture,
         "facts": facts,
         "reasons": labels.reasons(report_language(view.language.code)),
+        "hidden": of_device(view, _names(view, device, known), since, until, network, sensor),
         "apps": _apps(view, facts),
         "reason": reason,
     }  # fmt: skip
@@ -281,11 +286,23 @@ def person(view: View) -> str:
     return f"device {view.path['id']}"
 
 
-def _period(view: View, latest: Sequence[IncidentRow]) -> tuple[int, int]:
-    """The period of the page (ns): that of the address, else the days before the last incident."""
+def _names(view: View, device: str, known: Mapping[Place, Sequence[int]]) -> set[str]:
+    """What the device may be called where it has no row of the inventory: by an address, MAC or
+    pseudonym of its clients."""
+    numbers = [number for found in known.values() for number in found]
+    return {device, *client_names(view.console.catalogue, numbers)}
+
+
+def _period(
+    view: View, latest: Sequence[IncidentRow], hidden: Sequence[BypassRecord]
+) -> tuple[int, int]:
+    """The period of the page (ns): that of the address, else the days before the last incident,
+    or the last day on which it hid its lookups if there is none."""
     since, until = (view.query.moment(name) for name in TIMES)
     if until is None:
         last = latest[0].last_seen if latest else view.console.now()
+        if not latest and hidden:
+            last = day_number(hidden[0]) * DAY
         until = (last // DAY + 1) * DAY
     if since is None:
         since = max(0, until - SPAN)

@@ -28,6 +28,7 @@ from netwatch.console.lists import (
     known_names,
 )
 from netwatch.console.rendering import address_of
+from netwatch.console.triage_form import TRIAGE_FILTERS, chosen_by, triage_of_list
 from netwatch.console.view import (
     Answer,
     Page,
@@ -67,7 +68,7 @@ WORDS = {
 NAMES = ("app", "device", "network", "ban")
 """The filters that have names."""
 
-FILTERS = ("range", "from", "to", *WORDS, *NAMES)
+FILTERS = ("range", "from", "to", *WORDS, *NAMES, *TRIAGE_FILTERS)
 """The values of an address that filter the list."""
 
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
@@ -179,6 +180,7 @@ class Listing:
             "networks": sorted({scope.network.name for scope in config.networks.scopes}),
             "bans": sorted({ban.id for ban in config.policy.bans}),
             "sees_devices": view.role == "analyst",
+            **triage_of_list(view, [row.id for row in page.rows]),
             **more,
         }
         status = 400 if problem else 200
@@ -224,9 +226,9 @@ def mistake_of(refused: Refused) -> str:
     return refused.reason
 
 
-def words_of(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
+def words_of(view: View, names: Sequence[str]) -> dict[str, Any]:
     """The words that the address asks for, by column."""
-    sets = known_names(view, names)
+    sets: dict[str, Any] = known_names(view, names)
     for name, words in WORDS.items():
         if word := view.query.word(name, words):
             sets["status" if name == "state" else name] = frozenset({word})
@@ -236,7 +238,7 @@ def words_of(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
 def _wanted(view: View) -> IncidentFilter:
     sets = words_of(view, NAMES)
     since, until = span_of(view)
-    return IncidentFilter(since=since, until=until, seen=1, **sets)
+    return IncidentFilter(since=since, until=until, seen=1, chosen=chosen_by(view), **sets)
 
 
 INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page, incident_total)

@@ -376,6 +376,10 @@ def _texts(view: View) -> dict[str, tuple[str, str]]:
             say("Records of coverage: flows of the device with and without a name"),
             say("to show what could not be seen"),
         ),
+        "bypass": (
+            say("Days on which its lookups were not visible, with addresses that it contacted"),
+            say("to show what could not be seen"),
+        ),
         "audit": (
             say("Rows of the audit: who looked at it"), say("to show who looked at it, and why"),
         ),

@@ -5,6 +5,12 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", () =>
+    navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent));
+}
+
 // The time zone of the browser, where nobody has chosen another one.
 for (const field of document.querySelectorAll("[data-zone]")) {
   field.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
