@@ -280,7 +280,11 @@ class Dispatcher:
     def _audit(self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]) -> None:
         """Write down what is about to be shown, under each person that it is about. An address that
         is only put in order shows nothing."""
-        is_filtered = any(view.query.text(person.name) for person in route.people)
+        is_filtered = any(
+            person.subject(text)
+            for person in route.people
+            if (text := view.query.text(person.name))
+        )
         subject = answer.subject
         if isinstance(answer, Redirect) and not subject:
             return

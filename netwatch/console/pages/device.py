@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.console.filter_bar import (
     TIMES,
+    excluding,
     filter_bar,
     local_text,
     span_of,
@@ -27,14 +28,22 @@ from netwatch.console.pages.incidents import (
     DEVICE_FILTERS,
     QUERY_SECONDS,
     TOTAL_SECONDS,
-    WORDS,
     listed,
     mistake_of,
 )
 from netwatch.console.rendering import figure
-from netwatch.console.view import Answer, Page, Refused, View, bad_request, not_found
+from netwatch.console.view import (
+    Answer,
+    Page,
+    Refused,
+    View,
+    bad_request,
+    detail_of,
+    not_found,
+)
 from netwatch.core.addresses import ip_text, mac_text, parse_ip
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES, WORDS
 from netwatch.explain import wording
 from netwatch.explain.subject import CATALOGUES
 from netwatch.formats.bypass import BypassRecord, day_number
@@ -46,6 +55,7 @@ from netwatch.store.bypass_rows import client_names, kept_records
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
 from netwatch.store.incident_pages import (
+    NO_WORDS,
     DeviceFilter,
     DevicePage,
     DeviceRow,
@@ -58,6 +68,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY
+from netwatch.store.judged_coverage import uncaptured_days
 from netwatch.store.list_totals import device_total
 from netwatch.store.statements import Filter, Place, client_places, device_clients
 
@@ -109,17 +120,24 @@ def show_devices(view: View) -> Answer:
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
     status = 400 if problem else 200
-    return Page("devices", values, status=status, detail={"filter": dict(pairs)})
+    return Page("devices", values, status=status, detail={"filter": detail_of(pairs)})
 
 
 def _wanted(view: View) -> DeviceFilter:
-    network = known_names(view, ("network",))
-    verdict = view.query.word("verdict", WORDS["verdict"])
+    names = ("network", "verdict", *excluding("device", "network", "verdict"))
+    found = known_names(view, names, WORDS)
+    since, until = span_of(view)
     return DeviceFilter(
-        *span_of(view),
-        network.get("network", frozenset()),
-        frozenset({verdict} if verdict else ()),
+        since,
+        until,
+        found.get("network", NO_WORDS),
+        found.get("verdict", NO_WORDS),
         view.query.text("device"),
+        {
+            name.removeprefix(EXCLUDES): words
+            for name, words in found.items()
+            if name.startswith(EXCLUDES)
+        },
     )
 
 
@@ -177,7 +195,14 @@ def _picture(
             (one,), *_ = weeks_of(view, [row.device], since, until, network=row.network)
             values.append(DeviceWeeks(f"{row.device} ({row.network})", one.weeks))
     drawn = [row for row in values if row.weeks]
-    return figure(view, heat_map(drawn, first, max(first, end), view.language))
+    blank = _blank_days(view, since, until)
+    return figure(view, heat_map(drawn, first, max(first, end), view.language, blank))
+
+
+def _blank_days(view: View, since: int, until: int) -> list[date]:
+    """The days (UTC) of a period (ns) on which nothing was captured."""
+    days = since // DAY, (until - 1) // DAY + 1
+    return [*map(_day, uncaptured_days(view.console.catalogue, *days, QUERY_SECONDS))]
 
 
 def _day(number: int) -> date:
@@ -239,7 +264,8 @@ def show(view: View) -> Answer:
     picture = None
     if network or entry is not None or len(places) < 2:
         weeks, first, last = weeks_of(view, [device], since, until, network=network, sensor=sensor)
-        picture = figure(view, heat_map(weeks, first, max(first, last), view.language))
+        blank = _blank_days(view, since, until)
+        picture = figure(view, heat_map(weeks, first, max(first, last), view.language, blank))
     values = {
         "device": device,
         "network": network,
