@@ -2,7 +2,8 @@
 sensors and the health of all, as JSON.
 
 Records are those of `netwatch store query`, to the byte, by the same words. Who may ask for what is
-in `netwatch.console.routes`, and so is what the audit has of it. Everything is read only.
+in `netwatch.console.routes`, and so is what the audit has of it. What is read is here,
+what is decided in `netwatch.console.api_triage`.
 """
 
 import json
@@ -34,6 +35,8 @@ from netwatch.console.api_operations import (
 )
 from netwatch.console.pages import incidents as incident_pages
 from netwatch.console.pages import reports, sensors
+from netwatch.console.triage import STATES
+from netwatch.console.triage_form import chosen_by
 from netwatch.console.view import Answer, Refused, View, not_found
 from netwatch.core.filter_words import EXCLUDED, EXCLUDES, VERDICTS, WORDS
 from netwatch.core.period import day_at, parse_moment
@@ -91,7 +94,7 @@ def _networks(view: View, asked: frozenset[str]) -> frozenset[str]:
 
 
 def _incidents(view: View) -> Answer:
-    wanted = _wanted(view, "incidents")
+    wanted = replace(_wanted(view, "incidents"), chosen=chosen_by(view))
     after = cursor_of(view, (int, int, int))
     found = incidents_after(view.console.catalogue, wanted, after, timeout=_seconds())
     return page(view, "incidents", ((text, position, {}) for text, position in found))
@@ -346,6 +349,10 @@ _OF_INCIDENTS = (
     *(_words(EXCLUDES + name, _WITHOUT, WORDS.get(name, ())) for name in EXCLUDED),
     *_PAGES,
 )
+_TRIAGE = (
+    Parameter("triage", "what was decided", {"type": "string", "enum": [*STATES]}),
+    _text("assignee", "the account that works on it"),
+)
 _DAYS = (
     _text("from", "the first day (default: 30 days before the last)", format="date"),
     _text("to", "the last day (default: that of the last capture)", format="date"),
@@ -373,7 +380,7 @@ _TIMES_OF_RECORDS = {"type": "array", "items": _TIME}
 
 INCIDENTS = Operation(
     "incidents", "Incidents by filter, in the order of time", _incidents, _list(_named("alert")),
-    _OF_INCIDENTS, by_network=True,
+    (*_OF_INCIDENTS, *_TRIAGE), by_network=True,
 )  # fmt: skip
 INCIDENT = Operation("incident", "One incident", _incident, _named("alert"), by_network=True)
 CASES = Operation(

@@ -43,7 +43,7 @@ from urllib.parse import unquote
 from starlette.routing import compile_path
 
 from netwatch.config.console_section import ROLES
-from netwatch.console import api, api_document
+from netwatch.console import api, api_document, api_triage
 from netwatch.console.api_operations import Operation
 from netwatch.console.console import (
     ACCOUNT,
@@ -98,8 +98,9 @@ class Route:
 
 
 def _api(path: str, operation: Operation, roles: Set[str], **more: Any) -> Route:
-    """A path of the API."""
-    return Route(f"/api/v1/{path}", "GET", operation.answer, roles, operation=operation, **more)
+    """A path of the API, which is read, or changed where something is sent."""
+    method = "GET" if operation.body is None else "PATCH"
+    return Route(f"/api/v1/{path}", method, operation.answer, roles, operation=operation, **more)
 
 
 _DOCUMENT = Operation(
@@ -288,6 +289,14 @@ ROUTES: tuple[Route, ...] = (
     _api("incidents", api.INCIDENTS, {"analyst"}, audited="export", people=(DEVICE, NOT_DEVICE)),
     _api(
         "incidents/{id}", api.INCIDENT, {"analyst"},
+        audited="incident", purpose=api.person_of_incident,
+    ),
+    _api(
+        "incidents/{id}", api_triage.DECIDE, {"analyst"},
+        audited="triage", purpose=api.person_of_incident,
+    ),
+    _api(
+        "incidents/{id}/triage", api_triage.TRIAGE, {"analyst"},
         audited="incident", purpose=api.person_of_incident,
     ),
     _api("cases", api.CASES, {"analyst"}, audited="export", people=(DEVICE, NOT_DEVICE)),

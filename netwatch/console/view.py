@@ -134,8 +134,8 @@ class View:
     is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
     sign-in at a provider. `has_zone` is whether the viewer has a time zone, not that of the
     console. `origin` is the address of the console; `raw_query` are the values behind
-    ``?``, and `raw_form` those of the form, at their whole length. `persons_at` says whom the page
-    at another place of the console is about."""
+    ``?``, and `raw_form` those of the form, at their whole length; `body` is what a program sends.
+    `persons_at` says whom the page at another place of the console is about."""
 
     console: "Console"
     identity: Identity | None
@@ -153,6 +153,7 @@ class View:
     origin: str = ""
     raw_query: tuple[tuple[str, str], ...] = ()
     raw_form: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
     persons_at: Callable[["View", str], tuple[str, ...]] = lambda _view, _place: ()
 
     @property
@@ -180,7 +181,7 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request: `place` and `query` are undecoded, `headers` are by lower-case name, and `peer` is
-    the address that the connection comes from."""
+    the address that the connection comes from. `body` is what it sends that is no form."""
 
     method: str
     place: str
@@ -190,9 +191,10 @@ class Asked:
     headers: Mapping[str, str]
     cookies: Mapping[str, str]
     peer: str
+    body: bytes = b""
 
     @classmethod
-    def of(cls, request: Request, form: Pairs) -> "Asked":
+    def of(cls, request: Request, form: Pairs, body: bytes = b"") -> "Asked":
         """The values of a request that the server received."""
         return cls(
             "GET" if request.method == "HEAD" else request.method,
@@ -203,6 +205,7 @@ class Asked:
             _headers(request),
             request.cookies,
             request.client.host if request.client else "",
+            body,
         )
 
 
@@ -296,7 +299,8 @@ Answer = Page | Download | Body | Redirect | Events
 
 class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours
     """A request that is answered with an error page; `reason` is a translated sentence, empty
-    if the status says it all. The API also says what is wrong with which `parameters`."""
+    if the status says it all. The API also says what is wrong with which `parameters`, and which
+    methods are `allowed`."""
 
     def __init__(
         self,
@@ -304,9 +308,11 @@ class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an er
         reason: str = "",
         retry_after: int = 0,
         parameters: Sequence[tuple[str, str]] = (),
+        allowed: Sequence[str] = (),
     ) -> None:
         super().__init__(f"{status} {reason}")
         self.parameters = tuple(parameters)
+        self.allowed = tuple(allowed)
         self.status = status
         self.reason = reason
         self.retry_after = retry_after

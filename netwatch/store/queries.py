@@ -86,6 +86,8 @@ def incidents_after(
     if wanted.until is not None:
         statement = statement.where(incident.first_seen < wanted.until)
     statement = statement.where(*word_conditions(incident, wanted.words, wanted.excluded))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     place = (incident.first_seen, incident.run, incident.position)
     if after is not None:
         # The first condition repeats a part of the second one, for the index.

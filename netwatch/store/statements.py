@@ -44,6 +44,7 @@ from netwatch.store import catalogue_tables as tables
 
 if TYPE_CHECKING:
     from netwatch.store.catalogue import Catalogue
+    from netwatch.store.chosen_incidents import Chosen
 
 CHUNK = 400
 """Values in one statement."""
@@ -172,7 +173,7 @@ class Filter:
     in the catalogue, if already known. `confidences`, `kinds`, `outcomes`
     and `statuses` are words of incidents. Of incidents and cases, those with an `excluded` word (by
     the name of the column), one of `excluded_names` (patterns) or of `excluded_devices` (words for
-    devices) are left out. At most `limit` records are wanted.
+    devices) are left out. `chosen` are incidents by id. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -193,6 +194,7 @@ class Filter:
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     excluded_names: tuple[str, ...] = ()
     excluded_devices: tuple[str, ...] = ()
+    chosen: "Chosen | None" = None
 
     @property
     def looks_inside(self) -> bool:

@@ -343,7 +343,7 @@ def test_now_has_the_fleet_in_short(fleet: Console, visit: Callable[[str], Visit
         heard(fleet.catalogue, f"s{number}", fleet.now(), status)
     text = visit("admin").get("/now").text
     # Liège and eight others are unhealthy: what is silent or new is behind them.
-    assert re.findall(r'<h2 id="sensor-\d"><a href="/sensors/(\w+)"', text) == [
+    assert re.findall(r'<h3><a href="/sensors/(\w+)"', text) == [
         "liege", "s0", "s1", "s2", "s3", "s4",
     ]  # fmt: skip
     assert '<a href="/sensors">5 more sensors need attention</a>' in text

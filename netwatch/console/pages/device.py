@@ -70,6 +70,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY
+from netwatch.store.judged_coverage import uncaptured_days
 from netwatch.store.list_totals import device_total
 from netwatch.store.statements import Filter, Place, client_places, device_clients
 
@@ -217,7 +218,14 @@ def _picture(
             (one,), *_ = weeks_of(view, [row.device], since, until, network=row.network)
             values.append(DeviceWeeks(f"{row.device} ({row.network})", one.weeks))
     drawn = [row for row in values if row.weeks]
-    return figure(view, heat_map(drawn, first, max(first, end), view.language))
+    blank = _blank_days(view, since, until)
+    return figure(view, heat_map(drawn, first, max(first, end), view.language, blank))
+
+
+def _blank_days(view: View, since: int, until: int) -> list[date]:
+    """The days (UTC) of a period (ns) on which nothing was captured."""
+    days = since // DAY, (until - 1) // DAY + 1
+    return [*map(_day, uncaptured_days(view.console.catalogue, *days, QUERY_SECONDS))]
 
 
 def _day(number: int) -> date:
@@ -280,7 +288,8 @@ def show(view: View) -> Answer:
     picture = None
     if network or entry is not None or len(places) < 2:
         weeks, first, last = weeks_of(view, [device], since, until, network=network, sensor=sensor)
-        picture = figure(view, heat_map(weeks, first, max(first, last), view.language))
+        blank = _blank_days(view, since, until)
+        picture = figure(view, heat_map(weeks, first, max(first, last), view.language, blank))
     values = {
         "device": device,
         "network": network,
