@@ -164,7 +164,7 @@ def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
         ("records", "lost records"),
         ("late", "late rows"),
         ("unreceived", "never received"),
-        ("sampled", "sampled packets"),
+        ("sampled", "sampled"),
     ):
         if kind in found.losses:
             lines.append((name, f"{found.losses[kind]:,}"))

@@ -130,9 +130,11 @@ class Dispatcher:
 
     def _to_program(self, route: Route, operation: Operation, asked: Asked) -> Sent:
         """What the API answers somebody with a token, or with a session and no token."""
+        identity: Identity | None = None
         if asked.headers.get("authorization", "").lower().startswith("bearer"):
             identity = identify_program(self._console, asked)
-        else:
+        elif operation.body is None:
+            # What changes something needs what no page elsewhere can make a browser send.
             identity, _ = self._signed_in(asked)
         view = self._view(asked, identity, "", form=False, code="en")
         if identity is None and route.roles is not None:
@@ -161,7 +163,8 @@ class Dispatcher:
 " filter more."
             )) from None  # fmt: skip
         self._audit(view, route, answer, purposes)
-        return self._send(view, answer, asked.headers.get("if-none-match", ""))
+        known = asked.headers.get("if-none-match", "") if asked.method == "GET" else ""
+        return self._send(view, answer, known)
 
     def _ask_purpose(
         self, route: Route, view: View, asked: Asked, people: Sequence[str]
@@ -190,7 +193,9 @@ class Dispatcher:
             raise Refused(404)
         route = self._routes.get((path, method))
         if route is None:
-            raise Refused(405)
+            methods = [each for at, each in self._routes if at == path]
+            heads = ["HEAD"] if "GET" in methods else []
+            raise Refused(405, allowed=[*methods, *heads])
         return route
 
     def _signed_in(self, asked: Asked) -> tuple[Identity | None, str]:
@@ -248,6 +253,7 @@ class Dispatcher:
             origin=options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
             raw_query=query,
             raw_form=asked.form if form else (),
+            body=asked.body,
             persons_at=persons_at,
         )
 
@@ -274,7 +280,11 @@ class Dispatcher:
     def _audit(self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]) -> None:
         """Write down what is about to be shown, under each person that it is about. An address that
         is only put in order shows nothing."""
-        is_filtered = any(view.query.text(person.name) for person in route.people)
+        is_filtered = any(
+            person.subject(text)
+            for person in route.people
+            if (text := view.query.text(person.name))
+        )
         subject = answer.subject
         if isinstance(answer, Redirect) and not subject:
             return

@@ -15,6 +15,7 @@ from netwatch.console.rendering import address_of, words
 from netwatch.console.triage_form import state_words
 from netwatch.console.view import Pairs, Redirect, View, bad_request
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES
 from netwatch.core.period import day_at, period
 from netwatch.core.verdict import Ban
 
@@ -36,6 +37,11 @@ WHOLE_DAYS = ("7d", "30d", "6m", IN_FORCE)
 _DAY = 86_400_000_000_000
 
 
+def excluding(*names: str) -> tuple[str, ...]:
+    """The filters that leave out what filters with these names ask for."""
+    return tuple(f"{EXCLUDES}{name}" for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class QuickRange:
     """A range: its text, its address, and whether it is the one that is shown."""
@@ -47,19 +53,23 @@ class QuickRange:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A filter that is set: what it is of, its value, and the address without it."""
+    """A filter that is set: what it is of, its value, and the address without it. `leaves_out` is
+    whether rows with the value are left out."""
 
     label: str
     value: str
     address: str
+    leaves_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FilterBar:
-    """The bar of a list at a `place`, whose address has these values. `total` is how many rows
-    there are, None if that is not known; `is_set` is whether a filter is."""
+    """The bar of a list at a `place`, whose address has these values, of those with these `names`.
+    `total` is how many rows there are, None if that is not known; `is_set` is whether a filter
+    is."""
 
     place: str
+    names: tuple[str, ...]
     pairs: Pairs
     ranges: tuple[QuickRange, ...]
     chips: tuple[Chip, ...]
@@ -79,8 +89,16 @@ class FilterBar:
         """The address that is filtered by a value as well; empty if it is already."""
         if not value or (name, value) in self.pairs:
             return ""
-        kept = [pair for pair in self.pairs if pair[0] != name]
+        kept = [pair for pair in self.pairs if pair[0] not in (name, f"{EXCLUDES}{name}")]
         return address_of(self.place, [*kept, (name, value)])
+
+    def leaving_out(self, name: str, value: str) -> str:
+        """The address without the rows that have a value; empty if the list has no such filter, or
+        no row would be left."""
+        excluded = (f"{EXCLUDES}{name}", value)
+        if not value or excluded[0] not in self.names or (name, value) in self.pairs:
+            return ""
+        return address_of(self.place, [*self.pairs, excluded])
 
 
 def filter_bar(
@@ -105,13 +123,14 @@ def filter_bar(
     labels, called = _labels(view), words(view.language)
     chips = tuple(
         Chip(
-            labels.get(name, name),
-            _shown(view, name, value, called),
-            address_of(view.place, [pair for pair in pairs if pair[0] != name]),
+            labels.get(kind := name.removeprefix(EXCLUDES), kind),
+            _shown(view, kind, value, called),
+            address_of(view.place, [pair for pair in pairs if pair != (name, value)]),
+            kind != name,
         )
         for name, value in pairs
     )
-    return FilterBar(view.place, pairs, quick, chips, total)
+    return FilterBar(view.place, tuple(names), pairs, quick, chips, total)
 
 
 def span_of(view: View) -> tuple[int | None, int | None]:

@@ -3,15 +3,16 @@ which is made of one page after the other while it is sent, and the filters that
 name, of each account alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sqlalchemy import delete, func, insert, select
 
 from netwatch.console import tables
-from netwatch.console.view import Download, View, bad_request
+from netwatch.console.view import Download, View, bad_request, detail_of
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES
 from netwatch.core.tabular import csv_line
 from netwatch.formats.values import json_line
 from netwatch.store.database import Database
@@ -42,22 +43,31 @@ class RowPage(Protocol[R_co]):
         """Where the next page begins."""
 
 
-def known_names(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """The values with these names that are not empty, as filters. Raises `Refused` for an app, ban
-    or network that neither the configuration nor the store knows: its list would be empty, as if
-    there had been no incident."""
-    found = {name: text for name in names if (text := view.query.text(name))}
-    configured = view.console.config.words
-    for name in configured.keys() & found.keys():
-        if [*unknown_words(view.console.catalogue, name, [found[name]], configured[name])]:
+def known_names(
+    view: View, names: Sequence[str], words: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, frozenset[str]]:
+    """The values with these names that are not empty, as filters. Raises `Refused` for one that is
+    none of the `words` that its filter has, and for an app, ban or network that neither the
+    configuration nor the store knows: its list would be empty, as if there had been no incident."""
+    found: dict[str, frozenset[str]] = {}
+    configured, fixed = view.console.config.words, words or {}
+    for name, text in view.query.kept(names):
+        if expected := fixed.get(name.removeprefix(EXCLUDES)):
+            view.query.check(name, text, expected)
+        found[name] = found.get(name, frozenset()) | {text}
+    for name, texts in found.items():
+        kind = name.removeprefix(EXCLUDES)
+        if kind not in configured:
+            continue
+        for text, _ in unknown_words(view.console.catalogue, kind, texts, configured[kind]):
             raise bad_request(
                 view.say(
                     "“%(name)s” cannot be “%(value)s”: neither the configuration nor the store"
                     " knows it.",
-                    name=name, value=found[name][:40],
+                    name=name, value=text[:40],
                 )
             )  # fmt: skip
-    return {name: frozenset({text}) for name, text in found.items()}
+    return found
 
 
 def cursor_of(view: View) -> Cursor | None:
@@ -117,7 +127,7 @@ def _file(
 ) -> Download:  # fmt: skip
     return Download(
         name, kind, joined(lines), name.partition(".")[0],
-        detail={"filter": dict(view.query.kept(filters))}, cut=cut_line(view, is_csv=is_csv),
+        detail={"filter": detail_of(view.query.kept(filters))}, cut=cut_line(view, is_csv=is_csv),
     )  # fmt: skip
 
 

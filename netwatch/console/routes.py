@@ -43,9 +43,17 @@ from urllib.parse import unquote
 from starlette.routing import compile_path
 
 from netwatch.config.console_section import ROLES
-from netwatch.console import api, api_document
+from netwatch.console import api, api_document, api_triage
 from netwatch.console.api_operations import Operation
-from netwatch.console.console import ACCOUNT, DEVICE, SUBJECT, PersonFilter, admitted, persons
+from netwatch.console.console import (
+    ACCOUNT,
+    DEVICE,
+    NOT_DEVICE,
+    SUBJECT,
+    PersonFilter,
+    admitted,
+    persons,
+)
 from netwatch.console.pages import (
     account,
     device,
@@ -90,8 +98,9 @@ class Route:
 
 
 def _api(path: str, operation: Operation, roles: Set[str], **more: Any) -> Route:
-    """A path of the API."""
-    return Route(f"/api/v1/{path}", "GET", operation.answer, roles, operation=operation, **more)
+    """A path of the API, which is read, or changed where something is sent."""
+    method = "GET" if operation.body is None else "PATCH"
+    return Route(f"/api/v1/{path}", method, operation.answer, roles, operation=operation, **more)
 
 
 _DOCUMENT = Operation(
@@ -124,18 +133,18 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("/now/events", "GET", now.events, {"admin", "analyst"}),
     Route(
-        "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE,),
+        "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE, NOT_DEVICE),
         menu=mark("Incidents"), group=PEOPLE,
     ),
     Route("/filters", "POST", incidents.save, {"analyst", "auditor"}),
     Route("/filters/remove", "POST", incidents.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.INCIDENTS.csv, {"analyst", "auditor"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
         "/incidents.jsonl", "GET", incidents.INCIDENTS.lines, {"analyst"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
         "/incidents/{id}", "GET", incident.show, {"analyst"},
@@ -164,16 +173,16 @@ ROUTES: tuple[Route, ...] = (
         audited="export", purpose=incident.person,
     ),
     Route(
-        "/cases", "GET", incidents.show_cases, {"analyst", "auditor"}, people=(DEVICE,),
+        "/cases", "GET", incidents.show_cases, {"analyst", "auditor"}, people=(DEVICE, NOT_DEVICE),
         menu=mark("Cases"), group=PEOPLE,
     ),
     Route(
         "/cases.csv", "GET", incidents.CASES.csv, {"analyst", "auditor"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
         "/cases.jsonl", "GET", incidents.CASES.lines, {"analyst"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
         "/cases/{id}", "GET", incidents.show_case, {"analyst"},
@@ -181,7 +190,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "/devices", "GET", device.show_devices, {"analyst"}, purpose=device.everybody,
-        people=(DEVICE,), menu=mark("Devices"), group=PEOPLE,
+        people=(DEVICE, NOT_DEVICE), menu=mark("Devices"), group=PEOPLE,
     ),
     Route(
         "/devices/{id:path}", "GET", device.show, {"analyst"},
@@ -277,16 +286,24 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/api/v1/openapi.json", "GET", _DOCUMENT.answer, None, operation=_DOCUMENT,
     ),
-    _api("incidents", api.INCIDENTS, {"analyst"}, audited="export", people=(DEVICE,)),
+    _api("incidents", api.INCIDENTS, {"analyst"}, audited="export", people=(DEVICE, NOT_DEVICE)),
     _api(
         "incidents/{id}", api.INCIDENT, {"analyst"},
         audited="incident", purpose=api.person_of_incident,
     ),
-    _api("cases", api.CASES, {"analyst"}, audited="export", people=(DEVICE,)),
+    _api(
+        "incidents/{id}", api_triage.DECIDE, {"analyst"},
+        audited="triage", purpose=api.person_of_incident,
+    ),
+    _api(
+        "incidents/{id}/triage", api_triage.TRIAGE, {"analyst"},
+        audited="incident", purpose=api.person_of_incident,
+    ),
+    _api("cases", api.CASES, {"analyst"}, audited="export", people=(DEVICE, NOT_DEVICE)),
     _api("cases/{id}", api.CASE, {"analyst"}, audited="case", purpose=api.person_of_case),
     _api(
         "devices", api.DEVICES, {"analyst"},
-        audited="export", purpose=device.everybody, people=(DEVICE,),
+        audited="export", purpose=device.everybody, people=(DEVICE, NOT_DEVICE),
     ),
     _api("coverage", api.COVERAGE, {"analyst"}, audited="export", people=(DEVICE,)),
     _api("coverage/hours", api.HOURS, SIGNED_IN),

@@ -305,7 +305,8 @@ def _doubts_of_logs(incident: Explanation) -> Iterator[tuple[str, Mapping[str, s
         yield "log-truth", {"source": sources, "format": ", ".join(formats)}
     rate = max(log.log.sampling for log in of_logs if log.log)
     if rate > 1:
-        yield "log-sampled", {"source": sources, "rate": f"{rate:,}"}
+        sampled = (each.packet.source for each in of_logs if each.log and each.log.sampling > 1)
+        yield "log-sampled", {"source": ", ".join(dict.fromkeys(sampled)), "rate": f"{rate:,}"}
     lacks = dict.fromkeys(lack for log in of_logs if log.log for lack in log.log.lacks)
     if lacks:
         yield "log-lacks", {"lacks": ", ".join(lacks)}

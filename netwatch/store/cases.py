@@ -38,7 +38,14 @@ from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
-from netwatch.store.statements import Filter, Position, chunks, fits, is_device
+from netwatch.store.statements import (
+    Filter,
+    Position,
+    chunks,
+    fits,
+    is_device,
+    word_conditions,
+)
 from netwatch.store.views import streamed
 
 MAX_LOCKS = 2000
@@ -283,16 +290,14 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
         statement = statement.where(case.first_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    for name in FILTERED:
-        if words := getattr(wanted, name):
-            statement = statement.where(case[name].in_(sorted(words)))
+    statement = statement.where(*wanted.conditions(case, FILTERED))
     if wanted.seen > 1:
         statement = statement.where(case.sensors >= wanted.seen)
+    seen = select(member.case).where(member.case == case.id)
     if wanted.sensor:
-        seen = select(member.case).where(
-            member.case == case.id, member.sensor.in_(sorted(wanted.sensor))
-        )
-        statement = statement.where(seen.exists())
+        statement = statement.where(seen.where(member.sensor.in_(sorted(wanted.sensor))).exists())
+    if sensors := wanted.excluded.get("sensor"):
+        statement = statement.where(~seen.where(member.sensor.in_(sorted(sensors))).exists())
     return statement
 
 
@@ -383,15 +388,13 @@ def cases_after(
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    for name, words in wanted.words.items():
-        statement = statement.where(case[name].in_(sorted(words)))
+    statement = statement.where(*word_conditions(case, wanted.words, wanted.excluded))
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
     found = 0
-    looks_inside = bool(wanted.device or wanted.names)
-    does_fit = fits(wanted, lambda record: _is_of(wanted.device, record))
+    does_fit = fits(wanted, _is_of)
     for line, *position in streamed(catalogue, statement.order_by(*place), timeout):
-        if looks_inside and not does_fit(line):
+        if wanted.looks_inside and not does_fit(line):
             continue
         yield line, tuple(position)
         found += 1

@@ -9,7 +9,7 @@ that fits none reads none; likewise the devices of a filter in `incident_device`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -29,7 +29,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.chosen_incidents import Chosen
 from netwatch.store.incident_rows import DAY, SORTS, VERDICTS
-from netwatch.store.statements import chunks
+from netwatch.store.statements import chunks, word_conditions
 
 PAGE = 50
 """Rows of a page."""
@@ -45,9 +45,10 @@ _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
-    with one of the words of each set that is not empty. The names are column names; `sensor` are
-    the sensors that saw them. For cases, `joined_by` is the evidence that they are one, and at
-    least `seen` sensors saw each. `chosen` are incidents by id."""
+    with one of the words of each set that is not empty, and none of those that are `excluded`. The
+    names are column names; `sensor` are the sensors that saw them. For cases, `joined_by` is the
+    evidence that they are one, and at least `seen` sensors saw each. `chosen` are incidents by id.
+    """
 
     since: int | None = None
     until: int | None = None
@@ -63,12 +64,19 @@ class IncidentFilter:
     sensor: frozenset[str] = NO_WORDS
     joined_by: frozenset[str] = NO_WORDS
     seen: int = 1
+    excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     chosen: Chosen | None = None
 
     @property
-    def sorts(self) -> Mapping[str, frozenset[str]]:
-        """The wanted words for each of `SORTS` that has some."""
-        return {name: words for name in SORTS if (words := getattr(self, name))}
+    def is_of_sorts(self) -> bool:
+        """Whether it has no other words than of `SORTS`."""
+        return not (self.device or self.sensor or self.excluded.keys() - {*SORTS})
+
+    def conditions(self, columns: Any, names: Sequence[str]) -> list[Any]:
+        """The conditions for columns with these names."""
+        wanted = {name: words for name in names if (words := getattr(self, name))}
+        excluded = {name: self.excluded[name] for name in names if name in self.excluded}
+        return [*word_conditions(columns, wanted, excluded)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,17 +192,11 @@ def _rows(
 
 def _matching(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
     column = tables.incident.c
-    statement = statement.where(column.shown == 1)
+    statement = statement.where(column.shown == 1, *wanted.conditions(column, (*SORTS, "device")))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
-    for name in (*SORTS, "device"):
-        if words := getattr(wanted, name):
-            statement = statement.where(column[name].in_(sorted(words)))
-    if wanted.sensor:
-        run = tables.run.c
-        statement = statement.where(
-            column.run.in_(select(run.id).where(run.sensor.in_(sorted(wanted.sensor))))
-        )
+    if sensor := wanted.conditions(tables.run.c, ("sensor",)):
+        statement = statement.where(column.run.in_(select(tables.run.c.id).where(*sensor)))
     return statement
 
 
@@ -225,13 +227,12 @@ def _spans(
         end = min(end, after.first_seen + 1)
     if first >= end:
         return
-    if not wanted.sorts:
+    sorts = wanted.conditions(tables.incident_day.c, SORTS)
+    if not sorts:
         yield first, end
         return
     day = tables.incident_day.c.day
-    statement = select(day).where(day >= first // DAY, day <= (end - 1) // DAY).distinct()
-    for name, words in wanted.sorts.items():
-        statement = statement.where(tables.incident_day.c[name].in_(sorted(words)))
+    statement = select(day).where(day >= first // DAY, day <= (end - 1) // DAY, *sorts).distinct()
     days = list(
         connection.execute(statement.order_by(day if oldest_first else day.desc())).scalars()
     )
@@ -253,7 +254,7 @@ def incident_counts(
     timeout: float | None = None,
 ) -> dict[tuple[Any, ...], int]:
     """How many incidents began on the days (UTC) of a filter, by some of the columns ``day`` and
-    `SORTS`. Devices in the filter are ignored. Raises `NetwatchError`."""
+    `SORTS`. Devices and sensors in the filter are ignored. Raises `NetwatchError`."""
     column = tables.incident_day.c
     keys = [column[name] for name in by]
     statement = select(*keys, func.sum(column.incidents)).group_by(*keys).order_by(*keys)
@@ -261,8 +262,7 @@ def incident_counts(
         statement = statement.where(column.day >= wanted.since // DAY)
     if wanted.until is not None:
         statement = statement.where(column.day <= (wanted.until - 1) // DAY)
-    for name, words in wanted.sorts.items():
-        statement = statement.where(column[name].in_(sorted(words)))
+    statement = statement.where(*wanted.conditions(column, SORTS))
     with catalogue.database.reading(timeout) as connection:
         return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(statement)}
 
@@ -279,13 +279,15 @@ def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
     """Which devices are wanted: with an incident from `since` up to, but without, `until` (ns), in
-    one of `network`, with `text` in their id, and with incidents of one of the verdicts."""
+    one of `network`, with `text` in their id, and with incidents of one of the verdicts; none that
+    is `excluded` by its ``network`` or ``device``, or by an incident of a ``verdict``."""
 
     since: int | None = None
     until: int | None = None
     network: frozenset[str] = NO_WORDS
     verdict: frozenset[str] = NO_WORDS
     text: str = ""
+    excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,8 +343,11 @@ def matching_devices(statement: Select[Any], wanted: DeviceFilter) -> Select[Any
         statement = statement.where(column.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(column.first_seen < wanted.until)
-    if wanted.network:
-        statement = statement.where(column.network.in_(sorted(wanted.network)))
+    networks = {"network": wanted.network} if wanted.network else {}
+    excluded = {name: words for name, words in wanted.excluded.items() if name != "verdict"}
+    statement = statement.where(*word_conditions(column, networks, excluded))
+    for name in wanted.excluded.get("verdict", ()):
+        statement = statement.where(column[name] == 0)
     if wanted.verdict:
         number: Any = sum((column[name] for name in sorted(wanted.verdict)), 0)
         statement = statement.where(number > 0)

@@ -39,7 +39,7 @@ def incident_total(
         if wanted.chosen is not None:
             return _chosen_total(catalogue, wanted, wanted.chosen, timeout)
         found = 0
-        if not wanted.device and not wanted.sensor:
+        if wanted.is_of_sorts:
             days, spans = _whole_days(wanted.since, wanted.until)
             if days is not None:
                 whole = replace(wanted, since=days[0], until=days[1])

@@ -37,6 +37,7 @@ from netwatch.store.statements import (
     is_device,
     mentions_device,
     name_condition,
+    word_conditions,
 )
 from netwatch.store.views import FilesError, Views, shown_incidents, streamed
 
@@ -84,20 +85,20 @@ def incidents_after(
         statement = statement.where(incident.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(incident.first_seen < wanted.until)
-    for name, words in wanted.words.items():
-        statement = statement.where(incident[name].in_(sorted(words)))
+    statement = statement.where(*word_conditions(incident, wanted.words, wanted.excluded))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     place = (incident.first_seen, incident.run, incident.position)
     if after is not None:
         # The first condition repeats a part of the second one, for the index.
         statement = statement.where(incident.first_seen >= after[0], tuple_(*place) > after)
-    looks_inside = bool(wanted.device or wanted.names)
-    if wanted.limit is not None and not looks_inside:
+    if wanted.limit is not None and not wanted.looks_inside:
         statement = statement.limit(wanted.limit)
     found = 0
-    does_fit = fits(wanted, lambda record: is_device(wanted.device, record["device"]))
+    does_fit = fits(wanted, lambda word, record: is_device(word, record["device"]))
     rows = streamed(catalogue, statement.with_only_columns(incident.record, *place), timeout)
     for text, *position in rows:
-        if looks_inside and not does_fit(text):
+        if wanted.looks_inside and not does_fit(text):
             continue
         yield text, tuple(position)
         found += 1

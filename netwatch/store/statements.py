@@ -15,7 +15,7 @@ import fnmatch
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +31,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    or_,
     select,
     tuple_,
 )
@@ -43,6 +44,7 @@ from netwatch.store import catalogue_tables as tables
 
 if TYPE_CHECKING:
     from netwatch.store.catalogue import Catalogue
+    from netwatch.store.chosen_incidents import Chosen
 
 CHUNK = 400
 """Values in one statement."""
@@ -89,6 +91,18 @@ def _array(texts: Collection[str]) -> Any:
 def _entries(values: Sequence[Any]) -> Any:
     text = bindparam(None, orjson.dumps(values).decode(), type_=Text, unique=True)
     return func.json_each(text).table_valued(column("value", Text))
+
+
+def word_conditions(
+    columns: Any, wanted: Mapping[str, Set[str]], excluded: Mapping[str, Set[str]]
+) -> Iterator[Any]:
+    """The conditions that each column has one of the `wanted` words, by its name, and none of the
+    `excluded` ones. A column without a value has none of these, which ``NOT IN`` does not say."""
+    for name, words in wanted.items():
+        yield columns[name].in_(sorted(words))
+    for name, words in excluded.items():
+        has_none = columns[name].not_in(sorted(words))
+        yield or_(has_none, columns[name].is_(None)) if columns[name].nullable else has_none
 
 
 def insert_rows(connection: Connection, table: Table, rows: Rows) -> None:
@@ -157,7 +171,9 @@ class Filter:
     `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is the
     word for a device, and `addresses` are its addresses in the inventory; `clients` are its numbers
     in the catalogue, if already known. `confidences`, `kinds`, `outcomes`
-    and `statuses` are words of incidents. At most `limit` records are wanted.
+    and `statuses` are words of incidents. Of incidents and cases, those with an `excluded` word (by
+    the name of the column), one of `excluded_names` (patterns) or of `excluded_devices` (words for
+    devices) are left out. `chosen` are incidents by id. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -175,6 +191,15 @@ class Filter:
     kinds: frozenset[str] = frozenset()
     outcomes: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
+    excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    excluded_names: tuple[str, ...] = ()
+    excluded_devices: tuple[str, ...] = ()
+    chosen: "Chosen | None" = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether columns do not say which incidents and cases are wanted."""
+        return bool(self.device or self.names or self.excluded_names or self.excluded_devices)
 
     @property
     def words(self) -> Mapping[str, frozenset[str]]:
@@ -250,22 +275,29 @@ def is_device(word: str, device: Mapping[str, Any]) -> bool:
     )
 
 
-def fits(wanted: Filter, is_ours: Callable[[Mapping[str, Any]], bool]) -> Callable[[str], bool]:
-    """Whether the record in a line of JSON has the device and one of the names of a filter. It is
-    `is_ours` that compares a record with the device."""
+def fits(wanted: Filter, is_of: Callable[[str, Mapping[str, Any]], bool]) -> Callable[[str], bool]:
+    """Whether the record in a line of JSON has the device and one of the names of a filter, and
+    none of the excluded ones. It is `is_of` that compares a word for a device with a record."""
     by_device, by_name = mentions_device(wanted.device), mentions_name(wanted.names)
 
     def does(line: str) -> bool:
         if (wanted.device and not by_device(line)) or (wanted.names and not by_name(line)):
             return False
         record = json.loads(line)
-        if wanted.device and not is_ours(record):
+        if wanted.device and not is_of(wanted.device, record):
             return False
-        return not wanted.names or any(
-            name_matches(pattern, name) for pattern in wanted.names for name in record["names"]
-        )
+        if any(is_of(word, record) for word in wanted.excluded_devices):
+            return False
+        names = record["names"]
+        if wanted.names and not _has_name(names, wanted.names):
+            return False
+        return not _has_name(names, wanted.excluded_names)
 
     return does
+
+
+def _has_name(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return any(name_matches(pattern, name) for pattern in patterns for name in names)
 
 
 def device_clients(

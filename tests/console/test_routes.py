@@ -53,6 +53,7 @@ SEEN = {
     "/audit.jsonl": "dpo",
     "/api/v1/incidents": "analyst",
     "/api/v1/incidents/{id}": "analyst",
+    "/api/v1/incidents/{id}/triage": "analyst",
     "/api/v1/cases": "analyst",
     "/api/v1/cases/{id}": "analyst",
     "/api/v1/devices": "analyst",

@@ -79,6 +79,17 @@ def test_pages(catalogue: Catalogue) -> None:
         (IncidentFilter(seen=2, since=DAY + 15 * HOUR), [8]),
         (IncidentFilter(status=frozenset({"open"})), [9]),
         (IncidentFilter(device=frozenset({"other"})), []),
+        (IncidentFilter(excluded={"app": frozenset({"tiktok"})}), [9, 8, 7]),
+        (IncidentFilter(excluded={"sensor": frozenset({"liege"})}), [9, 7, 5, 3, 1]),
+        (
+            IncidentFilter(
+                excluded={
+                    "joined_by": frozenset({"community_id"}),
+                    "status": frozenset({"open"}),
+                }
+            ),
+            [7, 5, 3, 1],
+        ),
     ],
 )
 def test_filters(catalogue: Catalogue, wanted: IncidentFilter, numbers: list[int]) -> None:

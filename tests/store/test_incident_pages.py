@@ -95,8 +95,9 @@ def fits(alert: dict[str, Any], wanted: IncidentFilter) -> bool:
     return (
         (wanted.since is None or began >= wanted.since)
         and (wanted.until is None or began < wanted.until)
-        and all(sort_of(alert, name) in words for name, words in wanted.sorts.items())
+        and all(sort_of(alert, name) in words for name in WORDS if (words := getattr(wanted, name)))
         and (not wanted.device or alert["device"]["id"] in wanted.device)
+        and not any(sort_of(alert, name) in words for name, words in wanted.excluded.items())
     )
 
 
@@ -119,6 +120,12 @@ def random_filter(rng: random.Random) -> IncidentFilter:
     }
     if rng.random() < 0.3:
         words["device"] = frozenset({f"pc-{rng.randint(1, 9)}"})
+    if rng.random() < 0.5:
+        known = WORDS | {"device": [f"pc-{number}" for number in range(1, 10)]}
+        words["excluded"] = {
+            name: frozenset(rng.sample(sorted(set(known[name])), rng.randint(1, 2)))
+            for name in rng.sample(sorted(known), rng.randint(1, 2))
+        }
     if rng.random() < 0.5:
         words["since"] = epoch_ns(f"2023-03-{rng.randint(1, 20):02}T07:00:00Z")
     if rng.random() < 0.5:
@@ -143,7 +150,9 @@ def test_pages_have_what_a_filter_wants(catalogue: Catalogue, alerts: list[dict[
 
 
 def test_counts_are_those_of_the_list(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
-    for wanted in (IncidentFilter(), IncidentFilter(app=frozenset({"kaspersky"}))):
+    kaspersky = frozenset({"kaspersky"})
+    without = IncidentFilter(excluded={"app": kaspersky})
+    for wanted in (IncidentFilter(), IncidentFilter(app=kaspersky), without):
         for by in (["verdict"], ["day", "network"], ["app", "kind"]):
             expected = Counter(
                 tuple(

@@ -6,8 +6,6 @@ Grafana's dashboards, which TypeScript compares with, and the parser of Kibana's
 """
 
 import contextlib
-import functools
-import io
 import json
 import shutil
 import subprocess
@@ -19,10 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.paths import PCAPS
+from siem_packages import samples
 from support.programs import search_path
-
-from netwatch.cli import main
 
 Record = dict[str, Any]
 
@@ -37,20 +33,11 @@ console.log(JSON.stringify(parsed.map((query) => kibana.toElasticsearchQuery(que
 """
 
 
-@functools.cache
-def sample_lines(form: str) -> tuple[str, ...]:
-    """The alerts that ``netwatch scan`` gives of the sample captures, one a line."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        main(["scan", "-q", "-c", str(PCAPS / "netwatch.yaml"), "--format", form, str(PCAPS)])
-    lines = tuple(output.getvalue().splitlines())
-    assert len(lines) > 20
-    return lines
-
-
 def sample_records(form: str) -> list[Record]:
-    """The same, parsed."""
-    return [json.loads(line) for line in sample_lines(form)]
+    """The alerts of the sample captures in a format, parsed."""
+    lines = samples.lines(form)
+    assert len(lines) > 20
+    return [json.loads(line) for line in lines]
 
 
 def values(record: Record, path: str) -> list[Any]:

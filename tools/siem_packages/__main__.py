@@ -4,29 +4,32 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from netwatch import __version__
-from siem_packages import elastic, opensearch, sigma, splunk
+from siem_packages import elastic, grafana, misp, opensearch, sigma, splunk, wazuh
 from siem_packages.archive import Files, tar_gz
 from siem_packages.tables import ROOT
-
-PACKAGES: tuple[tuple[str, str, Callable[[], Files]], ...] = (
-    ("elastic", "netwatch-elastic", elastic.files),
-    ("opensearch", "netwatch-opensearch", opensearch.files),
-    ("sigma", "netwatch-sigma", sigma.files),
-    ("splunk", splunk.APP, splunk.files),
-)
-"""The packages: a name, the folder in the archive, and what makes the files."""
 
 
 def packages(moment: int) -> dict[str, bytes]:
     """The content of each file, by its path below the folder of packages. `moment` is the time of
     what is in archives, in seconds since 1970."""
+    made: dict[str, Files] = {
+        "elastic": elastic.files(),
+        "grafana": grafana.files(),
+        "misp": misp.files(moment),
+        "opensearch": opensearch.files(),
+        "sigma": sigma.files(),
+        "splunk": splunk.files(),
+        "wazuh": wazuh.files(),
+    }
+    folders = {"splunk": splunk.APP}
     return {
-        f"netwatch-{name}-{__version__}.tar.gz": tar_gz(files(), folder, moment)
-        for name, folder, files in PACKAGES
+        f"netwatch-{name}-{__version__}.tar.gz": tar_gz(
+            files, folders.get(name, f"netwatch-{name}"), moment
+        )
+        for name, files in made.items()
     }
 
 

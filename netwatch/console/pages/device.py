@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.console.filter_bar import (
     TIMES,
+    excluding,
     filter_bar,
     local_text,
     span_of,
@@ -27,14 +28,22 @@ from netwatch.console.pages.incidents import (
     DEVICE_FILTERS,
     QUERY_SECONDS,
     TOTAL_SECONDS,
-    WORDS,
     listed,
     mistake_of,
 )
 from netwatch.console.rendering import figure
-from netwatch.console.view import Answer, Page, Refused, View, bad_request, not_found
+from netwatch.console.view import (
+    Answer,
+    Page,
+    Refused,
+    View,
+    bad_request,
+    detail_of,
+    not_found,
+)
 from netwatch.core.addresses import ip_text, mac_text, parse_ip
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES, WORDS
 from netwatch.explain import wording
 from netwatch.explain.subject import CATALOGUES
 from netwatch.formats.bypass import BypassRecord, day_number
@@ -46,6 +55,7 @@ from netwatch.store.bypass_rows import client_names, kept_records
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
 from netwatch.store.incident_pages import (
+    NO_WORDS,
     DeviceFilter,
     DevicePage,
     DeviceRow,
@@ -110,17 +120,24 @@ def show_devices(view: View) -> Answer:
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
     status = 400 if problem else 200
-    return Page("devices", values, status=status, detail={"filter": dict(pairs)})
+    return Page("devices", values, status=status, detail={"filter": detail_of(pairs)})
 
 
 def _wanted(view: View) -> DeviceFilter:
-    network = known_names(view, ("network",))
-    verdict = view.query.word("verdict", WORDS["verdict"])
+    names = ("network", "verdict", *excluding("device", "network", "verdict"))
+    found = known_names(view, names, WORDS)
+    since, until = span_of(view)
     return DeviceFilter(
-        *span_of(view),
-        network.get("network", frozenset()),
-        frozenset({verdict} if verdict else ()),
+        since,
+        until,
+        found.get("network", NO_WORDS),
+        found.get("verdict", NO_WORDS),
         view.query.text("device"),
+        {
+            name.removeprefix(EXCLUDES): words
+            for name, words in found.items()
+            if name.startswith(EXCLUDES)
+        },
     )
 
 

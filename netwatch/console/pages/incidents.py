@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from netwatch.console.filter_bar import filter_bar, span_of, tidied, time_inputs
+from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, time_inputs
 from netwatch.console.lists import (
     MAX_FILTER_NAME,
     SavedFilter,
@@ -36,9 +36,11 @@ from netwatch.console.view import (
     Refused,
     View,
     bad_request,
+    detail_of,
     not_found,
     parse_pairs,
 )
+from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
 from netwatch.formats.alert_record import ContactCounts
 from netwatch.formats.values import epoch_ns
 from netwatch.store.cases import case_page, case_row, is_centre
@@ -56,19 +58,12 @@ from netwatch.store.list_totals import case_total, incident_total
 QUERY_SECONDS = 8.0
 """Seconds that the query of a page may take."""
 
-WORDS = {
-    "verdict": ("violation", "advisory", "exempt"),
-    "confidence": ("confirmed", "probable", "possible"),
-    "kind": ("session", "background", "embed", "lookup"),
-    "outcome": ("reached", "attempted", "blocked", "unknown"),
-    "state": ("open", "update", "closed"),
-}
-"""The filters that have fixed words."""
-
 NAMES = ("app", "device", "network", "ban")
 """The filters that have names."""
 
-FILTERS = ("range", "from", "to", *WORDS, *NAMES, *TRIAGE_FILTERS)
+FILTERS = (
+    "range", "from", "to", *WORDS, *NAMES, *TRIAGE_FILTERS, *excluding(*WORDS, *NAMES),
+)  # fmt: skip
 """The values of an address that filter the list."""
 
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
@@ -86,7 +81,10 @@ _SHOWN_SENSORS = 2
 PROOFS = ("community_id", "time")
 """What speaks for it that the incidents of a case are one."""
 
-CASE_FILTERS = ("range", "from", "to", *WORDS, *NAMES, "sensor", "joined")
+CASE_FILTERS = (
+    "range", "from", "to", *WORDS, *NAMES, "sensor", "joined",
+    *excluding(*WORDS, *NAMES, "sensor", "joined"),
+)  # fmt: skip
 """The values of an address that filter the list."""
 
 CASE_COLUMNS = (*COLUMNS, "joined_by", "sensors", "seen_by", *COUNTS)
@@ -184,7 +182,7 @@ class Listing:
             **more,
         }
         status = 400 if problem else 200
-        return Page(self.name, values, status=status, detail={"filter": dict(pairs)})
+        return Page(self.name, values, status=status, detail={"filter": detail_of(pairs)})
 
     def csv(self, view: View) -> Answer:
         """The filtered list as CSV, which is safe to open in a spreadsheet."""
@@ -226,19 +224,26 @@ def mistake_of(refused: Refused) -> str:
     return refused.reason
 
 
-def words_of(view: View, names: Sequence[str]) -> dict[str, Any]:
-    """The words that the address asks for, by column."""
-    sets: dict[str, Any] = known_names(view, names)
-    for name, words in WORDS.items():
-        if word := view.query.word(name, words):
-            sets["status" if name == "state" else name] = frozenset({word})
-    return sets
+def words_of(
+    view: View, names: Sequence[str], words: Mapping[str, Sequence[str]] = WORDS
+) -> dict[str, Any]:
+    """The words that the address asks for, by column, and those that it leaves out. Raises
+    `Refused` for a word that cannot be."""
+    every = (*names, *words)
+    found = known_names(view, [*every, *excluding(*every)], words)
+    wanted = {column_of(name): found[name] for name in every if name in found}
+    excluded = {
+        column_of(name): found[f"{EXCLUDES}{name}"]
+        for name in every
+        if f"{EXCLUDES}{name}" in found
+    }
+    return {**wanted, "excluded": excluded}
 
 
 def _wanted(view: View) -> IncidentFilter:
-    sets = words_of(view, NAMES)
     since, until = span_of(view)
-    return IncidentFilter(since=since, until=until, seen=1, chosen=chosen_by(view), **sets)
+    sets, chosen = words_of(view, NAMES), chosen_by(view)
+    return IncidentFilter(since=since, until=until, seen=1, chosen=chosen, **sets)
 
 
 INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page, incident_total)
@@ -350,9 +355,7 @@ def _device_of_case(row: IncidentRow) -> str:
 
 
 def _wanted_cases(view: View) -> IncidentFilter:
-    query, sets = view.query, words_of(view, (*NAMES, "sensor"))
-    if word := query.word("joined", PROOFS):
-        sets["joined_by"] = frozenset({word})
+    sets = words_of(view, (*NAMES, "sensor"), {**WORDS, "joined": PROOFS})
     since, until = span_of(view)
     return IncidentFilter(since=since, until=until, seen=1, **sets)
 
@@ -360,7 +363,10 @@ def _wanted_cases(view: View) -> IncidentFilter:
 CASES = Listing("cases", CASE_FILTERS, CASE_COLUMNS, _wanted_cases, case_page, case_total)
 """The list of cases."""
 
-DEVICE_FILTERS = ("range", "from", "to", "device", "network", "verdict")
+DEVICE_FILTERS = (
+    "range", "from", "to", "device", "network", "verdict",
+    *excluding("device", "network", "verdict"),
+)  # fmt: skip
 """The values of an address that filter the list of devices."""
 
 LISTS = {"/incidents": FILTERS, "/cases": CASE_FILTERS, "/devices": DEVICE_FILTERS}
