@@ -79,7 +79,7 @@ MODULES = (
 )
 """Modules that parsers, the view or a configuration import on first use."""
 
-OPTIONAL_MODULES = ("maxminddb",)
+OPTIONAL_MODULES = ("geoip2.database", "geoip2.errors")
 """Modules of extras that may be missing."""
 
 OUTPUT_MODULES = ("concurrent.futures.thread", "netwatch.core.tls_sockets")
