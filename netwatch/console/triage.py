@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, case, delete, func, insert, select, union, update
 
 from netwatch.console import tables
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import AlertRecord, TriageState
 from netwatch.core.errors import NetwatchError
 from netwatch.formats.alert_summary import rule_text, summarize
 from netwatch.store import catalogue_tables
@@ -28,13 +28,13 @@ from netwatch.store.statements import MANY, among, chunks, upsert
 if TYPE_CHECKING:
     from netwatch.store.person import Person
 
-NEW = "new"
+NEW: TriageState = "new"
 """The state of an incident of which nothing was decided yet."""
 
-CLOSED = ("justified", "false")
+CLOSED: tuple[TriageState, ...] = ("justified", "false")
 """The states of a closed one: by whether the alarm was right."""
 
-STATES = (NEW, "seen", "in-work", *CLOSED)
+STATES: tuple[TriageState, ...] = (NEW, "seen", "in-work", *CLOSED)
 """All states, in the order in which an incident usually has them."""
 
 MAX_REASON = 200

@@ -4,6 +4,8 @@ to copy; and the rules with false alarms, for who maintains signatures.
 A change is in the audit under its person, and goes to the outputs that the configuration names.
 """
 
+import hashlib
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +26,8 @@ from netwatch.console.view import (
     not_found,
     parse_pairs,
 )
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import TRIAGE, AlertRecord
+from netwatch.formats.values import rfc3339
 from netwatch.store.incident_pages import PAGE, incident_row
 
 
@@ -51,8 +54,19 @@ def decide(view: View) -> Answer:
 def make_change(
     view: View, record: AlertRecord, change: Change, version: int | None = None
 ) -> tuple[Triaged, Triaged]:
-    """Change the state of an incident: what it was, and what it is now. Raises `OutdatedError`."""
-    return view.console.triage.change(record, change, view.who.account, version)
+    """Change the state of an incident: what it was, and what it is now. The outputs are told of
+    another state. Raises `OutdatedError`."""
+    console, account = view.console, view.who.account
+    before, after = console.triage.change(record, change, account, version)
+    if after.state != before.state and after.changed is not None:
+        digest = hmac.new(console.pseudonym_key, f"account {account}".encode(), hashlib.sha256)
+        said = {
+            "state": after.state,
+            "by": f"u-{digest.hexdigest()[:12]}",
+            "at": rfc3339(after.changed, 3),
+        }
+        console.tell_triage({**record, TRIAGE: said})
+    return before, after
 
 
 def record_at(view: View) -> AlertRecord:
