@@ -75,18 +75,20 @@ def cursor_of(view: View) -> Cursor | None:
     text = view.query.text("after")
     if not text:
         return None
-    moment, dot, identity = text.partition(".")
+    word, _, place = text.rpartition("/")
+    moment, dot, identity = place.partition(".")
     is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
     if not dot or not identity or not is_number or int(moment) >= 1 << 63:
         raise bad_request(
             view.say("This place in the list cannot be read: begin at the first page.")
         )
-    return Cursor(int(moment), identity)
+    return Cursor(int(moment), identity, word)
 
 
 def cursor_text(cursor: Cursor) -> str:
     """A place in a list, as the address has it."""
-    return f"{cursor.first_seen}.{cursor.id}"
+    place = f"{cursor.first_seen}.{cursor.id}"
+    return f"{cursor.word}/{place}" if cursor.word else place
 
 
 def all_rows(page: Callable[[int, Cursor | None], RowPage[R_co]]) -> Iterator[R_co]:

@@ -268,16 +268,19 @@ def case_page(
     after: Cursor | None = None,
     *,
     size: int = PAGE,
+    oldest_first: bool = False,
     timeout: float | None = None,
 ) -> IncidentPage:
-    """A page of cases, the newest first. Raises `NetwatchError`, and `QueryTimeoutError` after
-    `timeout` s."""
+    """A page of cases, the newest first unless `oldest_first` is set. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
     case = tables.fleet_case.c
     statement = matching_cases(select(*_COLUMNS), wanted)
     if after is not None:
-        place = tuple_(after.first_seen, after.id)
-        statement = statement.where(tuple_(case.first_seen, case.id) < place)
-    statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(size + 1)
+        place, key = tuple_(after.first_seen, after.id), tuple_(case.first_seen, case.id)
+        statement = statement.where(key > place if oldest_first else key < place)
+    order = (case.first_seen, case.id)
+    statement = statement.order_by(*(each if oldest_first else each.desc() for each in order))
+    statement = statement.limit(size + 1)
     with catalogue.database.reading(timeout) as connection:
         rows = [_row(row) for row in connection.execute(statement)]
     return IncidentPage.of(rows, size)

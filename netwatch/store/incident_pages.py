@@ -81,10 +81,12 @@ class IncidentFilter:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last row of a page: when its incident began (ns), and its id."""
+    """The last row of a page: when its incident began (ns), its id, and where rows are not sorted
+    by time the word that they are sorted by."""
 
     first_seen: int
     id: str
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,10 @@ class IncidentPage:
         return cls(tuple(rows[:size]), Cursor(last.first_seen, last.id))
 
 
-_COLUMNS = tuple(
+INCIDENT_COLUMNS = tuple(
     tables.incident.c[name] for name in ("id", "first_seen", "last_seen", "record", "run")
 )
+"""The columns of an `IncidentRow`."""
 
 
 def incident_page(
@@ -181,7 +184,7 @@ def _rows(
     has found a page. A sum is in no index."""
     column = tables.incident.c
     began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
-    statement = _matching(select(*_COLUMNS), wanted).where(began >= first, began < end)
+    statement = _matching(select(*INCIDENT_COLUMNS), wanted).where(began >= first, began < end)
     key = tuple_(began, column.id)
     if after is not None:
         place = tuple_(after.first_seen, after.id)
@@ -270,7 +273,7 @@ def incident_counts(
 def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
     """The shown incident with an id. Raises `NetwatchError`."""
     column = tables.incident.c
-    statement = select(*_COLUMNS).where(column.id == identity, column.shown == 1)
+    statement = select(*INCIDENT_COLUMNS).where(column.id == identity, column.shown == 1)
     with catalogue.database.reading() as connection:
         row = connection.execute(statement).first()
     return None if row is None else IncidentRow(*row)
@@ -317,19 +320,27 @@ def device_page(
     wanted: DeviceFilter,
     after: tuple[int, str, str] | None = None,
     *,
+    sort: str = "last_seen",
+    is_ascending: bool = False,
     size: int = PAGE,
     timeout: float | None = None,
 ) -> DevicePage:
-    """A page of devices, the last seen first. `after` is `last_seen`, `device` and `network` of the
-    last row of the previous page. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout`
-    s."""
+    """A page of devices, sorted by one of the numbers of `DeviceRow` or by ``device``: the last
+    seen first unless it is said. `after` is that number, `device` and `network` of the last row of
+    the previous page; of a page by device, the first is not looked at. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
     column = tables.incident_device.c
-    key = tuple_(column.last_seen, column.device, column.network)
+    order: tuple[Any, ...] = (column.device, column.network)
+    place: tuple[Any, ...] = after[1:] if after is not None else ()
+    if sort != "device":
+        order = (column[sort], *order)
+        place = after or ()
     columns = (column[name] for name in DeviceRow.__dataclass_fields__)
     statement = matching_devices(select(*columns), wanted)
-    if after is not None:
-        statement = statement.where(key < tuple_(*after))
-    order = (column.last_seen.desc(), column.device.desc(), column.network.desc())
+    if place:
+        key, last = tuple_(*order), tuple_(*place)
+        statement = statement.where(key > last if is_ascending else key < last)
+    order = order if is_ascending else tuple(each.desc() for each in order)
     with catalogue.database.reading(timeout) as connection:
         found = connection.execute(statement.order_by(*order).limit(size + 1)).all()
     rows = tuple(DeviceRow(*row) for row in found)

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from sqlalchemy import select
 
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
+from netwatch.store import incident_pages, list_totals
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chosen_incidents import chosen
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import (
     Cursor,
@@ -147,6 +150,31 @@ def test_pages_have_what_a_filter_wants(catalogue: Catalogue, alerts: list[dict[
         assert [(row.first_seen, row.id) for row in rows] == expected
         sizes.add(min(len(expected), 8))
     assert {0, 8} <= sizes  # some filters fit none, and some need several pages
+
+
+def test_incidents_are_wanted_by_their_ids(
+    catalogue: Catalogue, alerts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_totals, "MANY", 50)
+    rng = random.Random(11)
+    sizes = set()
+    for number in range(24):
+        wanted = random_filter(rng)
+        ids = {alert["id"] for alert in rng.sample(alerts, rng.choice((0, 3, 130)))} | {"gone"}
+        others = bool(number % 2)
+        expected = sorted(
+            (epoch_ns(alert["first_seen"]), alert["id"])
+            for alert in alerts
+            if fits(alert, wanted) and (alert["id"] in ids) != others
+        )
+        if number % 3 == 0:
+            monkeypatch.setattr(incident_pages, "FEW", rng.choice((1, 2000)))
+        wanted = replace(wanted, chosen=chosen(catalogue, ids, others=others))
+        rows = all_pages(catalogue, wanted)
+        assert [(row.first_seen, row.id) for row in rows] == expected[::-1]
+        assert list_totals.incident_total(catalogue, wanted) == len(expected)
+        sizes.add(min(len(expected), 8))
+    assert {0, 8} <= sizes
 
 
 def test_counts_are_those_of_the_list(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:

@@ -22,6 +22,7 @@ from netwatch.console.filter_bar import (
     time_inputs,
     utc_text,
 )
+from netwatch.console.list_looks import Column, look_of, plain_look, usual_columns
 from netwatch.console.lists import known_names
 from netwatch.console.pages.hidden_lookups import of_device
 from netwatch.console.pages.incidents import (
@@ -49,6 +50,7 @@ from netwatch.explain.subject import CATALOGUES
 from netwatch.formats.bypass import BypassRecord, day_number
 from netwatch.inventory.entry_table import Entry
 from netwatch.language.language import language
+from netwatch.language.sentences import mark
 from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.bypass_rows import client_names, kept_records
@@ -72,6 +74,19 @@ from netwatch.store.judged_coverage import uncaptured_days
 from netwatch.store.list_totals import device_total
 from netwatch.store.statements import Filter, Place, client_places, device_clients
 
+COLUMNS = (
+    Column("device", mark("Device"), sorts=True),
+    Column("network", mark("Network")),
+    Column("first_seen", mark("First seen"), sorts=True),
+    Column("last_seen", mark("Last seen"), sorts=True),
+    Column("violation", mark("Violations"), is_number=True, sorts=True),
+    Column("advisory", mark("Advisories"), is_number=True, sorts=True),
+    Column("exempt", mark("Exempt"), is_number=True, sorts=True),
+)
+"""The columns of the list of devices."""
+
+_NEWEST = "-last_seen"
+
 WEEKS = 26
 """Weeks that the picture shows, unless the address has a period."""
 
@@ -92,23 +107,31 @@ def show_devices(view: View) -> Answer:
     """One page of the list, the device seen last first."""
     query, problem, catalogue = view.query, "", view.console.catalogue
     try:
-        if (tidy := tidied(view, DEVICE_FILTERS)) is not None:
+        if (tidy := tidied(view, DEVICE_FILTERS, usual_columns(COLUMNS))) is not None:
             return tidy
         wanted = _wanted(view)
-        page = device_page(catalogue, wanted, _cursor(view), timeout=QUERY_SECONDS)
+        look = look_of(view, COLUMNS, _NEWEST, DEVICE_FILTERS)
+        page = device_page(
+            catalogue, wanted, _cursor(view), sort=look.sort, is_ascending=not look.is_descending,
+            timeout=QUERY_SECONDS,
+        )  # fmt: skip
         total = device_total(catalogue, wanted, TOTAL_SECONDS)
     except Refused as refused:
         problem, wanted = mistake_of(refused), DeviceFilter()
         page, total = DevicePage((), None), None
+        look = plain_look(view, COLUMNS, _NEWEST, DEVICE_FILTERS)
     shared = shared_ids(view, [row.device for row in page.rows])
     pairs = query.kept(DEVICE_FILTERS)
     following = page.following
-    older = [*pairs, ("after", _cursor_text(following))] if following else []
+    older = (
+        [*pairs, *look.pairs, ("after", _cursor_text(following, look.sort))] if following else []
+    )
     values = {
         "problem": problem,
-        "bar": filter_bar(view, DEVICE_FILTERS, total=total),
+        "bar": filter_bar(view, DEVICE_FILTERS, total=total, look=look.pairs),
         "saved": view.console.filters.of(view.who.account, "/devices"),
-        "query": "" if problem else urlencode(pairs),
+        "query": "" if problem else urlencode([*pairs, *look.pairs]),
+        "look": look,
         "rows": page.rows,
         "older": older,
         "is_first": not query.text("after"),
@@ -223,8 +246,9 @@ def _cursor(view: View) -> tuple[int, str, str] | None:
     return int(moment), device, network
 
 
-def _cursor_text(row: DeviceRow) -> str:
-    return f"{row.last_seen}.{row.device}/{row.network}"
+def _cursor_text(row: DeviceRow, sort: str) -> str:
+    number = 0 if sort == "device" else getattr(row, sort)
+    return f"{number}.{row.device}/{row.network}"
 
 
 def show(view: View) -> Answer:

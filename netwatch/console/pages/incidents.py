@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,15 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, time_inputs
+from netwatch.console.list_looks import (
+    DESCENDING,
+    LOOK,
+    Column,
+    look_of,
+    order_of,
+    plain_look,
+    usual_columns,
+)
 from netwatch.console.lists import (
     MAX_FILTER_NAME,
     SavedFilter,
@@ -43,7 +52,8 @@ from netwatch.console.view import (
 from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
 from netwatch.formats.alert_record import ContactCounts
 from netwatch.formats.values import epoch_ns
-from netwatch.store.cases import case_page, case_row, is_centre
+from netwatch.language.sentences import mark
+from netwatch.store.cases import case_row, is_centre
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_pages import (
     PAGE,
@@ -51,9 +61,9 @@ from netwatch.store.incident_pages import (
     IncidentFilter,
     IncidentPage,
     IncidentRow,
-    incident_page,
 )
 from netwatch.store.list_totals import case_total, incident_total
+from netwatch.store.sorted_pages import Order, sorted_cases, sorted_incidents
 
 QUERY_SECONDS = 8.0
 """Seconds that the query of a page may take."""
@@ -75,6 +85,9 @@ TOTAL_SECONDS = 1.0
 
 COUNTS = tuple(field.name for field in fields(ContactCounts))
 """The counts of an incident that lists have."""
+
+NEWEST = "-first_seen"
+"""The order of the lists, unless the address has another one."""
 
 _SHOWN_SENSORS = 2
 
@@ -137,13 +150,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list: its name, what filters it, the columns of its CSV file, what the address asks for
-    (which raises `Refused` for a value that cannot be), a page of its rows, and how many there
-    are."""
+    """A list: its name, what filters it, the columns of its CSV file and of its table, what the
+    address asks for (which raises `Refused` for a value that cannot be), a page of its rows in an
+    order, and how many there are."""
 
     name: str
     filters: tuple[str, ...]
     columns: tuple[str, ...]
+    shown: tuple[Column, ...]
     wanted: Callable[[View], IncidentFilter]
     page: Callable[..., IncidentPage]
     total: Callable[[Catalogue, IncidentFilter, float], int | None]
@@ -153,23 +167,26 @@ class Listing:
         has what was asked for."""
         query, problem = view.query, ""
         try:
-            if (tidy := tidied(view, self.filters)) is not None:
+            if (tidy := tidied(view, self.filters, usual_columns(self.shown))) is not None:
                 return tidy
+            look = look_of(view, self._columns(view), NEWEST, self.filters)
             page = self.rows(view, PAGE, cursor_of(view))
             total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
         except Refused as refused:
             page, total, problem = IncidentPage((), None), None, mistake_of(refused)
+            look = plain_look(view, self._columns(view), NEWEST, self.filters)
         pairs = query.kept(self.filters)
         following = page.following
         config = view.console.config
         values = {
             "problem": problem,
-            "bar": filter_bar(view, self.filters, total=total),
+            "bar": filter_bar(view, self.filters, total=total, look=look.pairs),
             "saved": view.console.filters.of(view.who.account, f"/{self.name}"),
-            "query": "" if problem else urlencode(pairs),
+            "query": "" if problem else urlencode([*pairs, *look.pairs]),
+            "look": look,
             "apps": sorted({app for ban in config.policy.bans for app in ban.apps}),
             "rows": [listed(view, row) for row in page.rows],
-            "older": [*pairs, ("after", cursor_text(following))] if following else [],
+            "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
             "newest": None if page.rows else self._newest(view),
             "is_first": not query.text("after"),
             "pairs": pairs,
@@ -197,12 +214,23 @@ class Listing:
     def rows(self, view: View, size: int, after: Cursor | None) -> IncidentPage:
         """So many rows behind a place."""
         catalogue, wanted = view.console.catalogue, self.wanted(view)
-        return self.page(catalogue, wanted, after, size=size, timeout=QUERY_SECONDS)
+        name, is_descending = order_of(view, self._columns(view), NEWEST)
+        order = Order(name, is_descending != (name == NEWEST.removeprefix(DESCENDING)))
+        return self.page(catalogue, wanted, order, after, size=size, timeout=QUERY_SECONDS)
+
+    def _columns(self, view: View) -> tuple[Column, ...]:
+        """The columns as the role may use them: the order of devices would say which pseudonym is
+        whose."""
+        if view.role == "analyst":
+            return self.shown
+        return tuple(
+            replace(each, sorts=each.sorts and each.name != "device") for each in self.shown
+        )
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
         every = IncidentFilter()
-        rows = self.page(view.console.catalogue, every, None, size=1, timeout=QUERY_SECONDS).rows
+        rows = self.page(view.console.catalogue, every, Order(), size=1).rows
         return rows[0].first_seen if rows else None
 
     def _all(self, view: View) -> Iterator[IncidentRow]:
@@ -246,7 +274,27 @@ def _wanted(view: View) -> IncidentFilter:
     return IncidentFilter(since=since, until=until, seen=1, chosen=chosen, **sets)
 
 
-INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page, incident_total)
+SHOWN = (
+    Column("first_seen", mark("First seen"), sorts=True),
+    Column("last_seen", mark("Last seen"), is_usual=False),
+    Column("verdict", mark("Verdict"), sorts=True),
+    Column("app", mark("App"), sorts=True),
+    Column("device", mark("Device"), sorts=True),
+    Column("network", mark("Network"), sorts=True),
+    Column("kind", mark("Kind"), sorts=True),
+    Column("outcome", mark("Outcome"), sorts=True),
+    Column("ban", mark("Ban"), sorts=True),
+    Column("triage", mark("Triage")),
+    Column("severity", mark("Severity"), is_usual=False),
+    Column("lookups", mark("Lookups"), is_number=True, is_usual=False),
+    Column("handshakes", mark("Handshakes"), is_number=True, is_usual=False),
+    Column("flows", mark("Flows"), is_number=True, is_usual=False),
+    Column("bytes_out", mark("Bytes sent"), is_number=True, is_usual=False),
+    Column("bytes_in", mark("Bytes received"), is_number=True, is_usual=False),
+)
+"""The columns that the table of incidents can have."""
+
+INCIDENTS = Listing("incidents", FILTERS, COLUMNS, SHOWN, _wanted, sorted_incidents, incident_total)
 """The list of incidents."""
 
 
@@ -360,7 +408,19 @@ def _wanted_cases(view: View) -> IncidentFilter:
     return IncidentFilter(since=since, until=until, seen=1, **sets)
 
 
-CASES = Listing("cases", CASE_FILTERS, CASE_COLUMNS, _wanted_cases, case_page, case_total)
+CASES_SHOWN = (
+    *SHOWN[:2],
+    *(replace(column, sorts=column.sorts and column.name != "device") for column in SHOWN[2:6]),
+    Column("kind", mark("Kind"), sorts=True, is_usual=False),
+    Column("outcome", mark("Outcome"), sorts=True, is_usual=False),
+    Column("seen_by", mark("Seen by")),
+    Column("ban", mark("Ban"), sorts=True),
+)
+"""The columns that the table of cases can have."""
+
+CASES = Listing(
+    "cases", CASE_FILTERS, CASE_COLUMNS, CASES_SHOWN, _wanted_cases, sorted_cases, case_total
+)
 """The list of cases."""
 
 DEVICE_FILTERS = (
@@ -369,7 +429,11 @@ DEVICE_FILTERS = (
 )  # fmt: skip
 """The values of an address that filter the list of devices."""
 
-LISTS = {"/incidents": FILTERS, "/cases": CASE_FILTERS, "/devices": DEVICE_FILTERS}
+LISTS = {
+    "/incidents": (*FILTERS, *LOOK),
+    "/cases": (*CASE_FILTERS, *LOOK),
+    "/devices": (*DEVICE_FILTERS, *LOOK),
+}
 """The lists whose filters can be saved, and the values of their addresses."""
 
 

@@ -45,6 +45,7 @@ _RANGES = ("24h", "7d", "30d")
 
 ACTIONS = (
     "incident", "plain words", "device", "person", "list", "export", "identify", "purpose",
+    "triage", "exemption draft",
     "sign-in", "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere",
     "password changed", "account added", "account removed", "role changed", "token added",
     "token removed",
