@@ -1,5 +1,5 @@
 """Every page in the system's Chromium: no error, no violation of the policy, no request elsewhere,
-nothing that a screen reader trips over, from 360 px on, and all of it without script."""
+nothing that a screen reader trips over, from 320 px on, and all of it without script."""
 
 import re
 import time
@@ -236,4 +236,39 @@ def test_the_form_of_a_selection_has_no_barrier(browser: "Browser", console: Ser
     assert visit.page.locator('[role="alert"]').count() == 1
     assert "422" in visit.troubles.pop()
     check(visit, "/triage")
+_REACHABLE = """() => {
+    const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    window.wanted = all.filter(each => each.checkVisibility({visibilityProperty: true})
+        && !each.disabled && each.type !== "hidden" && each.tabIndex >= 0)
+    return window.wanted.length
+}"""
+_FOCUSED = """() => {
+    const style = getComputedStyle(document.activeElement)
+    return [window.wanted.indexOf(document.activeElement), style.outlineStyle !== "none"
+        && parseFloat(style.outlineWidth) > 0, document.activeElement.outerHTML.slice(0, 160)]
+}"""
+
+
+@pytest.mark.parametrize("place", ["/", "/incidents", "/coverage", "/bans", "an incident"])
+def test_the_keyboard_alone_reaches_every_control(
+    place: str, browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "analyst")
+    visit.open("/incidents?device=ws-021" if place == "an incident" else place)
+    if place == "an incident":
+        visit.open(visit.page.get_attribute(".row-link >> nth=0", "href") or "")
+    count = visit.page.evaluate(_REACHABLE)
+    assert count > 10
+    reached, faint = set(), []
+    for _ in range(2 * count + 10):
+        visit.page.keyboard.press("Tab")
+        at, is_shown, element = visit.page.evaluate(_FOCUSED)
+        if at in reached:
+            break
+        if at >= 0:
+            reached.add(at)
+            faint += [] if is_shown else [element]
+    left = [number for number in range(count) if number not in reached]
+    names = [visit.page.evaluate("n => window.wanted[n].outerHTML.slice(0, 160)", n) for n in left]
+    assert (names, faint) == ([], [])
     visit.context.close()
