@@ -236,6 +236,8 @@ def test_the_form_of_a_selection_has_no_barrier(browser: "Browser", console: Ser
     assert visit.page.locator('[role="alert"]').count() == 1
     assert "422" in visit.troubles.pop()
     check(visit, "/triage")
+
+
 _REACHABLE = """() => {
     const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
     window.wanted = all.filter(each => each.checkVisibility({visibilityProperty: true})
