@@ -56,6 +56,7 @@ from netwatch.console.console import (
 )
 from netwatch.console.pages import (
     account,
+    case,
     device,
     firewall_lists,
     hidden_lookups,
@@ -68,8 +69,8 @@ from netwatch.console.pages import (
     sensors,
     triage,
 )
-from netwatch.console.tables import storable
 from netwatch.console.view import Answer, View, parse_pairs
+from netwatch.core.text import storable
 from netwatch.language.sentences import mark
 
 SIGNED_IN = frozenset(ROLES)
@@ -185,8 +186,8 @@ ROUTES: tuple[Route, ...] = (
         audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
-        "/cases/{id}", "GET", incidents.show_case, {"analyst"},
-        audited="case", purpose=incidents.person_of_case,
+        "/cases/{id}", "GET", case.show, {"analyst"},
+        audited="case", purpose=case.person,
     ),
     Route(
         "/devices", "GET", device.show_devices, {"analyst"}, purpose=device.everybody,
