@@ -27,9 +27,8 @@ from sqlalchemy.exc import IntegrityError
 
 from netwatch.config.console_section import ROLES
 from netwatch.console import tables
-from netwatch.console.tables import storable
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.text import escaped
+from netwatch.core.text import escaped, storable
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store.database import Database
 

@@ -70,8 +70,8 @@ from netwatch.console.pages import (
     sensors,
     triage,
 )
-from netwatch.console.tables import storable
 from netwatch.console.view import Answer, View, parse_pairs
+from netwatch.core.text import storable
 from netwatch.language.sentences import mark
 
 SIGNED_IN = frozenset(ROLES)

@@ -247,11 +247,6 @@ EMPTY = "{}"
 """What the column ``detail`` has: the detail is sealed with the rest."""
 
 
-def storable(text: str) -> str:
-    """A text without NUL and unpaired surrogates, which PostgreSQL refuses."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-
-
 def read_secret(database: Database, name: str) -> bytes:
     """A key of the console."""
     with database.reading() as connection:

@@ -414,56 +414,51 @@ def device_weeks(
     network: str = "",
     sensor: str = "",
     timeout: float | None = None,
-) -> dict[tuple[str, int], int]:
-    """How many shown incidents each device had, by device and the Monday of the week (UTC, days
-    since the epoch), among those that began from `since` up to, but without, `until` (ns); only
-    those in a `network`, and seen by a `sensor`, if given. Raises `NetwatchError`, and
+) -> dict[tuple[str, str, int], int]:
+    """How many shown incidents each device had, by device, network and the Monday of the week (UTC,
+    days since the epoch), among those that began from `since` up to, but without, `until` (ns);
+    only those in a `network`, and seen by a `sensor`, if given. Raises `NetwatchError`, and
     `QueryTimeoutError` after `timeout` s."""
-    place: list[ColumnElement[bool]] = []
-    if network:
-        place.append(tables.incident.c.network == network)
-    if sensor:
-        run = tables.run.c
-        place.append(tables.incident.c.run.in_(select(run.id).where(run.sensor == sensor)))
     with catalogue.database.reading(timeout) as connection:
         device = tables.incident_device.c
-        of_devices = device.device.in_(sorted(devices))
+        place: ColumnElement[bool] = device.device.in_(sorted(devices))
+        if network:
+            place &= device.network == network
         first, last = connection.execute(
-            select(func.min(device.first_seen), func.max(device.last_seen)).where(of_devices)
+            select(func.min(device.first_seen), func.max(device.last_seen)).where(place)
         ).one()
         if first is None or first >= until or last < since:
             return {}
         since, until = max(since, first), min(until, last + 1)
-        rows = connection.execute(_weekly(of_devices, since, until, place))
-        return {(name, begin // DAY): count for name, begin, count in rows if count}
+        rows = connection.execute(_weekly(place, since, until, sensor))
+        return {(*who, begin // DAY): count for *who, begin, count in rows if count}
 
 
-def _weekly(
-    of_devices: ColumnElement[bool], since: int, until: int, place: Sequence[ColumnElement[bool]]
-) -> Select[Any]:
-    """The incidents of devices by week. Counting a range of the index for each week is five times
-    as fast as grouping all incidents."""
+def _weekly(place: ColumnElement[bool], since: int, until: int, sensor: str) -> Select[Any]:
+    """The incidents of devices by network and week. Counting a range of the index for each week is
+    five times as fast as grouping all incidents."""
     week = select(literal(monday(since // DAY) * DAY, BigInteger).label("begin")).cte(
         "week", recursive=True
     )
     following = week.c.begin + 7 * DAY
     week = week.union_all(select(following).where(following < until))
     end = week.c.begin + 7 * DAY
-    incident = tables.incident.c
-    device = select(tables.incident_device.c.device).where(of_devices).distinct().subquery()
-    count = (
-        select(func.count())
-        .where(
-            incident.shown == 1,
-            incident.device == device.c.device,
-            incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
-            incident.first_seen < case((end > until, until), else_=end),
-            *place,
-        )
-        .scalar_subquery()
+    incident, device = tables.incident.c, tables.incident_device.c
+    count = select(func.count()).where(
+        incident.shown == 1,
+        incident.device == device.device,
+        incident.network == device.network,
+        incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
+        incident.first_seen < case((end > until, until), else_=end),
     )
-    return select(device.c.device, week.c.begin, count).select_from(
-        device.join(week, literal(True))
+    if sensor:
+        run = tables.run.c
+        count = count.where(incident.run.in_(select(run.id).where(run.sensor == sensor)))
+    is_then = (week.c.begin <= device.last_seen) & (end > device.first_seen)
+    return (
+        select(device.device, device.network, week.c.begin, count.scalar_subquery())
+        .select_from(tables.incident_device.join(week, is_then))
+        .where(place)
     )
 
 

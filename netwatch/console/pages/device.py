@@ -4,7 +4,7 @@ name comes from.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -186,28 +186,6 @@ def shared_ids(view: View, devices: Sequence[str]) -> frozenset[str]:
     )
 
 
-def weeks_of(
-    view: View,
-    devices: Sequence[str],
-    since: int,
-    until: int,
-    *,
-    network: str = "",
-    sensor: str = "",
-) -> tuple[list[DeviceWeeks], date, date]:
-    """The incidents of devices by week, with the first and the last Monday of a period (ns); in a
-    `network`, and as a `sensor` saw them, where these are given."""
-    counts = device_weeks(
-        view.console.catalogue, devices, since, until,
-        network=network, sensor=sensor, timeout=QUERY_SECONDS,
-    )  # fmt: skip
-    weeks: dict[str, dict[date, int]] = defaultdict(dict)
-    for (device, begin), count in counts.items():
-        weeks[device][_day(begin)] = count
-    values = [DeviceWeeks(device, weeks[device]) for device in devices]
-    return values, _day(monday(since // DAY)), _day(monday((until - 1) // DAY))
-
-
 def _picture(
     view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter, shared: frozenset[str]
 ) -> object:
@@ -216,15 +194,26 @@ def _picture(
     since = wanted.since
     if since is None:
         since = max(0, until - WEEKS * 7 * DAY)
-    devices = list(dict.fromkeys(row.device for row in rows if row.device not in shared))
-    values, first, end = weeks_of(view, devices, since, until)
-    for row in rows:
-        if row.device in shared:
-            (one,), *_ = weeks_of(view, [row.device], since, until, network=row.network)
-            values.append(DeviceWeeks(f"{row.device} ({row.network})", one.weeks))
-    drawn = [row for row in values if row.weeks]
+    weeks: dict[str, Counter[date]] = {}
+    devices = list(dict.fromkeys(row.device for row in rows))
+    places = {(row.device, row.network) for row in rows}
+    counts = device_weeks(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
+    for (device, network, begin), count in counts.items():
+        name = device
+        if device in shared:
+            if (device, network) not in places:
+                continue
+            name = f"{device} ({network})"
+        weeks.setdefault(name, Counter())[_day(begin)] += count
+    values = [DeviceWeeks(name, found) for name, found in weeks.items()]
+    return _drawn(view, values, since, until)
+
+
+def _drawn(view: View, values: Sequence[DeviceWeeks], since: int, until: int) -> object:
+    """The picture of devices by week in a period (ns)."""
+    first, last = (_day(monday(time // DAY)) for time in (since, until - 1))
     blank = _blank_days(view, since, until)
-    return figure(view, heat_map(drawn, first, max(first, end), view.language, blank))
+    return figure(view, heat_map(values, first, max(first, last), view.language, blank))
 
 
 def _blank_days(view: View, since: int, until: int) -> list[date]:
@@ -292,9 +281,13 @@ def show(view: View) -> Answer:
     # A picture of several devices as one would accuse each of them of what the others did.
     picture = None
     if network or entry is not None or len(places) < 2:
-        weeks, first, last = weeks_of(view, [device], since, until, network=network, sensor=sensor)
-        blank = _blank_days(view, since, until)
-        picture = figure(view, heat_map(weeks, first, max(first, last), view.language, blank))
+        counts = device_weeks(
+            catalogue, [device], since, until, network=network, sensor=sensor, timeout=QUERY_SECONDS
+        )
+        weeks: Counter[date] = Counter()
+        for (*_, begin), count in counts.items():
+            weeks[_day(begin)] += count
+        picture = _drawn(view, [DeviceWeeks(device, weeks)], since, until)
     values = {
         "device": device,
         "network": network,
@@ -367,7 +360,12 @@ def _known(
     if entry:
         addresses += [(None, mac) for mac in entry.macs]  # type: ignore[misc]
     wanted = Filter(device=device, addresses=tuple(addresses))
-    return client_places(catalogue, device_clients(catalogue, wanted, records))
+    seen = {
+        (who["ip"], who["mac"], record["network"]["name"], sensor)
+        for record, sensor in records
+        if (who := record["device"])["ip"] or who["mac"]
+    }
+    return client_places(catalogue, device_clients(catalogue, wanted, seen))
 
 
 def _places(known: Mapping[Place, object], networks: Sequence[str]) -> list[Place]:
