@@ -24,7 +24,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Connection,
-    Engine,
     Table,
     Text,
     and_,
@@ -67,13 +66,17 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def among(
-    connection: Connection | Engine, place: Any, values: Collection[str] | Collection[int]
-) -> Any:
+def among(connection: Connection, place: Any, values: Collection[str] | Collection[int]) -> Any:
     """Whether the column `place` has one of these values, as a condition with one parameter."""
     if connection.dialect.name == "postgresql":
         return place == any_(_array(values, place.type))
     return place.in_(select(_entries([*values], place.type).c.value))
+
+
+def listed_among(place: Any, listed: str) -> Any:
+    """Whether the column `place` has one of the values of a JSON list, as a condition for
+    SQLite."""
+    return place.in_(select(_entries_of(listed, place.type).c.value))
 
 
 def pairs_among(
@@ -111,7 +114,11 @@ def _array(values: Collection[Any], kind: Any) -> Any:
 
 
 def _entries(values: Sequence[Any], kind: Any = Text) -> Any:
-    text = bindparam(None, orjson.dumps(values).decode(), type_=Text, unique=True)
+    return _entries_of(orjson.dumps(values).decode(), kind)
+
+
+def _entries_of(listed: str, kind: Any) -> Any:
+    text = bindparam(None, listed, type_=Text, unique=True)
     return func.json_each(text).table_valued(column("value", kind))
 
 
