@@ -66,6 +66,7 @@ from netwatch.console.pages import (
     oversight,
     overview,
     reports,
+    saved_views,
     sensors,
     triage,
 )
@@ -137,8 +138,8 @@ ROUTES: tuple[Route, ...] = (
         "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE, NOT_DEVICE),
         menu=mark("Incidents"), group=PEOPLE,
     ),
-    Route("/filters", "POST", incidents.save, {"analyst", "auditor"}),
-    Route("/filters/remove", "POST", incidents.remove, {"analyst", "auditor"}),
+    Route("/filters", "POST", saved_views.save, {"analyst", "auditor"}),
+    Route("/filters/remove", "POST", saved_views.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.INCIDENTS.csv, {"analyst", "auditor"},
         audited="export", people=(DEVICE, NOT_DEVICE),

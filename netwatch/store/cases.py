@@ -37,10 +37,12 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
+from netwatch.store.incident_search import cases_to_look_at
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
 from netwatch.store.statements import (
     Filter,
     Position,
+    among,
     chunks,
     fits,
     is_device,
@@ -385,8 +387,14 @@ def cases_after(
     """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
     s."""
     case = tables.fleet_case.c
-    place = (case.first_seen, case.id)
+    place: tuple[Any, Any] = (case.first_seen, case.id)
     statement = select(case.record, *place)
+    with catalogue.database.reading(timeout) as connection:
+        few = cases_to_look_at(connection, wanted)
+    if few is not None:
+        # These are read and sorted: a sum is in no index.
+        place = (case.first_seen + 0, case.id)
+        statement = statement.where(among(catalogue.database.engine, case.id, few))
     if wanted.since is not None:
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:

@@ -39,6 +39,9 @@ _FEW = 2000
 """Incidents of devices to read and sort, at most; of more, those of all devices are read in the
 order of time, without their records."""
 
+_FEW_IN_CASES = 5000
+"""The same of incidents that cases are looked for by."""
+
 _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 
 _Span = tuple[int, int]
@@ -76,6 +79,46 @@ class _Devices:
     incidents: int
 
 
+def _devices_called(connection: Connection, word: str) -> _Devices:
+    ids = devices_called(connection, word)
+    column = tables.incident_device.c
+    count = func.sum(column.violation + column.advisory + column.exempt)
+    statement = select(count).where(among(connection, column.device, ids))
+    return _Devices(ids, int(connection.execute(statement).scalar() or 0))
+
+
+def cases_to_look_at(connection: Connection, wanted: Filter) -> list[str] | None:
+    """The ids of the cases that may be of the device of a filter, or have one of its names, by
+    their incidents; None if these are many, so that others are soon read in the order of time."""
+    incident, named, member = (
+        table.c for table in (tables.incident, tables.incident_named, tables.fleet_case_incident)
+    )
+    found: set[str] | None = None
+    of_incidents = select(member.case).join_from(
+        tables.incident,
+        tables.fleet_case_incident,
+        (member.incident == incident.id) & (member.run == incident.run),
+    )
+    if wanted.device:
+        devices = _devices_called(connection, wanted.device)
+        if devices.incidents <= _FEW_IN_CASES:
+            # For the index; an incident that another run found as well may be hidden.
+            of_devices = incident.shown.in_((0, 1)) & among(
+                connection, incident.device, devices.ids
+            )
+            found = {*connection.execute(of_incidents.where(of_devices)).scalars()}
+    if wanted.names:
+        names = names_matching(connection, wanted.names)
+        if names.incidents <= _FEW_IN_CASES:
+            at = (named.run == incident.run) & (named.position == incident.position)
+            of_names = of_incidents.join(tables.incident_named, at).where(
+                among(connection, named.number, names.numbers)
+            )
+            also = {*connection.execute(of_names).scalars()}
+            found = also if found is None else found & also
+    return None if found is None else sorted(found)
+
+
 class _Search:
     def __init__(self, connection: Connection, wanted: Filter, after: Position | None) -> None:
         self._connection = connection
@@ -86,7 +129,7 @@ class _Search:
         """Rows that may be wanted: the record, and the position."""
         devices = None
         if self._wanted.device:
-            devices = self._devices()
+            devices = _devices_called(self._connection, self._wanted.device)
             if not devices.incidents:
                 return
         if self._wanted.names:
@@ -96,13 +139,6 @@ class _Search:
                 return
         for begin, end in self._spans():
             yield from self._of_span(begin, end, devices)
-
-    def _devices(self) -> _Devices:
-        ids = devices_called(self._connection, self._wanted.device)
-        column = tables.incident_device.c
-        count = func.sum(column.violation + column.advisory + column.exempt)
-        statement = select(count).where(among(self._connection, column.device, ids))
-        return _Devices(ids, int(self._connection.execute(statement).scalar() or 0))
 
     def _spans(self) -> Iterator[_Span]:
         """The times (ns) in which wanted incidents began: consecutive days together."""

@@ -1,5 +1,5 @@
-"""The bars above a list: each has the incidents of its time in the viewer's time zone and is a link
-to them; several can be dragged over."""
+"""The bars above a list: each has the incidents of its time in the viewer's zone, and is a link to
+them; several can be dragged over."""
 
 import html
 import re

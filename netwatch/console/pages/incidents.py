@@ -1,8 +1,6 @@
 """The lists of incidents and of cases, which are incidents as all sensors of a fleet saw them:
 filters in the address, fifty a page, how they are spread over time, and the filtered list as a
 file.
-
-A filter of a list can be given a name, and forgotten.
 """
 
 import hashlib
@@ -20,7 +18,6 @@ from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, 
 from netwatch.console.histogram import Histogram, Span, histogram, whole_span
 from netwatch.console.list_looks import (
     DESCENDING,
-    LOOK,
     Column,
     look_of,
     order_of,
@@ -28,27 +25,22 @@ from netwatch.console.list_looks import (
     usual_columns,
 )
 from netwatch.console.lists import (
-    MAX_FILTER_NAME,
-    SavedFilter,
     all_rows,
     csv_file,
     cursor_of,
     cursor_text,
     json_file,
     known_names,
+    saved_of,
 )
-from netwatch.console.rendering import address_of
 from netwatch.console.triage_form import TRIAGE_FILTERS, chosen_by, triage_of_list
 from netwatch.console.view import (
     Answer,
     Page,
     Pairs,
-    Redirect,
     Refused,
     View,
-    bad_request,
     detail_of,
-    parse_pairs,
 )
 from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
 from netwatch.formats.alert_record import ContactCounts
@@ -192,7 +184,7 @@ class Listing:
         values = {
             "problem": problem,
             "bar": filter_bar(view, self.filters, total=total, look=look.pairs),
-            "saved": view.console.filters.of(view.who.account, f"/{self.name}"),
+            **saved_of(view, f"/{self.name}"),
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
             "look": look,
             "histogram": self._histogram(view, (*pairs, *look.pairs)) if total else None,
@@ -356,38 +348,6 @@ def pseudonym(view: View, device: str) -> str:
     return f"d-{digest.hexdigest()[:12]}"
 
 
-def save(view: View) -> Answer:
-    """Keep the filter of a list under a name."""
-    page, name = _page_and_name(view)
-    given = parse_pairs(view.form.text("query"))
-    pairs = [(key, value) for key, value in given if key in LISTS[page] and value]
-    if not pairs:
-        raise bad_request(view.say("There is no filter to save."))
-    saved = SavedFilter(name, urlencode(pairs))
-    if not view.console.filters.save(view.who.account, page, saved):
-        raise bad_request(view.say("There are too many saved filters: remove one."))
-    return Redirect(address_of(page, pairs))
-
-
-def remove(view: View) -> Answer:
-    """Forget a filter."""
-    page, name = _page_and_name(view)
-    view.console.filters.remove(view.who.account, page, name)
-    return Redirect(page)
-
-
-def _page_and_name(view: View) -> tuple[str, str]:
-    page, name = view.form.text("page"), " ".join(view.form.text("name").split())
-    if page not in LISTS:
-        raise bad_request()
-    if not 0 < len(name) <= MAX_FILTER_NAME:
-        number = view.language.number(MAX_FILTER_NAME)
-        raise bad_request(
-            view.say("The name of a filter has up to %(most)s characters.", most=number)
-        )
-    return page, name
-
-
 def show_cases(view: View) -> Answer:
     """One page of the list, the newest cases first."""
     choices = {**WORDS, "joined": PROOFS}
@@ -415,16 +375,3 @@ CASES = Listing(
     case_bins, case_extent, mark("Cases over time"),
 )  # fmt: skip
 """The list of cases."""
-
-DEVICE_FILTERS = (
-    "range", "from", "to", "device", "network", "verdict",
-    *excluding("device", "network", "verdict"),
-)  # fmt: skip
-"""The values of an address that filter the list of devices."""
-
-LISTS = {
-    "/incidents": (*FILTERS, *LOOK),
-    "/cases": (*CASE_FILTERS, *LOOK),
-    "/devices": (*DEVICE_FILTERS, *LOOK),
-}
-"""The lists whose filters can be saved, and the values of their addresses."""

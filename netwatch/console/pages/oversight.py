@@ -48,7 +48,8 @@ ACTIONS = (
     "incident", "plain words", "device", "person", "list", "export", "identify", "purpose",
     "triage", "exemption draft",
     "sign-in", "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere",
-    "password changed", "account added", "account removed", "role changed", "token added",
+    "password changed", "account added", "account removed", "role changed", "filter shared",
+    "filter unshared", "token added",
     "token removed",
 )  # fmt: skip
 """What rows are about."""
