@@ -24,6 +24,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Connection,
+    Engine,
     Table,
     Text,
     and_,
@@ -66,7 +67,9 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def among(connection: Connection, place: Any, values: Collection[str] | Collection[int]) -> Any:
+def among(
+    connection: Connection | Engine, place: Any, values: Collection[str] | Collection[int]
+) -> Any:
     """Whether the column `place` has one of these values, as a condition with one parameter."""
     if connection.dialect.name == "postgresql":
         return place == any_(_array(values, place.type))
