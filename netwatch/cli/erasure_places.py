@@ -117,7 +117,7 @@ PLACES = (
         "database of the console",
         "erased",
         "those that mention the person",
-        ("console_filter", "console_pending"),
+        ("console_filter", "console_shared_filter", "console_pending"),
         ("filters",),
     ),
     Place(

@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from netwatch.store.database import Database
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The version of these tables."""
 
 metadata = MetaData()
@@ -188,6 +188,16 @@ triage_change = Table(
     Index("console_triage_change_incident", "incident", "id"),
 )
 """The history of it."""
+
+shared_filter = Table(
+    "console_shared_filter",
+    metadata,
+    Column("role", Text, primary_key=True, comment="whose accounts see it"),
+    Column("page", Text, primary_key=True, comment="the path of the page"),
+    Column("name", Text, primary_key=True),
+    Column("account", Text, nullable=False, index=True, comment="who shared it"),
+    Column("query", Text, nullable=False),
+)
 
 secret = Table(
     "console_secret",

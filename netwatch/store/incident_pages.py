@@ -9,7 +9,7 @@ that fits none reads none; likewise the devices of a filter in `incident_device`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -70,7 +70,8 @@ class IncidentFilter:
     @property
     def is_of_sorts(self) -> bool:
         """Whether it has no other words than of `SORTS`."""
-        return not (self.device or self.sensor or self.excluded.keys() - {*SORTS})
+        others = self.device or self.sensor or self.chosen is not None
+        return not (others or self.excluded.keys() - {*SORTS})
 
     def conditions(self, columns: Any, names: Sequence[str]) -> list[Any]:
         """The conditions for columns with these names."""
@@ -257,17 +258,32 @@ def incident_counts(
     timeout: float | None = None,
 ) -> dict[tuple[Any, ...], int]:
     """How many incidents began on the days (UTC) of a filter, by some of the columns ``day`` and
-    `SORTS`. Devices and sensors in the filter are ignored. Raises `NetwatchError`."""
-    column = tables.incident_day.c
-    keys = [column[name] for name in by]
-    statement = select(*keys, func.sum(column.incidents)).group_by(*keys).order_by(*keys)
-    if wanted.since is not None:
-        statement = statement.where(column.day >= wanted.since // DAY)
-    if wanted.until is not None:
-        statement = statement.where(column.day <= (wanted.until - 1) // DAY)
-    statement = statement.where(*wanted.conditions(column, SORTS))
+    `SORTS`. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    since = None if wanted.since is None else wanted.since // DAY
+    until = None if wanted.until is None else (wanted.until - 1) // DAY
+    number: ColumnElement[int] = func.count()
+    keys: list[ColumnElement[Any]]
+    if wanted.is_of_sorts:
+        column = tables.incident_day.c
+        number = func.sum(column.incidents)
+        keys = [column[name] for name in by]
+        statement = select(*keys, number).where(*wanted.conditions(column, SORTS))
+        if since is not None:
+            statement = statement.where(column.day >= since)
+        if until is not None:
+            statement = statement.where(column.day <= until)
+    else:
+        incident = tables.incident.c
+        keys = [incident.first_seen // DAY if name == "day" else incident[name] for name in by]
+        days = replace(
+            wanted,
+            since=None if since is None else since * DAY,
+            until=None if until is None else (until + 1) * DAY,
+        )
+        statement = matching_incidents(select(*keys, number), days)
     with catalogue.database.reading(timeout) as connection:
-        return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(statement)}
+        rows = connection.execute(statement.group_by(*keys).order_by(*keys))
+        return {tuple(row[:-1]): int(row[-1]) for row in rows}
 
 
 def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:

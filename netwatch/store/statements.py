@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Connection,
     Engine,
     Table,
@@ -89,6 +90,20 @@ def pairs_among(
     return tuple_(*places).in_(
         select(func.json_extract(entry, "$[0]"), func.json_extract(entry, "$[1]"))
     )
+
+
+def spans_as_rows(connection: Connection, spans: Sequence[tuple[int, int]]) -> tuple[Any, Any, Any]:
+    """The columns of a table of spans: their numbers, which are in their order, begins and ends."""
+    if connection.dialect.name == "postgresql":
+        halves = (_array([span[half] for span in spans], BigInteger) for half in (0, 1))
+        columns = (column("begin", BigInteger), column("end", BigInteger))
+        rows = func.unnest(*halves).table_valued(*columns, with_ordinality="number", name="span")
+        found = rows.render_derived().c
+        return found.number, found.begin, found.end
+    text = bindparam(None, orjson.dumps(spans).decode(), type_=Text, unique=True)
+    entry = func.json_each(text).table_valued(column("key", BigInteger), column("value", Text)).c
+    begin, end = (func.json_extract(entry.value, place) for place in ("$[0]", "$[1]"))
+    return entry.key, begin, end
 
 
 def _array(values: Collection[Any], kind: Any) -> Any:

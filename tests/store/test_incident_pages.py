@@ -29,6 +29,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
+from netwatch.store.list_histograms import incident_bins, incident_extent
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
@@ -180,8 +181,13 @@ def test_incidents_are_wanted_by_their_ids(
 
 def test_counts_are_those_of_the_list(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
     kaspersky = frozenset({"kaspersky"})
+    by_others = (
+        IncidentFilter(device=frozenset({"pc-1", "pc-2"}), app=kaspersky),
+        IncidentFilter(excluded={"device": frozenset({"pc-1"}), "app": kaspersky}),
+        IncidentFilter(sensor=frozenset({"sensor"})),
+    )
     without = IncidentFilter(excluded={"app": kaspersky})
-    for wanted in (IncidentFilter(), IncidentFilter(app=kaspersky), without):
+    for wanted in (IncidentFilter(), IncidentFilter(app=kaspersky), without, *by_others):
         for by in (["verdict"], ["day", "network"], ["app", "kind"]):
             expected = Counter(
                 tuple(
@@ -192,6 +198,44 @@ def test_counts_are_those_of_the_list(catalogue: Catalogue, alerts: list[dict[st
                 if fits(alert, wanted)
             )
             assert incident_counts(catalogue, wanted, by) == dict(expected)
+    nobody = IncidentFilter(sensor=frozenset({"another"}))
+    assert incident_counts(catalogue, nobody, ["verdict"]) == {}
+
+
+def test_spans_have_the_incidents_that_began_in_them(
+    catalogue: Catalogue, alerts: list[dict[str, Any]]
+) -> None:
+    rng = random.Random(11)
+    first = epoch_ns("2023-03-01T00:00:00Z")
+    for step in (DAY, DAY // 2, 5 * DAY + DAY // 3, DAY // 24):
+        for offset in (0, DAY // 24, -DAY // 3):
+            begin = first + offset
+            spans = [(begin + n * step, begin + (n + 1) * step) for n in range(28 * DAY // step)]
+            wanted = random_filter(rng)
+            expected = [
+                sum(
+                    low <= epoch_ns(alert["first_seen"]) < high
+                    and fits(alert, replace(wanted, since=None, until=None))
+                    for alert in alerts
+                )
+                for low, high in spans
+            ]
+            assert incident_bins(catalogue, wanted, spans) == expected, (step, offset, wanted)
+    assert incident_bins(catalogue, IncidentFilter(), []) == []
+
+
+def test_an_extent_has_all_incidents_of_a_filter(
+    catalogue: Catalogue, alerts: list[dict[str, Any]]
+) -> None:
+    rng = random.Random(13)
+    for _ in range(20):
+        wanted = replace(random_filter(rng), since=None, until=None)
+        moments = [epoch_ns(each["first_seen"]) for each in alerts if fits(each, wanted)]
+        extent = incident_extent(catalogue, wanted)
+        if moments:
+            assert extent is not None
+            assert extent[0] <= min(moments) <= max(moments) < extent[1]
+    assert incident_extent(catalogue, IncidentFilter(app=frozenset({"no-such-app"}))) is None
 
 
 def test_an_incident_is_shown_as_the_newest_run_found_it(

@@ -23,10 +23,9 @@ from netwatch.console.filter_bar import (
     utc_text,
 )
 from netwatch.console.list_looks import Column, look_of, plain_look, usual_columns
-from netwatch.console.lists import known_names
+from netwatch.console.lists import known_names, saved_of
 from netwatch.console.pages.hidden_lookups import of_device
 from netwatch.console.pages.incidents import (
-    DEVICE_FILTERS,
     QUERY_SECONDS,
     TOTAL_SECONDS,
     listed,
@@ -87,6 +86,12 @@ COLUMNS = (
 
 _NEWEST = "-last_seen"
 
+DEVICE_FILTERS = (
+    "range", "from", "to", "device", "network", "verdict",
+    *excluding("device", "network", "verdict"),
+)  # fmt: skip
+"""The values of an address that filter the list of devices."""
+
 WEEKS = 26
 """Weeks that the picture shows, unless the address has a period."""
 
@@ -129,7 +134,7 @@ def show_devices(view: View) -> Answer:
     values = {
         "problem": problem,
         "bar": filter_bar(view, DEVICE_FILTERS, total=total, look=look.pairs),
-        "saved": view.console.filters.of(view.who.account, "/devices"),
+        **saved_of(view, "/devices"),
         "query": "" if problem else urlencode([*pairs, *look.pairs]),
         "look": look,
         "rows": page.rows,

@@ -1,8 +1,6 @@
 """The lists of incidents and of cases, which are incidents as all sensors of a fleet saw them:
-filters in the address, fifty a page, and the filtered list as a file; and one case: who saw what,
-when, and what speaks for it that it is one.
-
-A filter of a list can be given a name, and forgotten.
+filters in the address, fifty a page, how they are spread over time, and the filtered list as a
+file.
 """
 
 import hashlib
@@ -17,9 +15,9 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, time_inputs
+from netwatch.console.histogram import Histogram, Span, histogram, whole_span
 from netwatch.console.list_looks import (
     DESCENDING,
-    LOOK,
     Column,
     look_of,
     order_of,
@@ -27,40 +25,41 @@ from netwatch.console.list_looks import (
     usual_columns,
 )
 from netwatch.console.lists import (
-    MAX_FILTER_NAME,
-    SavedFilter,
     all_rows,
     csv_file,
     cursor_of,
     cursor_text,
     json_file,
     known_names,
+    saved_of,
 )
-from netwatch.console.rendering import address_of
 from netwatch.console.triage_form import TRIAGE_FILTERS, chosen_by, triage_of_list
 from netwatch.console.view import (
     Answer,
     Page,
-    Redirect,
+    Pairs,
     Refused,
     View,
-    bad_request,
     detail_of,
-    not_found,
-    parse_pairs,
 )
 from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
 from netwatch.formats.alert_record import ContactCounts
-from netwatch.formats.values import epoch_ns
 from netwatch.language.sentences import mark
-from netwatch.store.cases import case_row, is_centre
+from netwatch.store.cases import is_centre
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import (
     PAGE,
     Cursor,
     IncidentFilter,
     IncidentPage,
     IncidentRow,
+)
+from netwatch.store.list_histograms import (
+    case_bins,
+    case_extent,
+    incident_bins,
+    incident_extent,
 )
 from netwatch.store.list_totals import case_total, incident_total
 from netwatch.store.sorted_pages import Order, sorted_cases, sorted_incidents
@@ -152,7 +151,8 @@ class Listed:
 class Listing:
     """A list: its name, what filters it, the columns of its CSV file and of its table, what the
     address asks for (which raises `Refused` for a value that cannot be), a page of its rows in an
-    order, and how many there are."""
+    order, how many there are, how many began in spans of time, and a span with all of them. `title`
+    is that of its histogram."""
 
     name: str
     filters: tuple[str, ...]
@@ -161,6 +161,9 @@ class Listing:
     wanted: Callable[[View], IncidentFilter]
     page: Callable[..., IncidentPage]
     total: Callable[[Catalogue, IncidentFilter, float], int | None]
+    bins: Callable[[Catalogue, IncidentFilter, Sequence[Span], float], list[int] | None]
+    extent: Callable[[Catalogue, IncidentFilter, float], Span | None]
+    title: str
 
     def show(self, view: View, **more: object) -> Answer:
         """One page of the list, the newest incidents first. After a mistake the form of the filter
@@ -181,9 +184,10 @@ class Listing:
         values = {
             "problem": problem,
             "bar": filter_bar(view, self.filters, total=total, look=look.pairs),
-            "saved": view.console.filters.of(view.who.account, f"/{self.name}"),
+            **saved_of(view, f"/{self.name}"),
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
             "look": look,
+            "histogram": self._histogram(view, (*pairs, *look.pairs)) if total else None,
             "apps": sorted({app for ban in config.policy.bans for app in ban.apps}),
             "rows": [listed(view, row) for row in page.rows],
             "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
@@ -226,6 +230,23 @@ class Listing:
         return tuple(
             replace(each, sorts=each.sorts and each.name != "device") for each in self.shown
         )
+
+    def _histogram(self, view: View, pairs: Pairs) -> Histogram | None:
+        """How the rows of the list are spread over time; None if that takes too long to count."""
+        catalogue, wanted = view.console.catalogue, self.wanted(view)
+        try:
+            is_open = wanted.since is None or wanted.until is None
+            found = self.extent(catalogue, wanted, TOTAL_SECONDS) if is_open else None
+        except QueryTimeoutError:
+            return None
+        span = whole_span(view, (wanted.since, wanted.until), found)
+        if span is None:
+            return None
+
+        def counts(spans: Sequence[Span]) -> list[int] | None:
+            return self.bins(catalogue, wanted, spans, TOTAL_SECONDS)
+
+        return histogram(view, view.say(self.title), span, counts, pairs)
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
@@ -294,7 +315,10 @@ SHOWN = (
 )
 """The columns that the table of incidents can have."""
 
-INCIDENTS = Listing("incidents", FILTERS, COLUMNS, SHOWN, _wanted, sorted_incidents, incident_total)
+INCIDENTS = Listing(
+    "incidents", FILTERS, COLUMNS, SHOWN, _wanted, sorted_incidents, incident_total,
+    incident_bins, incident_extent, mark("Incidents over time"),
+)  # fmt: skip
 """The list of incidents."""
 
 
@@ -324,82 +348,10 @@ def pseudonym(view: View, device: str) -> str:
     return f"d-{digest.hexdigest()[:12]}"
 
 
-def save(view: View) -> Answer:
-    """Keep the filter of a list under a name."""
-    page, name = _page_and_name(view)
-    given = parse_pairs(view.form.text("query"))
-    pairs = [(key, value) for key, value in given if key in LISTS[page] and value]
-    if not pairs:
-        raise bad_request(view.say("There is no filter to save."))
-    saved = SavedFilter(name, urlencode(pairs))
-    if not view.console.filters.save(view.who.account, page, saved):
-        raise bad_request(view.say("There are too many saved filters: remove one."))
-    return Redirect(address_of(page, pairs))
-
-
-def remove(view: View) -> Answer:
-    """Forget a filter."""
-    page, name = _page_and_name(view)
-    view.console.filters.remove(view.who.account, page, name)
-    return Redirect(page)
-
-
-def _page_and_name(view: View) -> tuple[str, str]:
-    page, name = view.form.text("page"), " ".join(view.form.text("name").split())
-    if page not in LISTS:
-        raise bad_request()
-    if not 0 < len(name) <= MAX_FILTER_NAME:
-        number = view.language.number(MAX_FILTER_NAME)
-        raise bad_request(
-            view.say("The name of a filter has up to %(most)s characters.", most=number)
-        )
-    return page, name
-
-
 def show_cases(view: View) -> Answer:
     """One page of the list, the newest cases first."""
     choices = {**WORDS, "joined": PROOFS}
     return CASES.show(view, choices=choices, is_centre=is_centre(view.console.catalogue))
-
-
-def show_case(view: View) -> Answer:
-    """One case. The id of one of its incidents, or one that it had before, leads to it as well."""
-    row = _case_at(view)
-    record = json.loads(row.record)
-    subject = f"{_device_of_case(row)}, case {row.id}"
-    if row.id != view.path["id"]:
-        return Redirect(f"/cases/{row.id}", subject=subject)
-    sightings = [_sighting(seen) for seen in record["seen_by"]]
-    moments = [(seen["first"], seen, True) for seen in sightings]
-    moments += [(seen["last"], seen, False) for seen in sightings if seen["last"] > seen["first"]]
-    values = {
-        "case": record,
-        "sightings": sightings,
-        "devices_differ": len({(seen["device"], seen["network"]) for seen in sightings}) > 1,
-        "timeline": sorted(moments, key=lambda at: (at[0], not at[2], at[1]["sensor"])),
-        "differ": len({seen["verdict"] for seen in sightings}) > 1,
-        "zone": view.console.zone_of(record["ban"]["id"]),
-    }
-    return Page("case", values, subject)
-
-
-def person_of_case(view: View) -> str:
-    """Whom the page on the case that the address names is about. Raises `Refused` where there is
-    none."""
-    return _device_of_case(_case_at(view))
-
-
-def _case_at(view: View) -> IncidentRow:
-    row = case_row(view.console.catalogue, view.path["id"])
-    if row is None:
-        raise not_found(view.say("There is no such case."))
-    return row
-
-
-def _device_of_case(row: IncidentRow) -> str:
-    """The device of a case, in the words of the audit."""
-    device = json.loads(row.record)["device"]
-    return f"device {device['id'] or device['ip']}"
 
 
 def _wanted_cases(view: View) -> IncidentFilter:
@@ -419,27 +371,7 @@ CASES_SHOWN = (
 """The columns that the table of cases can have."""
 
 CASES = Listing(
-    "cases", CASE_FILTERS, CASE_COLUMNS, CASES_SHOWN, _wanted_cases, sorted_cases, case_total
-)
-"""The list of cases."""
-
-DEVICE_FILTERS = (
-    "range", "from", "to", "device", "network", "verdict",
-    *excluding("device", "network", "verdict"),
+    "cases", CASE_FILTERS, CASE_COLUMNS, CASES_SHOWN, _wanted_cases, sorted_cases, case_total,
+    case_bins, case_extent, mark("Cases over time"),
 )  # fmt: skip
-"""The values of an address that filter the list of devices."""
-
-LISTS = {
-    "/incidents": (*FILTERS, *LOOK),
-    "/cases": (*CASE_FILTERS, *LOOK),
-    "/devices": (*DEVICE_FILTERS, *LOOK),
-}
-"""The lists whose filters can be saved, and the values of their addresses."""
-
-
-def _sighting(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """What one sensor saw of a case; `first` and `last` (ns) are by the clock of the centre."""
-    offset = round(seen["clock_offset"] * 1_000_000_000)
-    first, last = (epoch_ns(seen[name]) - offset for name in ("first_seen", "last_seen"))
-    names = {name: seen[name] or "" for name in ("device", "network")}
-    return {**seen, **names, "first": first, "last": last}
+"""The list of cases."""
