@@ -123,7 +123,7 @@ ANOMALIES: Mapping[str, str] = {
     "flow-template-missing": "Flow records came before their template; they are not read.",
     "flow-template-old": "The template of flow records was not sent again for 30 minutes; they are"
     " not read.",
-    "flow-template-unsteady": "A template of flow records was redefined more than twice within 30"
+    "flow-template-unsteady": "A template of flow records was redefined more than once within 30"
     " minutes; its records are not read.",
     "flow-templates-full": "A template of flow records was forgotten because an exporter has too"
     " many.",

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+from sqlalchemy import Connection, Select, func, select, tuple_
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
@@ -32,7 +32,7 @@ from netwatch.store.statements import (
 _AT_ONCE = 4096
 """Rows to read at once."""
 
-_NAMED_AT_ONCE = 400
+_SOME = 400
 """Incidents with a name to look for in one span, and to read at once."""
 
 _FEW = 2000
@@ -138,7 +138,10 @@ class _Search:
                 yield from self._named(named.numbers, named.incidents)
                 return
         for begin, end in self._spans():
-            yield from self._of_span(begin, end, devices)
+            if devices is not None and devices.incidents <= _FEW:
+                yield from self._of_few(begin, end, devices.ids)
+            else:
+                yield from self._of_all(begin, end, None if devices is None else devices.ids)
 
     def _spans(self) -> Iterator[_Span]:
         """The times (ns) in which wanted incidents began: consecutive days together."""
@@ -165,28 +168,38 @@ class _Search:
                 yield max(first, days[start] * DAY), min(end, (days[index - 1] + 1) * DAY)
                 start = index
 
-    def _of_span(self, begin: int, end: int, devices: _Devices | None) -> Iterator[Any]:
-        """The incidents that began in a span. SQLite cannot know which index is better: that of
-        devices if they have few, or that of all in the order of time, which has all that is
-        compared. What is computed is in no index."""
+    def _of_few(self, begin: int, end: int, devices: Sequence[str]) -> Iterator[Any]:
+        """The incidents of some devices that began in a span, which are sorted without their
+        records. A sum is in no index, so SQLite takes that of devices."""
         incident = tables.incident.c
-        began: ColumnElement[int] = incident.first_seen
-        device: ColumnElement[str] = incident.device
-        if devices is not None and devices.incidents <= _FEW:
-            began = began + 0
-        else:
-            device = device.concat("")
-        statement = self._matching(incident.shown).where(began >= begin, began < end)
-        if devices is not None:
-            statement = statement.where(among(self._connection, device, devices.ids))
+        began, *others = (incident.first_seen + 0, *_PLACE[1:])
+        statement = self._matching(incident.shown).with_only_columns(began, *others)
+        statement = statement.where(
+            began >= begin, began < end, among(self._connection, incident.device, devices)
+        )
         if self._after is not None:
-            statement = statement.where(tuple_(began, *_PLACE[1:]) > self._after)
+            statement = statement.where(tuple_(began, *others) > self._after)
+        yield from self._at(self._connection.execute(statement.order_by(began, *others)).all())
+
+    def _of_all(self, begin: int, end: int, devices: Sequence[str] | None) -> Iterator[Any]:
+        """The same of all devices, or of some with many: in the order of time, by the index that
+        has all that is compared. What is computed is in no index, so it is not that of devices."""
+        incident = tables.incident.c
+        statement = self._matching(incident.shown).where(
+            incident.first_seen >= begin, incident.first_seen < end
+        )
+        if devices is not None:
+            statement = statement.where(
+                among(self._connection, incident.device.concat(""), devices)
+            )
+        if self._after is not None:
+            statement = statement.where(tuple_(*_PLACE) > self._after)
         size = _AT_ONCE
         if self._wanted.limit is not None:
             size = min(size, self._wanted.limit)
             if not self._wanted.looks_inside:
                 statement = statement.limit(size)
-        statement = statement.order_by(began, *_PLACE[1:]).execution_options(yield_per=size)
+        statement = statement.order_by(*_PLACE).execution_options(yield_per=size)
         with self._connection.execute(statement) as rows:
             yield from rows
 
@@ -210,9 +223,7 @@ class _Search:
             statement = statement.where(tuple_(*place) > self._after)
         for begin, end in self._spans_of_some(incidents):
             began = (column.first_seen >= begin, column.first_seen < end)
-            places = self._connection.execute(statement.where(*began)).all()
-            for part in chunks(places, min(self._wanted.limit or _AT_ONCE, _NAMED_AT_ONCE)):
-                yield from self._at([(run, position) for _, run, position in part])
+            yield from self._at(self._connection.execute(statement.where(*began)).all())
 
     def _spans_of_some(self, incidents: int) -> Iterator[_Span]:
         """The spans in parts of a length in which some hundred of so many incidents began, if they
@@ -223,22 +234,25 @@ class _Search:
         ).one()
         if first is None:
             return
-        length = max(1, (last + 1 - first) * DAY * _NAMED_AT_ONCE // incidents)
+        length = max(1, (last + 1 - first) * DAY * _SOME // incidents)
         for begin, end in self._spans():
             begin, end = max(begin, first * DAY), min(end, (last + 1) * DAY)
             for start in range(begin, end, length):
                 yield start, min(start + length, end)
 
-    def _at(self, places: Sequence[tuple[int, int]]) -> list[Any]:
-        """The wanted ones of the incidents at these places."""
+    def _at(self, places: Sequence[Any]) -> Iterator[Any]:
+        """The wanted ones of the incidents at these positions, some at a time."""
         incident = tables.incident.c
-        # Of the indexes, only that by place is of use here.
-        statement = self._matching(incident.shown + 0).where(
-            pairs_among(self._connection, (incident.run, incident.position), places)
-        )
-        if self._wanted.until is not None:
-            statement = statement.where(incident.first_seen < self._wanted.until)
-        return sorted(self._connection.execute(statement), key=lambda row: tuple(row[1:]))
+        place = (incident.run, incident.position)
+        for part in chunks(places, min(self._wanted.limit or _AT_ONCE, _SOME)):
+            pairs = [(run, position) for _, run, position in part]
+            # Of the indexes, only that by place is of use here.
+            statement = self._matching(incident.shown + 0).where(
+                pairs_among(self._connection, place, pairs)
+            )
+            if self._wanted.until is not None:
+                statement = statement.where(incident.first_seen < self._wanted.until)
+            yield from sorted(self._connection.execute(statement), key=lambda row: tuple(row[1:]))
 
 
 _PLACE = (tables.incident.c.first_seen, tables.incident.c.run, tables.incident.c.position)

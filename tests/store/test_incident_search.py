@@ -161,7 +161,7 @@ def test_a_filter_finds_what_a_look_at_each_record_finds(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr(incident_search, "_FEW", few)
-    monkeypatch.setattr(incident_search, "_NAMED_AT_ONCE", 40 if few else 400)
+    monkeypatch.setattr(incident_search, "_SOME", 40 if few else 400)
     rng, shown, sizes = random.Random(few), rows(catalogue), set()
     assert len(shown) > 300
     for number in range(100):
