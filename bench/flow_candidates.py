@@ -405,16 +405,20 @@ def table(found: dict[int, Measured]) -> Iterator[str]:
     yield ""
     yield "| k | accused | of the app | `one-of-k` | of the app |"
     yield "| --- | --- | --- | --- | --- |"
-    each = found[1]
+    for k, row in rows_by_k(found[1]).items():
+        yield f"| {k} | {' | '.join(f'{count:,}' for count in row)} |"
+
+
+def rows_by_k(each: Measured) -> dict[str, list[int]]:
+    """By the number of names: flows that are accused, those of them that are of the app, flows
+    ``one-of-k``, and those of them that are."""
     counts: dict[int, list[int]] = {}
     for at, of_k in ((0, each.sets), (2, each.one_of)):
         for k, (said, right) in of_k.items():
             row = counts.setdefault(min(k, MANY), [0, 0, 0, 0])
             row[at] += said
             row[at + 1] += right
-    for k, row in sorted(counts.items()):
-        cells = " | ".join(f"{count:,}" for count in row)
-        yield f"| {k}{' or more' if k == MANY else ''} | {cells} |"
+    return {f"{k}{' or more' if k == MANY else ''}": row for k, row in sorted(counts.items())}
 
 
 def by_margin(paths: dict[int, list[str]], settings: config.Config) -> Iterator[str]:

@@ -13,6 +13,7 @@ Half of the names have addresses of their own, the others share a few.
 
 import argparse
 import contextlib
+import math
 import random
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from flow_candidates import (
     held,
     noted,
     publish,
+    rows_by_k,
     settings_in,
 )
 from flow_site import SIZES, Exporter, Site
@@ -235,6 +237,20 @@ def table(result: Found) -> Iterator[str]:
         yield f"| {' | '.join([*cells, *_cells(result.measured(exporter))])} |"
     yield ""
     first = next(iter(result.listeners))
+    said, right = result.measured(first).grades["probable"]
+    yield (
+        f"Unsampled ({first.title}), {right:,} of {said:,} accusations that were `probable` were"
+        f" right, which proves a precision of at least {least_precision(said, right):.3f} (95 %)."
+    )
+    yield ""
+    yield f"By the number of names (k), {first.title}:"
+    yield ""
+    yield "| sampled | k | accused | of the app | precision | recall | `one-of-k` | of the app |"
+    yield f"|{' --- |' * 8}"
+    for exporter in result.listeners:
+        if exporter.title == first.title:
+            yield from _by_k(exporter.rate, result.measured(exporter))
+    yield ""
     yield f"Unsampled ({first.title}), by client:"
     yield ""
     yield f"| client | {HEADER} |"
@@ -242,6 +258,32 @@ def table(result: Found) -> Iterator[str]:
     for name in dict.fromkeys(CLIENTS.values()):
         clients = frozenset(address for address, each in CLIENTS.items() if each == name)
         yield f"| {' | '.join([name, *_cells(result.measured(first, clients))])} |"
+
+
+def _by_k(rate: int, each: Measured) -> Iterator[str]:
+    """The rows of a rate, in lines."""
+    for number, (k, (accused, right, maybe, of_app)) in enumerate(rows_by_k(each).items()):
+        precision = f"{right / accused:.3f}" if accused else "none said"
+        cells = ("" if number else f"1 in {rate:,}", k, f"{accused:,}", f"{right:,}", precision)
+        recall = f"{right / each.flows:.3f}" if each.flows else "0.000"
+        yield f"| {' | '.join((*cells, recall, f'{maybe:,}', f'{of_app:,}'))} |"
+
+
+def least_precision(said: int, right: int, level: float = 0.95) -> float:
+    """The precision that so many right accusations prove with the probability `level`: Clopper and
+    Pearson (Biometrika 26, 1934, 404-413), on one side."""
+
+    def as_good(precision: float) -> float:
+        return sum(
+            math.comb(said, each) * precision**each * (1 - precision) ** (said - each)
+            for each in range(right, said + 1)
+        )
+
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if as_good(middle) < 1 - level else (low, middle)
+    return low
 
 
 def _cells(each: Measured) -> Iterator[str]:
@@ -270,7 +312,7 @@ def main() -> int:
     """Measure, and print or write the tables."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--visits", type=int, default=150, metavar="N", help="of each client")
+    parser.add_argument("--visits", type=int, default=600, metavar="N", help="of each client")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help=f"write them into {PAGE.name}")
     args = parser.parse_args()

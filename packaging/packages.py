@@ -3,8 +3,8 @@ and a package ``netwatch-console`` with what the store, the console and the repo
 
 Everything in Python that netwatch needs is inside of the packages, in an environment of its own,
 /usr/lib/netwatch. Packages of the distribution cannot be used: of the 16 libraries, Debian 13 has
-one not at all and two in versions that are too old (hpack, urllib3), and each other distribution
-lacks others. Only the interpreter is the distribution's. Compiled modules are for one
+one not at all and three in versions that are too old (geoip2, hpack, urllib3), and each other
+distribution lacks others. Only the interpreter is the distribution's. Compiled modules are for one
 version of Python, so a package is for one as well: that of Debian 13 and Fedora 42 unless
 `--python` says otherwise.
 

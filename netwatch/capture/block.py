@@ -51,7 +51,7 @@ class Block:
     `first` is the number of its first packet in the source, from 1. `position` is the number of
     bytes of the source read so far (compressed bytes, if it is compressed). If several workers read
     one capture, `owners` has two bytes for each packet, its owners
-    (`netwatch.dissect.loop.division`).
+    (`netwatch.dissect.loop.division`). One packet of `sampling` was looked at.
     """
 
     data: bytes | bytearray | memoryview
@@ -61,6 +61,7 @@ class Block:
     first: int
     position: int
     owners: bytes | memoryview = b""
+    sampling: int = 1
 
 
 class Named(Protocol):

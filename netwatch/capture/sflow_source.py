@@ -18,9 +18,10 @@ import time
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
-from netwatch.capture.block import FIELDS, IDLE_INTERVAL, Block, Interface, RecentNotes
+from netwatch.capture.block import IDLE_INTERVAL, Block, Interface, RecentNotes
 from netwatch.capture.sflow import Datagram, SampledPacket, read
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import CaptureError, ParseError
@@ -42,6 +43,10 @@ MAX_AGENTS = 1024
 
 MAX_GAP = 1 << 16
 """Datagrams that may be missing between two; a greater step says that the agent was restarted."""
+
+MAX_RATES = 16
+"""Rates that are told apart in the datagrams that are read at once; if there are more, all packets
+have the greatest of them."""
 
 MAX_REFUSED = 8
 """Senders that are none of the configured ones, of which the address is said."""
@@ -153,35 +158,33 @@ class SflowSource:
                 list(self._sockets), [], [], 0 if stopping else IDLE_INTERVAL / 1000
             )
             for opened in ready:
-                block = self._block(opened, first, position)
-                first += block.count
-                position = block.position
-                self.received += block.count
-                yield block
+                for block in self._blocks_of(opened, first, position):
+                    first += block.count
+                    position = block.position
+                    self.received += block.count
+                    yield block
             if not ready:
                 if stopping:
                     return
                 yield Block(b"", array("q"), 0, (Interface(1, 6, name),), first, position)
 
-    def _block(self, opened: socket.socket, first: int, position: int) -> Block:
-        """The packets of the datagrams that are there."""
+    def _blocks_of(self, opened: socket.socket, first: int, position: int) -> Iterator[Block]:
+        """The packets of the datagrams that are there, a block for each rate."""
         name = self._sockets[opened]
-        interfaces: dict[int, int] = {}
-        data, records = bytearray(), array("q")
+        by_rate: dict[int, list[tuple[int, SampledPacket]]] = {}
         for _ in range(DATAGRAMS):
             datagram = self._receive(opened)
             if datagram is None:
                 break
             now = time.time_ns() // 1000 * 1000
             for packet in self._packets(*datagram, name):
-                number = interfaces.setdefault(packet.link_type, len(interfaces))
-                size = len(packet.head)
-                records.extend((now, len(data), size, max(size, packet.length), number, -1))
-                data += packet.head
-        found = tuple(Interface(link_type, 6, name) for link_type in interfaces)
-        found = found or (Interface(1, 6, name),)
-        count = len(records) // FIELDS
-        return Block(bytes(data), records, count, found, first, position + len(data))
+                by_rate.setdefault(packet.rate, []).append((now, packet))
+        if len(by_rate) > MAX_RATES:
+            by_rate = {max(by_rate): list(chain.from_iterable(by_rate.values()))}
+        for rate, packets in (by_rate or {1: []}).items():
+            block = _block_of(packets, name, rate, first, position)
+            first, position = first + block.count, block.position
+            yield block
 
     def _receive(self, opened: socket.socket) -> tuple[bytes, str] | None:
         """The next datagram and its sender, None where there is none now."""
@@ -208,8 +211,10 @@ class SflowSource:
             self.events[error.anomaly] += 1
             return
         self.events["sflow-link-type-unknown"] += datagram.unread
-        self._follow(datagram, name, known.sampling if known is not None else None)
-        yield from datagram.packets
+        sampling = known.sampling if known is not None else None
+        self._follow(datagram, name, sampling)
+        for packet in datagram.packets:
+            yield packet if sampling is None else packet._replace(rate=sampling)
 
     def _refuse(self, sender: str, name: str) -> None:
         self.events["exporter-unknown"] += 1
@@ -253,6 +258,23 @@ class SflowSource:
                     f"{name}: {ip_text(datagram.agent)} samples one packet of {rate:,}: what it"
                     " does not sample is not seen"
                 )
+
+
+def _block_of(
+    packets: Sequence[tuple[int, SampledPacket]], name: str, rate: int, first: int, position: int
+) -> Block:
+    """Packets with the times at which they arrived (ns), as a block."""
+    interfaces: dict[int, int] = {}
+    data, records = bytearray(), array("q")
+    for now, packet in packets:
+        number = interfaces.setdefault(packet.link_type, len(interfaces))
+        size = len(packet.head)
+        records.extend((now, len(data), size, max(size, packet.length), number, -1))
+        data += packet.head
+    found = tuple(Interface(link_type, 6, name) for link_type in interfaces)
+    found = found or (Interface(1, 6, name),)
+    end = position + len(data)
+    return Block(bytes(data), records, len(packets), found, first, end, sampling=rate)
 
 
 def _is_of_loopback(opened: socket.socket) -> bool:

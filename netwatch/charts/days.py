@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from netwatch.charts import picture
-from netwatch.charts.picture import Size, data, iso
+from netwatch.charts.picture import data, iso
 from netwatch.language.language import Language
 
 Event = Literal["from", "extended", "until", "review", "exemption", "exemption-ends", "block"]
@@ -123,23 +123,23 @@ def rules(
     marks: Sequence[BanDay],
     span: tuple[date, date],
     language: Language,
-    size: Size,
+    plot: int,
     x: Mapping[str, Any],
 ) -> tuple[list[dict[str, Any]], int]:
     """A labelled rule for each day to mark in a chart from the first day of `span` up to, but
-    without, the second; and how many lines the labels take: overlapping labels are put above each
-    other."""
+    without, the second, which are `plot` CSS pixels; and how many lines the labels take. A label
+    that would reach to that of a later day is above it, so that no rule crosses it."""
     first = span[0]
     days = max(1, (span[1] - first).days)
-    plot = 660 if size == "wide" else 280
-    ends: list[float] = []
+    begins: list[float] = []
     layers = []
-    for each, label in _marked(marks, language):
+    for each, label in reversed(_marked(marks, language)):
         at = (each.day - first).days / days * plot
-        is_right = at + len(label) * _CHARACTER > plot
-        begin = at - (len(label) * _CHARACTER if is_right else 0)
-        level = next((n for n, end in enumerate(ends) if end < begin), len(ends))
-        ends[level : level + 1] = [begin + (len(label) + 2) * _CHARACTER]
+        width = (len(label) + 2) * _CHARACTER
+        is_right = at + width > plot
+        begin = at - width if is_right else at
+        level = next((n for n, later in enumerate(begins) if begin + width < later), len(begins))
+        begins[level : level + 1] = [begin]
         text = on(language.day(each.day), label, language)
         row = {"from": iso(each.day), "label": label, "text": text}
         layers += [
@@ -172,7 +172,7 @@ def rules(
                 },
             },
         ]
-    return layers, len(ends)
+    return layers, len(begins)
 
 
 def _rule(

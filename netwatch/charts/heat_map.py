@@ -122,7 +122,8 @@ def _specification(
         "scale": {"type": "utc", "domain": [iso(first), iso(last)]},
     }
     words = _classes(language)
-    marks, levels = rules(time.marks, (first, last), language, size, x)
+    plot = 540 if size == "wide" else 190
+    marks, levels = rules(time.marks, (first, last), language, plot, x)
     cells = {
         "data": data(rows),
         "mark": {"type": "rect", "strokeWidth": 1},

@@ -135,7 +135,8 @@ def _specification(values: WeeklyIncidents, language: Language, size: Size) -> A
         "axis": day_axis(size, first, last),
         "scale": {"type": "utc", "domain": [iso(first), iso(last)]},
     }
-    marks, levels = rules(values.days, (first, last), language, size, x)
+    plot = 660 if size == "wide" else 280
+    marks, levels = rules(values.days, (first, last), language, plot, x)
     y = {
         "field": "low",
         "type": "quantitative",

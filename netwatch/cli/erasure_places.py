@@ -57,6 +57,9 @@ PLACES = (
             "incident",
             "incident_day",
             "incident_device",
+            "incident_device_word",
+            "incident_name",
+            "incident_named",
             "fleet_case",
             "fleet_case_incident",
             "fleet_case_word",
@@ -114,7 +117,7 @@ PLACES = (
         "database of the console",
         "erased",
         "those that mention the person",
-        ("console_filter", "console_pending"),
+        ("console_filter", "console_shared_filter", "console_pending"),
         ("filters",),
     ),
     Place(

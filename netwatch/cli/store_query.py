@@ -54,8 +54,8 @@ _EPILOG = """examples:
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
 30m, 12h, 7d, 2w, 1y). A repeated filter matches if any of its values matches; a record
-has to match all filters, and none of those with --not-. A value that neither the configuration nor
-the store knows is an error.
+has to match all filters, and none that excludes (--not-app, …). A value that neither the
+configuration nor the store knows is an error.
 
 With --url, the console at this address answers, with the same output. It does not give
 observations, flows and bypasses: these show the whole browsing of everybody.

@@ -51,7 +51,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import case_row, cases_after
 from netwatch.store.fleet_sensors import Applied
 from netwatch.store.incident_pages import DeviceFilter, device_page, incident_row
-from netwatch.store.queries import incidents_after
+from netwatch.store.incident_search import incidents_after
 from netwatch.store.statements import Filter, Position
 
 BEING_MADE_SECONDS = 3

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from netwatch.console.tables import storable
 from netwatch.console.view import (
     MAX_VALUE,
     Answer,
@@ -24,6 +23,7 @@ from netwatch.console.view import (
     View,
     parse_pairs,
 )
+from netwatch.core.text import storable
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.formats.values import json_line
 from netwatch.store.statements import Position

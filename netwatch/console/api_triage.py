@@ -10,7 +10,6 @@ from typing import Any
 from netwatch.console.api_operations import Operation, body, wrong_parameters
 from netwatch.console.pages.incident import device_of
 from netwatch.console.pages.triage import make_change
-from netwatch.console.tables import storable
 from netwatch.console.triage import (
     CLOSED,
     MAX_NOTE,
@@ -24,6 +23,7 @@ from netwatch.console.triage import (
 from netwatch.console.triage_form import told
 from netwatch.console.view import Answer, Refused, View, not_found
 from netwatch.core.alert import AlertRecord
+from netwatch.core.text import storable
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.store.incident_pages import incident_row

@@ -25,8 +25,8 @@ from netwatch.config.console_section import Address, ConsoleOptions, ProxyOption
 from netwatch.console.accounts import Accounts, role_of
 from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
-from netwatch.console.lists import SavedFilters
 from netwatch.console.period_reports import PeriodReports
+from netwatch.console.saved_filters import SavedFilters
 from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.streams import StreamPlaces
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret

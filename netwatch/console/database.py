@@ -120,7 +120,8 @@ def _upgrade(connection: Connection) -> None:
     """From version 1: purposes belong to persons, and wrong passwords are kept. Sessions end, whose
     rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
     and accounts of a provider have names. Their sessions end, which were begun under a name. From
-    version 3: programs have tokens. From version 4: incidents have a triage."""
+    version 3: programs have tokens. From version 4: incidents have a triage. From
+    version 5: filters can be shared."""
     found = inspect(connection)
     has_purposes, has_keys, has_names = (
         found.has_table(table.name)
@@ -192,7 +193,13 @@ def _open_server(options: StoreOptions) -> Database:
                 connection.execute(insert(tables.secret), list(map(_new_key, KEYS)))
             elif not all(
                 found.has_table(table.name)
-                for table in (tables.audit_key, tables.foreign_name, tables.token, tables.triage)
+                for table in (
+                    tables.audit_key,
+                    tables.foreign_name,
+                    tables.token,
+                    tables.triage,
+                    tables.shared_filter,
+                )
             ):
                 _upgrade(connection)
                 is_older = True
@@ -267,8 +274,10 @@ def erase_from_console(
             _erase_sign_ins(connection, person)
             triage = erase_triage(connection, incidents, person)
         rows = Audit(database).erase(lambda value: person.is_mentioned(value, *ALWAYS), user)
-        named = [tables.saved_filter, tables.purpose, tables.pending, tables.audit_key,
-                 tables.token, tables.triage, tables.triage_change]  # fmt: skip
+        named = [
+            tables.saved_filter, tables.shared_filter, tables.purpose, tables.pending,
+            tables.audit_key, tables.token, tables.triage, tables.triage_change,
+        ]  # fmt: skip
         problem = vacuum(database.engine, named, "the database of the console")
     finally:
         database.close()
@@ -276,22 +285,15 @@ def erase_from_console(
 
 
 def _erase_filters(connection: "Connection", person: "Person") -> int:
-    """Erase the saved filters whose name or values mention a person: how many."""
-    columns = tables.saved_filter.c
-    found = [
-        row
-        for row in connection.execute(select(tables.saved_filter)).all()
-        if person.is_mentioned([row.name, *(value for _, value in parse_qsl(row.query))], *ALWAYS)
-    ]
-    for row in found:
-        connection.execute(
-            delete(tables.saved_filter).where(
-                columns.account == row.account,
-                columns.page == row.page,
-                columns.name == row.name,
-            )
-        )
-    return len(found)
+    """Erase the filters, saved and shared, whose name or values mention a person: how many."""
+    number = 0
+    for table in (tables.saved_filter, tables.shared_filter):
+        for row in connection.execute(select(table)).all():
+            values = [row.name, *(value for _, value in parse_qsl(row.query))]
+            if person.is_mentioned(values, *ALWAYS):
+                key = (column == row._mapping[column.name] for column in table.primary_key)
+                number += connection.execute(delete(table).where(*key)).rowcount
+    return number
 
 
 def _erase_tokens(connection: "Connection", person: "Person") -> int:

@@ -24,7 +24,6 @@ from netwatch.console.pages.account import note_purpose, purpose_problem, stated
 from netwatch.console.rendering import address_of, render, texts_of
 from netwatch.console.routes import ROUTES, Route, first_page, may, menu_of, persons_at
 from netwatch.console.sessions import form_token
-from netwatch.console.tables import storable
 from netwatch.console.view import (
     MAX_VALUE,
     Answer,
@@ -42,6 +41,7 @@ from netwatch.console.view import (
 )
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import zone_named
+from netwatch.core.text import storable
 from netwatch.language.language import LANGUAGES
 from netwatch.store.database import QueryTimeoutError
 from netwatch.watch.endpoint_options import is_accepted, own_names

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from netwatch.console.list_looks import joined_columns
 from netwatch.console.rendering import address_of, words
 from netwatch.console.triage_form import state_words
 from netwatch.console.view import Pairs, Redirect, View, bad_request
@@ -65,8 +66,8 @@ class Chip:
 @dataclass(frozen=True, slots=True)
 class FilterBar:
     """The bar of a list at a `place`, whose address has these values, of those with these `names`.
-    `total` is how many rows there are, None if that is not known; `is_set` is whether a filter
-    is."""
+    `total` is how many rows there are, None if that is not known; `is_set` is whether a filter is.
+    All its addresses keep the `look` of the list."""
 
     place: str
     names: tuple[str, ...]
@@ -74,6 +75,7 @@ class FilterBar:
     ranges: tuple[QuickRange, ...]
     chips: tuple[Chip, ...]
     total: int | None
+    look: Pairs = ()
 
     @property
     def is_set(self) -> bool:
@@ -83,14 +85,14 @@ class FilterBar:
     @property
     def without(self) -> str:
         """The address without any filter."""
-        return self.place
+        return address_of(self.place, [*self.look])
 
     def only(self, name: str, value: str) -> str:
         """The address that is filtered by a value as well; empty if it is already."""
         if not value or (name, value) in self.pairs:
             return ""
         kept = [pair for pair in self.pairs if pair[0] not in (name, f"{EXCLUDES}{name}")]
-        return address_of(self.place, [*kept, (name, value)])
+        return address_of(self.place, [*kept, (name, value), *self.look])
 
     def leaving_out(self, name: str, value: str) -> str:
         """The address without the rows that have a value; empty if the list has no such filter, or
@@ -98,7 +100,7 @@ class FilterBar:
         excluded = (f"{EXCLUDES}{name}", value)
         if not value or excluded[0] not in self.names or (name, value) in self.pairs:
             return ""
-        return address_of(self.place, [*self.pairs, excluded])
+        return address_of(self.place, [*self.pairs, excluded, *self.look])
 
 
 def filter_bar(
@@ -106,6 +108,7 @@ def filter_bar(
     names: Sequence[str],
     ranges: Sequence[str] = MOMENTS,
     total: int | None = None,
+    look: Pairs = (),
 ) -> FilterBar:
     """The bar of a list whose address is filtered by the values with these names. What cannot be
     read is shown as it is."""
@@ -115,7 +118,7 @@ def filter_bar(
     quick = tuple(
         QuickRange(
             _range_text(view, each),
-            address_of(view.place, [("range", each), *others]),
+            address_of(view.place, [("range", each), *others, *look]),
             each == word,
         )
         for each in ranges
@@ -125,12 +128,12 @@ def filter_bar(
         Chip(
             labels.get(kind := name.removeprefix(EXCLUDES), kind),
             _shown(view, kind, value, called),
-            address_of(view.place, [pair for pair in pairs if pair != (name, value)]),
+            address_of(view.place, [*(pair for pair in pairs if pair != (name, value)), *look]),
             kind != name,
         )
         for name, value in pairs
     )
-    return FilterBar(view.place, tuple(names), pairs, quick, chips, total)
+    return FilterBar(view.place, tuple(names), pairs, quick, chips, total, look)
 
 
 def span_of(view: View) -> tuple[int | None, int | None]:
@@ -164,9 +167,10 @@ def days_of_range(
     return max(first, last - timedelta(days=most)), last
 
 
-def tidied(view: View, names: Sequence[str]) -> Redirect | None:
+def tidied(view: View, names: Sequence[str], columns: str = "") -> Redirect | None:
     """The address of a list as it can be passed on: without the empty values that a form sends,
-    with times in UTC, and without a quick range next to them. None if it is tidy already."""
+    with times in UTC, without a quick range next to them, and with the columns in one value, unless
+    they are the usual `columns`. None if it is tidy already."""
     has_times = any(view.query.text(name) for name in TIMES)
     pairs = []
     for name, value in view.query.pairs:
@@ -174,7 +178,9 @@ def tidied(view: View, names: Sequence[str]) -> Redirect | None:
         text = utc_text(moment) if moment is not None else value.strip()
         if (text or name not in names) and not (name == "range" and has_times):
             pairs.append((name, text))
-    if pairs == list(view.query.pairs):
+    if columns:
+        pairs = joined_columns(pairs, columns)
+    if sorted(pairs) == sorted(view.query.pairs):
         return None
     return Redirect(address_of(view.place, pairs))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
@@ -30,8 +30,16 @@ from netwatch.store.cases import is_centre
 from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import FACT_TABLES
+from netwatch.store.incident_words import places_called
 from netwatch.store.queries import flows, observations
-from netwatch.store.statements import Filter, chunks, client_places, device_clients
+from netwatch.store.statements import (
+    MANY,
+    Filter,
+    among,
+    chunks,
+    client_places,
+    device_clients,
+)
 
 Code = Literal["inventory", "client", "observation", "flow", "claim", "incident", "case",
                "triage", "evidence", "coverage", "bypass", "audit"]  # fmt: skip
@@ -129,18 +137,13 @@ def _clients(
 ) -> tuple[int, ...]:
     """The numbers of its addresses: those of the inventory, and those at which its incidents
     were."""
-    catalogue, incident = console.catalogue, tables.incident.c
+    catalogue = console.catalogue
     addresses = [(ip, None) for entry in entries for ip in entry.ips]
     addresses += [(None, mac) for entry in entries for mac in entry.macs]  # type: ignore[misc]
-    rows: list[Any] = []
-    with catalogue.database.reading() as connection:
-        for part in chunks(sorted(ids)):
-            statement = select(incident.record, incident.run).where(incident.device.in_(part))
-            rows += connection.execute(statement).all()
-    sensors = catalogue.run_sensors(row.run for row in rows)
-    seen = [(json.loads(row.record), sensors[row.run]) for row in rows if row.run in sensors]
     found: set[int] = set()
     for word in dict.fromkeys([device, *ids]):
+        with catalogue.database.reading() as connection:
+            seen = places_called(connection, word, ids)
         wanted = Filter(device=word, addresses=tuple(addresses))
         found.update(device_clients(catalogue, wanted, seen))
     return tuple(sorted(found))
@@ -180,12 +183,14 @@ def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[H
     """What was decided and counted of it, and the evidence."""
     retention = console.config.retention
     kept = retention.incidents if retention else None
-    incident, case, evidence = tables.incident.c, tables.fleet_case.c, tables.evidence.c
-    coverage = tables.coverage.c
-    own = incident.device.in_(sorted(ids)) & (incident.shown == 1)
-    of_device = evidence.incident.in_(select(incident.id).where(own))
+    case, evidence, coverage = tables.fleet_case.c, tables.evidence.c, tables.coverage.c
+    with console.catalogue.database.reading(timeout) as connection:
+        incidents = _incidents(connection, ids, kept)
+        yield incidents
+        count = select(func.count()).select_from(tables.evidence)
+        are_fewer = (incidents.rows or 0) <= int(connection.execute(count).scalar_one())
+    of_device = _is_evidence(ids, begin_with_incidents=are_fewer)
     asked: list[tuple[Code, Any, Any, Any, int | None]] = [
-        ("incident", incident.first_seen, incident.last_seen, own, kept),
         ("case", case.first_seen, case.last_seen, case.device.in_(sorted(ids)), kept),
         ("evidence", evidence.stored, evidence.stored, of_device,
          retention.evidence if retention else None),
@@ -199,6 +204,28 @@ def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[H
             statement = select(func.count(), func.min(begin), func.max(end)).where(where)
             rows, first, last = connection.execute(statement).one()
             yield HeldKind(code, rows, first, last, seconds=seconds)
+
+
+def _incidents(connection: Connection, ids: Sequence[str], kept: int | None) -> HeldKind:
+    column = tables.incident_device.c
+    count = func.sum(column.violation + column.advisory + column.exempt)
+    statement = select(count, func.min(column.first_seen), func.max(column.last_seen)).where(
+        column.device.in_(sorted(ids))
+    )
+    rows, first, last = connection.execute(statement).one()
+    return HeldKind("incident", int(rows or 0), first, last, seconds=kept)
+
+
+def _is_evidence(ids: Sequence[str], *, begin_with_incidents: bool) -> Any:
+    """The condition that evidence is of an incident of one of these devices. Their incidents are
+    looked for, or for each evidence its incident alone: what is computed is in no index."""
+    incident, evidence = tables.incident.c, tables.evidence.c
+    own = select(incident.id)
+    if begin_with_incidents:
+        is_own = incident.device.in_(sorted(ids)) & (incident.shown == 1)
+        return evidence.incident.in_(own.where(is_own))
+    is_own = incident.device.concat("").in_(sorted(ids)) & (incident.shown + 0 == 1)
+    return own.where(incident.id == evidence.incident, is_own).exists()
 
 
 def _triage(console: Console, ids: Sequence[str]) -> HeldKind:
@@ -231,9 +258,13 @@ def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
 
 
 def _changes(console: Console, devices: Sequence[str]) -> list[tuple[str, Changed]]:
-    incident = tables.incident.c
-    own = incident.device.in_(sorted(devices)) & (incident.shown == 1)
-    ids = [identity for (identity,) in _rows(console, select(incident.id).where(own))]
+    incident, ids = tables.incident.c, set[str]()
+    is_own = incident.device.concat("").in_(sorted(devices)) & (incident.shown + 0 == 1)
+    with console.catalogue.database.reading() as connection:
+        # A device may have very many incidents, of which few were ever decided.
+        for part in chunks(sorted(console.triage.changed()), MANY):
+            own = select(incident.id).where(among(connection, incident.id, part), is_own)
+            ids |= set(connection.execute(own).scalars())
     return console.triage.changes(ids)
 
 

@@ -137,6 +137,8 @@ def words(language: Language) -> Mapping[str, str]:
         "account added": say("account added"),
         "account removed": say("account removed"),
         "role changed": say("role changed"),
+        "filter shared": say("filter shared"),
+        "filter unshared": say("filter no longer shared"),
         "token added": say("token added"),
         "token removed": say("token removed"),
     }

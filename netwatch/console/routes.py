@@ -56,6 +56,7 @@ from netwatch.console.console import (
 )
 from netwatch.console.pages import (
     account,
+    case,
     device,
     firewall_lists,
     hidden_lookups,
@@ -65,11 +66,12 @@ from netwatch.console.pages import (
     oversight,
     overview,
     reports,
+    saved_views,
     sensors,
     triage,
 )
-from netwatch.console.tables import storable
 from netwatch.console.view import Answer, View, parse_pairs
+from netwatch.core.text import storable
 from netwatch.language.sentences import mark
 
 SIGNED_IN = frozenset(ROLES)
@@ -136,8 +138,8 @@ ROUTES: tuple[Route, ...] = (
         "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE, NOT_DEVICE),
         menu=mark("Incidents"), group=PEOPLE,
     ),
-    Route("/filters", "POST", incidents.save, {"analyst", "auditor"}),
-    Route("/filters/remove", "POST", incidents.remove, {"analyst", "auditor"}),
+    Route("/filters", "POST", saved_views.save, {"analyst", "auditor"}),
+    Route("/filters/remove", "POST", saved_views.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.INCIDENTS.csv, {"analyst", "auditor"},
         audited="export", people=(DEVICE, NOT_DEVICE),
@@ -185,8 +187,8 @@ ROUTES: tuple[Route, ...] = (
         audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
-        "/cases/{id}", "GET", incidents.show_case, {"analyst"},
-        audited="case", purpose=incidents.person_of_case,
+        "/cases/{id}", "GET", case.show, {"analyst"},
+        audited="case", purpose=case.person,
     ),
     Route(
         "/devices", "GET", device.show_devices, {"analyst"}, purpose=device.everybody,

@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from netwatch.store.database import Database
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The version of these tables."""
 
 metadata = MetaData()
@@ -189,6 +189,16 @@ triage_change = Table(
 )
 """The history of it."""
 
+shared_filter = Table(
+    "console_shared_filter",
+    metadata,
+    Column("role", Text, primary_key=True, comment="whose accounts see it"),
+    Column("page", Text, primary_key=True, comment="the path of the page"),
+    Column("name", Text, primary_key=True),
+    Column("account", Text, nullable=False, index=True, comment="who shared it"),
+    Column("query", Text, nullable=False),
+)
+
 secret = Table(
     "console_secret",
     metadata,
@@ -235,11 +245,6 @@ KEY_BYTES = 32
 
 EMPTY = "{}"
 """What the column ``detail`` has: the detail is sealed with the rest."""
-
-
-def storable(text: str) -> str:
-    """A text without NUL and unpaired surrogates, which PostgreSQL refuses."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def read_secret(database: Database, name: str) -> bytes:

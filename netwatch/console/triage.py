@@ -182,6 +182,12 @@ class Triage:
                 found += connection.execute(statement).all()
         return [(incident, Changed(*values)) for _, incident, *values in sorted(found)]
 
+    def changed(self) -> frozenset[str]:
+        """The ids of the incidents that have changes."""
+        statement = select(tables.triage_change.c.incident).distinct()
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(statement).scalars())
+
     def decided(self, states: Set[str] = frozenset(), assignee: str = "") -> frozenset[str]:
         """The ids of the incidents that are not new, of those in some `states`, and of an
         `assignee`, where they are given."""

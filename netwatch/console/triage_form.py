@@ -48,7 +48,7 @@ def state_words(view: View) -> dict[str, str]:
 
 
 def section(view: View, identity: str, problem: str = "") -> dict[str, Any]:
-    """What the page of an incident shows of its triage. After a mistake the form has what was
+    """What the pages of an incident show of its triage. After a mistake the form has what was
     typed."""
     triage = view.console.triage
     now, history = triage.one(identity), triage.history(identity)

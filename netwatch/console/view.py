@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
-from netwatch.console.tables import storable
 from netwatch.core.errors import NetwatchError
 from netwatch.core.filter_words import EXCLUDES
+from netwatch.core.text import storable
 from netwatch.language.language import Language
 
 if TYPE_CHECKING:

@@ -182,7 +182,8 @@ class EvidenceItem:
     packet, None if the packet has no name; `chain` are the aliases from the name asked for to this
     one. `ja4` is the fingerprint of the client. A piece from a log has the log's format and what it
     lacks in `log`, and the number of its record in `packet`. `seen` is how the piece was seen; of
-    several observations, the one of which most was seen is kept.
+    several observations, the one of which most was seen is kept. One packet of `sampling` was
+    looked at.
     """
 
     time: int
@@ -202,6 +203,7 @@ class EvidenceItem:
     ja4: str | None = None
     log: LogInfo | None = None
     seen: Seen = UNSEEN
+    sampling: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +421,12 @@ def number_of(item: Mapping[str, Any]) -> int:
     log = item.get("log")
     number: int = log["line"] if log else item["packet"]
     return number
+
+
+def sampling_of(item: Mapping[str, Any]) -> int:
+    """Of how many packets one was looked at for the record of a piece of evidence."""
+    sampling: int | None = item.get("sampling") or (item.get("log") or {}).get("sampling")
+    return sampling or 1
 
 
 def place_of(item: Mapping[str, Any]) -> str:

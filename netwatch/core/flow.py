@@ -211,8 +211,8 @@ class Flow:
     number of its record in `packet`. `frames` are the frames of the first packet, if frames are
     stored. `client_acknowledged` is the position in the client's stream that the server has
     acknowledged (`mark`), None if it has acknowledged nothing; `client_checksums` is the state of
-    its packets' checksums. The same is known of the server. In a flow record
-    one packet of `sampling` was looked at, and the bytes are those of these packets.
+    its packets' checksums. The same is known of the server. One packet of `sampling` was looked at,
+    and the bytes are those of these packets.
     """
 
     first: int

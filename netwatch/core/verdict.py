@@ -403,7 +403,7 @@ class Contact:
     `confidence` is what it is without them. `sender` is the MAC in its frame, None if there is
     none. If the packet does not say which of several names it is for, `candidates` has all of them.
     `limits` are sentences that explain why its confidence is no higher, apart from what a log
-    lacks.
+    lacks. Of the packets there one of `sampling` was looked at.
     """
 
     observation: Observation
@@ -421,3 +421,4 @@ class Contact:
     sender: Sender | None = None
     candidates: Candidates | None = None
     limits: tuple[str, ...] = ()
+    sampling: int = 1

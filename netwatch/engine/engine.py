@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from netwatch.capture.block import Block
 from netwatch.config import Config
@@ -90,9 +91,14 @@ class Engine:
             CaptureTables(self._dissector, addresses, accounting.resolved, accounting.learned)
         )
         self._counted: Counter[str] = Counter()
+        # The sources whose packets are sampled, and how few of them at the least.
+        self._sampled: dict[str, int] = {}
 
     def process(self, block: Block, source: str) -> None:
         """Judge the next block of `source` (file or interface)."""
+        self._judging.sampled(block.sampling)
+        if block.sampling > 1:
+            self._sampled[source] = max(block.sampling, self._sampled.get(source, 1))
         self._judging.add_rows(
             self._observer.batch, self._judged(self._observer.rows(block, source))
         )
@@ -183,6 +189,8 @@ class Engine:
 
     def flow_ended(self, flow: Flow) -> None:
         """Judge an ended flow by its server's address if it has no name."""
+        if flow.source in self._sampled:
+            flow = replace(flow, sampling=self._sampled[flow.source])
         self._judging.flow_ended(flow, identify=self._judges(flow.client_ip, flow.server_ip))
 
     def flows_counted(

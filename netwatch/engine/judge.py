@@ -102,7 +102,8 @@ class Judge:
 
     The rule of a name is cached, because names repeat. `learned` are the devices learned from the
     capture, None if the configuration does not want that. `shared_contacts` counts contacts whose
-    device is not known because there are several behind its address, by the reason.
+    device is not known because there are several behind its address, by the reason. Of the packets
+    that are judged one of `sampling` was looked at.
     """
 
     def __init__(self, config: Config, learned: LearnedBindings | None = None) -> None:
@@ -111,6 +112,7 @@ class Judge:
         self._shared = SharedClients()
         self._contradicted = Contradicted(config, learned)
         self.shared_contacts: Counter[str] = Counter()
+        self.sampling = 1
         self._matches: dict[str, Match | None] = {}
         self._banned = _banned_apps(config)
 
@@ -288,6 +290,7 @@ class Judge:
             seen=seen_alone(observation),
             contradictions=against,
             sender=sender,
+            sampling=self.sampling if observation.log is None else 1,
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:

@@ -148,7 +148,10 @@ class Judging:
 
     def _add_outer_hello(self, hello: Observation) -> None:
         """Collect the contact of an outer hello, if its client was given its key for names of apps.
-        One whose outer name is an app's is already a contact."""
+        One whose outer name is an app's is already a contact. Where packets are sampled it is not
+        known what else the client was given, and so not which names the hello can have."""
+        if self.judge.sampling > 1:
+            return
         names = self.candidates.names_of(hello, self._is_still_same)
         if self.judge.contacted(hello.name) is not None:
             return
@@ -177,6 +180,10 @@ class Judging:
             shown = batch.observation(row)
             if self.judge.contacted(shown.name) is not None:
                 self.judge.note_request(shown.server_ip, shown.vlan, shown.time)
+
+    def sampled(self, sampling: int) -> None:
+        """Of the packets of the rows that follow one of `sampling` was looked at."""
+        self.judge.sampling = sampling
 
     def learn(self, packet: Packet, message: Message) -> None:
         """Learn which device has which address from a message that claims addresses."""
@@ -223,7 +230,8 @@ class Judging:
         none, or no ban applies."""
         if flow.log not in FLOW_RECORD_LOGS:
             observation = self.resolved.identify(flow, self._is_same_device)
-            return None if observation is None else self._contacts.add_late(observation)
+            late = None if observation is None else self._contacts.add_late(observation)
+            return None if late is None else replace(late, sampling=flow.sampling)
         found = self.names_of(flow)
         if found is None:
             return None

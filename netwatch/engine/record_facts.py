@@ -158,6 +158,9 @@ class Recorder(_Sender):
         self._flow_places: list[tuple[int, int]] = []
         self._flows_are_due = False
         self._flow_names = FlowNames(new_key())
+        # The sampling of the last block, and of each source of sampled packets.
+        self._sampling = 1
+        self._sampled: dict[str, int] = {}
 
     def process(self, block: Block, source: str) -> None:
         """Record the next block of `source`. Initial blocks without packets, as from a live source
@@ -169,6 +172,11 @@ class Recorder(_Sender):
         assert self._observer is not None
         if block.count:
             self._note_block(block)
+        if block.sampling != self._sampling:
+            self._record(self._observer.waiting())
+            self._sampling = block.sampling
+        if block.sampling > 1:
+            self._sampled[source] = max(block.sampling, self._sampled.get(source, 1))
         if self._flows_are_due:
             # A name comes before the end of its flow, and the counter of flows must know it.
             self._record(self._observer.waiting())
@@ -253,7 +261,7 @@ class Recorder(_Sender):
                     places.append((self._sequence + rows + others, before - rows))
                     rows = before
                 others += count
-            columns = observation_columns(batch, _sequence(places), self._clients)
+            columns = observation_columns(batch, _sequence(places), self._clients, self._sampling)
             self._observations.append(self._flow_names.renamed(columns, self._position))
             self._waiting += rows
             self._sequence += rows + others
@@ -299,7 +307,7 @@ class Recorder(_Sender):
         self._flows_are_due = False
         places, self._flow_places = self._flow_places, []
         clients, sources = Clients(), self._observer.batch.sources
-        columns = flow_columns(slots, _sequence(places), sources, clients)
+        columns = flow_columns(slots, _sequence(places), sources, clients, self._sampled)
         self._send("flow", [self._flow_names.renamed(columns, self._position)], clients)
 
     def _send_all(self) -> None:
@@ -381,7 +389,7 @@ class EventRecorder(_Sender):
                     self.checkpoint()
             elif isinstance(event, LossEvent):
                 self._lose(event)
-            else:
+            elif isinstance(event, ClaimEvent):
                 self._claim(event)
             yield event
 

@@ -106,7 +106,15 @@ class LossEvent:
     count: int
 
 
-Event = Observation | Flow | ClaimEvent | LossEvent
+@dataclass(frozen=True, slots=True)
+class SampledEvent:
+    """An observation in packets of which one of `sampling` was looked at."""
+
+    observation: Observation
+    sampling: int
+
+
+Event = Observation | SampledEvent | Flow | ClaimEvent | LossEvent
 """An event that an engine processes in a capture."""
 
 
@@ -186,6 +194,11 @@ class Replay:
         """The rows of the observations among the events. The others are judged as they come."""
         batch = self._rows_of.batch
         for event in events:
+            sampling = 1
+            if isinstance(event, SampledEvent):
+                sampling = event.sampling
+                event = event.observation
+            self._judging.sampled(sampling)
             if isinstance(event, Observation):
                 if self._is_of_interest(event):
                     if batch.count >= BATCH_ROWS:

@@ -127,10 +127,10 @@ def _contact(number: int, contact: Contact) -> Iterator[str]:
         yield from value("flow record" if wording.is_flow_record(contact) else "log", where, 4)
         lacks = (wording.LACKS.get(lack, lack) for lack in contact.log.lacks)
         yield from value("not said", ", ".join(lacks), 4)
-        sampled = f"one packet in {contact.log.sampling:,}" if contact.log.sampling > 1 else ""
-        yield from value("looked at", sampled, 4)
     else:
         yield from value("packet", f"{packet.number:,} of {packet.source}", 4)
+    sampled = f"one packet in {contact.sampling:,}" if contact.sampling > 1 else ""
+    yield from value("looked at", sampled, 4)
     if contact.seen is not None:
         yield from value("seen", _seen(contact.seen), 4)
     yield from value("time", packet.time, 4)

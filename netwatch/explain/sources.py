@@ -28,7 +28,7 @@ from typing import Any
 
 from netwatch.capture.files import find_captures
 from netwatch.config import Config
-from netwatch.core.alert import AlertRecord, Sensor, number_of
+from netwatch.core.alert import AlertRecord, Sensor, number_of, sampling_of
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import escaped
@@ -325,14 +325,14 @@ def _contact(piece: Mapping[str, Any], files: Mapping[str, CaptureFile]) -> Cont
         tls.get("ja4"),
         _log_line(piece.get("log")),
         Seen(seen["server"], seen["directions"], seen["checksum"]) if seen else None,
+        sampling_of(piece),
     )
 
 
 def _log_line(log: Mapping[str, Any] | None) -> LogLine | None:
     if not log:
         return None
-    lacks, sampling = tuple(log.get("lacks") or ()), log.get("sampling") or 1
-    return LogLine(log["format"], log["line"], lacks, sampling)
+    return LogLine(log["format"], log["line"], tuple(log.get("lacks") or ()))
 
 
 def _answer(answer: Mapping[str, Any] | None) -> Answer | None:

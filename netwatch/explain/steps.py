@@ -57,13 +57,11 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """A line of a log that another tool wrote in a `format`, from 1; a record, if it has no lines.
-    `lacks` are words for what it does not contain (`netwatch.core.flow`). In a flow record
-    one packet of `sampling` was looked at."""
+    `lacks` are words for what it does not contain (`netwatch.core.flow`)."""
 
     format: str
     line: int
     lacks: tuple[str, ...] = ()
-    sampling: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,8 @@ class Contact:
     `log` is given, it is not a packet but a line of a log, and `packet` has its file and number.
 
     `raw` is the name as it is in the packet, None if the packet has no name; `chain` are the
-    aliases from the name asked for to the one that matches. `seen` is None in older records.
+    aliases from the name asked for to the one that matches. `seen` is None in older records. One
+    packet of `sampling` was looked at.
     """
 
     packet: Packet
@@ -96,6 +95,7 @@ class Contact:
     ja4: str | None
     log: LogLine | None = None
     seen: Seen | None = None
+    sampling: int = 1
 
     @property
     def is_on_pages(self) -> bool:

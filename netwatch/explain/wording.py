@@ -72,9 +72,9 @@ NOT_PROVED: Mapping[str, str] = {
         " packet was seen."
     ),
     "log-lacks": mark("What the log does not record: {lacks}."),
-    "log-sampled": mark(
-        "That nothing else was sent. Whoever wrote {source} looked at one packet in {rate}; bytes"
-        " are those of the packets looked at, not an estimate of all."
+    "sampled": mark(
+        "That nothing else was sent. Only one packet in {rate} of {source} was looked at; bytes are"
+        " those of these packets, not an estimate of all."
     ),
     "log-denied": mark(
         "That the app would have been reached. The request was denied ({by}); only the attempt was"
@@ -287,6 +287,10 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
     if traffic.handshakes:
         yield "server", {}
     yield from _doubts_of_logs(incident)
+    if sampled := [contact for contact in incident.contacts if contact.sampling > 1]:
+        sources = ", ".join(dict.fromkeys(contact.packet.source for contact in sampled))
+        rate = max(contact.sampling for contact in sampled)
+        yield "sampled", {"source": sources, "rate": f"{rate:,}"}
     if incident.left_out:
         yield "left-out", {"contacts": str(sum(incident.left_out.values()))}
 
@@ -303,10 +307,6 @@ def _doubts_of_logs(incident: Explanation) -> Iterator[tuple[str, Mapping[str, s
     if len(of_logs) == len(incident.contacts):
         formats = dict.fromkeys(log.log.format for log in of_logs if log.log)
         yield "log-truth", {"source": sources, "format": ", ".join(formats)}
-    rate = max(log.log.sampling for log in of_logs if log.log)
-    if rate > 1:
-        sampled = (each.packet.source for each in of_logs if each.log and each.log.sampling > 1)
-        yield "log-sampled", {"source": ", ".join(dict.fromkeys(sampled)), "rate": f"{rate:,}"}
     lacks = dict.fromkeys(lack for log in of_logs if log.log for lack in log.log.lacks)
     if lacks:
         yield "log-lacks", {"lacks": ", ".join(lacks)}

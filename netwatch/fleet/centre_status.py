@@ -128,6 +128,13 @@ CENTRE_METRICS = (
         },
     ),
     CentreMetric(
+        "netwatch_fleet_bypasses_total",
+        "counter",
+        (),
+        "Days of devices that hid their lookups, of which the outputs were told.",
+        lambda status: status.bypasses,
+    ),
+    CentreMetric(
         "netwatch_fleet_clock_offset_seconds",
         "gauge",
         ("sensor",),

@@ -182,6 +182,7 @@ class Evidence:
     role: Annotated[Role, Mark.STORED]
     source: Text
     packet: Count | None = None
+    sampling: Positive | None = None
     log: Log | None = None
     count: Positive
     app_only: Annotated[bool, Mark.ALWAYS] = False

@@ -207,7 +207,8 @@ def _evidence(item: EvidenceItem) -> dict[str, Any]:
 def _place(item: EvidenceItem) -> dict[str, Any]:
     """The packet, or the log record."""
     if item.log is None:
-        return {"packet": item.packet}
+        sampling = {"sampling": item.sampling} if item.sampling > 1 else {}
+        return {"packet": item.packet, **sampling}
     log: dict[str, Any] = {
         "format": item.log.format,
         "line": item.packet,

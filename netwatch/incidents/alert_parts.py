@@ -59,8 +59,8 @@ FirstSighting = tuple[
 ]
 """How it was seen (smaller is more), time (ns), source, packet, digits of the time, rule, role,
 whether only the app calls the name, where the rule is written, and of the contact's detail the raw
-name, the aliases, the first answer, the response code, the JA4 and the server; for a log its
-format, what it lacks, and its sampling. The smallest is the first."""
+name, the aliases, the first answer, the response code, the JA4 and the server; for a log its format
+and what it lacks; and the sampling. The smallest is the first."""
 
 FirstAnswer = tuple[int, str, int, int]
 """Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
@@ -98,7 +98,7 @@ def first_sighting(contact: Contact) -> FirstSighting:
         detail.server,
         log.format if log is not None else "",
         log.lacks if log is not None else (),
-        log.sampling if log is not None else 1,
+        log.sampling if log is not None else contact.sampling,
     )
 
 
@@ -141,6 +141,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
             ja4 or None,
             LogInfo(log, lacks, sampling=sampling) if log else None,
             _with_other_half(RANKED[rank], kind, (name, origin), halves),
+            sampling,
         )
 
 

@@ -155,6 +155,7 @@ class IncidentConfidence:
             (
                 *(limits if contact.candidates or is_limited else ()),
                 *(seen_reasons(contact) if is_lowered else ()),
+                *_sampled_reasons(contact, confidence),
             ),
         )
         _keep_first(grounds, confidence, ground)
@@ -229,12 +230,23 @@ def seen_reasons(contact: Contact) -> Iterator[str]:
     if not seen.server:
         if log is not None:
             yield sentence("log-server-unseen", format=log.format, grade=UNSEEN_GIVES)
+        elif contact.sampling > 1:
+            rate = f"{contact.sampling:,}"
+            yield sentence("server-not-sampled", rate=rate, grade=UNSEEN_GIVES)
         elif seen.directions == "client":
             yield sentence("server-unseen", grade=UNSEEN_GIVES)
         else:
             yield sentence("server-elsewhere", grade=UNSEEN_GIVES)
     if seen.checksum == "wrong":
         yield sentence("checksum-wrong", grade=UNSEEN_GIVES)
+
+
+def _sampled_reasons(contact: Contact, confidence: Confidence) -> Iterator[str]:
+    """Why a flow of sampled packets to an address that an answer named is no more than that: other
+    answers may have passed between the samples."""
+    shown = contact.observation
+    if contact.sampling > 1 and shown.log is None and shown.evidence == "ip-from-dns":
+        yield sentence("answers-not-sampled", rate=f"{contact.sampling:,}", grade=confidence)
 
 
 def _kind(evidence: str) -> str:

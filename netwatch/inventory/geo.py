@@ -1,22 +1,19 @@
 """The autonomous system and the country of an address, from MaxMind-format databases.
 
-The databases are read with maxminddb, which is imported only if a database is configured. They are
+The databases are read with geoip2, which is imported only if a database is configured. They are
 opened when the configuration is checked, so that a missing or damaged file, or one of the wrong
 type, is reported before the first packet. Damage inside a file shows only at the records that it
 affects, which are counted.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.user_yaml import require_regular_file
-
-_T = TypeVar("_T")
 
 Location = tuple[int | None, str | None, str | None]
 """AS number, AS organisation and ISO 3166-1 country code; None if unknown."""
@@ -24,9 +21,9 @@ Location = tuple[int | None, str | None, str | None]
 CACHE_LIMIT = 16_384
 """Addresses in the cache; when it is full, it is cleared."""
 
-# Words in the types of databases.
-_ASN_KINDS = ("ASN", "ISP")
-_COUNTRY_KINDS = ("Country", "City", "Enterprise")
+# Word in the type of a database -> the method of geoip2 that looks it up.
+_ASN_KINDS = {"ASN": "asn", "ISP": "isp"}
+_COUNTRY_KINDS = {"Country": "country", "City": "city", "Enterprise": "enterprise"}
 
 
 class Geo:
@@ -72,11 +69,11 @@ class Geo:
         if location is None:
             text = ip_text(packed)
             system = self._record(self._asn, text)
-            country = self._record(self._country, text, "country")
+            region = self._record(self._country, text)
             location = (
-                _typed(system, "autonomous_system_number", int),
-                _typed(system, "autonomous_system_organization", str),
-                _typed(country, "iso_code", str),
+                getattr(system, "autonomous_system_number", None),
+                getattr(system, "autonomous_system_organization", None),
+                region.country.iso_code if region else None,
             )
             if len(self._cache) >= CACHE_LIMIT:
                 self._cache.clear()
@@ -88,44 +85,35 @@ class Geo:
         if self.damaged:
             anomalies["geo-record-damaged"] = self.damaged
 
-    def _record(self, reader: Any, text: str, *keys: str) -> Mapping[str, Any]:
-        """What a database has for an address, at these keys; empty if it has nothing."""
-        if reader is None:
-            return {}
+    def _record(self, lookup: Any, text: str) -> Any:
+        if lookup is None:
+            return None
+        from geoip2.errors import AddressNotFoundError
+
         try:
-            found = reader.get(text)
-            for key in keys:
-                found = found and found.get(key)
+            return lookup(text)
+        except AddressNotFoundError:
+            return None
         except Exception:  # The decoder raises many types for damaged bytes, and they are counted.
             self.damaged += 1
-            return {}
-        if found is not None and not isinstance(found, dict):
-            self.damaged += 1
-            return {}
-        return found or {}
+            return None
 
     def close(self) -> None:
         """Close the files; the next lookup opens them again."""
-        for reader in (self._asn, self._country):
-            if reader is not None:
-                reader.close()
+        for lookup in (self._asn, self._country):
+            if lookup is not None:
+                lookup.__self__.close()
         self._asn = self._country = None
         self._open = False
 
 
-def _typed(record: Mapping[str, Any], key: str, kind: type[_T]) -> _T | None:
-    """A value of a record, None if it is missing or of another type."""
-    value = record.get(key)
-    return value if isinstance(value, kind) else None
-
-
-def _reader(path: Path, what: str, kinds: Sequence[str], problems: list[Problem]) -> Any:
-    import maxminddb
+def _reader(path: Path, what: str, kinds: dict[str, str], problems: list[Problem]) -> Any:
+    import geoip2.database
 
     expected = f"expected a MaxMind-format database of type {' or '.join(kinds)}"
     try:
         require_regular_file(path)
-        reader = maxminddb.open_database(path)
+        reader = geoip2.database.Reader(path)
     except NetwatchError as error:
         problems.append(Problem(str(path), 0, 0, f"{error}; {expected}"))
         return None
@@ -138,9 +126,10 @@ def _reader(path: Path, what: str, kinds: Sequence[str], problems: list[Problem]
         )
         return None
     kind = reader.metadata().database_type
-    if not any(word in kind for word in kinds):
+    method = next((kinds[word] for word in kinds if word in kind), None)
+    if method is None:
         reader.close()
         message = f"'{what}': {expected}, found type '{kind}'"
         problems.append(Problem(str(path), 0, 0, message))
         return None
-    return reader
+    return getattr(reader, method)

@@ -145,6 +145,14 @@ TEXTS: Mapping[str, str] = {
         "Of this conversation only what the client sent was seen, no answer or acknowledgement of"
         " its server; one sender alone could have forged that: at most %(grade)s."
     ),
+    "server-not-sampled": mark(
+        "Of this conversation no acknowledgement of the server was seen. One packet in %(rate)s was"
+        " looked at, so that there may have been one: at most %(grade)s."
+    ),
+    "answers-not-sampled": mark(
+        "One packet in %(rate)s was looked at, so that the device may have been given the address"
+        " for other names: %(grade)s."
+    ),
     "server-elsewhere": mark(
         "The server was seen to send, but nothing that acknowledges this packet, which somebody"
         " else could have forged: at most %(grade)s."

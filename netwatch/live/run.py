@@ -79,7 +79,7 @@ MODULES = (
 )
 """Modules that parsers, the view or a configuration import on first use."""
 
-OPTIONAL_MODULES = ("maxminddb",)
+OPTIONAL_MODULES = ("geoip2.database", "geoip2.errors")
 """Modules of extras that may be missing."""
 
 OUTPUT_MODULES = ("concurrent.futures.thread", "netwatch.core.tls_sockets")
@@ -89,9 +89,11 @@ OPTIONAL_OUTPUT_MODULES = ("nkeys",)
 """Such modules of extras that may be missing."""
 
 STORE_MODULES = (
+    "netwatch.formats.notice",
     "netwatch.live.live_store",
     "netwatch.store.fact_tables",
     "netwatch.store.observation_rows",
+    "netwatch.store.untold",
     "pyarrow",
     "pyarrow.compute",
     "pyarrow.dataset",

@@ -29,7 +29,7 @@ from netwatch.core.addresses import parse_ip
 from netwatch.core.alert import AlertRecord, number_of
 from netwatch.core.flow import Flow
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
-from netwatch.engine.replay import ClaimEvent, Event
+from netwatch.engine.replay import ClaimEvent, Event, SampledEvent
 from netwatch.rejudge.stored_runs import CompleteSpan, StoredRun, complete_spans, read_clients
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.claims import decode_claim
@@ -51,10 +51,10 @@ ROWS = 8192
 NetworkOf = Callable[[bytes, int | None], str | None]
 """The name of the network of an address in frames of a VLAN; None if it is outside all networks."""
 
-_ROW = ("capture", "sequence", *COLUMNS)
+_ROW = ("capture", "sequence", "sampling", *COLUMNS)
 
 _ANSWER = ("capture", "sequence", "time", "time_digits", "evidence", "name", "client", "vlan",
-           "source", "packet", "dns_type", "dns_answers", "dns_ttls", "dns_chain",
+           "source", "packet", "sampling", "dns_type", "dns_answers", "dns_ttls", "dns_chain",
            "log_format")  # fmt: skip
 """The columns that count in an answer to a name that no rule matches."""
 
@@ -321,10 +321,14 @@ class StoredFacts:
             places, numbers = rows.column(0).to_pylist(), rows.column(1).to_pylist()
             clients = rows.column("client").to_pylist()
             vlans = rows.column("vlan").to_pylist()
+            sampled = rows.column("sampling").to_pylist()
             batch = observation_batch(rows.select(list(COLUMNS)), self._clients)
             for row, place in enumerate(places):
                 if self._client(clients[row], vlans[row]) is not None:
-                    yield place, numbers[row], batch.observation(row)
+                    event: Event = batch.observation(row)
+                    if sampled[row]:
+                        event = SampledEvent(batch.observation(row), sampled[row])
+                    yield place, numbers[row], event
 
     def _flows(self) -> Iterator[tuple[int, int, Event]]:
         names = ", ".join(f"f.{name}" for name in _FLOW_COLUMNS)

@@ -19,13 +19,19 @@ MAX_LISTED = 50
 
 
 def hiding_devices(
-    catalogue: Catalogue, options: StoreOptions, config: Config, span: Span, name: Naming
+    catalogue: Catalogue,
+    options: StoreOptions,
+    config: Config,
+    span: Span,
+    name: Naming,
+    *,
+    counts: bool = True,
 ) -> Bypasses:
     """The devices, with their days in a time (ns). `name` gives their names in the report. Where
-    the files of facts cannot be read, no day was looked at: all else is in the catalogue. Raises
-    `NetwatchError`."""
+    the files of facts cannot be read, no day was looked at: all else is in the catalogue. Days that
+    were not judged yet are looked at if it `counts`. Raises `NetwatchError`."""
     try:
-        found = bypass_records(catalogue, options, *span, known_addresses(config))
+        found = bypass_records(catalogue, options, *span, known_addresses(config), counts=counts)
     except FilesError:
         found = BypassRecords((), unread=(span[1] - span[0]) // DAY)
     by_device: defaultdict[tuple[str, str, str], list[BypassRecord]] = defaultdict(list)

@@ -161,6 +161,7 @@ def incident_rows(incidents: Iterable[Incident], name: Naming) -> tuple[Incident
             server=incident.server,
             unheard=incident.unheard,
             by_flows=incident.by_flows,
+            sampling=incident.sampling,
         )
         for incident in incidents
     )

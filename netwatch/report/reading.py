@@ -22,7 +22,7 @@ import orjson
 from sqlalchemy import func, or_, select
 
 from netwatch.core.addresses import parse_ip
-from netwatch.core.alert import UNHEARD, AlertRecord
+from netwatch.core.alert import UNHEARD, AlertRecord, sampling_of
 from netwatch.core.message import LOOKUPS
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import Ban, BanPeriod
@@ -129,7 +129,7 @@ class Incident:
     `joined_by`, and 0 as its `run`. `server` tells what was seen of servers (`server_seen`),
     `unheard` when a sensor was last heard whose silence has closed it, otherwise empty
     (`netwatch.store.unheard`). `by_flows` says that of its connections nothing but flow records are
-    known."""
+    known. For some of its evidence one packet of `sampling` was looked at."""
 
     id: str
     run: int
@@ -153,6 +153,7 @@ class Incident:
     server: str = ""
     unheard: str = ""
     by_flows: bool = False
+    sampling: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,7 @@ def _incident(
         server=server_seen(record),
         unheard=record.get(UNHEARD, {}).get("since", ""),
         by_flows=is_by_flows(record),
+        sampling=max(map(sampling_of, record.get("evidence", ())), default=1),
     )
 
 

@@ -174,14 +174,7 @@ def incidents(ban: BanReport, language: Language) -> Grid:
             escaped(incident.device),
             escaped(incident.network),
             escaped(incident.app),
-            *(
-                names.get(value, escaped(value))
-                for names, value in zip(
-                    named,
-                    _codes(incident),
-                    strict=True,
-                )
-            ),
+            *_words(incident, named, language),
             *([_last_heard(incident, ban, language)] if is_marked else []),
             incident.id[:12],
         )
@@ -209,9 +202,17 @@ def _last_heard(each: IncidentRow, ban: BanReport, language: Language) -> str:
     return words.short_moment(each.unheard or None, ban.timezone, language)
 
 
-def _codes(each: IncidentRow) -> tuple[str, ...]:
+def _words(each: IncidentRow, named: Sequence[Mapping[str, str]], language: Language) -> list[str]:
+    """The words for the codes of an incident."""
     server = labels.BY_FLOWS if each.by_flows else each.server
-    return each.verdict, each.confidence, each.kind, each.outcome, server, each.weight
+    codes = (each.verdict, each.confidence, each.kind, each.outcome, server, each.weight)
+    found = [names.get(code, escaped(code)) for names, code in zip(named, codes, strict=True)]
+    if each.sampling > 1:
+        rate = language.number(each.sampling)
+        found[4] = language.say(
+            "%(evidence)s; one packet in %(rate)s", evidence=found[4], rate=rate
+        )
+    return found
 
 
 def change(report: Report, ban: BanReport, language: Language) -> Grid:

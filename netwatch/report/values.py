@@ -180,7 +180,7 @@ class IncidentRow:
     it, and `joined_by` the evidence that they saw one incident. `server` is what was seen of
     servers (`netwatch.report.labels.servers`). `unheard` is when its sensor was last heard, if its
     end was never reported; otherwise empty. `by_flows` says that of its connections nothing but
-    flow records are known."""
+    flow records are known. For some of its evidence one packet of `sampling` was looked at."""
 
     id: str
     first_seen: str
@@ -199,6 +199,7 @@ class IncidentRow:
     server: str = ""
     unheard: str = ""
     by_flows: bool = False
+    sampling: int = 1
 
 
 ExemptionState = Literal["used", "unused", "used-after-expiry", "not-registered"]

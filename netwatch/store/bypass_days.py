@@ -29,7 +29,8 @@ DAY = 24 * HOUR
 @dataclass(frozen=True, slots=True)
 class BypassRecords:
     """The records of a period by day, network and device, and how many days of devices had enough
-    contacts to be judged; `unread` days were not read because there are too many flows."""
+    contacts to be judged; `unread` days were not read, because there are too many flows or nobody
+    was to."""
 
     found: tuple[BypassRecord, ...]
     judged: int = 0
@@ -54,10 +55,17 @@ def judge_days(catalogue: Catalogue, options: StoreOptions, known: Known, now: i
 
 
 def bypass_records(
-    catalogue: Catalogue, options: StoreOptions, since: int | None, until: int | None, known: Known
+    catalogue: Catalogue,
+    options: StoreOptions,
+    since: int | None,
+    until: int | None,
+    known: Known,
+    *,
+    counts: bool = True,
 ) -> BypassRecords:
     """The records of days that begin from `since` up to, but without, `until` (ns); None is the
-    first or the last that is stored. Raises `NetwatchError`."""
+    first or the last that is stored. Days that were not judged are counted from the facts, unless
+    `counts` is false: then they are not read. Raises `NetwatchError`."""
     first = None if since is None else -(-since // DAY)
     end = None if until is None else -(-until // DAY)
 
@@ -72,8 +80,8 @@ def bypass_records(
         if day_number(record) not in due
     ]
     devices = sum(each.devices for day, each in judged.items() if is_asked(day) and day not in due)
-    if not due:
-        return BypassRecords(tuple(kept), devices)
+    if not due or not counts:
+        return BypassRecords(tuple(kept), devices, len(due))
     found = _counted(catalogue, options, known, due, judged)
     # Sorting is stable: within a day they are in order.
     records = sorted([*kept, *found.records], key=day_number)

@@ -37,10 +37,12 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
+from netwatch.store.incident_search import cases_to_look_at
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
 from netwatch.store.statements import (
     Filter,
     Position,
+    among,
     chunks,
     fits,
     is_device,
@@ -268,16 +270,19 @@ def case_page(
     after: Cursor | None = None,
     *,
     size: int = PAGE,
+    oldest_first: bool = False,
     timeout: float | None = None,
 ) -> IncidentPage:
-    """A page of cases, the newest first. Raises `NetwatchError`, and `QueryTimeoutError` after
-    `timeout` s."""
+    """A page of cases, the newest first unless `oldest_first` is set. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
     case = tables.fleet_case.c
     statement = matching_cases(select(*_COLUMNS), wanted)
     if after is not None:
-        place = tuple_(after.first_seen, after.id)
-        statement = statement.where(tuple_(case.first_seen, case.id) < place)
-    statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(size + 1)
+        place, key = tuple_(after.first_seen, after.id), tuple_(case.first_seen, case.id)
+        statement = statement.where(key > place if oldest_first else key < place)
+    order = (case.first_seen, case.id)
+    statement = statement.order_by(*(each if oldest_first else each.desc() for each in order))
+    statement = statement.limit(size + 1)
     with catalogue.database.reading(timeout) as connection:
         rows = [_row(row) for row in connection.execute(statement)]
     return IncidentPage.of(rows, size)
@@ -382,8 +387,14 @@ def cases_after(
     """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
     s."""
     case = tables.fleet_case.c
-    place = (case.first_seen, case.id)
+    place: tuple[Any, Any] = (case.first_seen, case.id)
     statement = select(case.record, *place)
+    with catalogue.database.reading(timeout) as connection:
+        few = cases_to_look_at(connection, wanted)
+    if few is not None:
+        # These are read and sorted: a sum is in no index.
+        place = (case.first_seen + 0, case.id)
+        statement = statement.where(among(catalogue.database.engine, case.id, few))
     if wanted.since is not None:
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:

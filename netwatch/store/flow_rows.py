@@ -14,7 +14,8 @@ The numbers in files of an older netwatch are replaced when the store is upgrade
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from netwatch.core.addresses import ip_text
@@ -35,6 +36,9 @@ from netwatch.store.tables import FLOW_NAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+NOT_SAMPLED: Mapping[str, int] = MappingProxyType({})
+"""No source is sampled."""
 
 KEY_BYTES = 16
 """Bytes of a key."""
@@ -109,11 +113,16 @@ def _words(column: "pa.Array | pa.ChunkedArray") -> "array[int]":
 
 
 def flow_columns(
-    words: "array[int]", sequence: "pa.Array", sources: Sequence[str], clients: Clients
+    words: "array[int]",
+    sequence: "pa.Array",
+    sources: Sequence[str],
+    clients: Clients,
+    sampled: Mapping[str, int] = NOT_SAMPLED,
 ) -> "pa.RecordBatch":
     """The flows in these slots (`layout.FLOW_WORDS` integers each), by
     `netwatch.store.fact_tables.chunk_schema`. `sequence` has the place of each among the events of
-    the capture, and `sources` are named by their number."""
+    the capture, `sources` are named by their number, and `sampled` has the sampling of those that
+    were."""
     import pyarrow as pa
 
     from netwatch.store.fact_tables import chunk_schema
@@ -151,7 +160,9 @@ def flow_columns(
         "server_acknowledged": slots.acknowledged(served),
         "client_checksums": _texts(slots.checksums(slots.client), _CHECKSUMS),
         "server_checksums": _texts(slots.checksums(served), _CHECKSUMS),
-        "sampling": pa.nulls(len(generation), pa.uint32()),
+        "sampling": pa.array([sampled.get(source) for source in sources], pa.uint32()).take(
+            slots.shift(packet, 40)
+        ),
     }
     schema = chunk_schema("flow")
     return pa.RecordBatch.from_arrays(

@@ -9,7 +9,7 @@ that fits none reads none; likewise the devices of a filter in `incident_device`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -70,7 +70,8 @@ class IncidentFilter:
     @property
     def is_of_sorts(self) -> bool:
         """Whether it has no other words than of `SORTS`."""
-        return not (self.device or self.sensor or self.excluded.keys() - {*SORTS})
+        others = self.device or self.sensor or self.chosen is not None
+        return not (others or self.excluded.keys() - {*SORTS})
 
     def conditions(self, columns: Any, names: Sequence[str]) -> list[Any]:
         """The conditions for columns with these names."""
@@ -81,10 +82,12 @@ class IncidentFilter:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last row of a page: when its incident began (ns), and its id."""
+    """The last row of a page: when its incident began (ns), its id, and where rows are not sorted
+    by time the word that they are sorted by."""
 
     first_seen: int
     id: str
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,10 @@ class IncidentPage:
         return cls(tuple(rows[:size]), Cursor(last.first_seen, last.id))
 
 
-_COLUMNS = tuple(
+INCIDENT_COLUMNS = tuple(
     tables.incident.c[name] for name in ("id", "first_seen", "last_seen", "record", "run")
 )
+"""The columns of an `IncidentRow`."""
 
 
 def incident_page(
@@ -181,7 +185,7 @@ def _rows(
     has found a page. A sum is in no index."""
     column = tables.incident.c
     began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
-    statement = _matching(select(*_COLUMNS), wanted).where(began >= first, began < end)
+    statement = _matching(select(*INCIDENT_COLUMNS), wanted).where(began >= first, began < end)
     key = tuple_(began, column.id)
     if after is not None:
         place = tuple_(after.first_seen, after.id)
@@ -254,23 +258,38 @@ def incident_counts(
     timeout: float | None = None,
 ) -> dict[tuple[Any, ...], int]:
     """How many incidents began on the days (UTC) of a filter, by some of the columns ``day`` and
-    `SORTS`. Devices and sensors in the filter are ignored. Raises `NetwatchError`."""
-    column = tables.incident_day.c
-    keys = [column[name] for name in by]
-    statement = select(*keys, func.sum(column.incidents)).group_by(*keys).order_by(*keys)
-    if wanted.since is not None:
-        statement = statement.where(column.day >= wanted.since // DAY)
-    if wanted.until is not None:
-        statement = statement.where(column.day <= (wanted.until - 1) // DAY)
-    statement = statement.where(*wanted.conditions(column, SORTS))
+    `SORTS`. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    since = None if wanted.since is None else wanted.since // DAY
+    until = None if wanted.until is None else (wanted.until - 1) // DAY
+    number: ColumnElement[int] = func.count()
+    keys: list[ColumnElement[Any]]
+    if wanted.is_of_sorts:
+        column = tables.incident_day.c
+        number = func.sum(column.incidents)
+        keys = [column[name] for name in by]
+        statement = select(*keys, number).where(*wanted.conditions(column, SORTS))
+        if since is not None:
+            statement = statement.where(column.day >= since)
+        if until is not None:
+            statement = statement.where(column.day <= until)
+    else:
+        incident = tables.incident.c
+        keys = [incident.first_seen // DAY if name == "day" else incident[name] for name in by]
+        days = replace(
+            wanted,
+            since=None if since is None else since * DAY,
+            until=None if until is None else (until + 1) * DAY,
+        )
+        statement = matching_incidents(select(*keys, number), days)
     with catalogue.database.reading(timeout) as connection:
-        return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(statement)}
+        rows = connection.execute(statement.group_by(*keys).order_by(*keys))
+        return {tuple(row[:-1]): int(row[-1]) for row in rows}
 
 
 def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
     """The shown incident with an id. Raises `NetwatchError`."""
     column = tables.incident.c
-    statement = select(*_COLUMNS).where(column.id == identity, column.shown == 1)
+    statement = select(*INCIDENT_COLUMNS).where(column.id == identity, column.shown == 1)
     with catalogue.database.reading() as connection:
         row = connection.execute(statement).first()
     return None if row is None else IncidentRow(*row)
@@ -317,19 +336,27 @@ def device_page(
     wanted: DeviceFilter,
     after: tuple[int, str, str] | None = None,
     *,
+    sort: str = "last_seen",
+    is_ascending: bool = False,
     size: int = PAGE,
     timeout: float | None = None,
 ) -> DevicePage:
-    """A page of devices, the last seen first. `after` is `last_seen`, `device` and `network` of the
-    last row of the previous page. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout`
-    s."""
+    """A page of devices, sorted by one of the numbers of `DeviceRow` or by ``device``: the last
+    seen first unless it is said. `after` is that number, `device` and `network` of the last row of
+    the previous page; of a page by device, the first is not looked at. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
     column = tables.incident_device.c
-    key = tuple_(column.last_seen, column.device, column.network)
+    order: tuple[Any, ...] = (column.device, column.network)
+    place: tuple[Any, ...] = after[1:] if after is not None else ()
+    if sort != "device":
+        order = (column[sort], *order)
+        place = after or ()
     columns = (column[name] for name in DeviceRow.__dataclass_fields__)
     statement = matching_devices(select(*columns), wanted)
-    if after is not None:
-        statement = statement.where(key < tuple_(*after))
-    order = (column.last_seen.desc(), column.device.desc(), column.network.desc())
+    if place:
+        key, last = tuple_(*order), tuple_(*place)
+        statement = statement.where(key > last if is_ascending else key < last)
+    order = order if is_ascending else tuple(each.desc() for each in order)
     with catalogue.database.reading(timeout) as connection:
         found = connection.execute(statement.order_by(*order).limit(size + 1)).all()
     rows = tuple(DeviceRow(*row) for row in found)
@@ -387,56 +414,51 @@ def device_weeks(
     network: str = "",
     sensor: str = "",
     timeout: float | None = None,
-) -> dict[tuple[str, int], int]:
-    """How many shown incidents each device had, by device and the Monday of the week (UTC, days
-    since the epoch), among those that began from `since` up to, but without, `until` (ns); only
-    those in a `network`, and seen by a `sensor`, if given. Raises `NetwatchError`, and
+) -> dict[tuple[str, str, int], int]:
+    """How many shown incidents each device had, by device, network and the Monday of the week (UTC,
+    days since the epoch), among those that began from `since` up to, but without, `until` (ns);
+    only those in a `network`, and seen by a `sensor`, if given. Raises `NetwatchError`, and
     `QueryTimeoutError` after `timeout` s."""
-    place: list[ColumnElement[bool]] = []
-    if network:
-        place.append(tables.incident.c.network == network)
-    if sensor:
-        run = tables.run.c
-        place.append(tables.incident.c.run.in_(select(run.id).where(run.sensor == sensor)))
     with catalogue.database.reading(timeout) as connection:
         device = tables.incident_device.c
-        of_devices = device.device.in_(sorted(devices))
+        place: ColumnElement[bool] = device.device.in_(sorted(devices))
+        if network:
+            place &= device.network == network
         first, last = connection.execute(
-            select(func.min(device.first_seen), func.max(device.last_seen)).where(of_devices)
+            select(func.min(device.first_seen), func.max(device.last_seen)).where(place)
         ).one()
         if first is None or first >= until or last < since:
             return {}
         since, until = max(since, first), min(until, last + 1)
-        rows = connection.execute(_weekly(of_devices, since, until, place))
-        return {(name, begin // DAY): count for name, begin, count in rows if count}
+        rows = connection.execute(_weekly(place, since, until, sensor))
+        return {(*who, begin // DAY): count for *who, begin, count in rows if count}
 
 
-def _weekly(
-    of_devices: ColumnElement[bool], since: int, until: int, place: Sequence[ColumnElement[bool]]
-) -> Select[Any]:
-    """The incidents of devices by week. Counting a range of the index for each week is five times
-    as fast as grouping all incidents."""
+def _weekly(place: ColumnElement[bool], since: int, until: int, sensor: str) -> Select[Any]:
+    """The incidents of devices by network and week. Counting a range of the index for each week is
+    five times as fast as grouping all incidents."""
     week = select(literal(monday(since // DAY) * DAY, BigInteger).label("begin")).cte(
         "week", recursive=True
     )
     following = week.c.begin + 7 * DAY
     week = week.union_all(select(following).where(following < until))
     end = week.c.begin + 7 * DAY
-    incident = tables.incident.c
-    device = select(tables.incident_device.c.device).where(of_devices).distinct().subquery()
-    count = (
-        select(func.count())
-        .where(
-            incident.shown == 1,
-            incident.device == device.c.device,
-            incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
-            incident.first_seen < case((end > until, until), else_=end),
-            *place,
-        )
-        .scalar_subquery()
+    incident, device = tables.incident.c, tables.incident_device.c
+    count = select(func.count()).where(
+        incident.shown == 1,
+        incident.device == device.device,
+        incident.network == device.network,
+        incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
+        incident.first_seen < case((end > until, until), else_=end),
     )
-    return select(device.c.device, week.c.begin, count).select_from(
-        device.join(week, literal(True))
+    if sensor:
+        run = tables.run.c
+        count = count.where(incident.run.in_(select(run.id).where(run.sensor == sensor)))
+    is_then = (week.c.begin <= device.last_seen) & (end > device.first_seen)
+    return (
+        select(device.device, device.network, week.c.begin, count.scalar_subquery())
+        .select_from(tables.incident_device.join(week, is_then))
+        .where(place)
     )
 
 

@@ -26,6 +26,7 @@ from netwatch.store.incident_rows import DAY
 from netwatch.store.statements import MANY, chunks
 
 Span = tuple[int | None, int | None]
+"""A begin and an end (ns); None is open."""
 
 
 def incident_total(
@@ -40,7 +41,7 @@ def incident_total(
             return _chosen_total(catalogue, wanted, wanted.chosen, timeout)
         found = 0
         if wanted.is_of_sorts:
-            days, spans = _whole_days(wanted.since, wanted.until)
+            days, spans = whole_days(wanted.since, wanted.until)
             if days is not None:
                 whole = replace(wanted, since=days[0], until=days[1])
                 counts = incident_counts(catalogue, whole, ["verdict"], timeout=timeout)
@@ -96,7 +97,7 @@ def _count(catalogue: Catalogue, statement: Select[Any], timeout: float | None) 
         return int(found.scalar_one())
 
 
-def _whole_days(since: int | None, until: int | None) -> tuple[Span | None, list[Span]]:
+def whole_days(since: int | None, until: int | None) -> tuple[Span | None, list[Span]]:
     """The whole days (UTC) of a period as their begin and end, None if there are none, and what is
     left of it before and behind them."""
     first = None if since is None else -(-since // DAY) * DAY

@@ -73,11 +73,11 @@ _TRANSPORT_NUMBERS = {text: number for number, text in TRANSPORTS.items()}
 
 
 def observation_columns(
-    batch: ObservationBatch, sequence: pa.Array, clients: Clients
+    batch: ObservationBatch, sequence: pa.Array, clients: Clients, sampling: int = 1
 ) -> pa.RecordBatch:
     """The rows of a batch in the order of packets, by `netwatch.store.fact_tables.chunk_schema`.
-    `sequence` has the place of each among the events of the capture. The result does not depend on
-    the batch any more."""
+    `sequence` has the place of each among the events of the capture; of their packets one of
+    `sampling` was looked at. The result does not depend on the batch any more."""
     found = _Columns(batch)
     ints, texts, lists = found.integers, found.texts, found.lists
     arrays = {
@@ -117,6 +117,9 @@ def observation_columns(
         "log_blocked_by": texts(columns.WORD_LOG_BLOCKED_BY),
         "stream_place": found.mark_places(),
         "checksum": found.checksums(),
+        "sampling": pa.repeat(
+            pa.scalar(sampling if sampling > 1 else None, pa.uint32()), len(sequence)
+        ),
     }
     layout = chunk_schema("observation")
     return pa.RecordBatch.from_arrays([arrays[name] for name in layout.names], schema=layout)

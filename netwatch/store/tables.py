@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
 
 NAMED_SINCE = 4
@@ -189,6 +189,13 @@ OBSERVATION = (
     FactColumn("checksum", "text", "`right`, `wrong`, or `unknown`", True, since=3),
     FactColumn("dns_ech_configs", "texts", "ECH configurations of the name", True, since=3),
     FactColumn("tls_ech_config_id", "text", "config_id of ECH", True, since=3),
+    FactColumn(
+        "sampling",
+        "uint32",
+        "one packet of so many was looked at; none where all were",
+        True,
+        since=6,
+    ),
 )
 """One name that one device showed; the record's further columns follow from them (the Community ID)
 or from the catalogue (address and MAC of the client)."""

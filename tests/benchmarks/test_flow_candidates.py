@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flow_candidates import RATES, Habits, measured, settings_in, table, written
+from flow_clients import least_precision
 from support.ports import free_port
 from support.waiting import wait_until
 
@@ -77,3 +78,10 @@ def test_records_of_a_real_exporter(tmp_path: Path) -> None:
     assert found.grades["probable"][0] > 30
     assert found.precision("probable") >= 0.99
     assert found.grades["confirmed"] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "least"), [(299, 299, 0.05 ** (1 / 299)), (100, 95, 0.8977), (10, 0, 0.0)]
+)
+def test_what_accusations_prove_of_their_precision(said: int, right: int, least: float) -> None:
+    assert least_precision(said, right) == pytest.approx(least, abs=1e-4)

@@ -42,6 +42,26 @@ def test_rate_is_noted_once(source):
     assert "192.0.2.9 samples one packet of 512" in note
 
 
+def test_packets_of_each_rate_are_a_block(source):
+    samples = [
+        sample(raw(b"ab"), rate=512),
+        sample(raw(b"c"), rate=64),
+        sample(raw(b"d"), rate=512),
+    ]
+    blocks = sent(source, datagram(*samples))
+    assert [(each.sampling, bytes(each.data), each.count) for each in blocks] == [
+        (512, b"abd", 2),
+        (64, b"c", 1),
+    ]
+    assert [(each.first, each.position) for each in blocks] == [(1, 3), (3, 4)]
+
+
+def test_too_many_rates_count_as_the_greatest(source):
+    samples = [sample(raw(b"x"), rate=each) for each in range(2, 40)]
+    (block,) = sent(source, datagram(*samples))
+    assert (block.sampling, block.count) == (39, 38)
+
+
 def test_every_packet_is_no_sampling(source):
     sent(source, datagram(sample(raw(b"x"), rate=1)))
     assert not source.notes
@@ -119,8 +139,8 @@ def test_unknown_agents_are_refused_counted_and_named():
 
 def test_the_configuration_says_how_an_agent_samples():
     with closing(SflowSource(["127.0.0.1:0"], Agents(**{"127.0.0.1": Agent(64)}))) as opened:
-        sent(opened, datagram(sample(raw(b"x"), rate=1)))
-        assert opened.sampling == 64
+        (block,) = sent(opened, datagram(sample(raw(b"x"), rate=1)))
+        assert opened.sampling == block.sampling == 64
         (note,) = opened.notes
         assert "samples one packet of 64" in note
 

@@ -112,6 +112,19 @@ def test_measures_are_marked_and_those_of_one_day_together() -> None:
     assert "20 April 2023: first blocked" in texts
 
 
+def test_no_rule_crosses_the_label_of_another_day() -> None:
+    days = [BanDay(MONDAY + timedelta(days=n), "from" if n else "block") for n in (0, 1, 2, 9)]
+    picture = weeks_picture(WeeklyIncidents(weekly().weeks, days), ENGLISH)
+    layers = picture.specifications["narrow"]["layer"][2:]
+    levels = {
+        layer["data"]["values"][0]["from"][:10]: -layer["mark"]["y"]
+        for layer in layers
+        if layer["mark"]["type"] == "text"
+    }
+    # The label of an earlier day is above, and its rule is on the left of those below.
+    assert [levels[day.day.isoformat()] for day in days] == [53, 38, 23, 8]
+
+
 def test_many_exemptions_leave_room_for_the_days_of_the_ban() -> None:
     days = [BanDay(MONDAY + timedelta(days=n), "exemption") for n in range(30)]
     days.append(BanDay(MONDAY + timedelta(days=30), "block"))
@@ -123,7 +136,7 @@ def test_many_exemptions_leave_room_for_the_days_of_the_ban() -> None:
         if layer["mark"]["type"] == "text"
     ]
     assert len(labels) == MAX_MARKS
-    assert labels[-1] == "first blocked"
+    assert labels[0] == "first blocked"
 
 
 def test_of_a_network_that_was_not_captured_no_number_is_drawn() -> None:

@@ -24,7 +24,7 @@ print(json.dumps([status, sorted(set(sys.modules) - before)]))
 """
 
 _HEAVY = """
-    aiohttp asyncio bz2 concurrent.futures cryptography difflib dpkt email hpack
+    aiohttp asyncio bz2 concurrent.futures cryptography difflib dpkt email geoip2 hpack
     http idna importlib.metadata importlib.resources isal logging lz4 lzma maxminddb
     multiprocessing numpy orjson pickle prometheus_client publicsuffixlist pyarrow random
     requests rich scapy secrets socket sqlite3 ssl subprocess tempfile tuf urllib3 uuid

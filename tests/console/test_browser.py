@@ -1,5 +1,5 @@
 """Every page in the system's Chromium: no error, no violation of the policy, no request elsewhere,
-nothing that a screen reader trips over, from 360 px on, and all of it without script."""
+nothing that a screen reader trips over, from 320 px on, and all of it without script."""
 
 import re
 import time
@@ -172,4 +172,105 @@ def test_a_narrow_screen_has_a_menu_that_opens_without_script(
     visit.page.set_viewport_size({"width": 1280, "height": 900})
     assert not visit.page.locator(".fold").is_visible()
     assert visit.page.locator('.frame > .menu a[href="/reports"]').is_visible()
+    visit.context.close()
+
+
+def test_an_analyst_decides_and_proposes_an_exemption(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst", permissions=["clipboard-read", "clipboard-write"])
+    page = visit.page
+    visit.open("/incidents?triage=new&verdict=violation&device=ws-021")
+    page.click(".row-link >> nth=0")
+    place = page.url
+    check(visit, place)
+    page.select_option("#t-state", "false")
+    page.fill("#t-note", "one\ntwo")
+    page.click('form[action$="/triage"] button')
+    assert page.input_value("#t-note") == "one\ntwo"
+    assert "requires one" in page.inner_text('[role="alert"]')
+    assert "422" in visit.troubles.pop()
+    page.fill("#t-reason", "a page that embeds it")
+    page.click('form[action$="/triage"] button')
+    assert page.url == f"{place}#triage"
+    assert "false alarm" in page.inner_text(".triage-false >> nth=0")
+    page.click('a[href$="/exemption"]')
+    check(visit, page.url)
+    page.click("[data-copy]")
+    written = page.evaluate("navigator.clipboard.readText()")
+    assert written == page.inner_text("#draft") + "\n" * (
+        not page.inner_text("#draft").endswith("\n")
+    )
+    assert written.startswith("exemptions:\n  - ban: ")
+    visit.open("/false-alarms")
+    assert page.inner_text("main tbody td >> nth=2") == "1"
+    check(visit, "/false-alarms")
+    visit.context.close()
+
+
+def test_a_selection_is_decided_by_keyboard(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst", java_script_enabled=False)
+    page = visit.page
+    visit.open("/incidents?verdict=advisory")
+    for number in range(2):
+        page.focus(f'input[name="incident"] >> nth={number}')
+        page.keyboard.press("Space")
+    page.focus("#bulk button")
+    page.keyboard.press("Enter")
+    assert "2 incidents" in page.inner_text("main .lead")
+    page.select_option("#t-state", "seen")
+    page.click("main form button")
+    if page.query_selector("input[name=purpose]"):
+        page.fill("[name=purpose]", "case 2023/17")
+        page.click("main form button")
+    assert page.url.endswith("/incidents?verdict=advisory")
+    assert page.locator(".badge.triage-seen").count() == 2
+    visit.context.close()
+
+
+def test_the_form_of_a_selection_has_no_barrier(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst")
+    visit.open("/incidents")
+    visit.page.check('input[name="incident"] >> nth=0')
+    visit.page.click("#bulk button")
+    check(visit, "/triage")
+    visit.page.click("main form button")
+    assert visit.page.locator('[role="alert"]').count() == 1
+    assert "422" in visit.troubles.pop()
+    check(visit, "/triage")
+
+
+_REACHABLE = """() => {
+    const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    window.wanted = all.filter(each => each.checkVisibility({visibilityProperty: true})
+        && !each.disabled && each.type !== "hidden" && each.tabIndex >= 0)
+    return window.wanted.length
+}"""
+_FOCUSED = """() => {
+    const style = getComputedStyle(document.activeElement)
+    return [window.wanted.indexOf(document.activeElement), style.outlineStyle !== "none"
+        && parseFloat(style.outlineWidth) > 0, document.activeElement.outerHTML.slice(0, 160)]
+}"""
+
+
+@pytest.mark.parametrize("place", ["/", "/incidents", "/coverage", "/bans", "an incident"])
+def test_the_keyboard_alone_reaches_every_control(
+    place: str, browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "analyst")
+    visit.open("/incidents?device=ws-021" if place == "an incident" else place)
+    if place == "an incident":
+        visit.open(visit.page.get_attribute(".row-link >> nth=0", "href") or "")
+    count = visit.page.evaluate(_REACHABLE)
+    assert count > 10
+    reached, faint = set(), []
+    for _ in range(2 * count + 10):
+        visit.page.keyboard.press("Tab")
+        at, is_shown, element = visit.page.evaluate(_FOCUSED)
+        if at in reached:
+            break
+        if at >= 0:
+            reached.add(at)
+            faint += [] if is_shown else [element]
+    left = [number for number in range(count) if number not in reached]
+    names = [visit.page.evaluate("n => window.wanted[n].outerHTML.slice(0, 160)", n) for n in left]
+    assert (names, faint) == ([], [])
     visit.context.close()

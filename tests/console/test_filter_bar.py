@@ -28,7 +28,8 @@ def records(console: Console) -> list[dict[str, Any]]:
 
 
 def rows(text: str) -> int:
-    return text.count('<tr role="row">') - 1 if "<tbody" in text else 0
+    listed = text.partition('<table class="cards"')[2]
+    return listed.count('<tr role="row">') - 1 if listed else 0
 
 
 def links(text: str, css: str) -> list[str]:

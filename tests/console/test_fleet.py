@@ -31,7 +31,8 @@ def fleet(console: Console) -> Console:
 
 def rows(text: str) -> list[str]:
     """The rows of the table of a page, as words."""
-    body = text.partition('<tbody role="rowgroup">')[2].partition("</tbody>")[0]
+    list_ = text.rpartition("</figure>")[2]
+    body = list_.partition('<tbody role="rowgroup">')[2].partition("</tbody>")[0]
     plain = [re.sub(r"<[^>]+>", " ", part) for part in body.split('<tr role="row">')[1:]]
     return [" ".join(each.split()).replace(" ,", ",") for each in plain]
 

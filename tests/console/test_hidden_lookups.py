@@ -90,6 +90,12 @@ def test_it_is_in_the_copy_for_the_person(judged: Console, visit: Visit) -> None
     assert (kind["rows"], kind["from"]) == (1, "2023-03-03T00:00:00Z")
 
 
+def test_the_page_of_retention_counts_them(judged: Console, visit: Visit) -> None:
+    text = visit("dpo").get("/retention").text
+    row = text.partition("Hidden lookups")[2].partition("</tr>")[0]
+    assert ">2<" in row
+
+
 def test_a_page_in_another_language_has_no_english(judged: Console, visit: Visit) -> None:
     visitor = visit("analyst")
     visitor.open(f"/hidden-lookups{PERIOD}")

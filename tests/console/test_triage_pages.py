@@ -345,3 +345,14 @@ def test_a_list_shows_states_and_selects(visit: Visit, console: Console) -> None
     assert 'id="bulk"' not in auditors
     chip = visit("analyst").get("/incidents?triage=in-work").text
     assert re.search(r'class="sub">Triage</span> <span class="chip-value">in work<', chip)
+
+
+def test_an_officer_reads_what_was_decided(visit: Visit, console: Console, incident: str) -> None:
+    officer = visit("dpo")
+    place = f"/incidents/{incident}/plain"
+    assert 'id="triage"' not in officer.open(place).text
+    assert decide(visit("analyst"), incident, state="false", reason="a pixel").status_code == 303
+    page = officer.get(place).text
+    assert "a pixel" in page
+    assert 'class="badge triage-false"' in page
+    assert f'action="/incidents/{incident}/triage"' not in page

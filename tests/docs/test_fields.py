@@ -73,7 +73,13 @@ def test_fields_of_alerts_are_documented() -> None:
     found = set().union(*(leaves(each) for each in RECORDS))
     found = {path for path in found if not path.startswith("left_out.")} | {"left_out"}
     assert "versions.set" in found
-    later = {"evidence_file", "evidence_lines", "evidence[].log.sampling", "shortened"}
+    later = {
+        "evidence_file",
+        "evidence_lines",
+        "evidence[].log.sampling",
+        "evidence[].sampling",
+        "shortened",
+    }
     later |= {
         "unheard",
         "unheard.since",

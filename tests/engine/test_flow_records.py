@@ -360,7 +360,7 @@ def test_a_flow_of_sampled_packets_says_so(
     (folder / "alerts.jsonl").write_text(json.dumps(record) + "\n")
     assert main(["explain", record["id"], "--alerts", "alerts.jsonl"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "looked at one packet in 100; bytes are those of the packets looked at" in shown
+    assert "Only one packet in 100 of flows/router.ipfix was looked at; bytes are those" in shown
     assert "looked at one packet in 100" in shown
 
 

@@ -294,7 +294,7 @@ def test_codes_of_doubt_are_known() -> None:
         "log-clock",
         "log-truth",
         "log-lacks",
-        "log-sampled",
+        "sampled",
         "log-denied",
         "log-line",
         "log-packets",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.contacts import GAP, SENSOR, contact
 
+from netwatch.core.flow import UNSEEN
 from netwatch.core.verdict import Contact
 from netwatch.incidents.aggregate import Incidents
 from netwatch.incidents.incident import Incident
@@ -119,6 +120,18 @@ def test_the_reasons_say_what_took_the_confidence_down() -> None:
         "It is no handshake, which would give confirmed: it does not prove that the device"
         " reached the app.",
     )
+
+
+def test_of_sampled_packets_the_reasons_say_what_may_have_passed_unseen() -> None:
+    flow = replace(seen(1, "api.tiktokv.com", "ip-from-dns"), sampling=512)
+    (*_, reason) = incident_of(flow).grounds.reasons
+    assert reason.startswith("One packet in 512 was looked at, so that the device may have been")
+    unseen = replace(APP_ONLY, sampling=64, seen=UNSEEN)
+    assert incident_of(unseen).grounds.value == "probable"
+    (*_, reason) = incident_of(unseen).grounds.reasons
+    assert "One packet in 64 was looked at, so that there may have been one" in reason
+    lookup = replace(LOOKUP, sampling=64)
+    assert not [each for each in incident_of(lookup).grounds.reasons if "64" in each]
 
 
 def test_a_handshake_is_the_reason_before_earlier_weaker_evidence() -> None:

@@ -223,22 +223,10 @@ def test_a_damaged_record_is_counted_and_said(asn, tmp_path, capsys):
     assert "geo-record-damaged" in capsys.readouterr().err
 
 
-def test_the_reader_is_imported_only_for_a_database(tmp_path):
+def test_geoip2_is_imported_only_for_a_database(tmp_path):
     code = (
         "import sys; from netwatch.config import load; load().geo.lookup('192.0.2.1');"
-        "print('maxminddb' in sys.modules)"
+        "print('geoip2' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("False\n", "")
-
-
-def test_values_of_other_types_are_unknown_and_records_of_other_types_damaged(folder):
-    odd = {
-        "192.0.2.0/24": {"autonomous_system_number": "x", "autonomous_system_organization": "Odd"},
-    }
-    asn = write(folder / "odd-asn.mmdb", "GeoLite2-ASN", odd)
-    country = write(folder / "odd.mmdb", "GeoLite2-Country", {"192.0.2.0/24": {"country": "BE"}})
-    geo = Geo(asn, country)
-    assert geo.lookup("192.0.2.1") == (None, "Odd", None)
-    assert geo.damaged == 1
-    geo.close()

@@ -1,13 +1,17 @@
 """A live capture judges the days of its store, and tells the outputs of each finding once."""
 
 import json
+import socket
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.asking_office import Office, events, mac_of, stored, switched
+from support.live import Capture
+from support.ports import free_port
 from support.waiting import wait_until
 
 from netwatch import config as configuration
@@ -109,3 +113,33 @@ def test_what_a_killed_process_had_told_is_not_delivered_again(
     _, told = run(config, until=1)
     assert told >= 1
     assert len(output(tmp_path)) == 1
+
+
+PROGRAM = (
+    "import sys; from netwatch.store import bypass_rows, service;"
+    " bypass_rows.NEWS_DAYS = 1 << 20; service.MAINTENANCE_INTERVAL = 0.1;"
+    " from netwatch.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+"""netwatch, which judges days at once, and has news of 2023."""
+
+
+def test_a_capture_tells_its_outputs(config: Config, tmp_path: Path) -> None:
+    port, metrics = free_port(socket.SOCK_DGRAM), free_port()
+    capture = Capture(
+        tmp_path,
+        *("-c", str(config.path), "--source", "flows", f"udp://127.0.0.1:{port}"),
+        *("--no-view", "--metrics", f"127.0.0.1:{metrics}"),
+        program=("-c", PROGRAM),
+    )
+    try:
+        capture.wait_for_log("1 device hid lookups on 2023-03-03")
+        wait_until((tmp_path / "out.jsonl").exists)
+        wait_until(lambda: output(tmp_path))
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics") as answer:
+            assert b"netwatch_store_bypasses_total 1" in answer.read()
+    finally:
+        capture.stop()
+    assert [each["schema"] for each in output(tmp_path)] == ["netwatch.bypass/1"]
+    # Records of the capture itself are alerts.
+    assert capture.records() == []
+    assert MAC not in capture.log()

@@ -191,3 +191,35 @@ def test_an_erased_device_is_in_no_record(judged: str, tmp_path: Path) -> None:
     assert done.status == 0, done.errors
     assert done.records[0]["bypasses"] == 1
     assert asked(str(path)).output == ""
+
+
+SEALED = """version: 1
+networks:
+  - {{name: byod, cidrs: [10.20.1.0/24], class: personal, authority: City}}
+  - {{name: resolvers, cidrs: [10.20.0.0/24], class: infrastructure}}
+bans:
+  - {{id: city, authority: City, apps: [tiktok], forbids: [personal], timezone: UTC}}
+store: {{path: {store}}}
+privacy: {{pseudonyms: [personal], key: {{file: {key}}}}}
+"""
+
+
+def test_a_personal_device_has_the_pseudonym_of_its_alerts(config: str, tmp_path: Path) -> None:
+    key, path = tmp_path / "key", tmp_path / "netwatch.yaml"
+    key.write_text("5a" * 32 + "\n")
+    key.chmod(0o600)
+    path.write_text(SEALED.format(store=tmp_path / "kept", key=key))
+    capture = str(Path(config).parent / "office.pcap")
+    assert run("scan", "-q", "--store", capture, "-c", str(path)).status == 0
+    assert run("store", "compact", "-c", str(path)).status == 0
+    (record,) = asked(str(path), "--format", "jsonl").records
+    (alert,) = run("store", "query", "incidents", "-c", str(path), "--format", "jsonl").records
+    assert record["device"]["id"] == alert["device"]["id"]
+    assert alert["device"]["ip"] is None
+    address = f"10.20.1.{10 + HIDING}"
+    assert not {MAC, address} & {*json.dumps(record).replace('"', " ").split()}
+    assert "It hid its lookups on 1 day" in run("explain", alert["id"], "-c", str(path)).output
+    words = ("--device", address, "--yes", "--format", "jsonl")
+    done = run("store", "erase", *words, "-c", str(path))
+    assert done.records[0]["bypasses"] == 1, done.errors
+    assert asked(str(path)).output == ""

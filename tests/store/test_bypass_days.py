@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from formats.test_notice import record_of
 from support.asking_office import START, Office, events, mac_of, stored, switched
 from support.made_store import write_rows
 
-from netwatch.formats.bypass import BypassRecord
+from netwatch.formats.bypass import BypassRecord, day_number
 from netwatch.store import bypass_rows, untold
 from netwatch.store.bypass_days import DAY, GRACE, bypass_records, judge_days
 from netwatch.store.bypass_rows import JudgedDay
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.messages import Known
+from netwatch.store.opening import open_catalogue
 from netwatch.store.options import Retention, StoreOptions
 
 OFFICE = replace(Office(), devices=6, days=4, visits=20, names=60, quirks=0.0, idle=0.0)
@@ -52,6 +54,7 @@ def without_facts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kept_days_are_what_the_facts_say(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bypass_records(*store, None, None, Known(), counts=False).unread == OFFICE.days
     counted = asked(store)
     assert days_of(counted.found) == FOUND
     assert judged(store) == OFFICE.days
@@ -164,3 +167,25 @@ def test_an_erased_device_is_not_found_again(store: Store) -> None:
         assert bypass_rows.erase_bypasses(connection, is_mentioned) == 1
         assert bypass_rows.erase_bypasses(connection, is_mentioned) == 0
     assert days_of(asked(store).found) == FOUND[1:]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_rows_in_both_catalogues(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else ""
+    monkeypatch.setattr(bypass_rows, "NEWS_DAYS", 1 << 20)
+    records = [record_of("10.20.1.7"), record_of("10.20.1.8")]
+    day = day_number(records[0])
+    with open_catalogue(StoreOptions(str(tmp_path / "kept"), url), create=True) as catalogue:
+        for _ in range(2):
+            bypass_rows.keep_days(catalogue, {day: JudgedDay(100, 12, 5)}, records)
+        assert bypass_rows.judged_days(catalogue) == {day: JudgedDay(100, 12, 5)}
+        assert bypass_rows.kept_records(catalogue) == records
+        found = [bypass_rows.HidingCount("hq", 2, 2)]
+        assert bypass_rows.hiding_counts(catalogue, day, day + 1) == found
+        assert bypass_rows.claim_news(catalogue) == records
+        bypass_rows.note_told(catalogue, [each["id"] for each in records])
+        assert bypass_rows.forget_old(catalogue, Retention(personal=1), (day + 2) * 86_400) == 2
+        assert bypass_rows.judged_days(catalogue) == {day: JudgedDay(100, 7, 0)}
+        assert bypass_rows.fact_rows(catalogue) == {}

@@ -10,6 +10,7 @@ FINGERPRINTS = {
     3: "4abe23bd5614c601",
     4: "4abe23bd5614c601",  # another meaning of the number of a flow
     5: "73bc57e2800dbae6",
+    6: "81b458f23a0660c1",
 }
 """Of each version of the format, what its columns hash to."""
 

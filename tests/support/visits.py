@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 class Visit:
     """A tab of an account, and what went wrong in it."""
 
-    def __init__(self, browser: "Browser", console: Served, role: str, **options: Any) -> None:
+    def __init__(
+        self, browser: "Browser", console: Served, role: str, name: str = "", **options: Any
+    ) -> None:
         self.address = console.address
         self.troubles: list[str] = []
         self.context: BrowserContext = browser.new_context(**options)
@@ -22,7 +24,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("request", self._request)
         self.open("/sign-in")
-        self.page.fill("[name=name]", NAMES[role])
+        self.page.fill("[name=name]", name or NAMES[role])
         self.page.fill("[name=password]", PASSWORD)
         self.page.click("main button")
 

@@ -4,7 +4,7 @@ name comes from.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -22,10 +22,10 @@ from netwatch.console.filter_bar import (
     time_inputs,
     utc_text,
 )
-from netwatch.console.lists import known_names
+from netwatch.console.list_looks import Column, look_of, plain_look, usual_columns
+from netwatch.console.lists import known_names, saved_of
 from netwatch.console.pages.hidden_lookups import of_device
 from netwatch.console.pages.incidents import (
-    DEVICE_FILTERS,
     QUERY_SECONDS,
     TOTAL_SECONDS,
     listed,
@@ -49,6 +49,7 @@ from netwatch.explain.subject import CATALOGUES
 from netwatch.formats.bypass import BypassRecord, day_number
 from netwatch.inventory.entry_table import Entry
 from netwatch.language.language import language
+from netwatch.language.sentences import mark
 from netwatch.report import labels
 from netwatch.report.page import report_language
 from netwatch.store.bypass_rows import client_names, kept_records
@@ -72,6 +73,25 @@ from netwatch.store.judged_coverage import uncaptured_days
 from netwatch.store.list_totals import device_total
 from netwatch.store.statements import Filter, Place, client_places, device_clients
 
+COLUMNS = (
+    Column("device", mark("Device"), sorts=True),
+    Column("network", mark("Network")),
+    Column("first_seen", mark("First seen"), sorts=True),
+    Column("last_seen", mark("Last seen"), sorts=True),
+    Column("violation", mark("Violations"), is_number=True, sorts=True),
+    Column("advisory", mark("Advisories"), is_number=True, sorts=True),
+    Column("exempt", mark("Exempt"), is_number=True, sorts=True),
+)
+"""The columns of the list of devices."""
+
+_NEWEST = "-last_seen"
+
+DEVICE_FILTERS = (
+    "range", "from", "to", "device", "network", "verdict",
+    *excluding("device", "network", "verdict"),
+)  # fmt: skip
+"""The values of an address that filter the list of devices."""
+
 WEEKS = 26
 """Weeks that the picture shows, unless the address has a period."""
 
@@ -92,23 +112,31 @@ def show_devices(view: View) -> Answer:
     """One page of the list, the device seen last first."""
     query, problem, catalogue = view.query, "", view.console.catalogue
     try:
-        if (tidy := tidied(view, DEVICE_FILTERS)) is not None:
+        if (tidy := tidied(view, DEVICE_FILTERS, usual_columns(COLUMNS))) is not None:
             return tidy
         wanted = _wanted(view)
-        page = device_page(catalogue, wanted, _cursor(view), timeout=QUERY_SECONDS)
+        look = look_of(view, COLUMNS, _NEWEST, DEVICE_FILTERS)
+        page = device_page(
+            catalogue, wanted, _cursor(view), sort=look.sort, is_ascending=not look.is_descending,
+            timeout=QUERY_SECONDS,
+        )  # fmt: skip
         total = device_total(catalogue, wanted, TOTAL_SECONDS)
     except Refused as refused:
         problem, wanted = mistake_of(refused), DeviceFilter()
         page, total = DevicePage((), None), None
+        look = plain_look(view, COLUMNS, _NEWEST, DEVICE_FILTERS)
     shared = shared_ids(view, [row.device for row in page.rows])
     pairs = query.kept(DEVICE_FILTERS)
     following = page.following
-    older = [*pairs, ("after", _cursor_text(following))] if following else []
+    older = (
+        [*pairs, *look.pairs, ("after", _cursor_text(following, look.sort))] if following else []
+    )
     values = {
         "problem": problem,
-        "bar": filter_bar(view, DEVICE_FILTERS, total=total),
-        "saved": view.console.filters.of(view.who.account, "/devices"),
-        "query": "" if problem else urlencode(pairs),
+        "bar": filter_bar(view, DEVICE_FILTERS, total=total, look=look.pairs),
+        **saved_of(view, "/devices"),
+        "query": "" if problem else urlencode([*pairs, *look.pairs]),
+        "look": look,
         "rows": page.rows,
         "older": older,
         "is_first": not query.text("after"),
@@ -158,28 +186,6 @@ def shared_ids(view: View, devices: Sequence[str]) -> frozenset[str]:
     )
 
 
-def weeks_of(
-    view: View,
-    devices: Sequence[str],
-    since: int,
-    until: int,
-    *,
-    network: str = "",
-    sensor: str = "",
-) -> tuple[list[DeviceWeeks], date, date]:
-    """The incidents of devices by week, with the first and the last Monday of a period (ns); in a
-    `network`, and as a `sensor` saw them, where these are given."""
-    counts = device_weeks(
-        view.console.catalogue, devices, since, until,
-        network=network, sensor=sensor, timeout=QUERY_SECONDS,
-    )  # fmt: skip
-    weeks: dict[str, dict[date, int]] = defaultdict(dict)
-    for (device, begin), count in counts.items():
-        weeks[device][_day(begin)] = count
-    values = [DeviceWeeks(device, weeks[device]) for device in devices]
-    return values, _day(monday(since // DAY)), _day(monday((until - 1) // DAY))
-
-
 def _picture(
     view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter, shared: frozenset[str]
 ) -> object:
@@ -188,15 +194,26 @@ def _picture(
     since = wanted.since
     if since is None:
         since = max(0, until - WEEKS * 7 * DAY)
-    devices = list(dict.fromkeys(row.device for row in rows if row.device not in shared))
-    values, first, end = weeks_of(view, devices, since, until)
-    for row in rows:
-        if row.device in shared:
-            (one,), *_ = weeks_of(view, [row.device], since, until, network=row.network)
-            values.append(DeviceWeeks(f"{row.device} ({row.network})", one.weeks))
-    drawn = [row for row in values if row.weeks]
+    weeks: dict[str, Counter[date]] = {}
+    devices = list(dict.fromkeys(row.device for row in rows))
+    places = {(row.device, row.network) for row in rows}
+    counts = device_weeks(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
+    for (device, network, begin), count in counts.items():
+        name = device
+        if device in shared:
+            if (device, network) not in places:
+                continue
+            name = f"{device} ({network})"
+        weeks.setdefault(name, Counter())[_day(begin)] += count
+    values = [DeviceWeeks(name, found) for name, found in weeks.items()]
+    return _drawn(view, values, since, until)
+
+
+def _drawn(view: View, values: Sequence[DeviceWeeks], since: int, until: int) -> object:
+    """The picture of devices by week in a period (ns)."""
+    first, last = (_day(monday(time // DAY)) for time in (since, until - 1))
     blank = _blank_days(view, since, until)
-    return figure(view, heat_map(drawn, first, max(first, end), view.language, blank))
+    return figure(view, heat_map(values, first, max(first, last), view.language, blank))
 
 
 def _blank_days(view: View, since: int, until: int) -> list[date]:
@@ -223,8 +240,9 @@ def _cursor(view: View) -> tuple[int, str, str] | None:
     return int(moment), device, network
 
 
-def _cursor_text(row: DeviceRow) -> str:
-    return f"{row.last_seen}.{row.device}/{row.network}"
+def _cursor_text(row: DeviceRow, sort: str) -> str:
+    number = 0 if sort == "device" else getattr(row, sort)
+    return f"{number}.{row.device}/{row.network}"
 
 
 def show(view: View) -> Answer:
@@ -263,9 +281,13 @@ def show(view: View) -> Answer:
     # A picture of several devices as one would accuse each of them of what the others did.
     picture = None
     if network or entry is not None or len(places) < 2:
-        weeks, first, last = weeks_of(view, [device], since, until, network=network, sensor=sensor)
-        blank = _blank_days(view, since, until)
-        picture = figure(view, heat_map(weeks, first, max(first, last), view.language, blank))
+        counts = device_weeks(
+            catalogue, [device], since, until, network=network, sensor=sensor, timeout=QUERY_SECONDS
+        )
+        weeks: Counter[date] = Counter()
+        for (*_, begin), count in counts.items():
+            weeks[_day(begin)] += count
+        picture = _drawn(view, [DeviceWeeks(device, weeks)], since, until)
     values = {
         "device": device,
         "network": network,
@@ -338,7 +360,12 @@ def _known(
     if entry:
         addresses += [(None, mac) for mac in entry.macs]  # type: ignore[misc]
     wanted = Filter(device=device, addresses=tuple(addresses))
-    return client_places(catalogue, device_clients(catalogue, wanted, records))
+    seen = {
+        (who["ip"], who["mac"], record["network"]["name"], sensor)
+        for record, sensor in records
+        if (who := record["device"])["ip"] or who["mac"]
+    }
+    return client_places(catalogue, device_clients(catalogue, wanted, seen))
 
 
 def _places(known: Mapping[Place, object], networks: Sequence[str]) -> list[Place]:

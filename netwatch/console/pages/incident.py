@@ -44,6 +44,7 @@ def show_plain(view: View) -> Answer:
         "code": code,
         "sheet": subject_sheet(incident, notice_of(view.console.config), zone, texts),
         "label": lambda text: labelled(text, texts),
+        "triage": section(view, incident.id),
     }
     return Page("plain", values, subject_of(incident), detail={"language": code})
 

@@ -45,6 +45,47 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Bars of a list that are dragged over are the new period. Without script each is a link.
+for (const picture of document.querySelectorAll("[data-bars]")) {
+  const bars = [...picture.querySelectorAll("a")];
+  let first = -1;
+  let last = -1;
+  const at = (event) => {
+    const { left, width } = picture.getBoundingClientRect();
+    const place = Math.floor(((event.clientX - left) / width) * bars.length);
+    return Math.max(0, Math.min(bars.length - 1, place));
+  };
+  const mark = () => bars.forEach((bar, place) => bar.classList.toggle(
+    "dragged", first >= 0 && place >= Math.min(first, last) && place <= Math.max(first, last),
+  ));
+  const end = () => {
+    first = last = -1;
+    mark();
+  };
+  for (const hint of document.querySelectorAll("[data-drag]")) hint.hidden = false;
+  picture.addEventListener("dragstart", (event) => event.preventDefault());
+  picture.addEventListener("pointerdown", (event) => {
+    if (event.button === 0) first = last = at(event);
+  });
+  picture.addEventListener("pointermove", (event) => {
+    if (first < 0) return;
+    last = at(event);
+    if (last !== first) picture.setPointerCapture(event.pointerId);
+    mark();
+  });
+  picture.addEventListener("pointercancel", end);
+  window.addEventListener("pointerup", () => {
+    const [from, to] = [bars[Math.min(first, last)], bars[Math.max(first, last)]];
+    const isDragged = first !== last;
+    end();
+    if (!isDragged) return;
+    const address = new URL(from.href.baseVal, location.href);
+    address.searchParams.set("from", from.dataset.from);
+    address.searchParams.set("to", to.dataset.to);
+    location.assign(address);
+  });
+}
+
 // A page that says how things are now is loaded again when the server says that something changed,
 // while it is looked at. What has the focus or is open stays as it is until that ends. A paused page
 // stays as it is, and says how many incidents came meanwhile; the server counts them up to a limit.
