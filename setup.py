@@ -1,4 +1,5 @@
-"""Hands the compiled modules to setuptools; everything else is in pyproject.toml."""
+"""Hands the compiled modules and the files below the prefix to setuptools; everything else is in
+pyproject.toml."""
 
 import sys
 from pathlib import Path
@@ -13,11 +14,13 @@ from compiled_modules import (
     SdistWithC,
     extensions,
     is_off,
+    shared_files,
 )
 
 setup(
     # Without any, the wheel is of no platform.
     ext_modules=[] if is_off() else extensions(),
+    data_files=shared_files(),
     cmdclass={
         "build_ext": BuildAllOrNone,
         "build_py": BuildPyAlone,

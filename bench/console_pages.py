@@ -48,6 +48,7 @@ def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]
         "/incidents": [_address("/incidents", each) for each in lists],
         "/incidents/{id}": [f"/incidents/{row.id}" for row in known],
         "/incidents/{id}/plain": [f"/incidents/{row.id}/plain" for row in known],
+        "/incidents/{id}/exemption": [f"/incidents/{row.id}/exemption" for row in known],
         "/devices": [
             _address("/devices", each)
             for each in (
@@ -109,6 +110,7 @@ def _of_api(
     found = {
         "incidents": [_address("incidents", each) for each in lists],
         "incidents/{id}": [f"incidents/{row.id}" for row in known],
+        "incidents/{id}/triage": [f"incidents/{row.id}/triage" for row in known],
         "cases": [_address("cases", each) for each in lists],
         "cases/{id}": [],
         "devices": [_address("devices", each) for each in devices],

@@ -70,6 +70,9 @@ def run_wheel(wheel: Path, python: str, *, is_compiled: bool) -> bytes:
         scan = ["scan", "-c", str(pcaps / "netwatch.yaml"), "--format", "jsonl", str(pcaps)]
         done = _run([str(installed / "bin" / "netwatch"), *scan], name)
         ended = time.monotonic()
+        page = installed / "share" / "man" / "man1" / "netwatch.1"
+        if not page.is_file():
+            raise CheckError(f"{wheel.name} has no man pages")
     if (b"interpreted" in done.stderr) == is_compiled:
         raise CheckError(f"{wheel.name} is {'not ' if is_compiled else ''}compiled")
     if not done.stdout:

@@ -20,6 +20,7 @@ compile nothing, which takes seconds instead of minutes.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -37,6 +38,10 @@ ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["netwatch"]
 SHARED = "netwatch._cyutility"
 """The module that contains the utility code of all others."""
+
+MANUAL = "packaging/man"
+"""The man pages in an sdist: to write them takes netwatch with all it depends on, which a build has
+not. NETWATCH_MANUAL is a folder with them while the sdist is built; a checkout has none."""
 
 DIGEST = "packaging/translated.sha256"
 """A file of the sdist: the digest of the sources that its C was generated from."""
@@ -86,6 +91,20 @@ def source_digest() -> str:
     for path in sorted(paths):
         digest.update(path.encode() + b"\0" + (ROOT / path).read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def shared_files() -> list[tuple[str, list[str]]]:
+    """What is installed below the prefix: each folder with its files. In a checkout there are no
+    man pages."""
+    folders = sorted((ROOT / MANUAL).glob("man*"))
+    pages = [(folder.name, sorted(folder.iterdir())) for folder in folders]
+    return [
+        ("share/netwatch", ["packaging/netwatch.service"]),
+        *(
+            (f"share/man/{name}", [path.relative_to(ROOT).as_posix() for path in paths])
+            for name, paths in pages
+        ),
+    ]
 
 
 def is_off() -> bool:
@@ -223,7 +242,7 @@ class EditableByPath(editable_wheel):
 
 
 class SdistWithC(sdist):
-    """An sdist that contains the generated C."""
+    """An sdist that contains the generated C, and the man pages."""
 
     def run(self) -> None:
         """Translate before the files are collected."""
@@ -234,9 +253,11 @@ class SdistWithC(sdist):
         super().run()
 
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
-        """Record the digest in the sdist alone: in a checkout sources change all the time."""
+        """Record the digest and the man pages in the sdist alone: in a checkout sources change."""
         super().make_release_tree(base_dir, files)
         digest = Path(base_dir) / DIGEST
         digest.parent.mkdir(exist_ok=True)
         digest.unlink(missing_ok=True)  # it may be a hard link to the file of another sdist
         digest.write_text(source_digest() + "\n", encoding="ascii")
+        if pages := os.environ.get("NETWATCH_MANUAL"):
+            shutil.copytree(Path(pages), Path(base_dir) / MANUAL, dirs_exist_ok=True)

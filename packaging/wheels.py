@@ -115,9 +115,11 @@ def reproducible_environment() -> dict[str, str]:
 
 
 def build_sdist(folder: Path, output: Path, environment: Mapping[str, str]) -> Path:
-    """The sdist, with the C that Cython has generated."""
+    """The sdist, with the C that Cython has generated, and with the man pages."""
+    manual = folder / "manual"
+    _run([sys.executable, str(ROOT / "packaging" / "manual.py"), str(manual)], environment)
     command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(folder), str(ROOT)]
-    _run(command, environment)
+    _run(command, {**environment, "NETWATCH_MANUAL": str(manual / "man")})
     (made,) = folder.glob("*.tar.gz")
     target = output / made.name
     repack(made, target, int(environment["SOURCE_DATE_EPOCH"]))

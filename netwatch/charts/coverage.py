@@ -1,13 +1,8 @@
-"""Charts by network: the share of flows whose name was read, with the reasons for the others; and
-incidents in two periods, with the uncertainty that blind spots leave.
+"""The chart of coverage by network: the share of flows whose name was read, with the reasons for
+the others.
 
-The twelve reasons are drawn as five groups, because no reader can distinguish twelve colours; the
-table lists each reason.
-
-In the chart of two periods, a point is the number that was seen. The bar to its right ends at the
-number that would have been seen if the flows without a name had been like those with one: incidents
-divided by the share of flows with a name. This is not a confidence interval, and there is no bar if
-nothing is known about the coverage.
+The reasons are drawn as five groups, because no reader can distinguish so many colours; the table
+lists each reason. Networks without any flow are hatched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +14,10 @@ from netwatch.charts.picture import (
     Picture,
     Size,
     Table,
-    count_axis,
     data,
     escaped_name,
+    matched,
+    names_axis,
     shown,
     specification,
 )
@@ -46,9 +42,6 @@ _COLOURS = (
 )
 MAX_NETWORKS = 24
 """Networks that are drawn, those with most flows first; the table lists all."""
-
-MAX_CHANGES = 20
-"""Networks that are drawn, those with most incidents first; the table lists all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,28 +107,11 @@ def _grouped(network: NetworkCoverage) -> dict[str, int]:
     return counts
 
 
-def _axis_of(networks: list[str], limit: int, inner: float, outer: float) -> dict[str, Any]:
-    """The axis of networks; labels have at most `limit` pixels."""
-    return {
-        "field": "network",
-        "type": "nominal",
-        "sort": networks,
-        "axis": {"title": None, "labelLimit": limit, "labelColor": picture.INK},
-        "scale": {"paddingInner": inner, "paddingOuter": outer},
-    }
-
-
-def _look(field: str, domain: list[str], values: list[str]) -> dict[str, Any]:
-    """The encoding of `field` that maps the texts in `domain` to `values`."""
-    scale = {"domain": domain, "range": values}
-    return {"field": field, "type": "nominal", "sort": None, "scale": scale}
-
-
 def _specification(values: Sequence[NetworkCoverage], language: Language, size: Size) -> Any:
     drawn = sorted(values, key=lambda network: -network.flows)[:MAX_NETWORKS]
     words = group_words(language)
     names = [shown(network.network, 24) for network in drawn]
-    y = _axis_of(names, 150 if size == "wide" else 84, 0.4, 0.2)
+    y = names_axis(names, 150 if size == "wide" else 84, 0.4, 0.2)
     used = [key for key, _, _ in _COLOURS if any(_grouped(network)[key] for network in drawn)]
     colours = [colour for colour in _COLOURS if colour[0] in used]
     domain = [words[key] for key, _, _ in colours]
@@ -156,13 +132,14 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
             },
             "x2": {"field": "high"},
             "fill": {
-                **_look("group", domain, [fill for _, fill, _ in colours]),
+                **matched("group", domain, [fill for _, fill, _ in colours]),
                 "legend": {"columns": 3 if size == "wide" else 1},
             },
-            "stroke": _look("group", domain, [line for _, _, line in colours]),
+            "stroke": matched("group", domain, [line for _, _, line in colours]),
             "description": {"field": "text"},
         },
     }
+    nothing = [each for each in drawn if not each.flows]
     labels = {
         "data": data(
             [
@@ -182,7 +159,25 @@ def _specification(values: Sequence[NetworkCoverage], language: Language, size: 
             "description": {"field": "text"},
         },
     }
-    return specification(size, max(1, len(drawn)) * 34, [bars, labels])
+    layers = [_blank(nothing, bars["encoding"], language), bars, labels]
+    return specification(size, max(1, len(drawn)) * 34, layers)
+
+
+def _blank(
+    networks: Sequence[NetworkCoverage], encoding: Mapping[str, Any], language: Language
+) -> dict[str, Any]:
+    """The hatched networks without any flow."""
+    none = language.say("no flow was captured")
+    rows = [
+        {"network": shown(each.network, 24), "low": 0, "high": 1,
+         "text": f"{shown(each.network)}: {none}"}
+        for each in networks
+    ]  # fmt: skip
+    return {
+        "data": data(rows),
+        "mark": {"type": "rect", "fill": picture.HATCH},
+        "encoding": {name: encoding[name] for name in ("x", "x2", "y", "description")},
+    }
 
 
 def _bars(values: Sequence[NetworkCoverage], language: Language) -> list[dict[str, Any]]:
@@ -215,7 +210,7 @@ def _share(part: int, whole: int, language: Language) -> str:
 def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
     flows, named = sum(one.flows for one in values), sum(one.named for one in values)
     empty = sum(network.unnamed.get("no-data", 0) for network in values)
-    return language.say(
+    text = language.say(
         "Of all %(flows)s flows of all networks, %(content)s with content, the name was read of"
         " %(named)s (%(share)s).",
         flows=language.number(flows),
@@ -223,6 +218,21 @@ def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
         named=language.number(named),
         share=_share(named, flows, language),
     )
+    seen = [each for each in values if each.flows]
+    least = min(seen, key=lambda each: each.named / each.flows, default=None)
+    if least is not None and len(seen) > 1 and least.named < least.flows:
+        text += " " + language.say(
+            "The least was read in %(network)s (%(share)s).",
+            network=shown(least.network),
+            share=_share(least.named, least.flows, language),
+        )
+    if nothing := len(values) - len(seen):
+        text += " " + language.say_count(
+            "Of %(count)s network no flow was captured; it is hatched.",
+            "Of %(count)s networks no flow was captured; they are hatched.",
+            nothing,
+        )
+    return text
 
 
 def _table(values: Sequence[NetworkCoverage], language: Language) -> Table:
@@ -252,166 +262,3 @@ def _table(values: Sequence[NetworkCoverage], language: Language) -> Table:
         language.say("Not read, by reason"),
     )
     return Table(headers, tuple(rows), frozenset({1, 2, 3}))
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The incidents of a network in a period, None if nothing was captured; and the share (0 to 1)
-    of its flows whose name was read, None if no flow is known."""
-
-    incidents: int | None
-    named_share: float | None
-
-    @property
-    def at_most(self) -> float | None:
-        """How many incidents there would be if all flows had been like those with a name."""
-        if not self.named_share or self.incidents is None:
-            return None
-        return self.incidents / self.named_share
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkChange:
-    """A network in the two periods."""
-
-    network: str
-    before: Seen
-    after: Seen
-
-    @property
-    def incidents(self) -> int:
-        """The incidents of both periods."""
-        return (self.before.incidents or 0) + (self.after.incidents or 0)
-
-
-def before_after(
-    values: Sequence[NetworkChange], names: tuple[str, str], language: Language
-) -> Picture:
-    """The chart of the two periods called `names`."""
-    ranked = sorted(values, key=lambda change: (-change.incidents, change.network))
-    return Picture(
-        name="change",
-        title=language.say("Before and after, by network"),
-        summary=_change_summary(ranked, names, language),
-        specifications={
-            size: _change_specification(ranked[:MAX_CHANGES], names, language, size)
-            for size in ("wide", "narrow")
-        },
-        table=_change_table(ranked, names, language),
-    )
-
-
-def _change_specification(
-    values: Sequence[NetworkChange], names: tuple[str, str], language: Language, size: Size
-) -> Any:
-    rows = _rows(values, names, language)
-    largest = max([1.0, *(row["high"] for row in rows)])
-    networks = [shown(change.network, 24) for change in values]
-    labels = [shown(name) for name in names]
-    y = _axis_of(networks, 150 if size == "wide" else 90, 0.25, 0.1)
-    x = {
-        "field": "low",
-        "type": "quantitative",
-        "axis": count_axis(largest, language.say("Incidents")),
-        "scale": {"domain": [0, largest], "nice": largest > 4},
-    }
-    offset = {"field": "period", "type": "nominal", "sort": labels, "scale": {"domain": labels}}
-    place = {"y": y, "yOffset": offset, "x": x}
-
-    def by_period(values: list[str]) -> dict[str, Any]:
-        legend = {"columns": 2 if size == "wide" else 1}
-        return {**_look("period", labels, values), "legend": legend}
-
-    look = {
-        "fill": by_period([picture.BEFORE, picture.AFTER]),
-        "stroke": by_period([picture.BEFORE_LINE, picture.AFTER]),
-        "description": {"field": "text"},
-    }
-    span = {
-        "data": data([row for row in rows if row["high"] > row["low"]]),
-        "mark": {"type": "rect", "height": 6, "fillOpacity": 0.35, "strokeWidth": 1},
-        "encoding": {**place, "x2": {"field": "high"}, **look},
-    }
-    points = {
-        "data": data(rows),
-        "mark": {"type": "point", "size": 90, "strokeWidth": 2, "opacity": 1},
-        "encoding": {**place, **look, "shape": by_period(["circle", "diamond"])},
-    }
-    return specification(size, max(1, len(values)) * 46, [span, points])
-
-
-def _rows(
-    values: Sequence[NetworkChange], names: tuple[str, str], language: Language
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "network": shown(change.network, 24),
-            "period": shown(name),
-            "low": seen.incidents,
-            "high": seen.incidents if seen.at_most is None else seen.at_most,
-            "text": f"{shown(change.network)}, {shown(name)}: {_words(seen, language)}",
-        }
-        for change in values
-        for name, seen in zip(names, (change.before, change.after), strict=True)
-        if seen.incidents is not None
-    ]
-
-
-def _words(seen: Seen, language: Language) -> str:
-    assert seen.incidents is not None
-    count = language.say_count("%(count)s incident", "%(count)s incidents", seen.incidents)
-    if seen.at_most is None:
-        return language.say("%(incidents)s; coverage not known", incidents=count)
-    most = round(seen.at_most, 1)
-    if most <= seen.incidents:
-        return count
-    return language.say(
-        "%(incidents)s; with its blind spots up to %(most)s",
-        incidents=count,
-        most=language.number(most),
-    )
-
-
-def _change_summary(
-    values: Sequence[NetworkChange], names: tuple[str, str], language: Language
-) -> str:
-    totals = []
-    for seen in ([change.before for change in values], [change.after for change in values]):
-        known = [period.incidents for period in seen if period.incidents is not None]
-        totals.append(language.number(sum(known)) if known else language.say("not captured"))
-    return language.say(
-        "Incidents. %(before)s: %(first)s; %(after)s: %(second)s. The bar to"
-        " the right of a point ends at the number that would result if"
-        " unreadable flows were like the others.",
-        before=shown(names[0]),
-        after=shown(names[1]),
-        first=totals[0],
-        second=totals[1],
-    )
-
-
-def _change_table(
-    values: Sequence[NetworkChange], names: tuple[str, str], language: Language
-) -> Table:
-    rows = []
-    for change in values:
-        cells = [escaped_name(change.network)]
-        for seen in (change.before, change.after):
-            most = seen.at_most
-            if seen.incidents is None:
-                cells += [language.say("not captured"), ""]
-                continue
-            cells.append(language.number(seen.incidents))
-            cells.append(
-                language.say("not known") if most is None else language.number(round(most, 1))
-            )
-        rows.append(tuple(cells))
-    at_most = language.say("at most")
-    headers = (
-        language.say("Network"),
-        shown(names[0]),
-        f"{shown(names[0])}, {at_most}",
-        shown(names[1]),
-        f"{shown(names[1])}, {at_most}",
-    )
-    return Table(headers, tuple(rows), frozenset({1, 2, 3, 4}))

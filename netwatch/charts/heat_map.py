@@ -1,6 +1,7 @@
 """The chart of devices by weeks: which had incidents once, and which repeatedly.
 
-Each cell shows its number as well as its colour, if there is room for it.
+Each cell shows its number as well as its colour, if there is room for it. Days without a capture
+are hatched, and the days of the ban and of measures are marked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from netwatch.charts import picture
+from netwatch.charts.days import BanDay, blank_sentence, hatched, rules
 from netwatch.charts.picture import (
     Picture,
     Size,
@@ -47,21 +49,41 @@ class DeviceWeeks:
         return sum(self.weeks.values())
 
 
-def heat_map(values: Sequence[DeviceWeeks], first: date, last: date, language: Language) -> Picture:
-    """The chart of devices by weeks, from the Monday `first` to the Monday `last`."""
+def heat_map(
+    values: Sequence[DeviceWeeks],
+    first: date,
+    last: date,
+    language: Language,
+    missing: Sequence[date] = (),
+    marks: Sequence[BanDay] = (),
+) -> Picture:
+    """The chart of devices by weeks, from the Monday `first` to the Monday `last`; `missing` are
+    the days without a capture, and `marks` those of the ban and of measures."""
     ranked = sorted(values, key=lambda row: (-len(row.weeks), -row.incidents, row.device))
     drawn = ranked[:MAX_DEVICES]
     rows = _cells(drawn, language)
     return Picture(
         name="devices",
         title=language.say("Devices with incidents, week by week"),
-        summary=_summary(ranked, language),
+        summary=_summary(ranked, language) + blank_sentence(missing, language),
         specifications={
-            size: _specification(drawn, rows, (first, last), language, size)
+            size: _specification(
+                drawn, rows, _Time(first, last + _WEEK, missing, marks), language, size
+            )
             for size in ("wide", "narrow")
         },
         table=_table(ranked, language),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """The days of a chart from `first` up to, but without, `end`."""
+
+    first: date
+    end: date
+    missing: Sequence[date]
+    marks: Sequence[BanDay]
 
 
 def _classes(language: Language) -> list[str]:
@@ -75,11 +97,11 @@ def _classes(language: Language) -> list[str]:
 def _specification(
     values: Sequence[DeviceWeeks],
     rows: Sequence[Mapping[str, Any]],
-    span: tuple[date, date],
+    time: _Time,
     language: Language,
     size: Size,
 ) -> Any:
-    first, last = span[0], span[1] + _WEEK
+    first, last = time.first, time.end
     weeks = (last - first).days // 7
     names = [shown(row.device, 24) for row in values]
     y = {
@@ -100,6 +122,8 @@ def _specification(
         "scale": {"type": "utc", "domain": [iso(first), iso(last)]},
     }
     words = _classes(language)
+    plot = 540 if size == "wide" else 190
+    marks, levels = rules(time.marks, (first, last), language, plot, x)
     cells = {
         "data": data(rows),
         "mark": {"type": "rect", "strokeWidth": 1},
@@ -112,7 +136,7 @@ def _specification(
                 "type": "nominal",
                 "sort": None,
                 "scale": {"domain": words, "range": [fill for _, fill, _ in _COLOURS]},
-                "legend": {"columns": 3 if size == "wide" else 1},
+                "legend": {"columns": 3 if size == "wide" else 1, "offset": 12 + 15 * levels},
             },
             "stroke": {
                 "field": "class",
@@ -128,7 +152,7 @@ def _specification(
         "mark": {"type": "rule", "stroke": picture.GRID},
         "encoding": {"y": y, "description": {"field": "device"}},
     }
-    layers = [lanes, cells]
+    layers = [hatched(time.missing, language, x), lanes, cells]
     if weeks <= (20 if size == "wide" else 8):
         layers += [
             {
@@ -143,7 +167,7 @@ def _specification(
             }
             for chosen, colour in ((words[:1], picture.INK), (words[1:], picture.SURFACE))
         ]
-    return specification(size, max(1, len(values)) * 22, layers)
+    return specification(size, max(1, len(values)) * 22, [*layers, *marks])
 
 
 def _cells(values: Sequence[DeviceWeeks], language: Language) -> list[dict[str, Any]]:
@@ -176,12 +200,37 @@ def _cells(values: Sequence[DeviceWeeks], language: Language) -> list[dict[str, 
 
 
 def _summary(values: Sequence[DeviceWeeks], language: Language) -> str:
+    """`values` begin with the device that has incidents in most weeks."""
+    if not values or not values[0].weeks:
+        return language.say("No incident in this time.")
+    worst = values[0]
+    if len(values) == 1:
+        most = max(worst.weeks, key=lambda monday: (worst.weeks[monday], monday))
+        found = {
+            "all": language.number(worst.incidents),
+            "weeks": language.number(len(worst.weeks)),
+            "most": language.number(worst.weeks[most]),
+            "day": language.day(most),
+        }
+        if len(worst.weeks) == 1:
+            return language.say("Incidents: %(all)s, in the week from %(day)s.", **found)
+        return language.say(
+            "Incidents: %(all)s, in %(weeks)s weeks; the most: %(most)s, in the week from %(day)s.",
+            **found,
+        )
     repeated = sum(len(row.weeks) > 1 for row in values)
     text = language.say(
         "Devices with incidents: %(all)s, of which in more than one week: %(repeated)s.",
         all=language.number(len(values)),
         repeated=language.number(repeated),
     )
+    if repeated:
+        text += " " + language.say_count(
+            "In most weeks: %(device)s, in %(count)s week.",
+            "In most weeks: %(device)s, in %(count)s weeks.",
+            len(worst.weeks),
+            device=shown(worst.device),
+        )
     if len(values) > MAX_DEVICES:
         text += " " + language.say(
             "The picture shows the first %(count)s, the table shows all.",

@@ -281,6 +281,23 @@ def _months(first: date, last: date) -> list[date]:
     return found
 
 
+def names_axis(names: list[str], limit: int, inner: float, outer: float) -> dict[str, Any]:
+    """The encoding of rows with names of networks; labels have at most `limit` pixels."""
+    return {
+        "field": "network",
+        "type": "nominal",
+        "sort": names,
+        "axis": {"title": None, "labelLimit": limit, "labelColor": INK},
+        "scale": {"paddingInner": inner, "paddingOuter": outer},
+    }
+
+
+def matched(field: str, domain: list[str], values: list[str]) -> dict[str, Any]:
+    """The encoding of `field` that maps the texts in `domain` to `values`."""
+    scale = {"domain": domain, "range": values}
+    return {"field": field, "type": "nominal", "sort": None, "scale": scale}
+
+
 def count_axis(largest: float, title: str) -> Mapping[str, Any]:
     """The axis of counts up to `largest`, with ticks at whole numbers."""
     axis: dict[str, Any] = {"title": title, "format": ",d", "tickCount": 4}

@@ -110,6 +110,7 @@ def serve_console(args: argparse.Namespace) -> int:
     from netwatch.console.console import Console
     from netwatch.console.database import HeadLog, log_writer
     from netwatch.console.server import check_exposure, serve
+    from netwatch.console.triage_updates import TriageService
 
     report = _reporter(args.log_format)
     config = load(args.config, with_secrets=True)
@@ -134,7 +135,11 @@ def serve_console(args: argparse.Namespace) -> int:
             sys.stdout.flush()
 
         write = log_writer(os.environ, report)
-        with contextlib.suppress(KeyboardInterrupt), HeadLog(console.audit, write, report):
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            HeadLog(console.audit, write, report),
+            TriageService(console, report),
+        ):
             serve(console, announce)
     return 0
 

@@ -134,7 +134,7 @@ def explain(args: argparse.Namespace) -> int:
     config = load(args.config)
     found = _found(args, config)
     exemptions = exemptions_asked(found.record, config.policy)
-    incident = explanation(found.record, found.files, exemptions)
+    incident = explanation(found.record, found.files, exemptions, found.hidden)
     notes = [*found.notes, *_other_configuration(incident, config)]
     if args.format == "jsonl":
         print_record(as_record(incident, found.origin, notes))

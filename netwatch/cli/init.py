@@ -9,6 +9,7 @@ import argparse
 import ipaddress
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Answers:
 def configuration_text(answers: Answers) -> str:
     """The text of the file, which `netwatch policy check` accepts."""
     parts = [
+        f"# yaml-language-server: $schema={_schema_uri()}",
         "# Which networks and devices netwatch watches, and which bans it judges them by.",
         "# All keys: docs/reference/configuration.md. After a change: netwatch policy check",
         "version: 1",
@@ -91,6 +93,13 @@ def configuration_text(answers: Answers) -> str:
         "retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _schema_uri() -> str:
+    """Where editors find the schema of the file: in this installation."""
+    import netwatch.schemas
+
+    return Path(netwatch.schemas.__path__[0], "config.json").resolve().as_uri()
 
 
 def _networks(answers: Answers) -> Sequence[str]:
@@ -222,10 +231,7 @@ class _Interview:
         args = self._args
         if self._asks and self._is_terminal:
             print_message("Five questions; Enter accepts the answer in brackets. Ctrl-D ends.")
-        args.look = self._text(
-            args.look, "A capture, log or interface of your network to look at, empty for none", ""
-        )
-        survey = look(args.look, args.seconds) if args.look else SiteSurvey()
+        survey = self._survey()
         authority = self._text(
             args.authority, "Who is responsible for these networks (shown in alerts)", ""
         )
@@ -236,6 +242,7 @@ class _Interview:
             "Address ranges of service devices (bans apply to them)",
             [span for span in ranges or PRIVATE_RANGES if span not in others],
             _cidr,
+            needed="" if others else "no network was named; expected a range like 10.20.0.0/16",
         )
         resolvers = self._list(
             args.resolver,
@@ -243,17 +250,52 @@ class _Interview:
             survey.resolvers()[:MAX_PROPOSED],
             _address,
         )
-        packs = self._list(args.ban, "Bans (see netwatch bans list)", ["default"], _pack)
-        if not (service or others):
-            raise _wrong("no network was named; expected a range like 10.20.0.0/16")
-        if not packs:
-            raise _wrong("no ban was named; netwatch bans list shows them")
+        for span in resolvers:
+            _warn_of_many(ipaddress.ip_network(span))
+        if self._is_terminal and self._asks and not args.ban:
+            self._show_bans()
+        packs = self._list(
+            args.ban,
+            "Bans (netwatch bans list describes them)",
+            ["default"],
+            _pack,
+            needed="no ban was named; netwatch bans list shows them",
+        )
         by_class = {
             "service": service,
             "personal": tuple(map(_cidr, args.personal)),
             "guest": tuple(map(_cidr, args.guest)),
         }
         return Answers(authority, by_class, resolvers, packs)
+
+    def _survey(self) -> SiteSurvey:
+        """What the source shows that the user names, which is noted in the arguments."""
+        args = self._args
+        question = "A capture, log or interface of your network to look at, empty for none"
+        if self._asks and self._is_terminal and args.look is None:
+            print_message(f"        interfaces here: {', '.join(_interfaces())}")
+        while True:
+            source = self._text(args.look, question, "")
+            try:
+                survey = look(source, args.seconds) if source else SiteSurvey()
+            except NetwatchError as error:
+                if not (self._asks and self._is_terminal) or args.look is not None:
+                    raise
+                print_message(f"        {error}")
+                self._number -= 1
+            else:
+                args.look = source
+                return survey
+
+    def _show_bans(self) -> None:
+        """List the ids of the shipped bans, as many in a line as fit."""
+        from netwatch.core.tabular import terminal_width
+        from netwatch.rules.bans import pack_ids
+
+        width = (terminal_width(sys.stderr) or 80) - 8
+        ids = "  ".join(sorted(pack_ids()))
+        for line in textwrap.wrap(ids, width, break_on_hyphens=False, break_long_words=False):
+            print_message(f"        {line}")
 
     def _text(self, given: str | None, question: str, default: str) -> str:
         self._number += 1
@@ -267,7 +309,9 @@ class _Interview:
         question: str,
         default: Sequence[str],
         read: Callable[[str], str],
+        needed: str = "",
     ) -> tuple[str, ...]:
+        """The answers that `read` accepts. With `needed`, a message, there must be one."""
         self._number += 1
         if given:
             return tuple(dict.fromkeys(map(read, given)))
@@ -275,6 +319,8 @@ class _Interview:
             text = self._asked(question, ", ".join(default)) if self._asks else ""
             words = text.replace(",", " ").split() if text else default
             try:
+                if needed and not words:
+                    raise _wrong(needed)
                 return tuple(dict.fromkeys(map(read, words)))
             except ConfigError as error:
                 if not (self._asks and self._is_terminal):
@@ -295,7 +341,7 @@ def look(source: str, seconds: int) -> SiteSurvey:
     """What captures, or an interface for so long, show about a site. Raises `NetwatchError` if
     nothing can be read."""
     survey = SiteSurvey()
-    if not Path(source).exists() and _is_interface(source):
+    if not Path(source).exists() and source in _interfaces():
         _listen(source, seconds, survey)
     else:
         _read(source, survey)
@@ -317,10 +363,10 @@ def _read(source: str, survey: SiteSurvey) -> None:
         raise NetwatchError(statistics.unread[0])
 
 
-def _is_interface(name: str) -> bool:
+def _interfaces() -> list[str]:
     import socket
 
-    return name in (known for _, known in socket.if_nameindex())
+    return [name for _, name in socket.if_nameindex()]
 
 
 def _listen(interface: str, seconds: int, survey: SiteSurvey) -> None:
@@ -366,7 +412,7 @@ def _say_what_is_next(args: argparse.Namespace, path: Path) -> None:
     option = "" if path.name == "netwatch.yaml" and path.parent == Path() else f" -c {path}"
     print_line(f"{path} was written. Next:")
     print_line(f"  netwatch policy check{option}")
-    if args.look and _is_interface(args.look):
+    if args.look and args.look in _interfaces():
         print_line(f"  netwatch live -i {args.look}{option}")
     else:
         print_line(f"  netwatch scan {args.look or 'CAPTURE'}{option}")
@@ -384,6 +430,13 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_network(text))
     except ValueError:
         raise _wrong(f"{text!r} is no address; expected one like 10.20.0.53") from None
+
+
+def _warn_of_many(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
+    """Warn of a range of resolvers that is rather one of clients."""
+    if network.prefixlen < (24 if network.version == 4 else 64):
+        hint = "no ban applies to its contacts, which count as those of resolvers"
+        print_message(f"netwatch: {network} has {network.num_addresses:,} addresses: {hint}")
 
 
 def _pack(text: str) -> str:

@@ -1,7 +1,7 @@
 """``netwatch policy``: what the configuration contains, which parts of it are in force, and how it
 decides a contact: which verdict applies, and each step towards it.
 
-Both commands take a time (``--time``), since bans and exemptions are in force only on some days.
+They take a time (``--time``), since bans and exemptions are in force only on some days.
 All mistakes in a configuration go to standard error as ``file:line: expected ..., found ...``, with
 exit status 2.
 """
@@ -14,6 +14,7 @@ from time import time_ns
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
+from netwatch.cli import policy_document
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.signature_update import describe_builtin
@@ -37,6 +38,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GROUP = """examples:
   netwatch policy check                 show what is in force now: networks, bans, exemptions
   netwatch policy explain --device 10.20.1.7 --name www.tiktok.com --time 2023-03-20T09:00Z
+  netwatch policy document notice --lang fr   a draft of the notice to staff
 """
 _CHECK = """examples:
   netwatch policy check -c site.yaml
@@ -218,6 +220,7 @@ def add(
     explaining.add_argument(
         "--mac", metavar="M", help="the MAC address in the frame; without --ip: the device's"
     )
+    policy_document.add(group)
 
 
 def _time(text: str) -> int:

@@ -12,13 +12,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwatch.cli.group import Group
 from netwatch.cli.printing import print_error, print_line, print_message
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.names import NameList
+from netwatch.core.names import ListedName, NameList
 from netwatch.core.system.files import O_CLOEXEC
 from netwatch.core.text import quantity
 from netwatch.core.verdict import App
@@ -45,13 +46,17 @@ examples:
   netwatch signatures import data/tiktok --app tiktok --source v2fly -o tiktok.yaml
   netwatch signatures import list.txt --app acme \\
     --name Acme --vendor acme --category video -o acme.yaml
+  netwatch signatures import --format suricata local.rules --only tiktok --app tiktok
 
-exit status: 0 done; 1 the list could not be read; 2 usage or configuration error, or FILE exists
+exit status: 0 done; 1 a list could not be read; 2 usage or configuration error, or FILE exists
 """
 
+_ALIASES = {"adguard": "adblock"}
+"""Other names of formats, by which their users know them."""
 
-def add_list_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that describe a list."""
+
+def add_list_options(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add the options that describe a list; `names` are further names of ``--as``."""
     parser.add_argument(
         "--source",
         metavar="TAG",
@@ -59,10 +64,13 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--as",
+        *names,
         dest="list_format",
+        type=lambda word: _ALIASES.get(word, word),
         choices=tuple(LIST_FORMATS),
         metavar="FORMAT",
-        help=f"the format of the list (default: by its content): {', '.join(LIST_FORMATS)}",
+        help="the format of the list (default: by its content): "
+        + ", ".join([*LIST_FORMATS, "adguard (adblock)"]),
     )
 
 
@@ -127,8 +135,14 @@ def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:
         _IMPORT,
         table=False,
     )
-    parser.add_argument("list", metavar="LIST", help=A_LIST)
+    parser.add_argument("lists", metavar="LIST", nargs="+", help=A_LIST)
     parser.add_argument("--app", metavar="ID", required=True, help="the id of the app")
+    parser.add_argument(
+        "--only",
+        metavar="TEXT",
+        help="only entries of which the list says TEXT: in the message of a Suricata rule, the"
+        " source or description of a Zeek indicator, the protocol of nDPI, an attribute",
+    )
     for word in ("name", "vendor", "category"):
         what = f"the {word} of an app that is not in the catalogue"
         parser.add_argument(f"--{word}", metavar="TEXT", help=what)
@@ -138,37 +152,60 @@ def add(group: Group, catalog: Callable[[argparse.Namespace], Catalog]) -> None:
         metavar="FILE",
         help="write the draft to FILE, which must not exist (default: standard output)",
     )
-    add_list_options(parser)
+    add_list_options(parser, "--format")
 
 
 def _import(args: argparse.Namespace, catalog: Catalog) -> int:
     app = _app(args, catalog)
-    source = source_tag(args.source, args.list)
+    source = source_tag(args.source, args.lists[0])
+    if len(args.lists) > 1 and args.source is None:
+        raise ConfigError.of("--source", "expected how rules name these lists, found no --source")
     if not TAG.match(source):
         message = f"expected --source, since '{source}' (from the name of the file) is no tag"
-        raise ConfigError.of(args.list, message)
+        raise ConfigError.of(args.lists[0], message)
     if args.output and os.path.lexists(args.output):
         raise _exists(args.output)
-    try:
-        listing = read_given(args.list, args.list_format, DRAFTED)
-    except ConfigError as error:
-        print_problems(error.problems)
+    listings = []
+    for path in args.lists:
+        try:
+            listing = read_given(path, args.list_format, DRAFTED)
+        except ConfigError as error:
+            print_problems(error.problems)
+            continue
+        describe_list(listing, sum(listed.kind == "pattern" for listed in listing.names))
+        listings.append(_only(listing, args.only) if args.only else listing)
+    if not listings:
         return 1
     # Imported here, because it imports the YAML library, and other commands import this module.
     from netwatch.rules.draft import make_draft
 
     today = datetime.datetime.now(datetime.UTC).date()
-    draft = make_draft(catalog, listing, app, source, today)
-    describe_list(listing, sum(listed.kind == "pattern" for listed in listing.names))
+    draft = make_draft(catalog, listings, app, source, today)
     _report_draft(draft, args, app, source)
-    if not draft.rules:
-        return 0
-    if args.output:
-        _write_new(args.output, draft.text)
+    if draft.rules:
+        _put_out(draft.text, args.output)
+    return int(len(listings) < len(args.lists))
+
+
+def _only(listing: NameList, wanted: str) -> NameList:
+    """The list without the entries about which it does not say `wanted`; they are counted."""
+
+    def is_wanted(listed: ListedName) -> bool:
+        return any(wanted.casefold() in said.casefold() for said in listed.attributes)
+
+    names = tuple(filter(is_wanted, listing.names))
+    count = len(listing.names) - len(names)
+    entries = quantity(count, "entry", "entries")
+    print_message(f"netwatch: {listing.path}: {entries} left out, without '{wanted}'")
+    return replace(listing, names=names, exceptions=tuple(filter(is_wanted, listing.exceptions)))
+
+
+def _put_out(text: str, output: str | None) -> None:
+    if output:
+        _write_new(output, text)
     else:
-        for line in draft.text.splitlines():
+        for line in text.splitlines():
             print_line(line)
-    return 0
 
 
 def _app(args: argparse.Namespace, catalog: Catalog) -> App:
@@ -207,6 +244,11 @@ def _report_draft(draft: "Draft", args: argparse.Namespace, app: App, source: st
             f"netwatch: decide: {listed.file}:{listed.line}: {listed.kind} {listed.name} is held"
             f" back: it is in {reason}; add it by hand, with 'decide:' and the reason, if only this"
             " app uses it"
+        )
+    for listed in draft.excepted:
+        print_message(
+            f"netwatch: decide: {listed.file}:{listed.line}: the list excepts {listed.kind}"
+            f" {listed.name}, and a rule of the draft takes it"
         )
     if not draft.rules:
         print_message("netwatch: the list has no new name for this app; nothing was written")

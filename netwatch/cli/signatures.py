@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from netwatch.cli import (
     signature_drift,
     signature_export,
+    signature_feedback,
     signature_import,
     signature_update,
 )
@@ -92,6 +93,7 @@ def add(
     signature_drift.add(group, _catalog)
     signature_import.add(group, _catalog)
     signature_export.add(group)
+    signature_feedback.add(group)
     showing.add_argument("app", metavar="APP", help="the id or name of an app, as shown by list")
     matching.add_argument(
         "names",

@@ -164,6 +164,8 @@ def _prune(args: argparse.Namespace) -> int:
     with open_catalogue(options) as catalogue:
         pruning = Pruning(_facts(catalogue, options.path), retention, now)
         pruned = pruning.prune(user_name(), dry_run=args.dry_run)
+        if not args.dry_run:
+            _prune_console(options, catalogue)
     if args.format == "jsonl":
         print_record(_fields(pruned))
     else:
@@ -177,6 +179,19 @@ def _prune(args: argparse.Namespace) -> int:
     return 0
 
 
+def _prune_console(options: "StoreOptions", catalogue: "Catalogue") -> None:
+    """Delete what the console has on incidents that are gone."""
+    from netwatch.console.database import has_console, open_console
+    from netwatch.console.triage import Triage
+
+    if has_console(options):
+        database = open_console(options)
+        try:
+            Triage(database).forget_missing(catalogue)
+        finally:
+            database.close()
+
+
 _PRUNED = {
     "rows": "rows of facts",
     "personal": "of them of personal and guest networks",
@@ -186,6 +201,7 @@ _PRUNED = {
     "evidence": "evidence captures",
     "clients": "clients of no fact",
     "silences": "times in which a sensor was silent",
+    "bypasses": "days on which a device hid its lookups",
 }
 
 
@@ -216,11 +232,12 @@ def _erase(args: argparse.Namespace) -> int:
             print_message("nothing was erased")
             return 1
         alerts, left = _erase_outside(args, config, resolved.person, erasure)
-        console = _erase_console(options, resolved.person, left)
+        console = _erase_console(options, resolved.person, erasure, left)
         outside = {
             "alerts": alerts,
             "filters": console.filters,
             "purposes": console.purposes,
+            "triage": console.triage,
             "audit": console.audit,
             "temporary": _erase_temporary(options, left),
         }
@@ -276,13 +293,14 @@ def _erase_outside(
 
 
 def _erase_console(
-    options: "StoreOptions", person: "Person", left: list[str]
+    options: "StoreOptions", person: "Person", erasure: "StoreErasure", left: list[str]
 ) -> "ErasedFromConsole":
     """Erase what the console keeps. Problems are added to `left`."""
     from netwatch.console.database import ErasedFromConsole, erase_from_console
 
     try:
-        erased = erase_from_console(options, person, user_name())
+        incidents = [str(record["id"]) for record in erasure.records()]
+        erased = erase_from_console(options, person, user_name(), incidents)
     except NetwatchError as error:
         left.append(str(error))
         return ErasedFromConsole()
@@ -351,9 +369,11 @@ _ERASED = {
     "clients": "clients",
     "evidence": "evidence captures",
     "coverage": "entries of coverage records",
+    "bypasses": "days on which a device hid its lookups",
     "alerts": "alerts in the outbox, dead letters and open incidents",
     "filters": "saved filters of the console",
     "purposes": "purposes that sessions of the console had stated, about anybody",
+    "triage": "incidents whose state, reasons or notes the console had",
     "audit": "rows of the audit whose subject, purpose and detail can no longer be read",
     "journal": "entries of the journal that named a pseudonym, without it now",
     "temporary": "folders of temporary files that ended runs left",

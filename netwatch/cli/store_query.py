@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.filter_words import EXCLUDED, EXCLUDES, WORDS
 from netwatch.core.private_files import below
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
 RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "bypasses")
 """The kinds of records that can be queried."""
 
+_OF_INCIDENTS = {
+    "since", "until", "app", "device", "network", "ban", "name", *WORDS, "limit",
+    *(f"{EXCLUDES}{name}" for name in EXCLUDED),
+}  # fmt: skip
 _FILTERS = {
-    "incidents": {"since", "until", "app", "device", "network", "ban", "name", "verdict", "limit"},
-    "cases": {"since", "until", "app", "device", "network", "ban", "name", "verdict", "limit"},
+    "incidents": _OF_INCIDENTS,
+    "cases": _OF_INCIDENTS,
     "observations": {"since", "until", "app", "device", "network", "name", "limit"},
     "flows": {"since", "until", "app", "device", "network", "name", "limit"},
     "coverage": {"since", "until", "device", "network", "limit"},
@@ -37,6 +42,7 @@ _FILTERS = {
 _EPILOG = """examples:
   netwatch store query incidents --since 7d
   netwatch store query incidents --app tiktok --device lab-07 --format jsonl
+  netwatch store query incidents --since 7d --verdict violation --not-kind lookup
   netwatch store query cases --since 7d --format csv
   netwatch store query observations --name tiktok.com --since 2023-03-01 --until 2023-03-31
   netwatch store query observations --name 'p16-*.tiktokcdn.com' --format csv -o names.csv
@@ -48,7 +54,8 @@ _EPILOG = """examples:
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
 30m, 12h, 7d, 2w, 1y). A repeated filter matches if any of its values matches; a record
-has to match all filters. A value that neither the configuration nor the store knows is an error.
+has to match all filters, and none that excludes (--not-app, …). A value that neither the
+configuration nor the store knows is an error.
 
 With --url, the console at this address answers, with the same output. It does not give
 observations, flows and bypasses: these show the whole browsing of everybody.
@@ -73,12 +80,16 @@ def add_query(group: Group) -> None:
         ("network", "NAME", "a network"),
         ("ban", "ID", "a ban"),
         ("name", "NAME", "a domain and all names below it, or a glob such as '*tiktok*'"),
-        ("verdict", "VERDICT", "violation, advisory or exempt"),
+        *((name, "WORD", f"{', '.join(words[:-1])} or {words[-1]}")
+          for name, words in WORDS.items()),
+        *((f"{EXCLUDES}{name}", "VALUE", f"leave out what --{name} would ask for")
+          for name in EXCLUDED),
     )  # fmt: skip
     for name, metavar, text in repeated:
         parser.add_argument(
-            f"--{name}", metavar=metavar, action="append", default=[], help=f"{text} (repeatable)"
-        )
+            f"--{name}", metavar=metavar, action="append", default=[], dest=name,
+            help=f"{text} (repeatable)",
+        )  # fmt: skip
     parser.add_argument(
         "--device", metavar="ID", help="a device: its id, address, MAC, host name or owner"
     )

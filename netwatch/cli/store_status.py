@@ -1,12 +1,13 @@
 """``store status``, ``verify``, ``compact`` and ``upgrade``: what is kept, whether it is intact,
 and its maintenance.
 
-``compact`` merges many small files into a few sorted ones and removes what killed processes left;
-``upgrade`` upgrades the catalogue of an older netwatch.
+``compact`` merges many small files into a few sorted ones, removes what killed processes left, and
+judges days (`netwatch.store.bypass_days`); ``upgrade`` upgrades the catalogue of an older netwatch.
 """
 
 import argparse
 import sys
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +164,7 @@ def _losses(found: "StoreStatus") -> list[tuple[str, str]]:
         ("records", "lost records"),
         ("late", "late rows"),
         ("unreceived", "never received"),
-        ("sampled", "sampled packets"),
+        ("sampled", "sampled"),
     ):
         if kind in found.losses:
             lines.append((name, f"{found.losses[kind]:,}"))
@@ -209,21 +210,30 @@ def _verify(args: argparse.Namespace) -> int:
 def add_compact(group: Group) -> None:
     """Add ``compact``."""
     parser = group.command(
-        "compact", _compact, "merge small files into larger, ordered ones, and sweep leftovers"
+        "compact",
+        _compact,
+        "merge small files into larger, ordered ones, sweep leftovers, and judge who hid lookups",
     )
     add_store_option(parser)
 
 
 def _compact(args: argparse.Namespace) -> int:
     options = store_options(args)
+    from netwatch import config as configuration
+    from netwatch.engine.facts_process import known_addresses
     from netwatch.store import landing
+    from netwatch.store.bypass_days import judge_days
     from netwatch.store.fact_files import FactFiles
-    from netwatch.store.opening import open_catalogue
+    from netwatch.store.opening import UseLock, open_catalogue
 
-    files = FactFiles(options.path)
+    files, judged = FactFiles(options.path), 0
+    known = known_addresses(configuration.load(args.config))
     with open_catalogue(options) as catalogue:
         done = landing.compact(files, catalogue)
         swept = landing.sweep(files, catalogue)
+        with UseLock(options):
+            while days := judge_days(catalogue, options, known, time.time_ns()):
+                judged += days
     if args.format == "jsonl":
         print_record(
             {
@@ -231,12 +241,14 @@ def _compact(args: argparse.Namespace) -> int:
                 "written": done.written,
                 "removed": done.removed,
                 "swept": len(swept),
+                "judged": judged,
             }
         )
     else:
         print_line(
             f"{quantity(done.rows, 'row')} written to {quantity(done.written, 'file')} instead of"
-            f" {quantity(done.removed, 'file')}, {quantity(len(swept), 'leftover')} removed"
+            f" {quantity(done.removed, 'file')}, {quantity(len(swept), 'leftover')} removed;"
+            f" {quantity(judged, 'day')} judged"
         )
     return 0
 

@@ -231,6 +231,11 @@ def load(
     rules = _read_rules(layers, notes)
     values = _read_sections(fields, base, layers, with_secrets=with_secrets)
     outputs, outbox = read_delivery(fields, base, with_secrets=with_secrets)
+    if values["console"] is not None and values["console"].triage_outputs:
+        from netwatch.config.console_section import check_triage_outputs
+
+        by_name = {output.name: bool(output.format) for output in outputs}
+        check_triage_outputs(fields, values["console"], by_name)
     sensor_name, is_sensor_named = sensor_section(fields, fleet.sensor if fleet is not None else "")
     incidents = incidents_section(layers.of("incidents")[0])
     privacy, retention = read_privacy(fields, layers.of("retention")[0], base)

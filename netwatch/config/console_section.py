@@ -242,6 +242,12 @@ class ConsoleOptions:
         TIMEZONE, "the time zone of pages that are not about a single ban", "UTC"
     )
     metrics: str = declare(_URL, "the URL of the metrics endpoint of a sensor")
+    triage_outputs: tuple[str, ...] = declare(
+        texts("list of names"),
+        "names of `outputs` with a format, which get the record of an incident again, with"
+        " `triage`, whenever people have decided something of it",
+        shown="`[]`",
+    )
     oidc: OidcOptions | None = declare(
         nested(OidcOptions, check=_check_oidc),
         "a provider of OpenID Connect that signs people in",
@@ -309,6 +315,25 @@ def _check_provider(section: Fields, found: OidcOptions, base: Path) -> None:
     if found.secret is not None and (reason := found.secret.problem()):
         oidc.add_problem("client_secret", f"'client_secret': {reason}")
     read_file_path(oidc, "ca_file", base)
+
+
+def check_triage_outputs(
+    fields: Fields, found: ConsoleOptions, outputs: Mapping[str, bool]
+) -> None:
+    """Note names of `triage_outputs` that are of no output. `outputs` says of each by its name
+    whether it sends records; a message to people would look like another alarm."""
+    section = fields.nested("console", "console")
+    for name in found.triage_outputs:
+        if section is not None and not outputs.get(name):
+            fits = [each for each, sends_records in outputs.items() if sends_records]
+            expected = (
+                "an output that sends records" if name in outputs else "the name of an output"
+            )
+            section.add_problem(
+                "triage_outputs",
+                f"'triage_outputs': expected {expected}, found"
+                f" {describe(name)}{did_you_mean(name, fits)}",
+            )
 
 
 def _has_everybody(addresses: Sequence[Address]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from netwatch.config import Config
 from netwatch.core.addresses import parse_mac
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
 from netwatch.core.period import parse_moment
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.coverage.judged import Wanted, says
@@ -24,9 +25,6 @@ from netwatch.store.statements import Filter, Position, name_pattern
 if TYPE_CHECKING:
     from netwatch.inventory.entry_table import Entry
 
-VERDICTS = ("violation", "advisory", "exempt")
-"""What a filter by verdict can ask for."""
-
 
 class WrongWordsError(NetwatchError):
     """A question has words that cannot be: each with the name of its filter."""
@@ -40,8 +38,8 @@ def read_filter(
     records: str, words: Mapping[str, Sequence[str]], config: Config, now: int
 ) -> Filter:
     """The filter for a kind of records that the words of each filter make: ``since``, ``until``,
-    ``app``, ``device``, ``network``, ``ban``, ``name`` and ``verdict``. Raises
-    `WrongWordsError`."""
+    ``app``, ``device``, ``network``, ``ban``, ``name`` and those of `WORDS`; of incidents and cases
+    also what is left out (``not-app``, and so on). Raises `WrongWordsError`."""
     wrong: list[tuple[str, str]] = []
     times: dict[str, int | None] = {}
     for name in ("since", "until"):
@@ -50,16 +48,17 @@ def read_filter(
             times[name] = parse_moment(text, now, is_end=name == "until") if text else None
         except ValueError as error:
             wrong.append((name, str(error)))
-    apps = frozenset(words.get("app", ()))
-    if records not in ("incidents", "cases") or any(":" in app for app in apps):
-        problems = Problems()
-        named = [(0, word) for word in words.get("app", ())]
-        apps = config.catalog.resolve_apps(named, "", problems)
-        wrong += [("app", problem.message) for problem in problems.found]
-    for verdict in words.get("verdict", ()):
-        if verdict not in VERDICTS:
-            text = f"expected violation, advisory or exempt; found '{verdict}'"
-            wrong.append(("verdict", text))
+    are_facts = records not in ("incidents", "cases")
+    apps, not_apps = (
+        _apps(config, name, words.get(name, ()), wrong, are_facts) for name in ("app", "not-app")
+    )
+    for name, known in WORDS.items():
+        for filtered in (name, EXCLUDES + name):
+            wrong += [
+                (filtered, f"expected {', '.join(known[:-1])} or {known[-1]}; found '{word}'")
+                for word in words.get(filtered, ())
+                if word not in known
+            ]
     if wrong:
         raise WrongWordsError(wrong)
     device = (words.get("device") or ("",))[-1]
@@ -68,17 +67,46 @@ def read_filter(
         (ip, None) for entry in entries for ip in entry.ips
     ]
     addresses += [(None, entry.mac) for entry in entries if entry.mac]
+    excluded = {"app": not_apps} | {
+        column_of(name): frozenset(words.get(EXCLUDES + name, ()))
+        for name in ("ban", "network", *WORDS)
+    }
+    fixed = {name: frozenset(words.get(name, ())) for name in WORDS}
     return Filter(
         since=times["since"],
         until=times["until"],
         apps=apps,
         bans=frozenset(words.get("ban", ())),
         networks=frozenset(words.get("network", ())),
-        verdicts=frozenset(words.get("verdict", ())),
+        verdicts=fixed["verdict"],
+        confidences=fixed["confidence"],
+        kinds=fixed["kind"],
+        outcomes=fixed["outcome"],
+        statuses=fixed["state"],
         names=tuple(map(name_pattern, words.get("name", ()))),
         device=device,
         addresses=tuple(addresses),
+        excluded={name: of_name for name, of_name in excluded.items() if of_name},
+        excluded_names=tuple(map(name_pattern, words.get("not-name", ()))),
+        excluded_devices=tuple(words.get("not-device", ())),
     )
+
+
+def _apps(
+    config: Config,
+    name: str,
+    words: Sequence[str],
+    wrong: list[tuple[str, str]],
+    are_of_signatures: bool,
+) -> frozenset[str]:
+    """The apps that the words of a filter stand for, which must be of the signatures if they are
+    not names alone. Adds what is wrong."""
+    if not are_of_signatures and not any(":" in word for word in words):
+        return frozenset(words)
+    problems = Problems()
+    apps = config.catalog.resolve_apps([(0, word) for word in words], "", problems)
+    wrong += [(name, problem.message) for problem in problems.found]
+    return apps
 
 
 def _entries(config: Config, word: str) -> "list[Entry]":
@@ -96,16 +124,23 @@ def refuse_unknown(catalogue: Catalogue, config: Config, wanted: Filter) -> None
     """Raise `WrongWordsError` if a filter names what neither configuration nor store knows."""
     wrong: list[tuple[str, str]] = []
     asked = {"app": wanted.apps, "ban": wanted.bans, "network": wanted.networks}
-    for kind, words in asked.items():
+    asked |= {EXCLUDES + kind: wanted.excluded.get(kind, frozenset()) for kind in [*asked]}
+    for name, words in asked.items():
+        kind = name.removeprefix(EXCLUDES)
         for word, hint in queries.unknown_words(catalogue, kind, words, config.words[kind]):
             article = "an" if kind == "app" else "a"
             expected = f"expected {article} {kind} of the configuration or the store"
-            wrong.append((kind, f"{expected}, found '{word}'{hint}"))
-    word = wanted.device
-    if word and not _entries(config, word) and not queries.is_known_device(catalogue, word):
-        expected = "expected a device of the inventory or the store, or an address"
-        hint = did_you_mean(word, (entry.id for entry in config.devices.entries), 0.5)
-        wrong.append(("device", f"{expected}, found '{word}'{hint}"))
+            wrong.append((name, f"{expected}, found '{word}'{hint}"))
+    devices = [("device", wanted.device)] if wanted.device else []
+    for name, word in (
+        *devices,
+        *((EXCLUDES + "device", each) for each in wanted.excluded_devices),
+    ):
+        if not _entries(config, word) and not queries.is_known_device(catalogue, word):
+            expected = "expected a device of the inventory or the store, or an address"
+            hint = did_you_mean(word, (entry.id for entry in config.devices.entries), 0.5)
+            wrong.append((name, f"{expected}, found '{word}'{hint}"))
+            break  # All records were read for it.
     if wrong:
         raise WrongWordsError(wrong)
 

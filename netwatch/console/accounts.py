@@ -27,9 +27,8 @@ from sqlalchemy.exc import IntegrityError
 
 from netwatch.config.console_section import ROLES
 from netwatch.console import tables
-from netwatch.console.tables import storable
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.text import escaped
+from netwatch.core.text import escaped, storable
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store.database import Database
 
@@ -109,13 +108,15 @@ class Accounts:
             self._change(connection, name, password=hashed, changed=self._now())
 
     def set_role(self, name: str, role: str) -> None:
-        """Give an account another role, and end its sessions. Raises `AccountError`."""
+        """Give an account another role, and end its sessions. What it shared with those of its
+        former role goes. Raises `AccountError`."""
         check_role(role)
         with self._database.writing() as connection:
             self._change(connection, name, role=role)
+            _unshare(connection, name)
 
     def remove(self, name: str) -> None:
-        """Remove an account with its sessions and saved filters. Raises `AccountError`."""
+        """Remove an account with its sessions and filters. Raises `AccountError`."""
         with self._database.writing() as connection:
             found = connection.execute(
                 delete(tables.account).where(tables.account.c.name == name)
@@ -126,6 +127,7 @@ class Accounts:
             connection.execute(
                 delete(tables.saved_filter).where(tables.saved_filter.c.account == name)
             )
+            _unshare(connection, name)
 
     def all(self) -> list[Account]:
         """The accounts by name."""
@@ -230,6 +232,10 @@ def check_password(password: str, name: str) -> None:
 def _unknown(connection: Connection, name: str) -> AccountError:
     known = connection.execute(select(tables.account.c.name)).scalars().all()
     return AccountError(f"no account '{escaped(name)}'{did_you_mean(name, known)}")
+
+
+def _unshare(connection: Connection, name: str) -> None:
+    connection.execute(delete(tables.shared_filter).where(tables.shared_filter.c.account == name))
 
 
 def _end_sessions(connection: Connection, name: str) -> None:

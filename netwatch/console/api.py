@@ -2,7 +2,8 @@
 sensors and the health of all, as JSON.
 
 Records are those of `netwatch store query`, to the byte, by the same words. Who may ask for what is
-in `netwatch.console.routes`, and so is what the audit has of it. Everything is read only.
+in `netwatch.console.routes`, and so is what the audit has of it. What is read is here,
+what is decided in `netwatch.console.api_triage`.
 """
 
 import json
@@ -14,7 +15,6 @@ from sqlalchemy import func, select
 
 from netwatch import __version__
 from netwatch.config.store_questions import (
-    VERDICTS,
     WrongWordsError,
     coverage_records,
     judged_hours,
@@ -35,8 +35,10 @@ from netwatch.console.api_operations import (
 )
 from netwatch.console.pages import incidents as incident_pages
 from netwatch.console.pages import reports, sensors
-from netwatch.console.pages.incidents import WORDS
+from netwatch.console.triage import STATES
+from netwatch.console.triage_form import chosen_by
 from netwatch.console.view import Answer, Refused, View, not_found
+from netwatch.core.filter_words import EXCLUDED, EXCLUDES, VERDICTS, WORDS
 from netwatch.core.period import day_at, parse_moment
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
@@ -49,7 +51,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import case_row, cases_after
 from netwatch.store.fleet_sensors import Applied
 from netwatch.store.incident_pages import DeviceFilter, device_page, incident_row
-from netwatch.store.queries import incidents_after
+from netwatch.store.incident_search import incidents_after
 from netwatch.store.statements import Filter, Position
 
 BEING_MADE_SECONDS = 3
@@ -75,11 +77,7 @@ def _wanted(view: View, records: str) -> Filter:
         refuse_unknown(console.catalogue, console.config, wanted)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
-    more = {name: frozenset(words.get(word, ())) for name, word in (
-        ("confidences", "confidence"), ("kinds", "kind"), ("outcomes", "outcome"),
-        ("statuses", "state"),
-    )}  # fmt: skip
-    return replace(wanted, **more)  # type: ignore[arg-type]
+    return wanted
 
 
 def _within(view: View, wanted: Filter) -> Filter:
@@ -96,7 +94,7 @@ def _networks(view: View, asked: frozenset[str]) -> frozenset[str]:
 
 
 def _incidents(view: View) -> Answer:
-    wanted = _wanted(view, "incidents")
+    wanted = replace(_wanted(view, "incidents"), chosen=chosen_by(view))
     after = cursor_of(view, (int, int, int))
     found = incidents_after(view.console.catalogue, wanted, after, timeout=_seconds())
     return page(view, "incidents", ((text, position, {}) for text, position in found))
@@ -152,17 +150,19 @@ def person_of_case(view: View) -> str:
 
 def _devices(view: View) -> Answer:
     words = words_of(view)
-    words = {name: words[name] for name in ("since", "until", "network", "verdict")
-             if name in words}  # fmt: skip
+    names = ("since", "until", "network", "verdict", *_EXCLUDED_DEVICES)
+    words = {name: words[name] for name in names if name in words}
     console = view.console
     try:
         wanted = _within(view, read_filter("incidents", words, console.config, console.now()))
         refuse_unknown(console.catalogue, console.config, wanted)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
+    excluded = {**wanted.excluded, "device": frozenset(view.query.all(f"{EXCLUDES}device"))}
     devices = DeviceFilter(
-        wanted.since, wanted.until, wanted.networks, wanted.verdicts, view.query.text("device")
-    )
+        wanted.since, wanted.until, wanted.networks, wanted.verdicts, view.query.text("device"),
+        {name: found for name, found in excluded.items() if found},
+    )  # fmt: skip
     found = device_page(
         console.catalogue, devices, cursor_of(view, (int, str, str)),
         size=MAX_RECORDS + 1, timeout=_seconds(),
@@ -332,6 +332,8 @@ _PAGES = (
     ),
     _text("after", "the `next` of the answer before", maxLength=MAX_CURSOR),
 )  # fmt: skip
+_WITHOUT = "what is left out; the values are those of the filter without 'not-'"
+_EXCLUDED_DEVICES = (f"{EXCLUDES}network", f"{EXCLUDES}verdict")
 _NETWORK = _words("network", "a network")
 _DEVICE = _text("device", "a device: its id, address, MAC, host name or owner")
 _VERDICT = _words("verdict", "the verdict", VERDICTS)
@@ -344,7 +346,12 @@ _OF_INCIDENTS = (
     _DEVICE,
     _VERDICT,
     *(_words(name, f"the {name}", WORDS[name]) for name in WORDS if name != "verdict"),
+    *(_words(EXCLUDES + name, _WITHOUT, WORDS.get(name, ())) for name in EXCLUDED),
     *_PAGES,
+)
+_TRIAGE = (
+    Parameter("triage", "what was decided", {"type": "string", "enum": [*STATES]}),
+    _text("assignee", "the account that works on it"),
 )
 _DAYS = (
     _text("from", "the first day (default: 30 days before the last)", format="date"),
@@ -373,7 +380,7 @@ _TIMES_OF_RECORDS = {"type": "array", "items": _TIME}
 
 INCIDENTS = Operation(
     "incidents", "Incidents by filter, in the order of time", _incidents, _list(_named("alert")),
-    _OF_INCIDENTS, by_network=True,
+    (*_OF_INCIDENTS, *_TRIAGE), by_network=True,
 )  # fmt: skip
 INCIDENT = Operation("incident", "One incident", _incident, _named("alert"), by_network=True)
 CASES = Operation(
@@ -388,7 +395,12 @@ DEVICES = Operation(
         first_seen={"type": "string"}, last_seen={"type": "string"},
         **dict.fromkeys(VERDICTS, _COUNT),
     )),
-    (*_TIMES, _NETWORK, _text("device", "a part of the id"), _VERDICT, *_PAGES), by_network=True,
+    (
+        *_TIMES, _NETWORK, _text("device", "a part of the id"), _VERDICT,
+        _words("not-network", _WITHOUT), _words("not-verdict", _WITHOUT, VERDICTS),
+        _words("not-device", "an id that is left out"), *_PAGES,
+    ),
+    by_network=True,
 )  # fmt: skip
 COVERAGE = Operation(
     "coverage", "Records of coverage: of how many flows the name was read, by device", _coverage,

@@ -29,6 +29,19 @@ _ERRORS = {
 }
 
 
+_ERRORS_OF_BODIES = {
+    "409": "it was changed meanwhile",
+    "413": "the body is too large",
+    "415": "the body is not JSON",
+}
+
+
+def _errors(operation: Operation) -> Mapping[str, str]:
+    """What is answered in place of the answer, by status."""
+    more = {} if operation.body is None else _ERRORS_OF_BODIES
+    return dict(sorted({**_ERRORS, **more}.items()))
+
+
 def show_document(view: View, routes: Iterable["Route"]) -> Answer:
     """The document as JSON."""
     return body(view, f"{json.dumps(document(routes), indent=1)}\n")
@@ -38,7 +51,7 @@ def show_page(view: View, routes: Iterable["Route"]) -> Answer:
     """The document as a page."""
     called = words(view.language)
     rows = [
-        {"path": route.path, "operation": route.operation,
+        {"path": route.path, "method": route.method, "operation": route.operation,
          "roles": ", ".join(called[role] for role in _roles(route))}
         for route in routes
         if route.operation is not None
@@ -52,18 +65,19 @@ def _roles(route: "Route") -> list[str]:
 
 def document(routes: Iterable["Route"]) -> dict[str, Any]:
     """The OpenAPI document of the operations of a table of routes."""
-    paths = {
-        route.path: {"get": _operation(route, route.operation)}
-        for route in routes
-        if route.operation is not None
-    }
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if route.operation is not None:
+            method = route.method.lower()
+            paths.setdefault(route.path, {})[method] = _operation(route, route.operation)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "netwatch",
             "version": "1",
             "description": "Whether bans on apps were kept: incidents, cases, devices, coverage,"
-            " bans and their answers. Everything is read only. Records may get further keys.",
+            " bans and their answers. Only the triage of incidents can be changed. Records may get"
+            " further keys.",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
@@ -96,10 +110,14 @@ def _operation(route: "Route", operation: Operation) -> dict[str, Any]:
                 "headers": _ETAG,
                 "content": {JSON: {"schema": operation.schema}},
             },
-            "304": {"description": "the client has this answer (If-None-Match)"},
-            **{status: _error(text) for status, text in _ERRORS.items()},
+            **({"304": {"description": "the client has this answer (If-None-Match)"}}
+               if operation.body is None else {}),
+            **{status: _error(text) for status, text in _errors(operation).items()},
         },
-    }
+    }  # fmt: skip
+    if operation.body is not None:
+        content = {JSON: {"schema": operation.body}}
+        found["requestBody"] = {"required": True, "content": content}
     if route.roles is None:
         found["security"] = []
     return found

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from netwatch.console.tables import storable
 from netwatch.console.view import (
     MAX_VALUE,
     Answer,
@@ -24,6 +23,7 @@ from netwatch.console.view import (
     View,
     parse_pairs,
 )
+from netwatch.core.text import storable
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.formats.values import json_line
 from netwatch.store.statements import Position
@@ -51,7 +51,9 @@ _REASONS = {
     " 'Authorization: Bearer TOKEN'.",
     403: "The role of this token may not ask for this.",
     404: "There is no such path",
-    405: "The API is read with GET.",
+    405: "This path has no such method; the header Allow names those that it has.",
+    413: "The body of the request is too large.",
+    415: "The body is not JSON; send it with 'Content-Type: application/json'.",
     421: "The console does not have this host name; add it to 'hosts' under 'console'.",
     500: "The console has a defect, which is in its log.",
     503: "The console is busy; ask again later.",
@@ -75,8 +77,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a path of the API answers: `schema` is that of its answer. With `by_network` a token
-    that is limited to networks may ask for it."""
+    """What a path of the API answers: `schema` is that of its answer, and `body` that of what is
+    sent, None if nothing is: whatever changes something has one. With `by_network` a token that is
+    limited to networks may ask for it."""
 
     name: str
     summary: str
@@ -84,6 +87,7 @@ class Operation:
     schema: Mapping[str, Any]
     parameters: tuple[Parameter, ...] = ()
     by_network: bool = False
+    body: Mapping[str, Any] | None = None
 
     def check(self, view: View, query: str) -> None:
         """Raise `Refused` for parameters that the operation has not, that cannot be, and that are
@@ -197,12 +201,15 @@ def page(view: View, name: str, found: Iterable[tuple[str, Position, Mapping[str
     return body(view, text, name)
 
 
-def body(view: View, text: str, subject: str = "") -> Body:
-    """An answer with its entity tag (RFC 9110 section 8.8.3)."""
+def body(view: View, text: str, subject: str = "", told: Mapping[str, Any] | None = None) -> Body:
+    """An answer with its entity tag (RFC 9110 section 8.8.3); `told` is what the audit has of it,
+    the filter if None."""
     content = text.encode()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     detail = {"filter": {name: " ".join(words) for name, words in words_of(view).items()}}
-    return Body(JSON, content, subject, {"ETag": tag}, detail if view.query.pairs else {})
+    if told is None:
+        told = detail if view.query.pairs else {}
+    return Body(JSON, content, subject, {"ETag": tag}, told)
 
 
 def is_operation(place: str) -> bool:
@@ -227,5 +234,5 @@ def problem(asked: Asked, refused: Refused, paths: Iterable[str]) -> tuple[bytes
     if refused.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="netwatch"'
     if refused.status == 405:
-        headers["Allow"] = "GET, HEAD"
+        headers["Allow"] = ", ".join(refused.allowed)
     return f"{json_line(record)}\n".encode(), headers

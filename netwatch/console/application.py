@@ -10,10 +10,10 @@ the answer do not.
 
 **Events.** By server-sent events a page learns that what it shows has changed, and loads it again.
 
-A stream asks a page's question, `Events.state`, every few seconds and sends an event when the
-answer is another. It says no more than that, so it needs no rights of its own beyond those of the
-page. Streams are few, in all and of each account (`netwatch.console.streams`), end with the
-session, after an hour, and when the console ends; browsers connect again by themselves.
+A stream asks a page's question, `Events.state`, every few seconds and sends the answer when it is
+another. That is a digest and a number, so it needs no rights of its own beyond those of the page.
+Streams are few, in all and of each account (`netwatch.console.streams`), end with the session,
+after an hour, and when the console ends; browsers connect again by themselves.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,7 +34,7 @@ from netwatch.console.dispatch import Dispatcher, Sent
 from netwatch.console.rendering import static_files
 from netwatch.console.routes import ROUTES
 from netwatch.console.streams import WAIT_SECONDS
-from netwatch.console.view import Asked, Events, Refused, parse_pairs
+from netwatch.console.view import Asked, Events, Pairs, Refused, parse_pairs
 from netwatch.core.errors import NetwatchError
 
 CONTENT_SECURITY_POLICY = (
@@ -63,7 +63,6 @@ STREAM_SECONDS = 3600.0
 """Seconds after which a stream ends."""
 
 _BEGIN = b"retry: 10000\n\n"
-_CHANGED = b"event: changed\ndata: now\n\n"
 _NOTHING = b":\n\n"  # a comment: it finds out whether the client is still there
 
 MAX_THREADS = 8
@@ -150,7 +149,7 @@ class EventStreams:
         known: str | None = events.known
         end = anyio.current_time() + STREAM_SECONDS
         while (found := await self._ask(events, known)) is not None:
-            yield _CHANGED if found != known else _NOTHING
+            yield f"event: changed\ndata: {found}\n\n".encode() if found != known else _NOTHING
             known = found
             with anyio.move_on_after(INTERVAL):
                 await self._ended.wait()
@@ -230,11 +229,11 @@ class Application:
     async def _answer(self, path: str | None, request: Request) -> Response:
         """The answer to a request for a route with this `path`, None if there is no route."""
         try:
-            form = await _form(request)
+            form, body = await _sent(request)
         except Refused as refused:
             asked = Asked.of(request, ())
             return _response(await self._run(self._dispatcher.refuse, asked, refused))
-        asked = Asked.of(request, form)
+        asked = Asked.of(request, form, body)
         try:
             with anyio.fail_after(ANSWER_SECONDS):
                 sent = await self._run(self._dispatcher.answer, path, asked)
@@ -305,10 +304,16 @@ def _response(sent: Sent, stream: AsyncIterator[bytes] | None = None) -> Respons
     return response
 
 
-async def _form(request: Request) -> tuple[tuple[str, str], ...]:
-    """The fields of a form. Raises `Refused` for one that is too large, too slow or none."""
-    if request.method != "POST":
-        return ()
+_KINDS = {"POST": "application/x-www-form-urlencoded", "PATCH": "application/json"}
+"""What requests send, by their method."""
+
+
+async def _sent(request: Request) -> tuple[Pairs, bytes]:
+    """The fields of a form, and what a program sends. Raises `Refused` for what is too large, too
+    slow or of another kind."""
+    kind = _KINDS.get(request.method)
+    if kind is None:
+        return (), b""
     body = bytearray()
     try:
         with anyio.fail_after(BODY_SECONDS):
@@ -320,7 +325,9 @@ async def _form(request: Request) -> tuple[tuple[str, str], ...]:
         raise Refused(408) from None
     except ClientDisconnect:
         raise Refused(400) from None
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body and kind != "application/x-www-form-urlencoded":
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and given != kind:
         raise Refused(415)
-    return parse_pairs(bytes(body).decode("latin-1"))
+    if request.method == "PATCH":
+        return (), bytes(body)
+    return parse_pairs(bytes(body).decode("latin-1")), b""

@@ -29,7 +29,8 @@ from sqlalchemy import Connection, RowMapping, Select, delete, insert, select
 
 from netwatch.console import tables
 from netwatch.console.accounts import ForeignNames
-from netwatch.console.tables import EMPTY, AuditSealing, Content, storable
+from netwatch.console.tables import EMPTY, AuditSealing, Content
+from netwatch.core.text import storable
 from netwatch.report.values import AuditHead
 from netwatch.store.database import Database
 from netwatch.store.statements import chunks

@@ -25,13 +25,15 @@ from netwatch.config.console_section import Address, ConsoleOptions, ProxyOption
 from netwatch.console.accounts import Accounts, role_of
 from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
-from netwatch.console.lists import SavedFilters
 from netwatch.console.period_reports import PeriodReports
+from netwatch.console.saved_filters import SavedFilters
 from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.streams import StreamPlaces
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.console.tokens import RequestRate, Tokens
+from netwatch.console.triage import Triage
 from netwatch.console.view import Asked, Identity, Refused, View
+from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
 from netwatch.rules.bans import Pack, load_pack, pack_ids
@@ -84,6 +86,8 @@ class Console:
         self.audit = Audit(self.database, now)
         self.names = self.audit.names
         self.filters = SavedFilters(self.database)
+        self.triage = Triage(self.database, now)
+        self.tell_triage: Callable[[AlertRecord], None] = lambda _: None
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
         self.throttle = Throttle(self.database, self.pseudonym_key, now)
         self.provider = self._provider()
@@ -238,10 +242,13 @@ def _subject(text: str) -> str:
 
 
 DEVICE = PersonFilter("device", "device {}".format, frozenset({"analyst", "dpo"}))
+NOT_DEVICE = PersonFilter("not-device", lambda _: "", frozenset({"analyst"}))
+"""What is left out is not looked at, but who cannot see devices would learn whose rows go."""
+
 ACCOUNT = PersonFilter("account", "account {}".format, frozenset({"dpo"}))
 SUBJECT = PersonFilter("subject", _subject, frozenset({"dpo"}))
 
-PERSON_FILTERS = {person.name: person for person in (DEVICE, ACCOUNT, SUBJECT)}
+PERSON_FILTERS = {person.name: person for person in (DEVICE, NOT_DEVICE, ACCOUNT, SUBJECT)}
 """All of them, by their names."""
 
 
@@ -249,7 +256,7 @@ def admitted(route: "Route", view: View) -> View:
     """A request as the page of a route may see it. Raises `Refused` for a filter that the role may
     not use."""
     for person in route.people:
-        if view.query.text(person.name) and view.role not in person.roles:
+        if view.query.all(person.name) and view.role not in person.roles:
             raise Refused(403, view.say(
                 "Your role sees devices by pseudonyms, so it cannot filter by a device."
             ))  # fmt: skip
@@ -270,5 +277,6 @@ def persons(route: "Route", view: View) -> tuple[str, ...]:
         if (text := view.query.text(person.name)) and (subject := person.subject(text))
     ]
     if not found and route.purpose is not None:
-        found = [route.purpose(view)]
+        about = route.purpose(view)
+        found = [about] if isinstance(about, str) else [*about]
     return tuple(dict.fromkeys(subject for subject in found if subject))

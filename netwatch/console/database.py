@@ -2,13 +2,12 @@
 its accounts counted without changing anything; a person erased from it, and the head of the audit
 taken away.
 
-Where a person is erased, filters that accounts saved and that name her go, and tokens whose purpose
-does. So do the purposes that sessions have stated, which are typed texts, all of them: people are
-asked again. Rows of the audit
-stay, since they say who looked, when, and at what kind of page; of rows that are about her or
-mention her, the keys go, so that nobody can read whom they are about and why
-(`netwatch.console.audit`). Whom they are about has a pseudonym, by which the rows about a name can
-still be found.
+Where a person is erased, filters that accounts saved and that name her go, tokens whose purpose
+does, and what was decided of her incidents. So do the purposes that sessions have stated, which are
+typed texts, all of them: people are asked again. Rows of the audit stay, since they say who looked,
+when, and at what kind of page; of rows that are about her or mention her, the keys go, so that
+nobody can read whom they are about and why (`netwatch.console.audit`). Whom they are about has a
+pseudonym, by which the rows about a name can still be found.
 
 The head of the audit goes to where the user of the service cannot change it, since this user can
 rewrite the whole audit. What the service wrote to the log of the system before, and what a report
@@ -19,7 +18,7 @@ import secrets
 import sqlite3
 import syslog
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from sqlalchemy import Connection, delete, func, insert, inspect, select, text, 
 from netwatch.console import tables
 from netwatch.console.audit import Audit
 from netwatch.console.tables import AUDIT_KEY, KEY_BYTES, KEYS, Content, seal
+from netwatch.console.triage import erase_triage
 from netwatch.core import owned_database
 from netwatch.core.errors import NetwatchError
 from netwatch.core.owned_database import FileKind, OtherVersionError
@@ -120,7 +120,8 @@ def _upgrade(connection: Connection) -> None:
     """From version 1: purposes belong to persons, and wrong passwords are kept. Sessions end, whose
     rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
     and accounts of a provider have names. Their sessions end, which were begun under a name. From
-    version 3: programs have tokens."""
+    version 3: programs have tokens. From version 4: incidents have a triage. From
+    version 5: filters can be shared."""
     found = inspect(connection)
     has_purposes, has_keys, has_names = (
         found.has_table(table.name)
@@ -192,7 +193,13 @@ def _open_server(options: StoreOptions) -> Database:
                 connection.execute(insert(tables.secret), list(map(_new_key, KEYS)))
             elif not all(
                 found.has_table(table.name)
-                for table in (tables.audit_key, tables.foreign_name, tables.token)
+                for table in (
+                    tables.audit_key,
+                    tables.foreign_name,
+                    tables.token,
+                    tables.triage,
+                    tables.shared_filter,
+                )
             ):
                 _upgrade(connection)
                 is_older = True
@@ -240,17 +247,22 @@ def _file(folder: Path) -> Database | None:
 
 @dataclass(frozen=True, slots=True)
 class ErasedFromConsole:
-    """How many saved filters and stated purposes were erased, and how many rows of the audit nobody
-    can open any more. `left` are sentences on what could not be erased now."""
+    """How many saved filters and stated purposes were erased, of how many incidents the triage was,
+    and how many rows of the audit nobody can open any more. `left` are sentences on what could not
+    be erased now."""
 
     filters: int = 0
     purposes: int = 0
+    triage: int = 0
     audit: int = 0
     left: tuple[str, ...] = ()
 
 
-def erase_from_console(options: StoreOptions, person: "Person", user: str) -> ErasedFromConsole:
-    """Erase a person; `user` is who asked, for the audit. Raises `NetwatchError`."""
+def erase_from_console(
+    options: StoreOptions, person: "Person", user: str, incidents: Collection[str] = ()
+) -> ErasedFromConsole:
+    """Erase a person, whose `incidents` have these ids; `user` is who asked, for the audit. Raises
+    `NetwatchError`."""
     if not has_console(options):
         return ErasedFromConsole()
     database = open_console(options)
@@ -260,32 +272,28 @@ def erase_from_console(options: StoreOptions, person: "Person", user: str) -> Er
             purposes = connection.execute(delete(tables.purpose)).rowcount
             purposes += _erase_tokens(connection, person)
             _erase_sign_ins(connection, person)
+            triage = erase_triage(connection, incidents, person)
         rows = Audit(database).erase(lambda value: person.is_mentioned(value, *ALWAYS), user)
-        named = [tables.saved_filter, tables.purpose, tables.pending, tables.audit_key,
-                 tables.token]  # fmt: skip
+        named = [
+            tables.saved_filter, tables.shared_filter, tables.purpose, tables.pending,
+            tables.audit_key, tables.token, tables.triage, tables.triage_change,
+        ]  # fmt: skip
         problem = vacuum(database.engine, named, "the database of the console")
     finally:
         database.close()
-    return ErasedFromConsole(filters, purposes, rows, (problem,) if problem else ())
+    return ErasedFromConsole(filters, purposes, triage, rows, (problem,) if problem else ())
 
 
 def _erase_filters(connection: "Connection", person: "Person") -> int:
-    """Erase the saved filters whose name or values mention a person: how many."""
-    columns = tables.saved_filter.c
-    found = [
-        row
-        for row in connection.execute(select(tables.saved_filter)).all()
-        if person.is_mentioned([row.name, *(value for _, value in parse_qsl(row.query))], *ALWAYS)
-    ]
-    for row in found:
-        connection.execute(
-            delete(tables.saved_filter).where(
-                columns.account == row.account,
-                columns.page == row.page,
-                columns.name == row.name,
-            )
-        )
-    return len(found)
+    """Erase the filters, saved and shared, whose name or values mention a person: how many."""
+    number = 0
+    for table in (tables.saved_filter, tables.shared_filter):
+        for row in connection.execute(select(table)).all():
+            values = [row.name, *(value for _, value in parse_qsl(row.query))]
+            if person.is_mentioned(values, *ALWAYS):
+                key = (column == row._mapping[column.name] for column in table.primary_key)
+                number += connection.execute(delete(table).where(*key)).rowcount
+    return number
 
 
 def _erase_tokens(connection: "Connection", person: "Person") -> int:

@@ -2,7 +2,7 @@
 
 import secrets
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hmac import compare_digest
 from http import HTTPStatus
@@ -20,10 +20,10 @@ from netwatch.console.console import (
     persons,
     proxy_identity,
 )
+from netwatch.console.pages.account import note_purpose, purpose_problem, stated_purpose
 from netwatch.console.rendering import address_of, render, texts_of
 from netwatch.console.routes import ROUTES, Route, first_page, may, menu_of, persons_at
 from netwatch.console.sessions import form_token
-from netwatch.console.tables import storable
 from netwatch.console.view import (
     MAX_VALUE,
     Answer,
@@ -41,6 +41,7 @@ from netwatch.console.view import (
 )
 from netwatch.core.errors import NetwatchError
 from netwatch.core.period import zone_named
+from netwatch.core.text import storable
 from netwatch.language.language import LANGUAGES
 from netwatch.store.database import QueryTimeoutError
 from netwatch.watch.endpoint_options import is_accepted, own_names
@@ -129,9 +130,11 @@ class Dispatcher:
 
     def _to_program(self, route: Route, operation: Operation, asked: Asked) -> Sent:
         """What the API answers somebody with a token, or with a session and no token."""
+        identity: Identity | None = None
         if asked.headers.get("authorization", "").lower().startswith("bearer"):
             identity = identify_program(self._console, asked)
-        else:
+        elif operation.body is None:
+            # What changes something needs what no page elsewhere can make a browser send.
             identity, _ = self._signed_in(asked)
         view = self._view(asked, identity, "", form=False, code="en")
         if identity is None and route.roles is not None:
@@ -147,11 +150,11 @@ class Dispatcher:
         purposes: dict[str, str] = {}
         own = view.identity.purpose if view.identity else ""
         try:
-            for person in persons(route, view):
+            for person in (people := persons(route, view)):
                 stated = own or self._console.sessions.purpose(view.who.session, person)
-                if not stated:
-                    return self._ask_purpose(route, view, asked)
-                purposes[person] = stated
+                if not stated and (asking := self._ask_purpose(route, view, asked, people)):
+                    return asking
+                purposes[person] = stated or stated_purpose(view)
             view = replace(view, purpose=next(iter(purposes.values()), own))
             answer = route.endpoint(view)
         except QueryTimeoutError:
@@ -160,20 +163,39 @@ class Dispatcher:
 " filter more."
             )) from None  # fmt: skip
         self._audit(view, route, answer, purposes)
-        return self._send(view, answer, asked.headers.get("if-none-match", ""))
+        known = asked.headers.get("if-none-match", "") if asked.method == "GET" else ""
+        return self._send(view, answer, known)
 
-    def _ask_purpose(self, route: Route, view: View, asked: Asked) -> Sent:
+    def _ask_purpose(
+        self, route: Route, view: View, asked: Asked, people: Sequence[str]
+    ) -> Sent | None:
+        """The page that asks why persons are looked at. With a form, it sends this form once more,
+        with the purpose: None if it has one, which is noted for all of them."""
         if route.operation is not None:
             raise Refused(403, "State a purpose on the page of the same person or list first, or"
                           " use a token, which has one.")  # fmt: skip
-        return self._page(view, Page("purpose", {"next": _target(asked)}))
+        if asked.method != "POST":
+            return self._page(view, Page("purpose", {"next": _target(asked)}))
+        fields = [pair for pair in asked.form if pair[0] not in ("csrf", "purpose")]
+        values: dict[str, object] = {"next": asked.place, "fields": fields, "count": len(people)}
+        status = 200
+        if any(name == "purpose" for name, _ in asked.form):
+            purpose = stated_purpose(view)
+            problem = purpose_problem(view, purpose)
+            if not problem:
+                note_purpose(view, purpose, people)
+                return None
+            status, values = 422, {**values, "given": purpose[:MAX_VALUE], "message": problem}
+        return self._page(view, Page("purpose", values, status=status))
 
     def _route(self, path: str | None, method: str) -> Route:
         if path is None:
             raise Refused(404)
         route = self._routes.get((path, method))
         if route is None:
-            raise Refused(405)
+            methods = [each for at, each in self._routes if at == path]
+            heads = ["HEAD"] if "GET" in methods else []
+            raise Refused(405, allowed=[*methods, *heads])
         return route
 
     def _signed_in(self, asked: Asked) -> tuple[Identity | None, str]:
@@ -230,6 +252,8 @@ class Dispatcher:
             has_zone=chosen is not None,
             origin=options.url or f"{self._scheme}://{asked.headers.get('host', '')}",
             raw_query=query,
+            raw_form=asked.form if form else (),
+            body=asked.body,
             persons_at=persons_at,
         )
 
@@ -256,7 +280,11 @@ class Dispatcher:
     def _audit(self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]) -> None:
         """Write down what is about to be shown, under each person that it is about. An address that
         is only put in order shows nothing."""
-        is_filtered = any(view.query.text(person.name) for person in route.people)
+        is_filtered = any(
+            person.subject(text)
+            for person in route.people
+            if (text := view.query.text(person.name))
+        )
         subject = answer.subject
         if isinstance(answer, Redirect) and not subject:
             return

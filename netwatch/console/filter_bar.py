@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from netwatch.console.list_looks import joined_columns
 from netwatch.console.rendering import address_of, words
+from netwatch.console.triage_form import state_words
 from netwatch.console.view import Pairs, Redirect, View, bad_request
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES
 from netwatch.core.period import day_at, period
 from netwatch.core.verdict import Ban
 
@@ -35,6 +38,11 @@ WHOLE_DAYS = ("7d", "30d", "6m", IN_FORCE)
 _DAY = 86_400_000_000_000
 
 
+def excluding(*names: str) -> tuple[str, ...]:
+    """The filters that leave out what filters with these names ask for."""
+    return tuple(f"{EXCLUDES}{name}" for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class QuickRange:
     """A range: its text, its address, and whether it is the one that is shown."""
@@ -46,23 +54,28 @@ class QuickRange:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A filter that is set: what it is of, its value, and the address without it."""
+    """A filter that is set: what it is of, its value, and the address without it. `leaves_out` is
+    whether rows with the value are left out."""
 
     label: str
     value: str
     address: str
+    leaves_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FilterBar:
-    """The bar of a list at a `place`, whose address has these values. `total` is how many rows
-    there are, None if that is not known; `is_set` is whether a filter is."""
+    """The bar of a list at a `place`, whose address has these values, of those with these `names`.
+    `total` is how many rows there are, None if that is not known; `is_set` is whether a filter is.
+    All its addresses keep the `look` of the list."""
 
     place: str
+    names: tuple[str, ...]
     pairs: Pairs
     ranges: tuple[QuickRange, ...]
     chips: tuple[Chip, ...]
     total: int | None
+    look: Pairs = ()
 
     @property
     def is_set(self) -> bool:
@@ -72,14 +85,22 @@ class FilterBar:
     @property
     def without(self) -> str:
         """The address without any filter."""
-        return self.place
+        return address_of(self.place, [*self.look])
 
     def only(self, name: str, value: str) -> str:
         """The address that is filtered by a value as well; empty if it is already."""
         if not value or (name, value) in self.pairs:
             return ""
-        kept = [pair for pair in self.pairs if pair[0] != name]
-        return address_of(self.place, [*kept, (name, value)])
+        kept = [pair for pair in self.pairs if pair[0] not in (name, f"{EXCLUDES}{name}")]
+        return address_of(self.place, [*kept, (name, value), *self.look])
+
+    def leaving_out(self, name: str, value: str) -> str:
+        """The address without the rows that have a value; empty if the list has no such filter, or
+        no row would be left."""
+        excluded = (f"{EXCLUDES}{name}", value)
+        if not value or excluded[0] not in self.names or (name, value) in self.pairs:
+            return ""
+        return address_of(self.place, [*self.pairs, excluded, *self.look])
 
 
 def filter_bar(
@@ -87,6 +108,7 @@ def filter_bar(
     names: Sequence[str],
     ranges: Sequence[str] = MOMENTS,
     total: int | None = None,
+    look: Pairs = (),
 ) -> FilterBar:
     """The bar of a list whose address is filtered by the values with these names. What cannot be
     read is shown as it is."""
@@ -96,7 +118,7 @@ def filter_bar(
     quick = tuple(
         QuickRange(
             _range_text(view, each),
-            address_of(view.place, [("range", each), *others]),
+            address_of(view.place, [("range", each), *others, *look]),
             each == word,
         )
         for each in ranges
@@ -104,13 +126,14 @@ def filter_bar(
     labels, called = _labels(view), words(view.language)
     chips = tuple(
         Chip(
-            labels.get(name, name),
-            _shown(view, name, value, called),
-            address_of(view.place, [pair for pair in pairs if pair[0] != name]),
+            labels.get(kind := name.removeprefix(EXCLUDES), kind),
+            _shown(view, kind, value, called),
+            address_of(view.place, [*(pair for pair in pairs if pair != (name, value)), *look]),
+            kind != name,
         )
         for name, value in pairs
     )
-    return FilterBar(view.place, pairs, quick, chips, total)
+    return FilterBar(view.place, tuple(names), pairs, quick, chips, total, look)
 
 
 def span_of(view: View) -> tuple[int | None, int | None]:
@@ -144,9 +167,10 @@ def days_of_range(
     return max(first, last - timedelta(days=most)), last
 
 
-def tidied(view: View, names: Sequence[str]) -> Redirect | None:
+def tidied(view: View, names: Sequence[str], columns: str = "") -> Redirect | None:
     """The address of a list as it can be passed on: without the empty values that a form sends,
-    with times in UTC, and without a quick range next to them. None if it is tidy already."""
+    with times in UTC, without a quick range next to them, and with the columns in one value, unless
+    they are the usual `columns`. None if it is tidy already."""
     has_times = any(view.query.text(name) for name in TIMES)
     pairs = []
     for name, value in view.query.pairs:
@@ -154,7 +178,9 @@ def tidied(view: View, names: Sequence[str]) -> Redirect | None:
         text = utc_text(moment) if moment is not None else value.strip()
         if (text or name not in names) and not (name == "range" and has_times):
             pairs.append((name, text))
-    if pairs == list(view.query.pairs):
+    if columns:
+        pairs = joined_columns(pairs, columns)
+    if sorted(pairs) == sorted(view.query.pairs):
         return None
     return Redirect(address_of(view.place, pairs))
 
@@ -219,6 +245,8 @@ def _labels(view: View) -> Mapping[str, str]:
         "kind": say("Kind"),
         "outcome": say("Outcome"),
         "state": say("State"),
+        "triage": say("Triage"),
+        "assignee": say("Assignee"),
         "app": say("App"),
         "device": say("Device"),
         "network": say("Network"),
@@ -239,5 +267,7 @@ def _shown(view: View, name: str, value: str, called: Mapping[str, str]) -> str:
         return value if is_day else _input(view, name).replace("T", " ")
     if name == "range" and value in {*DAYS, IN_FORCE}:
         return _range_text(view, value)
+    if name == "triage":
+        return state_words(view).get(value, value)
     is_word = name in ("verdict", "confidence", "kind", "outcome", "state", "joined", "action")
     return called.get(value, value) if is_word else value

@@ -6,38 +6,48 @@ knows under that word, and the pseudonyms that the keys of the configuration mak
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
+from netwatch.console.triage import Changed
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.formats.bypass import day_number
 from netwatch.formats.flow_rows import flow_record
 from netwatch.formats.line_writer import observation_record
 from netwatch.formats.values import rfc3339
 from netwatch.inventory.entry_table import Entry
 from netwatch.privacy import pseudonym
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_days import DAY
+from netwatch.store.bypass_rows import PERSONAL, client_names, kept_records
 from netwatch.store.cases import is_centre
 from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import FACT_TABLES
+from netwatch.store.incident_words import places_called
 from netwatch.store.queries import flows, observations
-from netwatch.store.statements import Filter, chunks, client_places, device_clients
+from netwatch.store.statements import (
+    MANY,
+    Filter,
+    among,
+    chunks,
+    client_places,
+    device_clients,
+)
 
 Code = Literal["inventory", "client", "observation", "flow", "claim", "incident", "case",
-               "evidence", "coverage", "audit"]  # fmt: skip
+               "triage", "evidence", "coverage", "bypass", "audit"]  # fmt: skip
 """The kinds of data, in the order of the page."""
 
 Rule = Literal["time", "facts", "yours", "record"]
 """How long a kind is kept: for a time after its date; while there are facts; as long as the owner
 of a file decides; as long as the rules for such records ask."""
-
-PERSONAL = frozenset({"personal", "guest"})
-"""The classes of networks whose facts are kept for `retention: personal`."""
 
 _LOOKS = 10_000
 
@@ -87,6 +97,8 @@ def held(console: Console, device: str, timeout: float) -> Held:
         HeldKind("inventory", len(entries), rule="yours"),
         *_facts(console, clients, timeout),
         *_decided(console, ids, timeout),
+        _triage(console, ids),
+        *_bypasses(console, (*ids, *client_names(console.catalogue, clients))),
         HeldKind(
             "audit", len(looks), looks[-1].time if looks else None,
             looks[0].time if looks else None, rule="record",
@@ -125,18 +137,13 @@ def _clients(
 ) -> tuple[int, ...]:
     """The numbers of its addresses: those of the inventory, and those at which its incidents
     were."""
-    catalogue, incident = console.catalogue, tables.incident.c
+    catalogue = console.catalogue
     addresses = [(ip, None) for entry in entries for ip in entry.ips]
     addresses += [(None, mac) for entry in entries for mac in entry.macs]  # type: ignore[misc]
-    rows: list[Any] = []
-    with catalogue.database.reading() as connection:
-        for part in chunks(sorted(ids)):
-            statement = select(incident.record, incident.run).where(incident.device.in_(part))
-            rows += connection.execute(statement).all()
-    sensors = catalogue.run_sensors(row.run for row in rows)
-    seen = [(json.loads(row.record), sensors[row.run]) for row in rows if row.run in sensors]
     found: set[int] = set()
     for word in dict.fromkeys([device, *ids]):
+        with catalogue.database.reading() as connection:
+            seen = places_called(connection, word, ids)
         wanted = Filter(device=word, addresses=tuple(addresses))
         found.update(device_clients(catalogue, wanted, seen))
     return tuple(sorted(found))
@@ -176,12 +183,14 @@ def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[H
     """What was decided and counted of it, and the evidence."""
     retention = console.config.retention
     kept = retention.incidents if retention else None
-    incident, case, evidence = tables.incident.c, tables.fleet_case.c, tables.evidence.c
-    coverage = tables.coverage.c
-    own = incident.device.in_(sorted(ids)) & (incident.shown == 1)
-    of_device = evidence.incident.in_(select(incident.id).where(own))
+    case, evidence, coverage = tables.fleet_case.c, tables.evidence.c, tables.coverage.c
+    with console.catalogue.database.reading(timeout) as connection:
+        incidents = _incidents(connection, ids, kept)
+        yield incidents
+        count = select(func.count()).select_from(tables.evidence)
+        are_fewer = (incidents.rows or 0) <= int(connection.execute(count).scalar_one())
+    of_device = _is_evidence(ids, begin_with_incidents=are_fewer)
     asked: list[tuple[Code, Any, Any, Any, int | None]] = [
-        ("incident", incident.first_seen, incident.last_seen, own, kept),
         ("case", case.first_seen, case.last_seen, case.device.in_(sorted(ids)), kept),
         ("evidence", evidence.stored, evidence.stored, of_device,
          retention.evidence if retention else None),
@@ -195,6 +204,68 @@ def _decided(console: Console, ids: Sequence[str], timeout: float) -> Iterator[H
             statement = select(func.count(), func.min(begin), func.max(end)).where(where)
             rows, first, last = connection.execute(statement).one()
             yield HeldKind(code, rows, first, last, seconds=seconds)
+
+
+def _incidents(connection: Connection, ids: Sequence[str], kept: int | None) -> HeldKind:
+    column = tables.incident_device.c
+    count = func.sum(column.violation + column.advisory + column.exempt)
+    statement = select(count, func.min(column.first_seen), func.max(column.last_seen)).where(
+        column.device.in_(sorted(ids))
+    )
+    rows, first, last = connection.execute(statement).one()
+    return HeldKind("incident", int(rows or 0), first, last, seconds=kept)
+
+
+def _is_evidence(ids: Sequence[str], *, begin_with_incidents: bool) -> Any:
+    """The condition that evidence is of an incident of one of these devices. Their incidents are
+    looked for, or for each evidence its incident alone: what is computed is in no index."""
+    incident, evidence = tables.incident.c, tables.evidence.c
+    own = select(incident.id)
+    if begin_with_incidents:
+        is_own = incident.device.in_(sorted(ids)) & (incident.shown == 1)
+        return evidence.incident.in_(own.where(is_own))
+    is_own = incident.device.concat("").in_(sorted(ids)) & (incident.shown + 0 == 1)
+    return own.where(incident.id == evidence.incident, is_own).exists()
+
+
+def _triage(console: Console, ids: Sequence[str]) -> HeldKind:
+    """What was decided of its incidents."""
+    times = [change.time for _, change in _changes(console, ids)]
+    retention = console.config.retention
+    return HeldKind(
+        "triage", len(times), min(times, default=None), max(times, default=None),
+        seconds=retention.incidents if retention else None,
+    )  # fmt: skip
+
+
+def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
+    """The days on which it hid its lookups; those in personal and guest networks may be kept for
+    a shorter time."""
+    retention, days = console.config.retention, defaultdict[bool, list[int]](list)
+    for each in kept_records(console.catalogue, devices=names):
+        days[each["device"]["class"] in PERSONAL].append(day_number(each))
+    for is_personal, its in sorted(days.items()) or [(False, [])]:
+        times = [retention.incidents] if retention else []
+        if retention and is_personal:
+            times.append(retention.personal)
+        yield HeldKind(
+            "bypass",
+            len(its),
+            min(its) * DAY if its else None,
+            (max(its) + 1) * DAY - 1 if its else None,
+            seconds=min((each for each in times if each is not None), default=None),
+        )
+
+
+def _changes(console: Console, devices: Sequence[str]) -> list[tuple[str, Changed]]:
+    incident, ids = tables.incident.c, set[str]()
+    is_own = incident.device.concat("").in_(sorted(devices)) & (incident.shown + 0 == 1)
+    with console.catalogue.database.reading() as connection:
+        # A device may have very many incidents, of which few were ever decided.
+        for part in chunks(sorted(console.triage.changed()), MANY):
+            own = select(incident.id).where(among(connection, incident.id, part), is_own)
+            ids |= set(connection.execute(own).scalars())
+    return console.triage.changes(ids)
 
 
 def _names_device(ids: Sequence[str]) -> Any:
@@ -232,10 +303,19 @@ def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]
     if is_centre(console.catalogue):
         wanted = select(case.record).where(case.device.in_(sorted(found.ids)))
         yield "cases", _records(console, wanted)
+    yield (
+        "triage",
+        (
+            {"incident": identity, **asdict(change), "time": rfc3339(change.time, 0)}
+            for identity, change in _changes(console, found.ids)
+        ),
+    )
     evidence = tables.evidence.c
     paths = select(evidence.path).where(evidence.incident.in_(select(incident.id).where(own)))
     yield "evidence", (path for (path,) in _rows(console, paths))
     yield "coverage", _coverage(console, found)
+    names = (*found.ids, *client_names(console.catalogue, found.clients))
+    yield "bypasses", map(dict, kept_records(console.catalogue, devices=names))
 
 
 def _wanted(found: Held) -> Filter:

@@ -1,20 +1,15 @@
-"""What lists have in common: names that are known, places between their pages, the list as a file,
-which is made of one page after the other while it is sent, and the filters that somebody gave a
-name, of each account alone.
+"""What lists have in common: names that are known, places between their pages, and the list as a
+file, which is made of one page after the other while it is sent.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import delete, func, insert, select
-
-from netwatch.console import tables
-from netwatch.console.view import Download, View, bad_request
+from netwatch.console.view import Download, View, bad_request, detail_of
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES
 from netwatch.core.tabular import csv_line
 from netwatch.formats.values import json_line
-from netwatch.store.database import Database
 from netwatch.store.incident_pages import Cursor
 from netwatch.store.queries import unknown_words
 
@@ -22,12 +17,6 @@ _PIECE = 1 << 16
 _BATCH = 500
 
 R_co = TypeVar("R_co", covariant=True)
-
-MAX_FILTERS = 30
-"""Filters that an account may keep of one page."""
-
-MAX_FILTER_NAME = 60
-"""Characters of the name of a filter."""
 
 
 class RowPage(Protocol[R_co]):
@@ -42,22 +31,31 @@ class RowPage(Protocol[R_co]):
         """Where the next page begins."""
 
 
-def known_names(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """The values with these names that are not empty, as filters. Raises `Refused` for an app, ban
-    or network that neither the configuration nor the store knows: its list would be empty, as if
-    there had been no incident."""
-    found = {name: text for name in names if (text := view.query.text(name))}
-    configured = view.console.config.words
-    for name in configured.keys() & found.keys():
-        if [*unknown_words(view.console.catalogue, name, [found[name]], configured[name])]:
+def known_names(
+    view: View, names: Sequence[str], words: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, frozenset[str]]:
+    """The values with these names that are not empty, as filters. Raises `Refused` for one that is
+    none of the `words` that its filter has, and for an app, ban or network that neither the
+    configuration nor the store knows: its list would be empty, as if there had been no incident."""
+    found: dict[str, frozenset[str]] = {}
+    configured, fixed = view.console.config.words, words or {}
+    for name, text in view.query.kept(names):
+        if expected := fixed.get(name.removeprefix(EXCLUDES)):
+            view.query.check(name, text, expected)
+        found[name] = found.get(name, frozenset()) | {text}
+    for name, texts in found.items():
+        kind = name.removeprefix(EXCLUDES)
+        if kind not in configured:
+            continue
+        for text, _ in unknown_words(view.console.catalogue, kind, texts, configured[kind]):
             raise bad_request(
                 view.say(
                     "“%(name)s” cannot be “%(value)s”: neither the configuration nor the store"
                     " knows it.",
-                    name=name, value=found[name][:40],
+                    name=name, value=text[:40],
                 )
             )  # fmt: skip
-    return {name: frozenset({text}) for name, text in found.items()}
+    return found
 
 
 def cursor_of(view: View) -> Cursor | None:
@@ -65,18 +63,20 @@ def cursor_of(view: View) -> Cursor | None:
     text = view.query.text("after")
     if not text:
         return None
-    moment, dot, identity = text.partition(".")
+    word, _, place = text.rpartition("/")
+    moment, dot, identity = place.partition(".")
     is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
     if not dot or not identity or not is_number or int(moment) >= 1 << 63:
         raise bad_request(
             view.say("This place in the list cannot be read: begin at the first page.")
         )
-    return Cursor(int(moment), identity)
+    return Cursor(int(moment), identity, word)
 
 
 def cursor_text(cursor: Cursor) -> str:
     """A place in a list, as the address has it."""
-    return f"{cursor.first_seen}.{cursor.id}"
+    place = f"{cursor.first_seen}.{cursor.id}"
+    return f"{cursor.word}/{place}" if cursor.word else place
 
 
 def all_rows(page: Callable[[int, Cursor | None], RowPage[R_co]]) -> Iterator[R_co]:
@@ -117,7 +117,7 @@ def _file(
 ) -> Download:  # fmt: skip
     return Download(
         name, kind, joined(lines), name.partition(".")[0],
-        detail={"filter": dict(view.query.kept(filters))}, cut=cut_line(view, is_csv=is_csv),
+        detail={"filter": detail_of(view.query.kept(filters))}, cut=cut_line(view, is_csv=is_csv),
     )  # fmt: skip
 
 
@@ -153,53 +153,8 @@ def cut_line(view: View, *, is_csv: bool) -> bytes:
     return csv_row([text]) if is_csv else f"{json_line({'cut': text})}\n".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class SavedFilter:
-    """A filter: `query` is what stands behind ``?`` of the address of its page."""
-
-    name: str
-    query: str
-
-
-class SavedFilters:
-    """The filters of a console."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def of(self, account: str, page: str) -> list[SavedFilter]:
-        """The filters of an account for a page, by name."""
-        columns = tables.saved_filter.c
-        with self._database.reading() as connection:
-            rows = connection.execute(
-                select(columns.name, columns.query)
-                .where(columns.account == account, columns.page == page)
-                .order_by(columns.name)
-            ).all()
-        return [SavedFilter(*row) for row in rows]
-
-    def save(self, account: str, page: str, saved: SavedFilter) -> bool:
-        """Keep a filter; one of the same name is replaced. False if there are too many."""
-        columns = tables.saved_filter.c
-        mine = (columns.account == account) & (columns.page == page)
-        with self._database.writing(numbers=True) as connection:
-            connection.execute(delete(tables.saved_filter).where(mine, columns.name == saved.name))
-            count = select(func.count()).select_from(tables.saved_filter).where(mine)
-            if connection.execute(count).scalar_one() >= MAX_FILTERS:
-                return False
-            connection.execute(
-                insert(tables.saved_filter).values(
-                    account=account, page=page, name=saved.name, query=saved.query
-                )
-            )
-        return True
-
-    def remove(self, account: str, page: str, name: str) -> None:
-        """Forget a filter."""
-        columns = tables.saved_filter.c
-        with self._database.writing() as connection:
-            connection.execute(
-                delete(tables.saved_filter).where(
-                    columns.account == account, columns.page == page, columns.name == name
-                )
-            )
+def saved_of(view: View, page: str) -> dict[str, Any]:
+    """The filters that the viewer has of a page, with the names of those who share one."""
+    saved = view.console.filters.of(view.who.account, page, view.role)
+    owners = {each.owner for each in saved if each.owner}
+    return {"saved": saved, "owners": view.console.names.shown(owners)}

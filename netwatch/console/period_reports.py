@@ -76,9 +76,6 @@ WAIT_SECONDS = 0.2
 SMALL = 5000
 """Incidents of a report, and of the period before it, that are collected in a thread."""
 
-SMALL_FLOWS = 200_000
-"""The same of flows in the store, for files."""
-
 TIME_LIMIT = 540.0
 """Seconds that the process of a large report may take."""
 
@@ -291,8 +288,10 @@ class PeriodReports:
 
     def file(self, wanted: Wanted, kind: str, view: View) -> Iterator[bytes]:
         """A report as a file, in pieces. Raises `NetwatchError`."""
+        # Days are judged by the maintenance of the store: for somebody who waits it takes too long.
+        wanted = replace(wanted, judges_days=False)
         code, renderer, note = view.language.code, view.console.renderer, view.console.report
-        if self._is_small(wanted) and self._has_few_flows():
+        if self._is_small(wanted):
             made = collect(self._catalogue, self._config, wanted, self._store)
             report = replace(made, audit=view.console.audit.head())
             yield report_file(report, kind, code, renderer, note)
@@ -303,10 +302,6 @@ class PeriodReports:
         """Whether so few incidents have to be read that a page does not notice."""
         counts = incident_counts(self._catalogue, _incidents(wanted), ["verdict"])
         return sum(counts.values()) <= SMALL
-
-    def _has_few_flows(self) -> bool:
-        """Whether the flows of the store, which files of reports count, are read in a moment."""
-        return sum(file.rows for file in self._catalogue.files("flow")) <= SMALL_FLOWS
 
     def _request(self, wanted: Wanted, kind: str = "", language: str = "en") -> bytes:
         return pickle.dumps(Request(self._store, self._config, wanted, kind, language))

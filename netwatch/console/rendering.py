@@ -120,6 +120,8 @@ def words(language: Language) -> Mapping[str, str]:
         "list": say("filtered list"),
         "export": say("export"),
         "identify": say("re-identification"),
+        "triage": say("triage"),
+        "exemption draft": say("draft of an exemption"),
         "netwatch": "netwatch",
         "signatures": say("signatures"),
         "bans": say("bans"),
@@ -135,6 +137,8 @@ def words(language: Language) -> Mapping[str, str]:
         "account added": say("account added"),
         "account removed": say("account removed"),
         "role changed": say("role changed"),
+        "filter shared": say("filter shared"),
+        "filter unshared": say("filter no longer shared"),
         "token added": say("token added"),
         "token removed": say("token removed"),
     }

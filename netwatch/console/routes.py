@@ -15,8 +15,9 @@ and ``content``, and one row here per path and method:
   answer has to say its `subject` (``"device ws-021"``). Every page on a person, every export and
   every re-identification has one.
 - `purpose`: a function that says whom the page is about by its path, in the words of the audit
-  (``"device ws-021"``). Then the console asks why this person is looked at, before the page is
-  made, and remembers the answer for this person and session for an hour. It is in the audit.
+  (``"device ws-021"``), or about whom a form is. Then the console asks why this person is looked
+  at, before the page is made, and remembers the answer for this person and session for an hour. It
+  is in the audit.
 - `people`: the values of its address that filter by a person, of those in
   `netwatch.console.console`. The console asks for the purpose as it does for a path, and the audit
   has the filtered page under this person, whether or not `audited` calls it something. A page that
@@ -42,23 +43,35 @@ from urllib.parse import unquote
 from starlette.routing import compile_path
 
 from netwatch.config.console_section import ROLES
-from netwatch.console import api, api_document
+from netwatch.console import api, api_document, api_triage
 from netwatch.console.api_operations import Operation
-from netwatch.console.console import ACCOUNT, DEVICE, SUBJECT, PersonFilter, admitted, persons
+from netwatch.console.console import (
+    ACCOUNT,
+    DEVICE,
+    NOT_DEVICE,
+    SUBJECT,
+    PersonFilter,
+    admitted,
+    persons,
+)
 from netwatch.console.pages import (
     account,
+    case,
     device,
     firewall_lists,
+    hidden_lookups,
     incident,
     incidents,
     now,
     oversight,
     overview,
     reports,
+    saved_views,
     sensors,
+    triage,
 )
-from netwatch.console.tables import storable
 from netwatch.console.view import Answer, View, parse_pairs
+from netwatch.core.text import storable
 from netwatch.language.sentences import mark
 
 SIGNED_IN = frozenset(ROLES)
@@ -79,7 +92,7 @@ class Route:
     endpoint: Callable[[View], Answer]
     roles: Set[str] | None
     audited: str = ""
-    purpose: Callable[[View], str] | None = None
+    purpose: Callable[[View], str | tuple[str, ...]] | None = None
     people: tuple[PersonFilter, ...] = ()
     menu: str = ""
     group: str = field(default="")
@@ -87,8 +100,9 @@ class Route:
 
 
 def _api(path: str, operation: Operation, roles: Set[str], **more: Any) -> Route:
-    """A path of the API."""
-    return Route(f"/api/v1/{path}", "GET", operation.answer, roles, operation=operation, **more)
+    """A path of the API, which is read, or changed where something is sent."""
+    method = "GET" if operation.body is None else "PATCH"
+    return Route(f"/api/v1/{path}", method, operation.answer, roles, operation=operation, **more)
 
 
 _DOCUMENT = Operation(
@@ -121,18 +135,18 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("/now/events", "GET", now.events, {"admin", "analyst"}),
     Route(
-        "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE,),
+        "/incidents", "GET", incidents.show, {"analyst", "auditor"}, people=(DEVICE, NOT_DEVICE),
         menu=mark("Incidents"), group=PEOPLE,
     ),
-    Route("/filters", "POST", incidents.save, {"analyst", "auditor"}),
-    Route("/filters/remove", "POST", incidents.remove, {"analyst", "auditor"}),
+    Route("/filters", "POST", saved_views.save, {"analyst", "auditor"}),
+    Route("/filters/remove", "POST", saved_views.remove, {"analyst", "auditor"}),
     Route(
         "/incidents.csv", "GET", incidents.INCIDENTS.csv, {"analyst", "auditor"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
         "/incidents.jsonl", "GET", incidents.INCIDENTS.lines, {"analyst"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
         "/incidents/{id}", "GET", incident.show, {"analyst"},
@@ -143,28 +157,42 @@ ROUTES: tuple[Route, ...] = (
         audited="plain words", purpose=incident.person,
     ),
     Route(
+        "/incidents/{id}/triage", "POST", triage.decide, {"analyst"},
+        audited="triage", purpose=incident.person,
+    ),
+    Route(
+        "/incidents/{id}/exemption", "GET", triage.show_exemption, {"analyst"},
+        audited="exemption draft", purpose=incident.person,
+    ),
+    Route(
+        "/incidents/{id}/exemption", "POST", triage.write_exemption, {"analyst"},
+        audited="exemption draft", purpose=incident.person,
+    ),
+    # It writes its own rows of the audit, one for each incident.
+    Route("/triage", "POST", triage.decide_all, {"analyst"}, purpose=triage.persons_of_selection),
+    Route(
         "/incidents/{id}/packets.pcapng", "GET", incident.packets, {"analyst"},
         audited="export", purpose=incident.person,
     ),
     Route(
-        "/cases", "GET", incidents.show_cases, {"analyst", "auditor"}, people=(DEVICE,),
+        "/cases", "GET", incidents.show_cases, {"analyst", "auditor"}, people=(DEVICE, NOT_DEVICE),
         menu=mark("Cases"), group=PEOPLE,
     ),
     Route(
         "/cases.csv", "GET", incidents.CASES.csv, {"analyst", "auditor"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
         "/cases.jsonl", "GET", incidents.CASES.lines, {"analyst"},
-        audited="export", people=(DEVICE,),
+        audited="export", people=(DEVICE, NOT_DEVICE),
     ),
     Route(
-        "/cases/{id}", "GET", incidents.show_case, {"analyst"},
-        audited="case", purpose=incidents.person_of_case,
+        "/cases/{id}", "GET", case.show, {"analyst"},
+        audited="case", purpose=case.person,
     ),
     Route(
         "/devices", "GET", device.show_devices, {"analyst"}, purpose=device.everybody,
-        people=(DEVICE,), menu=mark("Devices"), group=PEOPLE,
+        people=(DEVICE, NOT_DEVICE), menu=mark("Devices"), group=PEOPLE,
     ),
     Route(
         "/devices/{id:path}", "GET", device.show, {"analyst"},
@@ -178,6 +206,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/blind-spots", "GET", reports.show_blind_spots, SIGNED_IN,
         menu=mark("Blind spots"), group=PEOPLE,
+    ),
+    Route(
+        "/hidden-lookups", "GET", hidden_lookups.show, reports.SEES_HIDING,
+        purpose=device.everybody, menu=mark("Hidden lookups"), group=PEOPLE,
     ),
     # Rules
     Route(
@@ -213,6 +245,10 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/configuration", "GET", oversight.show_configuration, {"admin", "dpo"},
         menu=mark("Configuration"), group=RULES,
+    ),
+    Route(
+        "/false-alarms", "GET", triage.show_false_alarms, {"admin", "analyst", "auditor"},
+        menu=mark("False alarms"), group=RULES,
     ),
     # Oversight
     Route(
@@ -252,16 +288,24 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "/api/v1/openapi.json", "GET", _DOCUMENT.answer, None, operation=_DOCUMENT,
     ),
-    _api("incidents", api.INCIDENTS, {"analyst"}, audited="export", people=(DEVICE,)),
+    _api("incidents", api.INCIDENTS, {"analyst"}, audited="export", people=(DEVICE, NOT_DEVICE)),
     _api(
         "incidents/{id}", api.INCIDENT, {"analyst"},
         audited="incident", purpose=api.person_of_incident,
     ),
-    _api("cases", api.CASES, {"analyst"}, audited="export", people=(DEVICE,)),
+    _api(
+        "incidents/{id}", api_triage.DECIDE, {"analyst"},
+        audited="triage", purpose=api.person_of_incident,
+    ),
+    _api(
+        "incidents/{id}/triage", api_triage.TRIAGE, {"analyst"},
+        audited="incident", purpose=api.person_of_incident,
+    ),
+    _api("cases", api.CASES, {"analyst"}, audited="export", people=(DEVICE, NOT_DEVICE)),
     _api("cases/{id}", api.CASE, {"analyst"}, audited="case", purpose=api.person_of_case),
     _api(
         "devices", api.DEVICES, {"analyst"},
-        audited="export", purpose=device.everybody, people=(DEVICE,),
+        audited="export", purpose=device.everybody, people=(DEVICE, NOT_DEVICE),
     ),
     _api("coverage", api.COVERAGE, {"analyst"}, audited="export", people=(DEVICE,)),
     _api("coverage/hours", api.HOURS, SIGNED_IN),

@@ -1,5 +1,5 @@
 """The tables of the console itself: accounts, sessions, purposes, tokens, wrong passwords, the
-audit, and saved filters; and what rows of the audit say of people, sealed.
+audit, saved filters and the triage of incidents; and what rows of the audit say of people, sealed.
 
 Times are ns since the epoch. They are in `console.sqlite` beside the catalogue of a local store,
 and in the database of the catalogue if that is PostgreSQL. The audit is append-only: triggers
@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from netwatch.store.database import Database
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 6
 """The version of these tables."""
 
 metadata = MetaData()
@@ -160,6 +160,45 @@ saved_filter = Table(
     Column("query", Text, nullable=False),
 )
 
+triage = Table(
+    "console_triage",
+    metadata,
+    Column("incident", Text, primary_key=True),
+    Column("state", Text, nullable=False, index=True),
+    Column("assignee", Text, nullable=False, index=True, comment="an account; empty: nobody"),
+    Column("changed", BigInteger, nullable=False),
+    Column("app", Text, nullable=False),
+    Column("rule", Text, nullable=False, comment="that of the strongest evidence"),
+    Column("signatures", Text, nullable=False, comment="the version that judged, or empty"),
+    Column("netwatch", Text, nullable=False, comment="the version that judged"),
+)
+"""What people decided of incidents; one without a row is new."""
+
+triage_change = Table(
+    "console_triage_change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("incident", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("account", Text, nullable=False, comment="who changed it"),
+    Column("state", Text, nullable=False),
+    Column("assignee", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Index("console_triage_change_incident", "incident", "id"),
+)
+"""The history of it."""
+
+shared_filter = Table(
+    "console_shared_filter",
+    metadata,
+    Column("role", Text, primary_key=True, comment="whose accounts see it"),
+    Column("page", Text, primary_key=True, comment="the path of the page"),
+    Column("name", Text, primary_key=True),
+    Column("account", Text, nullable=False, index=True, comment="who shared it"),
+    Column("query", Text, nullable=False),
+)
+
 secret = Table(
     "console_secret",
     metadata,
@@ -206,11 +245,6 @@ KEY_BYTES = 32
 
 EMPTY = "{}"
 """What the column ``detail`` has: the detail is sealed with the rest."""
-
-
-def storable(text: str) -> str:
-    """A text without NUL and unpaired surrogates, which PostgreSQL refuses."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def read_secret(database: Database, name: str) -> bytes:

@@ -20,9 +20,8 @@ from sqlalchemy.exc import IntegrityError
 
 from netwatch.console import tables
 from netwatch.console.accounts import AccountError, check_name, check_role
-from netwatch.console.tables import storable
 from netwatch.core.errors import NetwatchError
-from netwatch.core.text import escaped
+from netwatch.core.text import escaped, storable
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store.database import Database
 

@@ -3,7 +3,7 @@ request that it is from, apart from the server that received it, and what it giv
 with its values, a download, events, another place, or a refusal.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
-from netwatch.console.tables import storable
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES
+from netwatch.core.text import storable
 from netwatch.language.language import Language
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class Values:
         """The last value with a name, without surrounding white space."""
         return next((value.strip() for key, value in reversed(self.pairs) if key == name), default)
 
+    def all(self, name: str) -> tuple[str, ...]:
+        """The values with a name that are not empty, each once."""
+        found = (value.strip() for key, value in self.pairs if key == name)
+        return tuple(dict.fromkeys(filter(None, found)))
+
     def secret(self, name: str) -> str:
         """The same as it was typed."""
         return next((value for key, value in reversed(self.pairs) if key == name), "")
@@ -67,6 +73,11 @@ class Values:
     def word(self, name: str, words: Sequence[str]) -> str:
         """One of `words`, or nothing. Raises `Refused` for anything else."""
         value = self.text(name)
+        self.check(name, value, words)
+        return value
+
+    def check(self, name: str, value: str, words: Sequence[str]) -> None:
+        """Raise `Refused` for a value that is none of `words`."""
         if value and value not in words:
             say = self.language.say
             raise bad_request(
@@ -75,7 +86,6 @@ class Values:
                     name=name, value=value[:40], words=", ".join(words),
                 )
             )  # fmt: skip
-        return value
 
     def moment(self, name: str) -> int | None:
         """A time of RFC 3339 or a day (its begin) in ns; None if it is absent. Raises `Refused` for
@@ -99,8 +109,22 @@ class Values:
             ) from None
 
     def kept(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """The values with these names that are not empty, in this order, for another address."""
-        return [(name, value) for name in names if (value := self.text(name))]
+        """The values with these names that are not empty, in this order, for another address: the
+        last one of each name, and all of one that leaves rows out."""
+        return [
+            (name, value)
+            for name in names
+            for value in (self.all(name) if name.startswith(EXCLUDES) else [self.text(name)])
+            if value
+        ]
+
+
+def detail_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The values of an address as the audit has them."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]} {value}" if name in found else value
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +133,9 @@ class View:
     parts of it that the route names. `purpose` is why the person of the page is looked at. `token`
     is the secret of the cookie, from which the forms of the page get theirs, `pending` that of a
     sign-in at a provider. `has_zone` is whether the viewer has a time zone, not that of the
-    console. `origin` is the address of the console, `raw_query` the values behind
-    ``?`` at their whole length. `persons_at` says whom the page at another place of the console is
-    about."""
+    console. `origin` is the address of the console; `raw_query` are the values behind
+    ``?``, and `raw_form` those of the form, at their whole length; `body` is what a program sends.
+    `persons_at` says whom the page at another place of the console is about."""
 
     console: "Console"
     identity: Identity | None
@@ -128,6 +152,8 @@ class View:
     has_zone: bool = False
     origin: str = ""
     raw_query: tuple[tuple[str, str], ...] = ()
+    raw_form: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
     persons_at: Callable[["View", str], tuple[str, ...]] = lambda _view, _place: ()
 
     @property
@@ -141,6 +167,12 @@ class View:
         """The role of the signed-in user, empty if there is none."""
         return self.identity.role if self.identity else ""
 
+    def written(self, name: str) -> str:
+        """The last value with a name of the form, at its whole length, with line feeds between its
+        lines."""
+        raw = next((value for key, value in reversed(self.raw_form) if key == name), "")
+        return storable("\n".join(raw.splitlines()).strip())
+
     def say(self, text: str, /, **values: str) -> str:
         """A text in the language of the page."""
         return self.language.say(text, **values)
@@ -149,7 +181,7 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request: `place` and `query` are undecoded, `headers` are by lower-case name, and `peer` is
-    the address that the connection comes from."""
+    the address that the connection comes from. `body` is what it sends that is no form."""
 
     method: str
     place: str
@@ -159,9 +191,10 @@ class Asked:
     headers: Mapping[str, str]
     cookies: Mapping[str, str]
     peer: str
+    body: bytes = b""
 
     @classmethod
-    def of(cls, request: Request, form: Pairs) -> "Asked":
+    def of(cls, request: Request, form: Pairs, body: bytes = b"") -> "Asked":
         """The values of a request that the server received."""
         return cls(
             "GET" if request.method == "HEAD" else request.method,
@@ -172,6 +205,7 @@ class Asked:
             _headers(request),
             request.cookies,
             request.client.host if request.client else "",
+            body,
         )
 
 
@@ -265,7 +299,8 @@ Answer = Page | Download | Body | Redirect | Events
 
 class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an error of ours
     """A request that is answered with an error page; `reason` is a translated sentence, empty
-    if the status says it all. The API also says what is wrong with which `parameters`."""
+    if the status says it all. The API also says what is wrong with which `parameters`, and which
+    methods are `allowed`."""
 
     def __init__(
         self,
@@ -273,9 +308,11 @@ class Refused(NetwatchError):  # noqa: N818 - the answer to a request, not an er
         reason: str = "",
         retry_after: int = 0,
         parameters: Sequence[tuple[str, str]] = (),
+        allowed: Sequence[str] = (),
     ) -> None:
         super().__init__(f"{status} {reason}")
         self.parameters = tuple(parameters)
+        self.allowed = tuple(allowed)
         self.status = status
         self.reason = reason
         self.retry_after = retry_after

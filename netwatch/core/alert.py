@@ -40,6 +40,14 @@ UNHEARD = "unheard"
 """The key of a record that was closed because its sensor fell silent: `since` when, and the last
 `status` that was reported (`netwatch.store.unheard`)."""
 
+TRIAGE = "triage"
+"""The key of a record that is sent because people have decided something of its incident: the
+`state`, a pseudonym of who decided (`by`), and when (`at`)."""
+
+TriageState = Literal["new", "seen", "in-work", "justified", "false"]
+"""What people decided of an incident: nothing yet, that it was seen or is being worked on, or that
+the alarm was justified or false, which closes it."""
+
 RecordKind = Literal["observations", "alerts"]
 """The two kinds of records that a run can write."""
 

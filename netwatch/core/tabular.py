@@ -98,12 +98,11 @@ class Columns:
 
 
 def aligned(rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> Iterator[str]:
-    """Rows as lines of aligned columns; see `Columns`. The last cell is not padded."""
+    """Rows as lines of aligned columns; see `Columns`. No line ends with spaces."""
     texts = [[*map(escaped, row)] for row in rows]
     columns = Columns((max(map(len, column)) for column in zip(*texts, strict=True)), numbers)
     for row in texts:
-        *others, last = columns.padded(row)
-        yield GAP.join([*others, last if len(others) in numbers else row[-1]])
+        yield GAP.join(columns.padded(row)).rstrip()
 
 
 def terminal_width(stream: TextIO) -> int | None:

@@ -43,6 +43,11 @@ def escaped(text: str) -> str:
     return UNSAFE.sub(lambda match: escape_character(match.group()), text)
 
 
+def storable(text: str) -> str:
+    """A text without NUL and unpaired surrogates, which PostgreSQL refuses."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
 def escape_character(character: str) -> str:
     """A character as JSON escapes it: ``\\u001b``, and as a surrogate pair above U+FFFF."""
     code = ord(character)

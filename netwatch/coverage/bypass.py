@@ -231,14 +231,22 @@ class _History:
         )
 
 
-def bypasses(days: Iterable[DeviceDay]) -> Iterator[Bypass]:
+def bypasses(
+    days: Iterable[DeviceDay], known: Mapping[int, Container[DeviceKey]] | None = None
+) -> Iterator[Bypass]:
     """The findings, by day, network and device. Days on which a device hid its lookups are not
-    compared with later: it goes on being found as long as it goes on."""
+    compared with later: it goes on being found as long as it goes on. On the days in `known` these
+    devices did; they are not judged again, and only compared with."""
     by_day: defaultdict[int, list[DeviceDay]] = defaultdict(list)
     for each in days:
         by_day[each.day].append(each)
     histories: defaultdict[DeviceKey, _History] = defaultdict(_History)
-    for _, today in sorted(by_day.items()):
+    for number, today in sorted(by_day.items()):
+        if known is not None and (hiding := known.get(number)) is not None:
+            for each in today:
+                if each.device not in hiding and each.contacts >= MIN_CONTACTS:
+                    histories[each.device].add(each)
+            continue
         judged: dict[DeviceKey, DeviceDay] = {}
         shares: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
         for each in sorted(today, key=lambda each: each.device):

@@ -127,13 +127,13 @@ class Delivery:
             worker.start()
         self._maintenance.start()
 
-    def put(self, *records: AlertRecord, once: bool = False) -> None:
-        """Store alerts in the outbox. With `once`, each output leaves out those that it has
-        delivered before. Never waits for a receiver, nor long for the disk, and never raises for an
-        error of either."""
+    def put(self, *records: AlertRecord, once: bool = False, only: Sequence[str] = ()) -> None:
+        """Store alerts in the outbox, for the outputs with the names `only`, if given. With `once`,
+        each output leaves out those that it has delivered before. Never waits for a receiver, nor
+        long for the disk, and never raises for an error of either."""
         if not self.outputs:
             return
-        self._buffer.add(records, once)
+        self._buffer.add(records, once, only or (None,))
         if not self.problem:
             with self._writer_mutex:
                 self._write()
@@ -167,14 +167,15 @@ class Delivery:
     def _write_batch(self, batch: Sequence[BufferedAlert]) -> None:
         outbox, now = self._writer.get(), steady_seconds()
         evicted = 0
-        for once in (False, True):
-            alerts = [alert for alert in batch if alert.once is once]
-            if alerts:
-                evicted += outbox.put(
-                    [alert.record for alert in alerts],
-                    once=once,
-                    waited=[now - alert.since for alert in alerts],
-                )
+        kinds = dict.fromkeys((alert.once, alert.output) for alert in batch)
+        for once, output in kinds:
+            alerts = [alert for alert in batch if (alert.once, alert.output) == (once, output)]
+            evicted += outbox.put(
+                [alert.record for alert in alerts],
+                output=output,
+                once=once,
+                waited=[now - alert.since for alert in alerts],
+            )
         if lost := self._buffer.lost_by_output():
             outbox.add_dropped(lost)
             self._buffer.counted(lost)

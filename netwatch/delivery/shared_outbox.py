@@ -280,17 +280,20 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class BufferedAlert:
-    """An alert that is not in the outbox yet, since when (`steady_seconds`), and whether an output
-    that has delivered it before must leave it out."""
+    """An alert that is not in the outbox yet, since when (`steady_seconds`), whether an output
+    that has delivered it before must leave it out, and the only output that it is for, None for
+    all."""
 
     record: AlertRecord
     since: float
     once: bool
+    output: str | None = None
 
     def is_for(self, output: Output) -> bool:
-        """Whether the filter of an output passes the alert."""
+        """Whether the alert is for an output, whose filter passes it."""
         return (
-            verdict_rank(self.record) >= output.min_verdict
+            self.output in (None, output.name)
+            and verdict_rank(self.record) >= output.min_verdict
             and severity_rank(self.record) >= output.min_severity
         )
 
@@ -311,11 +314,15 @@ class AlertBuffer:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._being_written)
 
-    def add(self, records: Sequence[AlertRecord], once: bool) -> None:
-        """Add alerts; evict the oldest if there are too many."""
+    def add(
+        self, records: Sequence[AlertRecord], once: bool, only: Sequence[str | None] = (None,)
+    ) -> None:
+        """Add alerts, for each output of `only`; None is all."""
         now = steady_seconds()
         with self._mutex:
-            self._waiting.extend(BufferedAlert(record, now, once) for record in records)
+            self._waiting.extend(
+                BufferedAlert(record, now, once, name) for name in only for record in records
+            )
 
     def limit(self) -> None:
         """Evict the oldest alerts while there are too many."""

@@ -41,7 +41,7 @@ from netwatch.engine.record_facts import EventRecorder, Recorder
 from netwatch.inventory.devices import possible_classes
 from netwatch.rules.bans import ban_contents
 from netwatch.store import messages, service, writer
-from netwatch.store.messages import ClientKey, Described
+from netwatch.store.messages import ClientKey, Described, Known
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import ClientAddress, VersionHashes
 from netwatch.store.writer import RunDescription, Writer
@@ -236,8 +236,14 @@ def description(config: Config) -> tuple[writer.Locate, writer.Seal | None, Hidi
 
 def described(config: Config, command: str) -> Described:
     """The same as a message to the writer of a store, with what it needs to judge."""
-    run = run_description(command, config)
-    return Described(*description(config), run.versions, run.contents)
+    run, known = run_description(command, config), known_addresses(config)
+    return Described(*description(config), run.versions, run.contents, known)
+
+
+def known_addresses(config: Config) -> Known:
+    """What a configuration says of addresses."""
+    ranges = [each for scope in config.networks.scopes for each in scope.ranges]
+    return Known(ranges, config.devices.entries)
 
 
 def _locate(config: Config, key: ClientKey) -> ClientAddress:

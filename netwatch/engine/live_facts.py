@@ -10,7 +10,7 @@ import math
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -31,13 +31,17 @@ from netwatch.engine.facts_process import (
     no_socket,
     run_description,
 )
+from netwatch.formats.bypass import BypassRecord
 from netwatch.store import landing, messages
+from netwatch.store.bypass_days import judge_days
+from netwatch.store.bypass_rows import claim_news
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FactRemoval
 from netwatch.store.hour_rows import LossCounter
 from netwatch.store.opening import UseLock, open_catalogue
 from netwatch.store.options import Retention, StoreOptions
 from netwatch.store.pruning import Pruning
+from netwatch.store.service import Maintain
 from netwatch.store.unheard import close_of_ended_runs
 from netwatch.store.writer import RunDescription, Writer
 
@@ -66,7 +70,7 @@ class Destination:
     what: str
     place: str
     make_writer: Callable[[Start], Any]
-    maintain: Callable[[], None]
+    maintain: Maintain
     lock: Callable[[], AbstractContextManager[object]]
 
 
@@ -88,7 +92,8 @@ class LiveFacts:
 
     `report` takes a sentence when the store cannot be written to, and when it can be again;
     `problem` says why it cannot be now. `restarts` counts writers that were restarted. `clock` is
-    the time of packets (ns), by which losses are noted.
+    the time of packets (ns), by which losses are noted. `tell` takes records of devices that hid
+    their lookups, for the outputs.
     """
 
     def __init__(
@@ -97,8 +102,10 @@ class LiveFacts:
         config: Config,
         report: Callable[[str], None],
         clock: Callable[[], int] = time.time_ns,
+        tell: Callable[[Sequence[BypassRecord]], None] = lambda records: None,
     ) -> None:
         self._clock = clock
+        self._tell = tell
         self._losses = LossCounter()
         self._ended_by_us = ""
         self._report = report
@@ -251,6 +258,13 @@ class LiveFacts:
         if isinstance(answer, messages.Trouble):
             self._set_problem(answer.problem)
             return
+        if isinstance(answer, messages.Bypasses):
+            self._tell(answer.records)
+            told = messages.BypassesTold([each["id"] for each in answer.records])
+            self._unconfirmed.append(told)
+            self._sent += 1
+            self._send(told)
+            return
         status = self._end_writer()
         self._drop_deadly()
         error = answer.error if isinstance(answer, messages.Failed) else None
@@ -343,11 +357,15 @@ class LiveFacts:
 
 def _make_writer(options: StoreOptions, run: RunDescription, request: Start) -> Writer:
     how = request.described
-    return Writer(options, run, how.locate, how.seal, how.hides, resumed=request.run)
+    return Writer(
+        options, run, how.locate, how.seal, how.hides, resumed=request.run, known=how.known
+    )
 
 
-def maintain(options: StoreOptions) -> None:
-    """Compact and prune a store, and remove what killed processes left."""
+def maintain(options: StoreOptions, known: messages.Known) -> Sequence[BypassRecord]:
+    """Compact and prune a store, remove what killed processes left, and judge the days that are
+    complete. Returns findings that the outputs are to be told of; once they have them,
+    `netwatch.store.bypass_rows.note_told` has to be called."""
     files = FactFiles(options.path)
     with open_catalogue(options) as catalogue:
         landing.compact(files, catalogue)
@@ -357,3 +375,5 @@ def maintain(options: StoreOptions) -> None:
         if options.retention != Retention():
             pruning = Pruning(FactRemoval(catalogue, files), options.retention, time.time())
             pruning.prune("live")
+        judge_days(catalogue, options, known, time.time_ns())
+        return claim_news(catalogue)

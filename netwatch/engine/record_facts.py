@@ -59,6 +59,9 @@ EVENT_CHUNK_ROWS = 8192
 LONGEST_LOSS = 7 * 86_400_000_000_000
 """How long before its end a time without records may begin in which some are lost, ns."""
 
+SAMPLED_PAUSE = 3_600_000_000_000
+"""How long an exporter that samples packets may have none to report without having stopped, ns."""
+
 MAX_LOST_QUARTERS = 10_000
 """Quarters of an hour in which records of a log are lost."""
 
@@ -362,6 +365,7 @@ class EventRecorder(_Sender):
         self._numbers = array("q")
         self._flows = RowBuffer("flow", flow_row)
         self._one_of = Counter[tuple[str, str, int, int]]()
+        self._sampled = 0
         self._send_begin()
 
     def recorded(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -376,6 +380,8 @@ class EventRecorder(_Sender):
                     self._send_observations()
             elif isinstance(event, Flow):
                 self._note_times(event.first, event.first)
+                if event.sampling > 1:
+                    self._note_sampled(event)
                 self._flows.add(self._sequence, event)
                 self._sequence += 1
                 if len(self._flows) >= EVENT_CHUNK_ROWS:
@@ -386,6 +392,16 @@ class EventRecorder(_Sender):
             elif isinstance(event, ClaimEvent):
                 self._claim(event)
             yield event
+
+    def _note_sampled(self, flow: Flow) -> None:
+        """Note that other packets than those of a sample were not looked at while a flow lasted,
+        nor since the sampled flow before it, unless that is long ago."""
+        is_near = abs(flow.first - self._sampled) <= SAMPLED_PAUSE
+        since = min(flow.first, self._sampled) if is_near else flow.first
+        if self._losses.quarters("sampled") >= MAX_LOST_QUARTERS:
+            since = flow.last
+        self._losses.add_time("sampled", max(since, flow.last - LONGEST_LOSS), flow.last, 1)
+        self._sampled = flow.last
 
     def note_one_of(self, network: Network, hour: int, names: int) -> None:
         """Note that a flow record is one of so many names, as it is judged."""

@@ -17,6 +17,9 @@ from netwatch.explain.wording import Statement, not_proved, refutations
 WIDTH = 80
 """Columns of a page."""
 
+MAX_HIDDEN = 5
+"""Days with hidden lookups that a page lists, the last ones."""
+
 _LABEL = 12
 
 
@@ -182,6 +185,23 @@ def _device(incident: Explanation) -> Iterator[str]:
     vlan = "" if network.vlan is None else f", VLAN {network.vlan}"
     authority = f", authority {network.authority}" if network.authority else ""
     yield from value("network", f"{network.name}, class {network.device_class}{authority}{vlan}")
+    yield from _hidden(incident)
+
+
+def _hidden(incident: Explanation) -> Iterator[str]:
+    """The last days on which the device hid its lookups."""
+    days = incident.hidden
+    if not days:
+        return
+    yield from paragraph(
+        f"It hid its lookups on {quantity(len(days), 'day')} from {days[0].day} to {days[-1].day},"
+        " so that names and apps may not have been seen. Contacts with addresses that no visible"
+        " lookup had named:"
+    )
+    yield from points(
+        f"{each.day}: {each.untold} of {each.contacts} ({', '.join(each.reasons)})"
+        for each in days[-MAX_HIDDEN:]
+    )
 
 
 def _ban(incident: Explanation) -> Iterator[str]:
@@ -291,8 +311,7 @@ def _traffic(incident: Explanation) -> Iterator[str]:
         yield from value("duration", f"{traffic.duration:,.3f} s")
     for number, server in enumerate(incident.destinations):
         yield from value("" if number else "servers", server)
-    for number, text in enumerate(incident.community_ids):
-        yield from value("" if number else "community", text)
+    yield from value("community", " ".join(incident.community_ids))
     yield from value("JA4", ", ".join(incident.ja4))
     yield from value("packets in", incident.evidence_file or "")
     yield from value("lines in", incident.record.get("evidence_lines") or "")

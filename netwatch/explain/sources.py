@@ -44,6 +44,7 @@ from netwatch.explain.steps import (
     Device,
     Exemption,
     Explanation,
+    HiddenDay,
     LogLine,
     Network,
     Packet,
@@ -75,12 +76,14 @@ _TITLE = re.compile(
 class Found:
     """The record of an incident, and the capture files that its packets are in, by source.
 
-    `origin` says where the record was read, in words. `notes` are sentences about it."""
+    `origin` says where the record was read, in words. `notes` are sentences about it. `hidden` are
+    days on which its device hid its lookups."""
 
     record: AlertRecord
     origin: str
     files: Mapping[str, CaptureFile]
     notes: tuple[str, ...] = ()
+    hidden: tuple[HiddenDay, ...] = ()
 
 
 def read_alerts(lines: Iterable[str], place: str) -> dict[str, AlertRecord]:
@@ -250,8 +253,10 @@ def explanation(
     record: AlertRecord,
     files: Mapping[str, CaptureFile] | None = None,
     exemptions: Iterable[Exemption] | None = None,
+    hidden: tuple[HiddenDay, ...] = (),
 ) -> Explanation:
-    """The values of the record of an alert. `files` are the capture files by source."""
+    """The values of the record of an alert. `files` are the capture files by source, `hidden` days
+    on which its device hid its lookups."""
     of_kind = record.get("kind") or {}
     app, sensor = record["app"], record["sensor"]
     given = record.get("exemption")
@@ -293,6 +298,7 @@ def explanation(
         record.get("evidence_file"),
         record.get("left_out") or {},
         record,
+        hidden,
     )
 
 

@@ -229,12 +229,24 @@ class CandidateSet:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenDay:
+    """A day on which the device hid its lookups: so many of its contacts went to addresses that no
+    visible lookup had named. `reasons` are codes (`netwatch.coverage.bypass.REASONS`)."""
+
+    day: str
+    contacts: int
+    untold: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One incident: all steps from packet to clause.
 
     `exemptions` are the ones considered, None if the configuration is not known. `versions` are
     what decided, by kind. `evidence_file` is the path of the packets, if they were stored. `record`
-    is the alert itself.
+    is the alert itself. `hidden` are the days up to its end on which the device hid its lookups, as
+    far as that was judged.
     """
 
     id: str
@@ -268,6 +280,7 @@ class Explanation:
     evidence_file: str | None
     left_out: Mapping[str, int]
     record: AlertRecord
+    hidden: tuple[HiddenDay, ...] = ()
 
     @property
     def is_page_possible(self) -> bool:

@@ -23,16 +23,27 @@ from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import Frame
 from netwatch.core.text import escaped
+from netwatch.coverage.bypass import PAST_DAYS
+from netwatch.coverage.missing import spans_of
 from netwatch.explain.sources import Found, chosen
-from netwatch.explain.steps import CaptureFile, Explanation
+from netwatch.explain.steps import CaptureFile, Explanation, HiddenDay
+from netwatch.formats.bypass import codes
+from netwatch.formats.values import epoch_ns, rfc3339
 from netwatch.incidents.evidence_selection import interface, packet, section
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_days import DAY
+from netwatch.store.bypass_rows import kept_records
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.views import shown_incidents
 
 MAX_IDS = 100_000
 """Ids to compare with an unknown one."""
+
+MAX_SPANS = 3
+"""Times with losses that a page names."""
 
 MAX_BYTES = 1 << 30
 """Bytes of the captures to read for one incident."""
@@ -68,7 +79,38 @@ def from_store(options: StoreOptions, wanted: str) -> Found:
             select(tables.capture.c.sources).where(tables.capture.c.run == row.run)
         ).scalars()
         files = capture_files(captures)
-    return Found(record, f"the store {options.shown}, run {row.run}", files)
+        hidden, notes = hidden_days(catalogue, record), tuple(missing(catalogue, record))
+    origin = f"the store {options.shown}, run {row.run}"
+    return Found(record, origin, files, notes, hidden)
+
+
+def missing(catalogue: Catalogue, record: AlertRecord) -> Iterator[str]:
+    """A sentence on the times of an incident at which the store lacks part of what happened in its
+    network. Raises `NetwatchError`."""
+    since, last = (epoch_ns(record[key]) for key in ("first_seen", "last_seen"))
+    coverage = judged_coverage(catalogue, since, last + 1)
+    network = record["network"]["name"]
+    lost = coverage.lost(network) & coverage.quarters_of(since, last + 1)
+    spans = [f"{rfc3339(begin, 0)} to {rfc3339(end, 0)}" for begin, end in spans_of(coverage, lost)]
+    if spans:
+        more = f" and {len(spans) - MAX_SPANS} more times" if len(spans) > MAX_SPANS else ""
+        yield (
+            f"The store lacks part of what happened in {network} ({', '.join(spans[:MAX_SPANS])}"
+            f"{more}): something was lost, or only a sample of the packets was looked at."
+        )
+
+
+def hidden_days(catalogue: Catalogue, record: AlertRecord) -> tuple[HiddenDay, ...]:
+    """The days on which the device of an incident hid its lookups, from `PAST_DAYS` before it up to
+    its last one. Raises `NetwatchError`."""
+    device, network = record["device"], record["network"]["name"]
+    first, last = (epoch_ns(record[key]) // DAY for key in ("first_seen", "last_seen"))
+    names = {device[key] for key in ("id", "mac", "ip") if device.get(key)}
+    found = kept_records(catalogue, first - PAST_DAYS, last + 1, devices=names, networks={network})
+    return tuple(
+        HiddenDay(each["day"], each["contacts"], each["untold"], tuple(codes(each)))
+        for each in found
+    )
 
 
 def capture_files(captures: Iterable[str]) -> Mapping[str, CaptureFile]:

@@ -218,7 +218,7 @@ def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
 
 def _rule(incident: Explanation, language: Language) -> Iterator[Part]:
     say, ban = language.say, incident.ban
-    app, devices = incident.app, _devices(incident.device.device_class, language)
+    app, devices = incident.app, devices_of_class(incident.device.device_class, language)
     if incident.verdict == "advisory":
         rule = say(
             "The rule advises against %(app)s on %(devices)s, without forbidding it.",
@@ -243,7 +243,8 @@ def _rule(incident: Explanation, language: Language) -> Iterator[Part]:
     yield Part(fields=fields)
 
 
-def _devices(device_class: str, language: Language) -> str:
+def devices_of_class(device_class: str, language: Language) -> str:
+    """The devices of a class of networks or of the inventory, in words."""
     say = language.say
     return {
         "service": say("service devices"),
@@ -367,21 +368,24 @@ def _duration(seconds: int | None, language: Language) -> str:
 
 def _rights(notice: Notice, language: Language) -> Iterator[Part]:
     say = language.say
-    yield Part(
-        say(
-            "Under the General Data Protection Regulation (EU) 2016/679 you may ask for access to"
-            " the data about you (Article 15), for the correction of wrong data (Article 16) and"
-            " for erasure (Article 17), and you may object to the processing (Article 21). The"
-            " Regulation sets conditions for these rights. You may also add your own account, and"
-            " lodge a complaint with the supervisory authority."
-        )
-    )
+    yield Part(rights(language))
     fields = (
         (say("Responsible body"), notice.controller or _BLANK),
         (say("Contact"), notice.contact or _BLANK),
         (say("Supervisory authority"), notice.supervisor or _BLANK),
     )
     yield Part(fields=fields)
+
+
+def rights(language: Language) -> str:
+    """What persons concerned can demand. `language` has the catalogues of this package."""
+    return language.say(
+        "Under the General Data Protection Regulation (EU) 2016/679 you may ask for access to"
+        " the data about you (Article 15), for the correction of wrong data (Article 16) and"
+        " for erasure (Article 17), and you may object to the processing (Article 21). The"
+        " Regulation sets conditions for these rights. You may also add your own account, and"
+        " lodge a complaint with the supervisory authority."
+    )
 
 
 def _moment(text: str) -> datetime:

@@ -18,6 +18,7 @@ from netwatch.config import Config
 from netwatch.config.fleet_section import FleetOptions
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.delivery.delivery import Delivery
+from netwatch.engine.facts_process import known_addresses
 from netwatch.engine.judge import HidingApps
 from netwatch.engine.live_facts import maintain
 from netwatch.fleet.access import (
@@ -113,7 +114,8 @@ class Centre:
             committing: list[CommitProcess[Any]] = [*self._alerts, *self._facts]
             stack.callback(close_processes, committing)
             self._publisher = Publisher(open_publications(self.folder.path), report)
-            delivery = _delivery(config, report, stack)
+            self._delivery = delivery = _delivery(config, report, stack)
+            self._known = known_addresses(config)
             self._silences = SilenceKeeper(
                 self.roster,
                 self.status,
@@ -268,7 +270,11 @@ class Centre:
 
     def _maintain_once(self) -> None:
         try:
-            maintain(self._store)
+            found = maintain(self._store, self._known)
+            if found and self._delivery is not None:
+                self._delivery.put(*found, once=True)
+            self.status.bypasses += len(found)
+            self.roster.bypasses_told([each["id"] for each in found])
         except NetwatchError as error:
             self._report(f"compaction: {error}")
 

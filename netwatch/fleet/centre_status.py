@@ -22,7 +22,8 @@ class CentreStatus:
     was committed (s, by its sensor's corrected clock), `states` are from `fleet.silence`, `dropped`
     contents whose parts did not arrive, `misdirected` requests whose answer would go astray,
     `outside_networks` and `outside_devices` messages about what is not the sensor's own,
-    `contradictions` the details by sensor and kind."""
+    `contradictions` the details by sensor and kind, `bypasses` days of devices that hid their
+    lookups, of which the outputs were told."""
 
     started: float = field(default_factory=time.time)
     enrolled: set[str] = field(default_factory=set)
@@ -43,6 +44,7 @@ class CentreStatus:
     contradictions: dict[tuple[str, str], str] = field(default_factory=dict)
     connections: int = 0
     server_restarts: int = 0
+    bypasses: int = 0
     connection_problem: str = "not connected yet"
     store_problem: str = ""
 
@@ -124,6 +126,13 @@ CENTRE_METRICS = (
         lambda status: {
             name: float(state == "silent") for name, state in sorted(status.states.items())
         },
+    ),
+    CentreMetric(
+        "netwatch_fleet_bypasses_total",
+        "counter",
+        (),
+        "Days of devices that hid their lookups, of which the outputs were told.",
+        lambda status: status.bypasses,
     ),
     CentreMetric(
         "netwatch_fleet_clock_offset_seconds",

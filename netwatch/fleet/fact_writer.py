@@ -18,6 +18,7 @@ from netwatch.engine.facts_process import Start, run_description
 from netwatch.engine.live_facts import Destination, maintain
 from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.spool import RunNote, SpoolWriter
+from netwatch.formats.bypass import BypassRecord
 from netwatch.store import messages
 from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
 from netwatch.store.hour_rows import LossCounter, Losses, LossKind
@@ -67,6 +68,11 @@ class _Waiting:
 
 def _nothing() -> None:
     """Does nothing."""
+
+
+def _unmaintained(_: messages.Known) -> Sequence[BypassRecord]:
+    """A spool has nothing to compact."""
+    return ()
 
 
 class FactWriter:
@@ -123,6 +129,11 @@ class FactWriter:
     def stored(self) -> int:
         """Rows on disk: in the store, or without one in the spool."""
         return self._store.stored if self._store is not None else self._spooled
+
+    @property
+    def known(self) -> messages.Known:
+        """What the configuration says of addresses."""
+        return self._store.known if self._store is not None else messages.Known()
 
     @property
     def waiting(self) -> int:
@@ -342,7 +353,7 @@ def spool_destination(config: Config) -> Destination:
         "the spool" if store is None else "the store",
         str(folder) if store is None else store.path,
         partial(_make_writer, folder, store, run, time.time_ns()),
-        _nothing if store is None else partial(maintain, store),
+        _unmaintained if store is None else partial(maintain, store),
         nullcontext if store is None else partial(UseLock, store),
     )
 
@@ -353,5 +364,8 @@ def _make_writer(
     how = request.described
     writer = None
     if store is not None:
-        writer = partial(Writer, store, run, how.locate, how.seal, how.hides, resumed=request.run)
+        writer = partial(
+            Writer, store, run, how.locate, how.seal, how.hides, resumed=request.run,
+            known=how.known,
+        )  # fmt: skip
     return FactWriter(folder, run, started, how.locate, how.seal, writer)

@@ -29,6 +29,7 @@ from netwatch.fleet.centre_status import CentreStatus
 from netwatch.fleet.envelope import Envelope
 from netwatch.formats.silence import silence_record
 from netwatch.store import fleet_sensors
+from netwatch.store.bypass_rows import note_told
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
@@ -250,6 +251,10 @@ class RosterKeeper:
 
         self._heard.pop(sensor, None)
         self._add(remove)
+
+    def bypasses_told(self, ids: Sequence[str]) -> None:
+        """Note that the outputs have these findings."""
+        self._add(lambda catalogue: note_told(catalogue, ids))
 
     def _add(self, change: _Writing) -> None:
         if len(self._changes) < MAX_WAITING:

@@ -23,6 +23,7 @@ from netwatch.core.alert import (
     Mark,
     Positive,
     Says,
+    TriageState,
     of_kind,
 )
 from netwatch.core.flow import ContradictionType, Seen
@@ -276,6 +277,15 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Triage:
+    """What people decided, in a record that the console sends for that."""
+
+    state: TriageState
+    by: Annotated[str, Says(pattern="^u-[0-9a-f]{12}$")]
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident(Record):
     """One device, one app, one ban, until a quiet gap: the record of an alert with its keys as
     attributes. Times are aware and in UTC, in microseconds; in `record` they have the precision of
@@ -321,6 +331,7 @@ class Incident(Record):
     evidence_file: str | None = field(default=None, repr=False)
     evidence_lines: str | None = field(default=None, repr=False)
     unheard: Unheard | None = field(default=None, repr=False)
+    triage: Triage | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

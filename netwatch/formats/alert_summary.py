@@ -19,7 +19,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from netwatch.core.alert import TITLES, AlertRecord, kind_of, note, sentences, situation, verb
+from netwatch.core.alert import (
+    TITLES,
+    TRIAGE,
+    AlertRecord,
+    kind_of,
+    note,
+    sentences,
+    situation,
+    verb,
+)
 from netwatch.core.message import HANDSHAKES, LOOKUPS
 from netwatch.formats.registry import Renderer
 from netwatch.formats.values import epoch_ns
@@ -176,11 +185,20 @@ def rule_text(piece: AlertRecord) -> str:
 def event_uid(record: AlertRecord) -> str:
     """A unique id of one report of an incident. All reports of an incident share its id: it is
     reported once as ``open``, once as ``closed``, and as ``update`` when its confidence, kind or
-    outcome becomes graver."""
+    outcome becomes graver; and whenever people decide something of it."""
     uid = f"{record['id']}-{record['status']}-{record['confidence']}"
     if record["status"] == "update" and record.get("outcome"):
         uid += f"-{kind_of(record)}-{record['outcome']}"
+    if triage := record.get(TRIAGE):
+        uid += f"-{triage['state']}-{triage['at']}"
     return uid
+
+
+def action_of(record: AlertRecord) -> str:
+    """What a record reports, as one word: ``violation-open``, or ``triage-false`` if people have
+    decided something of its incident, which is no new alert."""
+    triage = record.get(TRIAGE)
+    return f"triage-{triage['state']}" if triage else f"{record['verdict']}-{record['status']}"
 
 
 def version_words(record: AlertRecord) -> list[str]:

@@ -14,7 +14,7 @@ goes into the custom addresses 2 and 3.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import TRIAGE, AlertRecord
 from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
@@ -71,7 +71,7 @@ def render(record: AlertRecord) -> str:
         PRODUCT,
         PRODUCT,
         truncate(record["sensor"]["version"], 31),
-        f"ban-{record['verdict']}",
+        "triage" if TRIAGE in record else f"ban-{record['verdict']}",
         summary.title,
         str(SEVERITIES[summary.severity]),
     )
@@ -135,6 +135,10 @@ def _extension(record: AlertRecord, summary: AlertSummary) -> Iterator[Field]:
     yield from _custom("deviceCustomDate1", "Ban From", _day(ban["from"]))
     yield from _custom("deviceCustomDate2", "Ban Until", _day(ban["until"]))
     yield "netwatchStatus", record["status"]
+    if triage := record.get(TRIAGE):
+        yield "netwatchTriage", triage["state"]
+        yield "netwatchTriageBy", triage["by"]
+        yield "netwatchTriageAt", triage["at"]
     yield "netwatchVersions", version_words(record)
     yield "netwatchConfidence", record["confidence"]
     yield "netwatchSeverity", record["severity"]

@@ -108,6 +108,9 @@ ALERT_COLUMNS: tuple[str, ...] = (
     "unheard_since",
     "unheard_status",
     "clients",
+    "triage_state",
+    "triage_by",
+    "triage_at",
 )
 """The columns of an alert: the keys of its JSON record, nested ones joined by ``_``. Exceptions are
 `destinations` (``address:port``), `evidence` (``type=name``), `candidates` (``name|name``),

@@ -4,18 +4,20 @@ understand without a custom mapping.
 Fields that ECS defines have its names and types; the rest of the record goes under ``netwatch``,
 so nothing is lost. Severities are the four that Elastic Security maps (21, 47, 73, 99), MAC
 addresses are upper case with hyphens, and unknown values are omitted. A contact covered by an
-exemption is reported for audit only: its ``event.kind`` is ``event`` instead of ``alert``.
+exemption is reported for audit only: its ``event.kind`` is ``event`` instead of ``alert``, and so
+is that of what people have decided.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import TRIAGE, AlertRecord
 from netwatch.core.message import LOOKUPS
 from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
     EventSeverity,
+    action_of,
     summarize,
     without_empty,
 )
@@ -60,11 +62,11 @@ def alert_document(record: AlertRecord) -> dict[str, Any]:
             "message": summary.message,
             "tags": [PRODUCT, record["verdict"]],
             "event": {
-                "kind": "event" if exempt else "alert",
+                "kind": "event" if exempt or TRIAGE in record else "alert",
                 "category": ["network"] if exempt else ["network", "intrusion_detection"],
                 "type": TYPES.get(summary.outcome, ("info",)),
                 "outcome": OUTCOMES.get(summary.outcome, "unknown"),
-                "action": f"{record['verdict']}-{record['status']}",
+                "action": action_of(record),
                 "module": PRODUCT,
                 "dataset": f"{PRODUCT}.alert",
                 "id": record["id"],

@@ -14,6 +14,7 @@ from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
     EventSeverity,
+    action_of,
     rule_text,
     seen_fields,
     seen_words,
@@ -65,7 +66,7 @@ def alert_message(record: AlertRecord) -> dict[str, Any]:
         "alert_category": record["verdict"],
         "alert_severity": summary.severity,
         "event_source_product": PRODUCT,
-        "vendor_event_action": f"{record['verdict']}-{record['status']}",
+        "vendor_event_action": action_of(record),
         "vendor_event_outcome": summary.outcome,
     }
     fields |= {

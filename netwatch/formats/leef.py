@@ -11,7 +11,7 @@ predefined key start with ``nw``.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import TRIAGE, AlertRecord
 from netwatch.formats.alert_summary import (
     PRODUCT,
     AlertSummary,
@@ -50,7 +50,7 @@ def render(record: AlertRecord) -> str:
         PRODUCT,
         PRODUCT,
         record["sensor"]["version"],
-        f"ban-{record['verdict']}",
+        "triage" if TRIAGE in record else f"ban-{record['verdict']}",
     )
     header = "|".join(_without_escapes(escape_for(field, _SPECIAL)) for field in header_fields)
     attributes = DELIMITER.join(
@@ -136,5 +136,9 @@ def _attributes(
     if exemption := record["exemption"]:
         yield "nwExemption", exemption["reason"]
         yield "nwApprovedBy", exemption["approved_by"]
+    if triage := record.get(TRIAGE):
+        yield "nwTriage", triage["state"]
+        yield "nwTriageBy", triage["by"]
+        yield "nwTriageAt", triage["at"]
     yield "nwSensor", record["sensor"]["name"]
     yield "nwVersions", version_words(record)

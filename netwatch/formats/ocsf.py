@@ -9,7 +9,7 @@ everything that it cannot express is in ``unmapped``.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import TRIAGE, AlertRecord, TriageState
 from netwatch.core.message import LOOKUPS
 from netwatch.formats.alert_summary import (
     PRODUCT,
@@ -45,6 +45,15 @@ CONFIDENCES: Mapping[str, tuple[int, str]] = {
     "confirmed": (3, "High"),
 }
 
+STATES: Mapping[TriageState, tuple[int, str]] = {
+    "new": (1, "New"),
+    "seen": (2, "In Progress"),
+    "in-work": (2, "In Progress"),
+    "justified": (4, "Resolved"),
+    "false": (3, "Suppressed"),
+}
+"""By what people decided; a suppressed finding is one that was found to be false."""
+
 _IN_OCSF_FIELDS = frozenset(
     {
         "schema",
@@ -66,7 +75,7 @@ _BLOCKED, _DETECTED, _LOGGED = (2, "Blocked"), (15, "Detected"), (17, "Logged")
 _NEW, _SUPPRESSED = (1, "New"), (3, "Suppressed")
 _HOSTNAME, _ADDRESS, _MAC = (1, "Hostname"), (2, "IP Address"), (3, "MAC Address")
 _RULE = (1, "Rule")
-_UNKNOWN_DEVICE = (0, "Unknown")
+UNKNOWN_DEVICE = (0, "Unknown")
 _OUTBOUND = (2, "Outbound")
 
 
@@ -79,7 +88,9 @@ def detection_finding(record: AlertRecord) -> dict[str, Any]:
     """An alert's record as a Detection Finding. Times are ms since the epoch."""
     summary = summarize(record)
     exempt, blocked = record["verdict"] == "exempt", summary.outcome == "blocked"
-    activity = ACTIVITIES[record["status"]]
+    triage = record.get(TRIAGE)
+    activity = ACTIVITIES["update" if triage else record["status"]]
+    status = STATES[triage["state"]] if triage else _SUPPRESSED if exempt else _NEW
     type_uid = CLASS[0] * 100 + activity[0]
     finding: dict[str, Any] = without_empty(
         {
@@ -99,12 +110,12 @@ def detection_finding(record: AlertRecord) -> dict[str, Any]:
             "message": summary.message,
             **_enum("severity", SEVERITIES[summary.severity]),
             **_enum("confidence", CONFIDENCES[record["confidence"]]),
-            # "Status" is the progress of the finding's analyst, which netwatch cannot know.
-            **_enum("status", _SUPPRESSED if exempt else _NEW),
+            # The progress of the finding's analyst, which netwatch knows from its console alone.
+            **_enum("status", status),
             "status_detail": record["status"],
             **_enum("action", _DENIED if blocked else _OBSERVED),
             **_enum("disposition", _BLOCKED if blocked else _LOGGED if exempt else _DETECTED),
-            "is_alert": not exempt,
+            "is_alert": not exempt and triage is None,
             "metadata": {
                 "version": OCSF,
                 "profiles": ["security_control"],
@@ -171,7 +182,7 @@ def _policy(ban: AlertRecord) -> dict[str, Any]:
 def _device(record: AlertRecord) -> dict[str, Any]:
     device, network = record["device"], record["network"]
     return {
-        **_enum("type", _UNKNOWN_DEVICE),
+        **_enum("type", UNKNOWN_DEVICE),
         "uid": device["id"],
         "ip": device["ip"],
         "mac": device["mac"],

@@ -223,16 +223,16 @@ BINARY_FORMATS: Mapping[str, BinaryFormat] = {
 }
 """The formats of `netwatch names` that are not text."""
 
-_SILENCE = "netwatch.silence/"
-_render_silence = _later("silence:render")
+_NOTICES = ("netwatch.silence/", "netwatch.bypass/")
+_render_notice = _later("notice:render")
 
 
 def _of_any_schema(name: str, render: Renderer) -> Renderer:
-    """The renderer of a format for what outputs send: alerts, and silences of sensors."""
+    """The renderer of a format for what outputs send: alerts, and notices."""
 
     def of_any_schema(record: AlertRecord) -> str:
-        if str(record.get("schema")).startswith(_SILENCE):
-            return str(_render_silence(name, record))
+        if str(record.get("schema")).startswith(_NOTICES):
+            return str(_render_notice(name, record))
         return render(record)
 
     return of_any_schema

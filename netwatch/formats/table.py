@@ -2,10 +2,11 @@
 
 Records are written as they arrive. Colours are used on a terminal only, unless NO_COLOR is set.
 If the output is not a terminal, the table of alerts is 120 columns wide. Text that is too wide
-is wrapped or shifts the rest to the right; it is never cut.
+is wrapped or shifts the rest to the right; it is never cut. No line ends with spaces.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from netwatch.core.addresses import ip_text
@@ -32,7 +33,7 @@ from netwatch.formats import coverage
 from netwatch.formats.values import endpoint, epoch_ns, rfc3339
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -51,13 +52,18 @@ ALERT_COLUMNS: dict[str, int] = {
     "evidence": 35,
 }
 """The columns of the table of alerts with their widths at `WIDTH`. A wider terminal widens them; on
-a narrower one, each alert is a list with one line per column. The column of the kind also has the
+a narrower one, each alert is a paragraph of a few lines. The column of the kind also has the
 outcome: ``session, reached``."""
 
-_OUTCOME_COLOURS = {"blocked": "cyan", "attempted": "yellow", "unknown": "dim"}
+# Red and magenta can be read on white and on black; yellow, cyan, green and blue cannot on one.
+_OUTCOME_COLOURS = {"blocked": "bold", "unknown": "dim"}
 _KIND_COLOURS = {"session": "bold red", "background": "magenta"}
-_VERDICT_COLOURS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
-_EVIDENCE_COLOURS = {"dns": "cyan", "tls": "magenta", "qui": "magenta", "htt": "blue"}
+_VERDICT_COLOURS = {"violation": "bold red", "advisory": "magenta", "exempt": "bold"}
+_EVIDENCE_COLOURS = {"dns": "bold", "tls": "magenta", "qui": "magenta", "htt": "red"}
+
+
+_FILLED = re.compile(r" +((?:\x1b\[[0-9;]*m)*)\Z")
+"""Spaces at the end of a line, before the end of its colour."""
 
 
 class TableWriter:
@@ -113,7 +119,7 @@ class TableWriter:
     def alert_record(self, record: AlertRecord) -> None:
         """Write one alert as a row of several lines, preceded by the header if it is the first.
         Below it is a note if its kind or outcome needs one. On a terminal that is too narrow for
-        the table, write it as a list."""
+        the table, write it as a paragraph."""
         from rich.padding import Padding
         from rich.text import Text
 
@@ -123,23 +129,28 @@ class TableWriter:
         verdict.stylize(_VERDICT_COLOURS[record["verdict"]])
         _colour_kind(kind, record)
         note = Text(escaped(table_note(record)))
-        is_list = console.width < WIDTH
-        if is_list:
-            table = _list()
-            for title, cell in zip(ALERT_COLUMNS, cells, strict=True):
-                table.add_row(title, cell)
-                if title == "kind" and note:
-                    table.add_row("", note)
+        if self._has_alerts:
+            self._stream.write("\n")
+        if console.width < WIDTH:
+            for line in (*_paragraph(cells), note):
+                if line:
+                    self._print(line)
         else:
             table = _table(console.width, header=not self._has_alerts)
             table.add_row(*cells)
-        if self._has_alerts:
-            self._stream.write("\n")
+            self._print(table)
+            if note:
+                indent = _widths(console.width)["verdict"] + 2
+                self._print(Padding(note, (0, 0, 0, indent), expand=False))
         self._has_alerts = True
-        console.print(table)
-        if note and not is_list:
-            indent = _widths(console.width)["verdict"] + 2
-            console.print(Padding(note, (0, 0, 0, indent), expand=False))
+
+    def _print(self, what: "RenderableType") -> None:
+        """Write what rich renders, without the spaces with which it fills lines."""
+        console = self._rich()
+        with console.capture() as captured:
+            console.print(what)
+        lines = (_FILLED.sub(r"\1", line) for line in captured.get().splitlines())
+        self._stream.write("".join(f"{line}\n" for line in lines))
 
     def coverage(self, report: CoverageReport, everything: bool) -> bool:
         """Write a table of networks and devices, separated from the alerts by an empty line."""
@@ -153,7 +164,7 @@ class TableWriter:
             table.add_row(*map(escaped, cells))
         if self._has_alerts:
             self._stream.write("\n")
-        self._rich().print(table)
+        self._print(table)
         return True
 
     def end(self) -> None:
@@ -233,13 +244,15 @@ def _colour_kind(cell: "Text", record: AlertRecord) -> None:
     cell.stylize(_OUTCOME_COLOURS.get(record["outcome"], "none"), len(cell.plain) - len(outcome))
 
 
-def _list() -> "Table":
-    from rich.table import Table
+def _paragraph(cells: "Sequence[Text]") -> "Iterator[Text]":
+    """The cells of an alert in three lines, which a narrow terminal wraps: what, who and when, and
+    the evidence."""
+    from rich.text import Text
 
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(width=max(map(len, ALERT_COLUMNS)), style="dim")
-    table.add_column(overflow="fold")
-    return table
+    gap = Text("  ")
+    parts = [gap.join(cell.split("\n")) for cell in cells]
+    for of_line in (parts[:3], parts[3:5], parts[5:]):
+        yield gap.join(of_line)
 
 
 def _painter(console: "Console") -> Callable[[str, str], str]:

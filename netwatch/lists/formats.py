@@ -1,6 +1,6 @@
 """The formats of lists: of resolvers and filters (hosts files, dnsmasq, response policy zones,
-AdGuard and uBlock Origin filters), and of plain domains (plain names, rules of Clash and its
-relatives, v2fly's domain-list-community)."""
+AdGuard and uBlock Origin filters, Pi-hole), and of plain domains (plain names, rules of Clash and
+its relatives, v2fly's domain-list-community)."""
 
 import re
 
@@ -198,6 +198,48 @@ def _read_adblock_filter(text: str, number: int, findings: Findings) -> None:
     else:
         exception = match["exception"] is not None
         findings.add(kind, name, number, modifiers, exception=exception)
+
+
+_PIHOLE_NAME = r"(?P<name>(?:[\w-]|\\\.)+)"
+_PIHOLE_DOMAIN = re.compile(
+    r"(?:\(\\\.\|\^\)|\(\^\|\\\.\)|\(\(\^\)\|\(\\\.\)\)|\^\(\.[+*]\\\.\)\?)"
+    + _PIHOLE_NAME
+    + r"\$?\Z"
+)
+_PIHOLE_HOST = re.compile(r"\^" + _PIHOLE_NAME + r"\$\Z")
+_PIHOLE_REGEX = re.compile(r"[\\^$()\[\]|+?{}]")
+
+
+def is_pihole_line(line: str) -> bool:
+    """Whether a line can only be from a list of Pi-hole: the expression of a domain."""
+    return _PIHOLE_DOMAIN.match(line) is not None
+
+
+def read_pihole(lines: Lines, findings: Findings) -> None:
+    """Lists and domains of Pi-hole: names, hosts files, ``||name^``, and regular expressions.
+
+    A name is one host, as in Pi-hole. The expression with which Pi-hole blocks a domain,
+    ``(\\.|^)name$``, is the name with all names below it, and ``^name$`` one host; others are
+    patterns.
+    """
+    for number, line in lines:
+        text = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+        domain = _PIHOLE_DOMAIN.match(text)
+        host = _PIHOLE_HOST.match(text)
+        if not text or text[0] == "!":
+            continue
+        if is_hosts_line(text):
+            read_hosts(iter([(number, text)]), findings)
+        elif text.startswith(("||", "@@")):
+            _read_adblock_filter(text, number, findings)
+        elif domain:
+            findings.add("suffix", domain["name"].replace("\\.", "."), number)
+        elif host:
+            findings.add("host", host["name"].replace("\\.", "."), number)
+        elif _PIHOLE_REGEX.search(text):
+            findings.add("pattern", text, number)
+        else:
+            findings.add("host", text, number)
 
 
 _PLAIN_NAME = re.compile(r"(?:\*?\.)?[\w*-]+(?:\.[\w*-]+)+\.?\s*(?:[#;!].*)?\Z")

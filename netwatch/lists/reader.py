@@ -1,8 +1,9 @@
 """How a list is read: its bytes, its format, its entries, and the files that it includes.
 
-A new format is a pair of functions (`is_…_line` and `read_…`) in `netwatch.lists.formats`, and a
-row of `LIST_FORMATS`. A line is evidence for a format only if no other format has such lines; the
-format with the most such lines is chosen. A list that consists of names only is a plain one.
+A new format is a pair of functions (`is_…_line` and `read_…`) in `netwatch.lists.formats`, of a
+sensor in `netwatch.lists.sensor_formats`, and a row of `LIST_FORMATS`. A line is evidence for a
+format only if no other format has such lines; the format with the most such lines is chosen. A list
+that consists of names only is a plain one.
 
 Only files next to a list are included, by a name without a slash and each of them once; bytes,
 files and names are bounded in total.
@@ -27,6 +28,7 @@ from netwatch.lists.formats import (
     is_dnsmasq_line,
     is_domain_list_line,
     is_hosts_line,
+    is_pihole_line,
     is_plain_line,
     is_rpz_line,
     read_adblock,
@@ -34,8 +36,17 @@ from netwatch.lists.formats import (
     read_dnsmasq,
     read_domain_list,
     read_hosts,
+    read_pihole,
     read_plain,
     read_rpz,
+)
+from netwatch.lists.sensor_formats import (
+    is_ndpi_line,
+    is_suricata_line,
+    is_zeek_intel_line,
+    read_ndpi,
+    read_suricata,
+    read_zeek_intel,
 )
 
 MAX_LINES_TRIED = 2000
@@ -80,6 +91,23 @@ LIST_FORMATS: Mapping[str, ListFormat] = MappingProxyType(
         ),
         "rpz": ListFormat(
             "response policy zones: `name CNAME .`, `*.name CNAME .`", is_rpz_line, read_rpz
+        ),
+        "pihole": ListFormat(
+            r"Pi-hole: names, hosts files, `||name^`, expressions such as `(\.|^)name$`",
+            is_pihole_line,
+            read_pihole,
+            exceptions_prevail=True,
+        ),
+        "suricata": ListFormat(
+            "rules of Suricata with `dns.query`, `tls.sni`, `quic.sni` or `http.host`",
+            is_suricata_line,
+            read_suricata,
+        ),
+        "zeek-intel": ListFormat(
+            "Zeek's intelligence files: `Intel::DOMAIN`", is_zeek_intel_line, read_zeek_intel
+        ),
+        "ndpi": ListFormat(
+            'protocol files of nDPI: `host:"name"@Protocol`', is_ndpi_line, read_ndpi
         ),
         "plain": ListFormat("names, one a line; `*.name` and `.name`", is_plain_line, read_plain),
     }

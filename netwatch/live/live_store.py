@@ -19,6 +19,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.engine.facts_process import Recording, described
 from netwatch.engine.live_facts import Destination, LiveFacts
 from netwatch.formats import jsonl
+from netwatch.formats.bypass import BypassRecord
 from netwatch.formats.coverage import report_record
 from netwatch.formats.values import json_line
 from netwatch.live.worker_pool import WorkerPool
@@ -164,13 +165,16 @@ class LiveStore:
     ) -> None:
         self._report = report
         self._hours = _Hours()
-        self._process = LiveFacts(destination, config, report, self._hours.clock)
+        self._process = LiveFacts(destination, config, report, self._hours.clock, self._tell)
         self._queue = StoreQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._is_ending = threading.Event()
         self._decisions_lost = self._lost_unsaid = 0
         self._recorded = self._lost = 0
         self._skipped = 0
+        self._bypasses = 0
+        self.deliver: Callable[..., None] | None = None
+        """Takes records for the outputs, each once; None without outputs."""
         self._may_wait = False
         self._loss_reports = LossReports(self._process.what, report)
         self._sensor = config.sensor_name
@@ -226,7 +230,18 @@ class LiveStore:
             decisions_lost=self._decisions_lost + self._process.decisions_lost,
             restarts=self._process.restarts,
             problem=self._process.problem,
+            bypasses=self._bypasses,
         )
+
+    def _tell(self, found: Sequence[BypassRecord]) -> None:
+        """Tell outputs and log of devices that hid their lookups; the log names nobody."""
+        self._bypasses += len(found)
+        if self.deliver is not None:
+            self.deliver(*found, once=True)
+        for day, count in Counter(each["day"] for each in found).items():
+            self._report(
+                f"{quantity(count, 'device')} hid lookups on {day}: netwatch store query bypasses"
+            )
 
     def expect_end(self) -> None:
         """The capture has ended: from now on `alert` waits for a writer that makes progress."""

@@ -89,9 +89,11 @@ OPTIONAL_OUTPUT_MODULES = ("nkeys",)
 """Such modules of extras that may be missing."""
 
 STORE_MODULES = (
+    "netwatch.formats.notice",
     "netwatch.live.live_store",
     "netwatch.store.fact_tables",
     "netwatch.store.observation_rows",
+    "netwatch.store.untold",
     "pyarrow",
     "pyarrow.compute",
     "pyarrow.dataset",

@@ -60,9 +60,10 @@ RECORD_WAITING = 16_384
 quarter of a ring's capacity. So a machine that halts for a moment loses nothing as long as few
 packets come."""
 
-COMMAND_PATIENCE = 2.0
+COMMAND_PATIENCE = 0.25
 """Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
-of a socket; without waiting, blocks would be judged by the old one meanwhile."""
+of a socket; without waiting, blocks would be judged by the old one meanwhile. Packets wait in the
+ring, which lasts a second: then the old configuration judges them."""
 
 
 def next_settle(began: int, ended: int) -> int:

@@ -112,11 +112,11 @@ class WorkerPool:
     def receive(self, timeout: float) -> list[tuple[int, Any]]:
         """The messages that arrive within `timeout` seconds, each with the number of its
         worker. Status reports are also stored in `reports`."""
-        for channel in self._channels:
-            channel.flush()
         received: list[tuple[int, Any]] = []
-        for key, _ in self._selector.select(timeout):
+        for key, events in self._select(timeout):
             number: int = key.data
+            if not events & selectors.EVENT_READ:
+                continue
             messages, is_open = self._channels[number].receive()
             received += [(number, message) for message in messages]
             self._last_heard[number] = time.monotonic()
@@ -133,6 +133,24 @@ class WorkerPool:
                 if number not in self._ended:
                     received.append((number, self._died(number)))
         return received
+
+    def _select(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready to be read. Meanwhile the queues are sent, as fast as workers read them: a
+        worker that has the beginning of a new configuration reads no packets until it has the
+        rest, so it must not be made to wait for the next turn."""
+        end = time.monotonic() + timeout
+        while True:
+            for key in list(self._selector.get_map().values()):
+                channel = self._channels[key.data]
+                channel.flush()
+                wanted = selectors.EVENT_READ
+                if channel.queued:
+                    wanted |= selectors.EVENT_WRITE
+                if key.events != wanted:
+                    self._selector.modify(key.fileobj, wanted, key.data)
+            ready = self._selector.select(max(0.0, end - time.monotonic()))
+            if any(events & selectors.EVENT_READ for _, events in ready) or not ready:
+                return ready
 
     def _died(self, number: int) -> WorkerEnded:
         """The message that a worker could no longer send."""

@@ -66,7 +66,9 @@ MAX_GAPS = 50
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The subject of a report: its first and last day, the ids of its bans (none means all of the
-    configuration), whether devices are named, and whether blind spots are counted by device."""
+    configuration), whether devices are named, and whether blind spots are counted by device. With
+    `judges_days`, days on which it was not judged yet who hid lookups are judged for the report,
+    which may take minutes; else they are said to be missing."""
 
     first: date
     last: date
@@ -74,6 +76,7 @@ class Wanted:
     names_devices: bool = False
     thresholds: Thresholds = field(default_factory=Thresholds)
     counts_devices: bool = True
+    judges_days: bool = True
 
 
 def collect(
@@ -422,7 +425,10 @@ class _Collector:
         if self._store is None or not self._wanted.counts_devices:
             return None
         span = Days(self._days.first, self._days.last, UTC_ZONE).span
-        return hiding_devices(self._catalogue, self._store, self._config, span, self._name)
+        return hiding_devices(
+            self._catalogue, self._store, self._config, span, self._name,
+            counts=self._wanted.judges_days,
+        )  # fmt: skip
 
     def _sources(self) -> Sources:
         span = self._days.span

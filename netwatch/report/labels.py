@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from netwatch.charts.coverage import reason_words
-from netwatch.charts.weeks import day_spans
+from netwatch.charts.days import day_spans
 from netwatch.core.text import escaped
 from netwatch.coverage.judged import k_spread
 from netwatch.language.language import Language

@@ -12,17 +12,13 @@ from datetime import date
 from pathlib import Path
 
 from netwatch.charts import FOLDER as CHARTS
-from netwatch.charts.coverage import (
-    NetworkChange,
-    NetworkCoverage,
-    Seen,
-    before_after,
-    coverage_picture,
-)
+from netwatch.charts.change import NetworkChange, Seen, before_after
+from netwatch.charts.coverage import NetworkCoverage, coverage_picture
+from netwatch.charts.days import BanDay
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.picture import Picture, Size, dark_rules
 from netwatch.charts.render import Renderer
-from netwatch.charts.weeks import BanDay, Week, WeeklyIncidents, weeks_picture
+from netwatch.charts.weeks import Week, WeeklyIncidents, weeks_picture
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
 from netwatch.core.text import escaped
@@ -45,8 +41,11 @@ def _weeks_picture(ban: BanReport, language: Language) -> Picture:
         for week in ban.weeks
         for found in [week.counts]
     ]
-    days = [BanDay(date.fromisoformat(each.day), each.event) for each in ban.days]
-    return weeks_picture(WeeklyIncidents(found, days), language)
+    return weeks_picture(WeeklyIncidents(found, _marks(ban)), language)
+
+
+def _marks(ban: BanReport) -> list[BanDay]:
+    return [BanDay(date.fromisoformat(each.day), each.event) for each in ban.days]
 
 
 def _coverage_picture(values: Coverage, language: Language) -> Picture:
@@ -70,7 +69,10 @@ def _devices_picture(ban: BanReport, language: Language) -> Picture | None:
         for device in ban.devices
     ]
     first, last = ban.weeks[0].monday, ban.weeks[-1].monday
-    return heat_map(rows, date.fromisoformat(first), date.fromisoformat(last), language)
+    missing = [date.fromisoformat(day) for week in ban.weeks for day in week.missing]
+    return heat_map(
+        rows, date.fromisoformat(first), date.fromisoformat(last), language, missing, _marks(ban)
+    )
 
 
 def _change_picture(report: Report, ban: BanReport, language: Language) -> Picture | None:

@@ -7,7 +7,7 @@ if the list says so.
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -34,38 +34,48 @@ MAX_EXAMPLES = 3
 class Draft:
     """A signature file as text. `left_out` has the entries that are not in it, each with the
     reason; `held_back` those that only a person can add, because most devices contact them or they
-    belong to a government; `open_questions` are for a person to decide before `signatures lint`
+    belong to a government; `excepted` the exceptions of lists that are below a rule of the draft,
+    which has no exceptions; `open_questions` are for a person to decide before `signatures lint`
     accepts the file."""
 
     text: str
     rules: int
     left_out: tuple[tuple[ListedName, str], ...]
     held_back: tuple[tuple[ListedName, str], ...]
+    excepted: tuple[ListedName, ...]
     open_questions: tuple[Problem, ...]
 
 
 def make_draft(
-    catalog: Catalog, listing: NameList, app: App, source: str, day: datetime.date
+    catalog: Catalog, listings: Sequence[NameList], app: App, source: str, day: datetime.date
 ) -> Draft:
-    """The draft of a file for `app` with the names of a list that no rule takes yet. `source` is
-    the tag of the list, `day` the day on which it was read."""
+    """The draft of a file for `app` with the names of lists that no rule takes yet. `source` is
+    the tag of the lists, `day` the day on which they were read."""
     left_out: list[tuple[ListedName, str]] = []
     held_back: list[tuple[ListedName, str]] = []
-    chosen: list[ListedName] = []
-    for listed in listing.names:
+    found: dict[tuple[str, str], ListedName] = {}
+    for listed in (listed for listing in listings for listed in listing.names):
         reason = _why_not(catalog, listed, app)
         if reason is None:
             common = why_common(_probe(listed))
             if common:
                 held_back.append((listed, common))
             else:
-                chosen.append(listed)
+                found.setdefault((listed.kind, listed.name), listed)
         elif reason:
             left_out.append((listed, reason))
-    chosen = _without_covered(chosen)
-    text = "".join(_lines(chosen, listing, app, source, day, len(left_out) + len(held_back)))
+    chosen = _without_covered([*found.values()])
+    count = len(left_out) + len(held_back)
+    text = "".join(_lines(chosen, listings, app, source, day, count))
+    zones = {listed.name for listed in chosen if listed.kind == "suffix"}
+    excepted = (
+        listed
+        for listing in listings
+        for listed in listing.exceptions
+        if listed.kind != "pattern" and any(tail in zones for tail in tails(_probe(listed)))
+    )
     questions = _check(catalog, text, app) if chosen else ()
-    return Draft(text, len(chosen), tuple(left_out), tuple(held_back), questions)
+    return Draft(text, len(chosen), tuple(left_out), tuple(held_back), tuple(excepted), questions)
 
 
 def _probe(listed: ListedName) -> str:
@@ -112,15 +122,16 @@ def _without_covered(chosen: list[ListedName]) -> list[ListedName]:
 
 def _lines(
     chosen: list[ListedName],
-    listing: NameList,
+    listings: Sequence[NameList],
     app: App,
     source: str,
     day: datetime.date,
     left_out: int,
 ) -> Iterator[str]:
-    path = escaped(listing.path)
-    yield f"# A draft from the list {path} ({listing.format}), source {source}, read on {day}.\n"
-    yield f"# SHA-256 of the list: {listing.digest}\n"
+    for listing in listings:
+        of = f"{escaped(listing.path)} ({listing.format})"
+        yield f"# A draft from the list {of}, source {source}, read on {day}.\n"
+        yield f"# SHA-256 of the list: {listing.digest}\n"
     were = quantity(left_out, "entry was", "entries were")
     yield f"# {were} left out. No one has verified that these names belong to the app\n"
     yield "# alone: a person must, before verified: false goes.\n"

@@ -51,7 +51,8 @@ def digest_title(records: Iterable[AlertRecord]) -> str:
     counts: Counter[str] = Counter()
     blocked: Counter[str] = Counter()
     for record in records:
-        verdict = str(record.get("verdict", "silence"))
+        # A notice has none: the word in its schema says what it is.
+        verdict = str(record.get("verdict") or _kind(record))
         counts[verdict] += 1
         blocked[verdict] += record.get("outcome") == "blocked"
     verdicts = sorted(counts, key=lambda word: -verdict_rank({"verdict": word}))
@@ -62,6 +63,10 @@ def digest_title(records: Iterable[AlertRecord]) -> str:
             for verdict in verdicts
         )
     )
+
+
+def _kind(record: AlertRecord) -> str:
+    return str(record.get("schema")).removeprefix("netwatch.").partition("/")[0]
 
 
 def digest_order(record: AlertRecord) -> tuple[int, int, str]:
@@ -78,7 +83,7 @@ def digest_line(record: AlertRecord) -> str:
 
     device, app, ban = part("device"), part("app"), part("ban")
     if not app and record.get("message"):
-        # The silence of a sensor, which is not a contact of a device.
+        # A notice, which is not a contact with an app.
         return printable(
             f"{record.get('first_seen')}  {record.get('severity')}, {record.get('status')}:"
             f" {record['message']}; {record.get('id')}"

@@ -37,8 +37,17 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
+from netwatch.store.incident_search import cases_to_look_at
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
-from netwatch.store.statements import Filter, Position, chunks, fits, is_device
+from netwatch.store.statements import (
+    Filter,
+    Position,
+    among,
+    chunks,
+    fits,
+    is_device,
+    word_conditions,
+)
 from netwatch.store.views import streamed
 
 MAX_LOCKS = 2000
@@ -261,16 +270,19 @@ def case_page(
     after: Cursor | None = None,
     *,
     size: int = PAGE,
+    oldest_first: bool = False,
     timeout: float | None = None,
 ) -> IncidentPage:
-    """A page of cases, the newest first. Raises `NetwatchError`, and `QueryTimeoutError` after
-    `timeout` s."""
+    """A page of cases, the newest first unless `oldest_first` is set. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
     case = tables.fleet_case.c
     statement = matching_cases(select(*_COLUMNS), wanted)
     if after is not None:
-        place = tuple_(after.first_seen, after.id)
-        statement = statement.where(tuple_(case.first_seen, case.id) < place)
-    statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(size + 1)
+        place, key = tuple_(after.first_seen, after.id), tuple_(case.first_seen, case.id)
+        statement = statement.where(key > place if oldest_first else key < place)
+    order = (case.first_seen, case.id)
+    statement = statement.order_by(*(each if oldest_first else each.desc() for each in order))
+    statement = statement.limit(size + 1)
     with catalogue.database.reading(timeout) as connection:
         rows = [_row(row) for row in connection.execute(statement)]
     return IncidentPage.of(rows, size)
@@ -283,16 +295,14 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
         statement = statement.where(case.first_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    for name in FILTERED:
-        if words := getattr(wanted, name):
-            statement = statement.where(case[name].in_(sorted(words)))
+    statement = statement.where(*wanted.conditions(case, FILTERED))
     if wanted.seen > 1:
         statement = statement.where(case.sensors >= wanted.seen)
+    seen = select(member.case).where(member.case == case.id)
     if wanted.sensor:
-        seen = select(member.case).where(
-            member.case == case.id, member.sensor.in_(sorted(wanted.sensor))
-        )
-        statement = statement.where(seen.exists())
+        statement = statement.where(seen.where(member.sensor.in_(sorted(wanted.sensor))).exists())
+    if sensors := wanted.excluded.get("sensor"):
+        statement = statement.where(~seen.where(member.sensor.in_(sorted(sensors))).exists())
     return statement
 
 
@@ -377,21 +387,25 @@ def cases_after(
     """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
     s."""
     case = tables.fleet_case.c
-    place = (case.first_seen, case.id)
+    place: tuple[Any, Any] = (case.first_seen, case.id)
     statement = select(case.record, *place)
+    with catalogue.database.reading(timeout) as connection:
+        few = cases_to_look_at(connection, wanted)
+    if few is not None:
+        # These are read and sorted: a sum is in no index.
+        place = (case.first_seen + 0, case.id)
+        statement = statement.where(among(catalogue.database.engine, case.id, few))
     if wanted.since is not None:
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    for name, words in wanted.words.items():
-        statement = statement.where(case[name].in_(sorted(words)))
+    statement = statement.where(*word_conditions(case, wanted.words, wanted.excluded))
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
     found = 0
-    looks_inside = bool(wanted.device or wanted.names)
-    does_fit = fits(wanted, lambda record: _is_of(wanted.device, record))
+    does_fit = fits(wanted, _is_of)
     for line, *position in streamed(catalogue, statement.order_by(*place), timeout):
-        if looks_inside and not does_fit(line):
+        if wanted.looks_inside and not does_fit(line):
             continue
         yield line, tuple(position)
         found += 1

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 11
 """The version of these tables; `netwatch.store.migrations` upgrades older ones to it."""
 
 metadata = MetaData()
@@ -139,7 +139,8 @@ incident = Table(
         "incident_shown", "shown", "first_seen", "id", "verdict", "confidence", "kind", "outcome",
         "status", "app", "ban", "network", "device",
     ),
-    Index("incident_shown_device", "shown", "device", "first_seen"),
+    # The picture of a page of devices counts ranges of it.
+    Index("incident_shown_device", "shown", "device", "network", "first_seen"),
 )  # fmt: skip
 
 incident_day = Table(
@@ -155,6 +156,7 @@ incident_day = Table(
     Column("ban", Text, primary_key=True),
     Column("network", Text, primary_key=True),
     Column("incidents", Integer, nullable=False),
+    Column("last_seen", BigInteger, nullable=False, comment="none of them was seen later"),
 )
 """How many shown incidents of each sort began on a day; kept by `netwatch.store.incident_rows`."""
 
@@ -171,6 +173,42 @@ incident_device = Table(
     Index("incident_device_last", "last_seen", "device", "network"),
 )
 """How many shown incidents of each verdict a device has in a network."""
+
+incident_device_word = Table(
+    "incident_device_word",
+    metadata,
+    Column("word", BigInteger, primary_key=True, autoincrement=False, comment="hash of it"),
+    Column("device", Text, primary_key=True),
+    Column("network", Text, primary_key=True),
+    Column("sensor", Text, primary_key=True),
+    Column("ip", Text, primary_key=True, comment="empty: none"),
+    Column("mac", Text, primary_key=True),
+    Column("incidents", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""By which words the devices of incidents are known (id, address, MAC, host name, owner), and where
+they were; kept by `netwatch.store.incident_words`, for incidents of all runs."""
+
+incident_name = Table(
+    "incident_name",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False, comment="hash of it"),
+    Column("incidents", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The names in the records of incidents, and in how many records each is."""
+
+incident_named = Table(
+    "incident_named",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_seen", BigInteger, primary_key=True),
+    Column("run", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""The incidents with a name, in the order of time: of which run, and where in its output."""
 
 coverage = Table(
     "coverage",
@@ -368,6 +406,33 @@ fleet_batch = Table(
 )
 """Up to which batch the facts of each sensor are stored; written with their files, so that a batch
 that is sent again is recognised."""
+
+bypass_day = Table(
+    "bypass_day",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="UTC days since epoch"),
+    Column("rows", BigInteger, nullable=False, comment="facts of the day that there were"),
+    Column("devices", Integer, nullable=False, comment="devices that could be judged"),
+    Column("personal", Integer, nullable=False, comment="of them in personal and guest networks"),
+)
+"""The days on which it was judged which devices hid their lookups."""
+
+bypass = Table(
+    "bypass",
+    metadata,
+    Column("id", Text, primary_key=True, comment="hash of day, network, sensor and device"),
+    Column("day", Integer, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("class", Text, nullable=False),
+    Column("sensor", Text, nullable=False, comment="empty: that may be several"),
+    Column("device", Text, nullable=False),
+    Column("record", Text, nullable=False, comment="JSON, netwatch.bypass/1"),
+    Column("claimed", BigInteger, comment="when a process began to tell the outputs"),
+    Column("told", BigInteger, comment="when it had told them; none: it has not"),
+    Index("bypass_day_device", "day", "network", "device"),
+    Index("bypass_device", "device", "day"),
+)
+"""The devices that hid their lookups on these days (`netwatch.store.bypass_rows`)."""
 
 evidence = Table(
     "evidence",

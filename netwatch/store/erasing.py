@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from netwatch.core.alert import EVIDENCE_KEYS
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_rows import erase_bypasses
 from netwatch.store.claims import claim_record
 from netwatch.store.fact_files import LEFTOVER_AGE, TEMPORARY
 from netwatch.store.fact_tables import TIME_COLUMN, FactRemoval, Removed
@@ -43,9 +44,13 @@ _PERSONAL_TABLES = (
     tables.client,
     tables.incident,
     tables.incident_device,
+    tables.incident_device_word,
+    tables.incident_name,
+    tables.incident_named,
     tables.fleet_case,
     tables.fleet_case_incident,
     tables.fleet_case_word,
+    tables.bypass,
     tables.coverage,
     tables.evidence,
     tables.file,
@@ -61,8 +66,8 @@ _WORDS = frozenset(
 people."""
 
 
-_COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "journal", "alerts",
-            "filters", "audit")  # fmt: skip
+_COUNTED = ("rows", "incidents", "clients", "evidence", "coverage", "bypasses", "journal",
+            "alerts", "filters", "triage", "audit")  # fmt: skip
 """The counts of an erasure in its journal entry."""
 
 
@@ -77,6 +82,7 @@ class Erased:
     clients: int
     evidence: int
     coverage: int
+    bypasses: int
     journal: int
     kept: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
@@ -84,7 +90,8 @@ class Erased:
     @property
     def counts(self) -> Mapping[str, int]:
         """The counts, by what was counted."""
-        names = ("rows", "files", "incidents", "clients", "evidence", "coverage", "journal")
+        names = ("rows", "files", "incidents", "clients", "evidence", "coverage", "bypasses",
+                 "journal")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
@@ -134,11 +141,14 @@ class StoreErasure:
         removed = self._erase_facts()
         self._step("coverage")
         coverage = self._erase_coverage()
+        self._step("bypasses")
+        with self._catalogue.database.writing() as connection:
+            bypasses = erase_bypasses(connection, self._person.is_mentioned)
         self._step("journal")
         journal = self._erase_journal()
         self._step("catalogue")
         counts = {"rows": removed.rows, "evidence": evidence, "coverage": coverage,
-                  "journal": journal}  # fmt: skip
+                  "bypasses": bypasses, "journal": journal}  # fmt: skip
         incidents, clients = self._erase_rows(user, {**detail, **counts})
         self._step("late facts")
         removed += self._erase_facts()
@@ -154,6 +164,7 @@ class StoreErasure:
             clients=clients,
             evidence=evidence,
             coverage=coverage,
+            bypasses=bypasses,
             journal=journal,
             kept=tuple(self._captures_kept()),
             left=tuple(self._left),

@@ -295,6 +295,7 @@ def _of_sensor(sensor: str) -> list[tuple[Any, Any]]:
     """The tables whose rows name a sensor, those of its runs last, and which these are."""
     named = (
         tables.client,
+        tables.bypass,
         tables.fleet_applied,
         tables.fleet_silence,
         tables.fleet_batch,

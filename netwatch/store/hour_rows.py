@@ -278,7 +278,8 @@ are facts that did not fit into a queue, or could not be written; `records` are 
 and records of coverage that could not be written; `killed` are rows that a process had in memory
 when it was killed, 0 if unknown; `late` are rows that were not written in time at the end of the
 run; `unreceived` are records that never reached this machine, such as flow records by their
-exporter's sequence numbers; `sampled` are packets at a time at which others were left out."""
+exporter's sequence numbers; `sampled` are packets, or flow records of sampled packets, of a time
+at which other packets were left out."""
 
 NEVER_SEEN: tuple[LossKind, ...] = ("unreceived", "sampled")
 """What the store cannot have, because nothing has seen it: reading the capture again adds

@@ -9,7 +9,7 @@ that fits none reads none; likewise the devices of a filter in `incident_device`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -27,8 +27,9 @@ from sqlalchemy import (
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chosen_incidents import Chosen
 from netwatch.store.incident_rows import DAY, SORTS, VERDICTS
-from netwatch.store.statements import chunks
+from netwatch.store.statements import chunks, word_conditions
 
 PAGE = 50
 """Rows of a page."""
@@ -44,9 +45,10 @@ _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
-    with one of the words of each set that is not empty. The names are column names; `sensor` are
-    the sensors that saw them. For cases, `joined_by` is the evidence that they are one, and at
-    least `seen` sensors saw each."""
+    with one of the words of each set that is not empty, and none of those that are `excluded`. The
+    names are column names; `sensor` are the sensors that saw them. For cases, `joined_by` is the
+    evidence that they are one, and at least `seen` sensors saw each. `chosen` are incidents by id.
+    """
 
     since: int | None = None
     until: int | None = None
@@ -62,19 +64,30 @@ class IncidentFilter:
     sensor: frozenset[str] = NO_WORDS
     joined_by: frozenset[str] = NO_WORDS
     seen: int = 1
+    excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    chosen: Chosen | None = None
 
     @property
-    def sorts(self) -> Mapping[str, frozenset[str]]:
-        """The wanted words for each of `SORTS` that has some."""
-        return {name: words for name in SORTS if (words := getattr(self, name))}
+    def is_of_sorts(self) -> bool:
+        """Whether it has no other words than of `SORTS`."""
+        others = self.device or self.sensor or self.chosen is not None
+        return not (others or self.excluded.keys() - {*SORTS})
+
+    def conditions(self, columns: Any, names: Sequence[str]) -> list[Any]:
+        """The conditions for columns with these names."""
+        wanted = {name: words for name in names if (words := getattr(self, name))}
+        excluded = {name: self.excluded[name] for name in names if name in self.excluded}
+        return [*word_conditions(columns, wanted, excluded)]
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last row of a page: when its incident began (ns), and its id."""
+    """The last row of a page: when its incident began (ns), its id, and where rows are not sorted
+    by time the word that they are sorted by."""
 
     first_seen: int
     id: str
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +119,10 @@ class IncidentPage:
         return cls(tuple(rows[:size]), Cursor(last.first_seen, last.id))
 
 
-_COLUMNS = tuple(
+INCIDENT_COLUMNS = tuple(
     tables.incident.c[name] for name in ("id", "first_seen", "last_seen", "record", "run")
 )
+"""The columns of an `IncidentRow`."""
 
 
 def incident_page(
@@ -125,6 +139,8 @@ def incident_page(
     rows: list[IncidentRow] = []
     with catalogue.database.reading(timeout) as connection:
         known = _of_devices(connection, wanted) if wanted.device else _OfDevices(*_ALWAYS, FEW + 1)
+        if wanted.chosen is not None and wanted.chosen.size is not None:
+            known = known._replace(incidents=min(known.incidents, wanted.chosen.size))
         for first, end in _spans(connection, wanted, known, after, oldest_first):
             statement = _rows(wanted, after, first, end, oldest_first, known.incidents <= FEW)
             statement = statement.limit(size + 1 - len(rows))
@@ -169,7 +185,7 @@ def _rows(
     has found a page. A sum is in no index."""
     column = tables.incident.c
     began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
-    statement = _matching(select(*_COLUMNS), wanted).where(began >= first, began < end)
+    statement = _matching(select(*INCIDENT_COLUMNS), wanted).where(began >= first, began < end)
     key = tuple_(began, column.id)
     if after is not None:
         place = tuple_(after.first_seen, after.id)
@@ -180,15 +196,11 @@ def _rows(
 
 def _matching(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
     column = tables.incident.c
-    statement = statement.where(column.shown == 1)
-    for name in (*SORTS, "device"):
-        if words := getattr(wanted, name):
-            statement = statement.where(column[name].in_(sorted(words)))
-    if wanted.sensor:
-        run = tables.run.c
-        statement = statement.where(
-            column.run.in_(select(run.id).where(run.sensor.in_(sorted(wanted.sensor))))
-        )
+    statement = statement.where(column.shown == 1, *wanted.conditions(column, (*SORTS, "device")))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
+    if sensor := wanted.conditions(tables.run.c, ("sensor",)):
+        statement = statement.where(column.run.in_(select(tables.run.c.id).where(*sensor)))
     return statement
 
 
@@ -219,13 +231,12 @@ def _spans(
         end = min(end, after.first_seen + 1)
     if first >= end:
         return
-    if not wanted.sorts:
+    sorts = wanted.conditions(tables.incident_day.c, SORTS)
+    if not sorts:
         yield first, end
         return
     day = tables.incident_day.c.day
-    statement = select(day).where(day >= first // DAY, day <= (end - 1) // DAY).distinct()
-    for name, words in wanted.sorts.items():
-        statement = statement.where(tables.incident_day.c[name].in_(sorted(words)))
+    statement = select(day).where(day >= first // DAY, day <= (end - 1) // DAY, *sorts).distinct()
     days = list(
         connection.execute(statement.order_by(day if oldest_first else day.desc())).scalars()
     )
@@ -247,24 +258,38 @@ def incident_counts(
     timeout: float | None = None,
 ) -> dict[tuple[Any, ...], int]:
     """How many incidents began on the days (UTC) of a filter, by some of the columns ``day`` and
-    `SORTS`. Devices in the filter are ignored. Raises `NetwatchError`."""
-    column = tables.incident_day.c
-    keys = [column[name] for name in by]
-    statement = select(*keys, func.sum(column.incidents)).group_by(*keys).order_by(*keys)
-    if wanted.since is not None:
-        statement = statement.where(column.day >= wanted.since // DAY)
-    if wanted.until is not None:
-        statement = statement.where(column.day <= (wanted.until - 1) // DAY)
-    for name, words in wanted.sorts.items():
-        statement = statement.where(column[name].in_(sorted(words)))
+    `SORTS`. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    since = None if wanted.since is None else wanted.since // DAY
+    until = None if wanted.until is None else (wanted.until - 1) // DAY
+    number: ColumnElement[int] = func.count()
+    keys: list[ColumnElement[Any]]
+    if wanted.is_of_sorts:
+        column = tables.incident_day.c
+        number = func.sum(column.incidents)
+        keys = [column[name] for name in by]
+        statement = select(*keys, number).where(*wanted.conditions(column, SORTS))
+        if since is not None:
+            statement = statement.where(column.day >= since)
+        if until is not None:
+            statement = statement.where(column.day <= until)
+    else:
+        incident = tables.incident.c
+        keys = [incident.first_seen // DAY if name == "day" else incident[name] for name in by]
+        days = replace(
+            wanted,
+            since=None if since is None else since * DAY,
+            until=None if until is None else (until + 1) * DAY,
+        )
+        statement = matching_incidents(select(*keys, number), days)
     with catalogue.database.reading(timeout) as connection:
-        return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(statement)}
+        rows = connection.execute(statement.group_by(*keys).order_by(*keys))
+        return {tuple(row[:-1]): int(row[-1]) for row in rows}
 
 
 def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
     """The shown incident with an id. Raises `NetwatchError`."""
     column = tables.incident.c
-    statement = select(*_COLUMNS).where(column.id == identity, column.shown == 1)
+    statement = select(*INCIDENT_COLUMNS).where(column.id == identity, column.shown == 1)
     with catalogue.database.reading() as connection:
         row = connection.execute(statement).first()
     return None if row is None else IncidentRow(*row)
@@ -273,13 +298,15 @@ def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
     """Which devices are wanted: with an incident from `since` up to, but without, `until` (ns), in
-    one of `network`, with `text` in their id, and with incidents of one of the verdicts."""
+    one of `network`, with `text` in their id, and with incidents of one of the verdicts; none that
+    is `excluded` by its ``network`` or ``device``, or by an incident of a ``verdict``."""
 
     since: int | None = None
     until: int | None = None
     network: frozenset[str] = NO_WORDS
     verdict: frozenset[str] = NO_WORDS
     text: str = ""
+    excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,19 +336,27 @@ def device_page(
     wanted: DeviceFilter,
     after: tuple[int, str, str] | None = None,
     *,
+    sort: str = "last_seen",
+    is_ascending: bool = False,
     size: int = PAGE,
     timeout: float | None = None,
 ) -> DevicePage:
-    """A page of devices, the last seen first. `after` is `last_seen`, `device` and `network` of the
-    last row of the previous page. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout`
-    s."""
+    """A page of devices, sorted by one of the numbers of `DeviceRow` or by ``device``: the last
+    seen first unless it is said. `after` is that number, `device` and `network` of the last row of
+    the previous page; of a page by device, the first is not looked at. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
     column = tables.incident_device.c
-    key = tuple_(column.last_seen, column.device, column.network)
+    order: tuple[Any, ...] = (column.device, column.network)
+    place: tuple[Any, ...] = after[1:] if after is not None else ()
+    if sort != "device":
+        order = (column[sort], *order)
+        place = after or ()
     columns = (column[name] for name in DeviceRow.__dataclass_fields__)
     statement = matching_devices(select(*columns), wanted)
-    if after is not None:
-        statement = statement.where(key < tuple_(*after))
-    order = (column.last_seen.desc(), column.device.desc(), column.network.desc())
+    if place:
+        key, last = tuple_(*order), tuple_(*place)
+        statement = statement.where(key > last if is_ascending else key < last)
+    order = order if is_ascending else tuple(each.desc() for each in order)
     with catalogue.database.reading(timeout) as connection:
         found = connection.execute(statement.order_by(*order).limit(size + 1)).all()
     rows = tuple(DeviceRow(*row) for row in found)
@@ -335,8 +370,11 @@ def matching_devices(statement: Select[Any], wanted: DeviceFilter) -> Select[Any
         statement = statement.where(column.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(column.first_seen < wanted.until)
-    if wanted.network:
-        statement = statement.where(column.network.in_(sorted(wanted.network)))
+    networks = {"network": wanted.network} if wanted.network else {}
+    excluded = {name: words for name, words in wanted.excluded.items() if name != "verdict"}
+    statement = statement.where(*word_conditions(column, networks, excluded))
+    for name in wanted.excluded.get("verdict", ()):
+        statement = statement.where(column[name] == 0)
     if wanted.verdict:
         number: Any = sum((column[name] for name in sorted(wanted.verdict)), 0)
         statement = statement.where(number > 0)
@@ -376,56 +414,51 @@ def device_weeks(
     network: str = "",
     sensor: str = "",
     timeout: float | None = None,
-) -> dict[tuple[str, int], int]:
-    """How many shown incidents each device had, by device and the Monday of the week (UTC, days
-    since the epoch), among those that began from `since` up to, but without, `until` (ns); only
-    those in a `network`, and seen by a `sensor`, if given. Raises `NetwatchError`, and
+) -> dict[tuple[str, str, int], int]:
+    """How many shown incidents each device had, by device, network and the Monday of the week (UTC,
+    days since the epoch), among those that began from `since` up to, but without, `until` (ns);
+    only those in a `network`, and seen by a `sensor`, if given. Raises `NetwatchError`, and
     `QueryTimeoutError` after `timeout` s."""
-    place: list[ColumnElement[bool]] = []
-    if network:
-        place.append(tables.incident.c.network == network)
-    if sensor:
-        run = tables.run.c
-        place.append(tables.incident.c.run.in_(select(run.id).where(run.sensor == sensor)))
     with catalogue.database.reading(timeout) as connection:
         device = tables.incident_device.c
-        of_devices = device.device.in_(sorted(devices))
+        place: ColumnElement[bool] = device.device.in_(sorted(devices))
+        if network:
+            place &= device.network == network
         first, last = connection.execute(
-            select(func.min(device.first_seen), func.max(device.last_seen)).where(of_devices)
+            select(func.min(device.first_seen), func.max(device.last_seen)).where(place)
         ).one()
         if first is None or first >= until or last < since:
             return {}
         since, until = max(since, first), min(until, last + 1)
-        rows = connection.execute(_weekly(of_devices, since, until, place))
-        return {(name, begin // DAY): count for name, begin, count in rows if count}
+        rows = connection.execute(_weekly(place, since, until, sensor))
+        return {(*who, begin // DAY): count for *who, begin, count in rows if count}
 
 
-def _weekly(
-    of_devices: ColumnElement[bool], since: int, until: int, place: Sequence[ColumnElement[bool]]
-) -> Select[Any]:
-    """The incidents of devices by week. Counting a range of the index for each week is five times
-    as fast as grouping all incidents."""
+def _weekly(place: ColumnElement[bool], since: int, until: int, sensor: str) -> Select[Any]:
+    """The incidents of devices by network and week. Counting a range of the index for each week is
+    five times as fast as grouping all incidents."""
     week = select(literal(monday(since // DAY) * DAY, BigInteger).label("begin")).cte(
         "week", recursive=True
     )
     following = week.c.begin + 7 * DAY
     week = week.union_all(select(following).where(following < until))
     end = week.c.begin + 7 * DAY
-    incident = tables.incident.c
-    device = select(tables.incident_device.c.device).where(of_devices).distinct().subquery()
-    count = (
-        select(func.count())
-        .where(
-            incident.shown == 1,
-            incident.device == device.c.device,
-            incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
-            incident.first_seen < case((end > until, until), else_=end),
-            *place,
-        )
-        .scalar_subquery()
+    incident, device = tables.incident.c, tables.incident_device.c
+    count = select(func.count()).where(
+        incident.shown == 1,
+        incident.device == device.device,
+        incident.network == device.network,
+        incident.first_seen >= case((week.c.begin < since, since), else_=week.c.begin),
+        incident.first_seen < case((end > until, until), else_=end),
     )
-    return select(device.c.device, week.c.begin, count).select_from(
-        device.join(week, literal(True))
+    if sensor:
+        run = tables.run.c
+        count = count.where(incident.run.in_(select(run.id).where(run.sensor == sensor)))
+    is_then = (week.c.begin <= device.last_seen) & (end > device.first_seen)
+    return (
+        select(device.device, device.network, week.c.begin, count.scalar_subquery())
+        .select_from(tables.incident_device.join(week, is_then))
+        .where(place)
     )
 
 

@@ -27,6 +27,7 @@ from netwatch.core.alert import AlertRecord
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_rows import remove_members
+from netwatch.store.incident_words import Words
 from netwatch.store.statements import MANY, among, chunks, upsert
 
 DAY = 86_400 * 10**9
@@ -38,7 +39,20 @@ SORTS = ("verdict", "confidence", "kind", "outcome", "status", "app", "ban", "ne
 VERDICTS = ("violation", "advisory", "exempt")
 """The verdicts by which the incidents of a device are counted."""
 
+_AT_ONCE = 500
+"""Records to read at once."""
+
 _Row = Mapping[str, Any]
+
+
+class _Removed(NamedTuple):
+    """An incident that is deleted."""
+
+    run: int
+    id: str
+    shown: int
+    first_seen: int
+    device: str
 
 
 class _Place(NamedTuple):
@@ -72,6 +86,7 @@ def write_incidents(
         if run not in known[identity]
     }
     places = _last_places(connection, sorted(new))
+    words = counts.words
     hidden, rows = [], []
     for identity, of_runs in written.items():
         before = known[identity]
@@ -86,10 +101,14 @@ def write_incidents(
         elif newest in of_runs:
             counts.replace(shown, of_runs[newest])
         for run, values in of_runs.items():
+            record, began = values.pop("alert"), values["first_seen"]
             if run in before:
-                position = before[run]["position"]
+                old = before[run]
+                position = old["position"]
+                words.replace(run, position, (old["first_seen"], old["record"]), began, record)
             else:
                 position = places[run] = places[run] + 1
+                words.add(run, position, began, record)
             values |= {
                 "run": run,
                 "id": identity,
@@ -113,18 +132,10 @@ def remove_incidents(connection: Connection, where: Any) -> int:
     """Delete the incidents for which `where` holds; returns how many. If another run found the same
     incident, its row is now shown."""
     incidents = tables.incident
-    removed = connection.execute(
-        select(
-            incidents.c.run,
-            incidents.c.id,
-            incidents.c.shown,
-            incidents.c.first_seen,
-            incidents.c.device,
-        ).where(where)
-    ).all()
+    removed = _forget_words(connection, where)
     connection.execute(delete(incidents).where(where))
     remove_members(connection, [(row.run, row.id) for row in removed])
-    changed = {_place(row._mapping) for row in removed if row.shown}
+    changed = {_Place(row.first_seen // DAY, row.device) for row in removed if row.shown}
     for part in chunks(sorted({row.id for row in removed if row.shown})):
         others = connection.execute(
             select(incidents.c.id, func.max(incidents.c.run).label("run"))
@@ -144,22 +155,41 @@ def remove_incidents(connection: Connection, where: Any) -> int:
     return len(removed)
 
 
+def _forget_words(connection: Connection, where: Any) -> list[_Removed]:
+    """Remove the words of incidents; returns the incidents. They may be all that there are, with
+    large records, so these are read some at a time."""
+    column, words, found = tables.incident.c, Words(), []
+    names = (*_Removed._fields, "position", "record")
+    statement = select(*(column[name] for name in names)).where(where)
+    for row in connection.execute(statement.execution_options(yield_per=_AT_ONCE)):
+        words.remove(row.run, row.position, row.first_seen, row.record)
+        found.append(_Removed(*row[:-2]))
+    words.write(connection)
+    return found
+
+
 def recount(connection: Connection, places: Iterable[tuple[int, str]]) -> None:
     """Count the shown incidents of days (UTC, since the epoch) and devices again."""
     places = [*places]
-    _recount_days(connection, sorted({day for day, _ in places}))
+    _recount_days(connection, {day for day, _ in places})
     _recount_devices(connection, sorted({device for _, device in places}))
 
 
-def _recount_days(connection: Connection, numbers: Sequence[int]) -> None:
+def recount_days(connection: Connection) -> None:
+    """Count the shown incidents of all days again."""
+    days = connection.execute(select(tables.incident_day.c.day).distinct()).scalars().all()
+    _recount_days(connection, days)
+
+
+def _recount_days(connection: Connection, numbers: Iterable[int]) -> None:
     incident, days = tables.incident.c, tables.incident_day
-    for day in numbers:
+    for day in sorted(numbers):
         connection.execute(delete(days).where(days.c.day == day))
         sorts = [incident[name] for name in SORTS]
         connection.execute(
             insert(days).from_select(
-                ["day", *SORTS, "incidents"],
-                select(literal(day), *sorts, func.count())
+                ["day", *SORTS, "incidents", "last_seen"],
+                select(literal(day), *sorts, func.count(), func.max(incident.last_seen))
                 .where(
                     incident.shown == 1,
                     incident.first_seen >= day * DAY,
@@ -214,7 +244,9 @@ def _known(connection: Connection, ids: Sequence[str]) -> dict[str, dict[int, di
     """The existing rows of incidents, by id and run."""
     incident = tables.incident.c
     found: dict[str, dict[int, dict[str, Any]]] = {identity: {} for identity in ids}
-    names = ("id", "run", "position", "shown", *SORTS, "device", "first_seen", "last_seen")
+    names = (
+        "id", "run", "position", "shown", *SORTS, "device", "first_seen", "last_seen", "record",
+    )  # fmt: skip
     statement = select(*(incident[name] for name in names))
     for part in chunks(ids, MANY):
         rows = connection.execute(statement.where(among(connection, incident.id, part))).all()
@@ -247,13 +279,15 @@ class Counts:
     depends on these rows, not on the number of rows of a day."""
 
     def __init__(self) -> None:
+        self.words = Words()
         self._days: Counter[tuple[Any, ...]] = Counter()
+        self._ends: dict[tuple[Any, ...], int] = {}
         self._devices: dict[tuple[str, str], dict[str, Any]] = {}
         self._again: set[str] = set()
 
     def add(self, row: _Row) -> None:
         """A row is shown."""
-        self._days[_sort(row)] += 1
+        self._count_day(row)
         self._count_device(row, 1)
 
     def remove(self, row: _Row) -> None:
@@ -264,13 +298,18 @@ class Counts:
     def replace(self, old: _Row, new: _Row) -> None:
         """A row that is shown becomes another."""
         self._days[_sort(old)] -= 1
-        self._days[_sort(new)] += 1
+        self._count_day(new)
         is_wider = old["first_seen"] >= new["first_seen"] and old["last_seen"] <= new["last_seen"]
         if is_wider and (old["device"], old["network"]) == (new["device"], new["network"]):
             self._count_device(new, 1)
             self._count_device(old, -1)
         else:
             self._again |= {old["device"], new["device"]}
+
+    def _count_day(self, row: _Row) -> None:
+        sort = _sort(row)
+        self._days[sort] += 1
+        self._ends[sort] = max(row["last_seen"], self._ends.get(sort, 0))
 
     def _count_device(self, row: _Row, by: int) -> None:
         first, last = row["first_seen"], row["last_seen"]
@@ -296,15 +335,25 @@ class Counts:
         day until the end of the transaction; all write in the same order, so there is no
         deadlock."""
         days = tables.incident_day
-        changed = {sort: count for sort, count in sorted(self._days.items()) if count}
+        changed = {
+            sort: count for sort, count in sorted(self._days.items()) if count or sort in self._ends
+        }
         upsert(
             connection,
             days,
             [
-                {"day": day, **dict(zip(SORTS, sorts, strict=True)), "incidents": count}
-                for (day, *sorts), count in changed.items()
+                {
+                    "day": sort[0],
+                    **dict(zip(SORTS, sort[1:], strict=True)),
+                    "incidents": count,
+                    "last_seen": self._ends.get(sort, 0),
+                }
+                for sort, count in changed.items()
             ],
-            lambda new: {"incidents": days.c.incidents + new.incidents},
+            lambda new: {
+                "incidents": days.c.incidents + new.incidents,
+                "last_seen": _later(days.c.last_seen, new.last_seen),
+            },
         )
         if any(count < 0 for count in changed.values()):
             of_days = days.c.day.in_({day for day, *_ in changed})
@@ -318,13 +367,16 @@ class Counts:
                 "first_seen": case(
                     (new.first_seen < column.first_seen, new.first_seen), else_=column.first_seen
                 ),
-                "last_seen": case(
-                    (new.last_seen > column.last_seen, new.last_seen), else_=column.last_seen
-                ),
+                "last_seen": _later(column.last_seen, new.last_seen),
                 **{name: column[name] + new[name] for name in VERDICTS},
             },
         )
         _recount_devices(connection, sorted(self._again))
+        self.words.write(connection)
+
+
+def _later(one: Any, other: Any) -> Any:
+    return case((one < other, other), else_=one)
 
 
 def _sort(row: _Row) -> tuple[Any, ...]:
@@ -357,4 +409,5 @@ def _values(record: AlertRecord, text: str) -> dict[str, Any]:
         "first_seen": epoch_ns(record["first_seen"]),
         "last_seen": epoch_ns(record["last_seen"]),
         "record": text,
+        "alert": record,
     }

@@ -19,6 +19,7 @@ from netwatch.coverage.judged import (
     Source,
     Wanted,
     bits_of,
+    bits_or,
     by_k,
     by_name,
     mask,
@@ -77,6 +78,22 @@ def judged_coverage(
             for part, (content, sensor, place) in _origins(connection, [*quarters]).items()
         ]
         return JudgedCoverage(first, hours, sources, _listeners(connection))
+
+
+def uncaptured_days(
+    catalogue: Catalogue, first: int, end: int, timeout: float | None = None
+) -> list[int]:
+    """The days (UTC, since the epoch) from `first` up to, but without, `end` on which nothing was
+    captured. Raises `NetwatchError`."""
+    hours = (end - first) * 24
+    with catalogue.database.reading(timeout) as connection:
+        found = bits_or(_quarters(connection, first * 24, hours).values())
+    whole = mask(0, 24 * QUARTERS)
+    return [
+        first + number
+        for number in range(end - first)
+        if not found >> number * 24 * QUARTERS & whole
+    ]
 
 
 def _quarters(connection: Connection, first: int, hours: int) -> dict[_Part, int]:

@@ -24,6 +24,7 @@ from netwatch.store.incident_pages import (
 from netwatch.store.incident_rows import DAY
 
 Span = tuple[int | None, int | None]
+"""A begin and an end (ns); None is open."""
 
 
 def incident_total(
@@ -35,8 +36,8 @@ def incident_total(
     spans = [(wanted.since, wanted.until)]
     try:
         found = 0
-        if not wanted.device and not wanted.sensor:
-            days, spans = _whole_days(wanted.since, wanted.until)
+        if wanted.is_of_sorts:
+            days, spans = whole_days(wanted.since, wanted.until)
             if days is not None:
                 whole = replace(wanted, since=days[0], until=days[1])
                 counts = incident_counts(catalogue, whole, ["verdict"], timeout=timeout)
@@ -77,7 +78,7 @@ def _count(catalogue: Catalogue, statement: Select[Any], timeout: float | None) 
         return int(found.scalar_one())
 
 
-def _whole_days(since: int | None, until: int | None) -> tuple[Span | None, list[Span]]:
+def whole_days(since: int | None, until: int | None) -> tuple[Span | None, list[Span]]:
     """The whole days (UTC) of a period as their begin and end, None if there are none, and what is
     left of it before and behind them."""
     first = None if since is None else -(-since // DAY) * DAY

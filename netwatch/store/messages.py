@@ -9,10 +9,12 @@ learns how many rows are stored.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netwatch.coverage.judged import OneOf
 from netwatch.formats.values import json_line
+from netwatch.inventory.entry_table import EntryTable
 from netwatch.store.hour_counting import Hides
 from netwatch.store.hour_rows import Losses
 from netwatch.store.run_rows import ClientAddress, VersionHashes
@@ -175,19 +177,37 @@ class SensorStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the configuration says of addresses: the ranges of its networks, and the inventory."""
+
+    ranges: Sequence[IPv4Network | IPv6Network] = ()
+    entries: EntryTable = field(default_factory=EntryTable)
+
+
+@dataclass(frozen=True, slots=True)
 class Described:
     """From now on these functions describe clients and seal claims about them; `hides` knows which
     apps hide names. What is seen is judged by `versions`, with bans of these `contents`; None: it
-    is not judged."""
+    is not judged. `known` are addresses, for judging days."""
 
     locate: Callable[[ClientKey], ClientAddress]
     seal: Callable[[bytes], bytes] | None
     hides: Hides | None = None
     versions: VersionHashes | None = None
     contents: Mapping[str, str] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
 
 
-Decision = Incidents | HourCoverage | EvidenceFile | SensorStatus | Described | RunLosses
+@dataclass(frozen=True, slots=True)
+class BypassesTold:
+    """The outputs have the findings with these ids."""
+
+    ids: Sequence[str]
+
+
+Decision = (
+    Incidents | HourCoverage | EvidenceFile | SensorStatus | Described | RunLosses | BypassesTold
+)
 """What the process of a live capture sends, while the workers send facts. Taking one twice has the
 same result as once."""
 
@@ -219,6 +239,13 @@ class Trouble:
     """The store cannot be written to now, and why; empty once it can be again."""
 
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bypasses:
+    """Records of devices that hid their lookups, which the outputs do not have yet."""
+
+    records: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

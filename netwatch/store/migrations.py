@@ -7,12 +7,13 @@ not happened. A newer catalogue is never touched.
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.hour_rows import sum_all
-from netwatch.store.incident_rows import recount_all
+from netwatch.store.incident_rows import recount_all, recount_days
+from netwatch.store.incident_words import index_all
 
 Step = Callable[[Connection], None]
 """Upgrades the tables of one version to the next one."""
@@ -104,6 +105,33 @@ def _rename_flows(connection: Connection) -> None:
     connection.execute(text(f"ALTER TABLE store ADD COLUMN flow_key {kind}"))
 
 
+def _add_bypasses(connection: Connection) -> None:
+    """Version 10: which devices hid their lookups, day by day."""
+    tables.metadata.create_all(connection, tables=[tables.bypass_day, tables.bypass])
+
+
+def _add_words(connection: Connection) -> None:
+    """Version 11: the words by which incidents are found, until when those of a day were seen, and
+    an index that counts the incidents of a device in a network."""
+    tables.metadata.create_all(
+        connection,
+        tables=[tables.incident_device_word, tables.incident_name, tables.incident_named],
+    )
+    # Version 2 makes this column, and all indexes that incidents have now.
+    if "last_seen" not in {
+        each["name"] for each in inspect(connection).get_columns("incident_day")
+    }:
+        connection.execute(
+            text("ALTER TABLE incident_day ADD COLUMN last_seen BIGINT DEFAULT 0 NOT NULL")
+        )
+        recount_days(connection)
+    connection.execute(text("DROP INDEX incident_shown_device"))
+    next(
+        index for index in tables.incident.indexes if index.name == "incident_shown_device"
+    ).create(connection)
+    index_all(connection)
+
+
 STEPS: Mapping[int, Step] = {
     1: _add_counts,
     2: _add_fleet,
@@ -113,6 +141,8 @@ STEPS: Mapping[int, Step] = {
     6: _add_losses,
     7: _add_named,
     8: _rename_flows,
+    9: _add_bypasses,
+    10: _add_words,
 }
 """The steps by their starting version. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
@@ -127,6 +157,8 @@ WHAT: Mapping[int, str] = {
     6: "values missing from runs",
     7: "whether ids of incidents contain the name of the sensor; ids stay as they are",
     8: "numbers of flows that reveal nothing about their ends; files of facts are rewritten",
+    9: "days on which devices hid their lookups; live and compact judge the days that are stored",
+    10: "words by which incidents are found, made from all records",
 }
 """The steps' descriptions for people."""
 

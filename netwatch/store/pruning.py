@@ -24,6 +24,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from netwatch.coverage.judged import BLOCK, HOUR
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_rows import PERSONAL, forget_old
 from netwatch.store.catalogue import FileRow
 from netwatch.store.fact_tables import FactRemoval, Removed
 from netwatch.store.fleet_sensors import forget_silences
@@ -38,9 +39,6 @@ NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}\.(pcapng|lines)")
 _SECTION = b"\x0a\x0d\x0d\x0a"
 _APPLICATION = b"netwatch "
 _LINES = b"# netwatch "
-
-PERSONAL = ("personal", "guest")
-"""The classes of networks whose clients have the retention `personal`."""
 
 _HOUR, _DAY = 3600, 86_400
 _SECOND = 1_000_000_000
@@ -88,8 +86,9 @@ def delete_evidence(path: Path, left: list[str]) -> int | None:
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What was deleted, or would be: `rows` of facts, of which `personal` because of the shorter
-    retention, files, incidents, records of coverage, evidence captures, clients, and times in which
-    a sensor was silent. Cases go with their incidents."""
+    retention, files, incidents, records of coverage, evidence captures, clients, times in which a
+    sensor was silent, and days on which devices hid their lookups. Cases go with their
+    incidents."""
 
     rows: int = 0
     personal: int = 0
@@ -99,6 +98,7 @@ class Pruned:
     evidence: int = 0
     clients: int = 0
     silences: int = 0
+    bypasses: int = 0
 
     @property
     def is_nothing(self) -> bool:
@@ -146,6 +146,7 @@ class Pruning:
                 tables.incident, "last_seen", remove_incidents, dry_run=dry_run
             ),
             silences=self._prune_silences(dry_run=dry_run),
+            bypasses=forget_old(self._catalogue, self._retention, self._now, dry_run=dry_run),
             coverage=self._prune_table(tables.coverage, "last", remove_coverage, dry_run=dry_run),
             evidence=self._prune_evidence(dry_run=dry_run),
             clients=0,

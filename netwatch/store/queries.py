@@ -22,6 +22,8 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.incident_search import incidents_after
+from netwatch.store.incident_words import devices_called, places_called
 from netwatch.store.observation_rows import (
     COLUMNS,
     StoredClient,
@@ -33,12 +35,10 @@ from netwatch.store.statements import (
     Filter,
     Position,
     device_clients,
-    fits,
-    is_device,
     mentions_device,
     name_condition,
 )
-from netwatch.store.views import FilesError, Views, shown_incidents, streamed
+from netwatch.store.views import FilesError, Views, streamed
 
 ROWS = 4096
 """Rows to read at once."""
@@ -67,52 +67,6 @@ def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
     """The records of incidents, each as its JSON line, in the order of time and then of the output
     of their run. If several runs found an incident, the newest run's."""
     return (text for text, _ in incidents_after(catalogue, wanted))
-
-
-def incidents_after(
-    catalogue: Catalogue,
-    wanted: Filter,
-    after: Position | None = None,
-    *,
-    timeout: float | None = None,
-) -> Iterator[tuple[str, Position]]:
-    """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
-    s."""
-    incident = tables.incident.c
-    statement = shown_incidents()
-    if wanted.since is not None:
-        statement = statement.where(incident.last_seen >= wanted.since)
-    if wanted.until is not None:
-        statement = statement.where(incident.first_seen < wanted.until)
-    for name, words in wanted.words.items():
-        statement = statement.where(incident[name].in_(sorted(words)))
-    place = (incident.first_seen, incident.run, incident.position)
-    if after is not None:
-        # The first condition repeats a part of the second one, for the index.
-        statement = statement.where(incident.first_seen >= after[0], tuple_(*place) > after)
-    looks_inside = bool(wanted.device or wanted.names)
-    if wanted.limit is not None and not looks_inside:
-        statement = statement.limit(wanted.limit)
-    found = 0
-    does_fit = fits(wanted, lambda record: is_device(wanted.device, record["device"]))
-    rows = streamed(catalogue, statement.with_only_columns(incident.record, *place), timeout)
-    for text, *position in rows:
-        if looks_inside and not does_fit(text):
-            continue
-        yield text, tuple(position)
-        found += 1
-        if found == wanted.limit:
-            return
-
-
-def records_of_incidents(catalogue: Catalogue) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """The records of all incidents, each with the sensor that stored it."""
-    incident, run = tables.incident, tables.run
-    statement = select(incident.c.record, run.c.sensor).join_from(
-        incident, run, incident.c.run == run.c.id
-    )
-    for text, sensor in streamed(catalogue, statement):
-        yield json.loads(text), sensor
 
 
 def coverage(catalogue: Catalogue, wanted: Filter) -> Iterator[tuple[int | None, int | None, str]]:
@@ -280,7 +234,9 @@ def _clients(catalogue: Catalogue, wanted: Filter) -> list[int] | None:
         return [*wanted.clients]
     if not wanted.device:
         return None
-    return device_clients(catalogue, wanted, records_of_incidents(catalogue))
+    with catalogue.database.reading() as connection:
+        places = places_called(connection, wanted.device)
+    return device_clients(catalogue, wanted, places)
 
 
 def _ordered(select_from: str, parts: Sequence[str], wanted: Filter) -> str:
@@ -363,20 +319,12 @@ def is_known_device(catalogue: Catalogue, word: str) -> bool:
     pseudonym, or a device in an incident or a record of coverage has this name."""
     if parse_ip(word) or parse_mac(word):
         return True
-    client, incident = tables.client.c, tables.incident.c
-    found = (
-        select(client.number).where(client.pseudonym == word).limit(1),
-        select(incident.id).where(incident.shown == 1, incident.device == word).limit(1),
-    )
+    client = tables.client.c
+    statement = select(client.number).where(client.pseudonym == word).limit(1)
     with catalogue.database.reading() as connection:
-        if any(connection.execute(each).first() is not None for each in found):
+        if connection.execute(statement).first() is not None or devices_called(connection, word):
             return True
     mentions = mentions_device(word)
-    if any(
-        mentions(text) and is_device(word, json.loads(text)["device"])
-        for (text,) in streamed(catalogue, select(tables.incident.c.record))
-    ):
-        return True
     lower = word.lower()
     return any(
         device["id"].lower() == lower

@@ -19,11 +19,12 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.formats.bypass import BypassRecord
 from netwatch.store import messages
 from netwatch.store.writer import Writer
 
@@ -65,8 +66,9 @@ class Counts(Protocol):
     """Grows as long as the writer makes progress."""
 
 
-Maintain = Callable[[], None]
-"""Compacts and prunes the store, with connections of its own. Raises `NetwatchError`."""
+Maintain = Callable[[messages.Known], Sequence[BypassRecord]]
+"""Compacts and prunes the store, with connections of its own, and returns findings for the outputs.
+Raises `NetwatchError`."""
 
 
 def serve(
@@ -291,7 +293,9 @@ class LiveService(_Service):
         self._note_stored()
         if now >= self._maintain_at:
             self._maintain_at = now + MAINTENANCE_INTERVAL
-            self._maintenance.start()
+            self._maintenance.start(self._writer.known)
+        if found := self._maintenance.take():
+            self._answer(messages.Bypasses(found))
         problem = problem or self._maintenance.problem
         if bool(problem) != bool(self._problem):
             self._answer(messages.Trouble(problem))
@@ -315,17 +319,22 @@ class _Maintenance:
     def __init__(self, maintain: Maintain) -> None:
         self._maintain = maintain
         self._thread: threading.Thread | None = None
+        self._found: deque[BypassRecord] = deque()
         self.problem = ""
 
-    def start(self) -> None:
+    def start(self, known: messages.Known) -> None:
         """Start, unless the last one still runs."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(known,), daemon=True)
             self._thread.start()
 
-    def _run(self) -> None:
+    def take(self) -> list[BypassRecord]:
+        """The findings since the last call."""
+        return [self._found.popleft() for _ in range(len(self._found))]
+
+    def _run(self, known: messages.Known) -> None:
         try:
-            self._maintain()
+            self._found.extend(self._maintain(known))
             self.problem = ""
         except NetwatchError as error:
             self.problem = f"compaction: {error}"

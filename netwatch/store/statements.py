@@ -15,21 +15,26 @@ import fnmatch
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Connection,
+    Engine,
     Table,
     Text,
+    and_,
     any_,
     bindparam,
     cast,
     column,
+    delete,
     func,
+    or_,
     select,
     tuple_,
 )
@@ -42,6 +47,7 @@ from netwatch.store import catalogue_tables as tables
 
 if TYPE_CHECKING:
     from netwatch.store.catalogue import Catalogue
+    from netwatch.store.chosen_incidents import Chosen
 
 CHUNK = 400
 """Values in one statement."""
@@ -61,19 +67,30 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def among(connection: Connection, place: Any, texts: Collection[str]) -> Any:
-    """Whether the column `place` has one of these texts, as a condition with one parameter."""
+def among(
+    connection: Connection | Engine, place: Any, values: Collection[str] | Collection[int]
+) -> Any:
+    """Whether the column `place` has one of these values, as a condition with one parameter."""
     if connection.dialect.name == "postgresql":
-        return place == any_(_array(texts))
-    return place.in_(select(_entries([*texts]).c.value))
+        return place == any_(_array(values, place.type))
+    return place.in_(select(_entries([*values], place.type).c.value))
+
+
+def listed_among(place: Any, listed: str) -> Any:
+    """Whether the column `place` has one of the values of a JSON list, as a condition for
+    SQLite."""
+    return place.in_(select(_entries_of(listed, place.type).c.value))
 
 
 def pairs_among(
-    connection: Connection, places: tuple[Any, Any], pairs: Collection[tuple[str, str]]
+    connection: Connection, places: tuple[Any, Any], pairs: Collection[tuple[Any, Any]]
 ) -> Any:
-    """Whether two columns have one of these pairs of texts, as a condition."""
+    """Whether two columns have one of these pairs of values, as a condition."""
     if connection.dialect.name == "postgresql":
-        halves = (func.unnest(_array([pair[half] for pair in pairs])) for half in (0, 1))
+        halves = (
+            func.unnest(_array([pair[half] for pair in pairs], places[half].type))
+            for half in (0, 1)
+        )
         return tuple_(*places).in_(select(*halves))
     entry = _entries([*pairs]).c.value
     return tuple_(*places).in_(
@@ -81,13 +98,43 @@ def pairs_among(
     )
 
 
-def _array(texts: Collection[str]) -> Any:
-    return bindparam(None, [*texts], type_=ARRAY(Text), unique=True)
+def spans_as_rows(connection: Connection, spans: Sequence[tuple[int, int]]) -> tuple[Any, Any, Any]:
+    """The columns of a table of spans: their numbers, which are in their order, begins and ends."""
+    if connection.dialect.name == "postgresql":
+        halves = (_array([span[half] for span in spans], BigInteger) for half in (0, 1))
+        columns = (column("begin", BigInteger), column("end", BigInteger))
+        rows = func.unnest(*halves).table_valued(*columns, with_ordinality="number", name="span")
+        found = rows.render_derived().c
+        return found.number, found.begin, found.end
+    text = bindparam(None, orjson.dumps(spans).decode(), type_=Text, unique=True)
+    entry = func.json_each(text).table_valued(column("key", BigInteger), column("value", Text)).c
+    begin, end = (func.json_extract(entry.value, place) for place in ("$[0]", "$[1]"))
+    return entry.key, begin, end
 
 
-def _entries(values: Sequence[Any]) -> Any:
-    text = bindparam(None, orjson.dumps(values).decode(), type_=Text, unique=True)
-    return func.json_each(text).table_valued(column("value", Text))
+def _array(values: Collection[Any], kind: Any) -> Any:
+    return bindparam(None, [*values], type_=ARRAY(kind), unique=True)
+
+
+def _entries(values: Sequence[Any], kind: Any = Text) -> Any:
+    return _entries_of(orjson.dumps(values).decode(), kind)
+
+
+def _entries_of(listed: str, kind: Any) -> Any:
+    text = bindparam(None, listed, type_=Text, unique=True)
+    return func.json_each(text).table_valued(column("value", kind))
+
+
+def word_conditions(
+    columns: Any, wanted: Mapping[str, Set[str]], excluded: Mapping[str, Set[str]]
+) -> Iterator[Any]:
+    """The conditions that each column has one of the `wanted` words, by its name, and none of the
+    `excluded` ones. A column without a value has none of these, which ``NOT IN`` does not say."""
+    for name, words in wanted.items():
+        yield columns[name].in_(sorted(words))
+    for name, words in excluded.items():
+        has_none = columns[name].not_in(sorted(words))
+        yield or_(has_none, columns[name].is_(None)) if columns[name].nullable else has_none
 
 
 def insert_rows(connection: Connection, table: Table, rows: Rows) -> None:
@@ -121,13 +168,9 @@ def _write(
 ) -> None:
     names = list(rows[0])
     if connection.dialect.name == "postgresql":
-        text = cast(bindparam("all_rows", type_=Text), JSON)
-        columns = (column(name, table.c[name].type) for name in names)
-        found = func.json_to_recordset(text).table_valued(*columns, name="found")
-        derived = found.render_derived(with_types=True)
-        statement = postgresql.insert(table).from_select(names, select(*derived.c))
-        values = orjson.dumps([dict(row) for row in rows]).decode()
-        connection.execute(completed(statement), {"all_rows": values})
+        found = select(*_recordset(table, names).c)
+        statement = postgresql.insert(table).from_select(names, found)
+        connection.execute(completed(statement), {"all_rows": _json_rows(rows)})
         return
     compiled = completed(sqlite.insert(table)).compile(
         dialect=connection.dialect, column_keys=names
@@ -137,6 +180,35 @@ def _write(
     if constant:
         rows = [{**row, **constant} for row in rows]
     connection.exec_driver_sql(str(compiled), list(map(itemgetter(*order), rows)))
+
+
+def delete_rows(connection: Connection, table: Table, rows: Rows) -> None:
+    """Delete the rows with these values, which are those of the primary key."""
+    if not rows:
+        return
+    names = list(rows[0])
+    if connection.dialect.name == "postgresql":
+        found = select(*_recordset(table, names).c)
+        place = tuple_(*(table.c[name] for name in names)).in_(found)
+        connection.execute(delete(table).where(place), {"all_rows": _json_rows(rows)})
+        return
+    condition = and_(*(table.c[name] == bindparam(f"is_{name}") for name in names))
+    connection.execute(
+        delete(table).where(condition),
+        [{f"is_{name}": row[name] for name in names} for row in rows],
+    )
+
+
+def _recordset(table: Table, names: Sequence[str]) -> Any:
+    """The rows of the parameter ``all_rows`` as a table, in PostgreSQL."""
+    text = cast(bindparam("all_rows", type_=Text), JSON)
+    columns = (column(name, table.c[name].type) for name in names)
+    found = func.json_to_recordset(text).table_valued(*columns, name="found")
+    return found.render_derived(with_types=True)
+
+
+def _json_rows(rows: Rows) -> str:
+    return orjson.dumps([dict(row) for row in rows]).decode()
 
 
 _WILDCARDS = frozenset("*?[")
@@ -156,7 +228,9 @@ class Filter:
     `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is the
     word for a device, and `addresses` are its addresses in the inventory; `clients` are its numbers
     in the catalogue, if already known. `confidences`, `kinds`, `outcomes`
-    and `statuses` are words of incidents. At most `limit` records are wanted.
+    and `statuses` are words of incidents. Of incidents and cases, those with an `excluded` word (by
+    the name of the column), one of `excluded_names` (patterns) or of `excluded_devices` (words for
+    devices) are left out. `chosen` are incidents by id. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -174,6 +248,15 @@ class Filter:
     kinds: frozenset[str] = frozenset()
     outcomes: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
+    excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    excluded_names: tuple[str, ...] = ()
+    excluded_devices: tuple[str, ...] = ()
+    chosen: "Chosen | None" = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether columns do not say which incidents and cases are wanted."""
+        return bool(self.device or self.names or self.excluded_names or self.excluded_devices)
 
     @property
     def words(self) -> Mapping[str, frozenset[str]]:
@@ -189,20 +272,24 @@ class Filter:
 def name_pattern(text: str) -> str:
     """A pattern for names as a user writes it, in normal spelling: a domain, which stands for
     itself and all names below it, or a glob, whose ``*`` also matches dots."""
-    is_glob = bool(_WILDCARDS & set(text))
-    return text.lower().rstrip(".") if is_glob else normalise_name(text.encode())
+    return text.lower().rstrip(".") if is_glob(text) else normalise_name(text.encode())
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern for names is a glob, no domain."""
+    return bool(_WILDCARDS & set(pattern))
 
 
 def name_matches(pattern: str, name: str) -> bool:
     """Whether a name matches a pattern of `name_pattern`."""
-    if _WILDCARDS & set(pattern):
+    if is_glob(pattern):
         return fnmatch.fnmatchcase(name, pattern)
     return name == pattern or name.endswith(f".{pattern}")
 
 
 def name_condition(column: str, pattern: str, parameters: list[Any]) -> str:
     """The same as an SQL condition, whose values are appended to `parameters`."""
-    if _WILDCARDS & set(pattern):
+    if is_glob(pattern):
         parameters.append(pattern.replace("[!", "[^"))
         return f"{column} GLOB ?"
     parameters += [pattern, f".{pattern}"]
@@ -226,7 +313,7 @@ def mentions_device(word: str) -> Callable[[str], bool]:
 
 def mentions_name(patterns: Sequence[str]) -> Callable[[str], bool]:
     """The same for a record with a name that matches one of the patterns of `name_pattern`."""
-    if any(_WILDCARDS & set(pattern) or not _is_plain(pattern) for pattern in patterns):
+    if any(is_glob(pattern) or not _is_plain(pattern) for pattern in patterns):
         return lambda _: True
     return lambda line: any(pattern in line for pattern in patterns)
 
@@ -249,31 +336,43 @@ def is_device(word: str, device: Mapping[str, Any]) -> bool:
     )
 
 
-def fits(wanted: Filter, is_ours: Callable[[Mapping[str, Any]], bool]) -> Callable[[str], bool]:
-    """Whether the record in a line of JSON has the device and one of the names of a filter. It is
-    `is_ours` that compares a record with the device."""
+def fits(wanted: Filter, is_of: Callable[[str, Mapping[str, Any]], bool]) -> Callable[[str], bool]:
+    """Whether the record in a line of JSON has the device and one of the names of a filter, and
+    none of the excluded ones. It is `is_of` that compares a word for a device with a record."""
     by_device, by_name = mentions_device(wanted.device), mentions_name(wanted.names)
 
     def does(line: str) -> bool:
         if (wanted.device and not by_device(line)) or (wanted.names and not by_name(line)):
             return False
         record = json.loads(line)
-        if wanted.device and not is_ours(record):
+        if wanted.device and not is_of(wanted.device, record):
             return False
-        return not wanted.names or any(
-            name_matches(pattern, name) for pattern in wanted.names for name in record["names"]
-        )
+        if any(is_of(word, record) for word in wanted.excluded_devices):
+            return False
+        names = record["names"]
+        if wanted.names and not _has_name(names, wanted.names):
+            return False
+        return not _has_name(names, wanted.excluded_names)
 
     return does
 
 
-def device_clients(
-    catalogue: "Catalogue", wanted: Filter, records: Iterable[tuple[Mapping[str, Any], str]]
-) -> list[int]:
+def _has_name(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return any(name_matches(pattern, name) for pattern in patterns for name in names)
+
+
+Where = tuple[str | None, str | None, str | None, str]
+"""An address and a MAC, one of which may be None, in a network, None outside all, as a sensor saw
+it."""
+
+_Known = tuple[str | None, ...]
+"""The same, or anywhere."""
+
+
+def device_clients(catalogue: "Catalogue", wanted: Filter, places: Iterable[Where]) -> list[int]:
     """The numbers of the clients that are a device: those with its address, MAC or pseudonym, with
-    its addresses in the inventory, and with those at which incidents found it (`records` are
-    theirs, with the sensors that stored them). The latter only in the same network, as seen by the
-    same sensor: sites have equal addresses."""
+    its addresses in the inventory, and with those at the `places` where incidents found it. The
+    latter only in the same network, as seen by the same sensor: sites have equal addresses."""
     word = wanted.device
     packed, mac = parse_ip(word), parse_mac(word)
     addresses: set[_Known] = {
@@ -283,16 +382,7 @@ def device_clients(
         addresses.add((ip_text(packed), None))
     if mac:
         addresses.add((None, mac_text(mac)))
-    found: set[_Known] = {
-        (device["ip"], device["mac"], record["network"]["name"], sensor)
-        for record, sensor in records
-        if is_device(word, device := record["device"]) and (device["ip"] or device["mac"])
-    }
-    return _clients(catalogue, word, (addresses - {(None, None)}) | found)
-
-
-_Known = tuple[str | None, ...]
-"""An address and a MAC, one of which may be None, anywhere or in a network that a sensor sees."""
+    return _clients(catalogue, word, (addresses - {(None, None)}) | {*places})
 
 
 def _clients(catalogue: "Catalogue", word: str, known: Set[_Known]) -> list[int]:

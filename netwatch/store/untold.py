@@ -22,8 +22,8 @@ address or its pseudonym. Days are those of UTC. DuckDB does the work. Of a long
 days are read whose rows are at most `MAX_ROWS`.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -45,9 +45,9 @@ from netwatch.coverage.bypass import (
     Finding,
     bypasses,
 )
-from netwatch.inventory.entry_table import EntryTable
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.messages import Known
 from netwatch.store.options import StoreOptions
 from netwatch.store.queries import once_more
 from netwatch.store.views import Views, streamed
@@ -259,20 +259,18 @@ FROM netwatch.contact WHERE device = $device AND day = $day AND is_untold GROUP 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The findings of a period, and how many days of devices had enough contacts to be judged;
-    `unread` of its days, the first ones, were not read because there are too many flows."""
+    """The findings of a period, and the classes of the devices that had enough contacts to be
+    judged, by day; `unread` of its days, the first ones, were not read because there are too many
+    flows."""
 
     found: tuple[Finding, ...]
-    judged: int = 0
+    classes: Mapping[int, Counter[str]] = field(default_factory=dict)
     unread: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the configuration says of addresses: the ranges of its networks, and the inventory."""
-
-    ranges: Sequence[IPv4Network | IPv6Network] = ()
-    entries: EntryTable = field(default_factory=EntryTable)
+    @property
+    def judged(self) -> int:
+        """Days of devices that could be judged."""
+        return sum(each.total() for each in self.classes.values())
 
 
 def bypass_findings(
@@ -281,9 +279,11 @@ def bypass_findings(
     since: int | None,
     until: int | None,
     known: Known,
+    kept: Mapping[int, Container[DeviceKey]] | None = None,
 ) -> Findings:
     """The findings on days that begin from `since` up to, but without, `until` (ns); None is the
-    first or the last that is stored. Raises `NetwatchError`."""
+    first or the last that is stored. Days in `kept` were judged before: these devices hid their
+    lookups. Raises `NetwatchError`."""
     rows: defaultdict[int, int] = defaultdict(int)
     for file in (*catalogue.files("flow"), *catalogue.files("observation")):
         rows[file.first // DAY] += file.rows
@@ -303,13 +303,17 @@ def bypass_findings(
             counter = _Counter(catalogue, views, known)
             counter.count(begin, stop)
             days = [*counter.days()]
+            classes: defaultdict[int, Counter[str]] = defaultdict(Counter)
+            for each in days:
+                if first <= each.day < end and each.contacts >= MIN_CONTACTS:
+                    classes[each.day][counter.device_class(each.device)] += 1
             yield Findings(
                 tuple(
                     Finding(each, counter.device_class(each.own.device), counter.addresses(each))
-                    for each in bypasses(days)
+                    for each in bypasses(days, kept)
                     if first <= each.own.day < end
                 ),
-                sum(first <= each.day < end and each.contacts >= MIN_CONTACTS for each in days),
+                dict(classes),
                 min(max(0, read_from - first), max(0, end - first)),
             )
 

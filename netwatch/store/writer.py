@@ -19,6 +19,7 @@ from netwatch.capture.locations import is_url
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
 from netwatch.store import landing, messages
+from netwatch.store.bypass_rows import note_told
 from netwatch.store.catalogue import SourceFile, has_run
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import TIME_COLUMN
@@ -104,6 +105,9 @@ class Writer:
     run: int
     """Its number in the catalogue."""
 
+    known: messages.Known
+    """What the configuration says of addresses."""
+
     def __init__(
         self,
         options: StoreOptions,
@@ -113,7 +117,9 @@ class Writer:
         hides: Hides | None = None,
         *,
         resumed: int | None = None,
+        known: messages.Known | None = None,
     ) -> None:
+        self.known = known or messages.Known()
         self._catalogue = open_catalogue(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
@@ -194,6 +200,8 @@ class Writer:
                 )
             case messages.CoverageRecord():
                 self._coverage = message
+            case messages.BypassesTold(ids):
+                note_told(self._catalogue, ids)
             case messages.EvidenceFile(incident, path):
                 self._catalogue.add_evidence(self.run, incident, hashed_file(path))
             case _:
@@ -250,7 +258,7 @@ class Writer:
     def _describe(self, message: messages.Described) -> None:
         """Describe clients by another configuration, which also judges from now on."""
         self._locate, self._seal = message.locate, message.seal
-        self._hours.hides = message.hides
+        self._hours.hides, self.known = message.hides, message.known
         self._located.clear()
         if message.versions is not None:
             at = time.time_ns() if self._last_seen is None else self._last_seen + 1

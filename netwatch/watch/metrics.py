@@ -316,6 +316,11 @@ METRICS: tuple[Metric, ...] = (
         "Writers of the store that were started because one had died or could not open it.",
         lambda snapshot: snapshot.store.restarts,
     ),
+    counter(
+        "netwatch_store_bypasses_total",
+        "Days of devices that hid their lookups, of which the outputs were told.",
+        lambda snapshot: snapshot.store.bypasses,
+    ),
     gauge(
         "netwatch_fleet_link_connected",
         "Whether this sensor is connected to its centre; absent if it belongs to none.",

@@ -42,8 +42,9 @@ MIN_TABLE_HEIGHT = 4
 """Lines that the table of incidents needs; panes, footer and messages are left out in favour of
 it."""
 
-_VERDICTS = {"violation": "bold red", "advisory": "yellow", "exempt": "green"}
-_OUTCOMES = {"blocked": "cyan"}
+# Colours that can be read on white and on black.
+_VERDICTS = {"violation": "bold red", "advisory": "magenta", "exempt": "bold"}
+_OUTCOMES = {"blocked": "bold"}
 _BARS = "▁▂▃▄▅▆▇█"
 _PREFIXES = ("", "k", "M", "G", "T")
 
@@ -111,7 +112,7 @@ def _line(text: Text) -> RenderableType:
 def _title(snapshot: Snapshot, width: int) -> Text:
     text = Text("netwatch ", style="bold")
     text.append(escaped(snapshot.version), style="not bold")
-    text.append(f"  {escaped(', '.join(snapshot.interfaces)) or 'no interface'}", style="bold cyan")
+    text.append(f"  {escaped(', '.join(snapshot.interfaces)) or 'no interface'}", style="bold")
     text.append(f"  up {_duration(snapshot.now - snapshot.started)}", style="not bold")
     if snapshot.signatures and width >= 96:
         text.append(f"  signatures {escaped(snapshot.signatures)}", style="dim")
@@ -124,10 +125,10 @@ def _health(snapshot: Snapshot, thresholds: Thresholds) -> Iterable[Text]:
         messages = "; ".join(escaped(trouble.message) for trouble in found)
         yield Text(f"UNHEALTHY  {messages}", style="bold white on red")
     else:
-        yield Text("healthy", style="green")
+        yield Text("healthy", style="bold")
     if snapshot.reload_error:
         mistakes = snapshot.reload_error.splitlines()
-        text = Text("RELOAD REFUSED  ", style="bold yellow")
+        text = Text("RELOAD REFUSED  ", style="bold red")
         # The folder would leave no room for the error.
         place, colon, mistake = mistakes[0].partition(": ")
         place = place.rpartition("/")[2]
@@ -145,7 +146,7 @@ def _rates(snapshot: Snapshot, rates: Rates, width: int) -> Iterable[Text]:
     text.append("  names ").append(f"{_si(rates.names)}/s", style="not dim bold")
     yield text
     trend = rates.trend[-max(0, width - 16) :]
-    text = Text(_bars(trend), style="cyan")
+    text = Text(_bars(trend), style="magenta")
     if trend:
         text.append(f"  peak {_si(max(trend))}/s", style="dim")
     yield text

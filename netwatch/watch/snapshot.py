@@ -119,6 +119,7 @@ class StoreStatus:
     writer died, and `skipped` packets were not processed for the store, because the capture lagged.
     `decisions_lost` are records of incidents and coverage. `restarts` counts writers that were
     started because one had died. `problem` is why nothing can be written now, empty if it can.
+    `bypasses` are days of devices that hid their lookups, of which the outputs were told.
     """
 
     rows: int = 0
@@ -127,6 +128,7 @@ class StoreStatus:
     decisions_lost: int = 0
     restarts: int = 0
     problem: str = ""
+    bypasses: int = 0
 
     @property
     def all_lost(self) -> int:

@@ -93,7 +93,9 @@ def netwatch_contents(stage: Stage, base: Path, version: str, libraries: Librari
     ]
     entries += [
         Entry(f"/usr/share/doc/netwatch/{path.relative_to(ROOT).as_posix()}", str(path), mode=0o644)
-        for path in sorted((ROOT / "docs").rglob("*.md"))
+        for path in sorted(
+            [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("samples/*.txt")]
+        )
     ]
     entries.append(Entry(CHANGES, str(ROOT / "CHANGELOG.md"), mode=0o644))
     users = (HERE / "sysusers.conf").read_text(encoding="utf-8").strip()

@@ -2,16 +2,12 @@
 
 from datetime import date, timedelta
 
-from netwatch.charts.coverage import (
-    NetworkChange,
-    NetworkCoverage,
-    Seen,
-    before_after,
-    coverage_picture,
-)
+from netwatch.charts.change import NetworkChange, Seen, before_after
+from netwatch.charts.coverage import NetworkCoverage, coverage_picture
+from netwatch.charts.days import BanDay
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.picture import Picture
-from netwatch.charts.weeks import BanDay, Week, WeeklyIncidents, weeks_picture
+from netwatch.charts.weeks import Week, WeeklyIncidents, weeks_picture
 from netwatch.language.language import Language
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\x1b[31m=1+1"
@@ -61,6 +57,8 @@ def all_pictures(language: Language) -> list[Picture]:
     return [
         weeks_picture(weekly(), language),
         coverage_picture(networks, language),
-        heat_map(devices, MONDAY, MONDAY + timedelta(weeks=8), language),
+        heat_map(
+            devices, MONDAY, MONDAY + timedelta(weeks=8), language, weekly().missing, weekly().days
+        ),
         before_after(changes, ("January", HOSTILE), language),
     ]

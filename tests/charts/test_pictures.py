@@ -9,18 +9,12 @@ from charts.pictures import HOSTILE, MONDAY, all_pictures, weekly
 
 from netwatch.charts import FOLDER
 from netwatch.charts import picture as theme
-from netwatch.charts.coverage import (
-    GROUPS,
-    NetworkChange,
-    NetworkCoverage,
-    Seen,
-    before_after,
-    coverage_picture,
-    reason_words,
-)
+from netwatch.charts.change import NetworkChange, Seen, before_after
+from netwatch.charts.coverage import GROUPS, NetworkCoverage, coverage_picture, reason_words
+from netwatch.charts.days import MAX_MARKS, BanDay
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.charts.render import number_locale, time_locale
-from netwatch.charts.weeks import MAX_MARKS, BanDay, Week, WeeklyIncidents, weeks_picture
+from netwatch.charts.weeks import Week, WeeklyIncidents, weeks_picture
 from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.language.language import LANGUAGES, language
 
@@ -77,10 +71,58 @@ def test_days_without_a_capture_are_one_hatched_mark() -> None:
     ]
 
 
+def test_the_picture_of_devices_hatches_days_and_marks_measures_as_that_of_weeks() -> None:
+    devices = [DeviceWeeks("ws-021", {MONDAY: 2})]
+    week = weeks_picture(weekly(), ENGLISH).specifications
+    heat = heat_map(devices, MONDAY, MONDAY + timedelta(weeks=8), ENGLISH, weekly().missing,
+                    weekly().days).specifications  # fmt: skip
+    for size in ("wide", "narrow"):
+        assert heat[size]["layer"][0]["data"] == week[size]["layer"][0]["data"]
+        assert heat[size]["layer"][0]["mark"]["fill"] == theme.HATCH
+        marks = week[size]["layer"][2:]
+        assert [each["data"] for each in heat[size]["layer"][-len(marks) :]] == [
+            each["data"] for each in marks
+        ]
+
+
+def test_what_was_not_captured_of_a_network_is_hatched() -> None:
+    pictures = (
+        before_after(
+            [NetworkChange("hq", Seen(None, None), Seen(2, 0.5))], ("May", "June"), ENGLISH
+        ),
+        coverage_picture(
+            [NetworkCoverage("hq", 0, 0, {}), NetworkCoverage("x", 1, 1, {})], ENGLISH
+        ),
+    )
+    for picture, text in zip(
+        pictures, ("hq, May: not captured", "hq: no flow was captured"), strict=True
+    ):
+        for specification in picture.specifications.values():
+            found = [
+                layer["data"]["values"]
+                for layer in specification["layer"]
+                if layer["mark"].get("fill") == theme.HATCH
+            ]
+            assert [[row["text"] for row in rows] for rows in found] == [[text]]
+
+
 def test_measures_are_marked_and_those_of_one_day_together() -> None:
     texts = json.dumps(weeks_picture(weekly(), ENGLISH).specifications["wide"])
     assert "20 March 2023: exemption (2)" in texts
     assert "20 April 2023: first blocked" in texts
+
+
+def test_no_rule_crosses_the_label_of_another_day() -> None:
+    days = [BanDay(MONDAY + timedelta(days=n), "from" if n else "block") for n in (0, 1, 2, 9)]
+    picture = weeks_picture(WeeklyIncidents(weekly().weeks, days), ENGLISH)
+    layers = picture.specifications["narrow"]["layer"][2:]
+    levels = {
+        layer["data"]["values"][0]["from"][:10]: -layer["mark"]["y"]
+        for layer in layers
+        if layer["mark"]["type"] == "text"
+    }
+    # The label of an earlier day is above, and its rule is on the left of those below.
+    assert [levels[day.day.isoformat()] for day in days] == [53, 38, 23, 8]
 
 
 def test_many_exemptions_leave_room_for_the_days_of_the_ban() -> None:
@@ -94,7 +136,7 @@ def test_many_exemptions_leave_room_for_the_days_of_the_ban() -> None:
         if layer["mark"]["type"] == "text"
     ]
     assert len(labels) == MAX_MARKS
-    assert labels[-1] == "first blocked"
+    assert labels[0] == "first blocked"
 
 
 def test_of_a_network_that_was_not_captured_no_number_is_drawn() -> None:

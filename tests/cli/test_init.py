@@ -1,18 +1,25 @@
 """``netwatch init`` writes a configuration that is valid, and overwrites nothing."""
 
 import io
+import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import jsonschema
 import pytest
+import yaml
 from support.namespaces import namespace, needs_namespaces
 
 from netwatch.cli import main
 from netwatch.config import Config, load
+from netwatch.rules.bans import pack_ids
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 
@@ -145,6 +152,49 @@ def test_interview_asks_again_for_what_is_wrong(folder: Path) -> None:
     config = written(folder / "netwatch.yaml")
     assert networks(config) == {"service": ["10.20.0.0/16"], "resolvers": ["10.20.0.53/32"]}
     assert config.networks.scopes[0].network.authority == "Ministry"
+
+
+def test_interview_asks_again_for_a_source_that_is_none(folder: Path) -> None:
+    status, text = interview("none.pcap", "", "", ",", "10.20.0.0/16", "", "no-ban", "")
+    assert status == 0, text
+    assert "none.pcap: no such file or folder" in text
+    assert text.count("1 of 5") == 2
+    assert text.count("3 of 5") == 1 + text.count("no network was named")
+    assert text.count("5 of 5") == 2
+    assert networks(written(folder / "netwatch.yaml")) == {"service": ["10.20.0.0/16"]}
+
+
+def test_interview_lists_interfaces_and_bans() -> None:
+    _, text = interview("", "", "10.20.0.0/16", "", "")
+    assert re.search(r"interfaces here: .*\blo\b", text)
+    assert set(pack_ids()) <= set(text.split())
+
+
+@pytest.mark.parametrize(
+    ("resolver", "count"), [("10.20.0.0/16", "65,536"), ("2001:db8::/48", "1,208,925,8")]
+)
+def test_a_wide_range_of_resolvers_is_warned_of(
+    resolver: str, count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "--yes", "--resolver", resolver]) == 0
+    err = capsys.readouterr().err
+    assert f"netwatch: {resolver} has {count}" in err
+    assert "no ban applies to its contacts" in err
+
+
+@pytest.mark.parametrize("resolver", ["10.20.0.53", "10.20.0.0/24", "2001:db8::/64"])
+def test_a_few_resolvers_are_not(resolver: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--yes", "--resolver", resolver]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_editors_find_the_schema(folder: Path) -> None:
+    assert main(["init", "--yes"]) == 0
+    text = (folder / "netwatch.yaml").read_text(encoding="utf-8")
+    found = re.match(r"# yaml-language-server: \$schema=(file:///\S+)\n", text)
+    assert found
+    schema = json.loads(Path(url2pathname(urlsplit(found[1]).path)).read_text(encoding="utf-8"))
+    jsonschema.validate(yaml.safe_load(text), schema)
 
 
 def test_interview_that_ends_early_writes_nothing(folder: Path) -> None:

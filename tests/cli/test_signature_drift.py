@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.sensor_lists import NDPI, SURICATA, ZEEK
 
 from netwatch.cli import main
 from netwatch.lists.reader import MAX_DRAFT_NAMES
@@ -233,3 +234,70 @@ def test_nothing_new_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "-o", "video.yaml"]) == 0
     assert "nothing was written" in capsys.readouterr().err
     assert not Path("video.yaml").exists()
+
+
+NEIGHBOURS = {
+    "suricata": SURICATA,
+    "adguard": "||acme.com^\n@@||ok.acme.com^\n/path/*\n",
+    "pihole": "acme.com\n(\\.|^)acme.net$\n^ad[0-9]+\\.\n",
+    "ndpi": NDPI,
+    "zeek-intel": ZEEK,
+}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("word", NEIGHBOURS)
+def test_a_neighbours_list_becomes_a_file_that_lint_accepts(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("list", NEIGHBOURS[word])
+    new = ["--app", "fresh", "--name", "Fresh", "--vendor", "fresh", "--category", "video"]
+    words = ["signatures", "import", "--format", word, "list", *new, "-o", "fresh.yaml"]
+    assert main(words) == 0
+    assert "a draft of " in capsys.readouterr().err
+    assert main(["signatures", "lint", "sig", "fresh.yaml"]) == 0
+    assert "no problems" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_could_not_be_taken_is_counted_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    write("local.rules", f"{SURICATA}alert dns any any\n")
+    words = ["signatures", "import", "--format", "suricata", "local.rules", "--app", "video"]
+    assert main(words) == 0
+    err = capsys.readouterr().err
+    assert "a rule with a condition besides the name: 1" in err
+    assert "a disabled rule: 1" in err
+    assert "; 1 bad line\n" in err
+    assert "local.rules:19: expected a rule such as" in err
+    assert "left out pattern two*.example: a pattern, which names no domain" in err
+    assert (
+        "decide: local.rules:9: the list excepts suffix ok.zone.example, and a rule of the draft"
+        in err
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_only_entries_about_the_app_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    write("protos.txt", NDPI)
+    words = ["signatures", "import", "protos.txt", "--only", "acmechat", "--app", "video"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "  - {suffix: chat.example, role: exclusive" in out
+    assert "acme.example" not in out
+    assert "netwatch: protos.txt: 3 entries left out, without 'acmechat'" in err
+
+
+@pytest.mark.usefixtures("folder")
+def test_several_lists_make_one_draft(capsys: pytest.CaptureFixture[str]) -> None:
+    write("one", "domain:new.com\n")
+    write("two", "domain:new.com\ndomain:newer.com\n")
+    words = ["signatures", "import", "one", "two", "missing", "--app", "video"]
+    assert main(words) == 2
+    assert "--source: expected how rules name these lists" in capsys.readouterr().err
+    assert main([*words, "--source", "v2fly"]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("suffix: new.com") == 1
+    assert "suffix: newer.com" in out
+    assert "# A draft from the list one (domain-list)" in out
+    assert "# A draft from the list two (domain-list)" in out
+    assert "missing: cannot be read" in err

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -16,18 +17,22 @@ from support.programs_of_api import PURPOSE, Program, program
 from netwatch.config.console_section import ROLES
 from netwatch.console import period_reports, tokens
 from netwatch.console.api_operations import MAX_RECORDS
-from netwatch.console.console import Console
+from netwatch.console.console import PERSON_FILTERS, Console
 from netwatch.console.database import open_console
 from netwatch.console.routes import ROUTES, Route
 
 BAN = "be-fed-tiktok-2023"
 OPERATIONS = [route for route in ROUTES if route.operation is not None]
-ON_PEOPLE = {"incidents", "incident", "cases", "case", "devices", "coverage"}
+ON_PEOPLE = {
+    "incidents", "incident", "decide", "triage", "cases", "case", "devices", "coverage",
+}  # fmt: skip
 """The operations whose answers name devices."""
 
 WITHIN = {
     "incidents",
     "incident",
+    "decide",
+    "triage",
     "devices",
     "coverage",
     "hours",
@@ -59,6 +64,13 @@ def place(route: Route, incident: str) -> str:
     return f"{path}?from=2023-03-20&to=2023-03-21" if has_days else path
 
 
+def asked(asking: Program, route: Route, incident: str) -> Any:
+    """What a program is answered by an operation."""
+    if route.method == "PATCH":
+        return asking.patch(place(route, incident), {"state": "seen"})
+    return asking.get(place(route, incident))
+
+
 def an_incident(console: Console, network: str = "hq") -> str:
     """The id of an incident in a network."""
     records = program(console, "analyst", name="finder").records(f"incidents?network={network}")
@@ -71,7 +83,7 @@ def test_a_token_can_do_what_its_role_can(role: str, filled: Console) -> None:
     incident = an_incident(filled)
     asking = program(filled, role)
     for route in OPERATIONS:
-        answer = asking.get(place(route, incident))
+        answer = asked(asking, route, incident)
         expected = 200 if route.roles is None or role in route.roles else 403
         assert answer.status_code == expected, (route.path, answer.text[:500])
         if expected == 403:
@@ -95,7 +107,7 @@ def test_nobody_is_answered_without_a_token(token: str | None, console: Console)
     if token is not None:
         asking.headers = {"Authorization": f"Bearer {quote(token)}"}
     for route in OPERATIONS:
-        answer = asking.get(place(route, "0" * 32))
+        answer = asked(asking, route, "0" * 32)
         if route.roles is None:
             assert answer.status_code == 200
             continue
@@ -114,7 +126,7 @@ def test_what_is_asked_about_people_is_in_the_audit(filled: Console) -> None:
         if route.roles is not None and "analyst" not in route.roles:
             continue
         rows = filled.audit.verify().rows
-        assert asking.get(place(route, incident)).status_code == 200
+        assert asked(asking, route, incident).status_code == 200
         found = list(filled.audit.entries(rows))
         assert bool(found) == bool(route.audited), route.path
         assert (route.operation.name in ON_PEOPLE) <= bool(found), route.path
@@ -201,7 +213,7 @@ def test_what_is_about_all_networks_is_refused_to_it(role: str, filled: Console)
         assert route.operation.by_network == (route.operation.name in WITHIN)
         is_own = route.roles is None or role in route.roles
         expected = 200 if is_own and route.operation.by_network else 403
-        assert asking.get(place(route, incident)).status_code == expected, route.path
+        assert asked(asking, route, incident).status_code == expected, route.path
 
 
 @pytest.mark.parametrize(
@@ -254,9 +266,9 @@ def test_every_parameter_of_a_person_needs_a_filter_that_is_written_down() -> No
     for route in OPERATIONS:
         assert route.operation is not None
         names = {each.name for each in route.operation.parameters}
-        assert names & {"device", "subject", "account"} == {each.name for each in route.people}
+        assert names & PERSON_FILTERS.keys() == {each.name for each in route.people}
         assert route.path.startswith("/api/v1/")
-        assert route.method == "GET"
+        assert (route.method == "GET") == (route.operation.body is None)
 
 
 @pytest.mark.parametrize(
@@ -283,13 +295,16 @@ def test_what_there_is_not(path: str, status: int, said: str, console: Console) 
     assert said in problem["detail"]
 
 
-def test_it_only_reads(console: Console) -> None:
+def test_only_the_triage_of_an_incident_is_changed(console: Console) -> None:
     asking = program(console, "analyst")
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         answer = asking.client.request(method, "/api/v1/incidents", headers=asking.headers)
         assert answer.status_code == 405, method
         assert answer.headers["allow"] == "GET, HEAD"
-        assert answer.headers["content-type"] == PROBLEM
+    answer = asking.client.request("PUT", "/api/v1/incidents/x", headers=asking.headers)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, PATCH, HEAD"
+    assert "Allow" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,18 @@ def references(value: Any) -> Iterator[str]:
 
 def test_it_has_every_operation_and_no_other() -> None:
     assert DOCUMENT["openapi"] == "3.1.0"
-    assert set(DOCUMENT["paths"]) == {route.path for route in ROUTES if route.operation}
-    ids = [path["get"]["operationId"] for path in DOCUMENT["paths"].values()]
+    found = {
+        (path, method.upper()): operation
+        for path, operations in DOCUMENT["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert set(found) == {(route.path, route.method) for route in ROUTES if route.operation}
+    ids = [operation["operationId"] for operation in found.values()]
     assert len(ids) == len(set(ids)) > 10
-    for path, operations in DOCUMENT["paths"].items():
-        in_path = [each["name"] for each in operations["get"]["parameters"] if each["in"] == "path"]
+    for (path, method), operation in found.items():
+        in_path = [each["name"] for each in operation["parameters"] if each["in"] == "path"]
         assert in_path == (["id"] if "{id}" in path else [])
+        assert ("requestBody" in operation) == (method == "PATCH")
 
 
 def test_its_references_lead_somewhere() -> None:
@@ -63,7 +69,9 @@ def test_answers_are_as_it_says(console: Console, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(period_reports, "WAIT_SECONDS", 60.0)
     prepare(console)
     asking = program(console, "analyst")
-    operations = {each["get"]["operationId"]: each["get"] for each in DOCUMENT["paths"].values()}
+    operations = {
+        each["operationId"]: each for path in DOCUMENT["paths"].values() for each in path.values()
+    }
     for place, name in ANSWERS.items():
         answer = asking.get(place)
         assert answer.status_code == 200, (place, answer.text[:300])
@@ -72,7 +80,17 @@ def test_answers_are_as_it_says(console: Console, monkeypatch: pytest.MonkeyPatc
     records = asking.get("cases").json()["records"]
     assert records
     check(asking.get(f"cases/{records[0]['id']}").json(), operations["case"]["responses"]["200"])
-    assert set(operations) == {*ANSWERS.values(), "case", "incident", "report"}
+    (record, *_) = asking.records("incidents")
+    decided = asking.patch(f"incidents/{record['id']}", {"state": "in-work", "note": "so"})
+    check(decided.json(), operations["decide"]["responses"]["200"])
+    wrong = asking.patch(f"incidents/{record['id']}", {"state": "false"})
+    check(wrong.json(), operations["decide"]["responses"]["400"])
+    shown = asking.get(f"incidents/{record['id']}/triage").json()
+    check(shown, operations["triage"]["responses"]["200"])
+    assert shown == decided.json()
+    assert set(operations) == {
+        *ANSWERS.values(), "case", "incident", "report", "decide", "triage",
+    }  # fmt: skip
     place = "report?from=2023-03-20&to=2023-03-21"
     report = program(console, "auditor").get(place).json()
     check(report, operations["report"]["responses"]["200"])
@@ -90,8 +108,9 @@ def test_its_page_asks_for_nothing_elsewhere(role: str, console: Console) -> Non
     visitor = Visitor(console)
     assert visitor.sign_in(NAMES[role]).status_code == 303
     text = visitor.get("/api/v1/").text
-    for path in DOCUMENT["paths"]:
-        assert f"<code>GET {path}</code>" in text
+    for path, operations in DOCUMENT["paths"].items():
+        for method in operations:
+            assert f"<code>{method.upper()} {path}</code>" in text
     assert 'href="/api/v1/openapi.json"' in text
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert "https://" not in text
@@ -119,11 +138,16 @@ def test_no_made_up_request_breaks_it(console: Console, monkeypatch: pytest.Monk
         @given(case=operation.as_strategy())
         def ask(case: Any) -> None:
             request = case.as_transport_kwargs(base_url=f"http://{HOST}")
+            sent = {name: request[name] for name in ("json", "data") if request.get(name)}
             answer = client.request(
-                "GET", request["url"], params=request.get("params"), headers=asking.headers
+                case.method,
+                request["url"],
+                params=request.get("params"),
+                **sent,
+                headers={"Content-Type": "application/json", **asking.headers},
             )
             statuses.add(answer.status_code)
-            responses = DOCUMENT["paths"][case.path]["get"]["responses"]
+            responses = DOCUMENT["paths"][case.path][case.method.lower()]["responses"]
             assert str(answer.status_code) in responses, (request, answer.text[:500])
             assert answer.status_code != 503, (request, answer.text[:500])
             check(answer.json(), responses[str(answer.status_code)])

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
+from html import unescape
 from typing import Any
 
 import anyio
@@ -15,12 +16,14 @@ from support.consoles import HOST, NAMES, Visitor
 from netwatch.console import application, streams
 from netwatch.console.application import Application, EventStreams
 from netwatch.console.console import Console
+from netwatch.console.pages import now
 from netwatch.console.streams import MAX_OF_ACCOUNT
 from netwatch.console.view import Events
 from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.incident_pages import IncidentFilter, incident_page
 
-CHANGED = b"event: changed\ndata: now\n\n"
+CHANGED = b"event: changed\ndata: "
 STATUS = {"troubles": [], "interfaces": [], "rates": None, "dropped": 0, "packets": 0,
           "outputs": [], "store": {"rows": 0, "lost": 0}}  # fmt: skip
 
@@ -57,18 +60,18 @@ def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_event_is_sent_when_the_state_is_another_than_before() -> None:
     pieces = streamed("a", "b", "b", "c", known="a")
     assert pieces[0].startswith(b"retry: ")
-    assert [each == CHANGED for each in pieces[1:]] == [False, True, False, True]
+    assert [each.startswith(CHANGED) for each in pieces[1:]] == [False, True, False, True]
 
 
 @pytest.mark.usefixtures("lasting")
 def test_what_changed_before_the_stream_began_is_an_event() -> None:
-    assert streamed("b")[1] == CHANGED
+    assert streamed("b")[1] == CHANGED + b"b\n\n"
 
 
 @pytest.mark.usefixtures("lasting")
 def test_a_store_that_is_busy_changes_nothing() -> None:
     pieces = streamed("a", NetwatchError("busy"), "a", "b")
-    assert [each == CHANGED for each in pieces[1:]] == [False, False, False, True]
+    assert [each.startswith(CHANGED) for each in pieces[1:]] == [False, False, False, True]
 
 
 @pytest.mark.usefixtures("lasting")
@@ -85,7 +88,7 @@ def stream(visitor: Visitor) -> str:
     """The address of the events that the Now page of a visitor names."""
     found = re.search(r'data-events="([^"]+)"', visitor.get("/now").text)
     assert found is not None
-    return found[1]
+    return unescape(found[1])
 
 
 def test_the_page_names_the_events_that_begin_where_it_is(
@@ -107,8 +110,8 @@ def test_a_sensor_that_falls_silent_and_an_incident_that_is_newer_are_changes(
 ) -> None:
     visitor = visit("analyst")
     console.catalogue.set_sensor_status("gate", STATUS)
-    place, now = stream(visitor), console.now
-    console.now = lambda: now() + 120 * 1_000_000_000
+    place, clock = stream(visitor), console.now
+    console.now = lambda: clock() + 120 * 1_000_000_000
     assert "changed" in visitor.get(place).text
     place = stream(visitor)
     with console.catalogue.database.writing() as connection:
@@ -134,6 +137,20 @@ def test_events_end_with_the_session_which_they_do_not_prolong(console: Console)
     assert not console.sessions.is_open(session.key)
 
 
+def test_incidents_newer_than_those_of_the_page_are_counted_up_to_a_limit(
+    visit: Callable[[str], Visitor], console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = visit("analyst")
+    place = stream(visitor)
+    shown = incident_page(console.catalogue, IncidentFilter(), size=3).rows[2]
+    # The state is the same, but the page of this address has two incidents less.
+    older = place.partition("&after=")[0] + f"&after={shown.first_seen}.{shown.id}"
+    assert visitor.get(older).text.endswith(" 2\n\n")
+    monkeypatch.setattr(now, "MAX_NEWER", 1)
+    assert visitor.get(older).text.endswith(" 1\n\n")
+    assert visitor.get("/now/events?after=x").status_code == 400
+
+
 @pytest.mark.parametrize("role", ["auditor", "dpo"])
 def test_only_those_who_see_the_page_get_its_events(
     role: str, visit: Callable[[str], Visitor]
@@ -153,7 +170,7 @@ def test_more_streams_than_there_may_be_are_refused(
 
 @pytest.mark.usefixtures("lasting")
 def test_one_person_who_opens_many_streams_keeps_nobody_from_theirs(
-    visit: Callable[[str], Visitor], console: Console
+    visit: Callable[[str], Visitor], console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     analyst, admin = visit("analyst"), visit("admin")
 
@@ -177,6 +194,7 @@ def test_one_person_who_opens_many_streams_keeps_nobody_from_theirs(
     # Who was refused is counted, and all places are free again.
     health = json.loads(analyst.get("/api/v1/health").text)
     assert health["streams"] == {"open": 0, "refused": 23 - MAX_OF_ACCOUNT}
+    monkeypatch.setattr(application, "STREAM_SECONDS", 0.0)
     assert analyst.get("/now/events").status_code == 200
 
 

@@ -55,6 +55,7 @@ def shown(office: Office, day: str) -> Page:
         language=report_language("en"),
         query=Values((("from", day), ("to", day)), report_language("en")),
         place="/blind-spots",
+        role="auditor",
         say=lambda text, **_: text,
     )
     page = reports.show_blind_spots(view)

@@ -1,18 +1,18 @@
 """Every page in the system's Chromium: no error, no violation of the policy, no request elsewhere,
-nothing that a screen reader trips over, from 360 px on, and all of it without script."""
+nothing that a screen reader trips over, from 320 px on, and all of it without script."""
 
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from support.browsers import LOOKS, barriers
 from support.console_server import Served, served
-from support.consoles import NAMES, PASSWORD, copied
+from support.consoles import NAMES, copied
 from support.fleet_alerts import GAP, SECOND, fleet_alert
 from support.fleets import STATUS, fill_fleet
+from support.visits import Visit, check
 
 from netwatch.console.routes import ROUTES
 from netwatch.store.cases import keep_alerts
@@ -21,7 +21,7 @@ from netwatch.store.fleet_sensors import applied, heard
 from netwatch.store.opening import open_catalogue
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="module")
@@ -54,34 +54,6 @@ def fill_with_long_names(catalogue: Catalogue, now: int) -> None:
     keep_alerts(catalogue, alerts, GAP)
 
 
-class Visit:
-    """A tab of an account, and what went wrong in it."""
-
-    def __init__(self, browser: "Browser", console: Served, role: str, **options: Any) -> None:
-        self.address = console.address
-        self.troubles: list[str] = []
-        self.context: BrowserContext = browser.new_context(**options)
-        self.page: Page = self.context.new_page()
-        self.page.on("console", lambda message: self.troubles.append(message.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("request", self._request)
-        self.open("/sign-in")
-        self.page.fill("[name=name]", NAMES[role])
-        self.page.fill("[name=password]", PASSWORD)
-        self.page.click("main button")
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((self.address, "data:")):
-            self.troubles.append(f"asks for {request.url}")
-
-    def open(self, place: str) -> None:
-        """Open a page, and say the purpose where it asks for one."""
-        self.page.goto(self.address + place)
-        if self.page.query_selector("input[name=purpose]"):
-            self.page.fill("[name=purpose]", "case 2023/17")
-            self.page.click("main button")
-
-
 def pages_of(role: str) -> list[str]:
     """The pages of the menu of a role that no role before it has seen; what an auditor sees of
     incidents is another page."""
@@ -93,15 +65,6 @@ def pages_of(role: str) -> list[str]:
         and role in (each.roles or ())
         and (not before & set(each.roles or ()) or (role, each.path) == ("auditor", "/incidents"))
     ]
-
-
-def check(visit: Visit, place: str) -> None:
-    """No violation in light and dark, wide and narrow."""
-    for scheme, width in LOOKS:
-        visit.page.set_viewport_size({"width": width, "height": 900})
-        visit.page.emulate_media(color_scheme=scheme)
-        assert not barriers(visit.page), (place, scheme, width)
-    assert not visit.troubles, (place, visit.troubles)
 
 
 def test_each_page_is_looked_at() -> None:
@@ -193,46 +156,6 @@ def test_the_session_is_kept_by_the_browser_and_hidden_from_script(
     visit.context.close()
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_an_auditor_knows_in_two_clicks_whether_a_ban_was_kept(
-    width: int, browser: "Browser", console: Served
-) -> None:
-    visit = Visit(browser, console, "auditor", viewport={"width": width, "height": 900})
-    visit.page.wait_for_selector(".answer")
-    visit.page.click("text=6 months")
-    visit.page.wait_for_selector(".answer")
-    shown = visit.page.inner_text("main")
-    for label in ("Answer", "Trend", "Missing days", "Last gap", "Next review"):
-        assert label in shown
-    assert not visit.troubles
-    visit.context.close()
-
-
-@pytest.mark.parametrize("width", [1280, 400])
-def test_a_data_protection_officer_exports_the_data_of_a_person_in_four_clicks(
-    width: int, browser: "Browser", console: Served
-) -> None:
-    visit = Visit(browser, console, "dpo", viewport={"width": width, "height": 900})
-    with visit.page.expect_navigation():
-        visit.page.click("main a.button >> text=One person")
-    # The field that is typed into has the focus.
-    visit.page.wait_for_selector("main input:focus")
-    visit.page.keyboard.type("phone-007")
-    with visit.page.expect_navigation():
-        visit.page.keyboard.press("Enter")
-    if visit.page.query_selector("input[name=purpose]"):
-        visit.page.wait_for_selector("main input:focus")
-        visit.page.keyboard.type("request 2023/17")
-        with visit.page.expect_navigation():
-            visit.page.keyboard.press("Enter")
-    visit.page.wait_for_selector("#looks")
-    with visit.page.expect_download() as download:
-        visit.page.click("a[download]")
-    assert "phone-007" in Path(download.value.path()).read_text(encoding="utf-8")
-    assert not visit.troubles
-    visit.context.close()
-
-
 def test_a_narrow_screen_has_a_menu_that_opens_without_script(
     browser: "Browser", console: Served
 ) -> None:
@@ -249,4 +172,105 @@ def test_a_narrow_screen_has_a_menu_that_opens_without_script(
     visit.page.set_viewport_size({"width": 1280, "height": 900})
     assert not visit.page.locator(".fold").is_visible()
     assert visit.page.locator('.frame > .menu a[href="/reports"]').is_visible()
+    visit.context.close()
+
+
+def test_an_analyst_decides_and_proposes_an_exemption(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst", permissions=["clipboard-read", "clipboard-write"])
+    page = visit.page
+    visit.open("/incidents?triage=new&verdict=violation&device=ws-021")
+    page.click(".row-link >> nth=0")
+    place = page.url
+    check(visit, place)
+    page.select_option("#t-state", "false")
+    page.fill("#t-note", "one\ntwo")
+    page.click('form[action$="/triage"] button')
+    assert page.input_value("#t-note") == "one\ntwo"
+    assert "requires one" in page.inner_text('[role="alert"]')
+    assert "422" in visit.troubles.pop()
+    page.fill("#t-reason", "a page that embeds it")
+    page.click('form[action$="/triage"] button')
+    assert page.url == f"{place}#triage"
+    assert "false alarm" in page.inner_text(".triage-false >> nth=0")
+    page.click('a[href$="/exemption"]')
+    check(visit, page.url)
+    page.click("[data-copy]")
+    written = page.evaluate("navigator.clipboard.readText()")
+    assert written == page.inner_text("#draft") + "\n" * (
+        not page.inner_text("#draft").endswith("\n")
+    )
+    assert written.startswith("exemptions:\n  - ban: ")
+    visit.open("/false-alarms")
+    assert page.inner_text("main tbody td >> nth=2") == "1"
+    check(visit, "/false-alarms")
+    visit.context.close()
+
+
+def test_a_selection_is_decided_by_keyboard(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst", java_script_enabled=False)
+    page = visit.page
+    visit.open("/incidents?verdict=advisory")
+    for number in range(2):
+        page.focus(f'input[name="incident"] >> nth={number}')
+        page.keyboard.press("Space")
+    page.focus("#bulk button")
+    page.keyboard.press("Enter")
+    assert "2 incidents" in page.inner_text("main .lead")
+    page.select_option("#t-state", "seen")
+    page.click("main form button")
+    if page.query_selector("input[name=purpose]"):
+        page.fill("[name=purpose]", "case 2023/17")
+        page.click("main form button")
+    assert page.url.endswith("/incidents?verdict=advisory")
+    assert page.locator(".badge.triage-seen").count() == 2
+    visit.context.close()
+
+
+def test_the_form_of_a_selection_has_no_barrier(browser: "Browser", console: Served) -> None:
+    visit = Visit(browser, console, "analyst")
+    visit.open("/incidents")
+    visit.page.check('input[name="incident"] >> nth=0')
+    visit.page.click("#bulk button")
+    check(visit, "/triage")
+    visit.page.click("main form button")
+    assert visit.page.locator('[role="alert"]').count() == 1
+    assert "422" in visit.troubles.pop()
+    check(visit, "/triage")
+
+
+_REACHABLE = """() => {
+    const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    window.wanted = all.filter(each => each.checkVisibility({visibilityProperty: true})
+        && !each.disabled && each.type !== "hidden" && each.tabIndex >= 0)
+    return window.wanted.length
+}"""
+_FOCUSED = """() => {
+    const style = getComputedStyle(document.activeElement)
+    return [window.wanted.indexOf(document.activeElement), style.outlineStyle !== "none"
+        && parseFloat(style.outlineWidth) > 0, document.activeElement.outerHTML.slice(0, 160)]
+}"""
+
+
+@pytest.mark.parametrize("place", ["/", "/incidents", "/coverage", "/bans", "an incident"])
+def test_the_keyboard_alone_reaches_every_control(
+    place: str, browser: "Browser", console: Served
+) -> None:
+    visit = Visit(browser, console, "analyst")
+    visit.open("/incidents?device=ws-021" if place == "an incident" else place)
+    if place == "an incident":
+        visit.open(visit.page.get_attribute(".row-link >> nth=0", "href") or "")
+    count = visit.page.evaluate(_REACHABLE)
+    assert count > 10
+    reached, faint = set(), []
+    for _ in range(2 * count + 10):
+        visit.page.keyboard.press("Tab")
+        at, is_shown, element = visit.page.evaluate(_FOCUSED)
+        if at in reached:
+            break
+        if at >= 0:
+            reached.add(at)
+            faint += [] if is_shown else [element]
+    left = [number for number in range(count) if number not in reached]
+    names = [visit.page.evaluate("n => window.wanted[n].outerHTML.slice(0, 160)", n) for n in left]
+    assert (names, faint) == ([], [])
     visit.context.close()

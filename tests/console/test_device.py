@@ -3,14 +3,17 @@
 import html
 import re
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import select
 from store.test_run_rows import BEGAN, HOME, IP, OFFICE, Centre, hello
 from support.consoles import Visitor
 from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 
 from netwatch.console.console import Console
+from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 
 
@@ -117,3 +120,19 @@ def test_what_is_held_on_one_person_says_where(
     assert "office · ghent-1" in text
     assert "homes · liege-1" in text
     assert "may stand for several devices" in text
+
+
+def test_the_picture_of_a_device_hatches_the_days_without_a_capture(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    with console.catalogue.database.reading() as connection:
+        spans = connection.execute(select(tables.capture.c.first, tables.capture.c.last)).all()
+    week = {date(2023, 3, day) for day in range(20, 27)}
+    captured = {datetime.fromtimestamp(each / 1e9, UTC).date() for span in spans for each in span}
+    blank = len(week - captured)
+    assert 0 < blank < 7
+    place = "/devices/phone-021?from=2023-03-20T00:00:00Z&to=2023-03-27T00:00:00Z"
+    for each in (place, place.replace("/phone-021?", "?")):
+        text = visit("analyst").open(each).text.partition("<figcaption>")[2]
+        assert f"{blank} days were not captured and are hatched." in text
+        assert '-hatch)"' in text

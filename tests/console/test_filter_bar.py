@@ -28,7 +28,8 @@ def records(console: Console) -> list[dict[str, Any]]:
 
 
 def rows(text: str) -> int:
-    return text.count('<tr role="row">') - 1 if "<tbody" in text else 0
+    listed = text.partition('<table class="cards"')[2]
+    return listed.count('<tr role="row">') - 1 if listed else 0
 
 
 def links(text: str, css: str) -> list[str]:
@@ -118,6 +119,80 @@ def test_every_value_filters_by_a_click(role: str, visit: Callable[[str], Visito
         assert 0 < rows(answer.text) <= total(answer.text), each
         ((name, value),) = parse_qsl(urlsplit(each).query)
         assert each not in links(answer.text, "pick"), (name, value)
+
+
+@pytest.mark.parametrize("place", ["/incidents", "/devices"])
+@pytest.mark.parametrize("role", ["analyst", "auditor"])
+def test_every_value_is_left_out_by_a_click(
+    place: str, role: str, visit: Callable[[str], Visitor]
+) -> None:
+    if (place, role) == ("/devices", "auditor"):
+        pytest.skip("auditors see no devices")
+    visitor = visit(role)
+    text = visitor.open(place).text
+    found = set(links(text, "drop"))
+    names = {name for each in found for name, _ in parse_qsl(urlsplit(each).query)}
+    others = {"not-verdict", "not-confidence", "not-app", "not-network", "not-kind", "not-outcome",
+              "not-ban"}  # fmt: skip
+    assert names >= (others if place == "/incidents" else {"not-network"})
+    assert ("not-device" in names) == (role == "analyst")
+    for each in sorted(found):
+        answer = visitor.get(each)
+        assert answer.status_code == 200, each
+        ((name, value),) = parse_qsl(urlsplit(each).query)
+        if name != "not-device":
+            only = visitor.open(f"{place}?{name.removeprefix('not-')}={value}").text
+            assert total(answer.text) + total(only) == total(text), each
+        assert total(text) - total(answer.text) > 0, each
+        assert each not in links(answer.text, "drop")
+        assert links(answer.text, "cross") == [place]
+
+
+def test_several_values_are_left_out_and_kept_by_the_form(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("analyst")
+    query = "verdict=violation&not-device=ws-021&not-device=ws-022&not-network=byod"
+    text = visitor.get(f"/incidents?{query}").text
+    left = [
+        each
+        for each in records(console)
+        if each["verdict"] == "violation"
+        and each["network"]["name"] != "byod"
+        and each["device"]["id"] not in ("ws-021", "ws-022")
+    ]
+    assert total(text) == len(left) > 0
+    for name, value in parse_qsl(query)[1:]:
+        assert f'<input type="hidden" name="{name}" value="{value}">' in text
+    assert '<span class="chip-value left-out">not ws-022</span>' in text
+    one = "/incidents?verdict=violation&not-device=ws-021&not-network=byod"
+    assert one in links(text, "cross")
+    # What was left out and is wanted after all is left out no more.
+    assert "/incidents?verdict=violation&amp;not-network=byod&amp;device=" in text
+    exported = visitor.get(f"/incidents.jsonl?{query}").text
+    assert sorted(json.loads(line)["id"] for line in exported.splitlines()) == sorted(
+        each["id"] for each in left
+    )
+    (entry,) = (each for each in console.audit.entries() if each.action == "export")
+    assert json.loads(entry.detail)["filter"] == {
+        "verdict": "violation", "not-device": "ws-021 ws-022", "not-network": "byod",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("query", ["not-device=ws-021", "not-device=ws-021&not-device="])
+def test_who_sees_no_devices_leaves_none_out(query: str, visit: Callable[[str], Visitor]) -> None:
+    visitor = visit("auditor")
+    for place in ("/incidents", "/incidents.csv", "/cases", "/cases.csv"):
+        assert visitor.get(f"{place}?{query}").status_code == 403, place
+
+
+@pytest.mark.parametrize("place", ["/incidents", "/devices", "/cases"])
+def test_words_that_nobody_knows_cannot_be_left_out(
+    place: str, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("analyst")
+    for query in ("not-verdict=guilty", "not-verdict=exempt&not-verdict=x", "not-network=nowhere"):
+        assert visitor.open(f"{place}?{query}").status_code == 400, query
 
 
 FILTERS = (

@@ -5,16 +5,22 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from support.consoles import Visitor
+from support.fleets import STATUS, fill_fleet
 
 from netwatch.console.console import Console
 from netwatch.formats.values import rfc3339
-from netwatch.report.answer import weight
+from netwatch.report.answer import WEIGHTS, weight
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.fleet_sensors import heard
 from netwatch.store.incident_pages import IncidentFilter, incident_page
+
+NONE = "\N{EN DASH}"
 
 
 def records(console: Console) -> list[dict[str, Any]]:
@@ -90,6 +96,59 @@ def test_open_violations_are_counted_by_severity(
         assert number(text, f"Open, {severity} severity") == str(severities[severity])
 
 
+def uncaptured(console: Console, days: list[str]) -> set[str]:
+    """Those of some days (UTC) on which no capture has a packet."""
+    capture = tables.capture.c
+    with console.catalogue.database.reading() as connection:
+        spans = connection.execute(select(capture.first, capture.last)).all()
+    touched = {
+        datetime.fromtimestamp(moment / 1e9, UTC).date().isoformat()
+        for first, last in spans
+        if first is not None
+        for moment in (first, last)
+    }
+    return {*days} - touched
+
+
+def test_the_most_serious_violations_are_listed(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    listed = r'<li><a class="row-link" href="/incidents/(\w+)">'
+    text = visit("analyst").get("/now").text
+    assert "The most serious of the week of the last incident" in text
+    # What came since the last visit takes their place, the most serious first.
+    found = {each["id"]: each for each in records(console)}
+    violations = [each for each in found.values() if each["verdict"] == "violation"]
+    ranks = {
+        each["id"]: (
+            ("high", "medium", "low").index(each["severity"]),
+            WEIGHTS.index(weight(each["confidence"], each["kind"]["value"], each["outcome"])),
+        )
+        for each in violations
+    }
+    at = rfc3339(round(time.time() + 60) * 10**9, 6)
+    add(console, [
+        {**each, "id": each["id"][::-1], "first_seen": at, "last_seen": at} for each in violations
+    ])  # fmt: skip
+    text = visit("analyst").get("/now").text.partition("New and most serious")[2]
+    shown = re.findall(listed, text.partition("</ol>")[0])
+    assert [ranks[each[::-1]] for each in shown] == sorted(ranks.values())[:5]
+    assert len(set(ranks.values())) > 2
+    assert "most serious" not in visit("admin").get("/now").text
+
+
+def test_silent_unhealthy_and_lossy_sensors_are_listed(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    fill_fleet(console.catalogue, time.time_ns())
+    well = {**STATUS, "packets": 10, "dropped": 0}
+    heard(console.catalogue, "aalst", console.now(), well)
+    text = visit("analyst").get("/now").text.partition('id="attention"')[2]
+    part = text.partition("</section>")[0]
+    assert re.findall(r'href="/sensors/(\w+)"', part) == ["liege", "namur", "new", "ghent"]
+    assert part.count(">lossy<") == 3
+
+
 def test_the_week_of_the_last_incident_is_shown_where_nothing_is_newer(
     console: Console, visit: Callable[[str], Visitor]
 ) -> None:
@@ -101,8 +160,17 @@ def test_the_week_of_the_last_incident_is_shown_where_nothing_is_newer(
     inside = [each for each in records(console) if each["first_seen"][:10] in week]
     shown = re.findall(r'<th scope="row">(?:<a [^>]*>)?([\d-]{10})', text)
     assert shown == sorted(week)
-    counts = re.findall(r'<td class="number">(\d+)</td></tr>', text)
-    assert [int(each) for each in counts] == [days.count(day) for day in sorted(week)]
+    counts = re.findall(rf'<td class="number">(\d+|{NONE})</td></tr>', text)
+    blank = uncaptured(console, sorted(week))
+    assert counts == [
+        NONE if day in blank and not days.count(day) else str(days.count(day))
+        for day in sorted(week)
+    ]
+    assert text.count(">no capture<") == text.count('"stacked blank"') == counts.count(NONE) > 0
+    total, most = sum(map(days.count, week)), max(map(days.count, week))
+    assert f"Incidents: {total}, of which proved: " in text
+    assert f"the most in a day: {most}, on " in text
+    assert f"{counts.count(NONE)} days were not captured and are hatched." in text
     blocked = sum(
         weight(each["confidence"], each["kind"]["value"], each["outcome"]) == "blocked"
         for each in inside
@@ -171,7 +239,7 @@ def test_a_data_protection_officer_sees_what_is_deleted_next(
 ) -> None:
     text = visit("dpo").get("/oversight").text
     kept = text.partition('id="next"')[2].partition("</table>")[0]
-    assert kept.count("<tr>") == 4
+    assert kept.count("<tr>") == 5
     retention = console.config.retention
     assert ("without end" in kept) == (retention is None or retention.observations is None)
     assert json.dumps("Nothing was erased yet.")[1:-1] in text

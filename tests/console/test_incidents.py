@@ -12,7 +12,7 @@ import pytest
 from support.consoles import Visitor
 
 from netwatch.console.console import Console
-from netwatch.console.lists import MAX_FILTERS, SavedFilter
+from netwatch.console.saved_filters import MAX_FILTERS, SavedFilter
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 
 HOSTILE = (

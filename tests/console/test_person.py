@@ -15,6 +15,7 @@ from netwatch.config import Config
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.console import Console
 from netwatch.console.held import held
+from netwatch.console.triage import Change
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.options import Retention
 
@@ -61,6 +62,21 @@ def test_the_copy_has_what_the_store_has(console: Console, officer: Visitor) -> 
     )
     assert first[:19] == min(each["first_seen"] for each in found["incidents"])[:19]
     assert last[:19] == max(each["last_seen"] for each in found["incidents"])[:19]
+
+
+def test_the_copy_has_what_was_decided(console: Console, officer: Visitor) -> None:
+    first, second = queried(console, "incidents", "ws-021")[:2]
+    other = second | {"id": "0" * 32}
+    for record in (second, first, other):
+        console.triage.change(record, Change("seen", note="called the owner"), "ben")
+    found = copy_of(officer, "ws-021")
+    assert [each["incident"] for each in found["triage"]] == [second["id"], first["id"]]
+    assert found["triage"][0] | {"time": ""} == {
+        "incident": second["id"], "time": "", "account": "ben", "state": "seen", "assignee": "",
+        "reason": "", "note": "called the owner",
+    }  # fmt: skip
+    (kind,) = [each for each in found["kinds"] if each["kind"] == "triage"]
+    assert kind["rows"] == 2
 
 
 def test_everything_that_is_erased_is_counted(console: Console, officer: Visitor) -> None:

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from html import unescape
@@ -232,6 +232,28 @@ def test_how_many_are_of_each_app(store: Answers) -> None:
     assert counts["TikTok"] == store.counted("app")["tiktok"] == len(store.listed(app="tiktok"))
     assert counts["TikTok"] == len(store.query("incidents", "--app", "tiktok"))
     assert counts["TikTok"] == len(store.asked("incidents", app="tiktok"))
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "of"),
+    [
+        ("network", "hq", lambda each: each["network"]["name"]),
+        ("verdict", "violation", lambda each: each["verdict"]),
+        ("confidence", "confirmed", lambda each: each["confidence"]),
+        ("kind", "lookup", lambda each: (each["kind"] or {}).get("value")),
+        ("outcome", "reached", lambda each: each["outcome"]),
+        ("device", "ws-021", lambda each: each["device"]["id"]),
+    ],
+)
+def test_how_many_are_left_without_a_value(
+    store: Answers, name: str, word: str, of: Callable[[Mapping[str, Any]], object]
+) -> None:
+    left = [each["id"] for each in store.incidents if of(each) != word]
+    assert 0 < len(left) < len(store.incidents)
+    asked = {f"not-{name}": word}
+    assert left == [each["id"] for each in store.query("incidents", f"--not-{name}", word)]
+    assert left == [each["id"] for each in store.asked("incidents", **asked)]
+    assert sorted(left) == sorted(each["id"] for each in store.listed(**asked))
 
 
 @pytest.mark.parametrize("network", ["hq", "byod", "guest"])

@@ -16,8 +16,8 @@ from netwatch.console.console import Console
 from netwatch.console.routes import may
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 
-NETWORKS = frozenset({"guest"})
-"""Names in the sample captures that are words of pages as well."""
+NETWORKS = frozenset({"guest", "new"})
+"""Names in the sample captures and of sensors that are words of pages as well."""
 
 PDF = frozenset({"/reports/report.pdf"})
 """What takes longest: `tests/report` makes it."""

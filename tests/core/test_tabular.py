@@ -44,10 +44,10 @@ def test_columns_only_get_wider() -> None:
     assert columns.padded(["a", "1"]) == ["a  ", " 1"]
 
 
-def test_the_last_cell_is_not_padded() -> None:
+def test_no_line_ends_with_spaces() -> None:
     rows = [("name", "n"), ("a\x1b", ""), ("b", "100")]
-    assert list(aligned(rows)) == ["name     n", r"a\u001b  ", "b        100"]
-    assert list(aligned(rows, [1])) == ["name       n", r"a\u001b     ", "b        100"]
+    assert list(aligned(rows)) == ["name     n", r"a\u001b", "b        100"]
+    assert list(aligned(rows, [1])) == ["name       n", r"a\u001b", "b        100"]
 
 
 def test_a_result_is_written_in_blocks() -> None:

@@ -643,3 +643,32 @@ def test_an_unforeseen_error_of_the_maintenance_is_reported_once(deliver, tmp_pa
     assert not delivery.drain(60)
     expected = "outbox: it cannot be maintained (ValueError: no such thing)"
     assert [line for line in deliver.log if "maintained" in line] == [expected]
+
+
+def test_alerts_for_one_output_reach_no_other(http, deliver, tmp_path):
+    lines = tmp_path / "lines.jsonl"
+    file = output(tmp_path, type="file", path=str(lines), name="lines")
+    delivery = deliver(webhook(http, tmp_path), file)
+    delivery.put(record(0))
+    delivery.put(record(1), record(2), only=["lines"])
+    delivery.put(record(3), only=["http"])
+    assert not delivery.drain(30)
+    assert ids(http) == [record(0)["id"], record(3)["id"]]
+    kept = [json.loads(line)["id"] for line in lines.read_text().splitlines()]
+    assert kept == [record(number)["id"] for number in range(3)]
+    assert {each.name: each.sent for each in delivery.status()} == {"http": 2, "lines": 3}
+
+
+def test_alerts_for_one_output_wait_in_memory_for_it_alone(http, deliver, tmp_path, monkeypatch):
+    monkeypatch.setattr("netwatch.delivery.shared_outbox.MAX_UNWRITTEN", 2)
+    file = output(tmp_path, type="file", path=str(tmp_path / "lines.jsonl"), name="lines")
+    delivery = deliver(webhook(http, tmp_path), file)
+    folder = tmp_path / "spool"
+    with sqlite3.connect(folder / FILE, isolation_level=None) as locking:
+        locking.execute("BEGIN EXCLUSIVE")
+        delivery.put(*records(3), only=["lines"])
+        assert delivery.unwritten == 2
+        assert [each.queued for each in delivery.status()] == [0, 2]
+    assert not delivery.drain(30)
+    assert http.events == []
+    assert [each.dropped for each in delivery.status()] == [0, 1]

@@ -62,6 +62,7 @@ def test_columns_of_csv_are_fields_of_the_records() -> None:
         "versions_set",
         "evidence_lines",
         "unheard",
+        "triage",
         "sensor_networks",
         "sensor_devices",
     }
@@ -83,6 +84,10 @@ def test_fields_of_alerts_are_documented() -> None:
         "unheard",
         "unheard.since",
         "unheard.status",
+        "triage",
+        "triage.state",
+        "triage.by",
+        "triage.at",
         "sensor.networks",
         "sensor.devices",
         "clients",

@@ -86,6 +86,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (*lists, "everything.txt", "data/acme"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("tiktok.com\nwww.tiktok.com\nacme.example\n", encoding="utf-8")
+    matches = 'tls.sni; content:"tiktok.example"; endswith;'
+    rule = f'alert tls any any -> any any (msg:"TikTok"; {matches} sid:1;)\n'
+    (folder / "local.rules").write_text(rule, encoding="utf-8")
     samples = ROOT / "tests" / "logs" / "samples"
     for name, sample in LOGS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

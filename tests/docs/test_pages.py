@@ -78,7 +78,6 @@ def test_readme_is_short() -> None:
 
 
 OTHERS = {
-    "groups": "rules of Prometheus",
     "scrape_configs": "Prometheus",
     "sinks": "Vector",
 }

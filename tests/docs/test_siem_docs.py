@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -209,51 +208,7 @@ def test_splunk_tags_the_event_type_that_there_is() -> None:
     )
 
 
-# Wazuh
-
-
-def test_wazuh_rules_are_xml_and_take_fields_that_there_are() -> None:
-    rules = ET.parse(SIEM / "wazuh" / "rules.xml").getroot().findall("rule")
-    ids = [int(rule.attrib["id"]) for rule in rules]
-    assert len(set(ids)) == len(ids) == 6
-    assert all(100_000 <= number < 120_000 for number in ids)  # what is left to users
-    there = paths(RECORD) - {"id", "status"}  # fields that Wazuh has for itself
-    for rule in rules:
-        assert {field.attrib["name"] for field in rule.findall("field")} <= there
-        assert set(re.findall(r"\$\(([^)]+)\)", rule.findtext("description"))) <= there
-        above = rule.findtext("if_sid")
-        assert above is None or int(above) in ids
-
-
-@pytest.mark.parametrize(
-    ("changes", "level"),
-    [
-        ({"verdict": "exempt"}, 3),
-        ({"verdict": "advisory"}, 5),
-        ({"verdict": "violation", "severity": "low"}, 8),
-        ({"verdict": "violation", "severity": "critical", "confidence": "probable"}, 8),
-        ({"verdict": "violation", "severity": "critical"}, 12),
-        ({"verdict": "violation", "severity": "critical", "outcome": "blocked"}, 4),
-        ({"verdict": "violation", "severity": "low", "outcome": "blocked"}, 4),
-    ],
-)
-def test_wazuh_levels(changes: dict[str, str], level: int) -> None:
-    record = {**RECORD, **changes}
-    rules = ET.parse(SIEM / "wazuh" / "rules.xml").getroot().findall("rule")
-    taken: dict[str | None, int] = {None: 0}
-    last = 0
-    for rule in rules:
-        fields = {field.attrib["name"]: field.text for field in rule.findall("field")}
-        matched = all(re.search(wanted, record[name]) for name, wanted in fields.items())
-        if matched and rule.findtext("if_sid") in taken:
-            last = taken[rule.attrib["id"]] = int(rule.attrib["level"])
-    # Wazuh reports the last of a chain of rules, and siblings here exclude each other.
-    assert last == level
-
-
-def test_wazuh_reads_the_file_as_json() -> None:
-    root = ET.parse(SIEM / "wazuh" / "localfile.xml").getroot()
-    assert root.findtext("localfile/log_format") == "json"
+# XML
 
 
 def test_xmllint_takes_what_is_xml() -> None:

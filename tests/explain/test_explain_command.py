@@ -97,6 +97,15 @@ def test_a_page_has_every_step_and_fits_a_terminal(run: Any, alerts: list[dict[s
     assert "not from the configuration that decided" not in flat
 
 
+def test_community_ids_share_lines(run: Any, alerts: list[dict[str, Any]]) -> None:
+    ids = [f"1:{n:02}AAAAAAAAAAAAAAAAAAAAAAAAAA=" for n in range(64)]
+    Path("many.jsonl").write_text(json.dumps({**alerts[0], "community_ids": ids}) + "\n")
+    _, page, _ = run("explain", alerts[0]["id"], "--alerts", "many.jsonl")
+    lines = [line.split() for line in page.splitlines() if "AAAA=" in line]
+    assert [word for words in lines for word in words if word != "community"] == ids
+    assert len(lines) == 32
+
+
 def test_another_configuration_is_said(run: Any, alerts: list[dict[str, Any]]) -> None:
     Path("other.yaml").write_text("version: 1\n")
     _, page, _ = run("explain", alerts[0]["id"], "--alerts", "alerts.jsonl", "-c", "other.yaml")

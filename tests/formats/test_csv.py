@@ -77,6 +77,7 @@ def test_alerts():
     empty = {key for key, value in full.items() if not value}
     of_logs = {"first_log_format", "first_log_line", "first_log_lacks"}
     of_stores = {"unheard_since", "unheard_status"}
+    of_stores |= {"triage_state", "triage_by", "triage_at"}
     of_floods = {"clients"}
     assert empty == {"ban_until", "ban_periods", "exemption_from", *of_logs, *of_stores, *of_floods}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.sensor_lists import NDPI, SURICATA, ZEEK
 
 from netwatch.core.errors import ConfigError
 from netwatch.core.names import NameList
@@ -229,6 +230,43 @@ def test_clash() -> None:
     assert listing.skipped == {"a rule that is not about names": 3}
 
 
+PIHOLE = r"""# lists and domains
+plain.example
+0.0.0.0 hosts.example
+||abp.example^
+@@||ok.abp.example^
+(\.|^)first.example$
+(\.|^)first\.example$
+(^|\.)second\.example$
+^(.+\.)?third\.example$
+((^)|(\.))fourth\.example$
+^host\.example$
+^ad[0-9]+\.
+(\.|^)any\..*\.example$
+bad name
+"""
+
+
+def test_pihole() -> None:
+    listing = read(PIHOLE)
+    assert listing.format == "pihole"
+    assert names(listing) == [
+        "host plain.example",
+        "host hosts.example",
+        "suffix abp.example",
+        r"pattern (\.|^)first.example$",
+        "suffix first.example",
+        "suffix second.example",
+        "suffix third.example",
+        "suffix fourth.example",
+        "host host.example",
+        r"pattern ^ad[0-9]+\.",
+        r"pattern (\.|^)any\..*\.example$",
+    ]
+    assert [f"{each.kind} {each.name}" for each in listing.exceptions] == ["suffix ok.abp.example"]
+    assert [problem.line for problem in listing.problems] == [14]
+
+
 PLAIN = """# a comment
 example.com
 *.wild.example
@@ -291,9 +329,11 @@ def test_names_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> 
     assert listing.skipped == {"beyond the limit of names": 2}
 
 
+SAMPLES = (DOMAIN_LIST, ADBLOCK, HOSTS, RPZ, DNSMASQ, CLASH, PIHOLE, SURICATA, ZEEK, NDPI)
+
 _LINES: Callable[[], st.SearchStrategy[str]] = lambda: st.lists(  # noqa: E731
     st.one_of(
-        st.sampled_from("\n".join([DOMAIN_LIST, ADBLOCK, HOSTS, RPZ, DNSMASQ, CLASH]).split("\n")),
+        st.sampled_from("\n".join(SAMPLES).split("\n")),
         st.text(alphabet="|@^$*/.,:;#=()-! aexmpl\t\\\"'0", max_size=40),
         st.text(max_size=20),
     ),
@@ -321,6 +361,7 @@ def test_any_text_gives_valid_names_or_named_mistakes(text: str, format: str | N
 def test_each_format_recognises_its_own_sample_before_all_others() -> None:
     samples = {"domain-list": DOMAIN_LIST, "adblock": ADBLOCK, "hosts": HOSTS, "rpz": RPZ}
     samples |= {"dnsmasq": DNSMASQ, "clash": CLASH, "plain": PLAIN}
+    samples |= {"pihole": PIHOLE, "suricata": SURICATA, "zeek-intel": ZEEK, "ndpi": NDPI}
     assert samples.keys() == reader.LIST_FORMATS.keys()
     assert {word: recognise_format(text) for word, text in samples.items()} == {
         word: word for word in samples

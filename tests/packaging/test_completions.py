@@ -13,7 +13,7 @@ from netwatch.cli import COMMANDS, main
 
 EXPECTED = {
     "netwatch sc": {"scan", "schema"},
-    "netwatch policy ": {"check", "explain"},
+    "netwatch policy ": {"check", "document", "explain"},
     "netwatch fleet en": {"enrol"},
     "netwatch scan --covera": {"--coverage"},
     "netwatch scan --format jsonl --covera": {"--coverage"},

@@ -32,6 +32,10 @@ DIGEST = "packaging/translated.sha256"
 """What says of which sources the C in an sdist was made. A source tree has none."""
 
 
+MANUAL = ("man1/netwatch.1", "man5/netwatch.yaml.5")
+"""The man pages of the test. `make wheels` writes the real ones, which tests of the manual read."""
+
+
 def files(root: Path, folder: str, patterns: tuple[str, ...]) -> set[str]:
     """The files of a folder that match one of the patterns, relative to the root."""
     found = {path for pattern in patterns for path in (root / folder).rglob(pattern)}
@@ -47,7 +51,13 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The sdist, built in one path with a space and unpacked in another."""
     folder = tmp_path_factory.mktemp("distributions")
     shutil.copytree(ROOT, folder / "a clone", ignore=LEFT_OUT)
-    return unpacked(Project(folder / "a clone").build("build_sdist"), folder / "an sdist")
+    for page in MANUAL:
+        (folder / "manual" / page).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "manual" / page).write_text(".TH NETWATCH 1\n", encoding="ascii")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("NETWATCH_MANUAL", str(folder / "manual"))
+        made = Project(folder / "a clone").build("build_sdist")
+    return unpacked(made, folder / "an sdist")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +70,8 @@ def test_the_sdist_contains_every_source(sdist: Project) -> None:
     for folder, patterns in TREES.items():
         expected = files(ROOT, folder, patterns)
         assert expected
-        assert files(sdist.root, folder, patterns) - {DIGEST} == expected - {DIGEST}, folder
+        made = {DIGEST, *(f"packaging/man/{page}" for page in MANUAL)}
+        assert files(sdist.root, folder, patterns) - made == expected - {DIGEST}, folder
     names = {path.name for path in sdist.root.iterdir()}
     assert {
         "LICENSE-APACHE",
@@ -84,7 +95,9 @@ def test_the_wheel_contains_the_package_and_its_data(wheel: Path) -> None:
     data = ("*.json", "*.po", "*.html", "*.css", "*.js", "*.svg", "py.typed")
     expected = files(ROOT, "netwatch", ("*.py", *data))
     expected |= {f"netwatch/{name}" for name in files(ROOT, "signatures", TREES["signatures"])}
-    expected.add("netwatch_bans-0.1.0.data/data/share/netwatch/netwatch.service")
+    shared = "netwatch_bans-0.1.0.data/data/share"
+    expected.add(f"{shared}/netwatch/netwatch.service")
+    expected |= {f"{shared}/man/{page}" for page in MANUAL}
     samples = ("*.pcap", "devices.csv", "netwatch.yaml")
     expected |= {f"netwatch/{name}" for name in files(ROOT, "pcaps", samples)}
     expected.add("netwatch/rules/common_zones.yaml")

@@ -4,13 +4,14 @@ that go on asking."""
 import csv
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 from support.asked_stores import Ran, run
-from support.asking_office import Office, events, frames, mac_of, switched
+from support.asking_office import DAY, HOUR, START, Office, Talk, events, frames, mac_of, switched
 from support.captures import pcap
 
 from netwatch.coverage.bypass import REASONS
@@ -39,7 +40,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("hiding")
     path = folder / "netwatch.yaml"
     path.write_text(CONFIGURATION.format(store=folder / "kept"))
-    shown = frames(events(switched(OFFICE, HIDING, 2, "doh"), 1))
+    app = Talk(
+        START + 2 * DAY + 12 * HOUR, START + 2 * DAY + 12 * HOUR + 10**9, HIDING,
+        bytes([10, 20, 1, 10 + HIDING]), 50_000, bytes([203, 0, 113, 9]), 80, "www.tiktok.com",
+    )  # fmt: skip
+    shown = frames([*events(switched(OFFICE, HIDING, 2, "doh"), 1), app])
     (folder / "office.pcap").write_bytes(pcap(shown))
     done = run("scan", "-q", "--store", str(folder / "office.pcap"), "-c", str(path))
     assert done.status == 0, done.errors
@@ -134,3 +139,87 @@ def test_a_report_without_names_of_devices_has_pseudonyms(config: str, tmp_path:
     text = (tmp_path / "report.json").read_text()
     assert len(json.loads(text)["coverage"]["bypasses"]["devices"]) == 1
     assert MAC not in text
+
+
+@pytest.fixture(scope="module")
+def judged(config: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same, whose days were judged, without the facts from which they were."""
+    folder = tmp_path_factory.mktemp("judged")
+    shutil.copytree(Path(config).parent / "kept", folder / "kept")
+    path = folder / "netwatch.yaml"
+    path.write_text(CONFIGURATION.format(store=folder / "kept"))
+    done = run("store", "compact", "-c", str(path), "--format", "jsonl")
+    assert done.status == 0, done.errors
+    assert done.records[0]["judged"] == OFFICE.days
+    path.write_text(path.read_text() + "retention: {observations: 1d}\n")
+    done = run("store", "prune", "-c", str(path), "--format", "jsonl")
+    assert done.status == 0, done.errors
+    assert done.records[0]["rows"] > 0
+    return str(path)
+
+
+def test_what_was_judged_outlives_the_facts(config: str, judged: str, tmp_path: Path) -> None:
+    for words in ((), ("--format", "jsonl"), ("--format", "csv")):
+        assert asked(judged, *words).output == asked(config, *words).output
+    found = []
+    for path in (config, judged):
+        target = str(tmp_path / "report.json")
+        made = run("report", *PERIOD, "-c", path, "--devices", "-o", target)
+        assert made.status == 0, made.errors
+        found.append(json.loads(Path(target).read_text())["coverage"]["bypasses"])
+    assert found[0] == found[1]
+
+
+def test_explain_says_when_the_device_hid_its_lookups(config: str, judged: str) -> None:
+    alerts = run("store", "query", "incidents", "-c", judged, "--format", "jsonl").records
+    (alert,) = (each for each in alerts if each["device"]["mac"] == MAC)
+    (record,) = asked(judged, "--format", "jsonl").records
+    page = " ".join(run("explain", alert["id"], "-c", judged).output.split())
+    assert "It hid its lookups on 1 day from 2023-03-03 to 2023-03-03" in page
+    assert f"2023-03-03: {record['untold']} of {record['contacts']} (share-above-past" in page
+    (shown,) = run("explain", alert["id"], "-c", judged, "--format", "jsonl").records
+    assert [each["untold"] for each in shown["hidden"]] == [record["untold"]]
+    # Nobody has judged the day there yet.
+    assert "hid its lookups" not in run("explain", alert["id"], "-c", config).output
+
+
+def test_an_erased_device_is_in_no_record(judged: str, tmp_path: Path) -> None:
+    shutil.copytree(Path(judged).parent / "kept", tmp_path / "kept")
+    path = tmp_path / "netwatch.yaml"
+    path.write_text(CONFIGURATION.format(store=tmp_path / "kept"))
+    done = run("store", "erase", "--device", MAC, "--yes", "-c", str(path), "--format", "jsonl")
+    assert done.status == 0, done.errors
+    assert done.records[0]["bypasses"] == 1
+    assert asked(str(path)).output == ""
+
+
+SEALED = """version: 1
+networks:
+  - {{name: byod, cidrs: [10.20.1.0/24], class: personal, authority: City}}
+  - {{name: resolvers, cidrs: [10.20.0.0/24], class: infrastructure}}
+bans:
+  - {{id: city, authority: City, apps: [tiktok], forbids: [personal], timezone: UTC}}
+store: {{path: {store}}}
+privacy: {{pseudonyms: [personal], key: {{file: {key}}}}}
+"""
+
+
+def test_a_personal_device_has_the_pseudonym_of_its_alerts(config: str, tmp_path: Path) -> None:
+    key, path = tmp_path / "key", tmp_path / "netwatch.yaml"
+    key.write_text("5a" * 32 + "\n")
+    key.chmod(0o600)
+    path.write_text(SEALED.format(store=tmp_path / "kept", key=key))
+    capture = str(Path(config).parent / "office.pcap")
+    assert run("scan", "-q", "--store", capture, "-c", str(path)).status == 0
+    assert run("store", "compact", "-c", str(path)).status == 0
+    (record,) = asked(str(path), "--format", "jsonl").records
+    (alert,) = run("store", "query", "incidents", "-c", str(path), "--format", "jsonl").records
+    assert record["device"]["id"] == alert["device"]["id"]
+    assert alert["device"]["ip"] is None
+    address = f"10.20.1.{10 + HIDING}"
+    assert not {MAC, address} & {*json.dumps(record).replace('"', " ").split()}
+    assert "It hid its lookups on 1 day" in run("explain", alert["id"], "-c", str(path)).output
+    words = ("--device", address, "--yes", "--format", "jsonl")
+    done = run("store", "erase", *words, "-c", str(path))
+    assert done.records[0]["bypasses"] == 1, done.errors
+    assert asked(str(path)).output == ""

@@ -29,7 +29,7 @@ def catalog(write: Write) -> Catalog:
 
 
 def draft(catalog: Catalog, text: str, app: App = VIDEO) -> Draft:
-    return make_draft(catalog, read_list("list", None, text.encode()), app, "v2fly", DAY)
+    return make_draft(catalog, [read_list("list", None, text.encode())], app, "v2fly", DAY)
 
 
 def rules(result: Draft) -> list[str]:

@@ -17,8 +17,8 @@ from support.store_servers import new_bucket
 
 from netwatch import config as netwatch_config
 from netwatch.store.device_facts import DeviceFactReader
+from netwatch.store.incident_words import places_called
 from netwatch.store.opening import open_catalogue
-from netwatch.store.queries import records_of_incidents
 from netwatch.store.statements import Filter, device_clients
 
 END = (1 << 63) - 1
@@ -408,8 +408,9 @@ def test_facts_of_a_device_are_those_of_its_rows(store: AskedStore, device: str)
     options = netwatch_config.load(store.config).store
     assert options is not None
     with open_catalogue(options) as catalogue:
-        records = records_of_incidents(catalogue)
-        clients = device_clients(catalogue, Filter(device=device), records)
+        with catalogue.database.reading() as connection:
+            places = places_called(connection, device)
+        clients = device_clients(catalogue, Filter(device=device), places)
         assert bool(clients) == (device != "nobody")
         if not clients:
             return

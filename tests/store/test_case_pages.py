@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 from netwatch.cli import main
 from netwatch.formats.csv import CASE_COLUMNS
 from netwatch.formats.registry import FORMATS
+from netwatch.store import catalogue_tables as tables
+from netwatch.store import incident_search
 from netwatch.store.cases import (
     SensorAlert,
     case_counts,
     case_page,
     case_row,
+    cases,
     cases_of_incident,
     is_centre,
     keep_alerts,
@@ -25,8 +29,10 @@ from netwatch.store.cases import (
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import enrolled
 from netwatch.store.incident_pages import IncidentFilter
+from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.statements import Filter, is_device, name_matches
 from netwatch.store.tables import column_titles
 
 HOUR = 60 * MINUTE
@@ -56,6 +62,43 @@ def fill(catalogue: Catalogue) -> list[SensorAlert]:
     return alerts
 
 
+@pytest.mark.parametrize("few", [0, 6, 5000])
+def test_a_filter_finds_what_a_look_at_each_case_finds(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(incident_search, "_FEW_IN_CASES", few)
+    rng = random.Random(4)
+    devices, names = ("lab-07", "Łab", "pc 8"), ("a.tiktok.com", "b.tiktok.com", "x_y.example")
+    alerts = [
+        fleet_alert(
+            sensor, number * 7 * MINUTE, device=rng.choice(devices), ip=f"10.20.1.{number % 3}",
+            hostname=rng.choice((None, "Desk")), flows=(f"1:{number // 2}",),
+            names=rng.sample(names, rng.randint(0, 2)), is_listed=number % 5 > 0,
+        )
+        for number in range(60)
+        for sensor in ("ghent", "liege")
+    ]  # fmt: skip
+    keep_alerts(catalogue, alerts, GAP)
+    gone = (alerts[0], alerts[31])
+    with catalogue.database.writing() as connection:
+        remove_incidents(connection, tables.incident.c.id.in_([each.record["id"] for each in gone]))
+    found = [(line, json.loads(line)) for line in cases(catalogue, Filter())]
+    sizes = set()
+    for word in ("", "LAB-07", "łab", "Łab", "10.20.1.1", "desk", "nobody"):
+        for pattern in ("", "tiktok.com", "*.tiktok.*", "x?y.example", "*nobody*"):
+            patterns = (pattern,) if pattern else ()
+            expected = [
+                line
+                for line, record in found
+                if (not word or is_device(word, record["device"])
+                    or any(seen["device"] == word for seen in record["seen_by"]))
+                and (not pattern or any(name_matches(pattern, name) for name in record["names"]))
+            ]  # fmt: skip
+            assert list(cases(catalogue, Filter(device=word, names=patterns))) == expected
+            sizes.add(len(expected))
+    assert len(sizes) > 8
+
+
 def test_pages(catalogue: Catalogue) -> None:
     fill(catalogue)
     found, after = [], None
@@ -79,6 +122,17 @@ def test_pages(catalogue: Catalogue) -> None:
         (IncidentFilter(seen=2, since=DAY + 15 * HOUR), [8]),
         (IncidentFilter(status=frozenset({"open"})), [9]),
         (IncidentFilter(device=frozenset({"other"})), []),
+        (IncidentFilter(excluded={"app": frozenset({"tiktok"})}), [9, 8, 7]),
+        (IncidentFilter(excluded={"sensor": frozenset({"liege"})}), [9, 7, 5, 3, 1]),
+        (
+            IncidentFilter(
+                excluded={
+                    "joined_by": frozenset({"community_id"}),
+                    "status": frozenset({"open"}),
+                }
+            ),
+            [7, 5, 3, 1],
+        ),
     ],
 )
 def test_filters(catalogue: Catalogue, wanted: IncidentFilter, numbers: list[int]) -> None:

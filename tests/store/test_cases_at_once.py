@@ -59,9 +59,16 @@ def state(options: StoreOptions) -> list[list[tuple[Any, ...]]]:
         " ORDER BY sensor, incident",
         "SELECT word, sensor, incident, first_seen, last_seen FROM fleet_case_word"
         " ORDER BY word, sensor, incident",
-        "SELECT * FROM incident_day ORDER BY day, verdict, confidence, kind, outcome, status, app,"
-        " ban, network",
+        # Until when they were seen is a bound, which depends on the order of states.
+        "SELECT day, verdict, confidence, kind, outcome, status, app, ban, network, incidents"
+        " FROM incident_day ORDER BY day, verdict, confidence, kind, outcome, status, app, ban,"
+        " network",
         "SELECT * FROM incident_device ORDER BY device, network",
+        "SELECT * FROM incident_device_word ORDER BY word, device, network, sensor, ip, mac",
+        "SELECT * FROM incident_name ORDER BY number",
+        "SELECT number, named.first_seen, sensor, incident.id FROM incident_named named"
+        " JOIN incident ON incident.run = named.run AND incident.position = named.position"
+        " JOIN run ON run.id = incident.run ORDER BY number, named.first_seen, sensor, incident.id",
         "SELECT run.sensor, incident.id, record FROM incident JOIN run ON run.id = incident.run"
         " ORDER BY run.sensor, incident.id",
         "SELECT id, sum(shown) FROM incident GROUP BY id ORDER BY id",

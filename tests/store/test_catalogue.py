@@ -14,14 +14,18 @@ import pytest
 from sqlalchemy import Connection, inspect, select, text, update
 
 from netwatch.core.errors import ConfigError, NetwatchError
+from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue, FileRow, SourceFile, StaleFilesError
 from netwatch.store.fleet_sensors import heard, roster
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
+from netwatch.store.incident_words import devices_called
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.queries import incidents
 from netwatch.store.run_rows import ClientAddress, VersionHashes
+from netwatch.store.statements import Filter
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -53,6 +57,12 @@ def alert(incident: str, first_seen: str = "2023-03-20T09:00:00Z", **values: str
         "names": ["www.tiktok.com"],
     }
     return record | values
+
+
+def stored(incident: str, **values: str) -> tuple[dict[str, Any], str]:
+    """An alert with its line."""
+    record = alert(incident, **values)
+    return record, json.dumps(record)
 
 
 def store_run(
@@ -209,8 +219,8 @@ def test_replaces_files_once(options: StoreOptions) -> None:
 def test_the_next_state_of_an_incident_replaces_it(options: StoreOptions) -> None:
     with open_catalogue(options, create=True) as catalogue:
         run = catalogue.begin_run("live", "sensor")
-        catalogue.add_incidents(run, [(alert("a", status="open"), "1"), (alert("b"), "2")])
-        catalogue.add_incidents(run, [(alert("a"), "3")])
+        catalogue.add_incidents(run, [stored("a", status="open"), stored("b")])
+        catalogue.add_incidents(run, [stored("a")])
         with catalogue.database.reading() as connection:
             incident = tables.incident.c
             rows = connection.execute(
@@ -218,25 +228,29 @@ def test_the_next_state_of_an_incident_replaces_it(options: StoreOptions) -> Non
                     incident.position
                 )
             ).all()
-    assert [tuple(row) for row in rows] == [("a", 0, "closed", "3"), ("b", 1, "closed", "2")]
+    assert [tuple(row) for row in rows] == [
+        ("a", 0, "closed", stored("a")[1]),
+        ("b", 1, "closed", stored("b")[1]),
+    ]
 
 
 def test_a_run_that_stores_captures_again_replaces_the_one_before(options: StoreOptions) -> None:
     with open_catalogue(options, create=True) as catalogue:
         first = store_run(catalogue, ["x", "y"])
-        catalogue.add_incidents(first, [(alert("a"), "old")])
+        catalogue.add_incidents(first, [stored("a", outcome="blocked")])
         catalogue.add_evidence(first, "a", SourceFile("a.pcap", 1, ""))
         catalogue.end_run(first)
         other = store_run(catalogue, ["z"])
         catalogue.end_run(other)
         second = store_run(catalogue, ["y", "x", "w"])
-        catalogue.add_incidents(second, [(alert("a"), "new")])
+        catalogue.add_incidents(second, [stored("a")])
         assert runs(catalogue) == [first, other, second]
         catalogue.end_run(second)
         assert runs(catalogue) == [other, second]
         assert len(catalogue.capture_numbers()) == 4
         with catalogue.database.reading() as connection:
-            assert connection.execute(select(tables.incident.c.record)).scalars().all() == ["new"]
+            (record,) = connection.execute(select(tables.incident.c.record)).scalars()
+            assert record == stored("a")[1]
             # Erasing a person has to find the evidence of a run that is gone.
             evidence = connection.execute(select(tables.evidence.c.run, tables.evidence.c.path))
             assert [tuple(row) for row in evidence] == [(second, "a.pcap")]
@@ -294,7 +308,7 @@ def test_a_run_that_was_replaced_stores_nothing_more(options: StoreOptions) -> N
     with open_catalogue(options, create=True) as catalogue:
         slow = store_run(catalogue, ["x"])
         catalogue.end_run(store_run(catalogue, ["x"]))
-        catalogue.add_incidents(slow, [(alert("a"), "late")])
+        catalogue.add_incidents(slow, [stored("a")])
         catalogue.add_coverage(slow, 0, 1, 2, "{}")
         catalogue.add_evidence(slow, None, SourceFile("a", 1, ""))
         catalogue.end_run(slow)
@@ -317,14 +331,16 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
     with open_catalogue(options, create=True) as catalogue:
         for content in ("a", "b"):
             run = store_run(catalogue, [content])
-            catalogue.add_incidents(run, [(alert("one"), "{}")])
+            catalogue.add_incidents(run, [stored("one")])
         catalogue.add_coverage(run, 0, 1, 2, COVERAGE)
         if version >= 3:
             heard(catalogue, "gate", 7, {"packets": 1})
         with catalogue.database.writing() as connection:
-            take_sensors(connection)
-            connection.execute(text("ALTER TABLE run DROP COLUMN named"))
-            connection.execute(text("ALTER TABLE store DROP COLUMN flow_key"))
+            take_words(connection)
+            if version < 9:
+                take_sensors(connection)
+                connection.execute(text("ALTER TABLE run DROP COLUMN named"))
+                connection.execute(text("ALTER TABLE store DROP COLUMN flow_key"))
             if version < 4:
                 connection.execute(text("DROP INDEX incident_position"))
             for table in reversed(tables.metadata.sorted_tables):
@@ -342,6 +358,17 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
             connection.execute(update(tables.store).values(schema=version))
             if not options.catalogue:
                 connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+
+def take_words(connection: Connection) -> None:
+    """Take away what version 11 has and version 10 has not."""
+    for table in ("incident_device_word", "incident_name", "incident_named"):
+        connection.execute(text(f"DROP TABLE {table}"))
+    connection.execute(text("ALTER TABLE incident_day DROP COLUMN last_seen"))
+    connection.execute(text("DROP INDEX incident_shown_device"))
+    connection.execute(
+        text("CREATE INDEX incident_shown_device ON incident (shown, device, first_seen)")
+    )
 
 
 def take_sensors(connection: Connection) -> None:
@@ -378,7 +405,7 @@ COVERAGE = json.dumps(
 )
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 10])
 def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
     make_older(options, version)
 
@@ -392,7 +419,14 @@ def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
             assert indexes == {each.name for each in tables.incident.indexes}
             shown = select(tables.incident.c.run, tables.incident.c.shown)
             assert sorted(connection.execute(shown).all()) == [(1, 0), (2, 1)]
+            names = select(tables.incident_name.c.name, tables.incident_name.c.incidents)
+            assert connection.execute(names).all() == [("www.tiktok.com", 2)]
+            ends = select(tables.incident_day.c.last_seen)
+            assert connection.execute(ends).scalars().all() == [epoch_ns("2023-03-20T09:00:00Z")]
+            assert devices_called(connection, "10.0.0.7") == ["lab-07"]
             assert incident_counts(catalogue, IncidentFilter(), ["app"]) == {("tiktok",): 1}
+            found = incidents(catalogue, Filter(names=("tiktok.com",), device="lab-07"))
+            assert list(found) == [stored("one")[1]]
             network = tables.coverage_network.c
             sums = select(network.network, network["class"], network.reason, network.flows)
             assert sorted(connection.execute(sums).all()) == [

@@ -12,7 +12,7 @@ from netwatch.store.erasing import Erased
 
 def erased(captures: int) -> Erased:
     counts = dict.fromkeys(
-        ("rows", "files", "incidents", "clients", "evidence", "coverage", "journal"), 1
+        ("rows", "files", "incidents", "clients", "evidence", "coverage", "bypasses", "journal"), 1
     )
     kept = tuple(f"/captures/{number:03}.pcap" for number in range(captures))
     return Erased(**counts, kept=kept, left=())

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 from support.erasable import (
     HOST,
     ID,
@@ -32,8 +32,10 @@ from netwatch.console import tables
 from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
 from netwatch.console.lists import SavedFilter, SavedFilters
+from netwatch.console.triage import Change, Triage
 from netwatch.report import reading
-from netwatch.store import erasing, fact_tables
+from netwatch.store import catalogue_tables, erasing, fact_tables
+from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database
 from netwatch.store.erasing import is_erasure
 from netwatch.store.fact_files import FactFiles
@@ -136,6 +138,37 @@ def test_filters_that_the_console_keeps_go_too(
     with closing(open_console(options)) as database:
         kept = SavedFilters(database).of("ben", "/incidents")
     assert kept == [SavedFilter("other", f"device={OTHER_IP}")]
+
+
+def test_what_was_decided_of_incidents_goes_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = StoreOptions(str(folder / "store"))
+    with open_catalogue(options) as catalogue:
+        (own,) = [
+            json.loads(text)
+            for text in catalogue_records(catalogue)
+            if json.loads(text)["device"]["id"] == ID
+        ]
+    with closing(open_console(options)) as database:
+        triage = Triage(database)
+        triage.change(own, Change("justified", reason="a page", note="she called"), "ben")
+        triage.change(own | {"id": "other"}, Change("seen", note=f"like {OWNER}"), "ben")
+        triage.change(own | {"id": "third"}, Change("seen", note="alone"), "ben")
+    assert erase(ID, "--format", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["triage"] == 2
+    assert left(folder) == []
+    with closing(open_console(options)) as database:
+        triage = Triage(database)
+        assert triage.decided() == {"other", "third"}
+        assert triage.history(own["id"]) == []
+        assert [each.note for each in triage.history("other")] == [""]
+        assert [each.note for each in triage.history("third")] == ["alone"]
+
+
+def catalogue_records(catalogue: Catalogue) -> list[str]:
+    with catalogue.database.reading() as connection:
+        return [*connection.execute(select(catalogue_tables.incident.c.record)).scalars()]
 
 
 def looked_at(database: Database) -> Audit:

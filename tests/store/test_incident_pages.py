@@ -1,7 +1,9 @@
 """Pages and counts of incidents and devices, against a plain list of the same incidents."""
 
+import json
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,7 +12,9 @@ from sqlalchemy import select
 
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
+from netwatch.store import incident_pages, list_totals
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chosen_incidents import chosen
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import (
     Cursor,
@@ -25,6 +29,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
+from netwatch.store.list_histograms import incident_bins, incident_extent
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
@@ -61,7 +66,7 @@ def made_alert(rng: random.Random, number: int, **values: str) -> dict[str, Any]
 
 def add(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> int:
     run = catalogue.begin_run("scan", "sensor")
-    catalogue.add_incidents(run, [(alert, alert["id"]) for alert in alerts])  # type: ignore[misc]
+    catalogue.add_incidents(run, [(alert, json.dumps(alert)) for alert in alerts])
     catalogue.end_run(run)
     return run
 
@@ -95,8 +100,9 @@ def fits(alert: dict[str, Any], wanted: IncidentFilter) -> bool:
     return (
         (wanted.since is None or began >= wanted.since)
         and (wanted.until is None or began < wanted.until)
-        and all(sort_of(alert, name) in words for name, words in wanted.sorts.items())
+        and all(sort_of(alert, name) in words for name in WORDS if (words := getattr(wanted, name)))
         and (not wanted.device or alert["device"]["id"] in wanted.device)
+        and not any(sort_of(alert, name) in words for name, words in wanted.excluded.items())
     )
 
 
@@ -120,6 +126,12 @@ def random_filter(rng: random.Random) -> IncidentFilter:
     if rng.random() < 0.3:
         words["device"] = frozenset({f"pc-{rng.randint(1, 9)}"})
     if rng.random() < 0.5:
+        known = WORDS | {"device": [f"pc-{number}" for number in range(1, 10)]}
+        words["excluded"] = {
+            name: frozenset(rng.sample(sorted(set(known[name])), rng.randint(1, 2)))
+            for name in rng.sample(sorted(known), rng.randint(1, 2))
+        }
+    if rng.random() < 0.5:
         words["since"] = epoch_ns(f"2023-03-{rng.randint(1, 20):02}T07:00:00Z")
     if rng.random() < 0.5:
         words["until"] = epoch_ns(f"2023-03-{rng.randint(8, 28):02}T17:00:00Z")
@@ -142,8 +154,42 @@ def test_pages_have_what_a_filter_wants(catalogue: Catalogue, alerts: list[dict[
     assert {0, 8} <= sizes  # some filters fit none, and some need several pages
 
 
+def test_incidents_are_wanted_by_their_ids(
+    catalogue: Catalogue, alerts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(11)
+    sizes = set()
+    for number in range(24):
+        wanted = random_filter(rng)
+        ids = {alert["id"] for alert in rng.sample(alerts, rng.choice((0, 3, 130)))} | {"gone"}
+        others = bool(number % 2)
+        expected = sorted(
+            (epoch_ns(alert["first_seen"]), alert["id"])
+            for alert in alerts
+            if fits(alert, wanted) and (alert["id"] in ids) != others
+        )
+        if number % 3 == 0:
+            monkeypatch.setattr(incident_pages, "FEW", rng.choice((1, 2000)))
+        listed = select(tables.incident.c.id).where(tables.incident.c.id.in_(ids)).distinct()
+        wanted = replace(
+            wanted, chosen=chosen(catalogue, catalogue.database, listed, others=others)
+        )
+        rows = all_pages(catalogue, wanted)
+        assert [(row.first_seen, row.id) for row in rows] == expected[::-1]
+        assert list_totals.incident_total(catalogue, wanted) == len(expected)
+        sizes.add(min(len(expected), 8))
+    assert {0, 8} <= sizes
+
+
 def test_counts_are_those_of_the_list(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
-    for wanted in (IncidentFilter(), IncidentFilter(app=frozenset({"kaspersky"}))):
+    kaspersky = frozenset({"kaspersky"})
+    by_others = (
+        IncidentFilter(device=frozenset({"pc-1", "pc-2"}), app=kaspersky),
+        IncidentFilter(excluded={"device": frozenset({"pc-1"}), "app": kaspersky}),
+        IncidentFilter(sensor=frozenset({"sensor"})),
+    )
+    without = IncidentFilter(excluded={"app": kaspersky})
+    for wanted in (IncidentFilter(), IncidentFilter(app=kaspersky), without, *by_others):
         for by in (["verdict"], ["day", "network"], ["app", "kind"]):
             expected = Counter(
                 tuple(
@@ -154,6 +200,44 @@ def test_counts_are_those_of_the_list(catalogue: Catalogue, alerts: list[dict[st
                 if fits(alert, wanted)
             )
             assert incident_counts(catalogue, wanted, by) == dict(expected)
+    nobody = IncidentFilter(sensor=frozenset({"another"}))
+    assert incident_counts(catalogue, nobody, ["verdict"]) == {}
+
+
+def test_spans_have_the_incidents_that_began_in_them(
+    catalogue: Catalogue, alerts: list[dict[str, Any]]
+) -> None:
+    rng = random.Random(11)
+    first = epoch_ns("2023-03-01T00:00:00Z")
+    for step in (DAY, DAY // 2, 5 * DAY + DAY // 3, DAY // 24):
+        for offset in (0, DAY // 24, -DAY // 3):
+            begin = first + offset
+            spans = [(begin + n * step, begin + (n + 1) * step) for n in range(28 * DAY // step)]
+            wanted = random_filter(rng)
+            expected = [
+                sum(
+                    low <= epoch_ns(alert["first_seen"]) < high
+                    and fits(alert, replace(wanted, since=None, until=None))
+                    for alert in alerts
+                )
+                for low, high in spans
+            ]
+            assert incident_bins(catalogue, wanted, spans) == expected, (step, offset, wanted)
+    assert incident_bins(catalogue, IncidentFilter(), []) == []
+
+
+def test_an_extent_has_all_incidents_of_a_filter(
+    catalogue: Catalogue, alerts: list[dict[str, Any]]
+) -> None:
+    rng = random.Random(13)
+    for _ in range(20):
+        wanted = replace(random_filter(rng), since=None, until=None)
+        moments = [epoch_ns(each["first_seen"]) for each in alerts if fits(each, wanted)]
+        extent = incident_extent(catalogue, wanted)
+        if moments:
+            assert extent is not None
+            assert extent[0] <= min(moments) <= max(moments) < extent[1]
+    assert incident_extent(catalogue, IncidentFilter(app=frozenset({"no-such-app"}))) is None
 
 
 def test_an_incident_is_shown_as_the_newest_run_found_it(
@@ -193,7 +277,7 @@ def test_counts_that_were_kept_are_those_counted_anew(
     run = catalogue.begin_run("live", "sensor")
     for _ in range(20):
         part = rng.sample(alerts, 5) + rng.sample(changed, 5) + rng.sample(moved, 5)
-        catalogue.add_incidents(run, [(alert, "{}") for alert in part])  # type: ignore[misc]
+        catalogue.add_incidents(run, [(alert, json.dumps(alert)) for alert in part])
         with catalogue.database.writing() as connection:
             remove_incidents(connection, tables.incident.c.id == rng.choice(alerts)["id"])
     kept = derived(catalogue)
@@ -205,7 +289,13 @@ def test_counts_that_were_kept_are_those_counted_anew(
             connection.execute(table.delete())
         recount_all(connection)
     assert set(shown.values()) == {1, 0} or set(shown.values()) == {1}
-    assert derived(catalogue) == kept
+    (days, devices), (kept_days, kept_devices) = derived(catalogue), kept
+    assert devices == kept_devices
+    assert [row[:-1] for row in days] == [row[:-1] for row in kept_days]
+    # Of a day it is only known that nothing was seen later.
+    ends = [(row[-1], before[-1]) for row, before in zip(days, kept_days, strict=True)]
+    assert all(end <= before for end, before in ends)
+    assert any(end == before for end, before in ends)
 
 
 def test_devices_by_pages_and_weeks(catalogue: Catalogue, alerts: list[dict[str, Any]]) -> None:
@@ -226,14 +316,19 @@ def test_devices_by_pages_and_weeks(catalogue: Catalogue, alerts: list[dict[str,
     assert (row.device, row.network) == ("pc-3", "hq")
     assert not device_page(catalogue, DeviceFilter(text="%")).rows
 
-    moments = sorted(
-        epoch_ns(each["first_seen"]) for each in alerts if each["device"]["id"] == "pc-3"
-    )
-    for since, until in ((0, 1 << 62), (moments[1], moments[-1]), (moments[2], moments[2] + 1)):
+    moments = [
+        (each["network"]["name"], epoch_ns(each["first_seen"]))
+        for each in alerts
+        if each["device"]["id"] == "pc-3"
+    ]
+    times = sorted(moment for _, moment in moments)
+    for since, until in ((0, 1 << 62), (times[1], times[-1]), (times[2], times[2] + 1)):
         assert device_weeks(catalogue, ["pc-3"], since, until) == Counter(
-            ("pc-3", monday(moment // DAY)) for moment in moments if since <= moment < until
+            ("pc-3", network, monday(moment // DAY))
+            for network, moment in moments
+            if since <= moment < until
         )
-    assert not device_weeks(catalogue, ["pc-3"], 0, moments[0])
+    assert not device_weeks(catalogue, ["pc-3"], 0, times[0])
     assert not device_weeks(catalogue, ["nobody"], 0, 1 << 62)
 
 

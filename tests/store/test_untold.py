@@ -83,7 +83,7 @@ class Site:
         """Contacts and untold ones of each device on the day."""
         found: list[DeviceDay] = []
 
-        def keep(days: Iterable[DeviceDay]) -> Sequence[Any]:
+        def keep(days: Iterable[DeviceDay], kept: object) -> Sequence[Any]:
             found.extend(days)
             return []
 

@@ -19,7 +19,7 @@ _STICK_OUT = """places => [...document.querySelectorAll(places)]
     .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1)
     .map(each => ["sticks out", each.outerHTML.slice(0, 200)])"""
 
-LOOKS = (("light", 1280), ("dark", 360))
+LOOKS = (("light", 1280), ("dark", 320))
 """The colour schemes and widths in which a page is looked at: each of both once."""
 
 

@@ -27,6 +27,12 @@ class Program:
         """Ask for a path below ``/api/v1/``."""
         return self.client.get(f"/api/v1/{place}", headers={**self.headers, **(headers or {})})
 
+    def patch(self, place: str, value: Any, headers: Mapping[str, str] | None = None) -> Any:
+        """Send a value, as JSON unless it is bytes."""
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
+        sent = {"Content-Type": "application/json", **self.headers, **(headers or {})}
+        return self.client.request("PATCH", f"/api/v1/{place}", content=content, headers=sent)
+
     def records(self, place: str) -> list[Any]:
         """All records of a list."""
         return [json.loads(each) for each in self.lines(place, 500)]

@@ -155,18 +155,9 @@ _STAT_HEIGHT, _HEIGHT, _COLUMNS = 4, 8, 24
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard, as Grafana exports one that asks for its data source."""
+    """The dashboard, for import and for provisioning: its data source is a variable, which begins
+    as the first Prometheus."""
     return {
-        "__inputs": [
-            {
-                "name": "DS_PROMETHEUS",
-                "label": "Prometheus",
-                "description": "The Prometheus that scrapes the live captures.",
-                "type": "datasource",
-                "pluginId": "prometheus",
-                "pluginName": "Prometheus",
-            }
-        ],
         "title": "netwatch",
         "uid": "netwatch",
         "description": "Live captures of netwatch: incidents, blind spots, health and delivery.",
@@ -180,6 +171,13 @@ def dashboard() -> dict[str, Any]:
         "templating": {
             "list": [
                 {
+                    "name": "DS_PROMETHEUS",
+                    "label": "Prometheus",
+                    "type": "datasource",
+                    "query": "prometheus",
+                    "refresh": 1,
+                },
+                {
                     "name": "instance",
                     "label": "Sensor",
                     "type": "query",
@@ -189,7 +187,7 @@ def dashboard() -> dict[str, Any]:
                     "multi": True,
                     "current": {"text": "All", "value": "$__all"},
                     "refresh": 2,
-                }
+                },
             ]
         },
         "panels": list(_panels()),

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs_generator import schemas
+from docs_generator import governance, schemas
 from docs_generator.blocks import BLOCKS
 from docs_generator.pages import ROOT, documents, filled
 
@@ -20,6 +20,7 @@ def main() -> int:
         if not page.exists() or page.read_text(encoding="utf-8") != fresh:
             stale.append(str(page.relative_to(ROOT)))
             if not args.check:
+                page.parent.mkdir(parents=True, exist_ok=True)
                 page.write_text(fresh, encoding="utf-8")
     verb = "out of date, run 'make docs-tables'" if args.check else "updated"
     for name in stale:
@@ -31,6 +32,7 @@ def _files() -> Iterator[tuple[Path, str]]:
     """Each file with its text, the schemas before the pages that are made of them."""
     for name, text in schemas.texts().items():
         yield Path(name), text
+    yield from governance.samples()
     for page in documents():
         try:
             yield page, filled(page.read_text(encoding="utf-8"), BLOCKS)

@@ -12,7 +12,7 @@ def block(_: str) -> str:
         ("path", "answers", "parameters", "for"),
         (
             [
-                code(route.path),
+                code(route.path if route.method == "GET" else f"{route.method} {route.path}"),
                 route.operation.summary,
                 code(*(each.name for each in route.operation.parameters)) or "-",
                 "everybody" if route.roles is None else seen_by(route.roles or set(ROLES)),

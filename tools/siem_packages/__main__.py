@@ -7,17 +7,29 @@ import sys
 from pathlib import Path
 
 from netwatch import __version__
-from siem_packages import sigma, splunk
-from siem_packages.archive import tar_gz
+from siem_packages import elastic, grafana, misp, opensearch, sigma, splunk, wazuh
+from siem_packages.archive import Files, tar_gz
 from siem_packages.tables import ROOT
 
 
 def packages(moment: int) -> dict[str, bytes]:
     """The content of each file, by its path below the folder of packages. `moment` is the time of
     what is in archives, in seconds since 1970."""
+    made: dict[str, Files] = {
+        "elastic": elastic.files(),
+        "grafana": grafana.files(),
+        "misp": misp.files(moment),
+        "opensearch": opensearch.files(),
+        "sigma": sigma.files(),
+        "splunk": splunk.files(),
+        "wazuh": wazuh.files(),
+    }
+    folders = {"splunk": splunk.APP}
     return {
-        f"netwatch-sigma-{__version__}.tar.gz": tar_gz(sigma.files(), "netwatch-sigma", moment),
-        f"netwatch-splunk-{__version__}.tar.gz": tar_gz(splunk.files(), splunk.APP, moment),
+        f"netwatch-{name}-{__version__}.tar.gz": tar_gz(
+            files, folders.get(name, f"netwatch-{name}"), moment
+        )
+        for name, files in made.items()
     }
 
 

@@ -3,7 +3,7 @@ looked at, signing out, roles and sessions, another password, and the first page
 see.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from netwatch.console.accounts import MAX_NAME, MIN_PASSWORD, AccountError
@@ -102,21 +102,38 @@ def sign_out(view: View) -> Answer:
 def state_purpose(view: View) -> Answer:
     """Note the purpose for which a person is looked at, and go to the page."""
     target = local_place(view.form.text("next")) or "/"
-    purpose = " ".join(view.form.text("purpose").split())
-    if not MIN_PURPOSE <= len(purpose) <= MAX_PURPOSE:
-        values = {"next": target, "given": purpose[:MAX_PURPOSE], "message": view.say(
-            "Use %(least)s to %(most)s characters.",
-            least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
-        )}  # fmt: skip
+    purpose = stated_purpose(view)
+    if problem := purpose_problem(view, purpose):
+        values = {"next": target, "given": purpose[:MAX_PURPOSE], "message": problem}
         return Page("purpose", values, status=422)
-    for subject in view.persons_at(view, target):
+    note_purpose(view, purpose, view.persons_at(view, target))
+    return Redirect(target)
+
+
+def stated_purpose(view: View) -> str:
+    """The purpose in a form."""
+    return " ".join(view.form.text("purpose").split())
+
+
+def purpose_problem(view: View, purpose: str) -> str:
+    """What is wrong with a purpose; empty if nothing is."""
+    if MIN_PURPOSE <= len(purpose) <= MAX_PURPOSE:
+        return ""
+    return view.say(
+        "Use %(least)s to %(most)s characters.",
+        least=view.language.number(MIN_PURPOSE), most=view.language.number(MAX_PURPOSE),
+    )  # fmt: skip
+
+
+def note_purpose(view: View, purpose: str, persons: Iterable[str]) -> None:
+    """Note for which purpose persons are looked at in this session."""
+    for subject in persons:
         # Before it counts: what cannot be written down is no purpose.
         view.console.audit.add(
             "purpose", account=view.who.account, role=view.role, subject=subject, purpose=purpose,
             address=view.address,
         )  # fmt: skip
         view.console.sessions.set_purpose(view.who.session, purpose, subject)
-    return Redirect(target)
 
 
 def begin(view: View) -> Answer:

@@ -4,7 +4,7 @@ name comes from.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.console.filter_bar import (
     TIMES,
+    excluding,
     filter_bar,
     local_text,
     span_of,
@@ -21,28 +22,41 @@ from netwatch.console.filter_bar import (
     time_inputs,
     utc_text,
 )
-from netwatch.console.lists import known_names
+from netwatch.console.list_looks import Column, look_of, plain_look, usual_columns
+from netwatch.console.lists import known_names, saved_of
+from netwatch.console.pages.hidden_lookups import of_device
 from netwatch.console.pages.incidents import (
-    DEVICE_FILTERS,
     QUERY_SECONDS,
     TOTAL_SECONDS,
-    WORDS,
     listed,
     mistake_of,
 )
 from netwatch.console.rendering import figure
-from netwatch.console.view import Answer, Page, Refused, View, bad_request, not_found
+from netwatch.console.view import (
+    Answer,
+    Page,
+    Refused,
+    View,
+    bad_request,
+    detail_of,
+    not_found,
+)
 from netwatch.core.addresses import ip_text, mac_text, parse_ip
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import EXCLUDES, WORDS
 from netwatch.explain import wording
 from netwatch.explain.subject import CATALOGUES
+from netwatch.formats.bypass import BypassRecord, day_number
 from netwatch.inventory.entry_table import Entry
 from netwatch.language.language import language
+from netwatch.language.sentences import mark
 from netwatch.report import labels
 from netwatch.report.page import report_language
+from netwatch.store.bypass_rows import client_names, kept_records
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import DeviceFacts
 from netwatch.store.incident_pages import (
+    NO_WORDS,
     DeviceFilter,
     DevicePage,
     DeviceRow,
@@ -55,8 +69,28 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY
+from netwatch.store.judged_coverage import uncaptured_days
 from netwatch.store.list_totals import device_total
 from netwatch.store.statements import Filter, Place, client_places, device_clients
+
+COLUMNS = (
+    Column("device", mark("Device"), sorts=True),
+    Column("network", mark("Network")),
+    Column("first_seen", mark("First seen"), sorts=True),
+    Column("last_seen", mark("Last seen"), sorts=True),
+    Column("violation", mark("Violations"), is_number=True, sorts=True),
+    Column("advisory", mark("Advisories"), is_number=True, sorts=True),
+    Column("exempt", mark("Exempt"), is_number=True, sorts=True),
+)
+"""The columns of the list of devices."""
+
+_NEWEST = "-last_seen"
+
+DEVICE_FILTERS = (
+    "range", "from", "to", "device", "network", "verdict",
+    *excluding("device", "network", "verdict"),
+)  # fmt: skip
+"""The values of an address that filter the list of devices."""
 
 WEEKS = 26
 """Weeks that the picture shows, unless the address has a period."""
@@ -78,23 +112,31 @@ def show_devices(view: View) -> Answer:
     """One page of the list, the device seen last first."""
     query, problem, catalogue = view.query, "", view.console.catalogue
     try:
-        if (tidy := tidied(view, DEVICE_FILTERS)) is not None:
+        if (tidy := tidied(view, DEVICE_FILTERS, usual_columns(COLUMNS))) is not None:
             return tidy
         wanted = _wanted(view)
-        page = device_page(catalogue, wanted, _cursor(view), timeout=QUERY_SECONDS)
+        look = look_of(view, COLUMNS, _NEWEST, DEVICE_FILTERS)
+        page = device_page(
+            catalogue, wanted, _cursor(view), sort=look.sort, is_ascending=not look.is_descending,
+            timeout=QUERY_SECONDS,
+        )  # fmt: skip
         total = device_total(catalogue, wanted, TOTAL_SECONDS)
     except Refused as refused:
         problem, wanted = mistake_of(refused), DeviceFilter()
         page, total = DevicePage((), None), None
+        look = plain_look(view, COLUMNS, _NEWEST, DEVICE_FILTERS)
     shared = shared_ids(view, [row.device for row in page.rows])
     pairs = query.kept(DEVICE_FILTERS)
     following = page.following
-    older = [*pairs, ("after", _cursor_text(following))] if following else []
+    older = (
+        [*pairs, *look.pairs, ("after", _cursor_text(following, look.sort))] if following else []
+    )
     values = {
         "problem": problem,
-        "bar": filter_bar(view, DEVICE_FILTERS, total=total),
-        "saved": view.console.filters.of(view.who.account, "/devices"),
-        "query": "" if problem else urlencode(pairs),
+        "bar": filter_bar(view, DEVICE_FILTERS, total=total, look=look.pairs),
+        **saved_of(view, "/devices"),
+        "query": "" if problem else urlencode([*pairs, *look.pairs]),
+        "look": look,
         "rows": page.rows,
         "older": older,
         "is_first": not query.text("after"),
@@ -106,17 +148,24 @@ def show_devices(view: View) -> Answer:
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
     status = 400 if problem else 200
-    return Page("devices", values, status=status, detail={"filter": dict(pairs)})
+    return Page("devices", values, status=status, detail={"filter": detail_of(pairs)})
 
 
 def _wanted(view: View) -> DeviceFilter:
-    network = known_names(view, ("network",))
-    verdict = view.query.word("verdict", WORDS["verdict"])
+    names = ("network", "verdict", *excluding("device", "network", "verdict"))
+    found = known_names(view, names, WORDS)
+    since, until = span_of(view)
     return DeviceFilter(
-        *span_of(view),
-        network.get("network", frozenset()),
-        frozenset({verdict} if verdict else ()),
+        since,
+        until,
+        found.get("network", NO_WORDS),
+        found.get("verdict", NO_WORDS),
         view.query.text("device"),
+        {
+            name.removeprefix(EXCLUDES): words
+            for name, words in found.items()
+            if name.startswith(EXCLUDES)
+        },
     )
 
 
@@ -137,28 +186,6 @@ def shared_ids(view: View, devices: Sequence[str]) -> frozenset[str]:
     )
 
 
-def weeks_of(
-    view: View,
-    devices: Sequence[str],
-    since: int,
-    until: int,
-    *,
-    network: str = "",
-    sensor: str = "",
-) -> tuple[list[DeviceWeeks], date, date]:
-    """The incidents of devices by week, with the first and the last Monday of a period (ns); in a
-    `network`, and as a `sensor` saw them, where these are given."""
-    counts = device_weeks(
-        view.console.catalogue, devices, since, until,
-        network=network, sensor=sensor, timeout=QUERY_SECONDS,
-    )  # fmt: skip
-    weeks: dict[str, dict[date, int]] = defaultdict(dict)
-    for (device, begin), count in counts.items():
-        weeks[device][_day(begin)] = count
-    values = [DeviceWeeks(device, weeks[device]) for device in devices]
-    return values, _day(monday(since // DAY)), _day(monday((until - 1) // DAY))
-
-
 def _picture(
     view: View, rows: Sequence[DeviceRow], wanted: DeviceFilter, shared: frozenset[str]
 ) -> object:
@@ -167,14 +194,32 @@ def _picture(
     since = wanted.since
     if since is None:
         since = max(0, until - WEEKS * 7 * DAY)
-    devices = list(dict.fromkeys(row.device for row in rows if row.device not in shared))
-    values, first, end = weeks_of(view, devices, since, until)
-    for row in rows:
-        if row.device in shared:
-            (one,), *_ = weeks_of(view, [row.device], since, until, network=row.network)
-            values.append(DeviceWeeks(f"{row.device} ({row.network})", one.weeks))
-    drawn = [row for row in values if row.weeks]
-    return figure(view, heat_map(drawn, first, max(first, end), view.language))
+    weeks: dict[str, Counter[date]] = {}
+    devices = list(dict.fromkeys(row.device for row in rows))
+    places = {(row.device, row.network) for row in rows}
+    counts = device_weeks(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
+    for (device, network, begin), count in counts.items():
+        name = device
+        if device in shared:
+            if (device, network) not in places:
+                continue
+            name = f"{device} ({network})"
+        weeks.setdefault(name, Counter())[_day(begin)] += count
+    values = [DeviceWeeks(name, found) for name, found in weeks.items()]
+    return _drawn(view, values, since, until)
+
+
+def _drawn(view: View, values: Sequence[DeviceWeeks], since: int, until: int) -> object:
+    """The picture of devices by week in a period (ns)."""
+    first, last = (_day(monday(time // DAY)) for time in (since, until - 1))
+    blank = _blank_days(view, since, until)
+    return figure(view, heat_map(values, first, max(first, last), view.language, blank))
+
+
+def _blank_days(view: View, since: int, until: int) -> list[date]:
+    """The days (UTC) of a period (ns) on which nothing was captured."""
+    days = since // DAY, (until - 1) // DAY + 1
+    return [*map(_day, uncaptured_days(view.console.catalogue, *days, QUERY_SECONDS))]
 
 
 def _day(number: int) -> date:
@@ -195,8 +240,9 @@ def _cursor(view: View) -> tuple[int, str, str] | None:
     return int(moment), device, network
 
 
-def _cursor_text(row: DeviceRow) -> str:
-    return f"{row.last_seen}.{row.device}/{row.network}"
+def _cursor_text(row: DeviceRow, sort: str) -> str:
+    number = 0 if sort == "device" else getattr(row, sort)
+    return f"{number}.{row.device}/{row.network}"
 
 
 def show(view: View) -> Answer:
@@ -214,9 +260,10 @@ def show(view: View) -> Answer:
     latest = incident_page(catalogue, wanted, size=1, timeout=QUERY_SECONDS).rows
     entry = view.console.config.devices.entries.with_id(device)
     networks = device_networks(catalogue, [device], timeout=QUERY_SECONDS)[device]
-    if not networks and entry is None:
+    hidden_last = kept_records(catalogue, devices={device}, limit=1, timeout=QUERY_SECONDS)
+    if not networks and entry is None and not hidden_last:
         raise not_found(view.say("No incident and no row of the inventory has such a device."))
-    since, until = _period(view, latest)
+    since, until = _period(view, latest, hidden_last)
     wanted = replace(wanted, since=since, until=until)
     page = incident_page(catalogue, wanted, size=_RECENT, timeout=QUERY_SECONDS)
     rows = (*latest, *page.rows)
@@ -234,8 +281,13 @@ def show(view: View) -> Answer:
     # A picture of several devices as one would accuse each of them of what the others did.
     picture = None
     if network or entry is not None or len(places) < 2:
-        weeks, first, last = weeks_of(view, [device], since, until, network=network, sensor=sensor)
-        picture = figure(view, heat_map(weeks, first, max(first, last), view.language))
+        counts = device_weeks(
+            catalogue, [device], since, until, network=network, sensor=sensor, timeout=QUERY_SECONDS
+        )
+        weeks: Counter[date] = Counter()
+        for (*_, begin), count in counts.items():
+            weeks[_day(begin)] += count
+        picture = _drawn(view, [DeviceWeeks(device, weeks)], since, until)
     values = {
         "device": device,
         "network": network,
@@ -256,6 +308,7 @@ def show(view: View) -> Answer:
         "figure": picture,
         "facts": facts,
         "reasons": labels.reasons(report_language(view.language.code)),
+        "hidden": of_device(view, _names(view, device, known), since, until, network, sensor),
         "apps": _apps(view, facts),
         "reason": reason,
     }  # fmt: skip
@@ -272,11 +325,23 @@ def person(view: View) -> str:
     return f"device {view.path['id']}"
 
 
-def _period(view: View, latest: Sequence[IncidentRow]) -> tuple[int, int]:
-    """The period of the page (ns): that of the address, else the days before the last incident."""
+def _names(view: View, device: str, known: Mapping[Place, Sequence[int]]) -> set[str]:
+    """What the device may be called where it has no row of the inventory: by an address, MAC or
+    pseudonym of its clients."""
+    numbers = [number for found in known.values() for number in found]
+    return {device, *client_names(view.console.catalogue, numbers)}
+
+
+def _period(
+    view: View, latest: Sequence[IncidentRow], hidden: Sequence[BypassRecord]
+) -> tuple[int, int]:
+    """The period of the page (ns): that of the address, else the days before the last incident,
+    or the last day on which it hid its lookups if there is none."""
     since, until = (view.query.moment(name) for name in TIMES)
     if until is None:
         last = latest[0].last_seen if latest else view.console.now()
+        if not latest and hidden:
+            last = day_number(hidden[0]) * DAY
         until = (last // DAY + 1) * DAY
     if since is None:
         since = max(0, until - SPAN)
@@ -295,7 +360,12 @@ def _known(
     if entry:
         addresses += [(None, mac) for mac in entry.macs]  # type: ignore[misc]
     wanted = Filter(device=device, addresses=tuple(addresses))
-    return client_places(catalogue, device_clients(catalogue, wanted, records))
+    seen = {
+        (who["ip"], who["mac"], record["network"]["name"], sensor)
+        for record, sensor in records
+        if (who := record["device"])["ip"] or who["mac"]
+    }
+    return client_places(catalogue, device_clients(catalogue, wanted, seen))
 
 
 def _places(known: Mapping[Place, object], networks: Sequence[str]) -> list[Place]:

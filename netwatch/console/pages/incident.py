@@ -6,13 +6,15 @@ The page for the person concerned says it in plain words, to read and to print i
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
 from netwatch.console.pages.incidents import QUERY_SECONDS
 from netwatch.console.rendering import words
+from netwatch.console.triage_form import section
 from netwatch.console.view import Answer, Download, Page, View, not_found
 from netwatch.core.errors import NetwatchError
 from netwatch.explain import wording
@@ -42,12 +44,13 @@ def show_plain(view: View) -> Answer:
         "code": code,
         "sheet": subject_sheet(incident, notice_of(view.console.config), zone, texts),
         "label": lambda text: labelled(text, texts),
+        "triage": section(view, incident.id),
     }
     return Page("plain", values, subject_of(incident), detail={"language": code})
 
 
-def show(view: View) -> Answer:
-    """The page of an incident."""
+def show(view: View, problem: str = "") -> Page:
+    """The page of an incident; `problem` is what is wrong with the form of its triage."""
     incident = with_words(stored_incident(view), view.console.config, view.language.code)
     texts, called = language(view.language.code, CATALOGUES), words(view.language)
     say, period = texts.say, incident.ban.period
@@ -66,6 +69,7 @@ def show(view: View) -> Answer:
             wording.sentence(e, wording.REFUTATIONS, say, called) for e in refutations(incident)
         ],
         "packets": _packets_from(view, incident),
+        "triage": section(view, incident.id, problem),
         "cases": cases_of_incident(view.console.catalogue, incident.id),
     }
     return Page("incident", values, subject_of(incident))
@@ -155,7 +159,12 @@ def person(view: View) -> str:
     row = incident_row(view.console.catalogue, view.path["id"])
     if row is None:
         raise not_found(view.say("There is no such incident."))
-    device = json.loads(row.record)["device"]
+    return device_of(json.loads(row.record))
+
+
+def device_of(record: Mapping[str, Any]) -> str:
+    """The device of an incident, in the words of the audit."""
+    device = record["device"]
     return f"device {device['id'] or device['ip']}"
 
 

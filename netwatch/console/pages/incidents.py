@@ -1,73 +1,78 @@
 """The lists of incidents and of cases, which are incidents as all sensors of a fleet saw them:
-filters in the address, fifty a page, and the filtered list as a file; and one case: who saw what,
-when, and what speaks for it that it is one.
-
-A filter of a list can be given a name, and forgotten.
+filters in the address, fifty a page, how they are spread over time, and the filtered list as a
+file.
 """
 
 import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from netwatch.console.filter_bar import filter_bar, span_of, tidied, time_inputs
+from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, time_inputs
+from netwatch.console.histogram import Histogram, Span, histogram, whole_span
+from netwatch.console.list_looks import (
+    DESCENDING,
+    Column,
+    look_of,
+    order_of,
+    plain_look,
+    usual_columns,
+)
 from netwatch.console.lists import (
-    MAX_FILTER_NAME,
-    SavedFilter,
     all_rows,
     csv_file,
     cursor_of,
     cursor_text,
     json_file,
     known_names,
+    saved_of,
 )
-from netwatch.console.rendering import address_of
+from netwatch.console.triage_form import TRIAGE_FILTERS, chosen_by, triage_of_list
 from netwatch.console.view import (
     Answer,
     Page,
-    Redirect,
+    Pairs,
     Refused,
     View,
-    bad_request,
-    not_found,
-    parse_pairs,
+    detail_of,
 )
+from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
 from netwatch.formats.alert_record import ContactCounts
-from netwatch.formats.values import epoch_ns
-from netwatch.store.cases import case_page, case_row, is_centre
+from netwatch.language.sentences import mark
+from netwatch.store.cases import is_centre
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import (
     PAGE,
     Cursor,
     IncidentFilter,
     IncidentPage,
     IncidentRow,
-    incident_page,
+)
+from netwatch.store.list_histograms import (
+    case_bins,
+    case_extent,
+    incident_bins,
+    incident_extent,
 )
 from netwatch.store.list_totals import case_total, incident_total
+from netwatch.store.sorted_pages import Order, sorted_cases, sorted_incidents
 
 QUERY_SECONDS = 8.0
 """Seconds that the query of a page may take."""
 
-WORDS = {
-    "verdict": ("violation", "advisory", "exempt"),
-    "confidence": ("confirmed", "probable", "possible"),
-    "kind": ("session", "background", "embed", "lookup"),
-    "outcome": ("reached", "attempted", "blocked", "unknown"),
-    "state": ("open", "update", "closed"),
-}
-"""The filters that have fixed words."""
-
 NAMES = ("app", "device", "network", "ban")
 """The filters that have names."""
 
-FILTERS = ("range", "from", "to", *WORDS, *NAMES)
+FILTERS = (
+    "range", "from", "to", *WORDS, *NAMES, *TRIAGE_FILTERS, *excluding(*WORDS, *NAMES),
+)  # fmt: skip
 """The values of an address that filter the list."""
 
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
@@ -80,12 +85,18 @@ TOTAL_SECONDS = 1.0
 COUNTS = tuple(field.name for field in fields(ContactCounts))
 """The counts of an incident that lists have."""
 
+NEWEST = "-first_seen"
+"""The order of the lists, unless the address has another one."""
+
 _SHOWN_SENSORS = 2
 
 PROOFS = ("community_id", "time")
 """What speaks for it that the incidents of a case are one."""
 
-CASE_FILTERS = ("range", "from", "to", *WORDS, *NAMES, "sensor", "joined")
+CASE_FILTERS = (
+    "range", "from", "to", *WORDS, *NAMES, "sensor", "joined",
+    *excluding(*WORDS, *NAMES, "sensor", "joined"),
+)  # fmt: skip
 """The values of an address that filter the list."""
 
 CASE_COLUMNS = (*COLUMNS, "joined_by", "sensors", "seen_by", *COUNTS)
@@ -138,39 +149,48 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list: its name, what filters it, the columns of its CSV file, what the address asks for
-    (which raises `Refused` for a value that cannot be), a page of its rows, and how many there
-    are."""
+    """A list: its name, what filters it, the columns of its CSV file and of its table, what the
+    address asks for (which raises `Refused` for a value that cannot be), a page of its rows in an
+    order, how many there are, how many began in spans of time, and a span with all of them. `title`
+    is that of its histogram."""
 
     name: str
     filters: tuple[str, ...]
     columns: tuple[str, ...]
+    shown: tuple[Column, ...]
     wanted: Callable[[View], IncidentFilter]
     page: Callable[..., IncidentPage]
     total: Callable[[Catalogue, IncidentFilter, float], int | None]
+    bins: Callable[[Catalogue, IncidentFilter, Sequence[Span], float], list[int] | None]
+    extent: Callable[[Catalogue, IncidentFilter, float], Span | None]
+    title: str
 
     def show(self, view: View, **more: object) -> Answer:
         """One page of the list, the newest incidents first. After a mistake the form of the filter
         has what was asked for."""
         query, problem = view.query, ""
         try:
-            if (tidy := tidied(view, self.filters)) is not None:
+            if (tidy := tidied(view, self.filters, usual_columns(self.shown))) is not None:
                 return tidy
+            look = look_of(view, self._columns(view), NEWEST, self.filters)
             page = self.rows(view, PAGE, cursor_of(view))
             total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
         except Refused as refused:
             page, total, problem = IncidentPage((), None), None, mistake_of(refused)
+            look = plain_look(view, self._columns(view), NEWEST, self.filters)
         pairs = query.kept(self.filters)
         following = page.following
         config = view.console.config
         values = {
             "problem": problem,
-            "bar": filter_bar(view, self.filters, total=total),
-            "saved": view.console.filters.of(view.who.account, f"/{self.name}"),
-            "query": "" if problem else urlencode(pairs),
+            "bar": filter_bar(view, self.filters, total=total, look=look.pairs),
+            **saved_of(view, f"/{self.name}"),
+            "query": "" if problem else urlencode([*pairs, *look.pairs]),
+            "look": look,
+            "histogram": self._histogram(view, (*pairs, *look.pairs)) if total else None,
             "apps": sorted({app for ban in config.policy.bans for app in ban.apps}),
             "rows": [listed(view, row) for row in page.rows],
-            "older": [*pairs, ("after", cursor_text(following))] if following else [],
+            "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
             "newest": None if page.rows else self._newest(view),
             "is_first": not query.text("after"),
             "pairs": pairs,
@@ -179,10 +199,11 @@ class Listing:
             "networks": sorted({scope.network.name for scope in config.networks.scopes}),
             "bans": sorted({ban.id for ban in config.policy.bans}),
             "sees_devices": view.role == "analyst",
+            **triage_of_list(view, [row.id for row in page.rows]),
             **more,
         }
         status = 400 if problem else 200
-        return Page(self.name, values, status=status, detail={"filter": dict(pairs)})
+        return Page(self.name, values, status=status, detail={"filter": detail_of(pairs)})
 
     def csv(self, view: View) -> Answer:
         """The filtered list as CSV, which is safe to open in a spreadsheet."""
@@ -197,12 +218,40 @@ class Listing:
     def rows(self, view: View, size: int, after: Cursor | None) -> IncidentPage:
         """So many rows behind a place."""
         catalogue, wanted = view.console.catalogue, self.wanted(view)
-        return self.page(catalogue, wanted, after, size=size, timeout=QUERY_SECONDS)
+        name, is_descending = order_of(view, self._columns(view), NEWEST)
+        order = Order(name, is_descending != (name == NEWEST.removeprefix(DESCENDING)))
+        return self.page(catalogue, wanted, order, after, size=size, timeout=QUERY_SECONDS)
+
+    def _columns(self, view: View) -> tuple[Column, ...]:
+        """The columns as the role may use them: the order of devices would say which pseudonym is
+        whose."""
+        if view.role == "analyst":
+            return self.shown
+        return tuple(
+            replace(each, sorts=each.sorts and each.name != "device") for each in self.shown
+        )
+
+    def _histogram(self, view: View, pairs: Pairs) -> Histogram | None:
+        """How the rows of the list are spread over time; None if that takes too long to count."""
+        catalogue, wanted = view.console.catalogue, self.wanted(view)
+        try:
+            is_open = wanted.since is None or wanted.until is None
+            found = self.extent(catalogue, wanted, TOTAL_SECONDS) if is_open else None
+        except QueryTimeoutError:
+            return None
+        span = whole_span(view, (wanted.since, wanted.until), found)
+        if span is None:
+            return None
+
+        def counts(spans: Sequence[Span]) -> list[int] | None:
+            return self.bins(catalogue, wanted, spans, TOTAL_SECONDS)
+
+        return histogram(view, view.say(self.title), span, counts, pairs)
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
         every = IncidentFilter()
-        rows = self.page(view.console.catalogue, every, None, size=1, timeout=QUERY_SECONDS).rows
+        rows = self.page(view.console.catalogue, every, Order(), size=1).rows
         return rows[0].first_seen if rows else None
 
     def _all(self, view: View) -> Iterator[IncidentRow]:
@@ -224,22 +273,52 @@ def mistake_of(refused: Refused) -> str:
     return refused.reason
 
 
-def words_of(view: View, names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """The words that the address asks for, by column."""
-    sets = known_names(view, names)
-    for name, words in WORDS.items():
-        if word := view.query.word(name, words):
-            sets["status" if name == "state" else name] = frozenset({word})
-    return sets
+def words_of(
+    view: View, names: Sequence[str], words: Mapping[str, Sequence[str]] = WORDS
+) -> dict[str, Any]:
+    """The words that the address asks for, by column, and those that it leaves out. Raises
+    `Refused` for a word that cannot be."""
+    every = (*names, *words)
+    found = known_names(view, [*every, *excluding(*every)], words)
+    wanted = {column_of(name): found[name] for name in every if name in found}
+    excluded = {
+        column_of(name): found[f"{EXCLUDES}{name}"]
+        for name in every
+        if f"{EXCLUDES}{name}" in found
+    }
+    return {**wanted, "excluded": excluded}
 
 
 def _wanted(view: View) -> IncidentFilter:
-    sets = words_of(view, NAMES)
     since, until = span_of(view)
-    return IncidentFilter(since=since, until=until, seen=1, **sets)
+    sets, chosen = words_of(view, NAMES), chosen_by(view)
+    return IncidentFilter(since=since, until=until, seen=1, chosen=chosen, **sets)
 
 
-INCIDENTS = Listing("incidents", FILTERS, COLUMNS, _wanted, incident_page, incident_total)
+SHOWN = (
+    Column("first_seen", mark("First seen"), sorts=True),
+    Column("last_seen", mark("Last seen"), is_usual=False),
+    Column("verdict", mark("Verdict"), sorts=True),
+    Column("app", mark("App"), sorts=True),
+    Column("device", mark("Device"), sorts=True),
+    Column("network", mark("Network"), sorts=True),
+    Column("kind", mark("Kind"), sorts=True),
+    Column("outcome", mark("Outcome"), sorts=True),
+    Column("ban", mark("Ban"), sorts=True),
+    Column("triage", mark("Triage")),
+    Column("severity", mark("Severity"), is_usual=False),
+    Column("lookups", mark("Lookups"), is_number=True, is_usual=False),
+    Column("handshakes", mark("Handshakes"), is_number=True, is_usual=False),
+    Column("flows", mark("Flows"), is_number=True, is_usual=False),
+    Column("bytes_out", mark("Bytes sent"), is_number=True, is_usual=False),
+    Column("bytes_in", mark("Bytes received"), is_number=True, is_usual=False),
+)
+"""The columns that the table of incidents can have."""
+
+INCIDENTS = Listing(
+    "incidents", FILTERS, COLUMNS, SHOWN, _wanted, sorted_incidents, incident_total,
+    incident_bins, incident_extent, mark("Incidents over time"),
+)  # fmt: skip
 """The list of incidents."""
 
 
@@ -269,105 +348,30 @@ def pseudonym(view: View, device: str) -> str:
     return f"d-{digest.hexdigest()[:12]}"
 
 
-def save(view: View) -> Answer:
-    """Keep the filter of a list under a name."""
-    page, name = _page_and_name(view)
-    given = parse_pairs(view.form.text("query"))
-    pairs = [(key, value) for key, value in given if key in LISTS[page] and value]
-    if not pairs:
-        raise bad_request(view.say("There is no filter to save."))
-    saved = SavedFilter(name, urlencode(pairs))
-    if not view.console.filters.save(view.who.account, page, saved):
-        raise bad_request(view.say("There are too many saved filters: remove one."))
-    return Redirect(address_of(page, pairs))
-
-
-def remove(view: View) -> Answer:
-    """Forget a filter."""
-    page, name = _page_and_name(view)
-    view.console.filters.remove(view.who.account, page, name)
-    return Redirect(page)
-
-
-def _page_and_name(view: View) -> tuple[str, str]:
-    page, name = view.form.text("page"), " ".join(view.form.text("name").split())
-    if page not in LISTS:
-        raise bad_request()
-    if not 0 < len(name) <= MAX_FILTER_NAME:
-        number = view.language.number(MAX_FILTER_NAME)
-        raise bad_request(
-            view.say("The name of a filter has up to %(most)s characters.", most=number)
-        )
-    return page, name
-
-
 def show_cases(view: View) -> Answer:
     """One page of the list, the newest cases first."""
     choices = {**WORDS, "joined": PROOFS}
     return CASES.show(view, choices=choices, is_centre=is_centre(view.console.catalogue))
 
 
-def show_case(view: View) -> Answer:
-    """One case. The id of one of its incidents, or one that it had before, leads to it as well."""
-    row = _case_at(view)
-    record = json.loads(row.record)
-    subject = f"{_device_of_case(row)}, case {row.id}"
-    if row.id != view.path["id"]:
-        return Redirect(f"/cases/{row.id}", subject=subject)
-    sightings = [_sighting(seen) for seen in record["seen_by"]]
-    moments = [(seen["first"], seen, True) for seen in sightings]
-    moments += [(seen["last"], seen, False) for seen in sightings if seen["last"] > seen["first"]]
-    values = {
-        "case": record,
-        "sightings": sightings,
-        "devices_differ": len({(seen["device"], seen["network"]) for seen in sightings}) > 1,
-        "timeline": sorted(moments, key=lambda at: (at[0], not at[2], at[1]["sensor"])),
-        "differ": len({seen["verdict"] for seen in sightings}) > 1,
-        "zone": view.console.zone_of(record["ban"]["id"]),
-    }
-    return Page("case", values, subject)
-
-
-def person_of_case(view: View) -> str:
-    """Whom the page on the case that the address names is about. Raises `Refused` where there is
-    none."""
-    return _device_of_case(_case_at(view))
-
-
-def _case_at(view: View) -> IncidentRow:
-    row = case_row(view.console.catalogue, view.path["id"])
-    if row is None:
-        raise not_found(view.say("There is no such case."))
-    return row
-
-
-def _device_of_case(row: IncidentRow) -> str:
-    """The device of a case, in the words of the audit."""
-    device = json.loads(row.record)["device"]
-    return f"device {device['id'] or device['ip']}"
-
-
 def _wanted_cases(view: View) -> IncidentFilter:
-    query, sets = view.query, words_of(view, (*NAMES, "sensor"))
-    if word := query.word("joined", PROOFS):
-        sets["joined_by"] = frozenset({word})
+    sets = words_of(view, (*NAMES, "sensor"), {**WORDS, "joined": PROOFS})
     since, until = span_of(view)
     return IncidentFilter(since=since, until=until, seen=1, **sets)
 
 
-CASES = Listing("cases", CASE_FILTERS, CASE_COLUMNS, _wanted_cases, case_page, case_total)
+CASES_SHOWN = (
+    *SHOWN[:2],
+    *(replace(column, sorts=column.sorts and column.name != "device") for column in SHOWN[2:6]),
+    Column("kind", mark("Kind"), sorts=True, is_usual=False),
+    Column("outcome", mark("Outcome"), sorts=True, is_usual=False),
+    Column("seen_by", mark("Seen by")),
+    Column("ban", mark("Ban"), sorts=True),
+)
+"""The columns that the table of cases can have."""
+
+CASES = Listing(
+    "cases", CASE_FILTERS, CASE_COLUMNS, CASES_SHOWN, _wanted_cases, sorted_cases, case_total,
+    case_bins, case_extent, mark("Cases over time"),
+)  # fmt: skip
 """The list of cases."""
-
-DEVICE_FILTERS = ("range", "from", "to", "device", "network", "verdict")
-"""The values of an address that filter the list of devices."""
-
-LISTS = {"/incidents": FILTERS, "/cases": CASE_FILTERS, "/devices": DEVICE_FILTERS}
-"""The lists whose filters can be saved, and the values of their addresses."""
-
-
-def _sighting(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """What one sensor saw of a case; `first` and `last` (ns) are by the clock of the centre."""
-    offset = round(seen["clock_offset"] * 1_000_000_000)
-    first, last = (epoch_ns(seen[name]) - offset for name in ("first_seen", "last_seen"))
-    names = {name: seen[name] or "" for name in ("device", "network")}
-    return {**seen, **names, "first": first, "last": last}

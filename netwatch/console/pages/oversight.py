@@ -25,6 +25,7 @@ from netwatch.explain.subject import notice_of
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.rules.bans import words_in
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_rows import forget_old
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.incident_rows import DAY
 from netwatch.store.person import Identity, identify, stored_clients, write_journal
@@ -45,8 +46,10 @@ _RANGES = ("24h", "7d", "30d")
 
 ACTIONS = (
     "incident", "plain words", "device", "person", "list", "export", "identify", "purpose",
+    "triage", "exemption draft",
     "sign-in", "sign-in failed", "sign-in limited", "sign-out", "sign-out everywhere",
-    "password changed", "account added", "account removed", "role changed", "token added",
+    "password changed", "account added", "account removed", "role changed", "filter shared",
+    "filter unshared", "token added",
     "token removed",
 )  # fmt: skip
 """What rows are about."""
@@ -109,6 +112,14 @@ def kept_data(view: View) -> list[Kept]:
             Kept(say("Evidence captures"), int(rows), oldest, keep,
                  int(connection.execute(due).scalar_one()))
         )  # fmt: skip
+        hidden = tables.bypass.c
+        rows, day = connection.execute(select(func.count(), func.min(hidden.day))).one()
+    keep = retention.incidents if retention else None
+    old = 0
+    if retention is not None:
+        old = forget_old(view.console.catalogue, retention, now // _SECOND, dry_run=True)
+    first = None if day is None else int(day) * DAY
+    found.append(Kept(say("Hidden lookups"), int(rows), first, keep, old))
     return found
 
 
@@ -364,12 +375,20 @@ def _texts(view: View) -> dict[str, tuple[str, str]]:
         ),
         "incident": (say("Incidents"), verdict),
         "case": (say("Cases: incidents as several sensors saw them"), verdict),
+        "triage": (
+            say("What was decided of its incidents: states, reasons and notes"),
+            say("to follow up alarms, and to find false ones"),
+        ),
         "evidence": (
             say("Evidence captures: the packets that prove an incident"),
             say("so that others can verify an incident"),
         ),
         "coverage": (
             say("Records of coverage: flows of the device with and without a name"),
+            say("to show what could not be seen"),
+        ),
+        "bypass": (
+            say("Days on which its lookups were not visible, with addresses that it contacted"),
             say("to show what could not be seen"),
         ),
         "audit": (

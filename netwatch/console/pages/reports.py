@@ -35,6 +35,7 @@ from netwatch.report.tables import exemptions
 from netwatch.rules.bans import words_in
 from netwatch.rules.policy import open_review
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_rows import hiding_counts, judged_days
 from netwatch.store.cases import case_counts, is_centre
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.fleet_sensors import silences
@@ -57,6 +58,11 @@ COVERAGE_FILTERS = (*PERIOD, "network")
 
 MAX_DAYS = 3660
 """Days that a report may have."""
+
+SEES_HIDING = frozenset({"analyst"})
+"""The roles that see which devices hid their lookups; others see how many."""
+
+_EPOCH = date(1970, 1, 1)
 
 _COUNT_SECONDS = 2.0
 
@@ -267,6 +273,8 @@ def show_blind_spots(view: View) -> Answer:
         for row in network_flows(judged, (begin, end))
         if networks_wanted is None or row.network in networks_wanted
     ]
+    first, last = ((day - _EPOCH).days for day in (chosen.first, chosen.last))
+    looked = [day for number, day in judged_days(catalogue).items() if first <= number <= last]
     networks = [NetworkCoverage(row.network, row.flows, row.named, row.unnamed) for row in found]
     with catalogue.database.reading(QUERY_SECONDS) as connection:
         outside, beyond = outside_flows(connection, begin, end)
@@ -283,6 +291,11 @@ def show_blind_spots(view: View) -> Answer:
         ],
         "outside": outside,
         "beyond": beyond,
+        "hiding": hiding_counts(catalogue, first, last + 1, networks_wanted, QUERY_SECONDS),
+        "looked_days": len(looked),
+        "looked_devices": sum(day.devices for day in looked),
+        "sees_devices": view.role in SEES_HIDING,
+        "period_pairs": _span(chosen.first, chosen.last),
     }
     return Page("blind_spots", values, status=400 if chosen.problem else 200)
 

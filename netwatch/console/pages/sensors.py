@@ -72,6 +72,11 @@ class ShownSensor:
         return self.state == "healthy"
 
     @property
+    def is_lossy(self) -> bool:
+        """Whether it has lost packets, rows or alerts since it began."""
+        return bool(self.dropped or self.rows_lost or any(lost for _, _, lost in self.outputs))
+
+    @property
     def is_rejecting(self) -> bool:
         """Whether it rejected the last version of something."""
         return any(applied.rejected for applied in self.published)

@@ -1,0 +1,261 @@
+"""What an analyst sees first: what is new since the last visit, what is open and most serious, the
+last week by how incidents count, and what has most of them.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from netwatch.charts.days import blank_sentence
+from netwatch.charts.weeks import CATEGORIES, category_words
+from netwatch.console.filter_bar import utc_text
+from netwatch.console.pages.incidents import QUERY_SECONDS, Listed, listed
+from netwatch.console.rendering import address_of
+from netwatch.console.view import View
+from netwatch.core.verdict import Severity
+from netwatch.incidents.alert_parts import severity_of
+from netwatch.report.answer import WEIGHTS, weight
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
+from netwatch.store.incident_rows import DAY
+from netwatch.store.judged_coverage import uncaptured_days
+from netwatch.store.list_totals import incident_total
+
+OPEN = frozenset({"open", "update"})
+"""The states of incidents that may go on."""
+
+WEEK = 7
+"""Days of the time line."""
+
+_TOP = 5
+_SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
+_MOST_SORTS = 24  # sorts of violations that are looked up for the most serious ones
+_SIGNING_IN = 60 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class DayLine:
+    """A day (UTC) of the time line: its date, how many incidents of each category began, in all,
+    the address of the list of them, and whether nothing was captured."""
+
+    day: str
+    counts: Mapping[str, int]
+    total: int
+    address: str
+    is_blank: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """What has the most incidents of the time line, by name: how many, and their addresses."""
+
+    label: str
+    rows: tuple[tuple[str, int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What an analyst sees first. `since` is when the last visit ended (ns), None for the first
+    one, and `new` how many incidents began since, with the address of them; `severities` are those
+    of open incidents. `worst` are the most serious violations since the last visit, or of the time
+    line where there is none since; then they are not new. The time line ends today, or with the
+    last incident if that is older; then it `is_old`. `sentence` says what it shows."""
+
+    since: int | None
+    new: int
+    new_address: str
+    severities: Mapping[str, int]
+    worst: Sequence[Listed]
+    are_new: bool
+    days: tuple[DayLine, ...]
+    categories: Mapping[str, str]
+    is_old: bool
+    most: int
+    sentence: str
+    tops: tuple[Top, ...]
+
+
+def analysis(view: View, now: int) -> Analysis:
+    """All of it, at a moment (ns)."""
+    catalogue = view.console.catalogue
+    since = _last_visit(view)
+    new = 0
+    if since is not None:
+        new = incident_total(catalogue, IncidentFilter(since=since), QUERY_SECONDS) or 0
+    end = now // DAY + 1
+    first, is_old = end - WEEK, False
+    if not _counts(view, first, end, ["verdict"]):
+        newest = incident_page(catalogue, IncidentFilter(), size=1, timeout=QUERY_SECONDS).rows
+        if newest:
+            end, is_old = newest[0].first_seen // DAY + 1, True
+            first = end - WEEK
+    days = _days(view, first, end)
+    used = {name for day in days for name, count in day.counts.items() if count}
+    called = category_words(view.language)
+    worst = _worst(view, since, None) if since is not None and new else []
+    return Analysis(
+        since,
+        new,
+        address_of("/incidents", [("from", utc_text(since))]) if since is not None else "",
+        _severities(view),
+        worst or _worst(view, first * DAY, end * DAY),
+        bool(worst),
+        tuple(days),
+        {name: called[name] for name in CATEGORIES if name in used},
+        is_old,
+        max((day.total for day in days), default=0),
+        _sentence(view, days),
+        (
+            Top(view.say("Devices"), _top_devices(view, first, end)),
+            Top(view.say("Apps"), _top(view, "app", first, end)),
+            Top(view.say("Networks"), _top(view, "network", first, end)),
+        ),
+    )
+
+
+def _last_visit(view: View) -> int | None:
+    """When the account did something last before this session."""
+    console, who = view.console, view.who
+    mine = (
+        each for each in console.sessions.of(who.account, who.source) if each.key == who.session
+    )
+    begun = next((each.created for each in mine), console.now())
+    rows = console.audit.newest(2, accounts=[who.account], end=begun)
+    # The row of signing in to this session is written just before it begins.
+    if rows and rows[0].action == "sign-in" and begun - rows[0].time <= _SIGNING_IN:
+        rows = rows[1:]
+    return rows[0].time if rows else None
+
+
+def _counts(view: View, first: int, end: int, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
+    """Incidents from a day up to, but without, another one (UTC, days since the epoch)."""
+    wanted = IncidentFilter(since=first * DAY, until=end * DAY)
+    return incident_counts(view.console.catalogue, wanted, by, timeout=QUERY_SECONDS)
+
+
+def _days(view: View, first: int, end: int) -> list[DayLine]:
+    by_day: dict[int, Counter[str]] = {day: Counter() for day in range(first, end)}
+    by = ("day", "verdict", "confidence", "kind", "outcome")
+    for (day, verdict, *sorts), count in _counts(view, first, end, by).items():
+        by_day[int(day)][_category(verdict, *sorts)] += count
+    blank = {*uncaptured_days(view.console.catalogue, first, end, QUERY_SECONDS)}
+    return [
+        DayLine(
+            _date(day).isoformat(),
+            counts,
+            counts.total(),
+            _address([], day, day + 1),
+            day in blank and not counts,
+        )
+        for day, counts in by_day.items()
+    ]
+
+
+def _date(day: int) -> date:
+    return datetime.fromtimestamp(day * 86_400, UTC).date()
+
+
+def _category(verdict: str, confidence: str, kind: str, outcome: str) -> str:
+    """How an incident counts, as the pictures of reports have it."""
+    if verdict != "violation":
+        return verdict
+    found = weight(confidence, kind, outcome)
+    return "open" if found in ("unanswered", "probable") else found
+
+
+def _sentence(view: View, days: Sequence[DayLine]) -> str:
+    """What the time line shows: how many incidents, what is proved, on which day were most, and
+    what was not captured."""
+    number, most = view.language.number, max(days, key=lambda each: each.total)
+    text = view.say(
+        "Incidents: %(all)s, of which proved: %(proved)s; the most in a day: %(most)s, on %(day)s.",
+        all=number(sum(day.total for day in days)),
+        proved=number(sum(day.counts["proved"] for day in days)),
+        most=number(most.total),
+        day=view.language.day(date.fromisoformat(most.day)),
+    )  # fmt: skip
+    blank = [date.fromisoformat(day.day) for day in days if day.is_blank]
+    return text + blank_sentence(blank, view.language)
+
+
+def _severities(view: View) -> Mapping[str, int]:
+    """The open violations by severity, the highest first; those of bans that are not in the
+    configuration any more are not known."""
+    bans = {ban.id: ban.severity for ban in view.console.config.policy.bans}
+    wanted = IncidentFilter(status=OPEN, verdict=frozenset({"violation"}))
+    found: Counter[str] = Counter()
+    counts = incident_counts(
+        view.console.catalogue, wanted, ["ban", "outcome", "kind"], timeout=QUERY_SECONDS
+    )
+    for (ban, outcome, kind), count in counts.items():
+        if ban in bans:
+            found[severity_of(bans[ban], outcome, kind)] += count
+    return {severity: found[severity] for severity in _SEVERITIES}
+
+
+def _worst(view: View, since: int, until: int | None) -> list[Listed]:
+    """The most serious violations of a time (ns), by severity, then by how they count, then the
+    newest. They are looked up sort by sort, so no more rows are read than are shown."""
+    bans = {ban.id: ban.severity for ban in view.console.config.policy.bans}
+    violations = frozenset({"violation"})
+    wanted = IncidentFilter(since=since, until=until, verdict=violations)
+    by = ("ban", "outcome", "kind", "confidence")
+    counts = incident_counts(view.console.catalogue, wanted, by, timeout=QUERY_SECONDS)
+
+    def rank(sort: tuple[Any, ...]) -> tuple[int, int]:
+        ban, outcome, kind, confidence = sort
+        severity = severity_of(bans[ban], outcome, kind) if ban in bans else "low"
+        return _SEVERITIES.index(severity), WEIGHTS.index(weight(confidence, kind, outcome))
+
+    found: list[Listed] = []
+    for sort in sorted(counts, key=rank)[:_MOST_SORTS]:
+        ban, outcome, kind, confidence = (frozenset({word}) for word in sort)
+        one = IncidentFilter(
+            since=since, until=until, verdict=violations, ban=ban, outcome=outcome, kind=kind,
+            confidence=confidence,
+        )  # fmt: skip
+        page = incident_page(
+            view.console.catalogue, one, size=_TOP - len(found), timeout=QUERY_SECONDS
+        )
+        found += [listed(view, row) for row in page.rows]
+        if len(found) >= _TOP:
+            break
+    return found
+
+
+def _top(view: View, name: str, first: int, end: int) -> tuple[tuple[str, int, str], ...]:
+    found = Counter({value: count for (value,), count in _counts(view, first, end, [name]).items()})
+    return tuple(
+        (value, count, _address([(name, value)], first, end))
+        for value, count in found.most_common(_TOP)
+        if value
+    )
+
+
+def _top_devices(view: View, first: int, end: int) -> tuple[tuple[str, int, str], ...]:
+    column = tables.incident.c
+    number = func.count().label("number")
+    statement = (
+        select(column.device, number)
+        .where(column.shown == 1, column.first_seen >= first * DAY, column.first_seen < end * DAY)
+        .group_by(column.device)
+        .order_by(number.desc(), column.device)
+        .limit(_TOP)
+    )
+    with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
+        rows = connection.execute(statement).all()
+    return tuple(
+        (device, int(count), _address([("device", device)], first, end))
+        for device, count in rows
+        if device
+    )
+
+
+def _address(pairs: Sequence[tuple[str, str]], first: int, end: int) -> str:
+    """The list of the incidents of some days."""
+    days = [("from", utc_text(first * DAY)), ("to", utc_text(end * DAY))]
+    return address_of("/incidents", [*days, *pairs])

@@ -1,0 +1,28 @@
+"""The words of filters of incidents and cases, which are the same in the console, its API and
+`netwatch store query`.
+"""
+
+from collections.abc import Mapping
+
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "verdict": ("violation", "advisory", "exempt"),
+    "confidence": ("confirmed", "probable", "possible"),
+    "kind": ("session", "background", "embed", "lookup"),
+    "outcome": ("reached", "attempted", "blocked", "unknown"),
+    "state": ("open", "update", "closed"),
+}
+"""The filters of incidents and cases that have fixed words."""
+
+VERDICTS = WORDS["verdict"]
+"""What a filter by verdict can ask for."""
+
+EXCLUDES = "not-"
+"""What the names of filters begin with that leave records out."""
+
+EXCLUDED = ("app", "network", "ban", "name", "device", *WORDS)
+"""The filters of incidents and cases of which there is also one that leaves records out."""
+
+
+def column_of(name: str) -> str:
+    """The column of incidents and cases that a filter with fixed words is about."""
+    return {"state": "status", "joined": "joined_by"}.get(name, name)

@@ -1,0 +1,258 @@
+"""Incidents by the filter of a query, in the order of time and then of the output of their run,
+behind a position, without reading those that are not wanted.
+
+The days with incidents of the wanted sorts that were seen since the begin of the period are looked
+up in `incident_day` first. A device is known by the words of `netwatch.store.incident_words`, names
+by theirs: then incidents are read in spans of time that have some hundred of them, and of each only
+those are read in whose record such a name is. What is read is compared with the filter once more.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select, tuple_
+
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.incident_rows import DAY, SORTS
+from netwatch.store.incident_words import devices_called, names_matching
+from netwatch.store.statements import (
+    Filter,
+    Position,
+    among,
+    chunks,
+    fits,
+    is_device,
+    pairs_among,
+    word_conditions,
+)
+
+_AT_ONCE = 4096
+"""Rows to read at once."""
+
+_SOME = 400
+"""Incidents with a name to look for in one span, and to read at once."""
+
+_FEW = 2000
+"""Incidents of devices to read and sort, at most; of more, those of all devices are read in the
+order of time, without their records."""
+
+_FEW_IN_CASES = 5000
+"""The same of incidents that cases are looked for by."""
+
+_ALWAYS = (-(1 << 63), (1 << 63) - 1)
+
+_Span = tuple[int, int]
+
+
+def incidents_after(
+    catalogue: Catalogue,
+    wanted: Filter,
+    after: Position | None = None,
+    *,
+    timeout: float | None = None,
+) -> Iterator[tuple[str, Position]]:
+    """The records of the shown incidents behind a position (when it began, run, and place in its
+    output), each as its JSON line with its own. Raises `QueryTimeoutError` after `timeout` s."""
+    does_fit = fits(wanted, lambda word, record: is_device(word, record["device"]))
+    found = 0
+    with (
+        catalogue.database.reading(timeout) as connection,
+        closing(_Search(connection, wanted, after).rows()) as rows,
+    ):
+        for text, *position in rows:
+            if wanted.looks_inside and not does_fit(text):
+                continue
+            yield text, tuple(position)
+            found += 1
+            if found == wanted.limit:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class _Devices:
+    """The wanted devices, and how many incidents they have."""
+
+    ids: Sequence[str]
+    incidents: int
+
+
+def _devices_called(connection: Connection, word: str) -> _Devices:
+    ids = devices_called(connection, word)
+    column = tables.incident_device.c
+    count = func.sum(column.violation + column.advisory + column.exempt)
+    statement = select(count).where(among(connection, column.device, ids))
+    return _Devices(ids, int(connection.execute(statement).scalar() or 0))
+
+
+def cases_to_look_at(connection: Connection, wanted: Filter) -> list[str] | None:
+    """The ids of the cases that may be of the device of a filter, or have one of its names, by
+    their incidents; None if these are many, so that others are soon read in the order of time."""
+    incident, named, member = (
+        table.c for table in (tables.incident, tables.incident_named, tables.fleet_case_incident)
+    )
+    found: set[str] | None = None
+    of_incidents = select(member.case).join_from(
+        tables.incident,
+        tables.fleet_case_incident,
+        (member.incident == incident.id) & (member.run == incident.run),
+    )
+    if wanted.device:
+        devices = _devices_called(connection, wanted.device)
+        if devices.incidents <= _FEW_IN_CASES:
+            # For the index; an incident that another run found as well may be hidden.
+            of_devices = incident.shown.in_((0, 1)) & among(
+                connection, incident.device, devices.ids
+            )
+            found = {*connection.execute(of_incidents.where(of_devices)).scalars()}
+    if wanted.names:
+        names = names_matching(connection, wanted.names)
+        if names.incidents <= _FEW_IN_CASES:
+            at = (named.run == incident.run) & (named.position == incident.position)
+            of_names = of_incidents.join(tables.incident_named, at).where(
+                among(connection, named.number, names.numbers)
+            )
+            also = {*connection.execute(of_names).scalars()}
+            found = also if found is None else found & also
+    return None if found is None else sorted(found)
+
+
+class _Search:
+    def __init__(self, connection: Connection, wanted: Filter, after: Position | None) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._after = after
+
+    def rows(self) -> Generator[Any, None, None]:
+        """Rows that may be wanted: the record, and the position."""
+        devices = None
+        if self._wanted.device:
+            devices = _devices_called(self._connection, self._wanted.device)
+            if not devices.incidents:
+                return
+        if self._wanted.names:
+            named = names_matching(self._connection, self._wanted.names)
+            if devices is None or named.incidents <= devices.incidents:
+                yield from self._named(named.numbers, named.incidents)
+                return
+        for begin, end in self._spans():
+            if devices is not None and devices.incidents <= _FEW:
+                yield from self._of_few(begin, end, devices.ids)
+            else:
+                yield from self._of_all(begin, end, None if devices is None else devices.ids)
+
+    def _spans(self) -> Iterator[_Span]:
+        """The times (ns) in which wanted incidents began: consecutive days together."""
+        wanted, day = self._wanted, tables.incident_day.c
+        first, end = _ALWAYS
+        if self._after is not None:
+            first = self._after[0]
+        if wanted.until is not None:
+            end = wanted.until
+        if first >= end:
+            return
+        if wanted.since is None and not (wanted.words or wanted.excluded):
+            yield first, end
+            return
+        statement = select(day.day).where(day.day >= first // DAY, day.day <= (end - 1) // DAY)
+        if wanted.since is not None:
+            statement = statement.where(day.last_seen >= wanted.since)
+        excluded = {name: words for name, words in wanted.excluded.items() if name in SORTS}
+        statement = statement.where(*word_conditions(day, wanted.words, excluded))
+        days = self._connection.execute(statement.distinct().order_by(day.day)).scalars().all()
+        start = 0
+        for index in range(1, len(days) + 1):
+            if index == len(days) or days[index] > days[index - 1] + 1:
+                yield max(first, days[start] * DAY), min(end, (days[index - 1] + 1) * DAY)
+                start = index
+
+    def _of_few(self, begin: int, end: int, devices: Sequence[str]) -> Iterator[Any]:
+        """The incidents of some devices that began in a span, which are sorted without their
+        records. A sum is in no index, so SQLite takes that of devices."""
+        incident = tables.incident.c
+        began, *others = (incident.first_seen + 0, *_PLACE[1:])
+        statement = self._matching(incident.shown).with_only_columns(began, *others)
+        statement = statement.where(
+            began >= begin, began < end, among(self._connection, incident.device, devices)
+        )
+        if self._after is not None:
+            statement = statement.where(tuple_(began, *others) > self._after)
+        yield from self._at(self._connection.execute(statement.order_by(began, *others)).all())
+
+    def _of_all(self, begin: int, end: int, devices: Sequence[str] | None) -> Iterator[Any]:
+        """The same of all devices, or of some with many: in the order of time, by the index that
+        has all that is compared. What is computed is in no index, so it is not that of devices."""
+        incident = tables.incident.c
+        statement = self._matching(incident.shown).where(
+            incident.first_seen >= begin, incident.first_seen < end
+        )
+        if devices is not None:
+            statement = statement.where(
+                among(self._connection, incident.device.concat(""), devices)
+            )
+        if self._after is not None:
+            statement = statement.where(tuple_(*_PLACE) > self._after)
+        size = _AT_ONCE
+        if self._wanted.limit is not None:
+            size = min(size, self._wanted.limit)
+            if not self._wanted.looks_inside:
+                statement = statement.limit(size)
+        statement = statement.order_by(*_PLACE).execution_options(yield_per=size)
+        with self._connection.execute(statement) as rows:
+            yield from rows
+
+    def _matching(self, shown: Any) -> Select[Any]:
+        wanted, incident = self._wanted, tables.incident.c
+        statement = select(incident.record, *_PLACE).where(shown == 1)
+        if wanted.since is not None:
+            statement = statement.where(incident.last_seen >= wanted.since)
+        statement = statement.where(*word_conditions(incident, wanted.words, wanted.excluded))
+        return statement if wanted.chosen is None else statement.where(wanted.chosen.condition)
+
+    def _named(self, numbers: Sequence[int], incidents: int) -> Iterator[Any]:
+        """The incidents with one of the names with these numbers, in whole so many."""
+        if not numbers:
+            return
+        column = tables.incident_named.c
+        place = (column.first_seen, column.run, column.position)
+        statement = select(*place).where(among(self._connection, column.number, numbers))
+        statement = statement.distinct().order_by(*place)
+        if self._after is not None:
+            statement = statement.where(tuple_(*place) > self._after)
+        for begin, end in self._spans_of_some(incidents):
+            began = (column.first_seen >= begin, column.first_seen < end)
+            yield from self._at(self._connection.execute(statement.where(*began)).all())
+
+    def _spans_of_some(self, incidents: int) -> Iterator[_Span]:
+        """The spans in parts of a length in which some hundred of so many incidents began, if they
+        were spread evenly over the time of all."""
+        column = tables.incident_day.c
+        first, last = self._connection.execute(
+            select(func.min(column.day), func.max(column.day))
+        ).one()
+        if first is None:
+            return
+        length = max(1, (last + 1 - first) * DAY * _SOME // incidents)
+        for begin, end in self._spans():
+            begin, end = max(begin, first * DAY), min(end, (last + 1) * DAY)
+            for start in range(begin, end, length):
+                yield start, min(start + length, end)
+
+    def _at(self, places: Sequence[Any]) -> Iterator[Any]:
+        """The wanted ones of the incidents at these positions, some at a time."""
+        incident = tables.incident.c
+        place = (incident.run, incident.position)
+        for part in chunks(places, min(self._wanted.limit or _AT_ONCE, _SOME)):
+            pairs = [(run, position) for _, run, position in part]
+            # Of the indexes, only that by place is of use here.
+            statement = self._matching(incident.shown + 0).where(
+                pairs_among(self._connection, place, pairs)
+            )
+            if self._wanted.until is not None:
+                statement = statement.where(incident.first_seen < self._wanted.until)
+            yield from sorted(self._connection.execute(statement), key=lambda row: tuple(row[1:]))
+
+
+_PLACE = (tables.incident.c.first_seen, tables.incident.c.run, tables.incident.c.position)

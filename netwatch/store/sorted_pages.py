@@ -1,0 +1,184 @@
+"""Lists of incidents and cases by the words of a column instead of by time: one word after the
+other, and the newest first within each.
+
+What has one word is a list of its own, which is found by the index of time, so no other order needs
+an index. Devices, of which there may be many, are read a few hundred at a time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, select, tuple_
+
+from netwatch.core.filter_words import WORDS
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.cases import case_page, matching_cases
+from netwatch.store.catalogue import Catalogue
+from netwatch.store.incident_pages import (
+    INCIDENT_COLUMNS,
+    PAGE,
+    Cursor,
+    DeviceFilter,
+    IncidentFilter,
+    IncidentPage,
+    IncidentRow,
+    incident_counts,
+    incident_page,
+    matching_devices,
+    matching_incidents,
+)
+from netwatch.store.statements import CHUNK, chunks
+
+ORDERS = ("verdict", "confidence", "kind", "outcome", "app", "ban", "network")
+"""The columns by which incidents and cases can be sorted, besides their time; incidents also by
+``device``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order: by time where `column` is ``first_seen``, else by its words (A to Z, or as
+    `netwatch.core.filter_words` has them) and then the newest first. `is_reversed` is the other way
+    round: by time the oldest first."""
+
+    column: str = "first_seen"
+    is_reversed: bool = False
+
+    def sorted(self, words: Sequence[str]) -> list[str]:
+        """Words in this order."""
+        known = {word: number for number, word in enumerate(WORDS.get(self.column, ()))}
+        return sorted(
+            words,
+            key=lambda word: (known.get(word, len(known)), word.casefold(), word),
+            reverse=self.is_reversed,
+        )
+
+
+NEWEST_FIRST = Order()
+
+
+def sorted_incidents(
+    catalogue: Catalogue,
+    wanted: IncidentFilter,
+    order: Order,
+    after: Cursor | None = None,
+    *,
+    size: int = PAGE,
+    timeout: float | None = None,
+) -> IncidentPage:
+    """A page of incidents in an order. Raises `NetwatchError`, and `QueryTimeoutError` for a query
+    that takes more than `timeout` s."""
+    if order.column == "first_seen":
+        return incident_page(
+            catalogue, wanted, after, size=size, oldest_first=order.is_reversed, timeout=timeout
+        )
+    if order.column == "device":
+        with catalogue.database.reading(timeout) as connection:
+            found = _by_device(connection, wanted, order, after, size + 1)
+            return _page([*found], size)
+    counts = incident_counts(catalogue, wanted, [order.column], timeout=timeout)
+    words = order.sorted([word for (word,) in counts])
+    return _by_words(incident_page, catalogue, wanted, order, words, after, size, timeout)
+
+
+def sorted_cases(
+    catalogue: Catalogue,
+    wanted: IncidentFilter,
+    order: Order,
+    after: Cursor | None = None,
+    *,
+    size: int = PAGE,
+    timeout: float | None = None,
+) -> IncidentPage:
+    """The same of cases."""
+    if order.column == "first_seen":
+        return case_page(
+            catalogue, wanted, after, size=size, oldest_first=order.is_reversed, timeout=timeout
+        )
+    column = tables.fleet_case.c[order.column]
+    with catalogue.database.reading(timeout) as connection:
+        statement = matching_cases(select(column), wanted).distinct()
+        words = order.sorted([*connection.execute(statement).scalars()])
+    return _by_words(case_page, catalogue, wanted, order, words, after, size, timeout)
+
+
+def _by_words(
+    page: Callable[..., IncidentPage],
+    catalogue: Catalogue,
+    wanted: IncidentFilter,
+    order: Order,
+    words: Sequence[str],
+    after: Cursor | None,
+    size: int,
+    timeout: float | None,
+) -> IncidentPage:
+    """The rows with each word in turn. A word that has gone since the last page is passed over."""
+    found: list[tuple[str, IncidentRow]] = []
+    for word in words if after is None else _from(order, words, after.word):
+        part = replace(wanted, **{order.column: frozenset({word})})  # type: ignore[arg-type]
+        place = after if after is not None and word == after.word else None
+        left = size + 1 - len(found)
+        rows = page(catalogue, part, place, size=left, timeout=timeout).rows
+        found += [(word, row) for row in rows]
+        if len(found) > size:
+            break
+    return _page(found, size)
+
+
+def _from(order: Order, words: Sequence[str], first: str) -> list[str]:
+    """The words from one on, which may be none of them."""
+    every = order.sorted([*{*words, first}])
+    return [word for word in every[every.index(first) :] if word in words]
+
+
+def _page(found: Sequence[tuple[str, IncidentRow]], size: int) -> IncidentPage:
+    page = IncidentPage.of([row for _, row in found], size)
+    if page.following is None:
+        return page
+    return replace(page, following=replace(page.following, word=found[size - 1][0]))
+
+
+def _by_device(
+    connection: Connection,
+    wanted: IncidentFilter,
+    order: Order,
+    after: Cursor | None,
+    most: int,
+) -> Iterator[tuple[str, IncidentRow]]:
+    """At most so many incidents, each with its device."""
+    column = tables.incident.c
+    for part in chunks(_devices(connection, wanted, order, after), CHUNK):
+        key = column.device.desc() if order.is_reversed else column.device
+        statement = matching_incidents(
+            select(column.device, *INCIDENT_COLUMNS), replace(wanted, device=frozenset(part))
+        )
+        if after is not None and after.word in part:
+            place = tuple_(column.first_seen, column.id) < tuple_(after.first_seen, after.id)
+            statement = statement.where((column.device != after.word) | place)
+        statement = statement.order_by(key, column.first_seen.desc(), column.id.desc())
+        for device, *row in connection.execute(statement.limit(most)):
+            yield device, IncidentRow(*row)
+            most -= 1
+        if most <= 0:
+            return
+
+
+def _devices(
+    connection: Connection, wanted: IncidentFilter, order: Order, after: Cursor | None
+) -> list[str]:
+    """The devices that may have wanted incidents, in an order that is that of the database: by the
+    code points of their ids."""
+    column: Any = tables.incident_device.c.device
+    excluded = {
+        name: words for name, words in wanted.excluded.items() if name in ("device", "network")
+    }
+    filtered = DeviceFilter(wanted.since, wanted.until, wanted.network, wanted.verdict,
+                            excluded=excluded)  # fmt: skip
+    statement = matching_devices(select(column), filtered).distinct()
+    if wanted.device:
+        statement = statement.where(column.in_(sorted(wanted.device)))
+    if after is not None:
+        is_behind = column <= after.word if order.is_reversed else column >= after.word
+        statement = statement.where(is_behind)
+    found = connection.execute(statement.order_by(column.desc() if order.is_reversed else column))
+    return [*found.scalars()]

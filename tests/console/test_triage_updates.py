@@ -1,0 +1,102 @@
+"""Decisions reach the outputs that the configuration names."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+from support.consoles import Visitor, copied
+from support.paths import PCAPS
+from support.programs_of_api import program
+from support.waiting import wait_until
+
+from netwatch.config import load
+from netwatch.console.console import Console
+from netwatch.console.triage import Change
+from netwatch.console.triage_updates import TriageService
+from netwatch.core.errors import ConfigError
+from netwatch.formats.registry import schema_text
+
+OUTPUTS = """
+outputs:
+  - {type: file, name: siem, path: siem.jsonl}
+  - {type: file, name: other, path: other.jsonl}
+  - {type: email, name: people, host: "127.0.0.1", from: a@example.org, to: [b@example.org]}
+spool: {path: spool}
+console: {triage_outputs: [NAMES]}
+"""
+
+
+def configuration(folder: Path, names: str) -> str:
+    text = (PCAPS / "netwatch.yaml").read_text(encoding="utf-8")
+    shutil.copy(PCAPS / "devices.csv", folder)
+    path = folder / "netwatch.yaml"
+    path.write_text(text + OUTPUTS.replace("NAMES", names), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def telling(sample_store: Path, tmp_path: Path) -> Iterator[Console]:
+    """A console whose decisions go to the output `siem`."""
+    config = load(configuration(tmp_path, "siem"))
+    store = copied(sample_store, tmp_path)
+    with Console(config, store) as console, TriageService(console, pytest.fail):
+        yield console
+
+
+def test_another_state_is_sent_with_the_record(telling: Console, tmp_path: Path) -> None:
+    asking = program(telling, "analyst")
+    records = asking.records("incidents")
+    place = f"incidents/{records[0]['id']}"
+    assert asking.patch(place, {"state": "in-work", "note": "a word"}).status_code == 200
+    assert asking.patch(place, {"note": "more", "assignee": "ben"}).status_code == 200
+    assert asking.patch(place, {"state": "false", "reason": "a secret"}).status_code == 200
+    lines = tmp_path / "siem.jsonl"
+    wait_until(lambda: lines.exists() and len(lines.read_text().splitlines()) == 2)
+    first, second = map(json.loads, lines.read_text().splitlines())
+    assert [each["triage"]["state"] for each in (first, second)] == ["in-work", "false"]
+    for each in (first, second):
+        assert {name: value for name, value in each.items() if name != "triage"} == records[0]
+        jsonschema.Draft202012Validator(json.loads(schema_text("alert"))).validate(each)
+    text = lines.read_text()
+    for left_out in ("a secret", "a word", "ben", "token:"):
+        assert left_out not in text
+    assert not (tmp_path / "other.jsonl").exists()
+
+
+def test_a_selection_is_sent_too(telling: Console, tmp_path: Path) -> None:
+    visitor = Visitor(telling)
+    visitor.sign_in("ben")
+    ids = [json.loads(each)["id"] for each in visitor.get("/incidents.jsonl").text.splitlines()[:2]]
+    fields = {"incident": ids, "state": "seen", "note": "", "purpose": "case 2023/17"}
+    answer = visitor.post("/triage", fields)
+    assert answer.status_code == 303, answer.text[:500]
+    lines = tmp_path / "siem.jsonl"
+    wait_until(lambda: lines.exists() and len(lines.read_text().splitlines()) == 2)
+    assert [json.loads(each)["id"] for each in lines.read_text().splitlines()] == ids
+
+
+def test_what_is_gone_is_forgotten_by_the_service(
+    console: Console, incident: str, visit: Callable[[str], Visitor]
+) -> None:
+    record = json.loads(visit("analyst").get("/incidents.jsonl").text.splitlines()[0])
+    console.triage.change(record, Change("seen"), "ben")
+    console.triage.change(record | {"id": "0" * 32}, Change("seen"), "ben")
+    with TriageService(console, pytest.fail, interval=0.01):
+        wait_until(lambda: console.triage.decided() == {record["id"]})
+    assert console.options.triage_outputs == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sime", "expected the name of an output, found 'sime'; did you mean 'siem'?"),
+        ("people", "expected an output that sends records, found 'people'"),
+    ],
+)
+def test_a_name_of_no_such_output_is_a_mistake(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(configuration(tmp_path, name))
+    assert f"'triage_outputs': {said}" in str(raised.value)

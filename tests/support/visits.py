@@ -1,0 +1,49 @@
+"""Visits of a console in the system's Chromium, by somebody who has signed in."""
+
+from typing import TYPE_CHECKING, Any
+
+from support.browsers import LOOKS, barriers
+from support.console_server import Served
+from support.consoles import NAMES, PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+
+class Visit:
+    """A tab of an account, and what went wrong in it."""
+
+    def __init__(
+        self, browser: "Browser", console: Served, role: str, name: str = "", **options: Any
+    ) -> None:
+        self.address = console.address
+        self.troubles: list[str] = []
+        self.context: BrowserContext = browser.new_context(**options)
+        self.page: Page = self.context.new_page()
+        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("request", self._request)
+        self.open("/sign-in")
+        self.page.fill("[name=name]", name or NAMES[role])
+        self.page.fill("[name=password]", PASSWORD)
+        self.page.click("main button")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "data:")):
+            self.troubles.append(f"asks for {request.url}")
+
+    def open(self, place: str) -> None:
+        """Open a page, and say the purpose where it asks for one."""
+        self.page.goto(self.address + place)
+        if self.page.query_selector("input[name=purpose]"):
+            self.page.fill("[name=purpose]", "case 2023/17")
+            self.page.click("main button")
+
+
+def check(visit: Visit, place: str) -> None:
+    """No violation in light and dark, wide and narrow."""
+    for scheme, width in LOOKS:
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        visit.page.emulate_media(color_scheme=scheme)
+        assert not barriers(visit.page), (place, scheme, width)
+    assert not visit.troubles, (place, visit.troubles)
