@@ -31,7 +31,7 @@ from netwatch.cli import main
 from netwatch.console import tables
 from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
-from netwatch.console.lists import SavedFilter, SavedFilters
+from netwatch.console.saved_filters import SavedFilter, SavedFilters
 from netwatch.console.triage import Change, Triage
 from netwatch.report import reading
 from netwatch.store import catalogue_tables, erasing, fact_tables
