@@ -30,7 +30,8 @@ SORTED = {
 
 def heads(text: str) -> dict[str, str]:
     """What each head of the table tells a reader of screens, by its text."""
-    found = re.findall(r'<th scope="col" role="columnheader"(.*?)>(.*?)</th>', text)
+    listed = text.partition('<table class="cards"')[2]
+    found = re.findall(r'<th scope="col" role="columnheader"(.*?)>(.*?)</th>', listed)
     return {
         re.sub(r"<.*?>|[↑↓]", "", content): (re.findall(r'aria-sort="(\w+)"', said) or [""])[0]
         for said, content in found
@@ -145,7 +146,7 @@ def test_the_columns_of_the_address_are_shown(visit: Callable[[str], Visitor]) -
     assert place == "/incidents?sort=app&columns=flows%2Capp%2Clast_seen"
     text = visitor.get(place).text
     assert [*heads(text)] == ["First seen", "Last seen", "App", "Flows"]
-    body = text.partition("<tbody")[2].partition("</tbody")[0]
+    body = text.partition('<table class="cards"')[2].partition("</tbody")[0]
     assert set(re.findall(r'data-label="([^"]*)"', body)) == {*heads(text)}
     assert text.count('name="columns" value="app" checked') == 1
     # The usual ones are not in the address.
