@@ -207,11 +207,12 @@ def _compared(
         "k median": statistics.median(sizes),
         "k most": max(sizes),
         "other hellos": len(shown),
-        # Chromium sends GREASE where it got no configuration.
-        "other hellos linked": sum(bool(sets.get(packet)) for packet in shown),
-        "to a set without the name shown": sum(
+        # Chromium sends GREASE where it got no configuration. A set with the name shown links
+        # nothing: the hello may be GREASE.
+        "other hellos linked": sum(
             shown[packet] not in sets[packet] for packet in shown if sets.get(packet)
         ),
+        "other hellos that may hide a name": sum(bool(sets.get(packet)) for packet in shown),
     }
 
 

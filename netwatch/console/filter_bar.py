@@ -142,7 +142,7 @@ def span_of(view: View) -> tuple[int | None, int | None]:
     since, until = (view.query.moment(name) for name in TIMES)
     word = view.query.word("range", MOMENTS)
     if since is not None and until is not None and until < since:
-        raise bad_request(view.say("The end is before the start."))
+        raise bad_request(view.say("The end is before the start."), "to")
     if word and since is None and until is None:
         now = view.console.now()
         since = _in_force(view, now) if word == IN_FORCE else now - DAYS[word] * _DAY

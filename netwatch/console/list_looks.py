@@ -12,6 +12,8 @@ from netwatch.console.view import Pairs, View
 LOOK = ("sort", "columns")
 """The values of an address that say how its list looks."""
 
+_MANY = 9
+
 DESCENDING = "-"
 """What a `sort` begins with that has the last word, the newest or the most first."""
 
@@ -67,6 +69,11 @@ class Look:
     others: tuple[Choice, ...]
     pairs: Pairs
     kept: Pairs
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the table may be wider than a window, so that it scrolls."""
+        return len(self.shown) > _MANY
 
 
 def usual_columns(columns: Sequence[Column]) -> str:

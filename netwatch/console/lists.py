@@ -53,7 +53,8 @@ def known_names(
                     "“%(name)s” cannot be “%(value)s”: neither the configuration nor the store"
                     " knows it.",
                     name=name, value=text[:40],
-                )
+                ),
+                name,
             )  # fmt: skip
     return found
 

@@ -9,11 +9,11 @@ The incidents themselves may be in another database, so lists are filtered by id
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, union, update
+from sqlalchemy import Connection, Select, case, delete, func, insert, select, union, update
 
 from netwatch.console import tables
 from netwatch.core.alert import AlertRecord, TriageState
@@ -21,6 +21,7 @@ from netwatch.core.errors import NetwatchError
 from netwatch.formats.alert_summary import rule_text, summarize
 from netwatch.store import catalogue_tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chosen_incidents import Chosen, chosen
 from netwatch.store.database import Database
 from netwatch.store.person import ALWAYS
 from netwatch.store.statements import MANY, among, chunks, upsert
@@ -188,17 +189,18 @@ class Triage:
         with self._database.reading() as connection:
             return frozenset(connection.execute(statement).scalars())
 
-    def decided(self, states: Set[str] = frozenset(), assignee: str = "") -> frozenset[str]:
-        """The ids of the incidents that are not new, of those in some `states`, and of an
-        `assignee`, where they are given."""
-        row = tables.triage.c
-        statement = select(row.incident)
-        if states:
-            statement = statement.where(row.state.in_(sorted(states)))
-        if assignee:
-            statement = statement.where(row.assignee == assignee)
+    def chosen(self, catalogue: Catalogue, state: str, assignee: str = "") -> Chosen:
+        """The incidents of a catalogue in a state and with an assignee, where they are given."""
+        if state == NEW and not assignee:
+            return chosen(catalogue, self._database, _decided(), others=True)
+        # Nobody works on what nobody has seen: no row has the state of new ones.
+        return chosen(catalogue, self._database, _decided(state, assignee))
+
+    def decided(self, state: str = "", assignee: str = "") -> frozenset[str]:
+        """The ids of the incidents that are not new, of those in a state and with an `assignee`,
+        where they are given."""
         with self._database.reading() as connection:
-            return frozenset(connection.execute(statement).scalars())
+            return frozenset(connection.execute(_decided(state, assignee)).scalars())
 
     def counts(self) -> Mapping[str, int]:
         """How many incidents have each state but `NEW`."""
@@ -264,6 +266,14 @@ def erase_triage(connection: Connection, incidents: Collection[str], person: "Pe
             texts = update(tables.triage_change).where(row.id == each.id)
             connection.execute(texts.values(reason="", note=""))
     return len(concerned)
+
+
+def _decided(state: str = "", assignee: str = "") -> Select[Any]:
+    row = tables.triage.c
+    statement = select(row.incident)
+    if state:
+        statement = statement.where(row.state == state)
+    return statement.where(row.assignee == assignee) if assignee else statement
 
 
 def forget(connection: Connection, incidents: Iterable[str]) -> None:

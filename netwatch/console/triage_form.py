@@ -17,7 +17,7 @@ from netwatch.console.triage import (
     Triaged,
 )
 from netwatch.console.view import View
-from netwatch.store.chosen_incidents import Chosen, chosen
+from netwatch.store.chosen_incidents import Chosen
 
 TRIAGE_FILTERS = ("triage", "assignee")
 """The values of the address of a list that filter by triage."""
@@ -114,13 +114,7 @@ def chosen_by(view: View) -> Chosen | None:
     state, assignee = view.query.word("triage", STATES), view.query.text("assignee")
     if not state and not assignee:
         return None
-    console = view.console
-    if state == NEW:
-        # Nobody works on what nobody has seen.
-        decided = frozenset() if assignee else console.triage.decided()
-        return chosen(console.catalogue, decided, others=not assignee)
-    states = frozenset({state} if state else ())
-    return chosen(console.catalogue, console.triage.decided(states, assignee))
+    return view.console.triage.chosen(view.console.catalogue, state, assignee)
 
 
 def triage_of_list(view: View, incidents: Sequence[str]) -> dict[str, Any]:

@@ -84,7 +84,8 @@ class Values:
                 say(
                     "“%(name)s” cannot be “%(value)s”: expected one of %(words)s.",
                     name=name, value=value[:40], words=", ".join(words),
-                )
+                ),
+                name,
             )  # fmt: skip
 
     def moment(self, name: str) -> int | None:
@@ -105,7 +106,7 @@ class Values:
         except (ValueError, OverflowError):
             say = self.language.say
             raise bad_request(
-                say("“%(name)s” is not a time like 2023-03-20T09:00:00Z.", name=name)
+                say("“%(name)s” is not a time like 2023-03-20T09:00:00Z.", name=name), name
             ) from None
 
     def kept(self, names: Sequence[str]) -> list[tuple[str, str]]:
@@ -323,6 +324,6 @@ def not_found(reason: str = "") -> Refused:
     return Refused(404, reason)
 
 
-def bad_request(reason: str = "") -> Refused:
-    """The address or the form has a value that cannot be read."""
-    return Refused(400, reason)
+def bad_request(reason: str = "", field: str = "") -> Refused:
+    """The address or the form has a value that cannot be read: that of a `field`, if it is one."""
+    return Refused(400, reason, parameters=((field, reason),) if field else ())

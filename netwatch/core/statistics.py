@@ -84,6 +84,8 @@ ANOMALIES: Mapping[str, str] = {
     " key for too many names.",
     "ech-keys-full": "An ECH configuration of a device was evicted because the table was full:"
     " outer hellos may be mistaken for GREASE.",
+    "ech-maybe-grease": "A hello with ECH shows a public name that its device looked up, too: it"
+    " may be GREASE, and is no contact.",
     "ech-name-shared": "A hello with ECH may be for a name that is not banned: it is at most"
     " `possible`.",
     "encrypted-ip": "The packet is IPsec ESP; its content cannot be read.",
@@ -123,7 +125,7 @@ ANOMALIES: Mapping[str, str] = {
     "flow-template-missing": "Flow records came before their template; they are not read.",
     "flow-template-old": "The template of flow records was not sent again for 30 minutes; they are"
     " not read.",
-    "flow-template-unsteady": "A template of flow records was redefined more than twice within 30"
+    "flow-template-unsteady": "A template of flow records was redefined more than once within 30"
     " minutes; its records are not read.",
     "flow-templates-full": "A template of flow records was forgotten because an exporter has too"
     " many.",

@@ -19,9 +19,10 @@ TEMPLATE_AGE = 30 * 60_000_000_000
 exporter's. Over UDP they are sent again by time (RFC 7011 section 8.4); the usual
 interval is 10 minutes."""
 
-MAX_CHANGES = 2
-"""How often a template may be redefined with other fields within `TEMPLATE_AGE`. An exporter that
-changes it more often is broken or lies, and what its records say is anybody's guess."""
+MAX_CHANGES = 1
+"""How often a template may be redefined with other fields within `TEMPLATE_AGE`, as after a change
+of the exporter's configuration. One that changes it more often is broken or lies, or is several
+exporters, and which fields its records have is anybody's guess."""
 
 MAX_SAMPLERS = 64
 """Samplers of an exporter whose intervals are known."""

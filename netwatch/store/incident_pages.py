@@ -139,8 +139,8 @@ def incident_page(
     rows: list[IncidentRow] = []
     with catalogue.database.reading(timeout) as connection:
         known = _of_devices(connection, wanted) if wanted.device else _OfDevices(*_ALWAYS, FEW + 1)
-        if wanted.chosen is not None and not wanted.chosen.others:
-            known = known._replace(incidents=min(known.incidents, len(wanted.chosen.ids)))
+        if wanted.chosen is not None and wanted.chosen.size is not None:
+            known = known._replace(incidents=min(known.incidents, wanted.chosen.size))
         for first, end in _spans(connection, wanted, known, after, oldest_first):
             statement = _rows(wanted, after, first, end, oldest_first, known.incidents <= FEW)
             statement = statement.limit(size + 1 - len(rows))

@@ -13,7 +13,6 @@ from sqlalchemy import Select, func, select
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import matching_cases
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.chosen_incidents import Chosen, chosen
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import (
     DeviceFilter,
@@ -23,7 +22,6 @@ from netwatch.store.incident_pages import (
     matching_incidents,
 )
 from netwatch.store.incident_rows import DAY
-from netwatch.store.statements import MANY, chunks
 
 Span = tuple[int | None, int | None]
 """A begin and an end (ns); None is open."""
@@ -37,8 +35,6 @@ def incident_total(
     column = tables.incident.c
     spans = [(wanted.since, wanted.until)]
     try:
-        if wanted.chosen is not None:
-            return _chosen_total(catalogue, wanted, wanted.chosen, timeout)
         found = 0
         if wanted.is_of_sorts:
             days, spans = whole_days(wanted.since, wanted.until)
@@ -52,21 +48,6 @@ def incident_total(
     except QueryTimeoutError:
         return None
     return found
-
-
-def _chosen_total(
-    catalogue: Catalogue, wanted: IncidentFilter, wanted_ids: Chosen, timeout: float | None
-) -> int | None:
-    """The same of a filter that has ids: of all others, how many are left without them."""
-    found = 0
-    for part in chunks(sorted(wanted_ids.ids), MANY):
-        these = replace(wanted, chosen=chosen(catalogue, {*part}))
-        statement = matching_incidents(select(tables.incident.c.id), these)
-        found += _count(catalogue, statement, timeout)
-    if not wanted_ids.others:
-        return found
-    total = incident_total(catalogue, replace(wanted, chosen=None), timeout)
-    return None if total is None else total - found
 
 
 def case_total(

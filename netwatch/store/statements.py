@@ -76,6 +76,12 @@ def among(
     return place.in_(select(_entries([*values], place.type).c.value))
 
 
+def listed_among(place: Any, listed: str) -> Any:
+    """Whether the column `place` has one of the values of a JSON list, as a condition for
+    SQLite."""
+    return place.in_(select(_entries_of(listed, place.type).c.value))
+
+
 def pairs_among(
     connection: Connection, places: tuple[Any, Any], pairs: Collection[tuple[Any, Any]]
 ) -> Any:
@@ -111,7 +117,11 @@ def _array(values: Collection[Any], kind: Any) -> Any:
 
 
 def _entries(values: Sequence[Any], kind: Any = Text) -> Any:
-    text = bindparam(None, orjson.dumps(values).decode(), type_=Text, unique=True)
+    return _entries_of(orjson.dumps(values).decode(), kind)
+
+
+def _entries_of(listed: str, kind: Any) -> Any:
+    text = bindparam(None, listed, type_=Text, unique=True)
     return func.json_each(text).table_valued(column("value", kind))
 
 

@@ -255,6 +255,14 @@ def test_after_a_mistake_the_form_has_what_was_typed(
         assert f'name="{name}" type="text" value="{given[name]}"' in answer.text
     if given.get("from") == "yesterday":
         assert 'type="datetime-local" value="yesterday"' in answer.text
+    # The field with the mistake has the focus, and says what is wrong with it.
+    wrong = re.findall(r'name="(\w+)"[^>]* autofocus aria-invalid="true"', answer.text)
+    expected = {"before": ["to"], "yesterday": ["from"], "guilty": ["verdict"]}
+    assert wrong == next((names for word, names in expected.items() if word in said + query), [])
+    assert answer.text.count('aria-describedby="problem') == len(wrong)
+    assert '<p id="problem" class="message error"' in answer.text
+    if "guilty" in query:
+        assert '<option value="guilty" selected>guilty</option>' in answer.text
     if place != "/devices":
         exported = visit("analyst").get(f"{place}.csv?{query.partition('&after')[0]}")
         assert exported.status_code == (200 if "after" in given else 400)

@@ -1,6 +1,7 @@
 """Flow records beside the log of a resolver, from the scan to the report of a ban."""
 
 import json
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -338,6 +339,45 @@ def test_records_that_did_not_arrive_are_missing_in_the_report(
     assert ban["answer"]["word"] == "cannot-be-said"
     assert main(["store", "status", "--store-path", "store"]) == 0
     assert "never received  40" in capsys.readouterr().out
+
+
+FLAPPING = (FLOW[1], FLOW[0], FLOW[3], FLOW[2], *FLOW[4:])
+"""The fields of another exporter behind the same address and number."""
+
+
+@pytest.mark.parametrize(
+    ("described", "why"),
+    [
+        # Its template comes behind the records.
+        ([None, FLOW], "flow-template-missing"),
+        # Three messages redefine it, and nobody knows which fields the records behind them have.
+        ([FLOW, FLAPPING, FLOW, None], "flow-template-unsteady"),
+    ],
+)
+def test_records_that_cannot_be_read_for_sure_accuse_nobody_and_count_as_lost(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    described: list[tuple[tuple[int, int], ...] | None],
+    why: str,
+) -> None:
+    times = {"first": (BEGIN + 901) * 1000, "last": (BEGIN + 905) * 1000}
+    client, server = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 81])
+    both = message(client, server, **times), message(server, client, 443, 40000, **times)
+    sent = []
+    for number, fields in enumerate(described):
+        sets = [] if fields is None else [set_of(2, template(300, *fields))]
+        if fields is None:
+            sets.append(set_of(300, *both))
+        sent.append(ipfix(*sets, seconds=BEGIN + 900 + number))
+    (folder / "flows" / "router.csv").unlink()
+    (folder / "flows" / "router.ipfix").write_bytes(b"".join(sent))
+    options = ["--format", "jsonl", "--year", "2026", "--timezone", "UTC", "--store"]
+    assert main(["scan", *options, "flows", "dns"]) == 0
+    out, summary = capsys.readouterr()
+    assert why in summary
+    assert "ip-from-dns" not in out
+    assert main(["store", "status", "--store-path", "store"]) == 0
+    assert re.search(r"never received +[12]\b", capsys.readouterr().out)
 
 
 def write_sampled(folder: Path) -> None:

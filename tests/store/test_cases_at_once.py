@@ -66,9 +66,9 @@ def state(options: StoreOptions) -> list[list[tuple[Any, ...]]]:
         "SELECT * FROM incident_device ORDER BY device, network",
         "SELECT * FROM incident_device_word ORDER BY word, device, network, sensor, ip, mac",
         "SELECT * FROM incident_name ORDER BY number",
-        "SELECT number, named.first_seen, sensor, id FROM incident_named named JOIN incident"
-        " ON incident.run = named.run AND incident.position = named.position"
-        " JOIN run ON run.id = incident.run ORDER BY number, named.first_seen, sensor, id",
+        "SELECT number, named.first_seen, sensor, incident.id FROM incident_named named"
+        " JOIN incident ON incident.run = named.run AND incident.position = named.position"
+        " JOIN run ON run.id = incident.run ORDER BY number, named.first_seen, sensor, incident.id",
         "SELECT run.sensor, incident.id, record FROM incident JOIN run ON run.id = incident.run"
         " ORDER BY run.sensor, incident.id",
         "SELECT id, sum(shown) FROM incident GROUP BY id ORDER BY id",

@@ -157,7 +157,6 @@ def test_pages_have_what_a_filter_wants(catalogue: Catalogue, alerts: list[dict[
 def test_incidents_are_wanted_by_their_ids(
     catalogue: Catalogue, alerts: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(list_totals, "MANY", 50)
     rng = random.Random(11)
     sizes = set()
     for number in range(24):
@@ -171,7 +170,10 @@ def test_incidents_are_wanted_by_their_ids(
         )
         if number % 3 == 0:
             monkeypatch.setattr(incident_pages, "FEW", rng.choice((1, 2000)))
-        wanted = replace(wanted, chosen=chosen(catalogue, ids, others=others))
+        listed = select(tables.incident.c.id).where(tables.incident.c.id.in_(ids)).distinct()
+        wanted = replace(
+            wanted, chosen=chosen(catalogue, catalogue.database, listed, others=others)
+        )
         rows = all_pages(catalogue, wanted)
         assert [(row.first_seen, row.id) for row in rows] == expected[::-1]
         assert list_totals.incident_total(catalogue, wanted) == len(expected)

@@ -30,6 +30,7 @@ from netwatch.console.pages.incidents import (
     TOTAL_SECONDS,
     listed,
     mistake_of,
+    place_of,
 )
 from netwatch.console.rendering import figure
 from netwatch.console.view import (
@@ -110,7 +111,7 @@ _PLACES = 200
 
 def show_devices(view: View) -> Answer:
     """One page of the list, the device seen last first."""
-    query, problem, catalogue = view.query, "", view.console.catalogue
+    query, problem, place, catalogue = view.query, "", "", view.console.catalogue
     try:
         if (tidy := tidied(view, DEVICE_FILTERS, usual_columns(COLUMNS))) is not None:
             return tidy
@@ -122,7 +123,7 @@ def show_devices(view: View) -> Answer:
         )  # fmt: skip
         total = device_total(catalogue, wanted, TOTAL_SECONDS)
     except Refused as refused:
-        problem, wanted = mistake_of(refused), DeviceFilter()
+        problem, place, wanted = mistake_of(refused), place_of(refused), DeviceFilter()
         page, total = DevicePage((), None), None
         look = plain_look(view, COLUMNS, _NEWEST, DEVICE_FILTERS)
     shared = shared_ids(view, [row.device for row in page.rows])
@@ -133,6 +134,7 @@ def show_devices(view: View) -> Answer:
     )
     values = {
         "problem": problem,
+        "problem_at": place,
         "bar": filter_bar(view, DEVICE_FILTERS, total=total, look=look.pairs),
         **saved_of(view, "/devices"),
         "query": "" if problem else urlencode([*pairs, *look.pairs]),

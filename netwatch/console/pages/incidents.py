@@ -168,7 +168,7 @@ class Listing:
     def show(self, view: View, **more: object) -> Answer:
         """One page of the list, the newest incidents first. After a mistake the form of the filter
         has what was asked for."""
-        query, problem = view.query, ""
+        query, problem, place = view.query, "", ""
         try:
             if (tidy := tidied(view, self.filters, usual_columns(self.shown))) is not None:
                 return tidy
@@ -177,12 +177,14 @@ class Listing:
             total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
         except Refused as refused:
             page, total, problem = IncidentPage((), None), None, mistake_of(refused)
+            place = place_of(refused)
             look = plain_look(view, self._columns(view), NEWEST, self.filters)
         pairs = query.kept(self.filters)
         following = page.following
         config = view.console.config
         values = {
             "problem": problem,
+            "problem_at": place,
             "bar": filter_bar(view, self.filters, total=total, look=look.pairs),
             **saved_of(view, f"/{self.name}"),
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
@@ -271,6 +273,11 @@ def mistake_of(refused: Refused) -> str:
     if refused.status != HTTPStatus.BAD_REQUEST:
         raise refused
     return refused.reason
+
+
+def place_of(refused: Refused) -> str:
+    """The field of the form that has the mistake; empty if none has it alone."""
+    return refused.parameters[0][0] if refused.parameters else ""
 
 
 def words_of(

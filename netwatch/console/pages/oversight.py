@@ -17,7 +17,7 @@ from netwatch.console.audit import Entry, entry_record
 from netwatch.console.filter_bar import filter_bar, span_of, tidied, time_inputs
 from netwatch.console.held import Held, HeldKind, copies, held, looks_at, overview
 from netwatch.console.lists import csv_file, joined, json_file
-from netwatch.console.pages.incidents import QUERY_SECONDS, listed, mistake_of
+from netwatch.console.pages.incidents import QUERY_SECONDS, listed, mistake_of, place_of
 from netwatch.console.rendering import periods_of, words
 from netwatch.console.view import Answer, Download, Page, Refused, View, bad_request
 from netwatch.core.errors import ConfigError, NetwatchError
@@ -185,7 +185,7 @@ def _check(config: Config) -> tuple[list[str], bool]:
 
 def show_audit(view: View) -> Answer:
     """One page of the audit, the newest rows first."""
-    query, problem = view.query, ""
+    query, problem, place = view.query, "", ""
     after = query.text("after")
     before = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else None
     try:
@@ -193,12 +193,13 @@ def show_audit(view: View) -> Answer:
             return tidy
         rows = _rows(view, PAGE + 1, before)
     except Refused as refused:
-        rows, problem = [], mistake_of(refused)
+        rows, problem, place = [], mistake_of(refused), place_of(refused)
     pairs = query.kept(FILTERS)
     older = [*pairs, ("after", str(rows[PAGE - 1].number))] if len(rows) > PAGE else []
     is_whole = not pairs and before is None
     values = {
         "problem": problem,
+        "problem_at": place,
         "bar": filter_bar(view, FILTERS, _RANGES),
         "rows": rows[:PAGE],
         "accounts": view.console.names.shown({row.account for row in rows}),

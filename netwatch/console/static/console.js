@@ -45,6 +45,13 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Who opens a filter types into it.
+for (const filters of document.querySelectorAll("details.filters")) {
+  filters.querySelector("summary").addEventListener("click", () => {
+    setTimeout(() => filters.open && filters.querySelector("input:not([type=hidden]), select").focus());
+  });
+}
+
 // Bars of a list that are dragged over are the new period. Without script each is a link.
 for (const picture of document.querySelectorAll("[data-bars]")) {
   const bars = [...picture.querySelectorAll("a")];
