@@ -167,7 +167,7 @@ docs-tables: $(VENV)/docs
 	PYTHONPATH=tools $(BIN)/python -m docs_generator
 	PYTHONPATH=tools $(BIN)/python -m dashboards
 
-# What Splunk, Elastic and other receivers of alerts import, into build/siem; `make siem SIEM=--check`
+# What Splunk, Elastic, Wazuh, MISP and others import, into build/siem; `make siem SIEM=--check`
 # compares what is there.
 siem: $(VENV)/demo
 	PYTHONPATH=tools $(BIN)/python -m siem_packages $(SIEM)

@@ -41,6 +41,7 @@ SERVERS = (
     ech_zone.Server("203.0.113.20", "edge.app-front.example", 43, (APP[1], APP[2])),
     ech_zone.Server("203.0.113.30", "edge.one-front.example", 44, (APP[3],)),
 )
+PUBLIC = frozenset(server.public for server in SERVERS)
 CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-quic",
@@ -202,16 +203,18 @@ def _compared(
     sizes = [len(names) for names in linked.values()] or [0]
     return {
         "hellos with ECH": len(hidden),
-        "linked": len(linked),
+        "with a set": len(linked),
         "true name in the set": sum(hidden[packet] in names for packet, names in linked.items()),
+        # These link nothing: the hello may be GREASE to that name.
+        "with the name shown, too": sum(not PUBLIC.isdisjoint(each) for each in linked.values()),
         "k median": statistics.median(sizes),
         "k most": max(sizes),
         "other hellos": len(shown),
         # Chromium sends GREASE where it got no configuration.
-        "other hellos linked": sum(bool(sets.get(packet)) for packet in shown),
-        "to a set without the name shown": sum(
+        "other hellos linked": sum(
             shown[packet] not in sets[packet] for packet in shown if sets.get(packet)
         ),
+        "other hellos that may hide a name": sum(bool(sets.get(packet)) for packet in shown),
     }
 
 

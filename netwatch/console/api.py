@@ -30,6 +30,7 @@ from netwatch.console.api_operations import (
     body,
     cursor_of,
     page,
+    wanted_records,
     words_of,
     wrong_parameters,
 )
@@ -77,7 +78,7 @@ def _wanted(view: View, records: str) -> Filter:
         refuse_unknown(console.catalogue, console.config, wanted)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
-    return wanted
+    return replace(wanted, limit=wanted_records(view) + 1)
 
 
 def _within(view: View, wanted: Filter) -> Filter:

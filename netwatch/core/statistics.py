@@ -84,6 +84,8 @@ ANOMALIES: Mapping[str, str] = {
     " key for too many names.",
     "ech-keys-full": "An ECH configuration of a device was evicted because the table was full:"
     " outer hellos may be mistaken for GREASE.",
+    "ech-maybe-grease": "A hello with ECH shows a public name that its device looked up, too: it"
+    " may be GREASE, and is no contact.",
     "ech-name-shared": "A hello with ECH may be for a name that is not banned: it is at most"
     " `possible`.",
     "encrypted-ip": "The packet is IPsec ESP; its content cannot be read.",

@@ -162,6 +162,8 @@ def visibility_of(flow: Flow, category: NameStatus) -> Visibility:
         )
         if flow.log in FLOW_RECORD_LOGS:
             found = _FLOW_RECORD
+    elif found == _NO_DATA and flow.log in FLOW_RECORD_LOGS:
+        found = _FLOW_RECORD  # what a record has of payload is an estimate
     return VISIBILITIES[found]
 
 
@@ -211,6 +213,8 @@ def visibilities(
             )
             if flags[at] & 4:
                 found = _FLOW_RECORD
+        elif found == _NO_DATA and flags[at] & 4:
+            found = _FLOW_RECORD
         result[at] = found
     return result
 

@@ -155,6 +155,10 @@ class Judging:
         names = self.candidates.names_of(hello, self._is_still_same)
         if self.judge.contacted(hello.name) is not None:
             return
+        if hello.name in names:
+            # It may be GREASE, whose config_id matches by chance: that is no evidence of a contact.
+            self.candidates.visited += 1
+            return
         shown = [
             replace(
                 hello,
@@ -296,6 +300,7 @@ class Judging:
                 "resolved-addresses-full": self.resolved.evicted + self.told.evicted,
                 "ech-candidates-full": self.candidates.evicted,
                 "ech-candidates-many": self.candidates.crowded,
+                "ech-maybe-grease": self.candidates.visited,
                 "ech-name-shared": self._contacts.shared_names,
                 "device-behind-nat": self.judge.shared_contacts[NAT],
                 "device-is-proxy": self.judge.shared_contacts[PROXY],

@@ -302,7 +302,8 @@ class EchCandidates:
     """The configurations and addresses that the clients of one capture were given.
 
     `resolved` knows the names that no rule matches. `evicted` counts entries that did not fit into
-    the tables, `crowded` hellos of which there were too many names.
+    the tables, `crowded` hellos of which there were too many names, and `visited` those that may
+    be GREASE.
     """
 
     def __init__(self, resolved: ResolvedAddresses, limit: int = ECH_LIMIT) -> None:
@@ -313,6 +314,7 @@ class EchCandidates:
         self._addresses: OrderedDict[tuple[bytes, str], list[_Addresses]] = OrderedDict()
         self.evicted = 0
         self.crowded = 0
+        self.visited = 0
 
     def __len__(self) -> int:
         return len(self._given)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import duckdb
-from sqlalchemy import Column, select, tuple_
+from sqlalchemy import Column, Select, select, tuple_
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.observation_batch import ObservationBatch
@@ -51,16 +51,10 @@ _DAY = 86_400_000_000_000
 IsOfApp = Callable[[str], bool]
 """Whether the signatures attribute a name to a requested app."""
 
-_COLUMNS: Mapping[str, tuple[Column[str], ...]] = {
-    "app": (tables.incident.c.app,),
-    "ban": (tables.incident.c.ban,),
-    "network": (
-        tables.incident.c.network,
-        tables.client.c.network,
-        tables.coverage_network.c.network,
-    ),
+_OTHERS: Mapping[str, tuple[Column[str], ...]] = {
+    "network": (tables.client.c.network, tables.coverage_network.c.network),
 }
-"""Where a store has words of each kind."""
+"""Where a store has words of each kind beside its incidents."""
 
 
 def incidents(catalogue: Catalogue, wanted: Filter) -> Iterator[str]:
@@ -299,8 +293,8 @@ def unknown_words(
 def _has(catalogue: Catalogue, kind: str, word: str) -> bool:
     with catalogue.database.reading() as connection:
         return any(
-            connection.execute(select(column).where(column == word).limit(1)).first() is not None
-            for column in _COLUMNS[kind]
+            connection.execute(words.where(column == word).limit(1)).first() is not None
+            for column, words in _places_of(kind)
         )
 
 
@@ -308,10 +302,20 @@ def _stored(catalogue: Catalogue, kind: str) -> set[str]:
     with catalogue.database.reading() as connection:
         return {
             word
-            for column in _COLUMNS[kind]
-            for word in connection.execute(select(column).distinct()).scalars()
+            for _, words in _places_of(kind)
+            for word in connection.execute(words.distinct()).scalars()
             if word
         }
+
+
+def _places_of(kind: str) -> Iterator[tuple[Column[str], Select[Any]]]:
+    """Where a store has words of a kind: the columns, with statements for all of their words. Those
+    of shown incidents are where these are counted, of which there are few rows."""
+    shown, incident = tables.incident_day.c[kind], tables.incident.c
+    yield shown, select(shown)
+    yield incident[kind], select(incident[kind]).where(incident.shown == 0)
+    for column in _OTHERS.get(kind, ()):
+        yield column, select(column)
 
 
 def is_known_device(catalogue: Catalogue, word: str) -> bool:

@@ -30,6 +30,31 @@ _ONLY_TO_BUILD = (".a", ".c", ".cc", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx
 
 _OF_REPOSITORIES = (".gitignore", ".gitattributes")
 
+_UNUSED = (
+    "apprise/i18n/*/",  # translations of its own program
+    "confluent_kafka/avro",  # these three need libraries that are not there
+    "confluent_kafka/kafkatest",
+    "confluent_kafka/schema_registry",
+    "pygments/lexers/[!_]*.py",  # colours for source code on a terminal
+    "pygments/lexers/_[!_]*_builtins.py",
+    "pygments/styles/[!_]*.py",
+    "pyarrow/*flight*",  # a server of tables
+    "pyarrow/*s3*",  # fsspec opens what is remote
+    "pyarrow/_pyarrow_cpp_tests.*",
+    "pyarrow/libarrow*.so",  # copies of libarrow*.so.NUMBER, which is what is linked with
+    "pyarrow/libarrow*.so.*.*.*",
+    "pyphen/dictionaries/hyph_[!defn]*.dic",  # languages that no report is in
+    "scapy/contrib/[!_er]*",  # protocols that nothing here reads
+    "scapy/modules",
+    "scapy/tools",
+    "securesystemslib/_vendor/ed25519/test_data",
+    "sqlalchemy/dialects/m[sy]*",  # databases that no store is in
+    "sqlalchemy/dialects/oracle",
+    "sqlalchemy/testing",
+    "zstandard/_cffi.*",  # for other interpreters
+)
+"""Parts of libraries that nothing in netwatch imports, and nothing that it imports."""
+
 _LOCALES = ("root", "en", "fr", "nl", "de")
 """What netwatch speaks. The data of all locales are a fifth of the environment."""
 
@@ -122,6 +147,10 @@ def fill(
         ],
         environment,
     )
+    for path in shared_objects(target):
+        # A compiled module hides its source, which only tracebacks read.
+        for bytecode in path.parent.glob(f"__pycache__/{path.name.partition('.')[0]}.*.pyc"):
+            bytecode.unlink()
     return target
 
 
@@ -163,8 +192,11 @@ def _prune(target: Path) -> None:
     for path in target.glob("babel/locale-data/*.dat"):
         if path.stem.partition("_")[0] not in _LOCALES:
             path.unlink()
-    for path in target.glob("*/tests"):
-        shutil.rmtree(path)
+    for path in {each for pattern in ("*/tests", *_UNUSED) for each in target.glob(pattern)}:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     for path in target.rglob("*"):
         if not path.is_file():
             continue

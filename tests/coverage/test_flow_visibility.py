@@ -1,5 +1,6 @@
 """Each flow has exactly one visibility, on both sides of every rule that decides it."""
 
+from array import array
 from typing import Any, get_args
 
 import pytest
@@ -13,6 +14,8 @@ from netwatch.core.message import Evidence, Message, QuicInfo, ShownName, TlsInf
 from netwatch.coverage.flow_visibility import (
     VISIBILITIES,
     message_name_status,
+    visibilities,
+    visibility_of,
 )
 
 CATEGORIES: dict[str, NameStatus] = {
@@ -184,3 +187,17 @@ def test_a_vpn_server_whose_packet_came_first_is_still_the_server() -> None:
 def test_the_direction_of_other_flows_is_unchanged(fields: dict[str, Any]) -> None:
     original = flow(**fields)
     assert correct_direction(original) is original
+
+
+def test_a_flow_record_never_shows_that_there_was_no_content() -> None:
+    """What it has of payload is an estimate: an hour of such records alone was not captured."""
+    fields = {"name_status": "none", "bytes_out": 0, "bytes_in": 0}
+    assert visibility_of(flow(**fields), "none") == "no-data"
+    assert visibility_of(flow(**fields, log="ipfix"), "none") == "flow-record"
+    words = array("q", [0])
+    found = [
+        visibilities(1, b"\1", array("q", [50000]), array("q", [443]), words, words, b"\0", b"\0",
+                     bytes([flags]))[0]
+        for flags in (2, 2 | 4)
+    ]  # fmt: skip
+    assert [VISIBILITIES[place] for place in found] == ["no-data", "flow-record"]

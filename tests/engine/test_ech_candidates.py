@@ -1,19 +1,23 @@
 """Which names a hello with ECH can have, by what its client was given."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
+from netwatch import config
 from netwatch.core.flow import DNS_TTL_GRACE
 from netwatch.core.message import DnsInfo, Observation, TlsInfo
 from netwatch.core.protocol_numbers import EchConfig
+from netwatch.core.verdict import Contact
 from netwatch.dissect.flows.address_tables import AddressFilter
-from netwatch.engine.replay import _Answers
+from netwatch.engine.replay import Replay, SampledEvent, _Answers
 from netwatch.engine.resolved_addresses import (
     ECH_ANSWERS,
     MAX_NAMES,
@@ -236,3 +240,51 @@ def test_no_name_is_linked_that_the_client_was_not_given(said: list[Said], outer
     }
     assert fresh <= found
     assert found <= {each.name for each in mine} | {outer.public}
+
+
+class Contacts:
+    """Takes contacts."""
+
+    def __init__(self) -> None:
+        self.found: list[Contact] = []
+
+    def add(self, contact: Contact) -> None:
+        self.found.append(contact)
+
+    def add_sender(self, contact: Contact) -> None:
+        pass
+
+    def add_progress(self, *_: object) -> None:
+        pass
+
+
+CONFIG = """version: 1
+networks: [{name: hq, cidrs: [10.20.0.0/16], class: service}]
+bans: [{id: our-rule, authority: City, apps: [tiktok], forbids: [service], timezone: UTC}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("visited", "sampling", "confidence", "counted"),
+    [
+        (False, 1, ["probable"], 0),
+        # It may be GREASE, to the very name that it shows.
+        (True, 1, [], 1),
+        # Other answers may have passed between the samples.
+        (False, 64, [], 0),
+    ],
+)
+def test_a_hello_is_a_contact_if_it_hides_one_of_names_that_are_all_known(
+    tmp_path: Path, visited: bool, sampling: int, confidence: list[str], counted: int
+) -> None:
+    path = tmp_path / "netwatch.yaml"
+    path.write_text(CONFIG)
+    contacts = Contacts()
+    replay = Replay(config.load(str(path)), contacts, Counter())
+    events = [answer(APP, HERE), hello()]
+    if visited:
+        events.insert(0, answer(PUBLIC, HERE, config_id=None))
+    replay.add([SampledEvent(each, sampling) if sampling > 1 else each for each in events])
+    found = [each for each in contacts.found if each.observation.evidence == "ech-from-dns"]
+    assert [each.confidence for each in found] == confidence
+    assert replay.anomalies()["ech-maybe-grease"] == counted

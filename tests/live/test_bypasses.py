@@ -123,6 +123,12 @@ PROGRAM = (
 """netwatch, which judges days at once, and has news of 2023."""
 
 
+def said(port: int) -> str:
+    """What the metrics endpoint says."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        return str(answer.read(), "utf-8")
+
+
 def test_a_capture_tells_its_outputs(config: Config, tmp_path: Path) -> None:
     port, metrics = free_port(socket.SOCK_DGRAM), free_port()
     capture = Capture(
@@ -135,8 +141,8 @@ def test_a_capture_tells_its_outputs(config: Config, tmp_path: Path) -> None:
         capture.wait_for_log("1 device hid lookups on 2023-03-03")
         wait_until((tmp_path / "out.jsonl").exists)
         wait_until(lambda: output(tmp_path))
-        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics") as answer:
-            assert b"netwatch_store_bypasses_total 1" in answer.read()
+        # A snapshot is taken once a second.
+        wait_until(lambda: "netwatch_store_bypasses_total 1" in said(metrics))
     finally:
         capture.stop()
     assert [each["schema"] for each in output(tmp_path)] == ["netwatch.bypass/1"]

@@ -1,6 +1,7 @@
 """The Containerfile, the compose file and the base of kustomize: what they say is valid, and asks
 for no more than a capture needs. `test_container.py` builds and runs them."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -39,6 +40,19 @@ def health_check() -> list[str]:
     python, *arguments = yaml.safe_load(found.replace("\\\n", ""))
     assert python == "python3"
     return [sys.executable, *arguments]
+
+
+def test_what_is_removed_is_in_no_package_either() -> None:
+    (removed,) = re.findall(r"&& rm -rf (\./\*/tests .*?)&& find", CONTAINERFILE, re.S)
+    patterns = set(removed.replace("\\\n", "").split()) - {"./*/tests", "pyarrow/include"}
+    source = ast.parse((ROOT / "packaging" / "linux" / "environment.py").read_text())
+    (unused,) = (
+        ast.literal_eval(each.value)
+        for each in source.body
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "_UNUSED"
+    )
+    assert patterns
+    assert patterns <= set(unused)
 
 
 @contextmanager

@@ -39,7 +39,10 @@ _BY_NAME = "its handshake or request shows a name of an app in that category, by
 
 READING_RULES: tuple[tuple[tuple[Visibility, ...], str], ...] = (
     (("tor", "relay", "vpn", "encrypted-dns"), f"{_BY_NAME} `vendor` rule"),
-    (("no-data",), "no payload in either direction: the connection was refused, or never used"),
+    (
+        ("no-data",),
+        "packets without payload in either direction: the connection was refused, or never used",
+    ),
     (("encrypted-dns",), "port {dns}, DNS over TLS or QUIC, whatever name it shows"),
     (
         ("ech",),
