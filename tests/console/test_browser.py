@@ -123,6 +123,22 @@ def test_the_page_in_plain_words_is_one_sheet_of_paper(browser: "Browser", conso
     visit.context.close()
 
 
+def test_single_keys_can_be_switched_off(browser: "Browser", console: Served) -> None:
+    """WCAG 2.1.4: what somebody dictates must not move the page."""
+    visit = Visit(browser, console, "analyst")
+    in_focus = "document.activeElement.className"
+    visit.open("/incidents")
+    visit.page.keyboard.press("j")
+    assert visit.page.evaluate(in_focus) == "row-link"
+    visit.open("/account")
+    visit.page.uncheck("[data-keys]")
+    visit.open("/incidents")
+    visit.page.keyboard.press("j")
+    visit.page.keyboard.press("/")
+    assert visit.page.evaluate(in_focus) == ""
+    visit.context.close()
+
+
 def test_everything_works_without_script(browser: "Browser", console: Served) -> None:
     visit = Visit(browser, console, "analyst", java_script_enabled=False)
     visit.open("/incidents")

@@ -27,9 +27,16 @@ window.addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
-// Keys of a list: j and k go to the next and the previous row, / to the filter.
+// Keys of a list: j and k go to the next and the previous row, / to the filter. Whoever speaks to the
+// machine can switch them off (WCAG 2.1.4).
 const links = [...document.querySelectorAll(".row-link")];
+for (const box of document.querySelectorAll("[data-keys]")) {
+  box.closest("[hidden]").hidden = false;
+  box.checked = localStorage.getItem("keys") !== "off";
+  box.addEventListener("change", () => localStorage.setItem("keys", box.checked ? "on" : "off"));
+}
 const isTyped = (event) =>
+  localStorage.getItem("keys") === "off" ||
   event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea");
 document.addEventListener("keydown", (event) => {
   if (isTyped(event)) return;
