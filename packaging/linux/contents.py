@@ -221,7 +221,7 @@ def _environment(stage: Stage, base: Path) -> list[Entry]:
     launcher = stage.write("launcher", _LAUNCHER, 0o755)
     return [
         Entry(f"{PREFIX}/pyvenv.cfg", stage.write("pyvenv.cfg", settings), mode=0o644),
-        Entry(f"{PREFIX}/bin/python3", f"/usr/bin/{python.name}", "symlink"),
+        Entry(f"{PREFIX}/bin/python3", f"../../../bin/{python.name}", "symlink"),
         Entry(f"{PREFIX}/bin/netwatch", launcher, mode=0o755),
         Entry(COMMAND, "../lib/netwatch/bin/netwatch", "symlink"),
         Entry(python.site_packages, str(base), "tree"),

@@ -19,6 +19,9 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _RELEASE = "1"
 
 
+DOCUMENTATION = ("/usr/share/doc/", "/usr/share/man/")
+"""Where all files are documentation."""
+
 CHANGES = "/usr/share/doc/netwatch/release-notes.md"
 """Where the changelog of the project is."""
 
@@ -97,7 +100,7 @@ def _config(package: Package, form: str) -> dict[str, Any]:
         "recommends": list(package.recommends[form]),
         "suggests": list(package.suggests[form]),
         "scripts": dict(package.scripts[form]),
-        "contents": [_content(each) for each in package.entries if each.form in ("", form)],
+        "contents": [_content(each, form) for each in package.entries if each.form in ("", form)],
     }
     if form == "deb":
         # What every dpkg reads.
@@ -124,16 +127,19 @@ def _change(package: Package) -> dict[str, Any]:
     }
 
 
-def _content(entry: Entry) -> dict[str, Any]:
+def _content(entry: Entry, form: str) -> dict[str, Any]:
     content: dict[str, Any] = {"dst": entry.target}
     if entry.source:
         content["src"] = entry.source
-    if entry.kind:
-        content["type"] = entry.kind
+    # Only rpm has a mark for documentation, which who wants none can leave out.
+    is_documentation = form == "rpm" and entry.target.startswith(DOCUMENTATION)
+    if kind := entry.kind or ("doc" if is_documentation else ""):
+        content["type"] = kind
     information: dict[str, Any] = {"group": entry.group}
-    if entry.mode:
-        information["mode"] = entry.mode
-    if entry.kind not in ("symlink", "tree"):
+    # nfpm would give a link the mode of a file that is there where the build runs.
+    if mode := 0o777 if entry.kind == "symlink" else entry.mode:
+        information["mode"] = mode
+    if entry.kind != "tree":
         content["file_info"] = information
     return content
 

@@ -22,7 +22,8 @@ FILES = misp.files(MOMENT)
 MANIFEST = json.loads(FILES["feed/manifest.json"])
 SIGNATURES = load_signatures([BUILTIN], ROOT).signatures
 
-SCHEMA = json.loads((Path(pymisp.__file__).parent / "data" / "schema.json").read_text())
+_SCHEMA = json.loads((Path(pymisp.__file__).parent / "data" / "schema.json").read_text())
+SCHEMA = jsonschema.validators.validator_for(_SCHEMA)(_SCHEMA)
 
 DOMAIN = re.compile(r"[a-z0-9.\-_]+\.[a-z0-9\-]{2,}")
 """What MISP accepts as a domain or a host name."""
@@ -70,7 +71,7 @@ def test_the_hashes_are_those_of_pymisp() -> None:
 def test_pymisp_makes_the_same_feed_of_what_it_read() -> None:
     for uuid, event in EVENTS.items():
         shipped = json.loads(FILES[f"feed/{uuid}.json"])
-        jsonschema.validate(shipped, SCHEMA)
+        SCHEMA.validate(shipped)
         assert as_sent(event.to_feed()) == as_sent(shipped)
 
 

@@ -32,9 +32,11 @@ sys.modules["elftools"] = sys.modules["elftools.elf"] = MagicMock()
 from linux import contents, nfpm
 from linux.environment import Interpreter
 
+link = nfpm.Entry("/usr/bin/netwatch", "../lib/netwatch/bin/netwatch", "symlink")
 libraries = MagicMock()
 libraries.debian.return_value = libraries.rpm.return_value = []
-contents._environment = contents._service = contents._manual = lambda *_: []
+contents._service = contents._manual = lambda *_: []
+contents._environment = lambda *_: [link]
 folder = Path(sys.argv[1])
 stage = contents.Stage(folder, Interpreter(sys.executable, (3, 13), "x86_64"), 0)
 for version in sys.argv[2:]:
@@ -153,3 +155,18 @@ def test_a_spawned_process_does_not_run_the_command_again(monkeypatch: pytest.Mo
     with pytest.raises(SystemExit):
         exec(launcher, {"__name__": "__main__"})
     assert runs == [1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documentation_is_marked_for_rpm(described: Configurations, name: str) -> None:
+    for form, kinds in {"deb": {None}, "rpm": {"doc"}}.items():
+        entries = described[form, name, NEW]["contents"]
+        found = {each.get("type") for each in entries if "/usr/share/doc/" in each["dst"]}
+        assert found - {"dir"} == kinds
+
+
+def test_a_link_has_its_mode_from_no_file_of_the_machine(described: Configurations) -> None:
+    for form in ("deb", "rpm"):
+        entries = described[form, "netwatch", NEW]["contents"]
+        (link,) = (each for each in entries if each.get("type") == "symlink")
+        assert link["file_info"]["mode"] == 0o777

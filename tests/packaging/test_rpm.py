@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.built_packages import LATER, BuiltPackages, package
+from support.paths import ROOT
 from support.programs import needs
 from support.system_root import SystemRoot, differences, service_root
 
@@ -80,6 +81,18 @@ def test_it_requires_its_python_and_the_glibc_of_its_modules(built: str) -> None
     assert {"/usr/bin/python3.13", "shadow-utils", "systemd"} <= set(required)
     (glibc,) = [each for each in required if each.startswith("libc.so.6(GLIBC_")]
     assert tuple(map(int, glibc.split("_")[1].split(")")[0].split("."))) <= (2, 28)
+
+
+@needs("rpmlint")
+@pytest.mark.parametrize("name", ["netwatch", "netwatch-console"])
+def test_rpmlint_finds_only_what_has_a_reason(packages: BuiltPackages, name: str) -> None:
+    config = ROOT / "packaging" / "linux" / "rpmlint.toml"
+    built = package(packages.folder, name, "rpm")
+    done = subprocess.run(
+        ["rpmlint", "--config", config, built], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert " 0 errors, 0 warnings," in done.stdout, done.stdout
 
 
 def test_installed_upgraded_and_erased(root: SystemRoot, built: str, later: str) -> None:

@@ -33,11 +33,11 @@ def package(folder: Path, name: str, form: str) -> Path:
     return found
 
 
-def build(output: Path, *options: str) -> None:
-    """Run the program that builds packages."""
+def build(output: Path, *options: str, program: Path = ROOT) -> None:
+    """Run the program that builds packages, of the checkout in the folder `program`."""
     programs = f"{Path(sys.executable).parent}:/usr/lib/ccache:{os.environ['PATH']}"
     done = subprocess.run(
-        [sys.executable, ROOT / "packaging" / "packages.py", "--output", output, *options],
+        [sys.executable, program / "packaging" / "packages.py", "--output", output, *options],
         env={**os.environ, "PATH": programs}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
