@@ -33,6 +33,7 @@ MAX_CLIENTS = 4096
 
 _VISIBILITIES = cython.declare(cython.Py_ssize_t, len(VISIBILITIES))
 _FLOW_RECORD = cython.declare(cython.int, VISIBILITIES.index("flow-record"))
+_NO_DATA = cython.declare(cython.int, VISIBILITIES.index("no-data"))
 _NONE = cython.declare(cython.longlong, NAME_STATUSES.index("none"))
 _CHANGING = cython.declare(cython.Py_ssize_t, -1)
 
@@ -133,4 +134,5 @@ class RecordedFlowCounter:
         )
         if found < 0:
             found = self.rules.by_address(self.categories.get(each.server_ip, _NONE), server)
-        return _FLOW_RECORD if found < 0 else found
+        # What a record has of payload is an estimate.
+        return _FLOW_RECORD if found < 0 or found == _NO_DATA else found
