@@ -14,6 +14,7 @@ from netwatch.core.verdict import Contact
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.log_scan import LiveLogs
 from netwatch.live.messages import (
+    COMMAND_PATIENCE,
     Channel,
     Findings,
     FindingsBuffer,
@@ -42,9 +43,6 @@ REPORT_INTERVAL = 1.0
 
 SETTLE_REPORTS = 2
 """Every so many reports flows are forgotten and the coverage is sent."""
-
-COMMAND_PATIENCE = 2.0
-"""Seconds that a command may take to arrive as a whole."""
 
 
 class LogWorker:

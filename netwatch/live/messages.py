@@ -38,6 +38,12 @@ SENDER_LIMIT = 4096
 QUEUE_LIMIT = 64 << 20
 """Bytes to queue for the other end; further messages are discarded."""
 
+COMMAND_PATIENCE = 0.25
+"""Seconds that a command to a worker may take to arrive as a whole. A configuration is larger than
+the buffer of a socket; without waiting, packets and records would be judged by the old one
+meanwhile. Packets wait in the ring, which lasts a second, and datagrams in the buffer of their
+socket: then the old configuration judges them."""
+
 _LENGTH_SIZE = 8
 _READ_SIZE = 1 << 18
 

@@ -19,6 +19,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.engine import FLOW_TIMEOUT, Engine
 from netwatch.live.messages import (
+    COMMAND_PATIENCE,
     AddressClaims,
     Channel,
     Findings,
@@ -59,11 +60,6 @@ RECORD_WAITING = 16_384
 """How many are many: fewer are recorded within a tenth of a second, however old they are, and are a
 quarter of a ring's capacity. So a machine that halts for a moment loses nothing as long as few
 packets come."""
-
-COMMAND_PATIENCE = 0.25
-"""Seconds that a command may take to arrive as a whole. A configuration is larger than the buffer
-of a socket; without waiting, blocks would be judged by the old one meanwhile. Packets wait in the
-ring, which lasts a second: then the old configuration judges them."""
 
 
 def next_settle(began: int, ended: int) -> int:
