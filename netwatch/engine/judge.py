@@ -261,18 +261,18 @@ class Judge:
         network, binding, device = client.network, client.binding, client.device
         assert network is not None
         reported = device
-        if binding is not None and binding.id is None and binding.ambiguity is None:
-            # It is judged as the device that is known by now, but its incident began under just the
-            # address and keeps that id.
-            reported = replace(device, id=device.ip)
-        if binding is not None and binding.frames and observation.frames:
-            observation = replace(observation, frames=(*binding.frames, *observation.frames))
+        if binding is not None:
+            if binding.id is None and binding.ambiguity is None:
+                # It is judged as the device that is known by now, but its incident began under just
+                # the address and keeps that id.
+                reported = replace(device, id=device.ip)
+            if binding.frames and observation.frames:
+                observation = replace(observation, frames=(*binding.frames, *observation.frames))
         outcome = observed_outcome(observation, self._config)
         evidence = observation.evidence
         decision = self._config.policy.decide(evidence, observation.time, match, device, network)
         against, sender = self._contradicted.found(observation, binding, reported, network, earlier)
-        privacy = self._config.privacy
-        if privacy is not None:
+        if (privacy := self._config.privacy) is not None:
             # The only place where the real id is replaced: everything that follows (incidents,
             # their ids, alerts, files) only knows the pseudonym.
             reported = privacy.device(reported, network)
@@ -290,7 +290,7 @@ class Judge:
             seen=seen_alone(observation),
             contradictions=against,
             sender=sender,
-            sampling=self.sampling if observation.log is None else 1,
+            sampling=self.sampling,
         )
 
     def mark_reported(self, contact: Contact, time: int) -> None:

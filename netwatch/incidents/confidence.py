@@ -155,7 +155,7 @@ class IncidentConfidence:
             (
                 *(limits if contact.candidates or is_limited else ()),
                 *(seen_reasons(contact) if is_lowered else ()),
-                *_sampled_reasons(contact, confidence),
+                *(_sampled_reasons(contact, confidence) if contact.sampling > 1 else ()),
             ),
         )
         _keep_first(grounds, confidence, ground)
@@ -245,7 +245,7 @@ def _sampled_reasons(contact: Contact, confidence: Confidence) -> Iterator[str]:
     """Why a flow of sampled packets to an address that an answer named is no more than that: other
     answers may have passed between the samples."""
     shown = contact.observation
-    if contact.sampling > 1 and shown.log is None and shown.evidence == "ip-from-dns":
+    if shown.log is None and shown.evidence == "ip-from-dns":
         yield sentence("answers-not-sampled", rate=f"{contact.sampling:,}", grade=confidence)
 
 
