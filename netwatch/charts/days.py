@@ -15,7 +15,7 @@ from netwatch.language.language import Language
 Event = Literal["from", "extended", "until", "review", "exemption", "exemption-ends", "block"]
 
 MAX_MARKS = 12
-"""Days that are marked; those of exemptions are left out first."""
+"""Days that are marked; exemptions are left out first."""
 
 _DASHES: dict[Event, list[int]] = {
     "from": [1, 0],
@@ -109,7 +109,7 @@ def blank_sentence(missing: Sequence[date], language: Language) -> str:
 
 
 def _marked(days: Sequence[BanDay], language: Language) -> list[tuple[BanDay, str]]:
-    """The days to mark with their labels; those of exemptions only if there is room."""
+    """The days to mark with their labels; exemptions only if there is room."""
     words = event_words(language)
     counts = Counter(days)
     ranked = sorted(counts, key=lambda mark: (mark.event.startswith("exemption"), mark.day))

@@ -134,7 +134,7 @@ PLACES = (
         "states of incidents, who works on them, reasons and notes",
         "database of the console",
         "erased",
-        "those of the person's incidents; of others, reasons and notes that mention the person",
+        "all for the person's incidents; for others, the reasons and notes that mention the person",
         ("console_triage", "console_triage_change"),
         ("triage",),
     ),

@@ -435,7 +435,7 @@ def _address(text: str) -> str:
 def _warn_of_many(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
     """Warn of a range of resolvers that is rather one of clients."""
     if network.prefixlen < (24 if network.version == 4 else 64):
-        hint = "no ban applies to its contacts, which count as those of resolvers"
+        hint = "no ban applies to its contacts: it counts as a resolver"
         print_message(f"netwatch: {network} has {network.num_addresses:,} addresses: {hint}")
 
 

@@ -333,7 +333,7 @@ _PAGES = (
     ),
     _text("after", "the `next` of the answer before", maxLength=MAX_CURSOR),
 )  # fmt: skip
-_WITHOUT = "what is left out; the values are those of the filter without 'not-'"
+_WITHOUT = "records with these values are left out; the values are as for the filter without 'not-'"
 _EXCLUDED_DEVICES = (f"{EXCLUDES}network", f"{EXCLUDES}verdict")
 _NETWORK = _words("network", "a network")
 _DEVICE = _text("device", "a device: its id, address, MAC, host name or owner")

@@ -37,7 +37,7 @@ _ERRORS_OF_BODIES = {
 
 
 def _errors(operation: Operation) -> Mapping[str, str]:
-    """What is answered in place of the answer, by status."""
+    """The error responses, by status."""
     more = {} if operation.body is None else _ERRORS_OF_BODIES
     return dict(sorted({**_ERRORS, **more}.items()))
 

@@ -45,7 +45,7 @@ def _decide(view: View) -> Answer:
         before, after = make_change(view, record, change, version)
     except OutdatedError:
         raise Refused(
-            409, "The incident was changed after this version; read its triage, and decide anew."
+            409, "The incident has changed since this version: read its triage and try again."
         ) from None
     return body(view, _state(view, record), _subject(record), told(before, after, change))
 

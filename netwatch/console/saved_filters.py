@@ -94,7 +94,7 @@ def _is(table: Table, key: Mapping[str, str]) -> list[Any]:
 def _put(
     connection: Connection, table: Table, key: Mapping[str, str], values: Mapping[str, str]
 ) -> bool:
-    """Put a row in place of the one with its key; False if there are too many others."""
+    """Replace the row with the same key, or add it; False if there are too many others."""
     connection.execute(delete(table).where(*_is(table, key)))
     others = {name: value for name, value in key.items() if name != "name"}
     count = select(func.count()).select_from(table).where(*_is(table, others))

@@ -66,7 +66,7 @@ class Change:
 
     def problem(self) -> str:
         """Which of ``empty``, ``reason``, ``reason-length``, ``note-length`` and ``new`` is wrong;
-        empty if nothing is. Whoever closes an incident says why, and a new one has no assignee."""
+        empty if nothing is. Closing requires a reason, and a new incident has no assignee."""
         if not (self.state or self.assignee or self.reason or self.note):
             return "empty"
         if len(self.reason) > MAX_REASON:
