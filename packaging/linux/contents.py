@@ -264,7 +264,11 @@ def _first_configuration(stage: Stage, base: Path) -> str:
     # Without the module site: what a machine adds to every Python could change the environment.
     command = [stage.interpreter.command, "-S", "-P", "-c", code, *words]
     run(command, {**os.environ, "PYTHONPATH": str(base), "PYTHONDONTWRITEBYTECODE": "1"})
-    return stage.write("netwatch.yaml", path.read_bytes())
+    # It names the schema for editors, in the installation that wrote it.
+    here, there = base.resolve().as_uri(), Path(stage.interpreter.site_packages).as_uri()
+    text = path.read_text("utf-8")
+    assert here in text
+    return stage.write("netwatch.yaml", text.replace(here, there))
 
 
 def _manual(stage: Stage) -> list[Entry]:

@@ -84,6 +84,8 @@ def test_from_the_deb_to_alerts(installed: SystemRoot) -> None:
     found = installed.run("netwatch", "policy", "check", "-c", "/etc/netwatch/netwatch.yaml")
     assert "valid" in found.stdout
     assert installed.run("dpkg", "--verify", "netwatch").stdout == ""
+    first, _, _ = (installed.path / "etc/netwatch/netwatch.yaml").read_text().partition("\n")
+    installed.run("test", "-f", first.partition("$schema=file://")[2])
 
 
 @needs("lintian")
