@@ -22,7 +22,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery mutants build lint messages siem wheels check-wheels test-pythons packages test-packages release repository chart clean
+.PHONY: report-delivery mutants build lint messages siem wheels check-wheels test-pythons packages test-packages release repository image chart clean
 
 demo: $(VENV)/demo
 	@echo
@@ -156,6 +156,12 @@ release: $(VENV)/release
 # URL where the folder will be served.
 repository: $(VENV)/python
 	$(BIN)/python packaging/repository.py --key "$(GPG_KEY)" --url "$(URL)"
+
+# The container image `netwatch`, of what `make wheels` has built. ENGINE=docker takes Docker.
+ENGINE ?= podman
+image:
+	$(ENGINE) build $(if $(filter podman,$(ENGINE)),--format docker) -t netwatch \
+		-f packaging/container/Containerfile build/wheels
 
 # The Helm chart, into build. The library of Helm is large and needs nothing else.
 chart: $(HELM)/installed

@@ -52,6 +52,8 @@ _UNUSED = (
     "securesystemslib/_vendor/ed25519/test_data",
     "sqlalchemy/dialects/m[sy]*",  # databases that no store is in
     "sqlalchemy/dialects/oracle",
+    "sqlalchemy/ext",  # objects for rows
+    "sqlalchemy/orm",
     "sqlalchemy/testing",
     "zstandard/*_cffi.*",  # for other interpreters
 )
