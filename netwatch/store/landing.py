@@ -340,32 +340,46 @@ def _parts(landing: Sequence[FileRow]) -> Iterator[list[FileRow]]:
         yield part
 
 
-def _concat(table: str, parts: "Sequence[pa.Table]") -> "pa.Table":
-    """Tables one after the other, with one dictionary for each column."""
+def _concat(table: str, parts: "list[pa.Table]") -> "pa.Table":
+    """Tables one after the other, with one dictionary for each column. The tables lose their
+    columns meanwhile, so that no more than one column is in memory twice."""
     import pyarrow as pa
 
-    whole = pa.concat_tables(parts) if parts else schema(table).empty_table()
-    return combined(whole)
+    columns = []
+    for field in schema(table):
+        chunks = [chunk for part in parts for chunk in part.column(field.name).chunks]
+        parts[:] = [part.drop_columns(field.name) for part in parts]
+        whole = pa.table([pa.chunked_array(chunks, field.type)], names=[field.name])
+        del chunks
+        columns.append(combined(whole).column(0))
+        del whole
+    return pa.table(columns, schema=schema(table))
 
 
 def _by_bucket(rows: "pa.Table", columns: Sequence[str]) -> "Iterator[tuple[int, pa.Table]]":
-    """The rows by the bucket of their client, each bucket ordered by columns."""
+    """The rows by the bucket of their client, each bucket ordered by columns. Only the rows of one
+    bucket are copied at a time."""
     from pyarrow import compute
 
     # The numbers of clients are positive, and Arrow has no remainder.
     buckets = compute.bit_wise_and(rows[CLIENT], BUCKETS - 1)
-    rows, counts = _ordered(rows, columns, buckets), compute.value_counts(buckets).to_pylist()
+    order, counts = _order(rows, columns, buckets), compute.value_counts(buckets).to_pylist()
     at = 0
     for count in sorted(counts, key=lambda count: count["values"]):
-        yield count["values"], rows.slice(at, count["counts"])
+        yield count["values"], rows.take(order.slice(at, count["counts"]))
         at += count["counts"]
 
 
-def _ordered(
+def _ordered(rows: "pa.Table", columns: Sequence[str]) -> "pa.Table":
+    """The rows ordered by columns."""
+    return rows.take(_order(rows, columns))
+
+
+def _order(
     rows: "pa.Table", columns: Sequence[str], before: "pa.ChunkedArray | None" = None
-) -> "pa.Table":
-    """The rows ordered by columns; `before` is a key that comes before them. Texts are compared by
-    their places in the dictionary, once that is sorted itself."""
+) -> "pa.Array":
+    """The places of the rows in the order of columns; `before` is a key that comes before them.
+    Texts are compared by their places in the dictionary, once that is sorted itself."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -381,4 +395,4 @@ def _ordered(
         keys.append(array)
     named = [(f"key{number}", "ascending") for number in range(len(keys))]
     table = pa.table(keys, names=[name for name, _ in named])
-    return rows.take(compute.sort_indices(table, sort_keys=named))
+    return compute.sort_indices(table, sort_keys=named)
