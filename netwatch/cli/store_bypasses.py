@@ -1,6 +1,9 @@
-"""The records ``bypasses`` of ``netwatch store query``: days on which devices hid their lookups."""
+"""The records ``hidden-lookups`` of ``netwatch store query``: days on which devices hid their
+lookups."""
 
 import argparse
+import time
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,33 +17,43 @@ if TYPE_CHECKING:
     from netwatch.store.statements import Filter
 
 
-def write(
+def stored(
     args: argparse.Namespace,
     catalogue: "Catalogue",
     options: "StoreOptions",
     config: "Config",
     wanted: "Filter",
-) -> None:
-    """Write those that match a filter."""
+) -> Iterator["BypassRecord"]:
+    """Those of a store that match a filter; days that are over and were not judged are counted."""
+    from netwatch.config.store_questions import device_ids
     from netwatch.engine.facts_process import known_addresses
-    from netwatch.formats.bypass import write_bypasses
     from netwatch.store.bypass_days import bypass_records
 
-    known = known_addresses(config)
-    findings = bypass_records(catalogue, options, wanted.since, wanted.until, known)
+    known, now = known_addresses(config), time.time_ns()
+    findings = bypass_records(catalogue, options, wanted.since, wanted.until, known, now=now)
     if findings.unread:
         note(
             args,
             f"the first {findings.unread} days were not looked at: they have too many flows;"
             " ask for them with --until, or have 'netwatch store compact' judge them",
         )
-    found = (each for each in findings.found if _matches(each, wanted))
+    ids = device_ids(config, wanted.device)
+    found = (
+        each
+        for each in findings.found
+        if (not wanted.networks or each["device"]["network"] in wanted.networks)
+        and (not ids or each["device"]["id"].lower() in ids)
+    )
+    return islice(found, wanted.limit)
+
+
+def write(args: argparse.Namespace, found: Iterator["BypassRecord"]) -> None:
+    """Write records in the format that is asked for."""
+    from netwatch.formats.bypass import write_bypasses
+    from netwatch.formats.registry import RENDERERS
+
     with output(args.output) as stream:
-        write_bypasses(args.format, stream, islice(found, wanted.limit))
-
-
-def _matches(found: "BypassRecord", wanted: "Filter") -> bool:
-    device = found["device"]
-    if wanted.networks and device["network"] not in wanted.networks:
-        return False
-    return not wanted.device or device["id"].lower() == wanted.device.lower()
+        if args.format in ("table", "jsonl", "csv"):
+            write_bypasses(args.format, stream, found)
+        else:
+            stream.writelines(f"{RENDERERS[args.format](each)}\n" for each in found)

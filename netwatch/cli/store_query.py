@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netwatch.store.options import StoreOptions
     from netwatch.store.statements import Filter
 
-RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "bypasses")
+RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "hidden-lookups")
 """The kinds of records that can be queried."""
 
 _OF_INCIDENTS = {
@@ -35,7 +35,7 @@ _FILTERS = {
     "observations": {"since", "until", "app", "device", "network", "name", "limit"},
     "flows": {"since", "until", "app", "device", "network", "name", "limit"},
     "coverage": {"since", "until", "device", "network", "limit"},
-    "bypasses": {"since", "until", "device", "network", "limit"},
+    "hidden-lookups": {"since", "until", "device", "network", "limit"},
 }
 """The filters that each kind of records has."""
 
@@ -49,7 +49,7 @@ _EPILOG = """examples:
   netwatch store query flows --device 10.20.1.7 --since 24h
   netwatch store query coverage --network hq --format jsonl
   netwatch store query coverage --hours --since 7d --format csv
-  netwatch store query bypasses --since 7d --format jsonl
+  netwatch store query hidden-lookups --since 7d --format jsonl
   netwatch store query incidents --url https://netwatch.example --token-file siem.token
 
 A time is one of RFC 3339 (2023-03-20T09:00Z), a day in UTC (with --until: its end), or an age (90s,
@@ -58,7 +58,7 @@ has to match all filters, and none that excludes (--not-app, …). A value that 
 configuration nor the store knows is an error.
 
 With --url, the console at this address answers, with the same output. It does not give
-observations, flows and bypasses: these show the whole browsing of everybody.
+observations and flows: these show the whole browsing of everybody.
 """
 
 
@@ -66,9 +66,11 @@ def add_query(group: Group) -> None:
     """Add the subcommand."""
     from netwatch.formats.registry import BINARY_FORMATS, FORMATS
 
-    help_ = "print the incidents, cases, observations, flows, coverage or bypasses of the store"
+    help_ = "print incidents, cases, observations, flows, coverage or hidden lookups of the store"
     parser = group.command("query", query, help_, _EPILOG, table=False)
-    parser.add_argument("records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS))
+    parser.add_argument(
+        "records", choices=RECORDS, metavar="RECORDS", help=", ".join(RECORDS), type=_records
+    )
     add_store_option(parser)
     parser.add_argument("--since", metavar="TIME", help="only what was seen since then")
     parser.add_argument(
@@ -98,8 +100,8 @@ def add_query(group: Group) -> None:
         "--format",
         choices=(*FORMATS, *BINARY_FORMATS),
         default="table",
-        help="format of the records (default table); observations: also arrow and parquet; flows,"
-        " coverage and bypasses: table, jsonl and csv",
+        help="format of the records (default table); observations: also arrow and parquet; flows"
+        " and coverage: table, jsonl and csv",
     )
     parser.add_argument(
         "--hours",
@@ -119,6 +121,11 @@ def add_query(group: Group) -> None:
     )
 
 
+def _records(word: str) -> str:
+    """The kind of records; "bypasses" is what hidden lookups were called before."""
+    return "hidden-lookups" if word == "bypasses" else word
+
+
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) < 1 << 62:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, found {text!r}")
@@ -129,9 +136,14 @@ def query(args: argparse.Namespace) -> int:
     """Run ``netwatch store query``; returns the exit status."""
     _check(args)
     if args.url is not None:
+        from netwatch.cli import store_bypasses
         from netwatch.cli.store_remote import RemoteRecords
 
-        _write(args, RemoteRecords(args, words_of(args)))
+        remote = RemoteRecords(args, words_of(args))
+        if args.records == "hidden-lookups":
+            store_bypasses.write(args, remote.hidden_lookups())
+        else:
+            _write(args, remote)
         return 0
     options = store_options(args)
     from netwatch import config as configuration
@@ -149,10 +161,11 @@ def query(args: argparse.Namespace) -> int:
             _write_observations(args, catalogue, options, config, wanted)
         elif args.records == "flows":
             _write_flows(args, catalogue, options, config, wanted)
-        elif args.records == "bypasses":
-            from netwatch.cli.store_bypasses import write
+        elif args.records == "hidden-lookups":
+            from netwatch.cli import store_bypasses
 
-            write(args, catalogue, options, config, wanted)
+            found = store_bypasses.stored(args, catalogue, options, config, wanted)
+            store_bypasses.write(args, found)
         else:
             _write(args, StoredRecords(catalogue, config, wanted))
     return 0
@@ -185,7 +198,7 @@ def _check_url(args: argparse.Namespace) -> list[str]:
             f"--{name.replace('_', '-')} needs --url; add the console to ask" for name in needless
         ]
     problems = []
-    if args.records in ("observations", "flows", "bypasses"):
+    if args.records in ("observations", "flows"):
         problems.append(
             f"--url has no {args.records}, which show the whole browsing of everybody; ask the"
             " store itself"
@@ -205,7 +218,7 @@ def _formats(records: str) -> tuple[str, ...]:
         "observations": OBSERVATION_FORMATS,
         "flows": flow_rows.FORMATS,
         "coverage": ("table", "jsonl", "csv"),
-        "bypasses": ("table", "jsonl", "csv"),
+        "hidden-lookups": tuple(FORMATS),
     }[records]
 
 

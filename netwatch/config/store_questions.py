@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
-from netwatch.core.addresses import parse_mac
+from netwatch.core.addresses import mac_text, parse_mac
 from netwatch.core.errors import NetwatchError
 from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
 from netwatch.core.period import parse_moment
@@ -17,7 +17,8 @@ from netwatch.coverage.judged import Wanted, says
 from netwatch.formats.coverage import narrowed
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.rules.bans import ban_contents
-from netwatch.store import queries
+from netwatch.store import bypass_rows, queries
+from netwatch.store.bypass_days import days_between
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.judged_coverage import captured_span, hour_records, judged_coverage
 from netwatch.store.statements import Filter, Position, name_pattern
@@ -162,6 +163,38 @@ def coverage_records(
         if not is_whole:
             text = json_line(narrowed(json.loads(text), wanted.networks, wanted.device))
         yield first, last, text, position
+
+
+def hidden_lookups(
+    catalogue: Catalogue,
+    config: Config,
+    wanted: Filter,
+    after: Position | None = None,
+    *,
+    timeout: float | None = None,
+) -> list[tuple[str, Position]]:
+    """The lines of JSON on devices that hid their lookups, of days that were judged, behind a
+    position, each with its own."""
+    return bypass_rows.records_after(
+        catalogue,
+        *days_between(wanted.since, wanted.until),
+        after,
+        devices=device_ids(config, wanted.device),
+        networks=wanted.networks,
+        limit=wanted.limit,
+        timeout=timeout,
+    )
+
+
+def device_ids(config: Config, word: str) -> frozenset[str]:
+    """The ids in lower case that a device of this id, address, MAC, host name or owner may have in
+    records of devices; none without a word."""
+    if not word:
+        return frozenset()
+    entries, mac = _entries(config, word), parse_mac(word)
+    return frozenset(
+        (word.lower(), *(entry.id.lower() for entry in entries), *([mac_text(mac)] if mac else []))
+    )
 
 
 def ban_judges(config: Config) -> dict[str, Wanted]:

@@ -1,5 +1,5 @@
-"""The API for programs: incidents, cases, devices, coverage, bans and their answers, reports,
-sensors and the health of all, as JSON.
+"""The API for programs: incidents, cases, devices, coverage, hidden lookups, bans and their
+answers, reports, sensors and the health of all, as JSON.
 
 Records are those of `netwatch store query`, to the byte, by the same words. Who may ask for what is
 in `netwatch.console.routes`, and so is what the audit has of it. What is read is here,
@@ -17,6 +17,7 @@ from netwatch import __version__
 from netwatch.config.store_questions import (
     WrongWordsError,
     coverage_records,
+    hidden_lookups,
     judged_hours,
     read_filter,
     refuse_unknown,
@@ -49,6 +50,7 @@ from netwatch.report.files import record as report_record
 from netwatch.rules.bans import ban_record
 from netwatch.rules.policy import state_on
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_days import unjudged_days
 from netwatch.store.cases import case_row, cases_after
 from netwatch.store.fleet_sensors import Applied
 from netwatch.store.incident_pages import DeviceFilter, device_page, incident_row
@@ -210,6 +212,17 @@ def _after_hour(
         position = (record["hour"], record["network"])
         if after is None or position > after:
             yield json_line(record), position, {}
+
+
+def _hidden_lookups(view: View) -> Answer:
+    console, wanted = view.console, _wanted(view, "hidden-lookups")
+    after = cursor_of(view, (int, str, str, str))
+    found = hidden_lookups(console.catalogue, console.config, wanted, after, timeout=_seconds())
+    left = unjudged_days(console.catalogue, wanted.since, wanted.until, console.now())
+    rows: Iterator[tuple[str, Position, Mapping[str, Any]]] = (
+        (text, position, {}) for text, position in found
+    )
+    return page(view, "hidden lookups", rows, {"days_not_judged": left})
 
 
 def _bans(view: View) -> Answer:
@@ -417,6 +430,11 @@ HOURS = Operation(
         flows={"type": ["integer", "null"]}, named={"type": ["integer", "null"]},
     )),
     (*_TIMES, _NETWORK, *_PAGES), by_network=True,
+)  # fmt: skip
+HIDDEN_LOOKUPS = Operation(
+    "hidden_lookups", "Days on which devices hid their lookups", _hidden_lookups,
+    _list(_named("bypass"), days_not_judged=_COUNT), (*_TIMES, _NETWORK, _DEVICE, *_PAGES),
+    by_network=True,
 )  # fmt: skip
 _BAN = _object(
     on={"type": "string"}, state={"type": "string"}, id={"type": "string"},

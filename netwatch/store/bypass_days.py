@@ -2,8 +2,8 @@
 
 A day (UTC) is judged `GRACE` after its end, when flows that lasted beyond it are stored, too, and
 again when `GROWTH` times its facts have come. What was found is kept (`netwatch.store.bypass_rows`)
-and outlives the facts. All readers take such days as they were judged and count only the others, so
-that report, queries, console and outputs say the same.
+and outlives the facts. All readers take such days as they were judged. Queries and reports count
+the other ones that are over, console and API only say how many there are.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def judge_days(catalogue: Catalogue, options: StoreOptions, known: Known, now: i
     """Judge the days that are complete at `now` (ns) and were not, the last ones first, as far as
     one look reads them; returns how many were judged. Raises `NetwatchError`."""
     rows, judged = bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue)
-    due = {day for day in _due(rows, judged) if (day + 1) * DAY + GRACE <= now}
+    due = _due(rows, judged, now)
     if not due:
         return 0
     found = _counted(catalogue, options, known, due, judged)
@@ -61,19 +61,19 @@ def bypass_records(
     until: int | None,
     known: Known,
     *,
+    now: int,
     counts: bool = True,
 ) -> BypassRecords:
-    """The records of days that begin from `since` up to, but without, `until` (ns); None is the
-    first or the last that is stored. Days that were not judged are counted from the facts, unless
-    `counts` is false: then they are not read. Raises `NetwatchError`."""
-    first = None if since is None else -(-since // DAY)
-    end = None if until is None else -(-until // DAY)
+    """The records of days that begin from `since` up to, but without, `until` (ns) and are over at
+    `now`; None is the first or the last that is stored. Days that were not judged are counted from
+    the facts, unless `counts` is false: then they are not read. Raises `NetwatchError`."""
+    first, end = days_between(since, until)
 
     def is_asked(day: int) -> bool:
         return (first is None or first <= day) and (end is None or day < end)
 
     rows, judged = bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue)
-    due = {day for day in _due(rows, judged) if is_asked(day)}
+    due = {day for day in _due(rows, judged, now) if is_asked(day)}
     kept = [
         record
         for record in bypass_rows.kept_records(catalogue, first, end)
@@ -89,10 +89,26 @@ def bypass_records(
     return BypassRecords(tuple(records), devices, len(found.unread))
 
 
-def _due(rows: dict[int, int], judged: dict[int, JudgedDay]) -> set[int]:
-    """The days with facts that were not judged, or have many more facts since."""
+def days_between(since: int | None, until: int | None) -> tuple[int | None, int | None]:
+    """The days (since the epoch) that begin in a time (ns), as the first and the one behind."""
+    return None if since is None else -(-since // DAY), None if until is None else -(-until // DAY)
+
+
+def unjudged_days(catalogue: Catalogue, since: int | None, until: int | None, now: int) -> int:
+    """How many days that begin in a time (ns) and are over at `now` have facts that nobody judged
+    yet. Raises `NetwatchError`."""
+    first, end = days_between(since, until)
+    due = _due(bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue), now)
+    return sum((first is None or first <= day) and (end is None or day < end) for day in due)
+
+
+def _due(rows: dict[int, int], judged: dict[int, JudgedDay], now: int) -> set[int]:
+    """The days that are over and were not judged, or have many more facts since."""
     return {
-        day for day, count in rows.items() if day not in judged or count > GROWTH * judged[day].rows
+        day
+        for day, count in rows.items()
+        if (day + 1) * DAY + GRACE <= now
+        and (day not in judged or count > GROWTH * judged[day].rows)
     }
 
 

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
 from netwatch.coverage.bypass import DeviceKey
 from netwatch.formats.bypass import BypassRecord, day_number
@@ -24,7 +24,7 @@ from netwatch.formats.values import json_line
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import Retention
-from netwatch.store.statements import chunks, insert_rows
+from netwatch.store.statements import Position, chunks, insert_rows
 
 CLAIM = 3600
 """Seconds after which another process may tell the outputs of what was claimed."""
@@ -106,6 +106,37 @@ def kept_records(
     with catalogue.database.reading(timeout) as connection:
         found = connection.execute(order.limit(limit)).scalars().all()
     return [json.loads(line) for line in reversed(found)]
+
+
+def records_after(
+    catalogue: Catalogue,
+    first: int | None,
+    end: int | None,
+    after: Position | None = None,
+    *,
+    devices: Collection[str] = (),
+    networks: Collection[str] = (),
+    limit: int | None = None,
+    timeout: float | None = None,
+) -> list[tuple[str, Position]]:
+    """The same records as lines of JSON, the first `limit` ones behind a position, each with its
+    own: of these devices (by ids in lower case) and networks, of all if there are none. Raises
+    `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    bypass = tables.bypass.c
+    place = (bypass.day, bypass.network, bypass.sensor, bypass.device)
+    statement = select(bypass.record, *place).order_by(*place).limit(limit)
+    if first is not None:
+        statement = statement.where(bypass.day >= first)
+    if end is not None:
+        statement = statement.where(bypass.day < end)
+    if after is not None:
+        statement = statement.where(tuple_(*place) > after)
+    if devices:
+        statement = statement.where(func.lower(bypass.device).in_(sorted(devices)))
+    if networks:
+        statement = statement.where(bypass.network.in_(sorted(networks)))
+    with catalogue.database.reading(timeout) as connection:
+        return [(text, tuple(at)) for text, *at in connection.execute(statement)]
 
 
 def keep_days(

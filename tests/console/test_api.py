@@ -25,6 +25,7 @@ BAN = "be-fed-tiktok-2023"
 OPERATIONS = [route for route in ROUTES if route.operation is not None]
 ON_PEOPLE = {
     "incidents", "incident", "decide", "triage", "cases", "case", "devices", "coverage",
+    "hidden_lookups",
 }  # fmt: skip
 """The operations whose answers name devices."""
 
@@ -35,6 +36,7 @@ WITHIN = {
     "triage",
     "devices",
     "coverage",
+    "hidden_lookups",
     "hours",
     "bans",
     "ban",
