@@ -317,7 +317,7 @@ def text(found: dict[str, Any]) -> str:
 def console(options: Options) -> dict[str, Any]:
     """Measure a console on a store that fits the size of the run; it is made in the work folder
     where it is missing."""
-    incidents, observations = options.office // 2, options.office * 10
+    incidents, observations = options.office // 20, options.office
     store = options.work / f"console-{incidents}"
     prepare(store, incidents, 5000, observations)
     return measured(store, options.work, CLICKS, attack=True)

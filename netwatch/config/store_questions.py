@@ -5,6 +5,8 @@ coverage.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
@@ -86,6 +88,7 @@ def read_filter(
         names=tuple(map(name_pattern, words.get("name", ()))),
         device=device,
         addresses=tuple(addresses),
+        device_ids=_device_ids(config, device, entries),
         excluded={name: of_name for name, of_name in excluded.items() if of_name},
         excluded_names=tuple(map(name_pattern, words.get("not-name", ()))),
         excluded_devices=tuple(words.get("not-device", ())),
@@ -118,6 +121,17 @@ def _entries(config: Config, word: str) -> "list[Entry]":
         if lower in (entry.id.lower(), (entry.hostname or "").lower(), (entry.owner or "").lower())
         or (mac is not None and entry.mac == mac)
     ]
+
+
+def _device_ids(config: Config, word: str, entries: "list[Entry]") -> frozenset[str]:
+    """The ids, in lower case, of the device that a word names, which may also be its address."""
+    if not word:
+        return frozenset()
+    found = {entry.id.lower() for entry in entries}
+    with suppress(ValueError):
+        packed = ip_address(word).packed
+        found |= {entry.id.lower() for entry in config.devices.entries if packed in entry.ips}
+    return frozenset({word.lower(), *found})
 
 
 def refuse_unknown(catalogue: Catalogue, config: Config, wanted: Filter) -> None:
@@ -160,7 +174,7 @@ def coverage_records(
     for *times, text, position in found:
         first, last = (None if time is None else rfc3339(time, 0) for time in times)
         if not is_whole:
-            text = json_line(narrowed(json.loads(text), wanted.networks, wanted.device))
+            text = json_line(narrowed(json.loads(text), wanted.networks, wanted.device_ids))
         yield first, last, text, position
 
 

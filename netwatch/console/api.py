@@ -49,6 +49,8 @@ from netwatch.report.files import record as report_record
 from netwatch.rules.bans import ban_record
 from netwatch.rules.policy import state_on
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_days import unjudged_days
+from netwatch.store.bypass_rows import bypasses_after
 from netwatch.store.cases import case_row, cases_after
 from netwatch.store.fleet_sensors import Applied
 from netwatch.store.incident_pages import DeviceFilter, device_page, incident_row
@@ -210,6 +212,16 @@ def _after_hour(
         position = (record["hour"], record["network"])
         if after is None or position > after:
             yield json_line(record), position, {}
+
+
+def _bypasses(view: View) -> Answer:
+    wanted, catalogue = _wanted(view, "bypasses"), view.console.catalogue
+    after = cursor_of(view, (int, str, str, str))
+    found = bypasses_after(catalogue, wanted, after, timeout=_seconds())
+    return page(
+        view, "bypasses", ((text, position, {}) for text, position in found),
+        unjudged=unjudged_days(catalogue, wanted.since, wanted.until),
+    )  # fmt: skip
 
 
 def _bans(view: View) -> Answer:
@@ -417,6 +429,11 @@ HOURS = Operation(
         flows={"type": ["integer", "null"]}, named={"type": ["integer", "null"]},
     )),
     (*_TIMES, _NETWORK, *_PAGES), by_network=True,
+)  # fmt: skip
+BYPASSES = Operation(
+    "bypasses", "Days on which devices hid their lookups, as they were judged", _bypasses,
+    _list(_named("bypass"), unjudged=_COUNT), (*_TIMES, _NETWORK, _DEVICE, *_PAGES),
+    by_network=True,
 )  # fmt: skip
 _BAN = _object(
     on={"type": "string"}, state={"type": "string"}, id={"type": "string"},
