@@ -14,8 +14,15 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from netwatch.charts.days import event_words
 from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, time_inputs
-from netwatch.console.histogram import Histogram, Span, histogram, whole_span
+from netwatch.console.histogram import (
+    Histogram,
+    Span,
+    events_of_policy,
+    histogram,
+    whole_span,
+)
 from netwatch.console.list_looks import (
     DESCENDING,
     Column,
@@ -248,7 +255,25 @@ class Listing:
         def counts(spans: Sequence[Span]) -> list[int] | None:
             return self.bins(catalogue, wanted, spans, TOTAL_SECONDS)
 
-        return histogram(view, view.say(self.title), span, counts, pairs)
+        events = events_of_policy(view, wanted.ban, wanted.app)
+        events += self._first_blocked(view, wanted)
+        return histogram(view, view.say(self.title), span, counts, pairs, events)
+
+    def _first_blocked(self, view: View, wanted: IncidentFilter) -> list[tuple[int, str]]:
+        """When a contact of the list was blocked for the first time, in words."""
+        blocked = frozenset({"blocked"})
+        if wanted.outcome and not wanted.outcome & blocked:
+            return []
+        every = replace(wanted, since=None, until=None, outcome=blocked)
+        oldest_first = Order(is_reversed=True)
+        try:
+            rows = self.page(
+                view.console.catalogue, every, oldest_first, size=1, timeout=TOTAL_SECONDS
+            ).rows
+        except QueryTimeoutError:
+            return []
+        words = event_words(view.language)["block"]
+        return [(row.first_seen, words) for row in rows]
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
