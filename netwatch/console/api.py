@@ -220,7 +220,7 @@ def _bypasses(view: View) -> Answer:
     found = bypasses_after(catalogue, wanted, after, timeout=_seconds())
     return page(
         view, "bypasses", ((text, position, {}) for text, position in found),
-        unjudged=unjudged_days(catalogue, wanted.since, wanted.until),
+        unjudged=unjudged_days(catalogue, wanted.since, wanted.until, view.console.now()),
     )  # fmt: skip
 
 
