@@ -24,7 +24,7 @@ from netwatch.console.routes import ROUTES, Route
 BAN = "be-fed-tiktok-2023"
 OPERATIONS = [route for route in ROUTES if route.operation is not None]
 ON_PEOPLE = {
-    "incidents", "incident", "decide", "triage", "cases", "case", "devices", "coverage",
+    "incidents", "incident", "decide", "triage", "cases", "case", "devices", "coverage", "bypasses",
 }  # fmt: skip
 """The operations whose answers name devices."""
 
@@ -35,6 +35,7 @@ WITHIN = {
     "triage",
     "devices",
     "coverage",
+    "bypasses",
     "hours",
     "bans",
     "ban",

@@ -19,6 +19,8 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.packages
 
 IMAGE = "localhost/netwatch"
+HALF_OF_THE_FIRST = 455_500_000
+"""Bytes: it once had twice as many."""
 CAPTURE = PCAPS / "office-day.pcap"
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--network", "none")
 CONFIGURATION = """version: 1
@@ -49,6 +51,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
     finally:
         engine.remove()
+
+
+def test_it_takes_half_of_the_first(engine: Engine) -> None:
+    size = engine.run("podman", "image", "inspect", "--format", "{{.Size}}", IMAGE).stdout
+    print(f"the image takes {int(size) / 1e6:.0f} MB")
+    assert int(size) <= HALF_OF_THE_FIRST
 
 
 def test_a_scan_gives_the_alerts_of_the_capture(engine: Engine) -> None:
