@@ -310,7 +310,7 @@ ROUTES: tuple[Route, ...] = (
     _api("coverage", api.COVERAGE, {"analyst"}, audited="export", people=(DEVICE,)),
     _api("coverage/hours", api.HOURS, SIGNED_IN),
     _api(
-        "hidden-lookups", api.HIDDEN_LOOKUPS, reports.SEES_HIDING,
+        "bypasses", api.BYPASSES, reports.SEES_HIDING,
         audited="export", purpose=device.everybody, people=(DEVICE,),
     ),
     _api("bans", api.BANS, {"admin", "analyst", "auditor"}),

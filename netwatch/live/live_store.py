@@ -245,8 +245,7 @@ class LiveStore:
             self.deliver(*found, once=True)
         for day, count in Counter(each["day"] for each in found).items():
             self._report(
-                f"{quantity(count, 'device')} hid lookups on {day}:"
-                " netwatch store query hidden-lookups"
+                f"{quantity(count, 'device')} hid lookups on {day}: netwatch store query bypasses"
             )
         return True
 

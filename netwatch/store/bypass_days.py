@@ -67,19 +67,19 @@ def bypass_records(
     """The records of days that begin from `since` up to, but without, `until` (ns) and are over at
     `now`; None is the first or the last that is stored. Days that were not judged are counted from
     the facts, unless `counts` is false: then they are not read. Raises `NetwatchError`."""
-    first, end = days_between(since, until)
-
-    def is_asked(day: int) -> bool:
-        return (first is None or first <= day) and (end is None or day < end)
-
+    first, end = bypass_rows.days_between(since, until)
     rows, judged = bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue)
-    due = {day for day in _due(rows, judged, now) if is_asked(day)}
+    due = {day for day in _due(rows, judged, now) if _is_within(day, first, end)}
     kept = [
         record
         for record in bypass_rows.kept_records(catalogue, first, end)
         if day_number(record) not in due
     ]
-    devices = sum(each.devices for day, each in judged.items() if is_asked(day) and day not in due)
+    devices = sum(
+        each.devices
+        for day, each in judged.items()
+        if _is_within(day, first, end) and day not in due
+    )
     if not due or not counts:
         return BypassRecords(tuple(kept), devices, len(due))
     found = _counted(catalogue, options, known, due, judged)
@@ -89,17 +89,16 @@ def bypass_records(
     return BypassRecords(tuple(records), devices, len(found.unread))
 
 
-def days_between(since: int | None, until: int | None) -> tuple[int | None, int | None]:
-    """The days (since the epoch) that begin in a time (ns), as the first and the one behind."""
-    return None if since is None else -(-since // DAY), None if until is None else -(-until // DAY)
-
-
 def unjudged_days(catalogue: Catalogue, since: int | None, until: int | None, now: int) -> int:
-    """How many days that begin in a time (ns) and are over at `now` have facts that nobody judged
-    yet. Raises `NetwatchError`."""
-    first, end = days_between(since, until)
+    """How many days of a period, as in `bypass_records`, have facts that were not judged. Raises
+    `NetwatchError`."""
+    first, end = bypass_rows.days_between(since, until)
     due = _due(bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue), now)
-    return sum((first is None or first <= day) and (end is None or day < end) for day in due)
+    return sum(_is_within(day, first, end) for day in due)
+
+
+def _is_within(day: int, first: int | None, end: int | None) -> bool:
+    return (first is None or first <= day) and (end is None or day < end)
 
 
 def _due(rows: dict[int, int], judged: dict[int, JudgedDay], now: int) -> set[int]:

@@ -111,16 +111,16 @@ def test_a_page_in_another_language_has_no_english(judged: Console, visit: Visit
 
 def test_a_program_gets_them_in_pages_and_within_its_networks(judged: Console) -> None:
     asking = program(judged, "analyst")
-    first = asking.get("hidden-lookups?limit=1")
+    first = asking.get("bypasses?limit=1")
     answer = first.json()
     (record,) = answer["records"]
-    assert (record["device"]["id"], answer["days_not_judged"] > 0) == (MAC, True)
-    on_day = asking.get("hidden-lookups?since=2023-03-03&until=2023-03-03").json()
-    assert on_day["days_not_judged"] == 0
+    assert (record["device"]["id"], answer["unjudged"] > 0) == (MAC, True)
+    on_day = asking.get("bypasses?since=2023-03-03&until=2023-03-03").json()
+    assert on_day["unjudged"] == 0
     unchanged = {"If-None-Match": first.headers["ETag"], **asking.headers}
-    again = asking.client.get("/api/v1/hidden-lookups?limit=1", headers=unchanged)
+    again = asking.client.get("/api/v1/bypasses?limit=1", headers=unchanged)
     assert again.status_code == 304
-    (other,) = asking.get(f"hidden-lookups?limit=1&after={answer['next']}").json()["records"]
+    (other,) = asking.get(f"bypasses?limit=1&after={answer['next']}").json()["records"]
     assert other["device"]["id"] == OTHER
     network = record["device"]["network"]
     asked = {
@@ -128,10 +128,10 @@ def test_a_program_gets_them_in_pages_and_within_its_networks(judged: Console) -
         "since=2023-03-04": 0,
     }  # fmt: skip
     for query, count in asked.items():
-        assert len(asking.records(f"hidden-lookups?{query}")) == count, query
+        assert len(asking.records(f"bypasses?{query}")) == count, query
     within = program(judged, "analyst", "byod", name="within")
-    assert asking.records("hidden-lookups") == [record, other]
-    assert within.records("hidden-lookups") == []
+    assert asking.records("bypasses") == [record, other]
+    assert within.records("bypasses") == []
 
 
 def test_a_query_prints_the_same_from_store_and_console(
@@ -151,7 +151,7 @@ def test_a_query_prints_the_same_from_store_and_console(
         *(("--format", name) for name in FORMATS), ("--limit", "1"), ("--device", "WS-021"),
         ("--network", "byod"),
     ):  # fmt: skip
-        query = ("store", "query", "hidden-lookups", *period, *arguments)
+        query = ("store", "query", "bypasses", *period, *arguments)
         here, remote = run(*query, *place), run(*query, *there)
         assert here.status == remote.status == 0, (here.errors, remote.errors)
         assert here.output == remote.output

@@ -97,7 +97,7 @@ def output(tmp_path: Path) -> list[Any]:
 def test_outputs_are_told_once_also_after_a_restart(config: Config, tmp_path: Path) -> None:
     said, told = run(config, until=1)
     assert told == 1
-    assert said == ["1 device hid lookups on 2023-03-03: netwatch store query hidden-lookups"]
+    assert said == ["1 device hid lookups on 2023-03-03: netwatch store query bypasses"]
     (record,) = output(tmp_path)
     assert (record["schema"], record["device"]["id"]) == ("netwatch.bypass/1", MAC)
     assert run(config, until=0) == ([], 0)
