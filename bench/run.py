@@ -204,7 +204,10 @@ def main() -> int:
             said = text(found)
         except veth.MissingError as error:
             progress(f"skipped {name}: {error}")
-        except Exception as error:  # the other sections have to be measured all the same
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # the other sections have to be measured all the same
             traceback.print_exc()
             wrong.append(f"{name}: {error!r}")
         else:

@@ -100,8 +100,8 @@ def add_query(group: Group) -> None:
         "--format",
         choices=(*FORMATS, *BINARY_FORMATS),
         default="table",
-        help="format of the records (default table); observations: also arrow and parquet; flows,"
-        " coverage and bypasses: table, jsonl and csv",
+        help="format of the records (default table); observations: also arrow and parquet; flows"
+        " and coverage: table, jsonl and csv",
     )
     parser.add_argument(
         "--hours",
@@ -232,7 +232,7 @@ def _formats(records: str) -> tuple[str, ...]:
         "observations": OBSERVATION_FORMATS,
         "flows": flow_rows.FORMATS,
         "coverage": ("table", "jsonl", "csv"),
-        "bypasses": ("table", "jsonl", "csv"),
+        "bypasses": tuple(FORMATS),
     }[records]
 
 

@@ -304,7 +304,14 @@ def live_results() -> dict[str, Any]:
 
 
 def console_results() -> dict[str, Any]:
-    row = {"page": "/bans", "addresses": 3, "cpu": 0.006, "cpu_worst": 0.02, "size": 4000.0}
+    row = {
+        "page": "/bans",
+        "addresses": 3,
+        "cpu": 0.006,
+        "cpu_worst": 0.02,
+        "size": 4000.0,
+        "slowest": "analyst: /bans",
+    }
     row |= {"wall": {"pause": [0.01, 0.25], "hurry": [0.1, 0.9]}, "cut": 0, "counted": 2}
     phase = {"seconds": 60.0, "clicks": 800, "peak": 200.0, "load": 1.5}
     export = {"address": "/incidents.csv", "what": "of the year", "bytes": 180_000_000}
@@ -392,7 +399,7 @@ def test_every_table_has_its_markers_in_the_page(
     assert "245,000 packets/s, dropped | ≤ 0 % | 1.00 % | missed |" in told
     assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
     assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, maximum 30 ms; 4 of 4 reported" in told
-    assert "| `/bans` | 3 | 6 | 20 | 10 | 250 | 100 | 900 | 4 | 2 | 0 |" in told
+    assert "| `/bans` | 3 | 6 | 20 | `analyst: /bans` | 10 | 250 | 100 | 900 | 4 | 2 | 0 |" in told
     assert "- 8 users, no pause: 800 clicks in 60 s, memory at most 200 MB" in told
     assert "- /incidents.csv, of the year: 180.0 MB in 90.0 s (80.0 CPU s), memory +1 MB" in told
     assert "attacked" not in told
@@ -464,13 +471,21 @@ def test_a_section_that_fails_does_not_lose_the_others(
     def broken(options: compare.Options) -> dict[str, Any]:
         raise ValueError("no such thing")
 
-    sections = {"one": (broken, str), "two": (lambda options: {"rows": []}, lambda found: "fine")}
+    def ended(options: compare.Options) -> dict[str, Any]:
+        sys.exit("nor this")
+
+    sections = {
+        "one": (broken, str),
+        "end": (ended, str),
+        "two": (lambda options: {"rows": []}, lambda found: "fine"),
+    }
     monkeypatch.setattr(run, "SECTIONS", sections)
     monkeypatch.setattr(sys, "argv", ["run.py", "--work", str(tmp_path)])
     assert run.main() == 1
     out, err = capsys.readouterr()
     assert "fine" in out
     assert "failed: one: ValueError('no such thing')" in err
+    assert "failed: end: SystemExit('nor this')" in err
     assert "two" in json.loads((tmp_path / "results.json").read_text())
 
 
