@@ -132,7 +132,7 @@ class Words:
             "incidents": [row.first_seen, row.run, 0], "cases": [row.first_seen, row.id],
             "devices": [row.first_seen, device, network], "coverage": [row.first_seen, 0],
             "coverage/hours": [f"{YEAR[0]}T00:00:00Z", network],
-            "bypasses": [row.first_seen // DAY, device, network, ""],
+            "bypasses": [row.first_seen // DAY, network, "", device],
         }  # fmt: skip
         self._own |= {
             f"{API}{name}": {"after": [_cursor(place)]} for name, place in cursors.items()

@@ -296,6 +296,8 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
     statement = statement.where(*wanted.conditions(case, FILTERED))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     if wanted.seen > 1:
         statement = statement.where(case.sensors >= wanted.seen)
     seen = select(member.case).where(member.case == case.id)
@@ -331,6 +333,17 @@ def cases_of_incident(catalogue: Catalogue, incident: str) -> list[str]:
     statement = select(member.case).where(member.incident == incident).distinct()
     with catalogue.database.reading() as connection:
         return sorted(connection.execute(statement).scalars())
+
+
+def incidents_of_cases(catalogue: Catalogue, cases: Sequence[str]) -> Mapping[str, list[str]]:
+    """The ids of the incidents of some cases. Raises `NetwatchError`."""
+    member, found = tables.fleet_case_incident.c, dict[str, list[str]]()
+    with catalogue.database.reading() as connection:
+        for part in chunks(cases):
+            rows = select(member.case, member.incident).where(member.case.in_(part)).distinct()
+            for case, incident in connection.execute(rows):
+                found.setdefault(case, []).append(incident)
+    return found
 
 
 def open_cases(catalogue: Catalogue, *, timeout: float | None = None) -> Mapping[str, int]:
@@ -400,6 +413,8 @@ def cases_after(
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
     statement = statement.where(*word_conditions(case, wanted.words, wanted.excluded))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
     rows = streamed(catalogue, statement.order_by(*place), timeout)

@@ -50,7 +50,8 @@ class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
     with one of the words of each set that is not empty, and none of those that are `excluded`. The
     names are column names; `sensor` are the sensors that saw them. For cases, `joined_by` is the
-    evidence that they are one, and at least `seen` sensors saw each. `chosen` are incidents by id.
+    evidence that they are one, and at least `seen` sensors saw each. `chosen` are incidents by id,
+    or cases by those of theirs.
     """
 
     since: int | None = None
