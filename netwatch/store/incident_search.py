@@ -147,9 +147,11 @@ class _Search:
             if devices is None or named.incidents <= devices.incidents:
                 yield from self._named(named.numbers, named.incidents)
                 return
+        chosen = self._wanted.chosen
+        are_few = chosen is not None and chosen.size is not None and chosen.size <= _FEW
         for begin, end in self._spans():
-            if devices is not None and devices.incidents <= _FEW:
-                yield from self._of_few(begin, end, devices.ids)
+            if are_few or (devices is not None and devices.incidents <= _FEW):
+                yield from self._of_few(begin, end, None if devices is None else devices.ids)
             else:
                 yield from self._of_all(begin, end, None if devices is None else devices.ids)
 
@@ -178,15 +180,16 @@ class _Search:
                 yield max(first, days[start] * DAY), min(end, (days[index - 1] + 1) * DAY)
                 start = index
 
-    def _of_few(self, begin: int, end: int, devices: Sequence[str]) -> Iterator[Any]:
-        """The incidents of some devices that began in a span, which are sorted without their
-        records. A sum is in no index, so SQLite takes that of devices."""
+    def _of_few(self, begin: int, end: int, devices: Sequence[str] | None) -> Iterator[Any]:
+        """The incidents of some devices, or the chosen ones, that began in a span, which are sorted
+        without their records. A sum is in no index, so SQLite takes that of devices or ids."""
         incident = tables.incident.c
         began, *others = (incident.first_seen + 0, *_PLACE[1:])
-        statement = self._matching(incident.shown).with_only_columns(began, *others)
-        statement = statement.where(
-            began >= begin, began < end, among(self._connection, incident.device, devices)
-        )
+        shown = incident.shown + 0 if devices is None else incident.shown
+        statement = self._matching(shown).with_only_columns(began, *others)
+        statement = statement.where(began >= begin, began < end)
+        if devices is not None:
+            statement = statement.where(among(self._connection, incident.device, devices))
         if self._after is not None:
             statement = statement.where(tuple_(began, *others) > self._after)
         yield from self._at(self._connection.execute(statement.order_by(began, *others)).all())

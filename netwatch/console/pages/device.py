@@ -257,6 +257,8 @@ def show(view: View) -> Answer:
     device = view.path["id"]
     catalogue = view.console.catalogue
     network, sensor = view.query.text("network"), view.query.text("sensor")
+    if sensor and not catalogue.has_sensor(sensor):
+        raise not_found(view.say("There is no such sensor."))
     wanted = IncidentFilter(
         device=frozenset({device}),
         network=frozenset({network} if network else ()),
