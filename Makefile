@@ -10,6 +10,7 @@ export PIP_COMPILE := 0
 
 # Receivers that no distribution packages. They are large, so they are outside of the source tree.
 export RECEIVERS ?= /opt/netwatch-receivers
+export HELM ?= /opt/netwatch-helm
 
 # Most tests wait for a server or a clock, so more of them than there are processors run at a time.
 # Those marked `alone` run one after the other, when nothing else does.
@@ -21,7 +22,7 @@ PARALLEL := $(PYTEST) -n 4 --dist worksteal
 PROGRAM := PYTHONPATH=tests:pcaps $(BIN)/python
 
 .PHONY: demo demo-cluster demo-fleet console screenshots docs docs-tables test test-together test-alone test-long test-receivers receivers fuzz fuzz-corpus report-conformance
-.PHONY: report-delivery mutants build lint messages siem wheels check-wheels test-pythons packages test-packages release repository clean
+.PHONY: report-delivery mutants build lint messages siem wheels check-wheels test-pythons packages test-packages release repository image chart clean
 
 demo: $(VENV)/demo
 	@echo
@@ -155,6 +156,25 @@ release: $(VENV)/release
 # URL where the folder will be served.
 repository: $(VENV)/python
 	$(BIN)/python packaging/repository.py --key "$(GPG_KEY)" --url "$(URL)"
+
+# The container images `netwatch` and `netwatch-console`, of what `make wheels` has built.
+# ENGINE=docker takes Docker.
+ENGINE ?= podman
+IMAGE = $(ENGINE) build $(if $(filter podman,$(ENGINE)),--format docker) \
+	-f packaging/container/Containerfile
+image:
+	$(IMAGE) -t netwatch build/wheels
+	$(IMAGE) -t netwatch-console --build-arg EXTRAS=notify,postgres,store,web \
+		--build-arg PACKAGES= build/wheels
+
+# The Helm chart, into build. The library of Helm is large and needs nothing else.
+chart: $(HELM)/installed
+	$(HELM)/bin/python packaging/chart.py
+
+$(HELM)/installed:
+	$(PYTHON) -m venv $(HELM)
+	$(HELM)/bin/python -m pip install --quiet --disable-pip-version-check 'helm-python-sdk>=0.2.2'
+	@touch $@
 
 # The documentation as a site in build/site. Fails if a link is broken or a generated table is out
 # of date; `make docs-tables` rewrites those tables.

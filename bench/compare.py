@@ -21,7 +21,7 @@ BASE = "netwatch scan"
 class Options:
     """How much is measured: packets of office traffic, DNS messages, rounds of a measurement, the
     size in bytes of the largest capture for memory, the peers by name or prefix, the work folder,
-    and the seconds after which a process is killed."""
+    the seconds after which a process is killed, and whether programs write their tables."""
 
     office: int
     dns: int
@@ -30,6 +30,7 @@ class Options:
     only: tuple[str, ...]
     work: Path
     timeout: float
+    write: bool = False
 
 
 def progress(text: str) -> None:

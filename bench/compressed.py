@@ -1,5 +1,8 @@
-"""Compressed captures: the same office traffic plain, by gzip and by zstd."""
+"""Compressed captures: the same office traffic plain, by gzip and by zstd, beside the programs that
+only decompress it.
+"""
 
+import shlex
 import subprocess
 from typing import Any
 
@@ -27,6 +30,9 @@ def compressed(options: Options) -> dict[str, Any]:
             subprocess.run(command, stdin=plain, stdout=out, check=True)
     scan = netwatch("scan", "-q", "-c", str(CONFIG), "--format", "jsonl")
     commands = {name: [*scan, str(each)] for name, each in paths.items()}
+    for suffix, command in COMPRESSORS.items():
+        only = shlex.join([command[0], "-dc", str(paths[suffix])])
+        commands[f"{command[0]} -dc"] = ["sh", "-c", f"exec {only} > /dev/null"]
     found = alternate("compressed", commands, options)
     sizes = {name: each.stat().st_size for name, each in paths.items()}
     for suffix in COMPRESSORS:

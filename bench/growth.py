@@ -1,74 +1,148 @@
-"""How the cost grows with packets, flows, clients, contacts, different names, bans, networks and
-domains of signatures.
+"""How the cost grows: CPU and memory of one process by the number of packets, flows, names,
+devices, incidents, bans, networks, domains of signatures, lines of a log, and rows of a store.
 
-One of them grows in steps while the others are constant. Each step is a `netwatch scan`; its cost
-is given without the start, which an empty capture measures. For different names, Suricata reads the
-same capture, since its cost does not depend on them.
+Each curve has a size for each power of ten, until a step would take too long. The cost of a step is
+what a process takes beyond its start, which an empty capture measures. The exponent is that of the
+straight line through the logarithms: 1 is linear. Steps whose cost is hidden by the start are left
+out of it, and a curve that nowhere rises above that has the exponent 0.
 """
 
+import math
 import shutil
 import statistics
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from captures import Traffic, capture, empty, remove
-from compare import Options, progress, run
+import logs
+import store_rows
+from captures import BENCH, Traffic, capture, empty
+from compare import Options, progress
 from many_bans import configuration
 from measure import Run, measure, netwatch
 from netwatch_only import require_complete, require_success
-from peers import CONFIG, PEERS, Job, banned_clients
+from peers import CONFIG
 from population import BANNED_DOMAINS
 
-FLOWS = (1_000, 10_000, 100_000, 300_000)
-NAMES = (100, 1_000, 10_000, 100_000, 300_000)
-DOMAINS = (10, 100, 1_000, 10_000, 100_000)
-CLIENTS = (10, 100, 1_000, 10_000, 50_000)
-BANNED_SHARES = (0.001, 0.01, 0.1, 1.0)
-"""Shares of contacts to banned names."""
-BANS = (1, 10, 100, 1_000)
-NETWORKS = (10, 100, 1_000, 10_000, 100_000)
+LIMIT = 75.0
+"""Seconds that a step may take, by what the one before took."""
+NOISE = 0.03
+"""CPU seconds beyond the start below which a step says nothing of growth."""
+PACKETS_OF_PART = 100_000
+"""Packets that are repeated for more of them, if they are more."""
+CLIENTS_OF_PART = 1_000
+FULL = 2_000_000
+"""Packets of office traffic in a whole run, to which `LIMIT` is relative."""
 DOMAINS_PER_SIGNATURE = 1_000
 """Domains in a generated signature."""
-ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A measurement: what grows, its size, the traffic, and the configuration."""
+    """A command with what it reads from standard input, and the least that it has to report."""
+
+    command: Sequence[str]
+    feed: Sequence[str] | None = None
+    expected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What grows, its sizes, the step of a size, and whether the first size only measures the
+    start, where that is not the start of a scan."""
 
     what: str
-    size: int
-    traffic: Traffic
-    config: Path = CONFIG
+    sizes: Sequence[int]
+    step: Callable[[int, Options], Step]
+    own_start: bool = False
 
 
-def steps(options: Options) -> Iterator[Step]:
-    """All steps in the order of the table."""
-    base = max(16, options.office // 5)
-    for part in (64, 16, 4, 1):
-        packets = max(1, options.office // part)
-        yield Step("packets", packets, Traffic("office", packets))
-    for flows in FLOWS:
-        if flows <= max(base // 2, FLOWS[0]):
-            yield Step("flows", flows, Traffic("data", base, active=flows))
-    for names in NAMES:
-        yield Step("names", names, Traffic("dns", base, names=names))
-    for clients in CLIENTS:
-        yield Step("clients", clients, Traffic("office", base, clients=clients))
-    for share in BANNED_SHARES:
-        yield Step("contacts", 0, Traffic("dns", base // 4, banned=share))
-    for bans in BANS:
-        config = configuration(bans, options.work)
-        yield Step("bans", bans, Traffic("dns", base // 4, banned=BANNED_SHARES[-2]), config)
-    for count in NETWORKS:
-        yield Step("networks", count, Traffic("office", base // 4), networks(count, options.work))
-    for domains in DOMAINS:
-        config = signatures(domains, options.work)
-        yield Step("domains", domains, Traffic("office", base // 4), config)
+def _scan(*more: str, config: Path = CONFIG) -> list[str]:
+    return netwatch("scan", "-q", "-c", str(config), "--format", "jsonl", *more)
+
+
+def _feed(*words: object) -> list[str]:
+    return [sys.executable, str(BENCH / "feed.py"), *map(str, words)]
+
+
+def _packets(size: int, options: Options) -> Step:
+    part = min(size, PACKETS_OF_PART)
+    path, manifest = capture(Traffic("office", part), options.work)
+    # A hello that comes again with the same ports and sequence numbers is a retransmission.
+    return Step(_scan("-"), _feed("repeat", path, size // part), manifest["banned_clients"])
+
+
+def _incidents(size: int, options: Options) -> Step:
+    clients = min(size, CLIENTS_OF_PART)
+    traffic = Traffic("dns", 3 * clients, clients=clients, banned=1.0)
+    path, manifest = capture(traffic, options.work)
+    times = size // clients
+    expected = manifest["banned_clients"] * times
+    return Step(_scan("-"), _feed("repeat", path, times), expected)
+
+
+def _flood(kind: str, packets_of_each: int = 1) -> Callable[[int, Options], Step]:
+    def step(size: int, options: Options) -> Step:
+        return Step(_scan("-"), _feed(kind, size * packets_of_each))
+
+    return step
+
+
+def _bans(size: int, options: Options) -> Step:
+    path, _ = capture(Traffic("office", PACKETS_OF_PART), options.work)
+    return Step(_scan(str(path), config=configuration(size, options.work)))
+
+
+def _networks(size: int, options: Options) -> Step:
+    path, _ = capture(Traffic("office", PACKETS_OF_PART), options.work)
+    return Step(_scan(str(path), config=networks(size, options.work)))
+
+
+def _domains(size: int, options: Options) -> Step:
+    path, _ = capture(Traffic("office", PACKETS_OF_PART), options.work)
+    return Step(_scan(str(path), config=signatures(size, options.work)))
+
+
+def _lines(size: int, options: Options) -> Step:
+    path = options.work / "growth.log"
+    with path.open("w", encoding="ascii") as file:
+        file.writelines(logs.zeek(size))
+    return Step(_scan(str(path)))
+
+
+def _rows(size: int, options: Options) -> Step:
+    work = options.work / "growth-store"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    subprocess.run(_store("make", size, work), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(_store("landing", size, work), check=True, stdout=subprocess.DEVNULL)
+    return Step(_store("compacted", size, work))
+
+
+def _store(step: str, size: int, work: Path) -> list[str]:
+    return [sys.executable, store_rows.__file__, step, str(size), str(work)]
+
+
+def _decades(first: int, end: int) -> list[int]:
+    return [10**decade for decade in range(first, end)]
+
+
+CURVES = (
+    Curve("packets", _decades(3, 9), _packets),
+    Curve("flows", _decades(3, 8), _flood("syn")),
+    Curve("names", _decades(3, 7), _flood("subdomains")),
+    Curve("devices", _decades(3, 7), _flood("devices", 2)),
+    Curve("incidents", _decades(1, 7), _incidents),
+    Curve("bans", _decades(0, 5), _bans),
+    Curve("networks", _decades(1, 6), _networks),
+    Curve("domains of signatures", _decades(1, 6), _domains),
+    Curve("lines of a log", _decades(3, 7), _lines),
+    Curve("rows of a store", (1_000, 100_000, 1_000_000, 3_000_000), _rows, own_start=True),
+)
+"""The curves in the order of the page."""
 
 
 def networks(count: int, work: Path) -> Path:
@@ -83,13 +157,6 @@ def networks(count: int, work: Path) -> Path:
     path = work / f"networks-{count}.yaml"
     path.write_text(text.replace("networks:\n", "networks:\n" + "\n".join(rows) + "\n", 1))
     return path
-
-
-def size_of(step: Step, manifest: dict[str, Any]) -> int:
-    """The size of a step, which for names and contacts is what the traffic contains."""
-    if step.what == "names":
-        return int(manifest["distinct_names"])
-    return sum(manifest["banned"].values()) if step.what == "contacts" else step.size
 
 
 def signatures(domains: int, work: Path) -> Path:
@@ -117,83 +184,73 @@ def signatures(domains: int, work: Path) -> Path:
 
 
 def growth(options: Options) -> dict[str, Any]:
-    """Measure all steps in some rounds."""
-    rounds = min(ROUNDS, options.rounds)
-    rows: list[dict[str, Any]] = []
-    shared = Traffic("office", options.office)
-    for traffic, some in groupby(steps(options), attrgetter("traffic")):
-        rows += [measure_step(step, rounds, options) for step in some]
-        # Captures that other sections read stay; all of them would fill the disk.
-        if traffic != shared:
-            remove(traffic, options.work)
-    for before, row in zip([None, *rows], rows, strict=False):
-        row["grows"] = grows(before, row)
-    return {"rounds": rounds, "rows": rows}
+    """Measure all curves."""
+    output = options.work / "growth.out"
+    begin = [require_success(measure(_scan(str(empty(options.work))), output, options.timeout))
+             for _ in range(5)]  # fmt: skip
+    start = statistics.median(run.cpu for run in begin)
+    curves = []
+    for curve in CURVES:
+        points = list(_points(curve, options))
+        base = points[0]["cpu"] if curve.own_start else start
+        for point in points:
+            point["beyond"] = max(0.0, point["cpu"] - base)
+        costs = [(point["size"], point["beyond"]) for point in points]
+        curves.append({
+            "what": curve.what, "points": points, "exponent": exponent(costs, NOISE),
+            "last": exponent(costs[-2:], NOISE),
+        })  # fmt: skip
+    for left in ("growth.log", "growth.out"):
+        (options.work / left).unlink(missing_ok=True)
+    shutil.rmtree(options.work / "growth-store", ignore_errors=True)
+    return {"start": start, "curves": curves}
 
 
-def grows(before: dict[str, Any] | None, row: dict[str, Any]) -> str:
-    """By how much the whole cost of a step is above that of the one before, beside the size: at
-    most as much is linear growth or better."""
-    if before is None or before["what"] != row["what"]:
-        return ""
-    cost = (row["start"] + row["beyond"]) / (before["start"] + before["beyond"])
-    return f"{cost:.1f} / {row['size'] / max(1, before['size']):.1f}"
+def _points(curve: Curve, options: Options) -> Iterator[dict[str, Any]]:
+    """The measured steps of a curve, until the next one would take too long."""
+    limit = LIMIT * min(1.0, options.office / FULL)
+    for size in curve.sizes:
+        progress(f"growth: {size:,} {curve.what}")
+        step = curve.step(size, options)
+        run = _run(step, options)
+        # A second run of a short step: its cost is small beside the noise.
+        again = [_run(step, options)] if run.wall < 2 and "store" not in curve.what else []
+        cpu = min(each.cpu for each in (run, *again))
+        yield {"size": size, "cpu": cpu, "wall": run.wall, "rss": run.rss}
+        if size > curve.sizes[0] and 10 * (run.wall - 1) > limit:
+            return
 
 
-def measure_step(step: Step, rounds: int, options: Options) -> dict[str, Any]:
-    """Measure the cost of a step."""
-    progress(f"growth: {step.size} {step.what}")
-    work = options.work
-    path, manifest = capture(step.traffic, work)
-    call = netwatch("scan", "-q", "-c", str(step.config), "--format", "jsonl")
-    empty_capture, output = str(empty(work)), work / "growth.out"
-    starts, runs, others = [], [], []
-    for _ in range(rounds):
-        starts.append(require_success(measure([*call, empty_capture], output, options.timeout)))
-        runs.append(require_success(measure([*call, str(path)], output, options.timeout)))
-        require_complete(runs[-1], banned_clients(manifest))
-        if step.what == "names":
-            others += suricata(Job(path, step.traffic.packets, work), options)
-    start = _cpu(starts)
-    beyond = _cpu(runs) - start
-    return {
-        "what": step.what,
-        "size": size_of(step, manifest),
-        "packets": manifest["packets"],
-        "start": start,
-        "beyond": beyond,
-        "each": beyond / manifest["packets"],
-        "rss": max(run.rss for run in runs),
-        "suricata": _cpu(others) if others else None,
-    }
+def _run(step: Step, options: Options) -> Run:
+    output = options.work / "growth.out"
+    run = require_success(measure(step.command, output, options.timeout, feed=step.feed))
+    if step.expected:
+        require_complete(run, step.expected)
+    return run
 
 
-def suricata(job: Job, options: Options) -> list[Run]:
-    """One run of Suricata if it is installed."""
-    peer = next(peer for peer in PEERS if peer.name == "suricata")
-    return [] if peer.missing() else [require_success(run(peer, job, options.timeout))]
-
-
-def _cpu(runs: list[Run]) -> float:
-    return statistics.median(run.cpu for run in runs)
+def exponent(points: Sequence[tuple[float, float]], least: float = 0.0) -> float:
+    """The slope of the straight line through the logarithms of sizes and costs, of which those that
+    are not above `least` do not count; 0 if fewer than two are left."""
+    found = [(math.log(size), math.log(cost)) for size, cost in points if cost > least]
+    if len(found) < 2:
+        return 0.0
+    return statistics.linear_regression(*zip(*found, strict=True)).slope
 
 
 COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
-    ("what grows", lambda row: row["what"]),
-    ("size", lambda row: f"{row['size']:,}"),
-    ("packets read", lambda row: f"{row['packets']:,}"),
-    ("start, CPU s", lambda row: f"{row['start']:.2f}"),
-    ("rest, CPU s", lambda row: f"{row['beyond']:.2f}"),
-    ("µs a packet", lambda row: f"{row['each'] * 1e6:.2f}"),
-    ("times cost / size", lambda row: row["grows"]),
-    ("peak MB", lambda row: f"{row['rss'] / 1e6:.0f}"),
-    ("Suricata, CPU s", lambda row: "" if row["suricata"] is None else f"{row['suricata']:.2f}"),
+    ("what grows", lambda curve: curve["what"]),
+    ("up to", lambda curve: f"{curve['points'][-1]['size']:,}"),
+    ("CPU s", lambda curve: f"{curve['points'][-1]['cpu']:.2f}"),
+    ("exponent", lambda curve: f"{curve['exponent']:.2f}"),
+    ("of the last step", lambda curve: f"{curve['last']:.2f}"),
+    ("peak MB", lambda curve: f"{curve['points'][-1]['rss'] / 1e6:.0f}"),
+    ("a step before", lambda curve: f"{curve['points'][-2]['rss'] / 1e6:.0f}"),
 )
 
 
 def text(found: dict[str, Any]) -> str:
-    """The steps as text."""
-    shape = "{:<10} {:>9} {:>12} {:>12} {:>13} {:>11} {:>17} {:>7} {:>15}"
-    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
-    reported = [shape.format(*(name for name, _ in COLUMNS)), *(shape.format(*row) for row in rows)]
-    return "\n".join([f"growth, median of {found['rounds']} rounds", *reported])
+    """The curves as text."""
+    shape = "{:<28} {:>12} {:>8} {:>9} {:>19} {:>8} {:>16}"
+    rows = [[shows(curve) for _, shows in COLUMNS] for curve in found["curves"]]
+    return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))

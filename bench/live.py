@@ -32,7 +32,7 @@ from measure import netwatch
 from peers import CONFIG
 from shared import Namespace, messages
 
-RATES = (25_000, 50_000, 100_000, 200_000, 300_000, None)
+RATES = (25_000, 100_000, 300_000, None)
 """Packets per second; None is as fast as possible."""
 SECONDS = 3.0
 """Duration of each rate."""
@@ -129,10 +129,16 @@ def loss(options: Options) -> dict[str, Any]:
 
 
 def measure_reader(
-    reader: Reader, rate: int | None, path: Path, work: Path, seconds: float
+    reader: Reader,
+    rate: int | None,
+    path: Path,
+    work: Path,
+    seconds: float,
+    started: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Replay a capture for some seconds while a reader captures: packets sent, received and lost,
-    and the CPU seconds of the reader from when it was ready."""
+    and the CPU seconds of the reader from when it was ready, when `started` is called with
+    its id."""
     log = work / "reader.err"
     with veth.pair() as namespace:
         with log.open("wb") as err:
@@ -142,6 +148,8 @@ def measure_reader(
         veth.wait_for_log(log, reader.ready, process)
         time.sleep(0.5)  # what a reader still does after it says so belongs to its start
         used = veth.cpu(process.pid)
+        if started is not None:
+            started(process.pid)
         sent, pps = replay(namespace, path, rate, seconds)
         time.sleep(0.5)  # no reader reports that it has read everything in its ring
         if process.poll() is not None:

@@ -13,16 +13,21 @@ import veth
 from captures import Traffic, capture
 from compare import Options, progress
 
-RATE = 100_000
-"""Packets per second."""
-SECONDS = 5
+RATES = {1_500: 20, 100_000: 5}
+"""By packets per second: for how many seconds they are sent."""
 NAMES = ("netwatch live", "suricata --af-packet")
 
 
 def live_cost(options: Options) -> dict[str, Any]:
     """Measure both readers in each round; raises `veth.MissingError`."""
     veth.require("tcpreplay", "taskset", "chrt")
-    packets = min(RATE * SECONDS, options.office)
+    rows = [row for rate in RATES for row in _measured(rate, options)]
+    return {"rounds": options.rounds, "rows": rows}
+
+
+def _measured(rate: int, options: Options) -> list[dict[str, Any]]:
+    """A row for each reader at a rate."""
+    packets = min(rate * RATES[rate], options.office)
     path, _ = capture(Traffic("office", packets), options.work)
     readers = [reader for reader in live.READERS if reader.name in NAMES]
     found: dict[str, list[dict[str, Any]]] = {}
@@ -33,12 +38,13 @@ def live_cost(options: Options) -> dict[str, Any]:
             except veth.MissingError as error:
                 progress(f"skipped: {error}")
                 continue
-            progress(f"live, round {number} of {options.rounds}: {reader.name}")
-            row = live.measure_reader(reader, RATE, path, options.work, packets / RATE)
+            progress(f"live, {rate} packets/s, round {number} of {options.rounds}: {reader.name}")
+            row = live.measure_reader(reader, rate, path, options.work, packets / rate)
             found.setdefault(reader.name, []).append(row)
-    rows = [
+    return [
         {
             "reader": name,
+            "rate": rate,
             "packets": packets,
             "pps": statistics.median(row["pps"] for row in several),
             "lost": max(row["lost"] for row in several),
@@ -46,7 +52,6 @@ def live_cost(options: Options) -> dict[str, Any]:
         }
         for name, several in found.items()
     ]
-    return {"rounds": options.rounds, "rows": rows}
 
 
 COLUMNS = (

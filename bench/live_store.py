@@ -11,6 +11,7 @@ or in two, or if it lost or skipped any at a rate at which Suricata lost none.
 """
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,12 @@ from compare import Options, progress
 from measure import ENVIRONMENT, netwatch
 from peers import CONFIG
 from shared import ROOT
+from stored import Peak
+
+RATES = (25_000, 100_000, 245_000)
+"""Packets per second."""
+SECONDS = 10.0
+"""Duration of each rate."""
 
 QUESTIONS = (
     "SELECT name, count(*) FROM observation GROUP BY name ORDER BY 2 DESC LIMIT 20",
@@ -43,24 +50,25 @@ KEPT = "SELECT (SELECT count(*) FROM observation), (SELECT count(*) FROM flow)"
 
 
 def loss_with_store(options: Options) -> dict[str, Any]:
-    """Measure at each rate of the loss bench with and without a store; raises
+    """Measure at each of `RATES` with and without a store; raises
     `veth.MissingError`."""
     veth.require("tcpreplay", "taskset", "chrt")
     path, _ = capture(Traffic("office", live.PACKETS), options.work)
     (plain,) = (reader for reader in live.READERS if reader.name == "netwatch live")
     rows = []
-    for rate in live.RATES:
+    for rate in RATES:
         progress(f"loss with a store: {rate or 'all'} packets/s")
-        rows.append(live.measure_reader(plain, rate, path, options.work, live.SECONDS))
+        rows.append(live.measure_reader(plain, rate, path, options.work, SECONDS))
         folder = options.work / "live-store"
         shutil.rmtree(folder, ignore_errors=True)
         stored = replace(plain, name="with a store", command=with_store(folder))
-        with _readers(folder) as answers:
-            row = live.measure_reader(stored, rate, path, options.work, live.SECONDS)
-        kept = _ask(
-            folder, "SELECT (SELECT count(*) FROM observation), (SELECT count(*) FROM flow)"
-        )
-        rows.append(row | {"answers": sum(answers), "kept": kept})
+        with Peak() as sizes, _readers(folder) as answers:
+            row = live.measure_reader(stored, rate, path, options.work, SECONDS, sizes.watch)
+        said = (options.work / "reader.err").read_text(errors="replace")
+        skipped = re.findall(r"^lost .* ([\d,]+) packets? not recorded$", said, re.MULTILINE)
+        kept = _ask(folder, KEPT)
+        more = {"pss": sizes.bytes, "skipped": int(skipped[0].replace(",", "")) if skipped else 0}
+        rows.append(row | more | {"answers": sum(answers), "kept": kept})
         shutil.rmtree(folder)
     return {"rows": rows}
 
@@ -121,6 +129,8 @@ def _run(*command: str) -> str:
 COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     *live.COLUMNS,
     ("answers", lambda row: f"{row['answers']:,}" if "answers" in row else ""),
+    ("not recorded", lambda row: f"{row['skipped']:,}" if "skipped" in row else ""),
+    ("peak PSS, MB", lambda row: f"{row['pss'] / 1e6:.0f}" if "pss" in row else ""),
     ("observations and flows kept", lambda row: row.get("kept", "").replace(",", ", ")),
 )
 

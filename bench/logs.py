@@ -2,8 +2,8 @@
 
 A script greps a list of names (``grep -F -f``), and picks the fields of what is left (jq, awk). Its
 list has the same domains as the rules of netwatch. It knows nothing of label boundaries, devices,
-bans or rotation, so that the comparison is of reading alone. The last run has ten million lines:
-the peak of memory has to stay what it is for a tenth of them.
+bans or rotation, so that the comparison is of reading alone. `names` reads the first part of the
+same log, since it has a line to write for each of its lines.
 """
 
 import random
@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import veth
 from alternate import alternate
 from compare import Options
 from measure import netwatch
 
-LINES = 10_000_000
-"""Lines of the log with which memory is measured, if office traffic has its full size."""
+LINES = 500_000
+"""Lines of a log that is scanned, if office traffic has its full size."""
+
+NAMED = 5
+"""`names` reads one part in so many of it."""
 
 HITS = 100_000
 """One line in so many has a name of a banned app."""
@@ -75,86 +77,98 @@ def zeek(count: int) -> Iterator[str]:
         )
 
 
-def dnsmasq(count: int) -> Iterator[str]:
-    """Queries and answers in the format of dnsmasq, with serial numbers."""
-    for at, (time, client, name, address) in enumerate(_lookups(count // 2)):
-        head = f"Nov 20 {_clock(time)} dnsmasq[290]: {at} {client}/{40000 + at % 20000}"
-        yield f"{head} query[A] {name} from {client}\n{head} reply {name} is {address}\n"
+def bind(count: int) -> Iterator[str]:
+    """Queries in the format of BIND."""
+    for at, (time, client, name, _) in enumerate(_lookups(count)):
+        yield (
+            f"20-Nov-2026 {_clock(time)}.{at % 1000:03} queries: info: client"
+            f" @0x7f1c2c00{at % 65536:04x} {client}#{40000 + at % 20000} ({name}): query: {name}"
+            " IN A +E(0)K (10.0.0.53)\n"
+        )
+
+
+def squid(count: int) -> Iterator[str]:
+    """Tunnels in the native format of Squid."""
+    for at, (time, client, name, address) in enumerate(_lookups(count)):
+        yield (
+            f"{time}.{at % 1000:03} {at % 2000:6} {client} TCP_TUNNEL/200 {4000 + at % 90000}"
+            f" CONNECT {name}:443 - HIER_DIRECT/{address} -\n"
+        )
 
 
 FORMATS: dict[str, tuple[Callable[[int], Iterator[str]], str]] = {
-    "eve": (
+    "Zeek": (zeek, "grep -iF -f {names} {log} | awk -F'\\t' '{{print $1, $3, $10}}'"),
+    "EVE": (
         eve,
         "grep -iF -f {names} {log} | jq -r"
         " 'select(.event_type==\"dns\") | [.timestamp,.src_ip,.dns.rrname] | @tsv'",
     ),
-    "zeek": (zeek, "grep -iF -f {names} {log} | awk -F'\\t' '{{print $1, $3, $10}}'"),
-    "dnsmasq": (dnsmasq, "grep -iF -f {names} {log} | awk '/query/ {{print $3, $7, $9}}'"),
+    "BIND": (bind, "grep -iF -f {names} {log} | awk '{{print $1, $2, $7, $10}}'"),
+    "Squid": (squid, "grep -iF -f {names} {log} | awk '{{print $1, $3, $7}}'"),
 }
 """How a log of each format is written, and the script that reads it."""
 
 
 def logs(options: Options) -> dict[str, Any]:
-    """Measure each format and its script, and the memory of a long log. Raises
-    `veth.MissingError` where no format of logs is there."""
-    from netwatch.logs.registry import LOG_FORMATS
-
-    if "dnsmasq" not in LOG_FORMATS:
-        raise veth.MissingError("netwatch reads no logs")
-    count = max(100_000, LINES // 10 * options.office // FULL)
+    """Measure `scan`, `names` and the script for each format."""
+    count = max(20_000, LINES * options.office // FULL)
     names = _names(options.work / "names.txt")
-    first = _write(options.work / "logs-start.log", dnsmasq, 2)
-    commands = {"start": _scan(first)}
+    rows = []
     for name, (made, script) in FORMATS.items():
-        path = _write(options.work / f"logs-{name}.log", made, count)
-        commands[f"{name} netwatch"] = _scan(path)
+        stem = f"logs-{name.lower()}"
+        first = _write(options.work / f"{stem}-first.log", made(2))
+        path = _write(options.work / f"{stem}.log", made(count))
+        part = _write(options.work / f"{stem}-part.log", made(count // NAMED))
         line = script.format(names=shlex.quote(str(names)), log=shlex.quote(str(path)))
-        commands[f"{name} script"] = ["sh", "-c", line]
-    long = _write(options.work / "logs-long.log", dnsmasq, 10 * count)
-    commands["long"] = _scan(long)
-    found = alternate("logs", commands, options)
-    long.unlink()
-    rows = [
-        {
-            "format": name,
-            "cpu": found[f"{name} netwatch"]["cpu"] - found["start"]["cpu"],
-            "script": found[f"{name} script"]["cpu"],
-            "rss": found[f"{name} netwatch"]["rss"],
-        }
-        for name in FORMATS
-    ]
-    rows.append(
-        {
-            "format": "dnsmasq, ten times as long",
-            "cpu": found["long"]["cpu"] - found["start"]["cpu"],
-            "script": None,
-            "rss": found["long"]["rss"],
-        }
-    )
-    return {"lines": count, "rows": rows}
+        found = alternate(stem, {
+            "start of scan": _scan(first), "scan": _scan(path), "script": ["sh", "-c", line],
+            "start of names": _names_of(first), "names": _names_of(part),
+        }, options)  # fmt: skip
+        rows.append({
+            "format": name, "lines": count,
+            "scan": _rate(path, found["scan"]["cpu"] - found["start of scan"]["cpu"]),
+            "names": _rate(part, found["names"]["cpu"] - found["start of names"]["cpu"]),
+            "script": _rate(path, found["script"]["cpu"]),
+            "rss": max(found["scan"]["rss"], found["names"]["rss"]),
+        })  # fmt: skip
+        for each in (first, path, part):
+            each.unlink()
+    return {"rows": rows}
+
+
+def _rate(path: Path, cpu: float) -> float:
+    """MB a CPU second."""
+    return path.stat().st_size / 1e6 / max(cpu, 1e-3)
+
+
+COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("log", lambda row: row["format"]),
+    ("lines", lambda row: f"{row['lines']:,}"),
+    ("`scan`, MB a CPU s", lambda row: f"{row['scan']:,.0f}"),
+    ("the script", lambda row: f"{row['script']:,.0f}"),
+    ("`names`, MB a CPU s", lambda row: f"{row['names']:,.1f}"),
+    ("peak MB", lambda row: f"{row['rss'] / 1e6:.0f}"),
+)
 
 
 def text(found: dict[str, Any]) -> str:
     """What was measured as text."""
-    lines = [f"logs of {found['lines']:,} lines, one in {HITS:,} of interest, CPU beyond start"]
-    for row in found["rows"]:
-        count = found["lines"] * (10 if row["script"] is None else 1)
-        rate = count / max(row["cpu"], 1e-9)
-        beside = f", the script {row['script'] / row['cpu']:.2f} times" if row["script"] else ""
-        lines.append(
-            f"{row['format']:<26} {row['cpu']:7.2f} s {rate:12,.0f} lines a CPU second,"
-            f" {row['rss'] / 1e6:.0f} MB peak{beside}"
-        )
-    return "\n".join(lines)
+    shape = "{:<8} {:>10} {:>20} {:>12} {:>20} {:>8}"
+    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
+    return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))
 
 
 def _scan(path: Path) -> list[str]:
     return netwatch("scan", "-q", "--format", "jsonl", str(path))
 
 
-def _write(path: Path, made: Callable[[int], Iterator[str]], count: int) -> Path:
+def _names_of(path: Path) -> list[str]:
+    return netwatch("names", "-q", "--format", "jsonl", str(path))
+
+
+def _write(path: Path, lines: Iterator[str]) -> Path:
     with path.open("w", encoding="ascii") as file:
-        file.writelines(made(count))
+        file.writelines(lines)
     return path
 
 

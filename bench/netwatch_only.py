@@ -1,9 +1,10 @@
 """Measurements of netwatch without peers: start, and the gain of a second core."""
 
 import statistics
+from pathlib import Path
 from typing import Any
 
-from captures import Traffic, capture, empty
+from captures import Traffic, capture, empty, remove
 from compare import Options, progress
 from measure import Run, measure, netwatch
 from peers import CONFIG
@@ -60,9 +61,22 @@ def jobs(options: Options) -> dict[str, Any]:
     return _two_jobs(max(1, options.office // 2), (1, 2), options)
 
 
+LARGE = 5 / 1.7
+"""The packets of the large capture for each of the small one, which has 1.7 GB at full size."""
+
+
 def one_file(options: Options) -> dict[str, Any]:
     """One capture, read by one process and by two."""
     return _two_jobs(options.office, (1,), options)
+
+
+def large_file(options: Options) -> dict[str, Any]:
+    """A capture of 5 GB, which no section but this one needs."""
+    packets = round(options.office * LARGE)
+    try:
+        return _two_jobs(packets, (1,), options)
+    finally:
+        remove(Traffic("office", packets), options.work)
 
 
 def _two_jobs(packets: int, seeds: tuple[int, ...], options: Options) -> dict[str, Any]:
@@ -80,6 +94,7 @@ def _two_jobs(packets: int, seeds: tuple[int, ...], options: Options) -> dict[st
     walls = {count: statistics.median(run.wall for run in found) for count, found in runs.items()}
     return {
         "packets": [packets] * len(paths),
+        "bytes": sum(Path(path).stat().st_size for path in paths),
         "rounds": options.rounds,
         "wall": {str(count): wall for count, wall in walls.items()},
         "times": walls[1] / walls[2],

@@ -15,12 +15,17 @@ import hostile
 import live
 import live_cost
 import live_store
+import logs
 import store_rows
+import stored
 from compare import BASE
 from goals import Results
 from shared import PERFORMANCE_PAGE
 
 PAGE = PERFORMANCE_PAGE
+
+Part = Callable[[Results, dict[str, str]], str]
+Columns = Sequence[tuple[str, Callable[[dict[str, Any]], str]]]
 
 
 def write(results: Results, machine: dict[str, str]) -> list[str]:
@@ -52,25 +57,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
-def _logs(results: Results, machine: dict[str, str]) -> str:
-    found = results["logs"]
-    rows = []
-    for row in found["rows"]:
-        lines = found["lines"] * (1 if row["script"] else 10)
-        beside = f"{row['script'] / row['cpu']:.2f}" if row["script"] else ""
-        rows.append(
-            (
-                row["format"],
-                f"{lines:,}",
-                f"{lines / row['cpu']:,.0f}",
-                beside,
-                f"{row['rss'] / 1e6:.0f}",
-            )
-        )
-    head = ("log", "lines", "lines a CPU s", "CPU of the script / netwatch", "peak MB")
-    return table(head, rows)
-
-
 def _flows(results: Results, machine: dict[str, str]) -> str:
     found = results["flows"]
     shown = table([name for name, _ in flow_records.COLUMNS], flow_records.cells(found), 2)
@@ -88,7 +74,7 @@ def _goals(results: Results, machine: dict[str, str]) -> str:
     return f"\n{said}\n\n{table(('work', 'goal', 'measured', ''), rows)}\n"
 
 
-def _peers(kind: str) -> Callable[[Results, dict[str, str]], str]:
+def _peers(kind: str) -> Part:
     def part(results: Results, machine: dict[str, str]) -> str:
         rows = results[kind]["rows"]
         base = next((row.get("cpu") for row in rows if row["peer"] == BASE), None)
@@ -128,12 +114,20 @@ def _memory(results: Results, machine: dict[str, str]) -> str:
     return f"\n{table(head, rows)}\n"
 
 
-def _growth(results: Results, machine: dict[str, str]) -> str:
-    rows = [[shows(row) for _, shows in growth.COLUMNS] for row in results["growth"]["rows"]]
-    return f"\n{table([name for name, _ in growth.COLUMNS], rows)}\n"
+def _cluster(results: Results, machine: dict[str, str]) -> str:
+    found = results["cluster"]
+    first = found["rows"][0]
+    rows = [
+        (f"`{row['peer']}`", *(f"{row[cost]:.1f} ({row[cost] / first[cost]:.2f})"
+                               for cost in ("cpu", "wall")))
+        for row in found["rows"]
+    ]  # fmt: skip
+    size = found["bytes"] / found["units"] / 1e6
+    head = (f"{found['units']} captures of {size:.0f} MB", "CPU s", "wall s")
+    return f"\n{table(head, rows)}\n"
 
 
-def _commands(section: str) -> Callable[[Results, dict[str, str]], str]:
+def _commands(section: str) -> Part:
     """A table of the commands that a section has measured in alternation."""
 
     def part(results: Results, machine: dict[str, str]) -> str:
@@ -178,16 +172,20 @@ def _store(results: Results, machine: dict[str, str]) -> str:
     return f"\n{found['stored']:,} made rows of a day.\n\n{table(head, rows)}\n"
 
 
-def _live(results: Results, machine: dict[str, str]) -> str:
-    rows = [[shows(row) for _, shows in live_cost.COLUMNS] for row in results["live"]["rows"]]
-    return f"\n{table([name for name, _ in live_cost.COLUMNS], rows)}\n"
+def _shown(section: str, columns: Columns, left: int = 1) -> Part:
+    """A table of the rows of a section."""
+
+    def part(results: Results, machine: dict[str, str]) -> str:
+        rows = [[shows(row) for _, shows in columns] for row in results[section]["rows"]]
+        return f"\n{table([name for name, _ in columns], rows, left)}\n"
+
+    return part
 
 
-def _live_store(results: Results, machine: dict[str, str]) -> str:
-    rows = [
-        [shows(row) for _, shows in live_store.COLUMNS] for row in results["live-store"]["rows"]
-    ]
-    return f"\n{table([name for name, _ in live_store.COLUMNS], rows)}\n"
+def _growth(results: Results, machine: dict[str, str]) -> str:
+    curves = results["growth"]["curves"]
+    rows = [[shows(curve) for _, shows in growth.COLUMNS] for curve in curves]
+    return f"\n{table([name for name, _ in growth.COLUMNS], rows)}\n"
 
 
 def _fleet(results: Results, machine: dict[str, str]) -> str:
@@ -201,11 +199,6 @@ def _fleet(results: Results, machine: dict[str, str]) -> str:
     goal = f"cores for {fleet_load.GOAL_ALERTS:,} alerts/s and {fleet_load.GOAL_ROWS:,} rows/s"
     head = ("process", "CPU µs an alert", "CPU µs a row", goal)
     return f"\n{table(head, rows)}\n"
-
-
-def _loss(results: Results, machine: dict[str, str]) -> str:
-    rows = [[shows(row) for _, shows in live.COLUMNS] for row in results["loss"]["rows"]]
-    return f"\n{table([name for name, _ in live.COLUMNS], rows)}\n"
 
 
 def _latency(results: Results, machine: dict[str, str]) -> str:
@@ -236,25 +229,27 @@ def _ran(*sections: str) -> Callable[[Results], bool]:
     return lambda results: all(section in results for section in sections)
 
 
-PARTS: dict[str, tuple[Callable[[Results], bool], Callable[[Results, dict[str, str]], str]]] = {
-    "goals": (_ran("office", "dns", "start", "jobs", "memory"), _goals),
+PARTS: dict[str, tuple[Callable[[Results], bool], Part]] = {
+    "goals": (_ran("office", "dns"), _goals),
     "office": (_ran("office"), _peers("office")),
     "dns": (_ran("dns"), _peers("dns")),
     "new-flows": (_ran("new-flows"), _commands("new-flows")),
     "compressed": (_ran("compressed"), _commands("compressed")),
     "urls": (_ran("urls"), _commands("urls")),
-    "logs": (_ran("logs"), _logs),
+    "logs": (_ran("logs"), _shown("logs", logs.COLUMNS)),
     "flows": (_ran("flows"), _flows),
     "columns": (_ran("columns"), _columns),
+    "stored": (_ran("stored"), _shown("stored", stored.COLUMNS)),
     "store": (_ran("store"), _store),
     "memory": (_ran("memory"), _memory),
     "growth": (_ran("growth"), _growth),
-    "live": (_ran("live"), _live),
-    "loss": (_ran("loss"), _loss),
-    "live-store": (_ran("live-store"), _live_store),
+    "live": (_ran("live"), _shown("live", live_cost.COLUMNS)),
+    "loss": (_ran("loss"), _shown("loss", live.COLUMNS)),
+    "live-store": (_ran("live-store"), _shown("live-store", live_store.COLUMNS)),
     "latency": (_ran("latency"), _latency),
     "fleet": (_ran("fleet"), _fleet),
     "floods": (_ran("floods"), _floods),
+    "cluster": (_ran("cluster"), _cluster),
     "console": (_ran("console"), lambda results, _: console_text(results["console"])),
 }
 """By name: whether a table was measured, and its text."""

@@ -12,7 +12,6 @@ of the system.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -42,6 +41,7 @@ DEVICES, NAMES, DAYS = 5_000, 200_000, 10
 FIRST = 1_680_307_200_000_000_000  # 2023-04-01
 DAY = 86_400_000_000_000
 BLOCK, ONE_OF = 2_000, 9
+HEAD = ("observations", "CPU s", "M observations a CPU s", "peak MB", "incidents")
 CONFIG = """version: 1
 networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
 bans:
@@ -210,11 +210,12 @@ def measure(options: StoreOptions, folder: Path, jobs: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the measures of a store as JSON."""
+    """Print the table, or write it into the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--store", help="keep the made store here, or use the one that is there")
+    parser.add_argument("--write", action="store_true", help="update bench/results.md")
     args = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as temporary:
@@ -222,9 +223,17 @@ def main() -> None:
         if not Path(options.path).exists():
             make(options, args.rows)
         found = measure(options, Path(temporary), args.jobs)
-    found["rows"] = args.rows
-    found["rows_a_cpu_s"] = args.rows / found["cpu_s"]
-    print(json.dumps({name: round(value, 2) for name, value in found.items()}))
+    import page  # it imports `console`, which imports this module
+
+    row = (
+        f"{args.rows:,}", f"{found['cpu_s']:.1f}", f"{args.rows / found['cpu_s'] / 1e6:.2f}",
+        f"{found['memory_mb']:.0f}", f"{found['alerts']:,.0f}",
+    )  # fmt: skip
+    text = f"\n{page.table(HEAD, [row], 0)}\n"
+    print(text)
+    if args.write:
+        filled = page.fill(page.PAGE.read_text(encoding="utf-8"), {"rejudging": text})
+        page.PAGE.write_text(filled, encoding="utf-8")
 
 
 if __name__ == "__main__":

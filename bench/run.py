@@ -14,6 +14,8 @@ import os
 import platform
 import shutil
 import sys
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ import fleet_load
 import flow_records
 import goals
 import growth
+import growth_chart
 import hostile
 import live
 import live_cost
@@ -37,13 +40,16 @@ import memory
 import netwatch_only
 import new_flows
 import page
+import programs
 import small_captures
 import soak
 import store_rows
+import stored
 import urls
 import veth
 from compare import Options, progress
 from peers import PEERS
+from programs import program
 from shared import ROOT
 
 SECTIONS: dict[str, tuple[Callable[[Options], dict[str, Any]], Callable[[dict[str, Any]], str]]]
@@ -56,11 +62,13 @@ SECTIONS = {
     "columns": (columns.columns, columns.text),
     "logs": (logs.logs, logs.text),
     "flows": (flow_records.flow_records, flow_records.text),
+    "stored": (stored.stored, stored.text),
     "store": (store_rows.store_rows, store_rows.text),
     "compressed": (compressed.compressed, compressed.text),
     "urls": (urls.urls, urls.text),
     "jobs": (netwatch_only.jobs, netwatch_only.jobs_text),
     "one-file": (netwatch_only.one_file, netwatch_only.jobs_text),
+    "large-file": (netwatch_only.large_file, netwatch_only.jobs_text),
     "cluster": (cluster.cluster, cluster.text),
     "small": (small_captures.small_captures, small_captures.text),
     "memory": (memory.memory, memory.text),
@@ -73,12 +81,18 @@ SECTIONS = {
     "fleet": (fleet_load.fleet, fleet_load.text),
     "soak": (soak.soak, soak.text),
     "console": (console.console, console.text),
+    "delivery": (program("delivery", "--alerts", "10000"), programs.text),
+    "rejudging": (program("rejudging", "--rows", "3000000"), programs.text),
+    "store-queries": (program("store_queries", "--rows", "1000000"), programs.text),
+    "report-year": (program("report_year", "--incidents", "20000"), programs.text),
 }
 """The sections: how each is measured, and its text."""
 
-PACKETS, ROUNDS, GIGABYTES = 2_000_000, 5, 4.0
-"""The size of a whole run, which takes some 45 minutes on two cores, a third of it for the store of
-the console."""
+ALONE = ("soak", "console")
+"""Sections that run only where they are named: the console alone has thousands of addresses."""
+
+PACKETS, ROUNDS, GIGABYTES = 2_000_000, 3, 4.0
+"""The size of a whole run, which takes some 25 minutes on two quiet cores."""
 SHORT = (200_000, 2, 0.2)
 """The size of a short run of some minutes, whose ratios are rough: starts weigh more."""
 DISK = 6500
@@ -141,6 +155,8 @@ def keep(results: dict[str, Any], work: Path, *, write: bool) -> None:
     path.write_text(json.dumps(reported | results, indent=1) + "\n", encoding="utf-8")
     if write:
         page.write(results, machine())
+        if "growth" in results:
+            growth_chart.write(results["growth"]["curves"])
 
 
 def main() -> int:
@@ -175,20 +191,28 @@ def main() -> int:
         only=only,
         work=work,
         timeout=args.timeout,
+        write=args.write,
     )
     results: dict[str, Any] = {}
     wrong: list[str] = []
     for name, (measure, text) in SECTIONS.items():
-        if args.sections and name not in args.sections:
+        if name not in (args.sections or set(SECTIONS) - set(ALONE)):
             continue
+        begin = time.monotonic()
         try:
-            results[name] = measure(options)
-        except (netwatch_only.MeasurementError, OSError) as error:
-            wrong.append(f"{name}: {error}")
+            found = measure(options)
+            said = text(found)
         except veth.MissingError as error:
             progress(f"skipped {name}: {error}")
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # the other sections have to be measured all the same
+            traceback.print_exc()
+            wrong.append(f"{name}: {error!r}")
         else:
-            print(text(results[name]), end="\n\n", flush=True)
+            results[name] = found | {"seconds": round(time.monotonic() - begin)}
+            print(f"{said}\n({name}: {time.monotonic() - begin:.0f} s)\n", flush=True)
             keep(results, work, write=args.write)
     print(goals.text(goals.goals(results)))
     for failure in wrong + failures(results):

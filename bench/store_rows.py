@@ -1,4 +1,4 @@
-"""What a store costs: rows a CPU second, written and compacted, and bytes a row, beside SQLite.
+"""What a store costs: rows a CPU second, written and compacted, and bytes a row.
 
 The rows are made ones of a day: 5,000 devices, 200,000 names by Zipf's law, for each contact a
 query, its answer and a ClientHello. A process of its own does each step; what it takes to read the
@@ -9,12 +9,10 @@ import json
 import os
 import resource
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,6 @@ STEPS = {
     "read": "reading the rows",
     "landing": "Parquet, landing files",
     "compacted": "Parquet, compacted",
-    "sqlite": "SQLite, two indexes",
 }
 """The steps, in their order, and what they are called."""
 
@@ -122,30 +119,6 @@ def _compacted(work: Path) -> int:
     return sum(row.bytes for row in catalogue.files("observation"))
 
 
-def _sqlite(work: Path) -> int:
-    from netwatch.store.tables import OBSERVATION
-
-    names = [column.name for column in OBSERVATION]
-    marks = ", ".join("?" * len(names))
-    path = work / "rows.sqlite"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"CREATE TABLE observation ({', '.join(names)})")
-        database.execute("CREATE INDEX by_client ON observation (client, time)")
-        database.execute("CREATE INDEX by_name ON observation (name, time)")
-        for batch in _batches(work):
-            columns = [
-                [json.dumps(each) if isinstance(each, list) else each for each in column]
-                for column in batch.to_pydict().values()
-            ]
-            with database:
-                database.executemany(
-                    f"INSERT INTO observation VALUES ({marks})", zip(*columns, strict=True)
-                )
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path.stat().st_size
-
-
 def _main(step: str, rows: int, work: Path) -> None:
     if step == "make":
         _make(rows, work)
@@ -155,7 +128,7 @@ def _main(step: str, rows: int, work: Path) -> None:
         for _ in _batches(work):
             pass
     else:
-        size = {"landing": _landing, "compacted": _compacted, "sqlite": _sqlite}[step](work)
+        size = {"landing": _landing, "compacted": _compacted}[step](work)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"cpu": time.process_time() - begin, "rss": peak, "bytes": size}))
     sys.stdout.flush()

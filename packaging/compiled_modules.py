@@ -80,7 +80,10 @@ def _extension(module: str, suffix: str) -> Extension:
     # What MSVC calls /O2 and /w it takes with a hyphen, too; without -g it writes nothing either.
     debugging = [] if sys.platform == "win32" else ["-g0"]
     flags = [*level, *debugging, "-w"]
-    return Extension(module, [path_of(module, suffix)], depends=headers, extra_compile_args=flags)
+    source = path_of(module, suffix)
+    return Extension(
+        module, [source], depends=headers, include_dirs=["."], extra_compile_args=flags
+    )
 
 
 def source_digest() -> str:

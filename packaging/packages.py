@@ -26,6 +26,7 @@ from linux.contents import Stage, console_contents, netwatch_contents
 from linux.environment import Interpreter, download, fill, subtract
 from linux.libraries import needed_libraries
 from linux.nfpm import FORMATS, Package, build
+from linux.unused import ONLY_FOR_CONSOLE
 from wheels import ROOT, build_sdist, build_wheel, reproducible_environment
 
 DEFAULT_PYTHON = "python3.13"
@@ -81,7 +82,9 @@ def _packages(
     folder: Path,
     environment: dict[str, str],
 ) -> list[Package]:
-    base = fill(interpreter, wheel, BASE_EXTRAS, house, folder / "base", environment)
+    base = fill(
+        *(interpreter, wheel, BASE_EXTRAS, house, folder / "base", environment), ONLY_FOR_CONSOLE
+    )
     stage = Stage(folder / "stage", interpreter, int(environment["SOURCE_DATE_EPOCH"]))
     found = []
     if only != "netwatch-console":

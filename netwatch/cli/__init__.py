@@ -129,11 +129,12 @@ EXIT_STATUS = """exit status:
 SHORT_HELP = f"""netwatch {__version__} shows whether devices complied with bans on apps,
 and which did not.
 
-  netwatch demo                write sample captures into a new folder, and scan them
-  netwatch scan office.pcap    is a ban violated? one row per incident
-  netwatch init                write a configuration for your own network
-  netwatch live -i eth1        watch a mirror port
-  netwatch help                all commands; 'netwatch help COMMAND' shows the options of one
+  netwatch demo              write sample captures into a folder, and scan them
+  netwatch scan office.pcap  is a ban violated? one row per incident
+  netwatch init              write a configuration for your own network
+  netwatch live -i eth1      watch a mirror port
+  netwatch help              all commands
+  netwatch help COMMAND      the options of a command
 """
 """The output of ``netwatch`` without a command."""
 

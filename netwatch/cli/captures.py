@@ -324,9 +324,11 @@ def names(args: argparse.Namespace) -> int:
     from netwatch.cli.summary import Summary
     from netwatch.cli.terminal import observation_writer
     from netwatch.core.private_files import below
+    from netwatch.core.system.kernel import keep_freed_memory
     from netwatch.engine import jobs
 
     _check(args)
+    keep_freed_memory()
     started, statistics = time.perf_counter(), RunStatistics()
     captures, logs = _units(args, counts_flows=False)
     terminal.warn_interpreted(args)

@@ -259,8 +259,10 @@ def _add(args: argparse.Namespace) -> int:
         check_name(args.name)
         if accounts.role_of(args.name) is not None:
             raise AccountError(f"the account '{args.name}' exists already")
-        accounts.add(args.name, args.role, _password(args))
-        _note(audit, "account added", args.name, role=args.role)
+        password = _password(args)
+        with audit.together():
+            accounts.add(args.name, args.role, password)
+            _note(audit, "account added", args.name, role=args.role)
     print_line(f"added {args.name} as {args.role}")
     return 0
 
@@ -268,14 +270,16 @@ def _add(args: argparse.Namespace) -> int:
 def _passwd(args: argparse.Namespace) -> int:
     with opened(args, "users passwd") as (accounts, audit):
         accounts.require(args.name)
-        accounts.set_password(args.name, _password(args))
-        _note(audit, "password changed", args.name)
+        password = _password(args)
+        with audit.together():
+            accounts.set_password(args.name, password)
+            _note(audit, "password changed", args.name)
     print_line(f"changed the password of {args.name}; its sessions have ended")
     return 0
 
 
 def _role(args: argparse.Namespace) -> int:
-    with opened(args, "users role") as (accounts, audit):
+    with opened(args, "users role") as (accounts, audit), audit.together():
         accounts.set_role(args.name, args.role)
         _note(audit, "role changed", args.name, role=args.role)
     print_line(f"{args.name} is {args.role} now; its sessions have ended")
@@ -283,7 +287,7 @@ def _role(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    with opened(args, "users remove") as (accounts, audit):
+    with opened(args, "users remove") as (accounts, audit), audit.together():
         accounts.remove(args.name)
         _note(audit, "account removed", args.name)
     print_line(f"removed {args.name}; its sessions have ended")

@@ -126,10 +126,10 @@ async def _run(centre: Any) -> None:
 
 def _status(args: argparse.Namespace) -> int:
     """Run ``netwatch fleet status``; returns the exit status."""
+    config = centre_config(args.config)
     from netwatch.store.fleet_sensors import roster
     from netwatch.store.opening import open_catalogue
 
-    config = centre_config(args.config)
     if config.store is None:
         text = "expected 'store', where a centre keeps what sensors report"
         raise ConfigError.of(config.path or "netwatch.yaml", text)

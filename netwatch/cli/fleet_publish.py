@@ -98,11 +98,9 @@ def add(group: Group) -> None:
 def publish(args: argparse.Namespace) -> int:
     """Run the command; returns the exit status. Raises `ConfigError` and `NetwatchError`."""
     from netwatch.fleet.access import published_keys
-    from netwatch.updates.update import require_tuf
 
     if bool(args.paths) == args.list:
         raise _usage("expected either PATH, a configuration or a folder of signatures, or --list")
-    require_tuf(_COMMAND)
     config, publications, enrolled = _centre(args.config)
     if args.list:
         _print_list(args, publications)
@@ -156,18 +154,10 @@ def _is_held_back(args: argparse.Namespace, config: "Config", files: Mapping[str
 
 def _centre(path: str | None) -> "tuple[Config, Publications, list[str]]":
     """The configuration of a centre, what it published, and the known sensors."""
-    from netwatch.config import load
-    from netwatch.fleet.centre_folder import CentreFolder
+    config = centre_config(path)
     from netwatch.fleet.publications import open_publications
 
-    config = load(path)
-    if config.fleet is None or config.fleet.server is None:
-        place = config.path or "netwatch.yaml"
-        raise ConfigError.of(
-            place, f"{_COMMAND} needs 'fleet' with 'server': expected the configuration of a centre"
-        )
-    folder = CentreFolder(config.fleet)
-    folder.prepare()
+    folder = centre_folder(config)
     sensors = [sensor.name for sensor in folder.sensors()]
     return config, open_publications(folder.path), sensors
 
@@ -285,10 +275,12 @@ def add_trust(group: Group) -> None:
 
 def centre_config(path: str | None) -> Config:
     """The configuration, which must be a centre's. Raises `ConfigError`."""
+    from netwatch import fleet
     from netwatch.config import load
-    from netwatch.fleet import require_extra
+    from netwatch.store import options
 
-    require_extra("netwatch fleet")
+    fleet.require_extra("netwatch fleet")
+    options.require_extra("netwatch fleet")
     config = load(path)
     if config.fleet is None or config.fleet.server is None:
         text = "expected 'fleet' with 'centre' and 'server', which make this a centre"

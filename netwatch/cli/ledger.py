@@ -193,26 +193,8 @@ def progress(args: argparse.Namespace) -> "Iterator[Progress]":
     if args.quiet or not sys.stderr.isatty():
         yield lambda counts: None
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("{task.fields[units]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=None, units="")
+    with terminal.progress_bar() as bar:
+        task = bar.add_task("reading", total=None, counted="")
 
         def update(counts: "UnitCounts") -> None:
             # What earlier runs have done took no time now, so it would distort the rate.
@@ -221,7 +203,7 @@ def progress(args: argparse.Namespace) -> "Iterator[Progress]":
                 task,
                 total=counts.size - there,
                 completed=counts.size_judged,
-                units=f"{counts.done:,} of {quantity(counts.units, 'unit')}",
+                counted=f"{counts.done:,} of {quantity(counts.units, 'unit')}",
             )
 
         yield update

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
-from netwatch.core.tabular import aligned
+from netwatch.core.tabular import aligned, terminal_width
 from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
 
 _BATCH = 512
@@ -78,9 +78,11 @@ class Lines:
 
 def print_columns(rows: Sequence[tuple[str, ...]], indent: int = 0) -> None:
     """Print rows in aligned columns; a last column of numbers is right-aligned. Each line begins
-    with `indent` spaces."""
+    with `indent` spaces. On a terminal the columns fit."""
     is_number = all(row[-1].isdigit() for row in rows[1:])
-    for line in aligned(rows, [len(rows[0]) - 1] if is_number else []):
+    width = terminal_width(sys.stdout) if sys.stdout is not None else None
+    fitting = None if width is None else width - indent
+    for line in aligned(rows, [len(rows[0]) - 1] if is_number else [], fitting):
         print_line(" " * indent + line)
 
 

@@ -151,11 +151,11 @@ def _facts(catalogue: "Catalogue", path: str) -> "FactRemoval":
 
 
 def _prune(args: argparse.Namespace) -> int:
+    options = store_options(args)
     from netwatch import config as configuration
     from netwatch.store.opening import open_catalogue
     from netwatch.store.pruning import Pruning
 
-    options = store_options(args)
     retention = configuration.load(args.config).retention
     if retention is None:
         missing = "the configuration has no 'retention', so nothing is ever deleted; add it"
@@ -210,6 +210,7 @@ def _fields(value: "Pruned | Erased") -> dict[str, Any]:
 
 
 def _erase(args: argparse.Namespace) -> int:
+    options = store_options(args)
     from netwatch import config as configuration
     from netwatch.store.erasing import StoreErasure, refuse_reason
     from netwatch.store.opening import UseLock, open_catalogue
@@ -217,7 +218,6 @@ def _erase(args: argparse.Namespace) -> int:
 
     if not args.device.strip():
         raise ConfigError.of("netwatch store erase", "--device: expected a text, found nothing")
-    options = store_options(args)
     config = configuration.load(args.config)
     sealing = config.privacy.sealing if config.privacy is not None else None
     with open_catalogue(options) as catalogue, UseLock(options, exclusive=True):
@@ -385,11 +385,11 @@ _OF_ANYBODY = ("purposes", "temporary")
 
 
 def _identify(args: argparse.Namespace) -> int:
+    options = store_options(args)
     from netwatch import config as configuration
     from netwatch.store.opening import open_catalogue
     from netwatch.store.person import identify, stored_clients, write_journal
 
-    options = store_options(args)
     config = configuration.load(args.config)
     if config.privacy is None:
         missing = "the configuration has no 'privacy' with the key of the pseudonym; add it"

@@ -2,18 +2,17 @@
 ``names``."""
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.store import store_options
+from netwatch.cli.store_records import StoredRecords, write_records
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.filter_words import EXCLUDED, EXCLUDES, WORDS
+from netwatch.core.filter_words import EXCLUDED, EXCLUDES, TRIAGE, WORDS
 from netwatch.core.private_files import below
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "bypasses"
 """The kinds of records that can be queried."""
 
 _OF_INCIDENTS = {
-    "since", "until", "app", "device", "network", "ban", "name", *WORDS, "limit",
-    *(f"{EXCLUDES}{name}" for name in EXCLUDED),
+    "since", "until", "app", "device", "network", "ban", "name", *WORDS, *TRIAGE, "assignee",
+    "limit", *(f"{EXCLUDES}{name}" for name in EXCLUDED),
 }  # fmt: skip
 _FILTERS = {
     "incidents": _OF_INCIDENTS,
@@ -58,7 +57,7 @@ has to match all filters, and none that excludes (--not-app, …). A value that 
 configuration nor the store knows is an error.
 
 With --url, the console at this address answers, with the same output. It does not give
-observations, flows and bypasses: these show the whole browsing of everybody.
+observations and flows: these show the whole browsing of everybody.
 """
 
 
@@ -81,7 +80,7 @@ def add_query(group: Group) -> None:
         ("ban", "ID", "a ban"),
         ("name", "NAME", "a domain and all names below it, or a glob such as '*tiktok*'"),
         *((name, "WORD", f"{', '.join(words[:-1])} or {words[-1]}")
-          for name, words in WORDS.items()),
+          for name, words in {**WORDS, **TRIAGE}.items()),
         *((f"{EXCLUDES}{name}", "VALUE", f"leave out what --{name} would ask for")
           for name in EXCLUDED),
     )  # fmt: skip
@@ -93,13 +92,16 @@ def add_query(group: Group) -> None:
     parser.add_argument(
         "--device", metavar="ID", help="a device: its id, address, MAC, host name or owner"
     )
+    parser.add_argument(
+        "--assignee", metavar="ACCOUNT", help="the account that works on it in the console"
+    )
     parser.add_argument("--limit", metavar="N", type=_count, help="print at most N records")
     parser.add_argument(
         "--format",
         choices=(*FORMATS, *BINARY_FORMATS),
         default="table",
-        help="format of the records (default table); observations: also arrow and parquet; flows,"
-        " coverage and bypasses: table, jsonl and csv",
+        help="format of the records (default table); observations: also arrow and parquet; flows"
+        " and coverage: table, jsonl and csv",
     )
     parser.add_argument(
         "--hours",
@@ -131,7 +133,7 @@ def query(args: argparse.Namespace) -> int:
     if args.url is not None:
         from netwatch.cli.store_remote import RemoteRecords
 
-        _write(args, RemoteRecords(args, words_of(args)))
+        write_records(args, RemoteRecords(args, words_of(args)))
         return 0
     options = store_options(args)
     from netwatch import config as configuration
@@ -145,17 +147,42 @@ def query(args: argparse.Namespace) -> int:
     with below(options.path), open_catalogue(options) as catalogue:
         with _wrong_words():
             refuse_unknown(catalogue, config, wanted)
+        wanted = _triaged(args, options, catalogue, wanted)
         if args.records == "observations":
             _write_observations(args, catalogue, options, config, wanted)
         elif args.records == "flows":
             _write_flows(args, catalogue, options, config, wanted)
-        elif args.records == "bypasses":
-            from netwatch.cli.store_bypasses import write
-
-            write(args, catalogue, options, config, wanted)
         else:
-            _write(args, StoredRecords(catalogue, config, wanted))
+            write_records(args, StoredRecords(catalogue, options, config, wanted))
     return 0
+
+
+def _triaged(
+    args: argparse.Namespace, options: "StoreOptions", catalogue: "Catalogue", wanted: "Filter"
+) -> "Filter":
+    """The filter with what the console of the store has decided of incidents. Without a console
+    nothing was decided."""
+    states, excluded = ({*getattr(args, name)} for name in ("triage", f"{EXCLUDES}triage"))
+    if not (states or excluded or args.assignee):
+        return wanted
+    from netwatch.console import require_extra
+
+    require_extra("netwatch store query --triage")
+    from netwatch.console.database import has_console, open_console
+    from netwatch.console.triage import NEW, Triage
+    from netwatch.store.chosen_incidents import NONE
+
+    if not has_console(options):
+        is_new = not args.assignee and NEW not in excluded and (not states or NEW in states)
+        return wanted if is_new else replace(wanted, chosen=NONE)
+    database = open_console(options)
+    try:
+        chosen = Triage(database).chosen(
+            catalogue, states, excluded, args.assignee or "", of_cases=args.records == "cases"
+        )
+    finally:
+        database.close()
+    return replace(wanted, chosen=chosen)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -185,7 +212,7 @@ def _check_url(args: argparse.Namespace) -> list[str]:
             f"--{name.replace('_', '-')} needs --url; add the console to ask" for name in needless
         ]
     problems = []
-    if args.records in ("observations", "flows", "bypasses"):
+    if args.records in ("observations", "flows"):
         problems.append(
             f"--url has no {args.records}, which show the whole browsing of everybody; ask the"
             " store itself"
@@ -205,7 +232,7 @@ def _formats(records: str) -> tuple[str, ...]:
         "observations": OBSERVATION_FORMATS,
         "flows": flow_rows.FORMATS,
         "coverage": ("table", "jsonl", "csv"),
-        "bypasses": ("table", "jsonl", "csv"),
+        "bypasses": tuple(FORMATS),
     }[records]
 
 
@@ -231,100 +258,6 @@ def words_of(args: argparse.Namespace) -> dict[str, list[str]]:
         for name, words in given.items()
         if words
     }
-
-
-class Records(Protocol):
-    """Where the records come from: a store, or a console that is asked over HTTP."""
-
-    def incidents(self) -> Iterator[str]:
-        """The records of incidents, each as its line of JSON."""
-
-    def cases(self) -> Iterator[str]:
-        """The same of cases."""
-
-    def coverage(self) -> Iterator[tuple[str | None, str | None, str]]:
-        """The same of coverage, behind the times of its first and last packet."""
-
-    def hours(self) -> Iterator[dict[str, Any]]:
-        """The records of coverage by hour."""
-
-
-class StoredRecords:
-    """The records of a store that fit a filter."""
-
-    def __init__(self, catalogue: "Catalogue", config: "Config", wanted: "Filter") -> None:
-        self._catalogue = catalogue
-        self._config = config
-        self._wanted = wanted
-
-    def incidents(self) -> Iterator[str]:
-        """See `Records`."""
-        from netwatch.store.queries import incidents
-
-        return incidents(self._catalogue, self._wanted)
-
-    def cases(self) -> Iterator[str]:
-        """See `Records`."""
-        from netwatch.store.cases import cases
-
-        return cases(self._catalogue, self._wanted)
-
-    def coverage(self) -> Iterator[tuple[str | None, str | None, str]]:
-        """See `Records`."""
-        from netwatch.config.store_questions import coverage_records
-
-        found = coverage_records(self._catalogue, self._wanted)
-        return ((first, last, text) for first, last, text, _ in found)
-
-    def hours(self) -> Iterator[dict[str, Any]]:
-        """See `Records`."""
-        from netwatch.config.store_questions import judged_hours
-
-        found = judged_hours(self._catalogue, self._config, self._wanted)
-        return islice(found, self._wanted.limit)
-
-
-def _write(args: argparse.Namespace, records: Records) -> None:
-    """Write the records that are asked for."""
-    if args.records == "incidents":
-        _write_alerts(args, records.incidents())
-    elif args.records == "cases":
-        _write_cases(args, records.cases())
-    elif args.hours:
-        _write_hours(args, records.hours())
-    else:
-        _write_coverage(args, records.coverage())
-
-
-def _write_cases(args: argparse.Namespace, lines: Iterator[str]) -> None:
-    if args.format != "csv":
-        _write_alerts(args, lines)
-        return
-    from netwatch.cli import terminal
-    from netwatch.core.tabular import CsvWriter
-    from netwatch.formats.csv import CASE_COLUMNS, case_row
-
-    with terminal.output(args.output) as stream:
-        writer = CsvWriter(stream)
-        writer.row(CASE_COLUMNS)
-        writer.rows(case_row(json.loads(text)) for text in lines)
-
-
-def _write_alerts(args: argparse.Namespace, lines: Iterator[str]) -> None:
-    """Write records that have the fields of an alert, which all formats can."""
-    from netwatch.cli import terminal
-    from netwatch.formats.registry import FORMATS
-
-    with terminal.output(args.output) as stream:
-        if args.format == "jsonl":
-            for text in lines:
-                stream.write(f"{text}\n")
-            return
-        writer = FORMATS[args.format].writer(stream)
-        writer.begin("alerts")
-        for text in lines:
-            writer.alert_record(json.loads(text))
-        writer.end()
 
 
 def _write_observations(
@@ -370,73 +303,3 @@ def _is_of_app(wanted: "Filter", config: "Config") -> Callable[[str], bool] | No
         return match is not None and match.app.id in wanted.apps
 
     return is_of_app
-
-
-def _write_coverage(
-    args: argparse.Namespace, found: Iterator[tuple[str | None, str | None, str]]
-) -> None:
-    from netwatch.cli import terminal
-    from netwatch.coverage.counts import FlowCounts
-    from netwatch.formats.coverage import CSV_COLUMNS, csv_rows, read_report
-    from netwatch.formats.registry import FORMATS
-
-    is_whole = not (args.network or args.device)
-    with terminal.output(args.output) as stream:
-        if args.format == "jsonl":
-            for *_times, text in found:
-                stream.write(f"{text}\n")
-        elif args.format == "csv":
-            # The first columns are network, class and device: the requested ones have them.
-            is_asked = 2 if args.device else 0
-            rows = (((first or "?", last or "?"), csv_rows(json.loads(text)))
-                    for first, last, text in found)  # fmt: skip
-            _write_csv(stream, CSV_COLUMNS, (
-                (period, (row for row in cells if is_whole or row[is_asked]))
-                for period, cells in rows
-            ))  # fmt: skip
-        else:
-            for first, last, text in found:
-                stream.write(f"{first or '?'} to {last or '?'}\n")
-                report = read_report(json.loads(text))
-                if not is_whole:
-                    # These belong to no network.
-                    report = replace(report, outside=FlowCounts({}), missed={}, unreadable={},
-                                     without_verdict={}, one_of={})  # fmt: skip
-                FORMATS["table"].writer(stream).coverage(report, True)
-                stream.write("\n")
-
-
-def _write_hours(args: argparse.Namespace, found: Iterator[dict[str, Any]]) -> None:
-    """Write judged coverage by hour and network."""
-    from netwatch.cli import terminal
-    from netwatch.core.tabular import CsvWriter, aligned
-    from netwatch.formats.values import json_line
-    from netwatch.store.judged_coverage import COLUMNS
-
-    with terminal.output(args.output) as stream:
-        if args.format == "jsonl":
-            stream.writelines(f"{json_line(record)}\n" for record in found)
-            return
-        rows = ([_cell(record[name]) for name in COLUMNS] for record in found)
-        if args.format == "csv":
-            CsvWriter(stream).rows([COLUMNS, *rows])
-        else:
-            stream.writelines(f"{line.rstrip()}\n" for line in aligned([COLUMNS, *rows]))
-
-
-def _cell(value: Any) -> str:
-    """A value of a record in a table."""
-    if isinstance(value, list):
-        return " ".join(value)
-    if isinstance(value, dict):
-        return " ".join(f"{name}={each}" for name, each in value.items())
-    return "" if value is None else str(value)
-
-
-def _write_csv(stream: Any, columns: tuple[str, ...], records: Iterator[Any]) -> None:
-    from netwatch.core.tabular import CsvWriter
-
-    writer = CsvWriter(stream)
-    writer.row(("first", "last", *columns))
-    for period, rows in records:
-        writer.rows((*period, *row) for row in rows)

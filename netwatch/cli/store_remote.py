@@ -46,6 +46,7 @@ class RemoteRecords:
         self._shown = without_secrets(self._url)
         self._words = [(name, word) for name, all_words in words.items() for word in all_words]
         self._limit = args.limit
+        self._unjudged = 0
         self._headers = {"Accept": "application/json"}
         if args.token_file is not None:
             host = urlsplit(self._url).hostname or ""
@@ -72,6 +73,17 @@ class RemoteRecords:
         """See `Records`."""
         return (json.loads(text) for text, _ in self._records("coverage/hours"))
 
+    def bypasses(self) -> Iterator[dict[str, Any]]:
+        """See `Records`."""
+        return (json.loads(text) for text, _ in self._records("bypasses"))
+
+    @property
+    def left_out(self) -> str:
+        """See `Records`."""
+        if not self._unjudged:
+            return ""
+        return f"{self._unjudged} days are left out, which the console's store has not judged yet"
+
     def _records(self, path: str, *names: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The records of a list as they were sent, each with what else is said of it under these
         names."""
@@ -85,7 +97,7 @@ class RemoteRecords:
             more = [("limit", str(size)), *([("after", after)] if after else [])]
             body = self._answer(f"{path}?{urlencode([*self._words, *more], quote_via=quote)}")
             try:
-                found, following = _page(body.decode(), names)
+                found, following, self._unjudged = _page(body.decode(), names)
                 if following == after:
                     raise ValueError(following)
             except (ValueError, LookupError, TypeError, RecursionError):
@@ -132,14 +144,17 @@ class RemoteRecords:
 
 def _page(
     text: str, names: Sequence[str]
-) -> tuple[list[tuple[str, Mapping[str, Any]]], str | None]:
-    """The records of an answer as they are in its text, which is kept to the byte, and the cursor
-    of the next one. Raises `ValueError`, `LookupError`, `TypeError` and `RecursionError` for what
-    is no answer."""
+) -> tuple[list[tuple[str, Mapping[str, Any]]], str | None, int]:
+    """The records of an answer as they are in its text, which is kept to the byte, the cursor of
+    the next one, and how many days nobody has judged. Raises `ValueError`, `LookupError`,
+    `TypeError` and `RecursionError` for what is no answer."""
     answer = json.loads(text)
     following = answer["next"]
     if not isinstance(following, str | None):
         raise TypeError(following)
+    unjudged = answer.get("unjudged", 0)
+    if not isinstance(unjudged, int):
+        raise TypeError(unjudged)
     decoder, at = json.JSONDecoder(), text.index("[") + 1
     found: list[tuple[str, Mapping[str, Any]]] = []
     for number in range(len(answer["records"])):
@@ -148,7 +163,7 @@ def _page(
             raise TypeError(record)
         found.append((text[at:end], {name: answer[name][number] for name in names}))
         at = end + len(",\n")
-    return found, following
+    return found, following, unjudged
 
 
 def _problem(response: Response) -> dict[str, Any]:

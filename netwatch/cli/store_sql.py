@@ -73,10 +73,10 @@ def _seconds(text: str) -> float:
 
 def sql(args: argparse.Namespace) -> int:
     """Run ``netwatch store sql``; returns the exit status."""
+    options = store_options(args)
     from netwatch.cli import terminal
     from netwatch.store.opening import open_catalogue
 
-    options = store_options(args)
     with open_catalogue(options) as catalogue:
         words = [word.lower() for word in args.query]
         if words == ["tables"]:

@@ -25,6 +25,7 @@ from netwatch.engine.capture_files import Progress
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+    from rich.progress import Progress as Bar
 
     from netwatch.formats.registry import ObservationWriter
 
@@ -156,15 +157,9 @@ class _NamedFile(io.FileIO):
             raise NetwatchError(f"{self._name}: cannot be written: {error.strerror}") from None
 
 
-@contextlib.contextmanager
-def progress(
-    args: argparse.Namespace, captures: Sequence[Sequence[CaptureFile]]
-) -> Iterator[Progress | None]:
-    """Shows a progress bar with bytes, packets, rate and time left. None if it is not shown:
-    without a terminal, with ``--quiet``, and with several jobs."""
-    if args.quiet or not sys.stderr.isatty() or args.jobs > 1:
-        yield None
-        return
+def progress_bar() -> "Bar":
+    """A bar on standard error with bytes, rate, time left and the field `counted` of its task; in
+    colours that can be read on any background. As a context it is shown."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -174,27 +169,41 @@ def progress(
         TransferSpeedColumn,
     )
     from rich.progress import Progress as Bar
+    from rich.theme import Theme
 
-    sizes = {found.path: _size(found) for files in captures for found in files}
-    known = None if None in sizes.values() else sum(size or 0 for size in sizes.values())
-    read: dict[str, int] = {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        TextColumn("{task.fields[packets]}"),
+        TextColumn("{task.fields[counted]}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=known, packets="")
+    plain = Theme({f"progress.{name}": "none" for name in ("download", "data.speed", "remaining")})
+    return Bar(*columns, console=Console(stderr=True, theme=plain), transient=True)
+
+
+@contextlib.contextmanager
+def progress(
+    args: argparse.Namespace, captures: Sequence[Sequence[CaptureFile]]
+) -> Iterator[Progress | None]:
+    """Shows a progress bar with bytes, packets, rate and time left. None if it is not shown:
+    without a terminal, with ``--quiet``, and with several jobs."""
+    if args.quiet or not sys.stderr.isatty() or args.jobs > 1:
+        yield None
+        return
+    sizes = {found.path: _size(found) for files in captures for found in files}
+    known = None if None in sizes.values() else sum(size or 0 for size in sizes.values())
+    read: dict[str, int] = {}
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=known, counted="")
 
         def update(statistics: RunStatistics, source: Named, position: int) -> None:
             read[source.name] = position
             packets = quantity(statistics.packets, "packet")
             if statistics.records:
                 packets = quantity(statistics.records, "record")
-            bar.update(task, completed=sum(read.values()), packets=packets)
+            bar.update(task, completed=sum(read.values()), counted=packets)
 
         yield update
 

@@ -83,7 +83,7 @@ def _add(args: argparse.Namespace) -> int:
     expires = None
     if args.expires is not None:
         expires = time.time_ns() + int(args.expires.total_seconds()) * 1_000_000_000
-    with _opened(args, "tokens add") as (tokens, audit):
+    with _opened(args, "tokens add") as (tokens, audit), audit.together():
         networks = frozenset(args.network)
         secret = tokens.add(args.name, args.role, args.purpose, networks, expires)
         limits = {"networks": sorted(networks)} if networks else {}
@@ -116,7 +116,7 @@ def _check_networks(args: argparse.Namespace) -> None:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    with _opened(args, "tokens remove") as (tokens, audit):
+    with _opened(args, "tokens remove") as (tokens, audit), audit.together():
         tokens.remove(args.name)
         _note(audit, "token removed", args.name, {})
     print_line(f"removed the token {args.name}; it is void now")

@@ -5,12 +5,14 @@ coverage.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
-from netwatch.core.addresses import parse_mac
+from netwatch.core.addresses import mac_text, parse_mac
 from netwatch.core.errors import NetwatchError
-from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
+from netwatch.core.filter_words import EXCLUDES, TRIAGE, WORDS, column_of
 from netwatch.core.period import parse_moment
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.coverage.judged import Wanted, says
@@ -39,7 +41,8 @@ def read_filter(
 ) -> Filter:
     """The filter for a kind of records that the words of each filter make: ``since``, ``until``,
     ``app``, ``device``, ``network``, ``ban``, ``name`` and those of `WORDS`; of incidents and cases
-    also what is left out (``not-app``, and so on). Raises `WrongWordsError`."""
+    also what is left out (``not-app``, and so on). The words of `TRIAGE` are only checked: what was
+    decided is not in the store. Raises `WrongWordsError`."""
     wrong: list[tuple[str, str]] = []
     times: dict[str, int | None] = {}
     for name in ("since", "until"):
@@ -52,7 +55,7 @@ def read_filter(
     apps, not_apps = (
         _apps(config, name, words.get(name, ()), wrong, are_facts) for name in ("app", "not-app")
     )
-    for name, known in WORDS.items():
+    for name, known in {**WORDS, **TRIAGE}.items():
         for filtered in (name, EXCLUDES + name):
             wrong += [
                 (filtered, f"expected {', '.join(known[:-1])} or {known[-1]}; found '{word}'")
@@ -86,6 +89,7 @@ def read_filter(
         names=tuple(map(name_pattern, words.get("name", ()))),
         device=device,
         addresses=tuple(addresses),
+        device_ids=_device_ids(config, device, entries),
         excluded={name: of_name for name, of_name in excluded.items() if of_name},
         excluded_names=tuple(map(name_pattern, words.get("not-name", ()))),
         excluded_devices=tuple(words.get("not-device", ())),
@@ -118,6 +122,19 @@ def _entries(config: Config, word: str) -> "list[Entry]":
         if lower in (entry.id.lower(), (entry.hostname or "").lower(), (entry.owner or "").lower())
         or (mac is not None and entry.mac == mac)
     ]
+
+
+def _device_ids(config: Config, word: str, entries: "list[Entry]") -> frozenset[str]:
+    """The ids, in lower case, of the device that a word names, which may also be its address."""
+    if not word:
+        return frozenset()
+    found = {entry.id.lower() for entry in entries}
+    if (mac := parse_mac(word)) is not None:
+        found.add(mac_text(mac))
+    with suppress(ValueError):
+        packed = ip_address(word).packed
+        found |= {entry.id.lower() for entry in config.devices.entries if packed in entry.ips}
+    return frozenset({word.lower(), *found})
 
 
 def refuse_unknown(catalogue: Catalogue, config: Config, wanted: Filter) -> None:
@@ -160,7 +177,7 @@ def coverage_records(
     for *times, text, position in found:
         first, last = (None if time is None else rfc3339(time, 0) for time in times)
         if not is_whole:
-            text = json_line(narrowed(json.loads(text), wanted.networks, wanted.device))
+            text = json_line(narrowed(json.loads(text), wanted.networks, wanted.device_ids))
         yield first, last, text, position
 
 

@@ -17,7 +17,7 @@ from netwatch.formats.registry import schema_text
 if TYPE_CHECKING:
     from netwatch.console.routes import Route
 
-_RECORDS = ("alert", "case", "coverage", "report")
+_RECORDS = ("alert", "bypass", "case", "coverage", "report")
 _ETAG = {"ETag": {"description": "the state of the answer", "schema": {"type": "string"}}}
 _ERRORS = {
     "400": "a parameter cannot be",

@@ -180,13 +180,22 @@ def _cursor(position: Position) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def page(view: View, name: str, found: Iterable[tuple[str, Position, Mapping[str, Any]]]) -> Body:
-    """Records of a list, as lines of JSON, each with its position and what else is said of it. One
-    more record than is asked for shows that more follow; so do large ones that are left out."""
+def page(
+    view: View,
+    name: str,
+    found: Iterable[tuple[str, Position, Mapping[str, Any]]],
+    **of_all: int,
+) -> Body:
+    """Records of a list, as lines of JSON, each with its position and what else is said of it, and
+    what is said `of_all`. One more record than is asked for shows that more follow; so do large
+    ones that are left out."""
     size, length = wanted_records(view), 0
     shown: list[tuple[str, Position, Mapping[str, Any]]] = []
     following = None
     for row in found:
+        if not row[0]:
+            following = _cursor(row[1])
+            break
         length += len(row[0])
         if len(shown) == size or (shown and length > MAX_TEXT):
             following = _cursor(shown[-1][1])
@@ -197,6 +206,7 @@ def page(view: View, name: str, found: Iterable[tuple[str, Position, Mapping[str
         f",{json.dumps(key)}:{json.dumps([each[key] for *_, each in shown])}"
         for key in (shown[0][2] if shown else ())
     )
+    more += "".join(f",{json.dumps(key)}:{value}" for key, value in of_all.items())
     text = f'{{"records":[{records}],"next":{json.dumps(following)}{more}}}\n'
     return body(view, text, name)
 

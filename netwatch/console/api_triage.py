@@ -4,12 +4,11 @@ token decide; its name is in the history and the audit.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from netwatch.console.api_operations import Operation, body, wrong_parameters
-from netwatch.console.pages.incident import device_of
-from netwatch.console.pages.triage import make_change
+from netwatch.console.pages.triage import make_change, subject_of
 from netwatch.console.triage import (
     CLOSED,
     MAX_NOTE,
@@ -20,7 +19,6 @@ from netwatch.console.triage import (
     Change,
     OutdatedError,
 )
-from netwatch.console.triage_form import told
 from netwatch.console.view import Answer, Refused, View, not_found
 from netwatch.core.alert import AlertRecord
 from netwatch.core.text import storable
@@ -35,19 +33,19 @@ _MAX_ACCOUNT = 200
 
 def _show(view: View) -> Answer:
     record = _record(view)
-    return body(view, _state(view, record), _subject(record))
+    return body(view, _state(view, record), subject_of(record))
 
 
 def _decide(view: View) -> Answer:
     record = _record(view)
     change, version = _wanted(view)
     try:
-        before, after = make_change(view, record, change, version)
+        make_change(view, record, change, version)
     except OutdatedError:
         raise Refused(
             409, "The incident has changed since this version: read its triage and try again."
         ) from None
-    return body(view, _state(view, record), _subject(record), told(before, after, change))
+    return replace(body(view, _state(view, record)), is_noted=True)
 
 
 def _record(view: View) -> AlertRecord:
@@ -58,10 +56,6 @@ def _record(view: View) -> AlertRecord:
     if row is None or (own and record["network"]["name"] not in own):
         raise not_found(NO_INCIDENT)
     return record
-
-
-def _subject(record: AlertRecord) -> str:
-    return f"{device_of(record)}, incident {record['id']}"
 
 
 def _state(view: View, record: AlertRecord) -> str:

@@ -86,6 +86,8 @@ class Audit:
 
     def __init__(self, database: Database, now: Callable[[], int] = time.time_ns) -> None:
         self.names = ForeignNames(database, now)
+        # A change and its row are written `together`.
+        self.together = database.together
         self._database = database
         self._sealing = AuditSealing(database)
         self._now = now

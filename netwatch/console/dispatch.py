@@ -211,9 +211,10 @@ class Dispatcher:
             return None
         console, address = self._console, client_address(self._console.options.proxy, asked)
         account, role = found
-        console.audit.add("sign-in", account=account, role=role, address=address,
-                          detail={"source": "proxy"})  # fmt: skip
-        token = console.sessions.begin(account, "proxy", role, address)
+        with console.database.together():
+            console.audit.add("sign-in", account=account, role=role, address=address,
+                              detail={"source": "proxy"})  # fmt: skip
+            token = console.sessions.begin(account, "proxy", role, address)
         cookies = (self._cookies.header(self._cookies.session, token),)
         return _redirect(_target(asked), cookies)
 
@@ -279,7 +280,7 @@ class Dispatcher:
 
     def _audit(self, view: View, route: Route, answer: Answer, purposes: Mapping[str, str]) -> None:
         """Write down what is about to be shown, under each person that it is about. An address that
-        is only put in order shows nothing."""
+        is only put in order shows nothing; changes are written down when they are made."""
         is_filtered = any(
             person.subject(text)
             for person in route.people
@@ -287,6 +288,8 @@ class Dispatcher:
         )
         subject = answer.subject
         if isinstance(answer, Redirect) and not subject:
+            return
+        if isinstance(answer, Body) and answer.is_noted:
             return
         if not route.audited and not (is_filtered and purposes):
             return

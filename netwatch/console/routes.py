@@ -309,6 +309,10 @@ ROUTES: tuple[Route, ...] = (
     ),
     _api("coverage", api.COVERAGE, {"analyst"}, audited="export", people=(DEVICE,)),
     _api("coverage/hours", api.HOURS, SIGNED_IN),
+    _api(
+        "bypasses", api.BYPASSES, reports.SEES_HIDING,
+        audited="export", purpose=device.everybody, people=(DEVICE,),
+    ),
     _api("bans", api.BANS, {"admin", "analyst", "auditor"}),
     _api("bans/{id}", api.BAN, {"admin", "analyst", "auditor"}),
     _api("bans/{id}/answer", api.ANSWER, {"admin", "analyst", "auditor"}),

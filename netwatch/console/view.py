@@ -262,13 +262,15 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """An answer of the API as a whole. `subject`, `headers` and `detail` are those of a page."""
+    """An answer of the API as a whole. `subject`, `headers` and `detail` are those of a page.
+    One that `is_noted` tells of a change that is in the audit already."""
 
     media_type: str
     content: bytes
     subject: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
+    is_noted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

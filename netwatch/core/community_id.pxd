@@ -4,6 +4,7 @@ from netwatch.core.observation_batch cimport ObservationBatch
 
 @cython.final
 cdef class CommunityIds:
+    cdef public bint native
     cdef long long[::1] flows
     cdef unsigned char[::1] ids
     cdef unsigned char[::1] alphabet

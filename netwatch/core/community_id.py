@@ -20,6 +20,7 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.libc.string import memcpy
     from cython.cimports.netwatch.core import observation_columns as columns
+    from cython.cimports.netwatch.core.instructions import netwatch_has_sha, netwatch_sha1
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
 else:
     from netwatch.core import observation_columns as columns
@@ -73,10 +74,11 @@ class CommunityIds:
     """Writes Community IDs of one batch after the other.
 
     `flows` caches the last flow in each of `FLOWS` slots: addresses, ports and protocol. Addresses
-    are text numbers, valid until `forget`.
+    are text numbers, valid until `forget`. If `native`, instructions of the processor hash.
     """
 
     def __init__(self) -> None:
+        self.native = cython.compiled and netwatch_has_sha() != 0
         self.flows: Words = zeroed("q", 2 * FLOWS)
         self.ids: Buffer = zeroed("B", SIZE * FLOWS)
         self.alphabet: Buffer = bytearray(ALPHABET)
@@ -205,6 +207,9 @@ class CommunityIds:
             self.message[i] = 0
         self.message[62] = (size * 8) >> 8
         self.message[63] = (size * 8) & 255
+        if cython.compiled and self.native:
+            netwatch_sha1(cython.address(self.message[0]), cython.address(self.digest[0]))
+            return
         for i in range(16):
             self.schedule[i] = (
                 cython.cast(cython.uint, self.message[4 * i]) << 24

@@ -96,13 +96,32 @@ class Columns:
             for place, (text, width) in enumerate(zip(cells, widths or self.widths, strict=True))
         ]
 
+    def lines(self, cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+        """A row as lines without spaces at their ends: cells that have lines, or are wider than
+        `widths`, go on below."""
+        pieces = [
+            [piece for line in cell.split("\n") for piece in _wrapped(line, width)]
+            for cell, width in zip(cells, widths, strict=True)
+        ]
+        for number in range(max(map(len, pieces), default=0)):
+            below = (each[number] if number < len(each) else "" for each in pieces)
+            yield GAP.join(self.padded(below, widths)).rstrip()
 
-def aligned(rows: Iterable[Sequence[str]], numbers: Collection[int] = ()) -> Iterator[str]:
-    """Rows as lines of aligned columns; see `Columns`. No line ends with spaces."""
+
+def aligned(
+    rows: Iterable[Sequence[str]], numbers: Collection[int] = (), width: int | None = None
+) -> Iterator[str]:
+    """Rows as lines of aligned columns; see `Columns`. No line ends with spaces. A row takes one
+    line, unless it is wider than `width`: then cells go on below."""
     texts = [[*map(escaped, row)] for row in rows]
-    columns = Columns((max(map(len, column)) for column in zip(*texts, strict=True)), numbers)
+    cells = [*zip(*texts, strict=True)]
+    columns = Columns((max(map(len, column)) for column in cells), numbers)
+    words = [
+        max(len(word) for each in column for word in (each.split() or [""])) for column in cells
+    ]
+    widths = _fitting(columns.widths, width, words)
     for row in texts:
-        yield GAP.join(columns.padded(row)).rstrip()
+        yield from columns.lines(row, widths)
 
 
 def terminal_width(stream: TextIO) -> int | None:
@@ -146,16 +165,7 @@ class ResultTable:
             self._columns.widen(row)
         widths = _fitting(self._columns.widths, self._width)
         for row in rows:
-            self._stream.write("".join(self._lines(row, widths)))
-
-    def _lines(self, row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
-        columns = [
-            [piece for line in cell.split("\n") for piece in _wrapped(line, width)]
-            for cell, width in zip(row, widths, strict=True)
-        ]
-        for number in range(max(map(len, columns), default=0)):
-            cells = (column[number] if number < len(column) else "" for column in columns)
-            yield GAP.join(self._columns.padded(cells, widths)).rstrip() + "\n"
+            self._stream.writelines(f"{line}\n" for line in self._columns.lines(row, widths))
 
 
 def _wrapped(line: str, width: int) -> list[str]:
@@ -167,18 +177,19 @@ def _wrapped(line: str, width: int) -> list[str]:
     return textwrap.wrap(line, width, break_on_hyphens=False)
 
 
-def _fitting(widths: Sequence[int], available: int | None) -> list[int]:
-    """The widths of columns, the widest of them narrowed until all fit."""
+def _fitting(widths: Sequence[int], available: int | None, words: Sequence[int] = ()) -> list[int]:
+    """The widths of columns, the widest of them narrowed until all fit; if that is enough, none is
+    narrower than its longest word."""
     fitted = list(widths)
     if available is None:
         return fitted
     excess = sum(fitted) + len(GAP) * (len(fitted) - 1) - available
-    while excess > 0:
-        widest = max(range(len(fitted)), key=fitted.__getitem__)
-        others = [width for at, width in enumerate(fitted) if at != widest]
-        step = min(excess, max(1, fitted[widest] - max(others, default=0)))
-        if fitted[widest] - step < _MIN_WIDTH:
-            break
-        fitted[widest] -= step
-        excess -= step
+    lowest = [_MIN_WIDTH] * len(fitted)
+    for floors in (words or lowest, lowest):
+        while excess > 0 and (able := [at for at, each in enumerate(fitted) if each > floors[at]]):
+            widest = max(able, key=fitted.__getitem__)
+            next_ = max((fitted[at] for at in able if at != widest), default=0)
+            step = min(excess, max(1, fitted[widest] - max(next_, floors[widest])))
+            fitted[widest] -= step
+            excess -= step
     return fitted

@@ -17,10 +17,11 @@ def require_extra(what: str) -> None:
         import nats.aio.client
         import nkeys
         import pyarrow.parquet
+        import tuf.ngclient
     except ImportError as error:
-        text = f"a fleet needs an extra: {install_command('fleet')} ({error})"
+        text = f"a fleet needs an extra ({error}): {install_command('fleet')}"
         raise ConfigError.of(what, text) from None
-    del cryptography, nats, nkeys, pyarrow
+    del cryptography, nats, nkeys, pyarrow, tuf
 
 
 def is_sensor(config: Config) -> bool:

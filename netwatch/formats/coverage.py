@@ -95,17 +95,20 @@ def csv_rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int, in
     yield ("", "", "", *_counts(record["outside"]))
 
 
-def narrowed(record: Mapping[str, Any], networks: Collection[str], device: str) -> dict[str, Any]:
-    """A record with only the requested networks and devices; all if none are requested."""
+def narrowed(
+    record: Mapping[str, Any], networks: Collection[str], devices: Collection[str]
+) -> dict[str, Any]:
+    """A record with only the requested networks and devices (ids in lower case); all if none are
+    requested."""
     shown = []
     for network in record["networks"]:
         if networks and network["name"] not in networks:
             continue
-        if device:
-            devices = [each for each in network["devices"] if each["id"].lower() == device.lower()]
-            if not devices:
+        if devices:
+            found = [each for each in network["devices"] if each["id"].lower() in devices]
+            if not found:
                 continue
-            network = {**network, "devices": devices}
+            network = {**network, "devices": found}
         shown.append(network)
     return {**record, "networks": shown}
 

@@ -32,7 +32,7 @@ cdef class ObservationLines:
     cdef long long source_place
     cdef long long second
     cdef unsigned char[::1] second_text
-    cdef CommunityIds community_ids
+    cdef readonly CommunityIds community_ids
 
     cdef _row(self, ObservationBatch batch, Py_ssize_t row)
     cdef _value(self, ObservationBatch batch, Py_ssize_t row, long long kind, long long word)

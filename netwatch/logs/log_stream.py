@@ -293,8 +293,7 @@ def events(path: Path, shown: str) -> Iterator[bytes | None]:
         import evtx
     except ImportError:
         raise CaptureError(
-            f"{shown}: is a Windows event log; reading it requires the package evtx"
-            f" ({install_command('logs')})"
+            f"{shown}: is a Windows event log, which needs an extra: {install_command('logs')}"
         ) from None
     try:
         found = evtx.PyEvtxParser(str(path), number_of_threads=1).records_json()

@@ -169,7 +169,9 @@ def _library() -> Any:
     try:
         import apprise
     except ImportError:
-        raise NetwatchError(f"needs apprise: {install_command('notify')}") from None
+        raise NetwatchError(
+            f"an output of type apprise needs an extra: {install_command('notify')}"
+        ) from None
     # The first address loads all services. After privileges were dropped, they may be unreadable.
     apprise.Apprise.instantiate("json://localhost")
     return apprise

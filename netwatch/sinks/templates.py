@@ -166,7 +166,7 @@ def _compiled(text: str, escapes: bool) -> "Template":
         from jinja2 import StrictUndefined, TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError:
-        raise NetwatchError(f"needs Jinja2: {install_command('notify')}") from None
+        raise NetwatchError(f"a template needs an extra: {install_command('notify')}") from None
     environment = ImmutableSandboxedEnvironment(
         autoescape=False,
         undefined=StrictUndefined,

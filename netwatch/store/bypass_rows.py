@@ -13,10 +13,10 @@ delivered before.
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, tuple_, update
 
 from netwatch.coverage.bypass import DeviceKey
 from netwatch.formats.bypass import BypassRecord, day_number
@@ -24,7 +24,8 @@ from netwatch.formats.values import json_line
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import Retention
-from netwatch.store.statements import chunks, insert_rows
+from netwatch.store.statements import Filter, Position, chunks, insert_rows
+from netwatch.store.views import streamed
 
 CLAIM = 3600
 """Seconds after which another process may tell the outputs of what was claimed."""
@@ -106,6 +107,45 @@ def kept_records(
     with catalogue.database.reading(timeout) as connection:
         found = connection.execute(order.limit(limit)).scalars().all()
     return [json.loads(line) for line in reversed(found)]
+
+
+def bypasses_after(
+    catalogue: Catalogue,
+    wanted: Filter,
+    after: Position | None = None,
+    *,
+    timeout: float | None = None,
+) -> Iterator[tuple[str, Position]]:
+    """The records that match a filter behind a position (day, network, sensor and device), each as
+    its JSON line with its own. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout`
+    s."""
+    bypass = tables.bypass.c
+    place = (bypass.day, bypass.network, bypass.sensor, bypass.device)
+    statement = select(bypass.record, *place).order_by(*place)
+    first, end = days_between(wanted.since, wanted.until)
+    if first is not None:
+        statement = statement.where(bypass.day >= first)
+    if end is not None:
+        statement = statement.where(bypass.day < end)
+    if wanted.networks:
+        statement = statement.where(bypass.network.in_(sorted(wanted.networks)))
+    if after is not None:
+        statement = statement.where(tuple_(*place) > after)
+    found = 0
+    for text, *position in streamed(catalogue, statement, timeout):
+        if wanted.device_ids and position[-1].lower() not in wanted.device_ids:
+            continue
+        yield text, tuple(position)
+        found += 1
+        if found == wanted.limit:
+            return
+
+
+def days_between(since: int | None, until: int | None) -> tuple[int | None, int | None]:
+    """The first day (since the epoch) that begins from `since` (ns) on, and the first that does not
+    begin before `until`; None where there is no such bound."""
+    first = None if since is None else -(-since // (_DAY * _SECOND))
+    return first, None if until is None else -(-until // (_DAY * _SECOND))
 
 
 def keep_days(

@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ class Database:
         self._what = what
         self._writing = engine.execution_options(**_WRITES)
         self._is_postgres = engine.dialect.name == "postgresql"
+        self._joined = threading.local()
 
     @contextmanager
     def reading(self, timeout: float | None = None) -> Iterator[Connection]:
@@ -136,11 +138,24 @@ class Database:
     @contextmanager
     def writing(self, *, numbers: bool = False) -> Iterator[Connection]:
         """A transaction that writes; with `numbers`, no other writer allocates numbers meanwhile.
-        Raises `NetwatchError`."""
-        with self._errors(), self._writing.begin() as connection:
+        It is a part of that of `together` where there is one. Raises `NetwatchError`."""
+        joined: Connection | None = getattr(self._joined, "connection", None)
+        begun = self._writing.begin() if joined is None else contextlib.nullcontext(joined)
+        with self._errors(), begun as connection:
             if numbers:
                 self.lock(connection)
             yield connection
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction of all that this thread writes meanwhile: it is there as a whole, or
+        nothing of it. Other writers of SQLite wait for its end. Raises `NetwatchError`."""
+        with self.writing(numbers=True) as connection:
+            self._joined.connection = connection
+            try:
+                yield
+            finally:
+                self._joined.connection = None
 
     def lock(self, connection: Connection) -> None:
         """Keep out other writers that do the same until the end of the transaction. SQLite has one

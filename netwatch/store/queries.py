@@ -87,9 +87,11 @@ def coverage_after(
         statement = statement.where(columns.first < wanted.until)
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
-    found, mentions = 0, mentions_device(wanted.device)
+    found, mentions = 0, [*map(mentions_device, wanted.device_ids)]
     for first, last, text, *position in streamed(catalogue, statement.order_by(*place), timeout):
-        if (wanted.device and not mentions(text)) or not _covers(text, wanted):
+        if mentions and not any(may_be(text) for may_be in mentions):
+            continue
+        if not _covers(text, wanted):
             continue
         yield first, last, text, tuple(position)
         found += 1
@@ -105,7 +107,7 @@ def _covers(text: str, wanted: Filter) -> bool:
         (not wanted.networks or network["name"] in wanted.networks)
         and (
             not wanted.device
-            or any(device["id"].lower() == wanted.device.lower() for device in network["devices"])
+            or any(device["id"].lower() in wanted.device_ids for device in network["devices"])
         )
         for network in json.loads(text)["networks"]
     )
@@ -320,7 +322,8 @@ def _places_of(kind: str) -> Iterator[tuple[Column[str], Select[Any]]]:
 
 def is_known_device(catalogue: Catalogue, word: str) -> bool:
     """Whether a word can name a device that is not in the inventory: it is an address, a MAC or a
-    pseudonym, or a device in an incident or a record of coverage has this name."""
+    pseudonym, or a device in an incident or a record of coverage has this name, or one that hid its
+    lookups."""
     if parse_ip(word) or parse_mac(word):
         return True
     client = tables.client.c
@@ -330,7 +333,8 @@ def is_known_device(catalogue: Catalogue, word: str) -> bool:
             return True
     mentions = mentions_device(word)
     lower = word.lower()
-    return any(
+    hid = streamed(catalogue, select(tables.bypass.c.device).distinct())
+    return any(device.lower() == lower for (device,) in hid) or any(
         device["id"].lower() == lower
         for (text,) in streamed(catalogue, select(tables.coverage.c.record))
         if mentions(text)

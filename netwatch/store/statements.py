@@ -226,11 +226,13 @@ class Filter:
 
     `since` and `until` (ns) are a period that the record overlaps, without `until` itself. `apps`,
     `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is the
-    word for a device, and `addresses` are its addresses in the inventory; `clients` are its numbers
-    in the catalogue, if already known. `confidences`, `kinds`, `outcomes`
-    and `statuses` are words of incidents. Of incidents and cases, those with an `excluded` word (by
-    the name of the column), one of `excluded_names` (patterns) or of `excluded_devices` (words for
-    devices) are left out. `chosen` are incidents by id. At most `limit` records are wanted.
+    word for a device, `addresses` are its addresses in the inventory, and `device_ids` its ids in
+    lower case, for records that have nothing else of it; `clients` are its numbers in the
+    catalogue, if already known. `confidences`, `kinds`, `outcomes` and `statuses` are words of
+    incidents. Of incidents and cases, those with an `excluded` word (by the name of the column),
+    one of `excluded_names` (patterns) or of `excluded_devices` (words for devices) are left out.
+    `chosen` are incidents by id, or cases by
+    those of theirs. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -242,6 +244,7 @@ class Filter:
     names: tuple[str, ...] = ()
     device: str = ""
     addresses: tuple[Address, ...] = ()
+    device_ids: frozenset[str] = frozenset()
     clients: tuple[int, ...] | None = None
     limit: int | None = None
     confidences: frozenset[str] = frozenset()
@@ -252,6 +255,7 @@ class Filter:
     excluded_names: tuple[str, ...] = ()
     excluded_devices: tuple[str, ...] = ()
     chosen: "Chosen | None" = None
+    most_read: int | None = None
 
     @property
     def looks_inside(self) -> bool:

@@ -33,7 +33,8 @@ _FOLDERS_OF_OTHERS = {
 }
 """Folders that belong to the system, whoever has files in them."""
 
-_LAUNCHER = f"""#!{PREFIX}/bin/python3 -I
+# Root may write into /usr, and not all modules have bytecode: -B.
+_LAUNCHER = f"""#!{PREFIX}/bin/python3 -IB
 import sys
 
 from netwatch.cli import main

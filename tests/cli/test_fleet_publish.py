@@ -169,4 +169,4 @@ def test_usage(site: Site, tmp_path: Path) -> None:
     assert "expected either PATH" in site.problems(path, "--list")
     assert "expected one configuration" in site.problems(path, path)
     site.config.write_text("version: 1\n")
-    assert "expected the configuration of a centre" in site.problems(path)
+    assert "which make this a centre" in site.problems(path)

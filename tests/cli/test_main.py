@@ -54,6 +54,7 @@ def test_netwatch_alone_says_what_to_try(capsys: Captured) -> None:
     captured = capsys.readouterr()
     assert captured.err == ""
     assert len(captured.out.splitlines()) < 10
+    assert max(map(len, captured.out.splitlines())) < 80
     assert {"demo", "scan", "init", "live", "help"} == {
         line.split()[1] for line in captured.out.splitlines() if line.startswith("  netwatch ")
     }

@@ -20,7 +20,8 @@ from netwatch.console.routes import ROUTES
 DOCUMENT = document(ROUTES)
 ANSWERS = {
     "incidents": "incidents", "cases": "cases", "devices": "devices", "coverage": "coverage",
-    "coverage/hours": "hours", "bans": "bans", "sensors": "sensors", "health": "health",
+    "coverage/hours": "hours", "bypasses": "bypasses", "bans": "bans", "sensors": "sensors",
+    "health": "health",
     "bans/be-fed-tiktok-2023": "ban", "openapi.json": "openapi",
     "bans/be-fed-tiktok-2023/answer?from=2023-03-20&to=2023-03-21": "answer",
 }  # fmt: skip

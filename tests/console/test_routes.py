@@ -58,6 +58,7 @@ SEEN = {
     "/api/v1/cases/{id}": "analyst",
     "/api/v1/devices": "analyst",
     "/api/v1/coverage": "analyst",
+    "/api/v1/bypasses": "analyst",
     "/api/v1/bans": "auditor admin analyst",
     "/api/v1/bans/{id}": "auditor admin analyst",
     "/api/v1/bans/{id}/answer": "auditor admin analyst",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from formats.test_notice import record_of
 from support.asked_stores import Ran, run
 from support.console_server import served
 from support.console_walk import prepare
@@ -19,8 +20,11 @@ from netwatch.console import tokens
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
 from netwatch.console.tokens import Tokens
+from netwatch.formats.bypass import day_number
 from netwatch.formats.registry import FORMATS
 from netwatch.sinks.http_client import HttpClient, Response
+from netwatch.store import untold
+from netwatch.store.bypass_rows import JudgedDay, keep_days
 
 URL = "https://netwatch.example:8477"
 
@@ -44,6 +48,56 @@ def local(console: Console, *arguments: str) -> Ran:
     return run("store", "query", *arguments, *place)
 
 
+HIDING = "dev-7 (hidden)"
+"""A device that is in no incident, and hid its lookups on a day."""
+
+
+@pytest.fixture
+def hiding(console: Console) -> Console:
+    """The same with days on which two devices hid their lookups, whose facts are gone."""
+    records = [record_of("lab-07"), record_of(HIDING)]
+    keep_days(console.catalogue, {day_number(records[0]): JudgedDay(0, 12, 3)}, records)
+    return console
+
+
+@pytest.mark.parametrize("more", [(), ("--device", HIDING), ("--network", "hq", "--limit", "1"),
+                                  ("--device", "10.20.7.7")])  # fmt: skip
+@pytest.mark.parametrize("name", ["table", "jsonl", "csv"])
+def test_hidden_lookups_are_those_of_the_store(
+    name: str,
+    more: Sequence[str],
+    token: Path,
+    hiding: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_remote, "PAGE", 1)
+    connect(hiding, monkeypatch)
+    words = ("bypasses", "--until", "2023-03-15", *more, "--format", name)
+    there, here = remote(token, *words), local(hiding, *words)
+    assert there.status == here.status == 0, (there.errors, here.errors)
+    assert there.output == here.output
+    assert ("lab-07" if "10.20.7.7" in more else HIDING) in here.output
+    assert not there.errors
+
+
+def test_days_that_nobody_has_judged_are_told_of(
+    token: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(console, monkeypatch)
+    ran = remote(token, "bypasses")
+    assert "days are left out, which the console's store has not judged yet" in ran.errors
+    assert ran.output == ""
+
+
+def test_days_with_too_many_flows_are_told_of(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untold, "MAX_ROWS", 1)
+    ran = local(console, "bypasses")
+    assert ran.status == 0
+    assert "days were not looked at: they have too many flows" in ran.errors
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -53,6 +107,7 @@ def local(console: Console, *arguments: str) -> Ran:
         *(("coverage", "--hours", "--since", "2023-03-20", "--until", "2023-03-21", "--format",
            name) for name in ("table", "jsonl", "csv")),
         ("coverage", "--network", "byod", "--device", "phone-007", "--format", "csv"),
+        ("coverage", "--device", "10.20.1.21", "--format", "csv"),
         ("coverage", "--network", "hq"),
         ("incidents", "--since", "2023-03-20", "--until", "2023-03-20", "--limit", "2"),
         ("incidents", "--app", "tiktok", "--app", "wechat", "--verdict", "violation"),

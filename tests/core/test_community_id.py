@@ -64,12 +64,18 @@ def flow(client: bytes, server: bytes, port: int, at: int, transport: Literal["t
     )
 
 
-@given(st.lists(FLOWS, min_size=1, max_size=8), st.data())
+@pytest.mark.parametrize("native", [False, True], ids=["own code", "as the processor can"])
+@given(flows=st.lists(FLOWS, min_size=1, max_size=8), data=st.data())
 @settings(deadline=None)
-def test_each_flow_has_its_id_whatever_was_before(flows: list[Any], data: st.DataObject) -> None:
+def test_each_flow_has_its_id_whatever_was_before(
+    native: bool, flows: list[Any], data: st.DataObject
+) -> None:
     chosen = data.draw(st.lists(st.sampled_from(flows), min_size=1, max_size=20))
     out: list[str] = []
-    ObservationLines(JSON).write(batch_of(*(flow(*each) for each in chosen)), out.append)
+    lines = ObservationLines(JSON)
+    ids = lines.community_ids
+    ids.native = native and ids.native
+    lines.write(batch_of(*(flow(*each) for each in chosen)), out.append)
     for line, (*addresses_and_ports, transport) in zip(
         "".join(out).splitlines(), chosen, strict=True
     ):

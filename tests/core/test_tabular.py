@@ -50,6 +50,18 @@ def test_no_line_ends_with_spaces() -> None:
     assert list(aligned(rows, [1])) == ["name       n", r"a\u001b", "b        100"]
 
 
+def test_aligned_rows_fit_a_width() -> None:
+    rows = [["id", "name"], ["an-id-of-many-parts", "a name"], ["b", "another of many words"]]
+    assert [*aligned(rows, width=32)] == [
+        "id                   name",
+        "an-id-of-many-parts  a name",
+        "b                    another of",
+        "                     many words",
+    ]
+    # A word is cut only if there is no other way.
+    assert [*aligned(rows, width=24)][1:3] == ["an-id-of-many-p  a name", "arts"]
+
+
 def test_a_result_is_written_in_blocks() -> None:
     stream = io.StringIO()
     table = ResultTable(stream, ["name", "n"], [False, True])

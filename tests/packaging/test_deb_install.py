@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.built_packages import LATER, BuiltPackages, build, package
-from support.paths import PCAPS
+from support.paths import PCAPS, ROOT
 from support.programs import needs
 from support.system_root import SystemRoot, bare_root, differences, service_root
 
@@ -44,6 +44,17 @@ def timed(what: str) -> Iterator[None]:
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"{what}: {time.monotonic() - begin:.1f} s, of which {spent:.1f} s on a processor")
 
+
+HALF_OF_THE_FIRST = 85_500_000
+"""Bytes in /usr/lib/netwatch: it once had twice as many."""
+
+IN_NO_PACKAGE = {"_typeshed", "botocore", "dask", "distributed"}
+"""What only checkers of types and the extras `cluster` and `s3` import."""
+
+IN_CONSOLE_PACKAGE = {
+    *("aiohttp", "anyio", "argon2", "authlib", "duckdb", "fsspec", "joserfc", "nkeys", "pyarrow"),
+    *("sqlalchemy", "starlette", "uvicorn", "vl_convert", "weasyprint"),
+}
 
 CONSOLE_UNITS = ("netwatch-console", "netwatch-centre")
 
@@ -135,6 +146,30 @@ def test_every_compiled_module_loads(installed: SystemRoot) -> None:
     assert int(done.stdout) > 30
 
 
+def missing_libraries(root: SystemRoot) -> set[str]:
+    """The libraries that netwatch names, or a module of which it names, and that are not there."""
+    shutil.copy(ROOT / "tests" / "support" / "named_modules.py", root.path / "srv")
+    done = root.run("/usr/lib/netwatch/bin/python3", "-IB", "/srv/named_modules.py")
+    return {line.partition(".")[0] for line in done.stdout.split()}
+
+
+def test_it_has_what_it_imports_and_is_small(installed: SystemRoot) -> None:
+    assert missing_libraries(installed) == IN_CONSOLE_PACKAGE | IN_NO_PACKAGE
+    files = (installed.path / "usr/lib/netwatch").rglob("*")
+    size = sum(path.lstat().st_size for path in files if not path.is_dir())
+    assert size <= HALF_OF_THE_FIRST
+
+
+def test_evidence_is_read_again(installed: SystemRoot) -> None:
+    """With scapy, of which much is left out, also its bytecode, which nobody writes."""
+    before = installed.listing()
+    installed.run("netwatch", *SCAN[:-1], "/srv/pcaps/office-day.pcap", "--evidence", "/var/tmp/e")
+    done = installed.run("netwatch", "verify", "/var/tmp/e")
+    assert "tiktok" in done.stdout
+    changed = differences(before, installed.listing())
+    assert [each for each in changed if each.startswith("usr/")] == []
+
+
 def test_the_optional_libraries_of_the_base_are_there(installed: SystemRoot) -> None:
     names = "apprise, confluent_kafka, evtx, isal, jinja2, nats, tuf.api.metadata"
     installed.run("/usr/lib/netwatch/bin/python3", "-W", "ignore", "-c", f"import {names}")
@@ -172,6 +207,7 @@ def test_the_console_package_adds_store_reports_and_console(
     assert int(done.stdout.split()[-1]) == len(expected_alerts(installed))
     code = "import netwatch.console.routes, weasyprint, vl_convert, psycopg, pyarrow.parquet, nkeys"
     installed.run("/usr/lib/netwatch/bin/python3", "-W", "ignore", "-c", code)
+    assert missing_libraries(installed) == IN_NO_PACKAGE
     units = [f"/usr/lib/systemd/system/{name}.service" for name in CONSOLE_UNITS]
     assert all("\nExecStart=/usr/bin/netwatch " in installed.read(unit) for unit in units)
     _upgraded(installed, packages)

@@ -138,3 +138,18 @@ def test_programs_and_environments_are_found() -> None:
     assert not {"sqlalchemy", "starlette"} & installed("demo")
     assert {"pytest", "atheris"} <= installed("fuzz")
     assert {"demo", "console", "docs", "release"} <= {*TARGETS}
+
+
+def test_what_is_made_has_a_target_and_tests() -> None:
+    """The table of the page: each target is there, and each test runs where the page has it."""
+    text = (ROOT / "docs" / "internals" / "releasing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `make ([a-z-]+)` \| .* \| (.*) \|$", text, re.MULTILINE)
+    assert {name for name, _ in rows} <= set(TARGETS)
+    assert {"image", "chart", "packages", "release", "repository", "siem", "wheels"} <= dict(
+        rows
+    ).keys()
+    for _, tests in rows:
+        for bold, name in re.findall(r"(\*\*)?`([a-z_/]+\.py)`", tests):
+            source = (ROOT / name).read_text(encoding="utf-8")
+            whole = re.search(r"^pytestmark = .*?mark\.packages", source, re.MULTILINE | re.DOTALL)
+            assert bool(whole) == bool(bold), name

@@ -65,9 +65,12 @@ class Engine:
         return done
 
     def make_base(self) -> None:
-        """The image that stands for `debian:trixie-slim`."""
+        """The image that stands for `debian:trixie-slim`, which has no documents either."""
         name = self.run("buildah", "from", "scratch").stdout.strip()
         self.run("buildah", "add", "--quiet", name, bare_archive(), "/")
+        places = "/usr/share/doc/* /usr/share/locale/* /usr/share/man/* /var/cache/apt/*"
+        command = ("buildah", "run", "--isolation", "chroot", name, "sh", "-c", f"rm -rf {places}")
+        self.run(*command)
         self.run("buildah", "commit", "--quiet", "--rm", name, BASE)
 
     def build(self, tag: str, context: Path, *options: str, file: Path = CONTAINERFILE) -> None:

@@ -45,10 +45,11 @@ def sign_in(view: View) -> Answer:
             console.audit.add("sign-in limited", account=known, address=view.address)
         return _sign_in_page(view, say("The name or the password is wrong."), target, 401)
     console.throttle.succeeded(name, view.address)
-    console.audit.add(
-        "sign-in", account=name, role=role, address=view.address, detail={"source": "local"}
-    )
-    token = console.sessions.begin(name, "local", role, view.address)
+    with console.database.together():
+        console.audit.add(
+            "sign-in", account=name, role=role, address=view.address, detail={"source": "local"}
+        )
+        token = console.sessions.begin(name, "local", role, view.address)
     if view.identity is not None:
         console.sessions.end(view.identity.session)
     zone = None if view.has_zone else zone_named(view.form.text("zone"))
@@ -93,9 +94,10 @@ def local_place(target: str) -> str:
 
 def sign_out(view: View) -> Answer:
     """End this session."""
-    who = view.who
-    view.console.sessions.end(who.session)
-    view.console.audit.add("sign-out", account=who.account, role=who.role, address=view.address)
+    console, who = view.console, view.who
+    with console.database.together():
+        console.sessions.end(who.session)
+        console.audit.add("sign-out", account=who.account, role=who.role, address=view.address)
     return Redirect("/sign-in", {"session": ""})
 
 
@@ -128,12 +130,12 @@ def purpose_problem(view: View, purpose: str) -> str:
 def note_purpose(view: View, purpose: str, persons: Iterable[str]) -> None:
     """Note for which purpose persons are looked at in this session."""
     for subject in persons:
-        # Before it counts: what cannot be written down is no purpose.
-        view.console.audit.add(
-            "purpose", account=view.who.account, role=view.role, subject=subject, purpose=purpose,
-            address=view.address,
-        )  # fmt: skip
-        view.console.sessions.set_purpose(view.who.session, purpose, subject)
+        with view.console.database.together():
+            view.console.audit.add(
+                "purpose", account=view.who.account, role=view.role, subject=subject,
+                purpose=purpose, address=view.address,
+            )  # fmt: skip
+            view.console.sessions.set_purpose(view.who.session, purpose, subject)
 
 
 def begin(view: View) -> Answer:
@@ -171,13 +173,14 @@ def finish(view: View) -> Answer:
         console.audit.add("sign-in failed", account=who.account, address=view.address,
                           detail={**detail, "reason": "no role"})  # fmt: skip
         return failed_elsewhere(view, view.say("Your organisation gives you no role here."))
-    before = console.names.note(who.account, who.name)
-    if before:
-        detail["name_before"] = before
-    console.audit.add(
-        "sign-in", account=who.account, role=who.role, address=view.address, detail=detail
-    )
-    token = console.sessions.begin(who.account, "oidc", who.role, view.address)
+    with console.database.together():
+        before = console.names.note(who.account, who.name)
+        if before:
+            detail["name_before"] = before
+        console.audit.add(
+            "sign-in", account=who.account, role=who.role, address=view.address, detail=detail
+        )
+        token = console.sessions.begin(who.account, "oidc", who.role, view.address)
     return Redirect(local_place(who.target) or "/", {"session": token, "pending": ""})
 
 
@@ -200,7 +203,11 @@ def change_password(view: View) -> Answer:
         console.throttle.failed(who.account, view.address)
         return _page(view, say("The current password is wrong."), 422)
     try:
-        console.accounts.set_password(who.account, new)
+        with console.database.together():
+            console.accounts.set_password(who.account, new)
+            console.audit.add("password changed", account=who.account, role=who.role,
+                              subject=f"account {who.account}", address=view.address)  # fmt: skip
+            token = console.sessions.begin(who.account, "local", who.role, view.address)
     except AccountError:
         text = say(
             "A password has at least %(least)s characters, five of them different,"
@@ -208,20 +215,18 @@ def change_password(view: View) -> Answer:
             least=view.language.number(MIN_PASSWORD),
         )
         return _page(view, text, 422)
-    console.audit.add("password changed", account=who.account, role=who.role,
-                      subject=f"account {who.account}", address=view.address)  # fmt: skip
-    token = console.sessions.begin(who.account, "local", who.role, view.address)
     return Redirect("/account", {"session": token})
 
 
 def sign_out_everywhere(view: View) -> Answer:
     """End all sessions of the account, this one too."""
-    who = view.who
-    ended = view.console.sessions.end_all(who.account, who.source)
-    view.console.audit.add(
-        "sign-out everywhere", account=who.account, role=who.role, address=view.address,
-        detail={"sessions": ended},
-    )  # fmt: skip
+    console, who = view.console, view.who
+    with console.database.together():
+        ended = console.sessions.end_all(who.account, who.source)
+        console.audit.add(
+            "sign-out everywhere", account=who.account, role=who.role, address=view.address,
+            detail={"sessions": ended},
+        )  # fmt: skip
     return Redirect("/sign-in", {"session": ""})
 
 

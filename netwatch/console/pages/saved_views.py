@@ -35,7 +35,10 @@ def save(view: View) -> Answer:
     filters, account = view.console.filters, view.who.account
     try:
         if view.form.text("shared"):
-            is_kept = filters.share(account, view.role, page, saved)
+            with view.console.database.together():
+                is_kept = filters.share(account, view.role, page, saved)
+                if is_kept:
+                    _note(view, "filter shared", page, saved)
         else:
             is_kept = filters.save(account, page, saved)
     except TakenError:
@@ -44,8 +47,6 @@ def save(view: View) -> Answer:
         ) from None
     if not is_kept:
         raise bad_request(view.say("There are too many saved filters: remove one."))
-    if view.form.text("shared"):
-        _note(view, "filter shared", page, saved)
     return Redirect(address_of(page, pairs))
 
 
@@ -55,8 +56,10 @@ def remove(view: View) -> Answer:
     account = view.who.account
     if not view.form.text("shared"):
         view.console.filters.remove(account, page, name)
-    elif removed := view.console.filters.unshare(account, view.role, page, name):
-        _note(view, "filter unshared", page, removed)
+        return Redirect(page)
+    with view.console.database.together():
+        if removed := view.console.filters.unshare(account, view.role, page, name):
+            _note(view, "filter unshared", page, removed)
     return Redirect(page)
 
 

@@ -1,20 +1,21 @@
 """What is decided of incidents: the form of one, that of a selection of the list, and an exemption
 to copy; and the rules with false alarms, for who maintains signatures.
 
-A change is in the audit under its person, and goes to the outputs that the configuration names.
+A change is in the audit under its person, in one transaction, and goes to the outputs that the
+configuration names.
 """
 
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from netwatch.console.exemption_draft import Draft, draft, examine
 from netwatch.console.pages import incident as incident_page
 from netwatch.console.pages.incident import device_of
 from netwatch.console.rendering import address_of
-from netwatch.console.triage import MAX_NOTE, MAX_REASON, Change, OutdatedError, Triaged
+from netwatch.console.triage import MAX_NOTE, MAX_REASON, Change, OutdatedError
 from netwatch.console.triage_form import change_of, form_of, problem_of, state_words, told
 from netwatch.console.view import (
     MAX_VALUE,
@@ -39,25 +40,30 @@ def decide(view: View) -> Answer:
         version = view.form.text("version")
         expected = int(version) if version.isascii() and version.isdigit() else None
         try:
-            before, after = make_change(view, record, change, expected)
+            make_change(view, record, change, expected)
         except OutdatedError:
             problem = view.say(
                 "Somebody else has changed this incident in the meantime: see below."
             )
         else:
-            place = f"/incidents/{record['id']}#triage"
-            return Redirect(place, subject=_subject(record), detail=told(before, after, change))
+            return Redirect(f"/incidents/{record['id']}#triage")
     page = incident_page.show(view, problem)
     return replace(page, status=422, detail={"refused": True})
 
 
 def make_change(
     view: View, record: AlertRecord, change: Change, version: int | None = None
-) -> tuple[Triaged, Triaged]:
-    """Change the state of an incident: what it was, and what it is now. The outputs are told of
-    another state. Raises `OutdatedError`."""
-    console, account = view.console, view.who.account
-    before, after = console.triage.change(record, change, account, version)
+) -> None:
+    """Change the state of an incident, and write that down. The outputs are told of another state.
+    Raises `OutdatedError`."""
+    console, who, account = view.console, view.who, view.who.account
+    purpose = who.purpose or console.sessions.purpose(who.session, device_of(record))
+    with console.database.together():
+        before, after = console.triage.change(record, change, account, version)
+        console.audit.add(
+            "triage", account=account, role=who.role, subject=subject_of(record), purpose=purpose,
+            address=view.address, detail={"path": view.place, **told(before, after, change)},
+        )  # fmt: skip
     if after.state != before.state and after.changed is not None:
         digest = hmac.new(console.pseudonym_key, f"account {account}".encode(), hashlib.sha256)
         said = {
@@ -66,7 +72,6 @@ def make_change(
             "at": rfc3339(after.changed, 3),
         }
         console.tell_triage({**record, TRIAGE: said})
-    return before, after
 
 
 def record_at(view: View) -> AlertRecord:
@@ -78,7 +83,8 @@ def record_at(view: View) -> AlertRecord:
     return record
 
 
-def _subject(record: AlertRecord) -> str:
+def subject_of(record: AlertRecord) -> str:
+    """Whom and what a change is about, for the audit."""
     return f"{device_of(record)}, incident {record['id']}"
 
 
@@ -124,18 +130,8 @@ def decide_all(view: View) -> Answer:
         }
         return Page("triage", values, status=422 if problem else 200)
     for record in records:
-        before, after = make_change(view, record, change)
-        _note(view, record, told(before, after, change))
+        make_change(view, record, change)
     return Redirect(address_of("/incidents", [*back]))
-
-
-def _note(view: View, record: AlertRecord, detail: Mapping[str, str]) -> None:
-    who = view.who
-    view.console.audit.add(
-        "triage", account=who.account, role=who.role, subject=_subject(record),
-        purpose=view.console.sessions.purpose(who.session, device_of(record)),
-        address=view.address, detail={"path": view.place, **detail},
-    )  # fmt: skip
 
 
 # An exemption to copy.
@@ -174,7 +170,7 @@ def _exemption(
         "why_not": examined.why_not,
         "file": view.console.config.path or "netwatch.yaml",
     }
-    return Page("exemption", values, _subject(record), status=422 if problems else 200)
+    return Page("exemption", values, subject_of(record), status=422 if problems else 200)
 
 
 # What went wrong.

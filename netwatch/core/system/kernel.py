@@ -55,6 +55,7 @@ else:
 
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
 
 CAN_FORK = sys.platform not in ("win32", "darwin")
 """Whether workers that read captures may be forked."""
@@ -77,6 +78,19 @@ def private_pages(size: int) -> mmap.mmap:
     if sys.platform == "win32":
         return mmap.mmap(-1, size)
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep up to 16 MB of freed memory for the next batch of records. By itself it
+    returns large pieces at once, and the system has to clear as many pages again (mallopt(3))."""
+    if sys.platform == "linux":
+        import ctypes
+
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries lack it
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, 8 << 20)
+            mallopt(_M_TRIM_THRESHOLD, 16 << 20)
+            mallopt(_M_TOP_PAD, 1 << 20)
 
 
 def unacknowledged_bytes(connection: "socket.socket") -> int:

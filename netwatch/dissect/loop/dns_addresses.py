@@ -15,7 +15,7 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
     from cython.cimports.netwatch.dissect.loop.domain_filter import domain_hash
-    from cython.cimports.netwatch.dissect.loop.octets import AddressHash
+    from cython.cimports.netwatch.dissect.loop.octets import AddressHash, netwatch_prefetch
     from cython.cimports.netwatch.dissect.loop.prefilter_dns import DnsPrefilter
 else:
     from netwatch.dissect.loop.cursor import Cursor
@@ -32,6 +32,9 @@ SLOTS = cython.declare(cython.ulonglong, 65536)
 STORED = cython.declare(cython.longlong, 300_000_000_000)
 """How long an answer is valid after its TTL, ns: `netwatch.core.flow.DNS_TTL_GRACE`."""
 
+WAITING = cython.declare(cython.Py_ssize_t, 16)
+"""Answers that wait, a power of two."""
+
 SECOND = cython.declare(cython.longlong, 1_000_000_000)
 MIX = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
@@ -46,17 +49,28 @@ class DnsAddresses:
 
     `salt` (63 bits, not 0) varies the hashes, so that addresses cannot be chosen to collide.
     `evicted` counts answers that were replaced while in use. `packets` hashes addresses in the
-    packets of a block, `pair` a pair that a parser has read.
+    packets of a block, `pair` a pair that a parser has read. Both tables are larger than the
+    processor's cache, so the latest `WAITING` answers of packets wait while their places are
+    prefetched: which table, hash, and the two times of each, in the order of their arrival.
     """
 
     def __init__(self, salt: int) -> None:
         assert STORED == DNS_TTL_GRACE
-        self.answers: Words = zeroed("q", 3 * SLOTS)
-        self.names: Words = zeroed("q", 3 * SLOTS)
+        # Answers by address, then those by name.
+        self.tables: Words = zeroed("q", 2 * 3 * SLOTS)
         self.salt = salt
         self.packets = AddressHash()
         self.pair = AddressHash()
-        self.evicted = 0
+        self.waiting: Words = zeroed("q", 4 * WAITING)
+        self.came = 0
+        self.entered = 0
+        self.replaced = 0
+
+    @property
+    def evicted(self) -> int:
+        """How many answers were replaced while in use."""
+        self.enter_all()
+        return self.replaced
 
     def remember_message(self, message: DnsPrefilter, cursor: Cursor) -> cython.void:
         """Remember the addresses in the last prefiltered message, and the name asked for, for the
@@ -73,38 +87,82 @@ class DnsAddresses:
         while i < message.addresses:
             ttl = message.ttls[i] if message.ttls[i] <= LONGEST_TTL else 0
             last = max(last, ttl)
-            self.enter(
-                self.answers,
+            self.expect(
+                False,
                 self.packets.hashed(client, message.starts[i], message.sizes[i]) | 1,
                 cursor.time,
                 cursor.time + ttl * SECOND + STORED,
             )
             i += 1
-        self.enter(
-            self.names,
+        self.expect(
+            True,
             of_name(client, message.asked),
             cursor.time,
             cursor.time + last * SECOND + STORED,
         )
 
+    def expect(
+        self,
+        is_name: cython.bint,
+        hash_: cython.ulonglong,
+        now: cython.longlong,
+        until: cython.longlong,
+    ) -> cython.void:
+        """Enter an answer later, in the table of names or of addresses."""
+        at: cython.Py_ssize_t = 4 * (self.came & (WAITING - 1))
+        if self.came - self.entered == WAITING:
+            self.enter_oldest()
+        self.waiting[at] = is_name
+        self.waiting[at + 1] = hash_
+        self.waiting[at + 2] = now
+        self.waiting[at + 3] = until
+        self.came += 1
+        if cython.compiled:
+            netwatch_prefetch(cython.address(self.tables[place_of(is_name, hash_)]))
+
+    def enter_oldest(self) -> cython.void:
+        """Enter the answer that has waited longest."""
+        at: cython.Py_ssize_t = 4 * (self.entered & (WAITING - 1))
+        self.entered += 1
+        self.enter(
+            self.waiting[at] != 0,
+            self.waiting[at + 1],
+            self.waiting[at + 2],
+            self.waiting[at + 3],
+        )
+
+    def enter_all(self) -> cython.void:
+        """Enter all answers that wait."""
+        while self.entered < self.came:
+            self.enter_oldest()
+
     def enter(
         self,
-        table: Words,
+        is_name: cython.bint,
         hash_: cython.ulonglong,
         now: cython.longlong,
         until: cython.longlong,
     ) -> cython.void:
         """Store an answer; one that is already in use stays so for longer."""
-        entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
+        at: cython.Py_ssize_t = place_of(is_name, hash_)
         key: cython.longlong = hash_
-        if table[entry] == key and now <= table[entry + 2]:
-            table[entry + 2] = max(until, table[entry + 2])
+        if self.tables[at] == key and now <= self.tables[at + 2]:
+            self.tables[at + 2] = max(until, self.tables[at + 2])
             return
-        if table[entry] != key and now <= table[entry + 2]:
-            self.evicted += 1
-        table[entry] = key
-        table[entry + 1] = now
-        table[entry + 2] = until
+        if self.tables[at] != key and now <= self.tables[at + 2]:
+            self.replaced += 1
+        self.tables[at] = key
+        self.tables[at + 1] = now
+        self.tables[at + 2] = until
+
+    def is_in_use(
+        self, is_name: cython.bint, hash_: cython.ulonglong, time: cython.longlong
+    ) -> cython.bint:
+        """Whether an answer may have been in use at `time` (ns)."""
+        at: cython.Py_ssize_t = place_of(is_name, hash_)
+        key: cython.longlong = hash_
+        self.enter_all()
+        return self.tables[at] == key and self.tables[at + 1] <= time <= self.tables[at + 2]
 
     def hash_of(self, client: bytes, address: bytes) -> cython.ulonglong:
         """The hash of a packed pair of addresses."""
@@ -118,14 +176,16 @@ class DnsAddresses:
     ) -> None:
         """Store a result from a parser: at `now` (ns) a name of no interest led this client to this
         address, until the time `until`."""
-        self.enter(self.answers, self.hash_of(client, address), now, until)
+        self.enter_all()
+        self.enter(False, self.hash_of(client, address), now, until)
 
     def remember_name(
         self, client: bytes, name: str, now: cython.longlong, until: cython.longlong
     ) -> None:
         """Store a result from a parser: at `now` (ns) this client had addresses for a name of no
         interest, until the time `until`."""
-        self.enter(self.names, self.hash_of_name(client, name), now, until)
+        self.enter_all()
+        self.enter(True, self.hash_of_name(client, name), now, until)
 
     def hash_of_name(self, client: bytes, name: str) -> cython.ulonglong:
         """The hash of a packed address and a name."""
@@ -135,21 +195,17 @@ class DnsAddresses:
     def asked(self, client: bytes, name: str, time: cython.longlong) -> bool:
         """Whether this client had addresses for a name of no interest, from an answer that may have
         been in use at `time` (ns)."""
-        hash_: cython.ulonglong = self.hash_of_name(client, name)
-        entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
-        key: cython.longlong = hash_
-        return self.names[entry] == key and self.names[entry + 1] <= time <= self.names[entry + 2]
+        return self.is_in_use(True, self.hash_of_name(client, name), time)
 
     def answered(self, client: bytes, address: bytes, time: cython.longlong) -> bool:
         """Whether a name of no interest led this client to this address, from an answer that may
         have been in use at `time` (ns)."""
-        hash_: cython.ulonglong = self.hash_of(client, address)
-        entry: cython.Py_ssize_t = 3 * (hash_ & (SLOTS - 1))
-        key: cython.longlong = hash_
-        return (
-            self.answers[entry] == key
-            and self.answers[entry + 1] <= time <= self.answers[entry + 2]
-        )
+        return self.is_in_use(False, self.hash_of(client, address), time)
+
+
+def place_of(is_name: cython.bint, hash_: cython.ulonglong) -> cython.Py_ssize_t:
+    """Where the answer with a hash is stored."""
+    return 3 * ((hash_ & (SLOTS - 1)) + (SLOTS if is_name else 0))
 
 
 def of_name(client: cython.ulonglong, name: cython.ulonglong) -> cython.ulonglong:

@@ -2,10 +2,11 @@ cimport cython
 from netwatch.core.buffers cimport lowered
 from netwatch.dissect.loop.octets cimport Window
 
-# `LONGEST` and `MOST_LABELS` of domain_filter.py.
+# `LONGEST`, `MOST_LABELS` and `TAILS` of domain_filter.py.
 cdef enum:
     LETTERS = 253
     LABELS = 32
+    TAIL_BITS = 1 << 17
 
 cdef inline unsigned long long label_hash(unsigned long long hash_, unsigned long long word) noexcept nogil:
     hash_ = ((hash_ ^ word) * <unsigned long long>0x2545F4914F6CDD1D) & <unsigned long long>0x7FFFFFFFFFFFFFFF
@@ -16,6 +17,13 @@ cdef class DomainSet:
     cdef readonly bint active
     cdef long long[::1] hashes
     cdef unsigned long long mask
+    cdef unsigned char[::1] tails
+    cdef bint tops
+
+    @cython.boundscheck(True)
+    cdef inline bint may_end(self, unsigned long long tail) noexcept nogil:
+        cdef unsigned long long place = (tail >> 31) & (TAIL_BITS - 1)
+        return (self.tails[place >> 3] >> (place & 7)) & 1
 
     @cython.boundscheck(True)
     cdef inline bint contains(self, unsigned long long domain) noexcept nogil:
@@ -40,6 +48,7 @@ cdef class DomainFilter(Window):
     cdef unsigned long long label_hashes[LABELS]
 
     cdef bint not_matched(self) noexcept nogil
+    cdef unsigned long long parent(self, Py_ssize_t labels) noexcept nogil
     cdef void start_name(self) noexcept nogil
     cdef bint hash_name(self, Py_ssize_t at, Py_ssize_t end) noexcept nogil
     cdef bint hash_labels(self, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end) noexcept nogil
@@ -65,3 +74,4 @@ cdef class DomainFilter(Window):
         return True
 
 cdef unsigned long long domain_hash(bytes domain) except 0
+cdef unsigned long long tail_hash(bytes domain) except 0

@@ -19,7 +19,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.quic.instructions import (
+    from cython.cimports.netwatch.core.instructions import (
         netwatch_aes,
         netwatch_aes_counter,
         netwatch_ghash,

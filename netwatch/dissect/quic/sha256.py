@@ -15,7 +15,7 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
-    from cython.cimports.netwatch.dissect.quic.instructions import netwatch_has_sha, netwatch_sha256
+    from cython.cimports.netwatch.core.instructions import netwatch_has_sha, netwatch_sha256
 
 from netwatch.core.buffers import Words
 

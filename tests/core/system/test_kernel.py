@@ -36,3 +36,22 @@ def test_a_sandbox_that_keeps_the_niceness_is_no_error(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "nice", refuse, raising=False)
     kernel.yield_to_others(10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told")
+def test_freed_memory_is_not_cleared_again_by_the_system() -> None:
+    program = (
+        "import resource; from netwatch.core.system import kernel\n"
+        "{0}\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "before = faults()\n"
+        "for _ in range(100): [bytes(3 << 20) for _ in range(4)]\n"
+        "print(faults() - before)"
+    )
+    calls = ("kernel.keep_freed_memory()", "pass")
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", program.format(call)], capture_output=True,
+                           check=True).stdout)
+        for call in calls
+    )  # fmt: skip
+    assert kept < given_back / 3

@@ -15,6 +15,7 @@ from support import protocol_samples as samples
 from support.captures import rows, timed
 from support.examples import examples
 from support.frames import CLIENT, SERVER, tcp, udp
+from support.interpreted import interpreted
 
 from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message
@@ -191,6 +192,18 @@ def test_many_zones_are_never_mixed_up() -> None:
     assert len(rows(by, timed(inside), RAW)) == len(inside)
     outside = [named(b"m", number) for number in range(3000)]
     assert rows(by, timed(outside), RAW) == []
+
+
+@pytest.mark.parametrize("source", [False, True], ids=["compiled", "interpreted"])
+def test_zones_of_any_depth_match_themselves_and_what_is_below(source: bool) -> None:
+    """The last two labels are looked up first, and a zone may have fewer or more."""
+    names = ("test", "a.test", "b.a.test", "c.b.a.test", "other.test", "b.other.test", "other")
+    packets = timed([datagram(query(name)) for name in names])
+    for zones in (["test"], ["a.test"], ["b.a.test"], ["b.a.test", "other"], ["x.b.a.test"], []):
+        loop = (interpreted().Loop if source else Loop)(64, domains=[z.encode() for z in zones])
+        found = rows(loop, packets, RAW)
+        expected = [n for n in names if any(n == z or n.endswith(f".{z}") for z in zones)]
+        assert len(found) == len(expected), zones
 
 
 @st.composite

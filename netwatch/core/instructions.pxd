@@ -1,11 +1,12 @@
 ctypedef unsigned long long word64
 
-cdef extern from "instructions.h" nogil:
+cdef extern from "netwatch/core/instructions.h" nogil:
     int netwatch_has_aes()
     int netwatch_has_sha()
     void netwatch_sha256(
         const unsigned int *constants, const unsigned int *block, const unsigned int *start,
         unsigned int *to)
+    void netwatch_sha1(const unsigned char *block, unsigned int *digest)
     void netwatch_aes(const unsigned int *rounds, unsigned int *block)
     void netwatch_aes_counter(
         const unsigned int *rounds, const unsigned int *nonce,
