@@ -19,6 +19,7 @@ from netwatch.store.cases import case_page
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import roster
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
+from netwatch.store.incident_rows import DAY
 
 NO_PAGES = {"/sign-in/provider", "/sign-in/callback", "/now/events"}
 """Routes that need a provider that signs people in, and one that never ends."""
@@ -131,6 +132,7 @@ class Words:
             "incidents": [row.first_seen, row.run, 0], "cases": [row.first_seen, row.id],
             "devices": [row.first_seen, device, network], "coverage": [row.first_seen, 0],
             "coverage/hours": [f"{YEAR[0]}T00:00:00Z", network],
+            "bypasses": [row.first_seen // DAY, network, "", device],
         }  # fmt: skip
         self._own |= {
             f"{API}{name}": {"after": [_cursor(place)]} for name, place in cursors.items()
@@ -146,11 +148,7 @@ class Words:
             if words := parameter.schema.get("enum"):
                 return [str(word) for word in words]
         if name == "range":
-            return (
-                WHOLE_DAYS
-                if "from" in READS[route.path] and names_of(route)[:3] == reports.PERIOD
-                else MOMENTS
-            )
+            return WHOLE_DAYS if route.endpoint.__module__ in _OF_DAYS else MOMENTS
         found = self._known.get(name.removeprefix(EXCLUDES))
         if found is None:
             raise SystemExit(f"{route.path} reads '{name}': say in `Words` what to try")

@@ -65,6 +65,11 @@ ANSWER_KEYS = ("id", "answer", "coverage", "totals")
 to count, so that only the report has it."""
 
 
+MAX_READ = 2_500
+"""Incidents and cases that are read for one answer where no index says which are wanted, as one of
+names that are left out."""
+
+
 def _seconds() -> float:
     """How long a query may take, in s."""
     return incident_pages.QUERY_SECONDS
@@ -80,7 +85,7 @@ def _wanted(view: View, records: str) -> Filter:
         refuse_unknown(console.catalogue, console.config, wanted)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
-    return replace(wanted, limit=wanted_records(view) + 1)
+    return replace(wanted, limit=wanted_records(view) + 1, most_read=MAX_READ)
 
 
 def _within(view: View, wanted: Filter) -> Filter:

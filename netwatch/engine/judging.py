@@ -155,7 +155,7 @@ class Judging:
         names = self.candidates.names_of(hello, self._is_still_same)
         if self.judge.contacted(hello.name) is not None:
             return
-        if hello.name in names:
+        if hello.name in names and self.candidates.is_visited(hello):
             # It may be GREASE, whose config_id matches by chance: that is no evidence of a contact.
             self.candidates.visited += 1
             return

@@ -37,7 +37,7 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
-from netwatch.store.incident_search import cases_to_look_at
+from netwatch.store.incident_search import cases_to_look_at, fitting
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
 from netwatch.store.statements import (
     Filter,
@@ -417,15 +417,8 @@ def cases_after(
         statement = statement.where(wanted.chosen.condition)
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
-    found = 0
-    does_fit = fits(wanted, _is_of)
-    for line, *position in streamed(catalogue, statement.order_by(*place), timeout):
-        if wanted.looks_inside and not does_fit(line):
-            continue
-        yield line, tuple(position)
-        found += 1
-        if found == wanted.limit:
-            return
+    rows = streamed(catalogue, statement.order_by(*place), timeout)
+    yield from fitting(rows, wanted, fits(wanted, _is_of))
 
 
 def _is_of(word: str, record: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ by theirs: then incidents are read in spans of time that have some hundred of th
 those are read in whose record such a name is. What is read is compared with the filter once more.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -57,18 +57,28 @@ def incidents_after(
     """The records of the shown incidents behind a position (when it began, run, and place in its
     output), each as its JSON line with its own. Raises `QueryTimeoutError` after `timeout` s."""
     does_fit = fits(wanted, lambda word, record: is_device(word, record["device"]))
-    found = 0
     with (
         catalogue.database.reading(timeout) as connection,
         closing(_Search(connection, wanted, after).rows()) as rows,
     ):
-        for text, *position in rows:
-            if wanted.looks_inside and not does_fit(text):
-                continue
+        yield from fitting(rows, wanted, does_fit)
+
+
+def fitting(
+    rows: Iterable[Any], wanted: Filter, does_fit: Callable[[str], bool]
+) -> Iterator[tuple[str, Position]]:
+    """The rows (the record, and its position) that a filter wants, as many as it does, until so
+    many are read that it ends."""
+    found = 0
+    for read, (text, *position) in enumerate(rows, 1):
+        if not wanted.looks_inside or does_fit(text):
             yield text, tuple(position)
             found += 1
             if found == wanted.limit:
                 return
+        if wanted.looks_inside and read == wanted.most_read:
+            yield "", tuple(position)
+            return
 
 
 @dataclass(frozen=True, slots=True)

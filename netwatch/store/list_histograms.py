@@ -6,7 +6,7 @@ zone are made of these: only the hours between the midnights of both are counted
 counted range by range in the index of time, by one statement.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -73,6 +73,8 @@ def incident_bins(
     wanted = replace(wanted, since=None, until=None)
     began = tables.incident.c.first_seen
     try:
+        if wanted.is_by_ids:
+            return _of_moments(catalogue, wanted, spans, timeout)
         are_days = bool(spans) and spans[-1][1] - spans[0][0] >= len(spans) * _MOST_OF_DAY
         if wanted.is_of_sorts and are_days:
             found = sorts_in_spans(catalogue, wanted, spans, [], timeout)
@@ -128,6 +130,16 @@ def sorts_in_spans(
     for (day, *sort), count in counts.items():
         found[bisect_right(days, int(day)) - 1][tuple(sort)] += count
     return [+each for each in found]
+
+
+def _of_moments(
+    catalogue: Catalogue, wanted: IncidentFilter, spans: Sequence[Span], timeout: float | None
+) -> list[int]:
+    """The same of incidents that are few enough to read when each began."""
+    statement = matching_incidents(select(tables.incident.c.first_seen), wanted)
+    with catalogue.database.reading(timeout) as connection:
+        moments = sorted(connection.execute(statement).scalars())
+    return [bisect_left(moments, end) - bisect_left(moments, begin) for begin, end in spans]
 
 
 def case_bins(

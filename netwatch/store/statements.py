@@ -255,6 +255,7 @@ class Filter:
     excluded_names: tuple[str, ...] = ()
     excluded_devices: tuple[str, ...] = ()
     chosen: "Chosen | None" = None
+    most_read: int | None = None
 
     @property
     def looks_inside(self) -> bool:

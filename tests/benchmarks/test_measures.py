@@ -471,13 +471,21 @@ def test_a_section_that_fails_does_not_lose_the_others(
     def broken(options: compare.Options) -> dict[str, Any]:
         raise ValueError("no such thing")
 
-    sections = {"one": (broken, str), "two": (lambda options: {"rows": []}, lambda found: "fine")}
+    def ended(options: compare.Options) -> dict[str, Any]:
+        sys.exit("nor this")
+
+    sections = {
+        "one": (broken, str),
+        "end": (ended, str),
+        "two": (lambda options: {"rows": []}, lambda found: "fine"),
+    }
     monkeypatch.setattr(run, "SECTIONS", sections)
     monkeypatch.setattr(sys, "argv", ["run.py", "--work", str(tmp_path)])
     assert run.main() == 1
     out, err = capsys.readouterr()
     assert "fine" in out
     assert "failed: one: ValueError('no such thing')" in err
+    assert "failed: end: SystemExit('nor this')" in err
     assert "two" in json.loads((tmp_path / "results.json").read_text())
 
 
