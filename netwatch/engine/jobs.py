@@ -154,7 +154,7 @@ def scan(
         _scan_unit,
         config=config,
         folder=incidents.folder,
-        with_coverage=coverage is not None,
+        like=coverage and coverage.another(),
         keep_frames=keep_frames,
         recording=recording,
     )
@@ -235,13 +235,14 @@ def _scan_unit(
     numbered: tuple[int, Unit],
     config: Config,
     folder: SpillFolder,
-    with_coverage: bool,
+    like: Coverage | None,
     keep_frames: bool,
     recording: "Recording | None",
 ) -> tuple[ScanIncidents, RunStatistics, Coverage | None]:
-    """Scan one capture or log, given with its position, in a worker."""
+    """Scan one capture or log, given with its position, in a worker. Flows are counted `like` this
+    coverage does, if it is given."""
     position, unit = numbered
-    statistics, coverage = RunStatistics(), Coverage() if with_coverage else None
+    statistics, coverage = RunStatistics(), like and like.another()
     found = ScanIncidents(config.quiet_gap, folder)
     pipeline.scan(
         unit,

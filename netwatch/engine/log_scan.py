@@ -204,7 +204,9 @@ class LogJudge:
         self._recorded: RecordedFlowCounter | None = None
         self._counter: FlowCounter | None = None
         if self._coverage is not None:
-            self._directory = ConfiguredDirectory(config, self._replay.learned)
+            self._directory = ConfiguredDirectory(
+                config, self._replay.learned, by_device=self._coverage.by_device
+            )
             self._counter = FlowCounter(self._coverage, self._directory)
 
     def _categories(self) -> dict[bytes, NameStatus]:
