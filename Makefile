@@ -157,11 +157,15 @@ release: $(VENV)/release
 repository: $(VENV)/python
 	$(BIN)/python packaging/repository.py --key "$(GPG_KEY)" --url "$(URL)"
 
-# The container image `netwatch`, of what `make wheels` has built. ENGINE=docker takes Docker.
+# The container images `netwatch` and `netwatch-console`, of what `make wheels` has built.
+# ENGINE=docker takes Docker.
 ENGINE ?= podman
+IMAGE = $(ENGINE) build $(if $(filter podman,$(ENGINE)),--format docker) \
+	-f packaging/container/Containerfile
 image:
-	$(ENGINE) build $(if $(filter podman,$(ENGINE)),--format docker) -t netwatch \
-		-f packaging/container/Containerfile build/wheels
+	$(IMAGE) -t netwatch build/wheels
+	$(IMAGE) -t netwatch-console --build-arg EXTRAS=notify,postgres,store,web \
+		--build-arg PACKAGES= build/wheels
 
 # The Helm chart, into build. The library of Helm is large and needs nothing else.
 chart: $(HELM)/installed

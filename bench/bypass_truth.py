@@ -5,8 +5,7 @@
 Offices are made up (`tests/support/asking_office.py`) so that it is known who was told what: with
 caches, hosts files, calls, restarts of the capture, lost lookups and changing addresses. Each is
 stored and looked at as `netwatch store query bypasses` does. Then one device of each goes another
-way for the last days. The rules were chosen with offices from the seeds 0 to 5 and 1000
-to 1004.
+way for the last days. The rules were chosen with offices from the seeds 0 to 5 and 1000 to 1004.
 """
 
 import argparse

@@ -27,7 +27,7 @@ from peers import CONFIG
 from shared import ROOT
 
 CAPTURES = 4
-UNITS = 128
+UNITS = 64
 """Units, which are links to so many captures: work enough that a start does not weigh much."""
 
 UNIT_PACKETS = 60_000

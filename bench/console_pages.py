@@ -1,14 +1,25 @@
 """What there is to click in a console over a made store, and to ask of its API: the addresses of
 each page."""
 
+import base64
 import json
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
+from netwatch.console.filter_bar import MOMENTS, WHOLE_DAYS
+from netwatch.console.list_looks import DESCENDING, LOOK, Column
+from netwatch.console.pages import device as device_page
+from netwatch.console.pages import hidden_lookups, oversight, overview, reports
 from netwatch.console.pages import incidents as incidents_page
+from netwatch.console.pages import sensors as sensor_pages
 from netwatch.console.routes import ROUTES, Route, may
+from netwatch.console.triage import STATES
+from netwatch.core.filter_words import EXCLUDES, WORDS
+from netwatch.store.cases import case_page
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.fleet_sensors import roster
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
+from netwatch.store.incident_rows import DAY
 
 NO_PAGES = {"/sign-in/provider", "/sign-in/callback", "/now/events"}
 """Routes that need a provider that signs people in, and one that never ends."""
@@ -18,109 +29,206 @@ API = "/api/v1/"
 NOBODY = ("none-such", "10.99.99.99", "02:00:00:00:ff:ff")
 """Words for a device that is not in the store."""
 
-_WORDS = {("state" if name == "status" else name): words for name, words in
-          incidents_page.WORDS.items()}  # fmt: skip
-
 MONTH = ("2023-08-01", "2023-08-30")
 YEAR = ("2023-03-20", "2024-03-18")
 """Days, which pages count to their end."""
 
+_OF_LIST = (*LOOK, "after")
+
+READS: dict[str, tuple[str, ...]] = {
+    "/sign-in": ("next",),
+    "/overview": reports.PERIOD,
+    "/now/events": ("state", "after"),
+    "/incidents": (*incidents_page.FILTERS, *_OF_LIST),
+    "/incidents.csv": (*incidents_page.FILTERS, *_OF_LIST),
+    "/incidents.jsonl": (*incidents_page.FILTERS, *_OF_LIST),
+    "/incidents/{id}/plain": ("text",),
+    "/cases": (*incidents_page.CASE_FILTERS, *_OF_LIST),
+    "/cases.csv": (*incidents_page.CASE_FILTERS, *_OF_LIST),
+    "/cases.jsonl": (*incidents_page.CASE_FILTERS, *_OF_LIST),
+    "/devices": (*device_page.DEVICE_FILTERS, *_OF_LIST),
+    "/devices/{id:path}": device_page.FILTERS,
+    "/sensors": ("state", "name", "after"),
+    "/blind-spots": reports.COVERAGE_FILTERS,
+    "/hidden-lookups": reports.COVERAGE_FILTERS,
+    "/bans/{id}": reports.PERIOD,
+    "/exemptions": reports.PERIOD,
+    "/reports": reports.PERIOD,
+    "/reports/report.html": (*reports.PERIOD, "ban"),
+    "/reports/report.pdf": (*reports.PERIOD, "ban"),
+    "/reports/report.json": (*reports.PERIOD, "ban"),
+    "/person": ("device",),
+    "/person.json": ("device",),
+    "/audit": (*oversight.FILTERS, "after"),
+    "/audit.csv": oversight.FILTERS,
+    "/audit.jsonl": oversight.FILTERS,
+}
+"""What pages read of their address, besides the language and the zone; a test holds pages to it.
+Operations of the API say it themselves."""
+
+
+_OF_DAYS = (reports.__name__, overview.__name__, hidden_lookups.__name__)
+"""The modules of pages about whole days."""
+
+
+def names_of(route: Route) -> tuple[str, ...]:
+    """The names of the values that an address of a route may have."""
+    if route.operation is not None:
+        return tuple(parameter.name for parameter in route.operation.parameters)
+    return READS.get(route.path, ())
+
+
+class Words:
+    """The values to try in addresses, by name, and what else is known of a store."""
+
+    def __init__(self, catalogue: Catalogue, bans: Sequence[str]) -> None:
+        newest = incident_page(catalogue, IncidentFilter()).rows
+        middle = incident_page(catalogue, IncidentFilter(until=_middle(catalogue))).rows
+        last = case_page(catalogue, IncidentFilter()).rows
+        self.rows = [newest[0], newest[-1], middle[0], middle[-1]]
+        self.cases = [last[0], last[-1]] if last else []
+        self.devices = [*dict.fromkeys(_value(row, "device") for row in self.rows)]
+        self.bans = bans
+        names = sorted(each.name for each in roster(catalogue))
+        self.sensors = names[:1]
+        device, network = _value(middle[0], "device"), _value(middle[0], "network")
+        own = [device, _device(middle[0], "ip"), _device(middle[0], "mac"), *NOBODY]
+        self._known: dict[str, Sequence[str]] = {
+            **WORDS,
+            "app": [_value(middle[0], "app"), "none-such"],
+            "device": [self.devices[0], *own],
+            "network": [network],
+            "ban": [bans[0]],
+            "sensor": [*names[:1], "none-such"],
+            "name": ["tiktok.com", "none.example", "*none*", "*tiktok*"],
+            "joined": ["time", "community_id"],
+            "triage": STATES,
+            "assignee": ["analyst", "none-such"],
+            "account": ["analyst", "none-such"],
+            "action": ["device", "none-such"],
+            "subject": [f"device {device}", "none-such"],
+            "text": ["fr"],
+            "next": ["/account"],
+            "limit": ["500"],
+        }
+        row = middle[-1]
+        place = f"{row.first_seen}.{row.id}"
+        self._own: dict[str, dict[str, Sequence[str]]] = {
+            "/incidents": {"sort": _sorts(incidents_page.SHOWN), "after": [place],
+                           "columns": _columns(incidents_page.SHOWN)},
+            "/cases": {"sort": _sorts(incidents_page.CASES_SHOWN), "after": [place],
+                       "columns": _columns(incidents_page.CASES_SHOWN)},
+            "/devices": {"sort": _sorts(device_page.COLUMNS),
+                         "columns": _columns(device_page.COLUMNS),
+                         "after": [f"{row.first_seen}.{device}/{network}"]},
+            "/sensors": {"name": ["sensor-00"], "state": sensor_pages.STATES, "after": ["m"]},
+            "/audit": {"range": ["24h", "7d", "30d"], "after": ["100"]},
+            "/audit.csv": {"range": ["24h", "7d", "30d"]},
+            "/audit.jsonl": {"range": ["24h", "7d", "30d"]},
+        }  # fmt: skip
+        self._own |= {f"/{name}.{kind}": self._own[f"/{name}"]
+                      for name in ("incidents", "cases") for kind in ("csv", "jsonl")}  # fmt: skip
+        cursors: dict[str, list[object]] = {
+            "incidents": [row.first_seen, row.run, 0], "cases": [row.first_seen, row.id],
+            "devices": [row.first_seen, device, network], "coverage": [row.first_seen, 0],
+            "coverage/hours": [f"{YEAR[0]}T00:00:00Z", network],
+            "bypasses": [row.first_seen // DAY, network, "", device],
+        }  # fmt: skip
+        self._own |= {
+            f"{API}{name}": {"after": [_cursor(place)]} for name, place in cursors.items()
+        }
+
+    def of(self, route: Route, name: str) -> Sequence[str]:
+        """The values of a name to try for a route."""
+        own = self._own.get(route.path, {})
+        if name in own:
+            return own[name]
+        if route.operation is not None:
+            (parameter,) = (each for each in route.operation.parameters if each.name == name)
+            if words := parameter.schema.get("enum"):
+                return [str(word) for word in words]
+        if name == "range":
+            return WHOLE_DAYS if route.endpoint.__module__ in _OF_DAYS else MOMENTS
+        found = self._known.get(name.removeprefix(EXCLUDES))
+        if found is None:
+            raise SystemExit(f"{route.path} reads '{name}': say in `Words` what to try")
+        if name.startswith(EXCLUDES):
+            return [word for word in found if word != "none-such"] or found
+        return found
+
+    def places(self, route: Route) -> Sequence[str]:
+        """The places that a path stands for."""
+        ids = [row.id for row in self.rows]
+        of_bans = [route.path.replace("{id}", ban) for ban in self.bans]
+        found: dict[str, Sequence[str]] = {
+            "/cases/{id}": [f"/cases/{row.id}" for row in self.cases],
+            "/devices/{id:path}": [f"/devices/{quote(each)}" for each in self.devices],
+            "/sensors/{name:path}": [f"/sensors/{name}" for name in self.sensors],
+            "/bans/{id}": of_bans, f"{API}bans/{{id}}": of_bans,
+            f"{API}bans/{{id}}/answer": of_bans,
+            f"{API}cases/{{id}}": [f"{API}cases/{row.id}" for row in self.cases],
+            "/lists/{ban}/{file}": [f"/lists/{ban}/fortigate.txt" for ban in self.bans],
+        }  # fmt: skip
+        if route.path in found:
+            return found[route.path]
+        if "incidents/{id}" in route.path:
+            return [route.path.replace("{id}", each) for each in ids]
+        if "{" in route.path:
+            raise SystemExit(f"{route.path} has no place: add one to `Words`")
+        return [route.path]
+
 
 def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]:
-    """The addresses of each page by its path in `ROUTES`: with no filter, with each filter alone,
-    and with several; at the begin of a list and far behind it."""
-    newest = incident_page(catalogue, IncidentFilter()).rows
-    middle = incident_page(catalogue, IncidentFilter(until=_middle(catalogue))).rows
-    known = [newest[0], newest[-1], middle[0], middle[-1]]
-    devices = [_value(row, "device") for row in known]
-    month = dict(zip(("from", "to"), (f"{day}T00:00:00Z" for day in MONTH), strict=True))
-    days = dict(zip(("from", "to"), MONTH, strict=True))
-    year = dict(zip(("from", "to"), YEAR, strict=True))
-    after = f"{middle[-1].first_seen}.{middle[-1].id}"
-    lists: list[dict[str, str]] = [{}, {"after": after}, month]
-    lists += [{name: word} for name, words in incidents_page.WORDS.items() for word in words]
-    lists += [{name: _value(middle[0], name)} for name in incidents_page.NAMES]
-    lists += [{"verdict": "violation", "confidence": "confirmed", "state": "closed", **month},
-              {"app": "none-such"}, {"device": "none-such"}]  # fmt: skip
-    network = _value(middle[0], "network")
+    """The addresses of each page and operation by its path in `ROUTES`: with no filter, with each
+    filter alone, and with several; at the begin of a list and far behind it. The table of routes
+    is gone through, so that there is no route without an address."""
+    words = Words(catalogue, bans)
     return {
-        **_of_api(known, network, bans[0], days, year),
-        "/incidents": [_address("/incidents", each) for each in lists],
-        "/incidents/{id}": [f"/incidents/{row.id}" for row in known],
-        "/incidents/{id}/plain": [f"/incidents/{row.id}/plain" for row in known],
-        "/incidents/{id}/exemption": [f"/incidents/{row.id}/exemption" for row in known],
-        "/devices": [
-            _address("/devices", each)
-            for each in (
-                {},
-                month,
-                {"device": devices[0]},
-                {"network": network},
-                {"verdict": "violation"},
-                {"verdict": "exempt"},
-                {"network": network, "verdict": "advisory", **month},
-            )
-        ],
-        "/devices/{id:path}": [
-            _address(f"/devices/{quote(each)}", span)
-            for each in dict.fromkeys(devices)
-            for span in ({}, month)
-        ],
-        "/blind-spots": [_address("/blind-spots", each) for each in ({}, days, year)],
-        "/bans/{id}": [_address(f"/bans/{ban}", each) for ban in bans for each in ({}, days, year)],
-        "/exemptions": [_address("/exemptions", each) for each in ({}, days)],
-        "/reports": ["/reports", _address("/reports", days)],
-        # A made store is not that of a centre: it has no sensors and no cases.
-        "/cases/{id}": [],
-        "/sensors/{name:path}": [],
-        "/lists/{ban}/{file}": [f"/lists/{ban}/fortigate.txt" for ban in bans],
-        "/person": [
-            "/person",
-            *(
-                _address("/person", {"device": each})
-                for each in (devices[0], _device(newest[0], "ip"))
-            ),
-        ],
-        "/audit": [
-            _address("/audit", each)
-            for each in ({}, {"account": "analyst"}, {"action": "device"}, month)
-        ],
+        route.path: _addresses(route, words)
+        for route in ROUTES
+        if route.method == "GET" and route.path not in NO_PAGES
     }
 
 
-def _of_api(
-    known: Sequence[IncidentRow], network: str, ban: str, days: dict[str, str], year: dict[str, str]
-) -> dict[str, list[str]]:
-    """The same of the API: by each filter, by words of a device, by some that nobody has."""
-    device, span = _value(known[2], "device"), dict(zip(("since", "until"), MONTH, strict=True))
-    words: dict[str, Sequence[str]] = {
-        **{name: _WORDS[name] for name in _WORDS},
-        "app": [_value(known[2], "app"), "vendor:bytedance"],
-        "network": [network],
-        "ban": [ban],
-        "device": [device, _device(known[2], "ip"), _device(known[2], "mac"), *NOBODY],
-        "name": ["tiktok.com", "none.example", "*none*"],
-    }
-    lists: list[dict[str, str]] = [{}, {"limit": "500"}, span]
-    lists += [{name: word} for name in words for word in words[name]]
-    lists += [{"device": device, "verdict": "exempt", **span}, {"app": "none-such"}]
-    few = [{}, {"limit": "500"}, span, {"network": network}]
-    devices = [*few, {"verdict": "violation"}, {"device": device[:4]}, {"device": NOBODY[0]}]
-    coverage = [*few, *({"device": each} for each in (device, *NOBODY))]
-    found = {
-        "incidents": [_address("incidents", each) for each in lists],
-        "incidents/{id}": [f"incidents/{row.id}" for row in known],
-        "incidents/{id}/triage": [f"incidents/{row.id}/triage" for row in known],
-        "cases": [_address("cases", each) for each in lists],
-        "cases/{id}": [],
-        "devices": [_address("devices", each) for each in devices],
-        "coverage": [_address("coverage", each) for each in coverage],
-        "coverage/hours": [_address("coverage/hours", each) for each in few],
-        "bans/{id}": [f"bans/{ban}"],
-        "bans/{id}/answer": [_address(f"bans/{ban}/answer", each) for each in (days, year)],
-        "report": [_address("report", each) for each in (days, {**year, "ban": ban})],
-    }
-    return {f"{API}{path}": [f"{API}{each}" for each in found[path]] for path in found}
+_OFTEN = ("device", "app", "name", "verdict", "sort", "triage", "sensor")
+"""What people filter by within a period."""
+
+
+def _addresses(route: Route, words: Words) -> list[str]:
+    places, names = words.places(route), names_of(route)
+    if not places:
+        return []
+    spans = [("since", "until"), ("from", "to")]
+    periods = [dict(zip(pair, days, strict=True))
+               for pair in spans if pair[0] in names for days in (MONTH, YEAR)]  # fmt: skip
+    alone = [{name: word} for name in names if name not in ("since", "until", "from", "to")
+             for word in words.of(route, name)]  # fmt: skip
+    several = [{**period, name: words.of(route, name)[0]} for period in periods[:1]
+               for name in names if name in _OFTEN]  # fmt: skip
+    if {"verdict", "confidence", "network"} <= {*names}:
+        several.append({"verdict": "violation", "confidence": "confirmed", "state": "closed",
+                        "network": words.of(route, "network")[0], **periods[0]})  # fmt: skip
+        several += [{"verdict": word, "sort": sort} for word in WORDS["verdict"]
+                    for sort in (words.of(route, "sort") if "sort" in names else ())]  # fmt: skip
+    filters = [*periods, *alone, *several]
+    if is_file(route):
+        # A file is as large as what is asked for: it is that of a device, or of a month.
+        filters = [each for each in filters if "device" in each] or [*periods[:1], *alone] or [{}]
+        return [_address(place, each) for place in places[:1] for each in filters]
+    return [*places, *(_address(places[0], each) for each in filters)]
+
+
+def _sorts(columns: Sequence[Column]) -> list[str]:
+    names = [column.name for column in columns if column.sorts]
+    return [sign + name for name in names for sign in ("", DESCENDING)]
+
+
+def _columns(columns: Sequence[Column]) -> list[str]:
+    return [",".join(column.name for column in columns[1:])]
+
+
+def _cursor(place: list[object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
 def _middle(catalogue: Catalogue) -> int:
@@ -144,14 +252,19 @@ def _address(path: str, pairs: dict[str, str]) -> str:
 
 
 def clicks_of(role: str, known: dict[str, list[str]]) -> list[tuple[Route, str]]:
-    """What a role may click: all addresses of its pages."""
-    found = []
-    for route in ROUTES:
-        if route.method != "GET" or route.path in NO_PAGES or not may(route, role):
-            continue
-        if route.audited == "export" and route.operation is None:
-            continue
-        if "{" in route.path and route.path not in known:
-            raise SystemExit(f"{route.path} has no address: add one to `addresses`")
-        found += [(route, each) for each in known.get(route.path, [route.path])]
-    return found
+    """What a role may click, and its programs may ask: all addresses of its pages, without those
+    that filter by a person whom the role does not see."""
+    return [
+        (route, each)
+        for route in ROUTES
+        if route.path in known and route.method == "GET" and may(route, role)
+        for each in known[route.path]
+        if not any(f"{person.name}=" in each and role not in person.roles
+                   for person in route.people)
+    ]  # fmt: skip
+
+
+def is_file(route: Route) -> bool:
+    """Whether a route gives a file that is made while it is sent: it is as large as what is asked
+    for."""
+    return route.audited == "export" and route.operation is None

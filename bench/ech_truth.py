@@ -6,8 +6,8 @@ In a network namespace a resolver gives the HTTPS records of an own zone, three 
 of their own serve its names (`bench/ech_server.go`), and Chromium and Go's standard library visit
 them in random order, beside names without ECH, whose hellos have GREASE in its place. The banned
 app's names are beside others on the first server, alone on the second, and one alone on the third.
-The public name of the first server is visited too. Needs root, `ip`, tcpdump, Chromium and Go 1.24
-or newer.
+The public name of the first server is visited too; with ``--unseen`` its lookups are missing in the
+capture. Needs root, `ip`, tcpdump, Chromium and Go 1.24 or newer.
 """
 
 import argparse
@@ -66,8 +66,11 @@ class Contact:
     name: str
 
 
-def measured(visits: int, seed: int, client: str, folder: Path) -> dict[str, float]:
-    """What came of so many visits by a client (``chromium`` or ``go``)."""
+def measured(
+    visits: int, seed: int, client: str, folder: Path, *, unseen: bool = False
+) -> dict[str, float]:
+    """What came of so many visits by a client (``chromium`` or ``go``), where the capture does not
+    have the lookups of public names if they are `unseen`."""
     rng = random.Random(seed)
     names = [name for server in SERVERS for name in server.names]
     schedule = rng.choices([*names, *PLAIN, SERVERS[0].public], k=visits)
@@ -90,6 +93,8 @@ def measured(visits: int, seed: int, client: str, folder: Path) -> dict[str, flo
                 _browse(namespace, schedule, folder)
             else:
                 _ask(namespace, program, schedule, lists)
+        if unseen:
+            capture.write_bytes(b"".join(_without_public(capture.read_bytes())))
         return _compared(capture, _truth(logs), folder)
 
 
@@ -167,6 +172,25 @@ def _ask(
         subprocess.run(namespace.inside(*command), check=True, timeout=30)
 
 
+def _without_public(capture: bytes) -> Iterator[bytes]:
+    """A capture (pcap, little-endian) without lookups of public names, in pieces."""
+    names = (public.encode() for public in PUBLIC)
+    asked = tuple(
+        b"".join(bytes([len(label)]) + label for label in name.split(b".")) + b"\0"
+        for name in names
+    )
+    yield capture[:24]
+    at = 24
+    while at < len(capture):
+        end = at + 16 + int.from_bytes(capture[at + 8 : at + 12], "little")
+        frame = capture[at + 16 : end]
+        is_dns = frame[23] == 17 and b"\0\x35" in (frame[34:36], frame[36:38])
+        # The question is behind the header; keys in answers name the public name as a text.
+        if not (is_dns and frame[54:].startswith(asked)):
+            yield capture[at:end]
+        at = end
+
+
 def _truth(logs: Sequence[Path]) -> dict[Place, list[Contact]]:
     """The connections of the servers with these logs, those of each place in their order."""
     found: dict[Place, list[Contact]] = {}
@@ -236,11 +260,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--visits", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--unseen", action="store_true", help="miss lookups of public names")
     options = parser.parse_args(arguments)
     veth.require("tcpdump", "chromium", "go")
     with tempfile.TemporaryDirectory() as folder:
         for client in ("chromium", "go"):
-            print(client, measured(options.visits, options.seed, client, Path(folder)), flush=True)
+            found = measured(
+                options.visits, options.seed, client, Path(folder), unseen=options.unseen
+            )
+            print(client, found, flush=True)
     return 0
 
 

@@ -51,11 +51,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What grows, its decades, the step of a size, and whether the first size only measures the
+    """What grows, its sizes, the step of a size, and whether the first size only measures the
     start, where that is not the start of a scan."""
 
     what: str
-    decades: range
+    sizes: Sequence[int]
     step: Callable[[int, Options], Step]
     own_start: bool = False
 
@@ -126,17 +126,21 @@ def _store(step: str, size: int, work: Path) -> list[str]:
     return [sys.executable, store_rows.__file__, step, str(size), str(work)]
 
 
+def _decades(first: int, end: int) -> list[int]:
+    return [10**decade for decade in range(first, end)]
+
+
 CURVES = (
-    Curve("packets", range(3, 9), _packets),
-    Curve("flows", range(3, 8), _flood("syn")),
-    Curve("names", range(3, 8), _flood("subdomains")),
-    Curve("devices", range(3, 7), _flood("devices", 2)),
-    Curve("incidents", range(1, 7), _incidents),
-    Curve("bans", range(5), _bans),
-    Curve("networks", range(1, 6), _networks),
-    Curve("domains of signatures", range(1, 6), _domains),
-    Curve("lines of a log", range(3, 8), _lines),
-    Curve("rows of a store", range(3, 8), _rows, own_start=True),
+    Curve("packets", _decades(3, 9), _packets),
+    Curve("flows", _decades(3, 8), _flood("syn")),
+    Curve("names", _decades(3, 7), _flood("subdomains")),
+    Curve("devices", _decades(3, 7), _flood("devices", 2)),
+    Curve("incidents", _decades(1, 7), _incidents),
+    Curve("bans", _decades(0, 5), _bans),
+    Curve("networks", _decades(1, 6), _networks),
+    Curve("domains of signatures", _decades(1, 6), _domains),
+    Curve("lines of a log", _decades(3, 7), _lines),
+    Curve("rows of a store", (1_000, 100_000, 1_000_000, 3_000_000), _rows, own_start=True),
 )
 """The curves in the order of the page."""
 
@@ -205,15 +209,15 @@ def growth(options: Options) -> dict[str, Any]:
 def _points(curve: Curve, options: Options) -> Iterator[dict[str, Any]]:
     """The measured steps of a curve, until the next one would take too long."""
     limit = LIMIT * min(1.0, options.office / FULL)
-    for decade in curve.decades:
-        progress(f"growth: 10^{decade} {curve.what}")
-        step = curve.step(10**decade, options)
+    for size in curve.sizes:
+        progress(f"growth: {size:,} {curve.what}")
+        step = curve.step(size, options)
         run = _run(step, options)
         # A second run of a short step: its cost is small beside the noise.
         again = [_run(step, options)] if run.wall < 2 and "store" not in curve.what else []
         cpu = min(each.cpu for each in (run, *again))
-        yield {"size": 10**decade, "cpu": cpu, "wall": run.wall, "rss": run.rss}
-        if decade > curve.decades[0] and 10 * (run.wall - 1) > limit:
+        yield {"size": size, "cpu": cpu, "wall": run.wall, "rss": run.rss}
+        if size > curve.sizes[0] and 10 * (run.wall - 1) > limit:
             return
 
 
@@ -236,17 +240,17 @@ def exponent(points: Sequence[tuple[float, float]], least: float = 0.0) -> float
 
 COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("what grows", lambda curve: curve["what"]),
-    ("up to", lambda curve: f"10^{math.log10(curve['points'][-1]['size']):.0f}"),
+    ("up to", lambda curve: f"{curve['points'][-1]['size']:,}"),
     ("CPU s", lambda curve: f"{curve['points'][-1]['cpu']:.2f}"),
     ("exponent", lambda curve: f"{curve['exponent']:.2f}"),
-    ("of the last decade", lambda curve: f"{curve['last']:.2f}"),
+    ("of the last step", lambda curve: f"{curve['last']:.2f}"),
     ("peak MB", lambda curve: f"{curve['points'][-1]['rss'] / 1e6:.0f}"),
-    ("a decade before", lambda curve: f"{curve['points'][-2]['rss'] / 1e6:.0f}"),
+    ("a step before", lambda curve: f"{curve['points'][-2]['rss'] / 1e6:.0f}"),
 )
 
 
 def text(found: dict[str, Any]) -> str:
     """The curves as text."""
-    shape = "{:<28} {:>7} {:>8} {:>9} {:>19} {:>8} {:>16}"
+    shape = "{:<28} {:>12} {:>8} {:>9} {:>19} {:>8} {:>16}"
     rows = [[shows(curve) for _, shows in COLUMNS] for curve in found["curves"]]
     return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))

@@ -1,8 +1,8 @@
 """A catalogue with as many incidents as a large organisation has in a year, made from real alerts.
 
 The alerts that `scan` gives for `pcaps/` are repeated under new ids, on other days and devices, and
-stored as a run stores its own: so records have their true size and shape. Coverage is that of an
-hour after the other.
+stored as a run stores its own, or as a centre stores those of its sensors: so records have their
+true size and shape. Coverage is that of an hour after the other.
 """
 
 import json
@@ -18,7 +18,9 @@ from typing import Any
 from shared import ROOT
 
 from netwatch.core.alert import AlertRecord
-from netwatch.store.catalogue import SourceFile
+from netwatch.store.cases import SensorAlert, keep_alerts
+from netwatch.store.catalogue import Catalogue, SourceFile
+from netwatch.store.fleet_sensors import enrolled, heard
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.run_rows import VersionHashes
@@ -28,6 +30,9 @@ BEGIN = datetime(2023, 3, 20, tzinfo=UTC)
 
 DAYS = 365
 BATCH = 10_000
+_OFFERED = 500
+_QUIET = 1800 * 10**9
+
 CACHE = 1_000_000
 """Memory of SQLite for the indexes of the incidents, in KB: their ids are random."""
 
@@ -45,8 +50,9 @@ def templates() -> tuple[list[AlertRecord], dict[str, Any]]:
     return alerts, coverage
 
 
-def fill(options: StoreOptions, incidents: int, devices: int) -> None:
-    """Create a store with incidents and a year of coverage."""
+def fill(options: StoreOptions, incidents: int, devices: int, sensors: int = 0) -> None:
+    """Create a store with incidents and a year of coverage; with `sensors` that of a centre, whose
+    sensors have seen some of the incidents two and two."""
     alerts, coverage = templates()
     with open_catalogue(options, create=True) as catalogue:
         versions = alerts[0].get("versions") or {}
@@ -56,14 +62,44 @@ def fill(options: StoreOptions, incidents: int, devices: int) -> None:
         made = _alerts(alerts, incidents, devices)
         with catalogue.database.writing() as connection:
             connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE}")
+        if sensors:
+            _enrol(catalogue, sensors)
         while batch := list(islice(made, BATCH)):
-            catalogue.add_incidents(run, [(each, _line(each)) for each in batch])
+            if sensors:
+                _report(catalogue, batch, sensors)
+            else:
+                catalogue.add_incidents(run, [(each, _line(each)) for each in batch])
         first = _ns(BEGIN)
         for hour in range(DAYS * 24):
             begin = first + hour * 3600 * 10**9
             catalogue.add_coverage(run, hour, begin, begin + 3600 * 10**9 - 1, _line(coverage))
         catalogue.end_capture(capture, "complete", first, first + DAYS * 86_400 * 10**9)
         catalogue.end_run(run)
+
+
+def _enrol(catalogue: Catalogue, sensors: int) -> None:
+    last = _ns(BEGIN + timedelta(days=DAYS))
+    for number in range(sensors):
+        enrolled(catalogue, _sensor(number), _ns(BEGIN))
+        heard(catalogue, _sensor(number), last)
+
+
+def _sensor(number: int) -> str:
+    return f"sensor-{number:04}"
+
+
+def _report(catalogue: Catalogue, batch: list[AlertRecord], sensors: int) -> None:
+    """Store alerts as a centre does, of which the sensor behind the first has seen every fifth."""
+    reported = []
+    for record in batch:
+        number = int(str(record["id"])[:8], 16)
+        own: Any = record | {"community_ids": [f"1:{record['id']}"]}
+        reported += [
+            SensorAlert(_sensor(sensor % sensors), own, _line(own))
+            for sensor in (number, number + 1)[: 1 if number % 5 else 2]
+        ]
+    for begin in range(0, len(reported), _OFFERED):
+        keep_alerts(catalogue, reported[begin : begin + _OFFERED], _QUIET)
 
 
 def _alerts(alerts: list[AlertRecord], count: int, devices: int) -> Iterator[AlertRecord]:

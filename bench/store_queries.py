@@ -5,19 +5,20 @@
 The day has 5,000 clients and 200,000 names by Zipf's law, some of them below tiktok.com. The rows
 are made by SQL and written in the layout of a compacted store, with all columns; SQLite has the
 same columns and two indexes, by client and time and by name. Each question is asked as
-``store sql`` asks it, in one process, the views anew each time; the least CPU time of the rounds
+``store sql`` asks it, by another process with new views; the least CPU time of the rounds
 counts.
 With ``--write`` the table goes into ``bench/results.md``.
 """
 
 import argparse
 import hashlib
+import resource
 import shutil
 import sqlite3
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -161,21 +162,27 @@ def fastest(ask: Callable[[], int], rounds: int) -> tuple[float, int]:
     """The least CPU time in s, and the number of rows."""
     best = (float("inf"), 0)
     for _ in range(rounds):
-        before = time.process_time()
+        before = _used()
         found = ask()
-        best = min(best, (time.process_time() - before, found))
+        best = min(best, (_used() - before, found))
     return best
+
+
+def _used() -> float:
+    """The CPU seconds of this process and of those that it has waited for: a query has its own."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def measure(folder: Path, rows: int, rounds: int) -> tuple[list[list[str]], str]:
     """The rows of the table, and the sentence below it."""
     options, size, client = make(folder, rows)
     cells = []
-    with open_catalogue(options) as catalogue, sqlite3.connect(folder / "rows.sqlite") as database:
+    with closing(sqlite3.connect(folder / "rows.sqlite")) as database:
         for what, (of_store, of_sqlite) in QUESTIONS.items():
 
             def ask_store(query: str = of_store) -> int:
-                with sandbox.run(catalogue, options, query, timeout=600) as (_, batches):
+                with sandbox.run(options, query, timeout=600) as (_, batches):
                     return sum(batch.num_rows for batch in batches)
 
             def ask_sqlite(query: str = of_sqlite) -> int:

@@ -52,11 +52,13 @@ too."""
 
 
 class DecompressedStream(Stream):
-    """The decompressed content of a stream; `position` is its position in the compressed file."""
+    """The decompressed content of a stream of `size` bytes, None if that is unknown; `position` is
+    its position in the compressed file."""
 
-    def __init__(self, compressed: Stream, compression: str) -> None:
+    def __init__(self, compressed: Stream, compression: str, size: int | None = None) -> None:
         super().__init__(compressed.notes)
         self._compressed = compressed
+        self._size = size
         self._name = compression
         self._magic, load, self._max_input = COMPRESSIONS[compression]
         self._new_member, self._errors = load()
@@ -232,14 +234,16 @@ class DecompressedStream(Stream):
         """The next piece of input for the decompressor, empty at the end of the file.
 
         A decompressor that finds damage does not return what it decompressed in the same call.
-        The pieces are therefore small near the end of the buffered input, where the checksum is,
-        at the start of the file, and never larger than a 64th of what was consumed before. In a
-        member they begin small, because what follows a short one is passed again.
+        The pieces are therefore small at the start of the file and near its end, where the checksum
+        is (near the end of the buffered input if the size of the file is unknown), and never larger
+        than a 64th of what was consumed before. In a member they begin small, because what follows
+        a short one is passed again.
         """
         if not self._ensure(1):
             return b""
         left = len(self._input) - self._at
-        size = max(1, min(self._piece, self._consumed // 64, left - 64))
+        last = max(0, 64 - self._compressed.left(self._size))
+        size = max(1, min(self._piece, self._consumed // 64, left - last))
         self._piece = min(2 * self._piece, self._max_input)
         limit = getattr(self._decompressor, "input_limit", None)
         if limit is not None:

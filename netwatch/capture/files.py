@@ -230,7 +230,7 @@ def open_content(file: CaptureFile) -> Content:
         compression = recognise_compression(stream.peek(8))
         if compression is None:
             return Content(stream, size)
-        decompressed = DecompressedStream(stream, compression)
+        decompressed = DecompressedStream(stream, compression, size)
         if size is not None and usable_cpus() > 1:
             return Content(ReadAhead(decompressed, size), size, compression)
         return Content(decompressed, size, compression)

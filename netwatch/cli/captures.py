@@ -114,7 +114,10 @@ def scan(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     is_stored = args.store or args.store_path is not None
     captures, logs = _units(args, counts_flows=args.coverage or is_stored)
-    coverage = Coverage() if args.coverage or is_stored or not args.quiet else None
+    # A summary names no devices; what an archive keeps may be asked for them later.
+    by_device = args.coverage or is_stored or of_archive
+    wanted = args.coverage or is_stored or not args.quiet
+    coverage = Coverage(by_device=by_device) if wanted else None
     evidence = _evidence(args)
     terminal.warn_interpreted(args)
     delivery = _delivery(args, config)

@@ -11,7 +11,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,7 +248,7 @@ class _Interview:
             args.resolver,
             "Resolvers and proxies (they ask on behalf of others)",
             survey.resolvers()[:MAX_PROPOSED],
-            _address,
+            lambda text: _resolver(text, {*service, *others}),
         )
         for span in resolvers:
             _warn_of_many(ipaddress.ip_network(span))
@@ -425,11 +425,14 @@ def _cidr(text: str) -> str:
         raise _wrong(f"{error}; expected a range like 10.20.0.0/16") from None
 
 
-def _address(text: str) -> str:
+def _resolver(text: str, taken: Collection[str]) -> str:
     try:
-        return str(ipaddress.ip_network(text))
+        span = str(ipaddress.ip_network(text))
     except ValueError:
         raise _wrong(f"{text!r} is no address; expected one like 10.20.0.53") from None
+    if span in taken:
+        raise _wrong(f"{span} was named as a range of devices; expected an address like 10.20.0.53")
+    return span
 
 
 def _warn_of_many(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:

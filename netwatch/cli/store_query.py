@@ -12,7 +12,7 @@ from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.store import store_options
 from netwatch.cli.store_records import StoredRecords, write_records
 from netwatch.core.errors import ConfigError, Problem
-from netwatch.core.filter_words import EXCLUDED, EXCLUDES, WORDS
+from netwatch.core.filter_words import EXCLUDED, EXCLUDES, TRIAGE, WORDS
 from netwatch.core.private_files import below
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "bypasses"
 """The kinds of records that can be queried."""
 
 _OF_INCIDENTS = {
-    "since", "until", "app", "device", "network", "ban", "name", *WORDS, "limit",
-    *(f"{EXCLUDES}{name}" for name in EXCLUDED),
+    "since", "until", "app", "device", "network", "ban", "name", *WORDS, *TRIAGE, "assignee",
+    "limit", *(f"{EXCLUDES}{name}" for name in EXCLUDED),
 }  # fmt: skip
 _FILTERS = {
     "incidents": _OF_INCIDENTS,
@@ -80,7 +80,7 @@ def add_query(group: Group) -> None:
         ("ban", "ID", "a ban"),
         ("name", "NAME", "a domain and all names below it, or a glob such as '*tiktok*'"),
         *((name, "WORD", f"{', '.join(words[:-1])} or {words[-1]}")
-          for name, words in WORDS.items()),
+          for name, words in {**WORDS, **TRIAGE}.items()),
         *((f"{EXCLUDES}{name}", "VALUE", f"leave out what --{name} would ask for")
           for name in EXCLUDED),
     )  # fmt: skip
@@ -92,13 +92,16 @@ def add_query(group: Group) -> None:
     parser.add_argument(
         "--device", metavar="ID", help="a device: its id, address, MAC, host name or owner"
     )
+    parser.add_argument(
+        "--assignee", metavar="ACCOUNT", help="the account that works on it in the console"
+    )
     parser.add_argument("--limit", metavar="N", type=_count, help="print at most N records")
     parser.add_argument(
         "--format",
         choices=(*FORMATS, *BINARY_FORMATS),
         default="table",
-        help="format of the records (default table); observations: also arrow and parquet; flows,"
-        " coverage and bypasses: table, jsonl and csv",
+        help="format of the records (default table); observations: also arrow and parquet; flows"
+        " and coverage: table, jsonl and csv",
     )
     parser.add_argument(
         "--hours",
@@ -144,6 +147,7 @@ def query(args: argparse.Namespace) -> int:
     with below(options.path), open_catalogue(options) as catalogue:
         with _wrong_words():
             refuse_unknown(catalogue, config, wanted)
+        wanted = _triaged(args, options, catalogue, wanted)
         if args.records == "observations":
             _write_observations(args, catalogue, options, config, wanted)
         elif args.records == "flows":
@@ -151,6 +155,34 @@ def query(args: argparse.Namespace) -> int:
         else:
             write_records(args, StoredRecords(catalogue, options, config, wanted))
     return 0
+
+
+def _triaged(
+    args: argparse.Namespace, options: "StoreOptions", catalogue: "Catalogue", wanted: "Filter"
+) -> "Filter":
+    """The filter with what the console of the store has decided of incidents. Without a console
+    nothing was decided."""
+    states, excluded = ({*getattr(args, name)} for name in ("triage", f"{EXCLUDES}triage"))
+    if not (states or excluded or args.assignee):
+        return wanted
+    from netwatch.console import require_extra
+
+    require_extra("netwatch store query --triage")
+    from netwatch.console.database import has_console, open_console
+    from netwatch.console.triage import NEW, Triage
+    from netwatch.store.chosen_incidents import NONE
+
+    if not has_console(options):
+        is_new = not args.assignee and NEW not in excluded and (not states or NEW in states)
+        return wanted if is_new else replace(wanted, chosen=NONE)
+    database = open_console(options)
+    try:
+        chosen = Triage(database).chosen(
+            catalogue, states, excluded, args.assignee or "", of_cases=args.records == "cases"
+        )
+    finally:
+        database.close()
+    return replace(wanted, chosen=chosen)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -200,7 +232,7 @@ def _formats(records: str) -> tuple[str, ...]:
         "observations": OBSERVATION_FORMATS,
         "flows": flow_rows.FORMATS,
         "coverage": ("table", "jsonl", "csv"),
-        "bypasses": ("table", "jsonl", "csv"),
+        "bypasses": tuple(FORMATS),
     }[records]
 
 

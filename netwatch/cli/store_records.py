@@ -3,6 +3,7 @@ them."""
 
 import argparse
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -86,7 +87,9 @@ class StoredRecords:
         from netwatch.store.bypass_days import bypass_records
 
         wanted, known = self._wanted, known_addresses(self._config)
-        findings = bypass_records(self._catalogue, self._options, wanted.since, wanted.until, known)
+        findings = bypass_records(
+            self._catalogue, self._options, wanted.since, wanted.until, known, now=time.time_ns()
+        )
         if findings.unread:
             self.left_out = (
                 f"the first {findings.unread} days were not looked at: they have too many flows;"
@@ -119,9 +122,13 @@ def write_records(args: argparse.Namespace, records: Records) -> None:
 def _write_bypasses(args: argparse.Namespace, records: Records) -> None:
     from netwatch.cli import terminal
     from netwatch.formats.bypass import write_bypasses
+    from netwatch.formats.registry import RENDERERS
 
     with terminal.output(args.output) as stream:
-        write_bypasses(args.format, stream, records.bypasses())
+        if args.format in ("table", "jsonl", "csv"):
+            write_bypasses(args.format, stream, records.bypasses())
+        else:
+            stream.writelines(f"{RENDERERS[args.format](each)}\n" for each in records.bypasses())
     if records.left_out:
         print_message(f"netwatch: {records.left_out}")
 

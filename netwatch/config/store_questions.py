@@ -10,9 +10,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
-from netwatch.core.addresses import parse_mac
+from netwatch.core.addresses import mac_text, parse_mac
 from netwatch.core.errors import NetwatchError
-from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
+from netwatch.core.filter_words import EXCLUDES, TRIAGE, WORDS, column_of
 from netwatch.core.period import parse_moment
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.coverage.judged import Wanted, says
@@ -41,7 +41,8 @@ def read_filter(
 ) -> Filter:
     """The filter for a kind of records that the words of each filter make: ``since``, ``until``,
     ``app``, ``device``, ``network``, ``ban``, ``name`` and those of `WORDS`; of incidents and cases
-    also what is left out (``not-app``, and so on). Raises `WrongWordsError`."""
+    also what is left out (``not-app``, and so on). The words of `TRIAGE` are only checked: what was
+    decided is not in the store. Raises `WrongWordsError`."""
     wrong: list[tuple[str, str]] = []
     times: dict[str, int | None] = {}
     for name in ("since", "until"):
@@ -54,7 +55,7 @@ def read_filter(
     apps, not_apps = (
         _apps(config, name, words.get(name, ()), wrong, are_facts) for name in ("app", "not-app")
     )
-    for name, known in WORDS.items():
+    for name, known in {**WORDS, **TRIAGE}.items():
         for filtered in (name, EXCLUDES + name):
             wrong += [
                 (filtered, f"expected {', '.join(known[:-1])} or {known[-1]}; found '{word}'")
@@ -128,6 +129,8 @@ def _device_ids(config: Config, word: str, entries: "list[Entry]") -> frozenset[
     if not word:
         return frozenset()
     found = {entry.id.lower() for entry in entries}
+    if (mac := parse_mac(word)) is not None:
+        found.add(mac_text(mac))
     with suppress(ValueError):
         packed = ip_address(word).packed
         found |= {entry.id.lower() for entry in config.devices.entries if packed in entry.ips}

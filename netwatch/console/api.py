@@ -39,7 +39,7 @@ from netwatch.console.pages import reports, sensors
 from netwatch.console.triage import STATES
 from netwatch.console.triage_form import chosen_by
 from netwatch.console.view import Answer, Refused, View, not_found
-from netwatch.core.filter_words import EXCLUDED, EXCLUDES, VERDICTS, WORDS
+from netwatch.core.filter_words import EXCLUDED, EXCLUDES, TRIAGE, VERDICTS, WORDS
 from netwatch.core.period import day_at, parse_moment
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
@@ -65,6 +65,11 @@ ANSWER_KEYS = ("id", "answer", "coverage", "totals")
 to count, so that only the report has it."""
 
 
+MAX_READ = 2_500
+"""Incidents and cases that are read for one answer where no index says which are wanted, as one of
+names that are left out."""
+
+
 def _seconds() -> float:
     """How long a query may take, in s."""
     return incident_pages.QUERY_SECONDS
@@ -80,7 +85,7 @@ def _wanted(view: View, records: str) -> Filter:
         refuse_unknown(console.catalogue, console.config, wanted)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
-    return replace(wanted, limit=wanted_records(view) + 1)
+    return replace(wanted, limit=wanted_records(view) + 1, most_read=MAX_READ)
 
 
 def _within(view: View, wanted: Filter) -> Filter:
@@ -130,7 +135,7 @@ def person_of_incident(view: View) -> str:
 
 
 def _cases(view: View) -> Answer:
-    wanted = _wanted(view, "cases")
+    wanted = replace(_wanted(view, "cases"), chosen=chosen_by(view, of_cases=True))
     after = cursor_of(view, (int, str))
     found = cases_after(view.console.catalogue, wanted, after, timeout=_seconds())
     return page(view, "cases", ((text, position, {}) for text, position in found))
@@ -220,7 +225,7 @@ def _bypasses(view: View) -> Answer:
     found = bypasses_after(catalogue, wanted, after, timeout=_seconds())
     return page(
         view, "bypasses", ((text, position, {}) for text, position in found),
-        unjudged=unjudged_days(catalogue, wanted.since, wanted.until),
+        unjudged=unjudged_days(catalogue, wanted.since, wanted.until, view.console.now()),
     )  # fmt: skip
 
 
@@ -359,12 +364,10 @@ _OF_INCIDENTS = (
     _DEVICE,
     _VERDICT,
     *(_words(name, f"the {name}", WORDS[name]) for name in WORDS if name != "verdict"),
-    *(_words(EXCLUDES + name, _WITHOUT, WORDS.get(name, ())) for name in EXCLUDED),
-    *_PAGES,
-)
-_TRIAGE = (
-    Parameter("triage", "what was decided", {"type": "string", "enum": [*STATES]}),
+    _words("triage", "what was decided; of a case, of one of its incidents", STATES),
     _text("assignee", "the account that works on it"),
+    *(_words(EXCLUDES + name, _WITHOUT, {**WORDS, **TRIAGE}.get(name, ())) for name in EXCLUDED),
+    *_PAGES,
 )
 _DAYS = (
     _text("from", "the first day (default: 30 days before the last)", format="date"),
@@ -393,7 +396,7 @@ _TIMES_OF_RECORDS = {"type": "array", "items": _TIME}
 
 INCIDENTS = Operation(
     "incidents", "Incidents by filter, in the order of time", _incidents, _list(_named("alert")),
-    (*_OF_INCIDENTS, *_TRIAGE), by_network=True,
+    _OF_INCIDENTS, by_network=True,
 )  # fmt: skip
 INCIDENT = Operation("incident", "One incident", _incident, _named("alert"), by_network=True)
 CASES = Operation(

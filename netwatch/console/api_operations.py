@@ -193,6 +193,9 @@ def page(
     shown: list[tuple[str, Position, Mapping[str, Any]]] = []
     following = None
     for row in found:
+        if not row[0]:
+            following = _cursor(row[1])
+            break
         length += len(row[0])
         if len(shown) == size or (shown and length > MAX_TEXT):
             following = _cursor(shown[-1][1])

@@ -30,6 +30,7 @@ from netwatch.store.cases import is_centre
 from netwatch.store.claims import claim_record
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.device_facts import FACT_TABLES
+from netwatch.store.incident_pages import FEW
 from netwatch.store.incident_words import places_called
 from netwatch.store.queries import flows, observations
 from netwatch.store.statements import (
@@ -258,10 +259,17 @@ def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
 
 
 def _changes(console: Console, devices: Sequence[str]) -> list[tuple[str, Changed]]:
+    """What was decided of their incidents: few are looked up by their devices, and of many those of
+    which something was decided."""
     incident, ids = tables.incident.c, set[str]()
-    is_own = incident.device.concat("").in_(sorted(devices)) & (incident.shown + 0 == 1)
     with console.catalogue.database.reading() as connection:
-        # A device may have very many incidents, of which few were ever decided.
+        if (_incidents(connection, devices, None).rows or 0) <= FEW:
+            is_own = incident.device.in_(sorted(devices)) & (incident.shown == 1)
+            # With the run, which it lacks, the index of all incidents looks no better to SQLite.
+            rows = connection.execute(select(incident.id, incident.run).where(is_own))
+            ids |= set(rows.scalars())
+            return console.triage.changes(ids)
+        is_own = incident.device.concat("").in_(sorted(devices)) & (incident.shown + 0 == 1)
         for part in chunks(sorted(console.triage.changed()), MANY):
             own = select(incident.id).where(among(connection, incident.id, part), is_own)
             ids |= set(connection.execute(own).scalars())
@@ -295,7 +303,8 @@ def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]
     `NetwatchError` while they are read."""
     yield "inventory", (_entry(entry) for entry in found.entries)
     yield "observations", _observations(console, found)
-    yield "flows", map(flow_record, flows(console.catalogue, console.store, _wanted(found)))
+    own_flows = flows(console.catalogue, console.store, _wanted(found)) if found.clients else ()
+    yield "flows", map(flow_record, own_flows)
     yield "claims", _claims(console, found)
     incident, case = tables.incident.c, tables.fleet_case.c
     own = incident.device.in_(sorted(found.ids)) & (incident.shown == 1)
@@ -313,7 +322,9 @@ def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]
     evidence = tables.evidence.c
     paths = select(evidence.path).where(evidence.incident.in_(select(incident.id).where(own)))
     yield "evidence", (path for (path,) in _rows(console, paths))
-    yield "coverage", _coverage(console, found)
+    # Nothing but its text says whom a record of coverage names: all are read once, for the count.
+    is_covered = any(kind.code == "coverage" and kind.rows != 0 for kind in found.kinds)
+    yield "coverage", _coverage(console, found) if is_covered else iter(())
     names = (*found.ids, *client_names(console.catalogue, found.clients))
     yield "bypasses", map(dict, kept_records(console.catalogue, devices=names))
 

@@ -1,16 +1,24 @@
 """How the rows of a list are spread over time: bars that are as long as there are rows, in the time
 zone of the viewer. Each is a link to the list of its time alone; script adds that several can be
-dragged over (``static/console.js``), and the same numbers are in a table with the same links.
+dragged over (``static/console.js``), and the same numbers are in a table with the same links. Times
+in which nothing was captured are hatched: there the absence of rows means nothing. The days of bans
+and of measures are marked.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from itertools import groupby, pairwise
 
+from netwatch.charts.days import MAX_MARKS, event_words
 from netwatch.console.filter_bar import DAYS, TIMES, utc_text
 from netwatch.console.rendering import address_of
 from netwatch.console.view import Pairs, View
+from netwatch.core.period import period
+from netwatch.report.covering import ban_events, exemption_events
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.judged_coverage import uncaptured
 
 Span = tuple[int, int]
 
@@ -28,14 +36,25 @@ _UNITS = (
 _MINUTES = 5
 _MOST = 400  # bars; times of 64 bits have not as many years
 
+_WIDTH = 10  # of a bar, in the picture's own units
+_BLANK_SECONDS = 1.0
+
 HEIGHT = 48
-"""The height of the picture, in its own units; a bar is 10 of them wide."""
+"""The height of the picture, in its own units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A day that is marked: what happened, in words, and where its rule is."""
+
+    text: str
+    x: float
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A bar: its text, its count and height, the address of the list of its time, and when it
-    begins and ends as addresses have it."""
+    begins and ends as addresses have it. Where it `is_blank` nothing was captured."""
 
     text: str
     count: int
@@ -43,15 +62,35 @@ class Bar:
     address: str
     begin: str
     end: str
+    is_blank: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Bars with a title and a sentence on them."""
+    """Bars with a title and a sentence on them, and the days that are marked in them."""
 
     title: str
     summary: str
     bars: tuple[Bar, ...]
+    marks: tuple[Mark, ...]
+
+    @property
+    def has_blanks(self) -> bool:
+        """Whether anything is hatched."""
+        return any(bar.is_blank for bar in self.bars)
+
+    @property
+    def rows(self) -> Iterator[Bar]:
+        """The rows of the table: the bars with a count, and those that are hatched, of which
+        neighbours are one row."""
+        for is_blank, group in groupby(self.bars, lambda bar: bar.is_blank):
+            first, *others = group
+            if not is_blank:
+                yield from (bar for bar in (first, *others) if bar.count)
+            elif not others:
+                yield first
+            else:
+                yield replace(first, text=f"{first.text} \N{EN DASH} {others[-1].text}")
 
 
 def spans_of_bars(view: View, begin: int, end: int) -> tuple[str, list[Span]]:
@@ -65,6 +104,17 @@ def spans_of_bars(view: View, begin: int, end: int) -> tuple[str, list[Span]]:
         if edge > begin:
             edges.append(edge)
     return unit, [*pairwise([*edges, end])]
+
+
+def days_until(view: View, at: int, count: int) -> list[Span]:
+    """The last days (ns) in the viewer's time zone, of which the newest one has the moment `at`
+    (ns)."""
+    last = datetime.fromtimestamp(at // _SECOND, UTC).astimezone(view.zone).date()
+    edges = [
+        int(datetime.combine(last - timedelta(days=ago), time(), view.zone).timestamp()) * _SECOND
+        for ago in range(count - 1, -2, -1)
+    ]
+    return [*pairwise(edges)]
 
 
 def _edges(view: View, unit: str, begin: int) -> Iterator[int]:
@@ -99,28 +149,73 @@ def histogram(
     span: Span,
     counts: Callable[[Sequence[Span]], list[int] | None],
     pairs: Pairs,
+    events: Iterable[tuple[int, str]] = (),
 ) -> Histogram | None:
     """The bars of a list over a span (ns), whose address has these values besides its times; None
-    if there is nothing to show, or it takes too long to count."""
+    if there is nothing to show, or it takes too long to count. `events` are what is marked, as
+    times (ns) and words."""
     unit, spans = spans_of_bars(view, *span)
     found = counts(spans)
     if found is None or not any(found):
         return None
     most = max(found)
+    blank = [not count and is_blank
+             for count, is_blank in zip(found, _blank(view, spans), strict=True)]  # fmt: skip
     others = [pair for pair in pairs if pair[0] not in ("range", *TIMES)]
     bars = []
-    for (begin, end), count in zip(spans, found, strict=True):
+    for (begin, end), count, is_blank in zip(spans, found, blank, strict=True):
         # Addresses have whole seconds: the end is that of the last one that is begun.
         times = utc_text(begin), utc_text(end + _SECOND - 1)
         height = max(2.0, HEIGHT * count / most) if count else 0.0
         address = address_of(view.place, [*zip(TIMES, times, strict=True), *others])
         text = _text(view, unit, begin, end)
-        bars.append(Bar(text, count, round(height, 1), address, *times))
+        bars.append(Bar(text, count, round(height, 1), address, *times, is_blank))
     summary = view.say(
         "Most: %(count)s (%(when)s).",
         count=view.language.number(most), when=bars[found.index(most)].text,
     )  # fmt: skip
-    return Histogram(title, f"{_unit_text(view, unit)} {summary}", tuple(bars))
+    summary = f"{_unit_text(view, unit)} {summary}"
+    if any(blank):
+        summary += f" {view.say('Where nothing was captured, it is hatched.')}"
+    return Histogram(title, summary, tuple(bars), tuple(_marks(view, spans, events)))
+
+
+def _blank(view: View, spans: Sequence[Span]) -> list[bool]:
+    """Of each span whether nothing was captured; none where it takes too long to find out."""
+    try:
+        return uncaptured(view.console.catalogue, spans, _BLANK_SECONDS)
+    except QueryTimeoutError:
+        return [False] * len(spans)
+
+
+def _marks(view: View, spans: Sequence[Span], events: Iterable[tuple[int, str]]) -> Iterator[Mark]:
+    """The marks of the events that are in the time of the bars, in its order."""
+    ends = [end for _, end in spans]
+    inside = sorted({each for each in events if spans[0][0] <= each[0] < ends[-1]})
+    for at, words in inside[:MAX_MARKS]:
+        index = bisect_right(ends, at)
+        begin, end = spans[index]
+        day = datetime.fromtimestamp(at // _SECOND, UTC).astimezone(view.zone).date()
+        text = f"{view.language.day(day)}: {words}"
+        yield Mark(text, round(_WIDTH * (index + (at - begin) / (end - begin)), 1))
+
+
+def events_of_policy(
+    view: View, bans: Collection[str], apps: Collection[str]
+) -> list[tuple[int, str]]:
+    """The days of the bans with these ids and of these apps (of all where there are none), and of
+    their exemptions: when they begin in the time zone of the ban (ns), and what happens, in
+    words."""
+    policy, words, found = view.console.config.policy, event_words(view.language), []
+    for ban in policy.bans:
+        if (bans and ban.id not in bans) or (apps and not ban.apps & {*apps}):
+            continue
+        events = [*ban_events(ban), *exemption_events(ban.id, policy.exemptions)]
+        for day, event in events:
+            at = None if day is None else period(day, None, ban.timezone).start
+            if at is not None:
+                found.append((at, f"{words[event]} ({ban.id})"))
+    return found
 
 
 def _text(view: View, unit: str, begin: int, end: int) -> str:

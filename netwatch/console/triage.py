@@ -9,7 +9,7 @@ The incidents themselves may be in another database, so lists are filtered by id
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, case, delete, func, insert, select, u
 from netwatch.console import tables
 from netwatch.core.alert import AlertRecord, TriageState
 from netwatch.core.errors import NetwatchError
+from netwatch.core.filter_words import TRIAGE
 from netwatch.formats.alert_summary import rule_text, summarize
 from netwatch.store import catalogue_tables
 from netwatch.store.catalogue import Catalogue
@@ -35,7 +36,7 @@ NEW: TriageState = "new"
 CLOSED: tuple[TriageState, ...] = ("justified", "false")
 """The states of a closed one: by whether the alarm was right."""
 
-STATES: tuple[TriageState, ...] = (NEW, "seen", "in-work", *CLOSED)
+STATES = TRIAGE["triage"]
 """All states, in the order in which an incident usually has them."""
 
 MAX_REASON = 200
@@ -189,18 +190,41 @@ class Triage:
         with self._database.reading() as connection:
             return frozenset(connection.execute(statement).scalars())
 
-    def chosen(self, catalogue: Catalogue, state: str, assignee: str = "") -> Chosen:
-        """The incidents of a catalogue in a state and with an assignee, where they are given."""
-        if state == NEW and not assignee:
-            return chosen(catalogue, self._database, _decided(), others=True)
-        # Nobody works on what nobody has seen: no row has the state of new ones.
-        return chosen(catalogue, self._database, _decided(state, assignee))
+    def chosen(
+        self,
+        catalogue: Catalogue,
+        states: Set[str],
+        excluded: Set[str] = frozenset(),
+        assignee: str = "",
+        *,
+        of_cases: bool = False,
+    ) -> Chosen | None:
+        """The incidents of a catalogue with one of the `states` and an assignee, where they are
+        given, and with none that is `excluded`; or the cases with such an incident, and without one
+        that is excluded. None if all are wanted."""
+
+        def having(states: Set[str], assignee: str = "") -> Chosen:
+            # Nobody works on what nobody has seen: no row has the state of new ones.
+            others = NEW in states and not assignee
+            of = {*STATES} - states if others else states
+            return chosen(
+                catalogue, self._database, _decided(of, assignee), others=others, of_cases=of_cases
+            )
+
+        if not (states or excluded or assignee):
+            return None
+        wanted = states or {*STATES}
+        if not of_cases:
+            return having(wanted - excluded, assignee)
+        without = having(excluded) if excluded else None
+        return having(wanted, assignee).without(without)
 
     def decided(self, state: str = "", assignee: str = "") -> frozenset[str]:
         """The ids of the incidents that are not new, of those in a state and with an `assignee`,
         where they are given."""
         with self._database.reading() as connection:
-            return frozenset(connection.execute(_decided(state, assignee)).scalars())
+            states = {state} if state else {*STATES}
+            return frozenset(connection.execute(_decided(states, assignee)).scalars())
 
     def counts(self) -> Mapping[str, int]:
         """How many incidents have each state but `NEW`."""
@@ -268,11 +292,11 @@ def erase_triage(connection: Connection, incidents: Collection[str], person: "Pe
     return len(concerned)
 
 
-def _decided(state: str = "", assignee: str = "") -> Select[Any]:
+def _decided(states: Set[str], assignee: str) -> Select[Any]:
     row = tables.triage.c
     statement = select(row.incident)
-    if state:
-        statement = statement.where(row.state == state)
+    if not {*STATES} - {NEW} <= states:
+        statement = statement.where(row.state.in_(sorted(states)))
     return statement.where(row.assignee == assignee) if assignee else statement
 
 

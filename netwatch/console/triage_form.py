@@ -17,10 +17,15 @@ from netwatch.console.triage import (
     Triaged,
 )
 from netwatch.console.view import View
+from netwatch.core.filter_words import EXCLUDES, TRIAGE
+from netwatch.store.cases import incidents_of_cases
 from netwatch.store.chosen_incidents import Chosen
 
-TRIAGE_FILTERS = ("triage", "assignee")
+TRIAGE_FILTERS = (*TRIAGE, "assignee", *(f"{EXCLUDES}{name}" for name in TRIAGE))
 """The values of the address of a list that filter by triage."""
+
+
+_STATES = ("triage", f"{EXCLUDES}triage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +113,16 @@ def problem_of(view: View, change: Change) -> str:
     }[change.problem()]  # fmt: skip
 
 
-def chosen_by(view: View) -> Chosen | None:
-    """The incidents that the address wants by their triage; None if it wants all. Raises `Refused`
-    for what cannot be."""
-    state, assignee = view.query.word("triage", STATES), view.query.text("assignee")
-    if not state and not assignee:
-        return None
-    return view.console.triage.chosen(view.console.catalogue, state, assignee)
+def chosen_by(view: View, *, of_cases: bool = False) -> Chosen | None:
+    """The incidents, or cases, that the address wants by their triage; None if it wants all. Raises
+    `Refused` for what cannot be."""
+    wanted, excluded = (frozenset(filter(None, view.query.all(name))) for name in _STATES)
+    for name, words in zip(_STATES, (wanted, excluded), strict=True):
+        for word in sorted(words):
+            view.query.check(name, word, STATES)
+    return view.console.triage.chosen(
+        view.console.catalogue, wanted, excluded, view.query.text("assignee"), of_cases=of_cases
+    )
 
 
 def triage_of_list(view: View, incidents: Sequence[str]) -> dict[str, Any]:
@@ -130,6 +138,25 @@ def triage_of_list(view: View, incidents: Sequence[str]) -> dict[str, Any]:
         "state_words": state_words(view),
         "assignees": names.shown(assignees),
         "called": names.shown({each.assignee for each in triaged.values()}),
+    }
+
+
+def triage_of_cases(view: View, cases: Sequence[str]) -> dict[str, Any]:
+    """The same of cases, which have no triage of their own: each has the states of its incidents,
+    in their order."""
+    members = incidents_of_cases(view.console.catalogue, cases)
+    triaged = view.console.triage.of({each for found in members.values() for each in found})
+    states = {
+        case: {triaged[each].state if each in triaged else NEW for each in found}
+        for case, found in members.items()
+    }
+    assignees = view.console.triage.assignees() if view.role == "analyst" else []
+    return {
+        "states_of": {
+            case: [state for state in STATES if state in found] for case, found in states.items()
+        },
+        "state_words": state_words(view),
+        "assignees": view.console.names.shown(assignees),
     }
 
 

@@ -4,6 +4,8 @@
 
 from collections.abc import Mapping
 
+from netwatch.core.alert import TriageState
+
 WORDS: Mapping[str, tuple[str, ...]] = {
     "verdict": ("violation", "advisory", "exempt"),
     "confidence": ("confirmed", "probable", "possible"),
@@ -13,13 +15,18 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 }
 """The filters of incidents and cases that have fixed words."""
 
+TRIAGE: Mapping[str, tuple[TriageState, ...]] = {
+    "triage": ("new", "seen", "in-work", "justified", "false")
+}
+"""The filter by what people decided, in the order in which an incident usually has these states."""
+
 VERDICTS = WORDS["verdict"]
 """What a filter by verdict can ask for."""
 
 EXCLUDES = "not-"
 """What the names of filters begin with that leave records out."""
 
-EXCLUDED = ("app", "network", "ban", "name", "device", *WORDS)
+EXCLUDED = ("app", "network", "ban", "name", "device", *WORDS, *TRIAGE)
 """The filters of incidents and cases of which there is also one that leaves records out."""
 
 

@@ -19,6 +19,8 @@ cdef class ObservationBatch(TextDictionary):
     cpdef bint has_room(self) noexcept nogil
     cdef Py_ssize_t new_row(self) noexcept nogil
     cdef Py_ssize_t copied_row(self, Py_ssize_t source) noexcept nogil
+    cdef Py_ssize_t take_row(self, ObservationBatch other, Py_ssize_t row) except -1
+    cdef long long text_from(self, ObservationBatch other, long long text) except *
     cdef void add_to_list(self, long long word) noexcept nogil
     cdef long long list_since(self, Py_ssize_t start, long long entries) noexcept nogil
     cdef DnsInfo _dns(self, Py_ssize_t at)

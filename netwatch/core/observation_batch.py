@@ -43,9 +43,9 @@ else:
     from netwatch.core.text_dictionary import TextDictionary
 
 from netwatch.core.addresses import ip_text, parse_ip
-from netwatch.core.buffers import Words, zeroed
+from netwatch.core.buffers import Words, array, zeroed
 from netwatch.core.flow import Frame, LogInfo
-from netwatch.core.observation_columns import EVIDENCE, TRANSPORTS
+from netwatch.core.observation_columns import COLUMNS, EVIDENCE, TRANSPORTS
 
 ROWS = 4096
 LIST_WORDS = 16_384
@@ -62,6 +62,15 @@ MAC_BIT = cython.declare(cython.longlong, 1 << 48)
 
 _EVIDENCE_NUMBERS = {name: number for number, name in enumerate(EVIDENCE)}
 _TRANSPORT_NUMBERS = {name: number for number, name in TRANSPORTS.items()}
+
+_TEXTS = {"text": -1, "address": -1, "texts": 1, "addresses": 2}
+# What each word of a row is: 0 for a number, -1 for a text, otherwise a list with entries of so
+# many words, the first of which is a text.
+_TEXT_WORDS = array("q", bytes(8 * columns.WORDS))
+for _column in COLUMNS:
+    if _column.word >= 0:
+        _TEXT_WORDS[_column.word] = _TEXTS.get(_column.kind, 0)
+TEXT_WORDS = cython.declare(cython.longlong[::1], _TEXT_WORDS)  # type: ignore[misc]
 
 
 @cython.final
@@ -144,6 +153,51 @@ class ObservationBatch(TextDictionary):
                 self.words[at + i] = self.words[source + i]
         self.count += 1
         return at
+
+    def take_row(self, other: "ObservationBatch", row: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Append a row of another batch without its frames, and return where its words start. Its
+        source is that of the same number here."""
+        at: cython.Py_ssize_t
+        source: cython.Py_ssize_t = row * columns.WORDS
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        word: cython.longlong
+        first: cython.Py_ssize_t
+        entries: cython.Py_ssize_t
+        step: cython.longlong
+        start: cython.Py_ssize_t
+        if not 0 <= row < other.count:
+            raise IndexError(row)
+        self.reserve()
+        at = self.new_row()
+        for i in range(columns.WORDS):
+            word = other.words[source + i]
+            step = TEXT_WORDS[i]
+            if step == 0 or word == 0:
+                self.words[at + i] = word
+                continue
+            if step < 0:
+                self.words[at + i] = self.text_from(other, word)
+                continue
+            # A list of texts, each of which may be followed by a number.
+            first = word >> columns.LIST_SHIFT
+            entries = (word & columns.LIST_MASK) * step
+            if self.list_words + entries > len(self.lists):
+                self._reserve(0, 0, 0, entries)
+            start = self.list_words
+            for j in range(entries):
+                word = other.lists[first + j]
+                self.add_to_list(word if j % step else self.text_from(other, word))
+            self.words[at + i] = self.list_since(start, entries // step)
+        return at
+
+    def text_from(self, other: "ObservationBatch", text: cython.longlong) -> cython.longlong:
+        """The number of a text of another batch."""
+        start: cython.Py_ssize_t = other.starts[text]
+        size: cython.Py_ssize_t = other.starts[text + 1] - start
+        if self.texts + 1 >= len(self.places) or self.used + size > len(self.octets):
+            self.reserve_texts(1, size)
+        return self.text_of(other.octets, start, size)
 
     def add_to_list(self, word: cython.longlong) -> cython.void:
         """Add an entry to the list at the end of `lists`."""
@@ -408,19 +462,23 @@ class ObservationBatch(TextDictionary):
         return words
 
     def _log_words(self, packet: Packet, log: LogInfo, host: str) -> list[tuple[int, int]]:
-        lacks = self.lacks.get(log.lacks)
-        if lacks is None:
-            numbers = [self.number_of_text(each) for each in log.lacks]
-            lacks = self.lacks[log.lacks] = self._list(numbers, len(numbers))
         return [
             (columns.WORD_PACKET, 0),
             (columns.WORD_LOG_LINE, packet.number),
             (columns.WORD_LOG_FORMAT, self.number_of_text(log.format)),
-            (columns.WORD_LOG_LACKS, lacks),
+            (columns.WORD_LOG_LACKS, self.lacks_word(log.lacks)),
             (columns.WORD_LOG_OUTCOME, self.number_of_text(log.outcome)),
             (columns.WORD_LOG_BLOCKED_BY, self.number_of_text(log.blocked_by)),
             (columns.WORD_CLIENT_HOST, self.number_of_text(host)),
         ]
+
+    def lacks_word(self, lacks: tuple[str, ...]) -> int:
+        """The word of a list of what a log lacks."""
+        word = self.lacks.get(lacks)
+        if word is None:
+            numbers = [self.number_of_text(each) for each in lacks]
+            word = self.lacks[lacks] = self._list(numbers, len(numbers))
+        return word
 
     def _list(self, entries: list[int], count: int) -> int:
         """The word of a list of so many entries, given their words."""

@@ -149,11 +149,13 @@ class Coverage:
 
     Of too many devices, those whose keys sort first stay. A device that is evicted has that
     many others before it for good, so each device that stays has all its flows counted, in
-    whatever order they ended. A `Coverage` contains no file or handle: it can be sent
+    whatever order they ended. Without `by_device` there are networks only, which costs much less
+    where new devices come all the time. A `Coverage` contains no file or handle: it can be sent
     between processes and merged.
     """
 
-    def __init__(self, limit: int = DEVICE_LIMIT) -> None:
+    def __init__(self, limit: int = DEVICE_LIMIT, *, by_device: bool = True) -> None:
+        self.by_device = by_device
         self._limit = limit
         self._outside = _zeros()
         self._missed: Counter[str] = Counter()
@@ -175,6 +177,8 @@ class Coverage:
         if name not in self._networks:
             self._networks[name] = network.device_class, _zeros()
         self._networks[name][1][index] += flows
+        if not self.by_device:
+            return
         counts = self._devices.get((name, device)) or self._insert((name, device))
         if counts is not None:
             counts[index] += flows
@@ -203,9 +207,13 @@ class Coverage:
             elif self._insert(key) is not None:
                 devices[key] = counts.copy()
 
+    def another(self) -> "Coverage":
+        """One that counts in the same way and has counted nothing."""
+        return Coverage(self._limit, by_device=self.by_device)
+
     def since(self, earlier: "Coverage") -> "Coverage":
         """What was counted since a copy of these counts, which go on, was made."""
-        later = Coverage(self._limit)
+        later = self.another()
         later.merge(self)
         _subtract(later._outside, earlier._outside)
         later._missed = self._missed - earlier._missed
@@ -250,7 +258,10 @@ class Coverage:
         `without_verdict` what the flows of contacts say nothing of."""
         anomalies = limit_ether_types(anomalies)
         devices: dict[str, list[tuple[str, FlowCounts]]] = {name: [] for name in self._networks}
-        rest = {name: list(counts) for name, (_, counts) in self._networks.items()}
+        rest = {
+            name: list(counts) if self.by_device else _zeros()
+            for name, (_, counts) in self._networks.items()
+        }
         for (name, device), counts in sorted(self._devices.items()):
             devices[name].append((device, _flow_counts(counts)))
             _add(rest[name], [-count for count in counts])

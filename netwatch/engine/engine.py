@@ -69,7 +69,7 @@ class Engine:
             config,
             collector,
             statistics.without_verdict,
-            before_change=lambda: self._dissector.hand_over_other_flows(),
+            before_change=self._before_change,
         )
         self._judge = self._judging.judge
         self._flow_counter = self._counter(config)
@@ -215,14 +215,26 @@ class Engine:
                     # The server may be a client that this engine judges.
                     self._judging.note_request(batch, row)
 
+    def _before_change(self) -> None:
+        """Count the flows so far by the devices that are known until now."""
+        if self._coverage is not None and self._coverage.by_device:
+            self._dissector.hand_over_other_flows()
+
     def _flow_options(self, config: Config) -> FlowOptions:
-        counting = self._coverage is not None
-        return flow_options(config, report_all=self._keep_frames, counting=counting)
+        return flow_options(
+            config,
+            report_all=self._keep_frames,
+            counting=self._coverage is not None,
+            by_device=self._coverage is None or self._coverage.by_device,
+        )
 
     def _counter(self, config: Config) -> FlowCounter | None:
         if self._coverage is None:
             return None
-        return FlowCounter(self._coverage, ConfiguredDirectory(config, self._judging.learned))
+        directory = ConfiguredDirectory(
+            config, self._judging.learned, by_device=self._coverage.by_device
+        )
+        return FlowCounter(self._coverage, directory)
 
     def _judges(self, client: bytes, server: bytes) -> bool:
         """Whether this engine judges a client that it saw with this server."""

@@ -155,7 +155,7 @@ class Judging:
         names = self.candidates.names_of(hello, self._is_still_same)
         if self.judge.contacted(hello.name) is not None:
             return
-        if hello.name in names:
+        if hello.name in names and self.candidates.is_visited(hello):
             # It may be GREASE, whose config_id matches by chance: that is no evidence of a contact.
             self.candidates.visited += 1
             return
@@ -349,18 +349,21 @@ class Judging:
 
 class ConfiguredDirectory:
     """A `netwatch.coverage.counts.Directory` from the configuration and, where devices
-    are learned, from the traffic."""
+    are learned, from the traffic. Without `by_device` it knows networks only."""
 
-    def __init__(self, config: Config, learned: LearnedBindings | None) -> None:
+    def __init__(
+        self, config: Config, learned: LearnedBindings | None, *, by_device: bool = True
+    ) -> None:
         self._config = config
         self._learned = learned
+        self._by_device = by_device
 
     def locate(self, client: FlowClient, time: int | None) -> Location:
         """The network and device of a client at a time, in ns since the epoch; None if they are
         permanent."""
         network = self._config.networks.find(client.ip, client.vlan)
-        if network is None:
-            return None, ""
+        if network is None or not self._by_device:
+            return network, ""
         binding = None
         if time is not None and self._learned is not None:
             binding = self._learned.past_binding(client.ip, client.mac, client.vlan, time)
@@ -381,15 +384,19 @@ class ConfiguredDirectory:
     def is_permanent(self, client: FlowClient) -> bool:
         """Whether nothing was learned about the address, no lease has it, and no inventory row with
         a limited period has it, so that its device does not change."""
+        if not self._by_device:
+            return True
         if not self._config.devices.is_permanent(client.ip, client.mac):
             return False
         return self._learned is None or not self._learned.has_bindings(client.ip, client.vlan)
 
 
-def flow_options(config: Config, *, report_all: bool, counting: bool = True) -> FlowOptions:
+def flow_options(
+    config: Config, *, report_all: bool, counting: bool = True, by_device: bool = True
+) -> FlowOptions:
     """The part of a configuration for counting flows (see `FlowOptions`)."""
     tables = _tables(config.networks, config.catalog, config.devices)
-    return FlowOptions(*tables, report_all=report_all, counting=counting)
+    return FlowOptions(*tables, report_all=report_all, counting=counting, by_device=by_device)
 
 
 @lru_cache(maxsize=2)

@@ -102,7 +102,7 @@ class LiveFacts:
         config: Config,
         report: Callable[[str], None],
         clock: Callable[[], int] = time.time_ns,
-        tell: Callable[[Sequence[BypassRecord]], None] = lambda records: None,
+        tell: Callable[[Sequence[BypassRecord]], bool] = lambda records: True,
     ) -> None:
         self._clock = clock
         self._tell = tell
@@ -259,7 +259,8 @@ class LiveFacts:
             self._set_problem(answer.problem)
             return
         if isinstance(answer, messages.Bypasses):
-            self._tell(answer.records)
+            if not self._tell(answer.records):
+                return
             told = messages.BypassesTold([each["id"] for each in answer.records])
             self._unconfirmed.append(told)
             self._sent += 1

@@ -15,6 +15,7 @@ from netwatch.engine.recorded_flows import RecordedFlows
 from netwatch.engine.replay import ClaimEvent, Event, LossEvent
 from netwatch.flow_export.conversations import Conversation, without_port
 from netwatch.logs.log_files import LogItem
+from netwatch.logs.ordering import RowSink
 from netwatch.logs.records import Endpoint, LogClaim, LogFlow, LogFlows, LogName, Place, log_flow
 from netwatch.logs.registry import LOG_FORMATS
 
@@ -51,6 +52,16 @@ class LogEvents:
         self._hellos: dict[tuple[str, str], None] = {}
         self.evicted = 0
         self.has_flows = self.has_names = False
+
+    def names(self, items: Iterable[LogItem | RowSink]) -> Iterator[Observation | RowSink]:
+        """The observations among the events, and a sink of rows as it is."""
+        for item in items:
+            if isinstance(item, RowSink):
+                yield item
+                continue
+            for event in self.events((item,)):
+                if isinstance(event, Observation):
+                    yield event
 
     def events(self, items: Iterable[LogItem]) -> Iterator[Event | RecordedFlows]:
         """The events, of items in the order of their time."""

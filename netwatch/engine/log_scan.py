@@ -21,6 +21,7 @@ from netwatch.config import Config
 from netwatch.core.flow import BYPASS_CATEGORIES, Flow, FlowClient, NameStatus
 from netwatch.core.message import Observation
 from netwatch.core.observation_batch import ObservationBatch
+from netwatch.core.observation_columns import EVIDENCE
 from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import Contact, Network
 from netwatch.coverage.counts import Coverage, FlowCounter
@@ -37,7 +38,8 @@ from netwatch.incidents.contacts import ContactProgress
 from netwatch.inventory.bindings import are_different_hosts
 from netwatch.inventory.entry_table import Entry
 from netwatch.inventory.lease_table import Lease
-from netwatch.logs.log_files import LogItem, items
+from netwatch.logs.log_files import LogItem, items, items_and_sink
+from netwatch.logs.ordering import RowSink
 
 if TYPE_CHECKING:
     from netwatch.engine.record_facts import EventRecorder
@@ -202,7 +204,9 @@ class LogJudge:
         self._recorded: RecordedFlowCounter | None = None
         self._counter: FlowCounter | None = None
         if self._coverage is not None:
-            self._directory = ConfiguredDirectory(config, self._replay.learned)
+            self._directory = ConfiguredDirectory(
+                config, self._replay.learned, by_device=self._coverage.by_device
+            )
             self._counter = FlowCounter(self._coverage, self._directory)
 
     def _categories(self) -> dict[bytes, NameStatus]:
@@ -335,9 +339,21 @@ def names_of_log(
     """Every observation of one log. A batch is valid until the next one is requested. The events of
     the log go to `recorder`, if given."""
     made, rows = LogEvents(), EventBatch()
-    events = made.events(items(unit.log, unit.options, statistics, zones=None, progress=progress))
     batch = rows.batch
-    for event in events if recorder is None else recorder.recorded(one_by_one(events)):
+    sink = RowSink(batch, rows.number_of, BATCH_ROWS)
+    events: Iterable[Event | RowSink]
+    if recorder is None:
+        found = items_and_sink(unit.log, unit.options, statistics, sink, progress=progress)
+        events = made.names(found)
+    else:
+        read = items(unit.log, unit.options, statistics, zones=None, progress=progress)
+        events = recorder.recorded(one_by_one(made.events(read)))
+    for event in events:
+        if event is sink:
+            _count_rows(sink, statistics)
+            yield batch
+            batch.clear()
+            continue
         if not isinstance(event, Observation):
             continue
         if batch.count >= BATCH_ROWS:
@@ -345,10 +361,19 @@ def names_of_log(
             batch.clear()
         statistics.observations[event.evidence] += 1
         batch.add_span(*rows.append(event))
+    _count_rows(sink, statistics)
     if batch.count:
         yield batch
     if recorder is not None:
         recorder.finish()
+
+
+def _count_rows(sink: RowSink, statistics: RunStatistics) -> None:
+    """Count the rows that came since the last call by their evidence."""
+    for number, count in enumerate(sink.evidence):
+        if count:
+            statistics.observations[EVIDENCE[number]] += count
+            sink.evidence[number] = 0
 
 
 def _note(

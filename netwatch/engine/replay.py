@@ -59,13 +59,18 @@ class EventBatch:
         self._names: list[str] = []
         self.batch = ObservationBatch(self._names)
 
+    def number_of(self, source: str) -> int:
+        """The number of a source."""
+        number = self._numbers.get(source)
+        if number is None:
+            number = self._numbers[source] = len(self._names)
+            self._names.append(source)
+        return number
+
     def append(self, shown: Observation) -> tuple[int, int]:
         """Append a row; returns its place, and the one after it. It is written as if the client had
         sent the message, whichever side did: a row only tells which side the client is."""
-        number = self._numbers.get(shown.source)
-        if number is None:
-            number = self._numbers[shown.source] = len(self._names)
-            self._names.append(shown.source)
+        number = self.number_of(shown.source)
         packet = Packet(
             shown.source,
             shown.packet,

@@ -292,10 +292,12 @@ class GivenName:
 @dataclass(slots=True)
 class _Given:
     """The names that a client was given a configuration for. Up to the time `full_until` (ns) there
-    were more."""
+    were more. `shown` is the last hello that showed its public name and config_id, as its time (ns)
+    and the port of the client."""
 
     names: dict[str, GivenName]
     full_until: int = -1
+    shown: tuple[int, int | None] | None = None
 
 
 class EchCandidates:
@@ -370,7 +372,9 @@ class EchCandidates:
     ) -> dict[str, Observation | None]:
         """The names that an outer hello can have, in order, each with the answer that led to it;
         none if nothing is known of its key. The name that it shows is among them, without an
-        answer, where the client may have visited it: the hello is GREASE then.
+        answer, where the hello may be GREASE: the client looked that name up (`is_visited`), or
+        may have done so unseen, and its config_id matches for the first time. GREASE draws another
+        one for each connection, of which one in 256 matches.
         `is_same_device` says whether the client of an answer still has its address at a time."""
         tls, time = hello.tls, hello.time
         if tls is None or tls.ech != "outer" or tls.ech_config_id is None:
@@ -390,7 +394,12 @@ class EchCandidates:
         if time <= given.full_until:
             self.crowded += 1
             return {}
-        if hello.name not in ECH_PUBLIC_NAMES and self._is_visited(hello):
+        before, given.shown = given.shown, (time, hello.client_port)
+        if hello.name in ECH_PUBLIC_NAMES:
+            return dict(sorted(found.items()))
+        since = min(given.names[name].answer.time for name in found)
+        is_proven = before is not None and before[0] >= since and before[1] != hello.client_port
+        if not is_proven or self.is_visited(hello):
             found.setdefault(hello.name, None)
         return dict(sorted(found.items()))
 
@@ -403,7 +412,7 @@ class EchCandidates:
             self._resolved.had_name(client, other, time) for other in given.others
         )
 
-    def _is_visited(self, hello: Observation) -> bool:
+    def is_visited(self, hello: Observation) -> bool:
         """Whether the client has looked up the very name that a hello shows."""
         client, time = hello.client_ip, hello.time
         return self._has(hello, hello.name) or self._resolved.had_name(client, hello.name, time)

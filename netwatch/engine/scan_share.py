@@ -33,17 +33,17 @@ class ScanShare:
 
 class ScanShareReader:
     """The `netwatch.engine.sharing.ShareReader` of a scan. Incidents that do not fit into memory go
-    to `folder`; with `with_coverage` flows are counted, with `keep_frames` the packets that prove
-    contacts are kept."""
+    to `folder`; flows are counted `like` this coverage does, if it is given, and with `keep_frames`
+    the packets that prove contacts are kept."""
 
     def __init__(
-        self, config: Config, folder: SpillFolder, with_coverage: bool, keep_frames: bool
+        self, config: Config, folder: SpillFolder, like: Coverage | None, keep_frames: bool
     ) -> None:
         self._config = config
         self._keep_frames = keep_frames
         self._statistics = RunStatistics()
         self._incidents = ScanIncidents(config.quiet_gap, folder)
-        self._coverage = Coverage() if with_coverage else None
+        self._coverage = like and like.another()
         self._engine: Engine | None = None
 
     def begin(self, division: Division, worker: int, seed: int) -> None:
@@ -97,9 +97,8 @@ def scan_together(
 
     shares: dict[int, ScanShare] = {}
     ranges = [span for scope in config.networks.scopes for span in scope.ranges]
-    make_reader = partial(
-        ScanShareReader, config, incidents.folder, coverage is not None, keep_frames
-    )
+    like = coverage and coverage.another()
+    make_reader = partial(ScanShareReader, config, incidents.folder, like, keep_frames)
     prepare(config)
     incidents.folder.share()
     with ShareWorkers(workers, make_reader, ranges, take) as group:

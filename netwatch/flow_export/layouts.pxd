@@ -21,6 +21,7 @@ cdef class Layout:
     cdef long long first
     cdef long long last
     cdef long long earliest
+    cdef long long latest
 
     cdef Py_ssize_t next_of(self, Py_ssize_t at, Py_ssize_t end)
     cdef Py_ssize_t divide(self, Py_ssize_t at, Py_ssize_t end)

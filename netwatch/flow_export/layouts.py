@@ -123,7 +123,7 @@ class Layout:
         self.data = _NOTHING
         self.octets: Octets = _NOTHING
         self.first = self.last = 0
-        self.earliest = EARLIEST
+        self.earliest = self.latest = EARLIEST
 
     def flows(
         self,
@@ -133,13 +133,15 @@ class Layout:
         sent: cython.longlong,
         started: cython.longlong,
         earliest: cython.longlong,
+        latest: cython.longlong,
         exporter: "Exporter",
         found: list[FlowRecord],
     ) -> int:
         """Add the flows of the set ``data[at:end]`` to `found`, and tell how many records it has.
         Its end may be padding that is shorter than a record. It was sent at `sent` by an exporter
         that had been started at `started` (ns since the epoch, 0 if its message does not say); no
-        time in it is before `earliest`."""
+        time in it is before `earliest`, and none of a clock that does not depend on that of its
+        message much after `latest`."""
         record: FlowRecord
         sampling: cython.longlong = 0
         base: cython.Py_ssize_t
@@ -152,7 +154,7 @@ class Layout:
         if not started and not has_boot_time:
             since = _boot_time(exporter.boot_time or 0)
         self.data = self.octets = data
-        self.earliest = earliest
+        self.earliest, self.latest = earliest, latest
         while end - at >= self.size:
             base = at if self.is_fixed else 0
             at = self.next_of(at, end)
@@ -311,6 +313,7 @@ class Layout:
         """Find the first and the last time of a flow; false where they are impossible: it ends
         before it begins, or at a time at which it cannot have been seen."""
         duration: cython.longlong = 0
+        latest: cython.longlong
         has_first: cython.bint = self.sizes[_STARTED] >= 0
         has_last: cython.bint = self.sizes[_ENDED] >= 0
         if self.sizes[_DURATION] >= 0:
@@ -329,7 +332,8 @@ class Layout:
             self.last = self.time(self.number(base, _ENDED), sent, started)
         if self.first == self.last:
             self.last += duration
-        return self.earliest <= self.first <= self.last <= sent + _AHEAD
+        latest = sent if self.unit in (_UPTIME, _BEFORE) else self.latest
+        return self.earliest <= self.first <= self.last <= latest + _AHEAD
 
     def time(
         self, value: cython.ulonglong, sent: cython.longlong, started: cython.longlong

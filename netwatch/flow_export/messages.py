@@ -254,5 +254,7 @@ def _note_options(exporter: Exporter, values: Values) -> None:
         exporter.note_sampler(values.sampler or 0, rate)
 
 
-def _times(message: Message) -> tuple[int, int, int]:
-    return message.sent, message.started, message.earliest
+def _times(message: Message) -> tuple[int, int, int, int]:
+    # nfreplay (nfdump 1.7) sends messages that are a day older than their records.
+    latest = max(message.sent, message.now)
+    return message.sent, message.started, message.earliest, latest

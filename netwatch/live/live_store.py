@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 
 from netwatch.config import Config
-from netwatch.core.alert import EVIDENCE_KEYS, Alert
+from netwatch.core.alert import EVIDENCE_KEYS, Alert, AlertRecord
 from netwatch.core.text import quantity
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.facts_process import Recording, described
@@ -175,6 +175,8 @@ class LiveStore:
         self._bypasses = 0
         self.deliver: Callable[..., None] | None = None
         """Takes records for the outputs, each once; None without outputs."""
+        self.print: Callable[[AlertRecord], bool] = lambda record: True
+        """Writes a record where those of alerts go; false if that is closed."""
         self._may_wait = False
         self._loss_reports = LossReports(self._process.what, report)
         self._sensor = config.sensor_name
@@ -233,8 +235,11 @@ class LiveStore:
             bypasses=self._bypasses,
         )
 
-    def _tell(self, found: Sequence[BypassRecord]) -> None:
-        """Tell outputs and log of devices that hid their lookups; the log names nobody."""
+    def _tell(self, found: Sequence[BypassRecord]) -> bool:
+        """Tell records, outputs and log of devices that hid their lookups; the log names nobody.
+        False if the records are closed: then the next run tells."""
+        if not all(self.print(each) for each in found):
+            return False
         self._bypasses += len(found)
         if self.deliver is not None:
             self.deliver(*found, once=True)
@@ -242,6 +247,7 @@ class LiveStore:
             self._report(
                 f"{quantity(count, 'device')} hid lookups on {day}: netwatch store query bypasses"
             )
+        return True
 
     def expect_end(self) -> None:
         """The capture has ended: from now on `alert` waits for a writer that makes progress."""

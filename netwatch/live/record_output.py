@@ -14,6 +14,7 @@ import errno
 import io
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
@@ -21,9 +22,9 @@ from typing import Protocol, TextIO
 from netwatch.core.alert import Alert, AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.core.private_files import open_for_append
-from netwatch.core.text import quantity
+from netwatch.core.text import escaped, quantity
 from netwatch.formats import jsonl
-from netwatch.formats.registry import FORMATS
+from netwatch.formats.registry import FORMATS, RENDERERS
 from netwatch.live.display import StreamWriter
 from netwatch.live.events import AlertSent, Listener
 
@@ -153,6 +154,9 @@ class RecordOutput:
             self._descriptor = stream.fileno()
         else:
             self._descriptor = _open(path)
+        self._format = format_
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._writer = FORMATS[format_].writer(self._text)
         self._writer.begin("alerts")
         header = self._take_text()
@@ -181,9 +185,24 @@ class RecordOutput:
         if self.buffered >= BUFFER_LIMIT and not (self.may_wait and self._has_room()):
             self.discarded += 1
             return
-        self._writer.alert(alert)
-        self._target.put(self._take_text(), required=True)
+        with self._lock:
+            self._writer.alert(alert)
+            self._target.put(self._take_text(), required=True)
         self._look_for_errors()
+
+    def write_notice(self, record: AlertRecord) -> bool:
+        """Write a notice, which is no alert, now or later, from any thread; false if this is
+        closed. Whether the reader has gone, the next `flush` says."""
+        with self._lock:
+            if self._is_closed:
+                return False
+            if self.buffered >= BUFFER_LIMIT:
+                self.discarded += 1
+                return True
+            render = RENDERERS.get(self._format)
+            text = f"\n{escaped(record['message'])}" if render is None else render(record)
+            self._target.put(f"{text}\n".encode(errors="backslashreplace"), required=True)
+        return True
 
     def _has_room(self) -> bool:
         """Whether the reader makes room in the buffer, as long as it reads anything."""
@@ -201,7 +220,8 @@ class RecordOutput:
         """Write as much of the buffer as is possible without blocking. Raises
         `ReaderGoneError`."""
         if self.buffered:
-            self._target.flush()
+            with self._lock:
+                self._target.flush()
         self._look_for_errors()
 
     def _look_for_errors(self) -> None:
@@ -220,13 +240,16 @@ class RecordOutput:
         rotation."""
         if isinstance(self._target, FileAppender):
             try:
-                self._target.reopen()
+                with self._lock:
+                    self._target.reopen()
             except OSError as error:
                 self._warn(f"{self._name}: cannot be written: {error.strerror}")
 
     def close(self, timeout: float) -> None:
         """Write the rest of the buffer, waiting at most `timeout` seconds for a slow reader
         to accept the next piece."""
+        with self._lock:
+            self._is_closed = True
         self._writer.end()
         self._target.put(self._take_text(), required=True)
         self.unwritten = self._target.close(timeout)

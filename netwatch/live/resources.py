@@ -80,9 +80,10 @@ class Resources:
         output = RecordOutput(options.format, options.output, sys.stdout, self._warn)
         self._stack.callback(output.close, FINAL_WRITE_TIMEOUT)
         delivery = self._start_delivery()
-        if self._store is not None and delivery is not None and not is_sensor(config):
+        if self._store is not None and not is_sensor(config):
             # Of what a sensor reports, its centre tells the outputs.
-            self._store.deliver = delivery.put
+            self._store.print = output.write_notice
+            self._store.deliver = None if delivery is None else delivery.put
         link = self._link
         checker = UpdateChecker(
             options.config,

@@ -33,10 +33,15 @@ from netwatch.logs.log_stream import (
     on_disk,
     open_text,
 )
+from netwatch.logs.ordering import Rows
+from netwatch.logs.plain_lines import PlainLines
 from netwatch.logs.prefilter import MAX_WORDS, LineFilter
 from netwatch.logs.records import LogEntry, LogName
 from netwatch.logs.registry import LogFormat
 from netwatch.logs.sqlite_rows import DatabaseError, rows
+
+PlainReader = Callable[[], PlainLines | None]
+"""Returns what reads the next lines if they are plain."""
 
 Progress = Callable[[RunStatistics, Named, int], None]
 """Called now and then with the statistics so far, the file, and the bytes of it that were read."""
@@ -75,14 +80,17 @@ class LogFile:
                 pass
         return time.time_ns()
 
-    def records(self, lines: LineFilter) -> Generator[tuple[int, bytes], None, None]:
-        """The records that pass, with their numbers in the file, from 1. A file that cannot be
-        read, or not to its end, is noted."""
+    def records(
+        self, lines: LineFilter, plain: PlainReader | None = None
+    ) -> Generator[tuple[int, bytes | Rows], None, None]:
+        """The records that pass, with their numbers in the file, from 1. Where `plain` is given,
+        plain lines come as rows, with how many they are. A file that cannot be read, or not to its
+        end, is noted."""
         statistics = self._statistics
         try:
             match self._format.container:
                 case "lines":
-                    yield from self._lines(lines)
+                    yield from self._lines(lines, plain)
                 case "frame-streams":
                     yield from self._streamed(file_frames)
                 case "ipfix":
@@ -95,7 +103,9 @@ class LogFile:
         except (FrameError, MessageError, DatabaseError) as error:
             statistics.unread.append(f"{self.name}: cannot be read on: {error}")
 
-    def _lines(self, lines: LineFilter) -> Iterator[tuple[int, bytes]]:
+    def _lines(
+        self, lines: LineFilter, plain: PlainReader | None
+    ) -> Iterator[tuple[int, bytes | Rows]]:
         content = open_text(self._file)
         stream = content.stream
         try:
@@ -108,7 +118,7 @@ class LogFile:
                 end = buffer.rfind(b"\n", filled - got, filled) + 1
                 if end and is_skipped:
                     start, is_skipped = buffer.index(b"\n") + 1, False
-                yield from self._passing(lines, buffer, start, end)
+                yield from self._passing(lines, buffer, start, end, plain)
                 if not end and filled == BUFFER:
                     if not is_skipped:
                         lines.lines += 1
@@ -126,20 +136,39 @@ class LogFile:
                     start, filled = end - keep, filled - keep
                 self._report(stream)
             if not is_skipped:
-                yield from self._passing(lines, buffer, start, filled)
+                yield from self._passing(lines, buffer, start, filled, plain)
             self._end(content)
         finally:
             stream.close()
 
     def _passing(
-        self, lines: LineFilter, buffer: bytearray, at: int, end: int
-    ) -> Iterator[tuple[int, bytes]]:
+        self,
+        lines: LineFilter,
+        buffer: bytearray,
+        at: int,
+        end: int,
+        plain: PlainReader | None,
+    ) -> Iterator[tuple[int, bytes | Rows]]:
         """The lines of ``buffer[at:end]`` that pass and are not empty."""
         before = lines.lines
         while at < end:
             passed_all = lines.passes_all
             at = lines.find(buffer, at, end)
-            for i in range(lines.count):
+            i = -1
+            while (i := i + 1) < lines.count:
+                while plain is not None and (reader := plain()) is not None:
+                    first, i = (
+                        i,
+                        reader.read(
+                            buffer, lines.starts, lines.ends, lines.numbers, i, lines.count
+                        ),
+                    )
+                    if (rows := reader.found()) is not None:
+                        yield i - first, rows
+                    if i == first:
+                        break
+                if i == lines.count:
+                    break
                 number, line_end = lines.numbers[i], lines.ends[i]
                 line = bytes(buffer[lines.starts[i] : line_end])
                 if b"\0" in line:

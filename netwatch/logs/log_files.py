@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import cast
 
 from netwatch.capture.compression import COMPRESSIONS
 from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_text
@@ -31,7 +32,8 @@ from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.flow_export.conversations import Conversation, Place, note_place
 from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
-from netwatch.logs.ordering import in_order
+from netwatch.logs.ordering import Rows, RowSink, in_order
+from netwatch.logs.plain_lines import PlainLines
 from netwatch.logs.recognise import Recognised, fits, recognise
 from netwatch.logs.records import PLAIN, LogClaim, LogEntry, LogFlow, LogFlows, LogName, time_of
 from netwatch.logs.registry import LOG_FORMATS
@@ -83,6 +85,7 @@ class FilesReader:
         self._statistics = statistics
         self._progress = progress
         self._reader = LogReader(files[0].path, name, options)
+        self._plain: PlainLines | None = None
         # Files without a useful record, and how many records were read.
         self._silent: list[tuple[CaptureFile, int]] = []
 
@@ -91,10 +94,23 @@ class FilesReader:
     ) -> Iterator[LogItem]:
         """What the records report, in the order of the records; of each file the first `limit` that
         pass."""
+        found = self.items_and_rows(interest, is_first_pass, limit)
+        return cast("Iterator[LogItem]", found)
+
+    def items_and_rows(
+        self,
+        interest: Interest,
+        is_first_pass: bool = False,
+        limit: int | None = None,
+        with_rows: bool = False,
+    ) -> Iterator[LogItem | Rows]:
+        """The same, where plain lines are rows if they may be `with_rows`."""
         item, waited = None, False
         for file in self._files:
-            for item in self._items_of(file, interest, is_first_pass, limit):
-                yield item
+            for found in self._items_of(file, interest, is_first_pass, limit, with_rows):
+                if isinstance(found, LogItem):
+                    item = found
+                yield found
         for entry in self._reader.flush():
             # Anything that waited for a later record is shown at the last one.
             waited = True
@@ -111,23 +127,34 @@ class FilesReader:
             self._note_silent()
 
     def _items_of(
-        self, file: CaptureFile, interest: Interest, is_first_pass: bool, limit: int | None
-    ) -> Iterator[LogItem]:
+        self,
+        file: CaptureFile,
+        interest: Interest,
+        is_first_pass: bool,
+        limit: int | None,
+        with_rows: bool,
+    ) -> Iterator[LogItem | Rows]:
         reader = self._reader
         read, said = 0, reader.said
         lines = interest.lines(reader.format, is_first_pass)
         log_file = LogFile(file, reader.format, self._statistics, self._progress)
         reader.begin_file(file.path, log_file.written())
-        with closing(log_file.records(lines)) as records:
+        plain = self._plain_lines if with_rows else None
+        with closing(log_file.records(lines, plain)) as records:
             numbered = islice(records, limit)
             while reader.format.container == "ipfix" and (
                 messages := [*islice(numbered, MESSAGES)]
             ):
                 read += len(messages)
-                for item in reader.read_flows(messages, PLAIN):
+                for item in reader.read_flows(cast("list[tuple[int, bytes]]", messages), PLAIN):
                     if interest.wants(item.entry):
                         yield item
             for line, record in numbered:
+                if isinstance(record, Rows):
+                    read += line
+                    reader.count_plain(line, record)
+                    yield record
+                    continue
                 read += 1
                 for item in reader.read(line, record):
                     if interest.wants(item.entry):
@@ -145,6 +172,10 @@ class FilesReader:
             if read and reader.said == said and not reader.unread:
                 self._silent.append((file, read))
         self._judge(file.path, read)
+
+    def _plain_lines(self) -> PlainLines | None:
+        self._plain = self._reader.plain_lines(self._plain)
+        return self._plain
 
     def _is_for_all(self, entry: LogEntry, interest: Interest) -> bool:
         """Whether an entry shows that this file has records that are read whatever names they have,
@@ -237,6 +268,20 @@ def items(
     """What the records of a log report, in order of time. With `zones` only what may be of interest
     for names in one of these domains (names of no interest come, too), all claims, and, with
     `all_flows`, all flows; with None everything."""
+    found = items_and_sink(log, options, statistics, None, zones, all_flows, progress)
+    return cast("Iterator[LogItem]", found)
+
+
+def items_and_sink(
+    log: Log,
+    options: LogOptions,
+    statistics: RunStatistics,
+    sink: RowSink | None,
+    zones: Collection[bytes] | None = None,
+    all_flows: bool = True,
+    progress: Progress | None = None,
+) -> Iterator[LogItem | RowSink]:
+    """The same, where plain lines are rows of the `sink`, which comes itself when it is full."""
     sequences = _sequences(log.files, log.formats)
     interest = Interest(zones, all_flows)
     if zones is not None and any(map(_has_joined_records, log.formats)):
@@ -245,9 +290,10 @@ def items(
         else:
             _collect(sequences, options, interest)
     readers = [FilesReader(files, name, options, statistics, progress) for files, name in sequences]
-    streams = [_timed(reader.items(interest)) for reader in readers]
-    for found in in_order(streams, statistics.anomalies):
-        if isinstance(found, LogItem):
+    with_rows = sink is not None
+    streams = [_timed(reader.items_and_rows(interest, with_rows=with_rows)) for reader in readers]
+    for found in in_order(streams, statistics.anomalies, sink=sink):
+        if isinstance(found, LogItem | RowSink):
             yield found
         else:
             yield LogItem("", "", 0, b"", LogFlows(found))
@@ -330,8 +376,13 @@ def _collect(
     interest.ask_for_words()
 
 
-def _timed(found: Iterable[LogItem]) -> Iterator[tuple[int, LogItem | list[Conversation]]]:
+def _timed(
+    found: Iterable[LogItem | Rows],
+) -> Iterator[tuple[int, LogItem | list[Conversation] | Rows]]:
     for item in found:
+        if isinstance(item, Rows):
+            yield 0, item
+            continue
         entry = item.entry
         if isinstance(entry, LogFlows):
             yield 0, entry.conversations

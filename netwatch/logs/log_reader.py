@@ -24,6 +24,8 @@ from netwatch.core.errors import RecordError
 from netwatch.flow_export.conversations import Conversation, ended_by, lasts_until, note_place
 from netwatch.flow_export.conversations import Place as FlowPlace
 from netwatch.logs.fields import maybe_object
+from netwatch.logs.ordering import Rows
+from netwatch.logs.plain_lines import IS_COMPILED, PlainLines
 from netwatch.logs.records import (
     PLAIN,
     Carried,
@@ -339,6 +341,22 @@ class LogReader:
     def has_pieces(self) -> bool:
         """Whether a record came in pieces."""
         return self._carriers.has_pieces
+
+    def plain_lines(self, last: PlainLines | None) -> PlainLines | None:
+        """What reads the next lines if they are plain: `last` while they look as before."""
+        layout, source = self._reader.layout, self._current.source
+        if layout is None or not IS_COMPILED:
+            return None
+        lacks = tuple(dict.fromkeys((*self.format.lacks, *self.assumed)))
+        looks = layout, source, lacks
+        if last is not None and (last.layout, last.source, last.lacks) == looks:
+            return last
+        return PlainLines(layout, self.name, source, lacks)
+
+    def count_plain(self, lines: int, rows: Rows) -> None:
+        """Count plain lines, which have given these rows."""
+        self.taken += lines
+        self.said += rows.last - rows.first
 
     @property
     def assumed(self) -> tuple[Lack, ...]:

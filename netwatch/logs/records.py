@@ -20,6 +20,7 @@ from netwatch.core.message import AddressClaim, DnsInfo, Evidence, QuicInfo, Tls
 from netwatch.core.verdict import Outcome
 from netwatch.flow_export.conversations import Conversation, lasts_until
 from netwatch.flow_export.records import UNTAGGED
+from netwatch.logs.layout import Layout
 from netwatch.logs.times import LocalTimes
 
 if TYPE_CHECKING:
@@ -283,11 +284,13 @@ class RecordReader:
 
     `anomalies` counts problems besides unreadable records, and `notes` are sentences; the caller
     takes both. `exporter` is what the configuration has about the sender of flow records, None if
-    nothing. With `waits_briefly` what waits for a later record only does so for `BRIEFLY` after the
+    nothing. `layout` is what plain lines look like from the next one on, None if no line is plain.
+    With `waits_briefly` what waits for a later record only does so for `BRIEFLY` after the
     last one.
     """
 
     waits_briefly = False
+    layout: Layout | None = None
 
     def __init__(self, context: ReaderContext) -> None:
         self.anomalies: Counter[str] = Counter()

@@ -30,6 +30,31 @@ from netwatch.logs.fields import (
     texts_of,
     tls_info,
 )
+from netwatch.logs.layout import (
+    ROLE_CLIENT_IP,
+    ROLE_CLIENT_PORT,
+    ROLE_DATA,
+    ROLE_DNS,
+    ROLE_EVENT,
+    ROLE_GROUPED,
+    ROLE_MESSAGE,
+    ROLE_NAME,
+    ROLE_OPCODE,
+    ROLE_OWNER,
+    ROLE_QUESTIONS,
+    ROLE_RCODE,
+    ROLE_RECORD_TYPE,
+    ROLE_RECORDS,
+    ROLE_REFUSED,
+    ROLE_SERVER_IP,
+    ROLE_SERVER_PORT,
+    ROLE_TIME,
+    ROLE_TRANSPORT,
+    ROLE_TTL,
+    ROLE_TYPE,
+    ROLE_VERSION,
+    Layout,
+)
 from netwatch.logs.records import (
     Carried,
     Endpoint,
@@ -50,6 +75,52 @@ MAX_HEADERS = 256
 _TYPE = re.compile(rb'"event_type"\s*:\s*"([a-z0-9_]*)"')
 _READ = frozenset({b"dns", b"tls", b"quic", b"http", b"http2", b"flow", b"dhcp"})
 _TRANSPORTS: dict[str, Literal["tcp", "udp"]] = {"TCP": "tcp", "UDP": "udp"}
+_PLAIN = {
+    "timestamp": ROLE_TIME,
+    "event_type": ROLE_EVENT,
+    "src_ip": ROLE_CLIENT_IP,
+    "src_port": ROLE_CLIENT_PORT,
+    "dest_ip": ROLE_SERVER_IP,
+    "dest_port": ROLE_SERVER_PORT,
+    "proto": ROLE_TRANSPORT,
+    "vlan": ROLE_REFUSED,
+    "ether": ROLE_REFUSED,
+    "dns": ROLE_DNS,
+    "dns.type": ROLE_MESSAGE,
+    "dns.version": ROLE_VERSION,
+    "dns.opcode": ROLE_OPCODE,
+    "dns.rcode": ROLE_RCODE,
+    "dns.rrname": ROLE_NAME,
+    "dns.rrtype": ROLE_TYPE,
+    "dns.queries[]": ROLE_QUESTIONS,
+    "dns.queries[].rrname": ROLE_NAME,
+    "dns.queries[].rrtype": ROLE_TYPE,
+    "dns.answers[]": ROLE_RECORDS,
+    "dns.answers[].rrname": ROLE_OWNER,
+    "dns.answers[].rrtype": ROLE_RECORD_TYPE,
+    "dns.answers[].ttl": ROLE_TTL,
+    "dns.answers[].rdata": ROLE_DATA,
+    "dns.grouped": ROLE_GROUPED,
+}
+_WORDS = {
+    ROLE_EVENT: {"dns": 0},
+    ROLE_TRANSPORT: {"TCP": 6, "UDP": 17},
+    ROLE_MESSAGE: {"query": 0, "request": 0, "answer": 1, "response": 1},
+    ROLE_VERSION: {"2": 2, "3": 3},
+    ROLE_OPCODE: {"0": 0},
+}
+_REQUIRED = (
+    ROLE_TIME,
+    ROLE_EVENT,
+    ROLE_CLIENT_IP,
+    ROLE_SERVER_IP,
+    ROLE_TRANSPORT,
+    ROLE_MESSAGE,
+    ROLE_VERSION,
+    ROLE_NAME,
+    ROLE_TYPE,
+)
+"""The fields of plain lines: lookups as versions 2 and 3 write them."""
 _QUIC_VERSION = re.compile(r"[0-9a-f]{7,8}|v?[0-9]{1,2}|Q0[0-9]{2}|T0[0-9]{2}")
 
 
@@ -72,6 +143,15 @@ class EveReader(RecordReader):
         super().__init__(context)
         self._minutes = MinuteTimes(context.times)
         self._dns = DnsEvents(context.current)
+        self.layout = Layout(
+            "json",
+            _PLAIN,
+            _REQUIRED,
+            _WORDS,
+            minute=self._minutes.start_of,
+            kind="event_type",
+            by_port=True,
+        )
         self._hellos: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -95,6 +175,7 @@ class EveReader(RecordReader):
         if event is None:
             return ()
         if self._dns.has_pending:
+            self.layout = None  # Each event may complete an answer.
             return self._with_complete(event, values, kind)
         return self._names(event, values, kind)
 

@@ -242,6 +242,16 @@ class MinuteTimes:
         self._minute = self._zone = ""
         self._start = 0
 
+    def start_of(self, written: str) -> int | None:
+        """A time with six digits after the second and a zone, in ns since the epoch; None for any
+        other."""
+        if written[_ZONE : _ZONE + 1] not in ("+", "-", "Z"):
+            return None
+        try:
+            return self.read(written)[0]
+        except RecordError:
+            return None
+
     def read(self, written: str) -> tuple[int, int]:
         """The time in ns since the epoch, and its digits after the second. Raises `RecordError`."""
         if (

@@ -363,6 +363,7 @@ class ZeekReader(RecordReader):
         """Read a record (see `netwatch.logs.records.RecordReader`)."""
         if record.startswith(b"#"):
             self._header.read(record)
+            self.layout = self._header.layout(_NETBIOS) if self._header.path == "dns" else None
             return ()
         if record.startswith(b"{"):
             return self._json(record)

@@ -12,6 +12,23 @@ from typing import Literal
 
 from netwatch.core.errors import RecordError
 from netwatch.logs.fields import number_of, packed_ip, packed_mac, port_of, texts_of
+from netwatch.logs.layout import (
+    ROLE_ANSWERS,
+    ROLE_CLIENT_IP,
+    ROLE_CLIENT_PORT,
+    ROLE_NAME,
+    ROLE_RCODE,
+    ROLE_RCODE_NUMBER,
+    ROLE_REFUSED,
+    ROLE_SERVER_IP,
+    ROLE_SERVER_PORT,
+    ROLE_TIME,
+    ROLE_TRANSPORT,
+    ROLE_TTLS,
+    ROLE_TYPE,
+    ROLE_VLAN,
+    Layout,
+)
 from netwatch.logs.records import Endpoint
 from netwatch.logs.times import SECOND, MinuteTimes, epoch, number_time
 
@@ -49,6 +66,35 @@ _SIDES = {
     "id_resp_p": "id.resp_p",
 }
 """The columns of the sides with the other separator of scopes (``Log::default_scope_sep``)."""
+
+_ROLES = {
+    "ts": ROLE_TIME,
+    "id.orig_h": ROLE_CLIENT_IP,
+    "id.orig_p": ROLE_CLIENT_PORT,
+    "id.resp_h": ROLE_SERVER_IP,
+    "id.resp_p": ROLE_SERVER_PORT,
+    "proto": ROLE_TRANSPORT,
+    "vlan": ROLE_VLAN,
+    "inner_vlan": ROLE_REFUSED,
+    "orig_l2_addr": ROLE_REFUSED,
+    "opcode": ROLE_REFUSED,
+    "query": ROLE_NAME,
+    "qtype_name": ROLE_TYPE,
+    "rcode": ROLE_RCODE_NUMBER,
+    "rcode_name": ROLE_RCODE,
+    "answers": ROLE_ANSWERS,
+    "TTLs": ROLE_TTLS,
+}
+"""The columns of plain lines of ``dns``."""
+
+_REQUIRED = (
+    ROLE_TIME,
+    ROLE_CLIENT_IP,
+    ROLE_SERVER_IP,
+    ROLE_TRANSPORT,
+    ROLE_NAME,
+    ROLE_TYPE,
+)
 
 _LISTS = (b"set[", b"vector[", b"table[")
 
@@ -241,6 +287,29 @@ class Header:
         ]
         lists = {at for at, _ in self._lists}
         self._columns = [(at, name) for at, name in self._columns if at not in lists]
+
+    def layout(self, silent_port: int) -> Layout | None:
+        """Where the columns of a lookup are in plain lines, None if they are written otherwise than
+        by default. Lookups of the `silent_port` are not read."""
+        marks = self._separator, self._set_separator, self._unset, self._empty
+        roles = {at: _ROLES[name] for at, name in enumerate(self._names) if name in _ROLES}
+        lists = {name for _, name in self._lists if name in _ROLES}
+        if (
+            marks != (b"\t", ",", "-", "(empty)")
+            or self._names[:1] != ["ts"]
+            or len({self._names[at] for at in roles}) < len(roles)
+            or lists not in (set(), {"answers", "TTLs"})
+        ):
+            return None
+        return Layout(
+            "tabs",
+            roles,
+            _REQUIRED,
+            {ROLE_TRANSPORT: {"tcp": 6, "udp": 17}},
+            columns=len(self._names),
+            silent_port=silent_port,
+            has_lists=bool(lists),
+        )
 
     def row(self, record: bytes) -> Row:
         """The columns of a record. Raises `RecordError` if it has another number of them."""

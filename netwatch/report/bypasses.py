@@ -1,5 +1,6 @@
 """The devices that hid their lookups in the days of a report."""
 
+import time
 from collections import defaultdict
 
 from netwatch.config import Config
@@ -31,7 +32,8 @@ def hiding_devices(
     the files of facts cannot be read, no day was looked at: all else is in the catalogue. Days that
     were not judged yet are looked at if it `counts`. Raises `NetwatchError`."""
     try:
-        found = bypass_records(catalogue, options, *span, known_addresses(config), counts=counts)
+        known = known_addresses(config)
+        found = bypass_records(catalogue, options, *span, known, now=time.time_ns(), counts=counts)
     except FilesError:
         found = BypassRecords((), unread=(span[1] - span[0]) // DAY)
     by_device: defaultdict[tuple[str, str, str], list[BypassRecord]] = defaultdict(list)

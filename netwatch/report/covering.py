@@ -30,7 +30,7 @@ from netwatch.formats.values import rfc3339
 from netwatch.report import reading
 from netwatch.report.answer import blind
 from netwatch.report.reading import Days, Incident, NetworkFlows, Span
-from netwatch.report.values import BanCoverage, BanDayRow, Missing, NetworkRow, Thresholds
+from netwatch.report.values import BanCoverage, BanDayRow, Event, Missing, NetworkRow, Thresholds
 from netwatch.rules.bans import ban_contents
 
 HOUR = 3_600_000_000_000
@@ -92,7 +92,12 @@ def named_share(rows: Iterable[NetworkRow]) -> float | None:
 
 def ban_days(ban: Ban, days: Days) -> tuple[BanDayRow, ...]:
     """The days of a ban that are in the weeks of a report."""
-    found: list[tuple[date | None, str]] = [
+    return _rows(ban_events(ban), days.mondays[0], days.last)
+
+
+def ban_events(ban: Ban) -> list[tuple[date | None, Event]]:
+    """The days of a ban: when it came into force, was extended, ended, and is due for review."""
+    found: list[tuple[date | None, Event]] = [
         (each.start, "extended" if number else "from") for number, each in enumerate(ban.periods)
     ]
     followed = {period.start for period in ban.periods[1:]}
@@ -101,11 +106,25 @@ def ban_days(ban: Ban, days: Days) -> tuple[BanDayRow, ...]:
         for period in ban.periods
         if period.end and date.fromordinal(period.end.toordinal() + 1) not in followed
     ]
-    found.append((ban.review, "review"))
+    return [*found, (ban.review, "review")]
+
+
+def exemption_events(ban: str, register: Iterable[Exemption]) -> list[tuple[date | None, Event]]:
+    """The days on which exemptions from a ban began or ended."""
+    found: list[tuple[date | None, Event]] = []
+    for each in register:
+        if each.ban == ban:
+            found += [(each.start, "exemption"), (each.end, "exemption-ends")]
+    return found
+
+
+def _rows(
+    events: Iterable[tuple[date | None, Event]], first: date, last: date
+) -> tuple[BanDayRow, ...]:
     return tuple(
-        BanDayRow(day.isoformat(), event)  # type: ignore[arg-type]
-        for day, event in sorted((day, event) for day, event in found if day is not None)
-        if days.mondays[0] <= day <= days.last
+        BanDayRow(day.isoformat(), event)
+        for day, event in sorted((day, event) for day, event in events if day is not None)
+        if first <= day <= last
     )
 
 
@@ -118,18 +137,11 @@ def measure_days(
 ) -> tuple[BanDayRow, ...]:
     """The days of measures in the report: exemptions from the ban that began or ended, and the
     first blocked contact, unless there was one in the period `before`."""
-    found: list[tuple[date | None, str]] = []
-    for each in register:
-        if each.ban == ban.id:
-            found += [(each.start, "exemption"), (each.end, "exemption-ends")]
+    found = exemption_events(ban.id, register)
     if not any(each.outcome == "blocked" for each in before):
         blocked = [incident.first_seen for incident in incidents if incident.outcome == "blocked"]
         found += [(days.day_of(min(blocked)), "block")] if blocked else []
-    return tuple(
-        BanDayRow(day.isoformat(), event)  # type: ignore[arg-type]
-        for day, event in sorted((day, event) for day, event in found if day is not None)
-        if days.first <= day <= days.last
-    )
+    return _rows(found, days.first, days.last)
 
 
 @dataclass(frozen=True, slots=True)

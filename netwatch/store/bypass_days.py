@@ -2,8 +2,8 @@
 
 A day (UTC) is judged `GRACE` after its end, when flows that lasted beyond it are stored, too, and
 again when `GROWTH` times its facts have come. What was found is kept (`netwatch.store.bypass_rows`)
-and outlives the facts. All readers take such days as they were judged and count only the others, so
-that report, queries, console and outputs say the same.
+and outlives the facts. All readers take such days as they were judged. Queries and reports count
+the other ones that are over, console and API only say how many there are.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def judge_days(catalogue: Catalogue, options: StoreOptions, known: Known, now: i
     """Judge the days that are complete at `now` (ns) and were not, the last ones first, as far as
     one look reads them; returns how many were judged. Raises `NetwatchError`."""
     rows, judged = bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue)
-    due = {day for day in _due(rows, judged) if (day + 1) * DAY + GRACE <= now}
+    due = _due(rows, judged, now)
     if not due:
         return 0
     found = _counted(catalogue, options, known, due, judged)
@@ -61,14 +61,15 @@ def bypass_records(
     until: int | None,
     known: Known,
     *,
+    now: int,
     counts: bool = True,
 ) -> BypassRecords:
-    """The records of days that begin from `since` up to, but without, `until` (ns); None is the
-    first or the last that is stored. Days that were not judged are counted from the facts, unless
-    `counts` is false: then they are not read. Raises `NetwatchError`."""
+    """The records of days that begin from `since` up to, but without, `until` (ns) and are over at
+    `now`; None is the first or the last that is stored. Days that were not judged are counted from
+    the facts, unless `counts` is false: then they are not read. Raises `NetwatchError`."""
     first, end = bypass_rows.days_between(since, until)
     rows, judged = bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue)
-    due = {day for day in _due(rows, judged) if _is_within(day, first, end)}
+    due = {day for day in _due(rows, judged, now) if _is_within(day, first, end)}
     kept = [
         record
         for record in bypass_rows.kept_records(catalogue, first, end)
@@ -88,11 +89,11 @@ def bypass_records(
     return BypassRecords(tuple(records), devices, len(found.unread))
 
 
-def unjudged_days(catalogue: Catalogue, since: int | None, until: int | None) -> int:
+def unjudged_days(catalogue: Catalogue, since: int | None, until: int | None, now: int) -> int:
     """How many days of a period, as in `bypass_records`, have facts that were not judged. Raises
     `NetwatchError`."""
     first, end = bypass_rows.days_between(since, until)
-    due = _due(bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue))
+    due = _due(bypass_rows.fact_rows(catalogue), bypass_rows.judged_days(catalogue), now)
     return sum(_is_within(day, first, end) for day in due)
 
 
@@ -100,10 +101,13 @@ def _is_within(day: int, first: int | None, end: int | None) -> bool:
     return (first is None or first <= day) and (end is None or day < end)
 
 
-def _due(rows: dict[int, int], judged: dict[int, JudgedDay]) -> set[int]:
-    """The days with facts that were not judged, or have many more facts since."""
+def _due(rows: dict[int, int], judged: dict[int, JudgedDay], now: int) -> set[int]:
+    """The days that are over and were not judged, or have many more facts since."""
     return {
-        day for day, count in rows.items() if day not in judged or count > GROWTH * judged[day].rows
+        day
+        for day, count in rows.items()
+        if (day + 1) * DAY + GRACE <= now
+        and (day not in judged or count > GROWTH * judged[day].rows)
     }
 
 

@@ -37,7 +37,7 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
-from netwatch.store.incident_search import cases_to_look_at
+from netwatch.store.incident_search import cases_to_look_at, fitting
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
 from netwatch.store.statements import (
     Filter,
@@ -296,6 +296,8 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
     statement = statement.where(*wanted.conditions(case, FILTERED))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     if wanted.seen > 1:
         statement = statement.where(case.sensors >= wanted.seen)
     seen = select(member.case).where(member.case == case.id)
@@ -331,6 +333,17 @@ def cases_of_incident(catalogue: Catalogue, incident: str) -> list[str]:
     statement = select(member.case).where(member.incident == incident).distinct()
     with catalogue.database.reading() as connection:
         return sorted(connection.execute(statement).scalars())
+
+
+def incidents_of_cases(catalogue: Catalogue, cases: Sequence[str]) -> Mapping[str, list[str]]:
+    """The ids of the incidents of some cases. Raises `NetwatchError`."""
+    member, found = tables.fleet_case_incident.c, dict[str, list[str]]()
+    with catalogue.database.reading() as connection:
+        for part in chunks(cases):
+            rows = select(member.case, member.incident).where(member.case.in_(part)).distinct()
+            for case, incident in connection.execute(rows):
+                found.setdefault(case, []).append(incident)
+    return found
 
 
 def open_cases(catalogue: Catalogue, *, timeout: float | None = None) -> Mapping[str, int]:
@@ -400,17 +413,12 @@ def cases_after(
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
     statement = statement.where(*word_conditions(case, wanted.words, wanted.excluded))
+    if wanted.chosen is not None:
+        statement = statement.where(wanted.chosen.condition)
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
-    found = 0
-    does_fit = fits(wanted, _is_of)
-    for line, *position in streamed(catalogue, statement.order_by(*place), timeout):
-        if wanted.looks_inside and not does_fit(line):
-            continue
-        yield line, tuple(position)
-        found += 1
-        if found == wanted.limit:
-            return
+    rows = streamed(catalogue, statement.order_by(*place), timeout)
+    yield from fitting(rows, wanted, fits(wanted, _is_of))
 
 
 def _is_of(word: str, record: Mapping[str, Any]) -> bool:

@@ -248,6 +248,12 @@ class Catalogue:
                 found.update({row.id: row.sensor for row in rows})
         return found
 
+    def has_sensor(self, sensor: str) -> bool:
+        """Whether a run is that of a sensor."""
+        statement = select(tables.run.c.id).where(tables.run.c.sensor == sensor).limit(1)
+        with self.database.reading() as connection:
+            return connection.execute(statement).first() is not None
+
     def capture_numbers(self) -> list[int]:
         """All captures. Rows of other captures belong to replaced runs, and compaction drops
         them."""

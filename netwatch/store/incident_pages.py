@@ -39,6 +39,9 @@ NO_WORDS: frozenset[str] = frozenset()
 FEW = 2000
 """Incidents of a device to read and sort for a page, at most."""
 
+_BY_IDS = 5_000
+"""Incidents that are looked up by their ids; of more, an index of all incidents is read."""
+
 _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 
 
@@ -47,7 +50,8 @@ class IncidentFilter:
     """Which incidents are wanted: all that began from `since` up to, but without, `until` (ns),
     with one of the words of each set that is not empty, and none of those that are `excluded`. The
     names are column names; `sensor` are the sensors that saw them. For cases, `joined_by` is the
-    evidence that they are one, and at least `seen` sensors saw each. `chosen` are incidents by id.
+    evidence that they are one, and at least `seen` sensors saw each. `chosen` are incidents by id,
+    or cases by those of theirs.
     """
 
     since: int | None = None
@@ -72,6 +76,12 @@ class IncidentFilter:
         """Whether it has no other words than of `SORTS`."""
         others = self.device or self.sensor or self.chosen is not None
         return not (others or self.excluded.keys() - {*SORTS})
+
+    @property
+    def is_by_ids(self) -> bool:
+        """Whether its incidents are so few by their ids that it is best to begin with these."""
+        size = None if self.chosen is None else self.chosen.size
+        return size is not None and size <= _BY_IDS
 
     def conditions(self, columns: Any, names: Sequence[str]) -> list[Any]:
         """The conditions for columns with these names."""
@@ -139,10 +149,9 @@ def incident_page(
     rows: list[IncidentRow] = []
     with catalogue.database.reading(timeout) as connection:
         known = _of_devices(connection, wanted) if wanted.device else _OfDevices(*_ALWAYS, FEW + 1)
-        if wanted.chosen is not None and wanted.chosen.size is not None:
-            known = known._replace(incidents=min(known.incidents, wanted.chosen.size))
+        are_few = wanted.is_by_ids or known.incidents <= FEW
         for first, end in _spans(connection, wanted, known, after, oldest_first):
-            statement = _rows(wanted, after, first, end, oldest_first, known.incidents <= FEW)
+            statement = _rows(wanted, after, first, end, oldest_first, are_few)
             statement = statement.limit(size + 1 - len(rows))
             rows += [IncidentRow(*row) for row in connection.execute(statement)]
             if len(rows) > size:
@@ -196,7 +205,9 @@ def _rows(
 
 def _matching(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
     column = tables.incident.c
-    statement = statement.where(column.shown == 1, *wanted.conditions(column, (*SORTS, "device")))
+    # Few are read by their ids: a sum is in no other index.
+    shown = column.shown + 0 if wanted.is_by_ids else column.shown
+    statement = statement.where(shown == 1, *wanted.conditions(column, (*SORTS, "device")))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
     if sensor := wanted.conditions(tables.run.c, ("sensor",)):

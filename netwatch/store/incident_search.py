@@ -7,7 +7,7 @@ by theirs: then incidents are read in spans of time that have some hundred of th
 those are read in whose record such a name is. What is read is compared with the filter once more.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -57,18 +57,28 @@ def incidents_after(
     """The records of the shown incidents behind a position (when it began, run, and place in its
     output), each as its JSON line with its own. Raises `QueryTimeoutError` after `timeout` s."""
     does_fit = fits(wanted, lambda word, record: is_device(word, record["device"]))
-    found = 0
     with (
         catalogue.database.reading(timeout) as connection,
         closing(_Search(connection, wanted, after).rows()) as rows,
     ):
-        for text, *position in rows:
-            if wanted.looks_inside and not does_fit(text):
-                continue
+        yield from fitting(rows, wanted, does_fit)
+
+
+def fitting(
+    rows: Iterable[Any], wanted: Filter, does_fit: Callable[[str], bool]
+) -> Iterator[tuple[str, Position]]:
+    """The rows (the record, and its position) that a filter wants, as many as it does, until so
+    many are read that it ends."""
+    found = 0
+    for read, (text, *position) in enumerate(rows, 1):
+        if not wanted.looks_inside or does_fit(text):
             yield text, tuple(position)
             found += 1
             if found == wanted.limit:
                 return
+        if wanted.looks_inside and read == wanted.most_read:
+            yield "", tuple(position)
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +147,11 @@ class _Search:
             if devices is None or named.incidents <= devices.incidents:
                 yield from self._named(named.numbers, named.incidents)
                 return
+        chosen = self._wanted.chosen
+        are_few = chosen is not None and chosen.size is not None and chosen.size <= _FEW
         for begin, end in self._spans():
-            if devices is not None and devices.incidents <= _FEW:
-                yield from self._of_few(begin, end, devices.ids)
+            if are_few or (devices is not None and devices.incidents <= _FEW):
+                yield from self._of_few(begin, end, None if devices is None else devices.ids)
             else:
                 yield from self._of_all(begin, end, None if devices is None else devices.ids)
 
@@ -168,15 +180,16 @@ class _Search:
                 yield max(first, days[start] * DAY), min(end, (days[index - 1] + 1) * DAY)
                 start = index
 
-    def _of_few(self, begin: int, end: int, devices: Sequence[str]) -> Iterator[Any]:
-        """The incidents of some devices that began in a span, which are sorted without their
-        records. A sum is in no index, so SQLite takes that of devices."""
+    def _of_few(self, begin: int, end: int, devices: Sequence[str] | None) -> Iterator[Any]:
+        """The incidents of some devices, or the chosen ones, that began in a span, which are sorted
+        without their records. A sum is in no index, so SQLite takes that of devices or ids."""
         incident = tables.incident.c
         began, *others = (incident.first_seen + 0, *_PLACE[1:])
-        statement = self._matching(incident.shown).with_only_columns(began, *others)
-        statement = statement.where(
-            began >= begin, began < end, among(self._connection, incident.device, devices)
-        )
+        shown = incident.shown + 0 if devices is None else incident.shown
+        statement = self._matching(shown).with_only_columns(began, *others)
+        statement = statement.where(began >= begin, began < end)
+        if devices is not None:
+            statement = statement.where(among(self._connection, incident.device, devices))
         if self._after is not None:
             statement = statement.where(tuple_(began, *others) > self._after)
         yield from self._at(self._connection.execute(statement.order_by(began, *others)).all())

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from netwatch.coverage.judged import (
     BLOCK,
     HOUR,
+    QUARTER,
     QUARTERS,
     FlowBlock,
     Judge,
@@ -80,19 +81,28 @@ def judged_coverage(
         return JudgedCoverage(first, hours, sources, _listeners(connection))
 
 
-def uncaptured_days(
-    catalogue: Catalogue, first: int, end: int, timeout: float | None = None
-) -> list[int]:
-    """The days (UTC, since the epoch) from `first` up to, but without, `end` on which nothing was
-    captured. Raises `NetwatchError`."""
-    hours = (end - first) * 24
+def uncaptured(
+    catalogue: Catalogue, spans: Sequence[tuple[int, int]], timeout: float | None = None
+) -> list[bool]:
+    """Of each of consecutive spans (ns) whether nothing was captured in any of the quarters of an
+    hour that it touches. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout` s."""
+    if not spans:
+        return []
+    block = tables.hour_captured.c.block
+    first, end = spans[0][0] // HOUR, -(-spans[-1][1] // HOUR)
     with catalogue.database.reading(timeout) as connection:
-        found = bits_or(_quarters(connection, first * 24, hours).values())
-    whole = mask(0, 24 * QUARTERS)
+        low, high = connection.execute(
+            select(func.min(block), func.max(block)).where(_in_blocks(block, first, end - first))
+        ).one()
+        if low is None:
+            return [True] * len(spans)
+        first, end = max(first, low * BLOCK), min(end, (high + 1) * BLOCK)
+        found = bits_or(_quarters(connection, first, end - first).values())
+    begin, length = first * QUARTERS, (end - first) * QUARTERS
+    places = ((low // QUARTER - begin, -(-high // QUARTER) - begin) for low, high in spans)
     return [
-        first + number
-        for number in range(end - first)
-        if not found >> number * 24 * QUARTERS & whole
+        not found & mask(max(low, 0), min(high, length)) if low < length and high > 0 else True
+        for low, high in places
     ]
 
 

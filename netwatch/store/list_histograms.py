@@ -1,11 +1,13 @@
 """How many rows of a list began in each of many consecutive spans of time: incidents and cases of a
 filter.
 
-Of incidents, whole days (UTC) are sums of `incident_day` where the filter allows it. What is left,
-which is everything where days are those of another time zone, is counted range by range in the
-index of time, by one statement.
+Of incidents, days (UTC) are sums of `incident_day` where the filter allows it. Days of another time
+zone are made of these: only the hours between the midnights of both are counted. What is left is
+counted range by range in the index of time, by one statement.
 """
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,11 +20,12 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import QueryTimeoutError
 from netwatch.store.incident_pages import IncidentFilter, incident_counts, matching_incidents
 from netwatch.store.incident_rows import DAY, SORTS
-from netwatch.store.list_totals import whole_days
 from netwatch.store.statements import spans_as_rows
 
 Span = tuple[int, int]
 """A begin and an end (ns), of which the latter does not belong to it."""
+
+_MOST_OF_DAY = DAY - DAY // 8
 
 
 def incident_extent(
@@ -68,24 +71,75 @@ def incident_bins(
     """How many incidents of a filter began in each span, whatever its own times are; None if that
     takes longer than `timeout` s. Raises `NetwatchError`."""
     wanted = replace(wanted, since=None, until=None)
-    found, rest = [0] * len(spans), [(number, span) for number, span in enumerate(spans)]
+    began = tables.incident.c.first_seen
     try:
-        if wanted.is_of_sorts:
-            found, rest = _by_whole_days(catalogue, wanted, spans, timeout)
-        began = tables.incident.c.first_seen
-        counts = _counts(
+        if wanted.is_by_ids:
+            return _of_moments(catalogue, wanted, spans, timeout)
+        are_days = bool(spans) and spans[-1][1] - spans[0][0] >= len(spans) * _MOST_OF_DAY
+        if wanted.is_of_sorts and are_days:
+            found = sorts_in_spans(catalogue, wanted, spans, [], timeout)
+            return [each.total() for each in found]
+        return _counts(
             catalogue,
             lambda begin, end: matching_incidents(
                 select(func.count()).where(began >= begin, began < end), wanted
             ),
-            [span for _, span in rest],
+            spans,
             timeout,
         )
     except QueryTimeoutError:
         return None
-    for (number, _), count in zip(rest, counts, strict=True):
-        found[number] += count
-    return found
+
+
+def sorts_in_spans(
+    catalogue: Catalogue,
+    wanted: IncidentFilter,
+    spans: Sequence[Span],
+    by: Sequence[str],
+    timeout: float | None = None,
+) -> list[Counter[tuple[str, ...]]]:
+    """How many incidents of a filter of sorts began in each of consecutive spans, by some of the
+    columns of `SORTS`: the sums of the days (UTC) that end nearest to it, and what began between
+    the midnights and the edges of the span. Raises `NetwatchError`, and `QueryTimeoutError`."""
+    edges = [spans[0][0], *(end for _, end in spans)]
+    days = [(edge + DAY // 2) // DAY for edge in edges]
+    between = [sorted((edge, day * DAY)) for edge, day in zip(edges, days, strict=True)]
+    whole = replace(wanted, since=days[0] * DAY, until=days[-1] * DAY)
+    counts = incident_counts(catalogue, whole, ["day", *by], timeout=timeout)
+    # What began before each edge, beside what began before the midnight that is nearest to it.
+    beside: list[Counter[tuple[str, ...]]] = [Counter() for _ in edges]
+    with catalogue.database.reading(timeout) as connection:
+        number, begin, end = spans_as_rows(connection, [(low, high) for low, high in between])
+        column = tables.incident.c
+        keys = [column[name] for name in by]
+        part = select(number, *keys, func.count()).where(
+            column.first_seen >= begin, column.first_seen < end
+        )
+        place = 0 if connection.dialect.name == "sqlite" else 1  # where numbers begin
+        for at, *sort, count in connection.execute(
+            matching_incidents(part, replace(wanted, since=None, until=None)).group_by(
+                number, *keys
+            )
+        ):
+            index = int(at) - place
+            is_behind = edges[index] > days[index] * DAY
+            beside[index][tuple(sort)] += int(count) if is_behind else -int(count)
+    found = [Counter(beside[index + 1]) for index in range(len(spans))]
+    for index, each in enumerate(found):
+        each.subtract(beside[index])
+    for (day, *sort), count in counts.items():
+        found[bisect_right(days, int(day)) - 1][tuple(sort)] += count
+    return [+each for each in found]
+
+
+def _of_moments(
+    catalogue: Catalogue, wanted: IncidentFilter, spans: Sequence[Span], timeout: float | None
+) -> list[int]:
+    """The same of incidents that are few enough to read when each began."""
+    statement = matching_incidents(select(tables.incident.c.first_seen), wanted)
+    with catalogue.database.reading(timeout) as connection:
+        moments = sorted(connection.execute(statement).scalars())
+    return [bisect_left(moments, end) - bisect_left(moments, begin) for begin, end in spans]
 
 
 def case_bins(
@@ -108,31 +162,6 @@ def case_bins(
         )
     except QueryTimeoutError:
         return None
-
-
-def _by_whole_days(
-    catalogue: Catalogue,
-    wanted: IncidentFilter,
-    spans: Sequence[Span],
-    timeout: float | None,
-) -> tuple[list[int], list[tuple[int, Span]]]:
-    """The sums of the whole days in each span, and what is left with the number of its span."""
-    found, rest = [0] * len(spans), list[tuple[int, Span]]()
-    begin = min((begin for begin, _ in spans), default=0)
-    end = max((end for _, end in spans), default=0)
-    divided = [whole_days(*span) for span in spans]
-    sums: dict[int, int] = {}
-    if any(days is not None for days, _ in divided) and begin < end:
-        counts = incident_counts(
-            catalogue, replace(wanted, since=begin, until=end), ["day"], timeout=timeout
-        )
-        sums = {int(day): count for (day,), count in counts.items()}
-    for number, (days, left) in enumerate(divided):
-        if days is not None:
-            first, last = (int(edge or 0) // DAY for edge in days)
-            found[number] = sum(sums.get(day, 0) for day in range(first, last))
-        rest += [(number, (int(low or 0), int(high or 0))) for low, high in left]
-    return found, rest
 
 
 def _counts(

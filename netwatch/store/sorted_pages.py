@@ -2,20 +2,22 @@
 other, and the newest first within each.
 
 What has one word is a list of its own, which is found by the index of time, so no other order needs
-an index. Devices, of which there may be many, are read a few hundred at a time.
+an index. Devices, of which there may be many, are read together while they have few incidents, and
+one with many is a list of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from netwatch.core.filter_words import WORDS
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import case_page, matching_cases
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_pages import (
+    FEW,
     INCIDENT_COLUMNS,
     PAGE,
     Cursor,
@@ -28,7 +30,7 @@ from netwatch.store.incident_pages import (
     matching_devices,
     matching_incidents,
 )
-from netwatch.store.statements import CHUNK, chunks
+from netwatch.store.statements import CHUNK
 
 ORDERS = ("verdict", "confidence", "kind", "outcome", "app", "ban", "network")
 """The columns by which incidents and cases can be sorted, besides their time; incidents also by
@@ -73,9 +75,8 @@ def sorted_incidents(
             catalogue, wanted, after, size=size, oldest_first=order.is_reversed, timeout=timeout
         )
     if order.column == "device":
-        with catalogue.database.reading(timeout) as connection:
-            found = _by_device(connection, wanted, order, after, size + 1)
-            return _page([*found], size)
+        found = [*_by_device(catalogue, wanted, order, after, size + 1, timeout)]
+        return _page(found, size)
     counts = incident_counts(catalogue, wanted, [order.column], timeout=timeout)
     words = order.sorted([word for (word,) in counts])
     return _by_words(incident_page, catalogue, wanted, order, words, after, size, timeout)
@@ -139,46 +140,72 @@ def _page(found: Sequence[tuple[str, IncidentRow]], size: int) -> IncidentPage:
 
 
 def _by_device(
-    connection: Connection,
+    catalogue: Catalogue,
     wanted: IncidentFilter,
     order: Order,
     after: Cursor | None,
     most: int,
+    timeout: float | None,
 ) -> Iterator[tuple[str, IncidentRow]]:
     """At most so many incidents, each with its device."""
     column = tables.incident.c
-    for part in chunks(_devices(connection, wanted, order, after), CHUNK):
-        key = column.device.desc() if order.is_reversed else column.device
-        statement = matching_incidents(
-            select(column.device, *INCIDENT_COLUMNS), replace(wanted, device=frozenset(part))
-        )
-        if after is not None and after.word in part:
-            place = tuple_(column.first_seen, column.id) < tuple_(after.first_seen, after.id)
-            statement = statement.where((column.device != after.word) | place)
-        statement = statement.order_by(key, column.first_seen.desc(), column.id.desc())
-        for device, *row in connection.execute(statement.limit(most)):
-            yield device, IncidentRow(*row)
-            most -= 1
+    with catalogue.database.reading(timeout) as connection:
+        devices = _devices(connection, wanted, order, after)
+    for part, are_few in _together(devices):
+        own = replace(wanted, device=frozenset(part))
+        place = after if after is not None and after.word in part else None
+        if not are_few:
+            page = incident_page(catalogue, own, place, size=most, timeout=timeout)
+            rows = [(part[0], row) for row in page.rows]
+        else:
+            key = column.device.desc() if order.is_reversed else column.device
+            statement = matching_incidents(select(column.device, *INCIDENT_COLUMNS), own)
+            if place is not None:
+                behind = tuple_(column.first_seen, column.id) < tuple_(place.first_seen, place.id)
+                statement = statement.where((column.device != place.word) | behind)
+            statement = statement.order_by(key, column.first_seen.desc(), column.id.desc())
+            with catalogue.database.reading(timeout) as connection:
+                found = connection.execute(statement.limit(most))
+                rows = [(device, IncidentRow(*row)) for device, *row in found]
+        yield from rows
+        most -= len(rows)
         if most <= 0:
             return
 
 
+def _together(devices: Sequence[tuple[str, int]]) -> Iterator[tuple[list[str], bool]]:
+    """Devices that are read together, and whether they have few incidents; one that has many is
+    alone."""
+    part: list[str] = []
+    incidents = 0
+    for device, count in devices:
+        if part and (incidents + count > FEW or len(part) == CHUNK):
+            yield part, incidents <= FEW
+            part, incidents = [], 0
+        part.append(device)
+        incidents += count
+    if part:
+        yield part, incidents <= FEW
+
+
 def _devices(
     connection: Connection, wanted: IncidentFilter, order: Order, after: Cursor | None
-) -> list[str]:
-    """The devices that may have wanted incidents, in an order that is that of the database: by the
-    code points of their ids."""
-    column: Any = tables.incident_device.c.device
+) -> list[tuple[str, int]]:
+    """The devices that may have wanted incidents, each with how many it has in all, in an order
+    that is that of the database: by the code points of their ids."""
+    table = tables.incident_device.c
+    column: Any = table.device
+    count = func.sum(table.violation + table.advisory + table.exempt)
     excluded = {
         name: words for name, words in wanted.excluded.items() if name in ("device", "network")
     }
     filtered = DeviceFilter(wanted.since, wanted.until, wanted.network, wanted.verdict,
                             excluded=excluded)  # fmt: skip
-    statement = matching_devices(select(column), filtered).distinct()
+    statement = matching_devices(select(column, count), filtered).group_by(column)
     if wanted.device:
         statement = statement.where(column.in_(sorted(wanted.device)))
     if after is not None:
         is_behind = column <= after.word if order.is_reversed else column >= after.word
         statement = statement.where(is_behind)
     found = connection.execute(statement.order_by(column.desc() if order.is_reversed else column))
-    return [*found.scalars()]
+    return [(device, int(number)) for device, number in found]

@@ -231,7 +231,8 @@ class Filter:
     catalogue, if already known. `confidences`, `kinds`, `outcomes` and `statuses` are words of
     incidents. Of incidents and cases, those with an `excluded` word (by the name of the column),
     one of `excluded_names` (patterns) or of `excluded_devices` (words for devices) are left out.
-    `chosen` are incidents by id. At most `limit` records are wanted.
+    `chosen` are incidents by id, or cases by
+    those of theirs. At most `limit` records are wanted.
     """
 
     since: int | None = None
@@ -254,6 +255,7 @@ class Filter:
     excluded_names: tuple[str, ...] = ()
     excluded_devices: tuple[str, ...] = ()
     chosen: "Chosen | None" = None
+    most_read: int | None = None
 
     @property
     def looks_inside(self) -> bool:

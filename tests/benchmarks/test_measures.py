@@ -304,7 +304,14 @@ def live_results() -> dict[str, Any]:
 
 
 def console_results() -> dict[str, Any]:
-    row = {"page": "/bans", "addresses": 3, "cpu": 0.006, "cpu_worst": 0.02, "size": 4000.0}
+    row = {
+        "page": "/bans",
+        "addresses": 3,
+        "cpu": 0.006,
+        "cpu_worst": 0.02,
+        "size": 4000.0,
+        "slowest": "analyst: /bans",
+    }
     row |= {"wall": {"pause": [0.01, 0.25], "hurry": [0.1, 0.9]}, "cut": 0, "counted": 2}
     phase = {"seconds": 60.0, "clicks": 800, "peak": 200.0, "load": 1.5}
     export = {"address": "/incidents.csv", "what": "of the year", "bytes": 180_000_000}
@@ -386,13 +393,13 @@ def test_every_table_has_its_markers_in_the_page(
     assert "| suricata 1.2 | reads | 8.00 | 4.00 | 8.00 | 50 |" in told
     assert "| dpkt 1.9 | failed: no such thing |  |  |  |  |" in told
     assert "| `names` | 1.0 | 40 | 60 | 50 | 1.00 |" in told
-    assert "| flows | 10^4 | 10000.00 | 0.98 | 1.01 | 40 | 30 |" in told
+    assert "| flows | 10,000 | 10000.00 | 0.98 | 1.01 | 40 | 30 |" in told
     assert "| dns | 1,000 | 1.00 | 6.00 | 6.00 | 2.00 | 400 | 1.0 |" in told
     assert "| `--cluster local` | 3.0 (1.50) | 1.0 (1.00) |" in told
     assert "245,000 packets/s, dropped | ≤ 0 % | 1.00 % | missed |" in told
     assert "| netwatch live | 9,990 | 1,000 | 10 | 1.00 | 500.00 |" in told
     assert "at 9,990 packets/s: median 10 ms, 99 % 20 ms, maximum 30 ms; 4 of 4 reported" in told
-    assert "| `/bans` | 3 | 6 | 20 | 10 | 250 | 100 | 900 | 4 | 2 | 0 |" in told
+    assert "| `/bans` | 3 | 6 | 20 | `analyst: /bans` | 10 | 250 | 100 | 900 | 4 | 2 | 0 |" in told
     assert "- 8 users, no pause: 800 clicks in 60 s, memory at most 200 MB" in told
     assert "- /incidents.csv, of the year: 180.0 MB in 90.0 s (80.0 CPU s), memory +1 MB" in told
     assert "attacked" not in told
@@ -444,7 +451,7 @@ def called(
 def test_each_curve_is_measured_by_decades(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: Callable[..., measure.Run]
 ) -> None:
-    small = [replace(curve, decades=range(1, 3)) for curve in growth.CURVES]
+    small = [replace(curve, sizes=(10, 100)) for curve in growth.CURVES]
     monkeypatch.setattr(growth, "CURVES", small)
     monkeypatch.setattr(growth, "PACKETS_OF_PART", 50)
     monkeypatch.setattr(growth, "CLIENTS_OF_PART", 10)
@@ -464,13 +471,21 @@ def test_a_section_that_fails_does_not_lose_the_others(
     def broken(options: compare.Options) -> dict[str, Any]:
         raise ValueError("no such thing")
 
-    sections = {"one": (broken, str), "two": (lambda options: {"rows": []}, lambda found: "fine")}
+    def ended(options: compare.Options) -> dict[str, Any]:
+        sys.exit("nor this")
+
+    sections = {
+        "one": (broken, str),
+        "end": (ended, str),
+        "two": (lambda options: {"rows": []}, lambda found: "fine"),
+    }
     monkeypatch.setattr(run, "SECTIONS", sections)
     monkeypatch.setattr(sys, "argv", ["run.py", "--work", str(tmp_path)])
     assert run.main() == 1
     out, err = capsys.readouterr()
     assert "fine" in out
     assert "failed: one: ValueError('no such thing')" in err
+    assert "failed: end: SystemExit('nor this')" in err
     assert "two" in json.loads((tmp_path / "results.json").read_text())
 
 

@@ -71,7 +71,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def direct(data: bytes, name: str) -> DecompressedStream:
-    return DecompressedStream(FileStream(io.BytesIO(data), []), name)
+    return DecompressedStream(FileStream(io.BytesIO(data), []), name, len(data))
 
 
 def history(stream: DecompressedStream | ReadAhead, size: int, step: int) -> list[object]:

@@ -238,6 +238,7 @@ def test_what_options_say_is_not_read_from_a_pipe(
         ("", "the input ended before all answers; nothing was written; --yes asks nothing"),
         ("\nMinistry\n10.20.0.0/16\n\n", "the input ended before all answers"),
         ("\nMinistry\nhq\n10.20.0.53\n\n", "expected a range like 10.20.0.0/16"),
+        ("\nMinistry\n10.20.0.0/16\n10.20.0.0/16\n", "was named as a range of devices"),
         ("\n\n\n\nbe-fed-tiktok\n", "did you mean 'be-fed-tiktok-2023'?"),
     ],
 )

@@ -118,5 +118,8 @@ def test_a_hello_is_linked_to_the_name_whose_key_it_was_given(
     assert main(["scan", "-q", "-c", str(config), "--format", "jsonl", str(capture)]) == 0
     (alert,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert alert["confidence"] == "probable"
-    assert [each["names"] for each in alert["candidates"]] == [[NAME]]
-    assert alert["candidates"][0]["count"] == len(outer)
+    # The first hello may be GREASE to a name that was looked up unseen.
+    expected = [sorted([NAME, SERVER.public]), [NAME]]
+    found = [each["names"] for each in alert["candidates"]]
+    assert found == expected[: len(outer)]
+    assert sum(each["count"] for each in alert["candidates"]) == len(outer)

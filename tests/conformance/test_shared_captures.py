@@ -1,8 +1,10 @@
 """Captures of the wild, where they are at hand: every name is reported, none that is not there,
 what differs from others is explained, and nothing breaks or grows."""
 
+import io
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,16 @@ from support.conformance_scoring import (
 from support.examples import only_long
 from support.observing import observations
 
+from netwatch import config
 from netwatch.capture.files import find_captures
+from netwatch.core.alert import Sensor
 from netwatch.core.statistics import RunStatistics
+from netwatch.coverage.counts import Coverage
 from netwatch.engine import jobs
 from netwatch.engine.capture_files import group_files
+from netwatch.engine.scan_share import scan_together
+from netwatch.formats.registry import FORMATS
+from netwatch.incidents.scan import ScanIncidents
 
 pytestmark = pytest.mark.skipif(not EXPECTED.exists(), reason="the captures are not at hand")
 
@@ -114,3 +122,38 @@ def test_several_workers_read_the_same() -> None:
     assert alone_ == both
     assert one == two
     assert {Path(path).suffix for path in one.skipped} <= {".md", ".jsonl", ".py"}
+
+
+def test_workers_that_share_each_capture_find_the_same(tmp_path: Path) -> None:
+    """All apps are banned for everybody."""
+    apps = ", ".join(sorted(config.load(None).catalog.signatures))
+    path = tmp_path / "netwatch.yaml"
+    path.write_text(
+        "version: 1\n"
+        "networks: [{name: all, cidrs: [0.0.0.0/0, '::/0'], class: service}]\n"
+        f"bans: [{{id: all, authority: Made, apps: [{apps}], forbids: [service],"
+        " legal_basis: made}]\n"
+    )
+    site = config.load(str(path))
+    files = find_captures([str(CAPTURES / "*.pcap*")])
+    found = []
+    for read in (partial(jobs.scan, workers=1), partial(scan_together, workers=2, progress=None)):
+        statistics, coverage, stream = RunStatistics(), Coverage(), io.StringIO()
+        with ScanIncidents(site.quiet_gap) as incidents:
+            read(
+                list(group_files(files, continuous=False)),
+                site,
+                statistics,
+                incidents,
+                coverage=coverage,
+                keep_frames=False,
+            )
+            writer = FORMATS["jsonl"].writer(stream)
+            for alert in incidents.result(site.geo, Sensor("test", "0")).alerts:
+                writer.alert(alert)
+            writer.coverage(coverage.report(statistics.packets, statistics.anomalies), True)
+            writer.end()
+        found.append((stream.getvalue(), statistics))
+    one, two = found
+    assert one == two
+    assert one[0].count('"netwatch.alert/1"') > 10

@@ -15,7 +15,7 @@ from support.paths import PCAPS
 from support.programs_of_api import PURPOSE, Program, program
 
 from netwatch.config.console_section import ROLES
-from netwatch.console import period_reports, tokens
+from netwatch.console import api, period_reports, tokens
 from netwatch.console.api_operations import MAX_RECORDS
 from netwatch.console.console import PERSON_FILTERS, Console
 from netwatch.console.database import open_console
@@ -336,6 +336,25 @@ def test_records_are_those_of_store_query(
     query = "&".join(f"{name}={quote(word)}" for name, each in words.items() for word in each)
     found = program(filled, "analyst").lines(f"{records}?{query}" if query else records)
     assert found == ran.output.splitlines()
+
+
+@pytest.mark.parametrize("records", ["incidents", "cases"])
+def test_few_are_read_for_an_answer_where_no_index_helps(
+    records: str, filled: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = program(filled, "analyst")
+    for words, is_empty in (
+        ("not-name=*", True), ("not-device=ws-021", False), ("not-name=none.example", False),
+    ):  # fmt: skip
+        whole = asking.lines(f"{records}?{words}")
+        assert (not whole) == is_empty
+        with monkeypatch.context() as patch:
+            patch.setattr(api, "MAX_READ", 3)
+            assert asking.lines(f"{records}?{words}") == whole
+            if is_empty:
+                page = asking.get(f"{records}?{words}").json()
+                assert page["records"] == []
+                assert page["next"] is not None
 
 
 def test_judged_coverage_is_that_of_store_query(filled: Console) -> None:

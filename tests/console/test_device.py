@@ -79,6 +79,13 @@ def test_each_of_them_has_its_own_page(
     assert incidents(text) == ["office"]
 
 
+def test_a_sensor_that_there_is_not_has_no_page(
+    sites: Console, visit: Callable[[str], Visitor]
+) -> None:
+    text = visit("analyst").open(f"/devices/{IP}?network=homes&sensor=liege-2").text
+    assert "There is no such sensor." in text
+
+
 ODD = ["Łukasz-PC", "café 2", "lab/7", "a/../b", "50%25", "x?y#z&n=1", 'q"<b>', "日本"]
 
 

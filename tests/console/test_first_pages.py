@@ -5,8 +5,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -96,13 +97,13 @@ def test_open_violations_are_counted_by_severity(
         assert number(text, f"Open, {severity} severity") == str(severities[severity])
 
 
-def uncaptured(console: Console, days: list[str]) -> set[str]:
-    """Those of some days (UTC) on which no capture has a packet."""
+def uncaptured(console: Console, days: list[str], zone: ZoneInfo) -> set[str]:
+    """Those of some days on which no capture has a packet."""
     capture = tables.capture.c
     with console.catalogue.database.reading() as connection:
         spans = connection.execute(select(capture.first, capture.last)).all()
     touched = {
-        datetime.fromtimestamp(moment / 1e9, UTC).date().isoformat()
+        datetime.fromtimestamp(moment / 1e9, zone).date().isoformat()
         for first, last in spans
         if first is not None
         for moment in (first, last)
@@ -149,22 +150,29 @@ def test_silent_unhealthy_and_lossy_sensors_are_listed(
     assert part.count(">lossy<") == 3
 
 
+@pytest.mark.parametrize("name", ["UTC", "America/New_York", "Pacific/Auckland"])
 def test_the_week_of_the_last_incident_is_shown_where_nothing_is_newer(
-    console: Console, visit: Callable[[str], Visitor]
+    name: str, console: Console, visit: Callable[[str], Visitor]
 ) -> None:
-    text = visit("analyst").get("/now").text
+    visitor, zone = visit("analyst"), ZoneInfo(name)
+    text = visitor.get(f"/now?zone={name}").text
     assert "The week of the last incident" in text
-    days = [each["first_seen"][:10] for each in records(console)]
+    assert f"Days are those of the time zone {name}." in text
+
+    def day(record: Any) -> str:
+        return datetime.fromisoformat(record["first_seen"]).astimezone(zone).date().isoformat()
+
+    days = [day(each) for each in records(console)]
     last = datetime.fromisoformat(max(days))
     week = [(last - timedelta(days=back)).date().isoformat() for back in range(7)]
-    inside = [each for each in records(console) if each["first_seen"][:10] in week]
+    inside = [each for each in records(console) if day(each) in week]
     shown = re.findall(r'<th scope="row">(?:<a [^>]*>)?([\d-]{10})', text)
     assert shown == sorted(week)
     counts = re.findall(rf'<td class="number">(\d+|{NONE})</td></tr>', text)
-    blank = uncaptured(console, sorted(week))
+    blank = uncaptured(console, sorted(week), zone)
     assert counts == [
-        NONE if day in blank and not days.count(day) else str(days.count(day))
-        for day in sorted(week)
+        NONE if each in blank and not days.count(each) else str(days.count(each))
+        for each in sorted(week)
     ]
     assert text.count(">no capture<") == text.count('"stacked blank"') == counts.count(NONE) > 0
     total, most = sum(map(days.count, week)), max(map(days.count, week))
@@ -180,7 +188,9 @@ def test_the_week_of_the_last_incident_is_shown_where_nothing_is_newer(
     # Each row of a top list leads to as many incidents as it says.
     tops = re.findall(r'<dd><a href="(/incidents\?[^"]*)">(\d+) incident', text)
     assert tops
-    visitor = visit("analyst")
+    tops += re.findall(
+        r'<th scope="row"><a href="([^"]*)">.*<td class="number">(\d+)</td></tr>', text
+    )
     for place, count in tops:
         assert f'role="status">{count} incident' in visitor.open(place.replace("&amp;", "&")).text
 

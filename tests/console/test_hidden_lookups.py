@@ -3,14 +3,19 @@ the page of a device."""
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from formats.test_notice import record_of
+from support.asked_stores import run
 from support.consoles import NAMES, Visitor
+from support.paths import PCAPS
+from support.programs_of_api import connect, program
 
 from netwatch.config.console_section import ROLES
 from netwatch.console.console import Console
 from netwatch.formats.bypass import BypassRecord, day_number
+from netwatch.formats.registry import FORMATS
 from netwatch.store.bypass_rows import JudgedDay, keep_days
 
 Visit = Callable[[str], Visitor]
@@ -102,3 +107,53 @@ def test_a_page_in_another_language_has_no_english(judged: Console, visit: Visit
     text = visitor.get(f"/hidden-lookups{PERIOD}", headers={"Accept-Language": "de"}).text
     assert "Verborgene Namensabfragen" in text
     assert "no visible lookup" not in text
+
+
+def test_a_program_gets_them_in_pages_and_within_its_networks(judged: Console) -> None:
+    asking = program(judged, "analyst")
+    first = asking.get("bypasses?limit=1")
+    answer = first.json()
+    (record,) = answer["records"]
+    assert (record["device"]["id"], answer["unjudged"] > 0) == (MAC, True)
+    on_day = asking.get("bypasses?since=2023-03-03&until=2023-03-03").json()
+    assert on_day["unjudged"] == 0
+    unchanged = {"If-None-Match": first.headers["ETag"], **asking.headers}
+    again = asking.client.get("/api/v1/bypasses?limit=1", headers=unchanged)
+    assert again.status_code == 304
+    (other,) = asking.get(f"bypasses?limit=1&after={answer['next']}").json()["records"]
+    assert other["device"]["id"] == OTHER
+    network = record["device"]["network"]
+    asked = {
+        f"network={network}": 2, "since=2023-03-03&until=2023-03-03": 2, "until=2023-03-02": 0,
+        "since=2023-03-04": 0,
+    }  # fmt: skip
+    for query, count in asked.items():
+        assert len(asking.records(f"bypasses?{query}")) == count, query
+    within = program(judged, "analyst", "byod", name="within")
+    assert asking.records("bypasses") == [record, other]
+    assert within.records("bypasses") == []
+
+
+def test_a_query_prints_the_same_from_store_and_console(
+    judged: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_days(
+        judged.catalogue, {DAY: JudgedDay(100, 12, 3)},
+        [in_network(record_of(each), "hq") for each in ("ws-021", "10.20.5.7")],
+    )  # fmt: skip
+    connect(judged, monkeypatch)
+    file = tmp_path / "a.token"
+    file.write_text(judged.tokens.add("cli", "analyst", "case") + "\n")
+    place = ("-c", str(PCAPS / "netwatch.yaml"), "--store-path", judged.store.path)
+    there = ("--url", "https://netwatch.example:8477", "--token-file", str(file))
+    period = ("--since", "2023-03-03", "--until", "2023-03-03")
+    for arguments in (
+        *(("--format", name) for name in FORMATS), ("--limit", "1"), ("--device", "WS-021"),
+        ("--network", "byod"),
+    ):  # fmt: skip
+        query = ("store", "query", "bypasses", *period, *arguments)
+        here, remote = run(*query, *place), run(*query, *there)
+        assert here.status == remote.status == 0, (here.errors, remote.errors)
+        assert here.output == remote.output
+        assert bool(here.output) == (arguments[-1] != "byod"), arguments
+        assert ("ws-021" in here.output) == (arguments[0] in ("--format", "--device")), arguments

@@ -5,21 +5,27 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import func, select
 from support.console_server import Served, served
 from support.consoles import NAMES, PASSWORD, Visitor, copied
 
 from netwatch.console.console import Console
 from netwatch.console.histogram import spans_of_bars
+from netwatch.coverage.judged import HOUR, QUARTER
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.judged_coverage import judged_coverage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 SECOND = 10**9
+BLANK = "no capture"
 
 
 def total(text: str) -> int:
@@ -32,10 +38,10 @@ def bars(text: str) -> list[tuple[str, str, int]]:
     """The address, the text and the count of each bar."""
     found = re.findall(
         r'<a href="([^"]*)" tabindex="-1" data-from="[^"]*" data-to="[^"]*">'
-        r"<title>(.*): ([\d,]+)</title>", text,
+        r"<title>(.*): ([\d,]+|no capture)</title>", text,
     )  # fmt: skip
     return [
-        (html.unescape(address), words, int(count.replace(",", "")))
+        (html.unescape(address), words, 0 if count == BLANK else int(count.replace(",", "")))
         for address, words, count in found
     ]
 
@@ -123,6 +129,57 @@ def test_bars_follow_each_other(length: timedelta, unit: str, most: int, zone: s
         local = [datetime.fromtimestamp(begin // SECOND, view.zone) for begin, _ in spans[1:]]  # type: ignore[attr-defined]
         # A day without a midnight begins at one.
         assert all((at.minute, at.second) == (0, 0) and at.hour <= 1 for at in local)
+
+
+def test_what_was_not_captured_is_hatched(
+    visit: Callable[[str], Visitor], console: Console
+) -> None:
+    with console.catalogue.database.reading() as connection:
+        first, last = connection.execute(
+            select(func.min(tables.capture.c.first), func.max(tables.capture.c.last))
+        ).one()
+    coverage = judged_coverage(console.catalogue, first, last).captured_at_all
+    begin = first // HOUR * 4
+    quarters = {begin + number for number in range(coverage.bit_length()) if coverage >> number & 1}
+    visitor = visit("analyst")
+    for zone in ("UTC", "Asia/Kathmandu"):
+        visitor.get(f"/account?zone={zone}")
+        text = visitor.open("/incidents?from=2023-03-01T00:00:00Z&to=2023-04-20T00:00:00Z").text
+        found = bars(text)
+        expected = []
+        for address, _, count in found:
+            times = [
+                int(datetime.fromisoformat(text).timestamp()) * SECOND
+                for text in re.findall(r"(?:from|to)=([^&]*)", address.replace("%3A", ":"))
+            ]
+            touched = range(times[0] // QUARTER, -(-times[1] // QUARTER))
+            expected.append(not count and not quarters.intersection(touched))
+        hatched = re.findall(r'<i( class="blank")?></i>', text)
+        assert [bool(each) for each in hatched] == expected
+        assert 0 < sum(expected) < len(expected)
+        assert "Where nothing was captured, it is hatched." in text
+        # Those who hear the page have it in the table: one row of days without a capture that
+        # follow each other.
+        runs = sum(each and not before for before, each in pairwise([False, *expected]))
+        assert text.count('<td role="cell" class="number">no capture</td>') == runs
+
+
+def test_bans_and_measures_are_marked(visit: Callable[[str], Visitor]) -> None:
+    visitor = visit("analyst")
+    text = visitor.open("/incidents?from=2023-03-01T00:00:00Z&to=2023-10-20T00:00:00Z").text
+    marked = re.findall(
+        r"<li>([^<]*)</li>", text.partition('<ul class="marks')[2].partition("</ul>")[0]
+    )
+    lines = re.findall(r'class="rule" x1="([\d.]+)"', text)
+    assert len(marked) == len(lines) > 1
+    assert [float(each) for each in lines] == sorted(map(float, lines))
+    assert any("in force (be-fed-tiktok-2023)" in each for each in marked)
+    assert any("first blocked" in each for each in marked)
+    # Only the bans of the filter are marked, and only what is in its time.
+    other = visitor.open(
+        "/incidents?from=2023-03-01T00:00:00Z&to=2023-04-20T00:00:00Z&app=wechat"
+    ).text
+    assert "(be-fed-tiktok-2023)" not in other.partition("<figure")[2].partition("</figure>")[0]
 
 
 @pytest.fixture(scope="module")

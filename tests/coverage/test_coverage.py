@@ -179,9 +179,9 @@ def mixed(path: Path, seed: int, clients: dict[Host, int], snap: int = 1 << 18) 
 
 
 def scanned(
-    folder: Path, site: Config, workers: int = 1
+    folder: Path, site: Config, workers: int = 1, *, by_device: bool = True
 ) -> tuple[CoverageReport, ScanResult, RunStatistics]:
-    coverage, statistics = Coverage(), RunStatistics()
+    coverage, statistics = Coverage(by_device=by_device), RunStatistics()
     files = [(found,) for found in find_captures([str(folder)])]
     incidents = ScanIncidents(site.quiet_gap)
     jobs.scan(files, site, statistics, incidents, workers=workers, coverage=coverage)
@@ -228,6 +228,51 @@ def test_every_flow_is_counted_once(folder: Path, office: Config) -> None:
     # A bypass that no ban mentions is not a contact without a verdict.
     assert (list(incidents.alerts), incidents.recorded) == ([], 0)
     assert statistics.without_verdict == {}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_devices_networks_have_the_same_flows(
+    folder: Path, office: Config, workers: int
+) -> None:
+    """Also where one address has several devices, of which contacts tell more and more."""
+    for number in range(2):
+        clients = {SERVICE: 3, PERSONAL: 2, GUEST: 1, OUTSIDE: 1, Host(SERVICE.ip, GUEST.mac): 1}
+        mixed(folder / f"{number}.pcap", number, clients)
+    report, found, statistics = scanned(folder, office)
+    other, incidents, others = scanned(folder, office, workers, by_device=False)
+    assert (other.total, other.outside, other.missed) == (
+        report.total,
+        report.outside,
+        report.missed,
+    )
+    assert [(each.name, each.total) for each in other.networks] == [
+        (each.name, each.total) for each in report.networks
+    ]
+    assert not any(each.devices or each.rest.flows for each in other.networks)
+    assert list(incidents.alerts) == list(found.alerts)
+    assert others.anomalies == statistics.anomalies
+
+
+def test_a_summary_counts_no_devices_unless_they_are_wanted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed(folder / "a.pcap", 1, {SERVICE: 3, GUEST: 1})
+    asked: list[list[tuple[str, str]]] = []
+    insert = Coverage._insert
+
+    def noted(self: Coverage, key: tuple[str, str]) -> list[int] | None:
+        asked[-1].append(key)
+        return insert(self, key)
+
+    summaries = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Coverage, "_insert", noted)
+        for options in ([], ["--coverage"]):
+            asked.append([])
+            assert main(["scan", "-c", configured(tmp_path), *options, str(folder)]) == 0
+            summaries.append(capsys.readouterr().err.splitlines()[1:])
+    assert [len(devices) for devices in asked] == [0, 2]
+    assert summaries[0] == summaries[1]
 
 
 def test_workers_count_the_same(folder: Path, office: Config) -> None:

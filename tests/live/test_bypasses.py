@@ -1,5 +1,6 @@
 """A live capture judges the days of its store, and tells the outputs of each finding once."""
 
+import io
 import json
 import socket
 import time
@@ -20,7 +21,9 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.delivery.delivery import Delivery
 from netwatch.engine.live_facts import store_destination
+from netwatch.formats.registry import FORMATS
 from netwatch.live.live_store import LiveStore
+from netwatch.live.record_output import RecordOutput
 from netwatch.store import bypass_rows, service
 from netwatch.store.opening import open_catalogue
 
@@ -146,6 +149,42 @@ def test_a_capture_tells_its_outputs(config: Config, tmp_path: Path) -> None:
     finally:
         capture.stop()
     assert [each["schema"] for each in output(tmp_path)] == ["netwatch.bypass/1"]
-    # Records of the capture itself are alerts.
-    assert capture.records() == []
+    # It is in the records of the capture itself, too.
+    assert capture.records() == output(tmp_path)
     assert MAC not in capture.log()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_records_have_it_in_every_format_and_without_outputs(
+    name: str, config: Config, tmp_path: Path
+) -> None:
+    store = LiveStore(store_destination(config.store, config), config, print)  # type: ignore[arg-type]
+    output = RecordOutput(name, str(tmp_path / "records"), io.StringIO(), print)
+    store.print = output.write_notice
+    store.begin()
+    try:
+        wait_until(lambda: store.status().bypasses, timeout=60)
+    finally:
+        store.end(NoWorkers())  # type: ignore[arg-type]
+        store.close()
+        output.close(0)
+    text = (tmp_path / "records").read_text().strip().splitlines()
+    assert MAC in text[-1]
+    assert len(text) == (2 if name == "csv" else 1)
+
+
+def test_what_comes_after_the_records_is_told_by_the_next_run(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LiveStore(store_destination(config.store, config), config, print)  # type: ignore[arg-type]
+    asked: list[object] = []
+    store.print = lambda record: bool(asked.append(record))
+    store.begin()
+    try:
+        wait_until(lambda: asked, timeout=60)
+    finally:
+        store.end(NoWorkers())  # type: ignore[arg-type]
+        store.close()
+    assert store.status().bypasses == 0
+    monkeypatch.setattr(bypass_rows, "CLAIM", -1)
+    assert run(config, until=1)[1] >= 1

@@ -166,7 +166,7 @@ def test_the_package_for_event_logs_is_named_where_it_is_missing(tmp_path, monke
     path = tmp_path / "x.evtx"
     path.write_bytes(log_stream.MAGIC + bytes(4096))
     monkeypatch.setitem(sys.modules, "evtx", None)
-    with made_formats(container="evtx"), pytest.raises(CaptureError, match=r"\[logs\]'\)$"):
+    with made_formats(container="evtx"), pytest.raises(CaptureError, match=r"\[logs\]'$"):
         recognise(CaptureFile(str(path)))
 
 

@@ -19,6 +19,7 @@ from support.waiting import wait_until
 pytestmark = pytest.mark.packages
 
 IMAGE = "localhost/netwatch"
+CONSOLE = "localhost/netwatch-console"
 HALF_OF_THE_FIRST = 455_500_000
 """Bytes: it once had twice as many."""
 CAPTURE = PCAPS / "office-day.pcap"
@@ -47,16 +48,29 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         engine.make_base()
         sdist = [sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", folder / "dist"]
         subprocess.run(sdist, cwd=ROOT, check=True, timeout=600)
-        engine.build(IMAGE, folder / "dist", "--build-arg", f"BASE={BASE}")
+        base = ("--build-arg", f"BASE={BASE}")
+        engine.build(IMAGE, folder / "dist", "--layers", *base)
+        extras = ("--build-arg", "EXTRAS=notify,postgres,store,web", "--build-arg", "PACKAGES=")
+        engine.build(CONSOLE, folder / "dist", "--layers", *base, *extras)
         yield engine
     finally:
         engine.remove()
 
 
 def test_it_takes_half_of_the_first(engine: Engine) -> None:
-    size = engine.run("podman", "image", "inspect", "--format", "{{.Size}}", IMAGE).stdout
-    print(f"the image takes {int(size) / 1e6:.0f} MB")
-    assert int(size) <= HALF_OF_THE_FIRST
+    sizes = {}
+    for image in (IMAGE, CONSOLE):
+        inspect = ("podman", "image", "inspect", "--format", "{{.Size}}", image)
+        sizes[image] = int(engine.run(*inspect).stdout)
+        print(f"{image} takes {sizes[image] / 1e6:.0f} MB")
+    assert sizes[IMAGE] <= HALF_OF_THE_FIRST
+
+
+def test_the_console_is_in_its_own_image(engine: Engine) -> None:
+    code = "import netwatch.console.routes, vl_convert, psycopg, duckdb"
+    for image, expected in ((IMAGE, 1), (CONSOLE, 0)):
+        run = ("podman", "run", "--rm", *CONFINED, "--entrypoint", "python3", image, "-c", code)
+        assert engine.run(*run, check=False).returncode == expected
 
 
 def test_a_scan_gives_the_alerts_of_the_capture(engine: Engine) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 
 from netwatch.charts.days import blank_sentence
 from netwatch.charts.weeks import CATEGORIES, category_words
-from netwatch.console.filter_bar import utc_text
+from netwatch.console.filter_bar import TIMES, utc_text
+from netwatch.console.histogram import Span, days_until
 from netwatch.console.pages.incidents import QUERY_SECONDS, Listed, listed
 from netwatch.console.rendering import address_of
 from netwatch.console.view import View
@@ -21,8 +22,8 @@ from netwatch.incidents.alert_parts import severity_of
 from netwatch.report.answer import WEIGHTS, weight
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
-from netwatch.store.incident_rows import DAY
-from netwatch.store.judged_coverage import uncaptured_days
+from netwatch.store.judged_coverage import uncaptured
+from netwatch.store.list_histograms import sorts_in_spans
 from netwatch.store.list_totals import incident_total
 
 OPEN = frozenset({"open", "update"})
@@ -39,10 +40,10 @@ _SIGNING_IN = 60 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class DayLine:
-    """A day (UTC) of the time line: its date, how many incidents of each category began, in all,
-    the address of the list of them, and whether nothing was captured."""
+    """A day of the time line, in the viewer's time zone: its date, how many incidents of each
+    category began, in all, the address of the list of them, and whether nothing was captured."""
 
-    day: str
+    day: date
     counts: Mapping[str, int]
     total: int
     address: str
@@ -86,14 +87,14 @@ def analysis(view: View, now: int) -> Analysis:
     new = 0
     if since is not None:
         new = incident_total(catalogue, IncidentFilter(since=since), QUERY_SECONDS) or 0
-    end = now // DAY + 1
-    first, is_old = end - WEEK, False
-    if not _counts(view, first, end, ["verdict"]):
+    week, is_old = days_until(view, now, WEEK), False
+    days = _days(view, week)
+    if not any(day.total for day in days):
         newest = incident_page(catalogue, IncidentFilter(), size=1, timeout=QUERY_SECONDS).rows
         if newest:
-            end, is_old = newest[0].first_seen // DAY + 1, True
-            first = end - WEEK
-    days = _days(view, first, end)
+            week, is_old = days_until(view, newest[0].first_seen, WEEK), True
+            days = _days(view, week)
+    span = week[0][0], week[-1][1]
     used = {name for day in days for name, count in day.counts.items() if count}
     called = category_words(view.language)
     worst = _worst(view, since, None) if since is not None and new else []
@@ -102,7 +103,7 @@ def analysis(view: View, now: int) -> Analysis:
         new,
         address_of("/incidents", [("from", utc_text(since))]) if since is not None else "",
         _severities(view),
-        worst or _worst(view, first * DAY, end * DAY),
+        worst or _worst(view, *span),
         bool(worst),
         tuple(days),
         {name: called[name] for name in CATEGORIES if name in used},
@@ -110,9 +111,9 @@ def analysis(view: View, now: int) -> Analysis:
         max((day.total for day in days), default=0),
         _sentence(view, days),
         (
-            Top(view.say("Devices"), _top_devices(view, first, end)),
-            Top(view.say("Apps"), _top(view, "app", first, end)),
-            Top(view.say("Networks"), _top(view, "network", first, end)),
+            Top(view.say("Devices"), _top_devices(view, span)),
+            Top(view.say("Apps"), _top(view, "app", span)),
+            Top(view.say("Networks"), _top(view, "network", span)),
         ),
     )
 
@@ -131,32 +132,24 @@ def _last_visit(view: View) -> int | None:
     return rows[0].time if rows else None
 
 
-def _counts(view: View, first: int, end: int, by: Sequence[str]) -> Mapping[tuple[str, ...], int]:
-    """Incidents from a day up to, but without, another one (UTC, days since the epoch)."""
-    wanted = IncidentFilter(since=first * DAY, until=end * DAY)
-    return incident_counts(view.console.catalogue, wanted, by, timeout=QUERY_SECONDS)
+def _counts(view: View, spans: Sequence[Span], by: Sequence[str]) -> list[Counter[tuple[str, ...]]]:
+    """Incidents that began in each of consecutive spans (ns)."""
+    return sorts_in_spans(view.console.catalogue, IncidentFilter(), spans, by, QUERY_SECONDS)
 
 
-def _days(view: View, first: int, end: int) -> list[DayLine]:
-    by_day: dict[int, Counter[str]] = {day: Counter() for day in range(first, end)}
-    by = ("day", "verdict", "confidence", "kind", "outcome")
-    for (day, verdict, *sorts), count in _counts(view, first, end, by).items():
-        by_day[int(day)][_category(verdict, *sorts)] += count
-    blank = {*uncaptured_days(view.console.catalogue, first, end, QUERY_SECONDS)}
-    return [
-        DayLine(
-            _date(day).isoformat(),
-            counts,
-            counts.total(),
-            _address([], day, day + 1),
-            day in blank and not counts,
+def _days(view: View, week: Sequence[Span]) -> list[DayLine]:
+    found = []
+    blank = uncaptured(view.console.catalogue, week, QUERY_SECONDS)
+    by = ("verdict", "confidence", "kind", "outcome")
+    for span, sorts, is_blank in zip(week, _counts(view, week, by), blank, strict=True):
+        counts: Counter[str] = Counter()
+        for sort, count in sorts.items():
+            counts[_category(*sort)] += count
+        day = datetime.fromtimestamp(span[0] // 1_000_000_000, UTC).astimezone(view.zone).date()
+        found.append(
+            DayLine(day, counts, counts.total(), _address([], span), is_blank and not counts)
         )
-        for day, counts in by_day.items()
-    ]
-
-
-def _date(day: int) -> date:
-    return datetime.fromtimestamp(day * 86_400, UTC).date()
+    return found
 
 
 def _category(verdict: str, confidence: str, kind: str, outcome: str) -> str:
@@ -176,9 +169,9 @@ def _sentence(view: View, days: Sequence[DayLine]) -> str:
         all=number(sum(day.total for day in days)),
         proved=number(sum(day.counts["proved"] for day in days)),
         most=number(most.total),
-        day=view.language.day(date.fromisoformat(most.day)),
+        day=view.language.day(most.day),
     )  # fmt: skip
-    blank = [date.fromisoformat(day.day) for day in days if day.is_blank]
+    blank = [day.day for day in days if day.is_blank]
     return text + blank_sentence(blank, view.language)
 
 
@@ -227,21 +220,21 @@ def _worst(view: View, since: int, until: int | None) -> list[Listed]:
     return found
 
 
-def _top(view: View, name: str, first: int, end: int) -> tuple[tuple[str, int, str], ...]:
-    found = Counter({value: count for (value,), count in _counts(view, first, end, [name]).items()})
+def _top(view: View, name: str, span: Span) -> tuple[tuple[str, int, str], ...]:
+    (found,) = _counts(view, [span], [name])
     return tuple(
-        (value, count, _address([(name, value)], first, end))
-        for value, count in found.most_common(_TOP)
+        (value, count, _address([(name, value)], span))
+        for (value,), count in found.most_common(_TOP)
         if value
     )
 
 
-def _top_devices(view: View, first: int, end: int) -> tuple[tuple[str, int, str], ...]:
+def _top_devices(view: View, span: Span) -> tuple[tuple[str, int, str], ...]:
     column = tables.incident.c
     number = func.count().label("number")
     statement = (
         select(column.device, number)
-        .where(column.shown == 1, column.first_seen >= first * DAY, column.first_seen < end * DAY)
+        .where(column.shown == 1, column.first_seen >= span[0], column.first_seen < span[1])
         .group_by(column.device)
         .order_by(number.desc(), column.device)
         .limit(_TOP)
@@ -249,13 +242,13 @@ def _top_devices(view: View, first: int, end: int) -> tuple[tuple[str, int, str]
     with view.console.catalogue.database.reading(QUERY_SECONDS) as connection:
         rows = connection.execute(statement).all()
     return tuple(
-        (device, int(count), _address([("device", device)], first, end))
+        (device, int(count), _address([("device", device)], span))
         for device, count in rows
         if device
     )
 
 
-def _address(pairs: Sequence[tuple[str, str]], first: int, end: int) -> str:
-    """The list of the incidents of some days."""
-    days = [("from", utc_text(first * DAY)), ("to", utc_text(end * DAY))]
+def _address(pairs: Sequence[tuple[str, str]], span: Span) -> str:
+    """The list of the incidents of a time (ns)."""
+    days = [*zip(TIMES, map(utc_text, span), strict=True)]
     return address_of("/incidents", [*days, *pairs])

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from netwatch.console.triage import Triaged
+from netwatch.console.triage_form import triage_of_cases
 from netwatch.console.view import Answer, Page, Redirect, View, not_found
 from netwatch.formats.values import epoch_ns
 from netwatch.store.cases import case_row
@@ -18,6 +20,8 @@ def show(view: View) -> Answer:
     if row.id != view.path["id"]:
         return Redirect(f"/cases/{row.id}", subject=subject)
     sightings = [_sighting(seen) for seen in record["seen_by"]]
+    states = triage_of_cases(view, [row.id])
+    triaged = view.console.triage.of({seen["incident"] for seen in sightings})
     moments = [(seen["first"], seen, True) for seen in sightings]
     moments += [(seen["last"], seen, False) for seen in sightings if seen["last"] > seen["first"]]
     values = {
@@ -27,6 +31,11 @@ def show(view: View) -> Answer:
         "timeline": sorted(moments, key=lambda at: (at[0], not at[2], at[1]["sensor"])),
         "differ": len({seen["verdict"] for seen in sightings}) > 1,
         "zone": view.console.zone_of(record["ban"]["id"]),
+        "states": states["states_of"].get(row.id, ()),
+        "state_words": states["state_words"],
+        "triaged": {
+            seen["incident"]: triaged.get(seen["incident"], Triaged()).state for seen in sightings
+        },
     }
     return Page("case", values, subject)
 

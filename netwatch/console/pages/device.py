@@ -70,7 +70,7 @@ from netwatch.store.incident_pages import (
     monday,
 )
 from netwatch.store.incident_rows import DAY
-from netwatch.store.judged_coverage import uncaptured_days
+from netwatch.store.judged_coverage import uncaptured
 from netwatch.store.list_totals import device_total
 from netwatch.store.statements import Filter, Place, client_places, device_clients
 
@@ -220,8 +220,11 @@ def _drawn(view: View, values: Sequence[DeviceWeeks], since: int, until: int) ->
 
 def _blank_days(view: View, since: int, until: int) -> list[date]:
     """The days (UTC) of a period (ns) on which nothing was captured."""
-    days = since // DAY, (until - 1) // DAY + 1
-    return [*map(_day, uncaptured_days(view.console.catalogue, *days, QUERY_SECONDS))]
+    days = range(since // DAY, (until - 1) // DAY + 1)
+    blank = uncaptured(
+        view.console.catalogue, [(day * DAY, (day + 1) * DAY) for day in days], QUERY_SECONDS
+    )
+    return [_day(day) for day, is_blank in zip(days, blank, strict=True) if is_blank]
 
 
 def _day(number: int) -> date:
@@ -254,6 +257,8 @@ def show(view: View) -> Answer:
     device = view.path["id"]
     catalogue = view.console.catalogue
     network, sensor = view.query.text("network"), view.query.text("sensor")
+    if sensor and not catalogue.has_sensor(sensor):
+        raise not_found(view.say("There is no such sensor."))
     wanted = IncidentFilter(
         device=frozenset({device}),
         network=frozenset({network} if network else ()),

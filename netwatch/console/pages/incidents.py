@@ -14,8 +14,15 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from netwatch.charts.days import event_words
 from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, time_inputs
-from netwatch.console.histogram import Histogram, Span, histogram, whole_span
+from netwatch.console.histogram import (
+    Histogram,
+    Span,
+    events_of_policy,
+    histogram,
+    whole_span,
+)
 from netwatch.console.list_looks import (
     DESCENDING,
     Column,
@@ -33,7 +40,12 @@ from netwatch.console.lists import (
     known_names,
     saved_of,
 )
-from netwatch.console.triage_form import TRIAGE_FILTERS, chosen_by, triage_of_list
+from netwatch.console.triage_form import (
+    TRIAGE_FILTERS,
+    chosen_by,
+    triage_of_cases,
+    triage_of_list,
+)
 from netwatch.console.view import (
     Answer,
     Page,
@@ -94,7 +106,7 @@ PROOFS = ("community_id", "time")
 """What speaks for it that the incidents of a case are one."""
 
 CASE_FILTERS = (
-    "range", "from", "to", *WORDS, *NAMES, "sensor", "joined",
+    "range", "from", "to", *WORDS, *NAMES, "sensor", "joined", *TRIAGE_FILTERS,
     *excluding(*WORDS, *NAMES, "sensor", "joined"),
 )  # fmt: skip
 """The values of an address that filter the list."""
@@ -151,8 +163,8 @@ class Listed:
 class Listing:
     """A list: its name, what filters it, the columns of its CSV file and of its table, what the
     address asks for (which raises `Refused` for a value that cannot be), a page of its rows in an
-    order, how many there are, how many began in spans of time, and a span with all of them. `title`
-    is that of its histogram."""
+    order, how many there are, how many began in spans of time, a span with all of them, and what it
+    shows of their triage. `title` is that of its histogram."""
 
     name: str
     filters: tuple[str, ...]
@@ -163,6 +175,7 @@ class Listing:
     total: Callable[[Catalogue, IncidentFilter, float], int | None]
     bins: Callable[[Catalogue, IncidentFilter, Sequence[Span], float], list[int] | None]
     extent: Callable[[Catalogue, IncidentFilter, float], Span | None]
+    triage: Callable[[View, Sequence[str]], dict[str, Any]]
     title: str
 
     def show(self, view: View, **more: object) -> Answer:
@@ -201,7 +214,7 @@ class Listing:
             "networks": sorted({scope.network.name for scope in config.networks.scopes}),
             "bans": sorted({ban.id for ban in config.policy.bans}),
             "sees_devices": view.role == "analyst",
-            **triage_of_list(view, [row.id for row in page.rows]),
+            **self.triage(view, [row.id for row in page.rows]),
             **more,
         }
         status = 400 if problem else 200
@@ -248,7 +261,25 @@ class Listing:
         def counts(spans: Sequence[Span]) -> list[int] | None:
             return self.bins(catalogue, wanted, spans, TOTAL_SECONDS)
 
-        return histogram(view, view.say(self.title), span, counts, pairs)
+        events = events_of_policy(view, wanted.ban, wanted.app)
+        events += self._first_blocked(view, wanted)
+        return histogram(view, view.say(self.title), span, counts, pairs, events)
+
+    def _first_blocked(self, view: View, wanted: IncidentFilter) -> list[tuple[int, str]]:
+        """When a contact of the list was blocked for the first time, in words."""
+        blocked = frozenset({"blocked"})
+        if wanted.outcome and not wanted.outcome & blocked:
+            return []
+        every = replace(wanted, since=None, until=None, outcome=blocked)
+        oldest_first = Order(is_reversed=True)
+        try:
+            rows = self.page(
+                view.console.catalogue, every, oldest_first, size=1, timeout=TOTAL_SECONDS
+            ).rows
+        except QueryTimeoutError:
+            return []
+        words = event_words(view.language)["block"]
+        return [(row.first_seen, words) for row in rows]
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
@@ -324,7 +355,7 @@ SHOWN = (
 
 INCIDENTS = Listing(
     "incidents", FILTERS, COLUMNS, SHOWN, _wanted, sorted_incidents, incident_total,
-    incident_bins, incident_extent, mark("Incidents over time"),
+    incident_bins, incident_extent, triage_of_list, mark("Incidents over time"),
 )  # fmt: skip
 """The list of incidents."""
 
@@ -363,8 +394,8 @@ def show_cases(view: View) -> Answer:
 
 def _wanted_cases(view: View) -> IncidentFilter:
     sets = words_of(view, (*NAMES, "sensor"), {**WORDS, "joined": PROOFS})
-    since, until = span_of(view)
-    return IncidentFilter(since=since, until=until, seen=1, **sets)
+    (since, until), chosen = span_of(view), chosen_by(view, of_cases=True)
+    return IncidentFilter(since=since, until=until, seen=1, chosen=chosen, **sets)
 
 
 CASES_SHOWN = (
@@ -374,11 +405,12 @@ CASES_SHOWN = (
     Column("outcome", mark("Outcome"), sorts=True, is_usual=False),
     Column("seen_by", mark("Seen by")),
     Column("ban", mark("Ban"), sorts=True),
+    Column("triage", mark("Triage")),
 )
 """The columns that the table of cases can have."""
 
 CASES = Listing(
     "cases", CASE_FILTERS, CASE_COLUMNS, CASES_SHOWN, _wanted_cases, sorted_cases, case_total,
-    case_bins, case_extent, mark("Cases over time"),
+    case_bins, case_extent, triage_of_cases, mark("Cases over time"),
 )  # fmt: skip
 """The list of cases."""

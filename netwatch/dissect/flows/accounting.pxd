@@ -18,6 +18,7 @@ cdef class FlowAccounting:
     cdef AddressFilter changing
     cdef bint report_all
     cdef bint counting
+    cdef bint by_device
     cdef long long[::1] words
 
     cdef bint is_merely_named(self, Py_ssize_t at, long long low, long long high, long long status) noexcept nogil

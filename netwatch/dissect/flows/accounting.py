@@ -62,8 +62,9 @@ class FlowOptions:
 
     `ranges` are the addresses of networks: clients outside all of them are counted together.
     `categories` are categories of servers by address, `changing` the addresses whose device depends
-    on the time. With `report_all` each flow is also reported individually, unless it is named.
-    Without `counting` flows are reported and not counted. With `slots_ended` neither happens: it
+    on the time. Without `by_device` the clients of flows are only addresses, whatever MAC they have
+    and device they are. With `report_all` each flow is also reported individually, unless it is
+    named. Without `counting` flows are reported and not counted. With `slots_ended` neither: it
     takes the slots of all flows, also named ones and those on DNS ports, as `layout.FLOW_WORDS`
     integers each, which `netwatch.dissect.flows.records.to_flow` explains.
     """
@@ -80,6 +81,7 @@ class FlowOptions:
     report_all: bool = False
     slots_ended: "Callable[[array[int]], None] | None" = None
     counting: bool = True
+    by_device: bool = True
 
 
 @cython.final
@@ -121,10 +123,17 @@ class FlowAccounting:
         self.changing = options.changing
         self.report_all = options.report_all
         self.counting = options.counting
+        self.by_device = options.by_device
 
     def apart(self) -> "FlowAccounting":
         """Another instance that counts in the same way, separately."""
-        options = FlowOptions(self.ranges, self.categories, self.changing, counting=self.counting)
+        options = FlowOptions(
+            self.ranges,
+            self.categories,
+            self.changing,
+            counting=self.counting,
+            by_device=self.by_device,
+        )
         made: FlowAccounting = FlowAccounting(
             options, self.resolved.salt, division=self.division, worker=self.worker
         )
@@ -290,11 +299,11 @@ class FlowAccounting:
         ):
             counts.add(about | layout.CELL_OUTSIDE, 0, 0, 0, 0, 0, -1)
             return
-        if counts is self.named or self.may_change(at, side):
+        if self.by_device and (counts is self.named or self.may_change(at, side)):
             time = self.words[at + layout.FLOW_FIRST]
         counts.add(
             about | (layout.FLAG_IPV6 if is_ipv6 else 0),
-            0 if is_reversed else self.words[at + layout.FLOW_MACS + side],
+            0 if is_reversed or not self.by_device else self.words[at + layout.FLOW_MACS + side],
             self.words[ends],
             self.words[ends + 1],
             self.words[ends + 2],

@@ -3,7 +3,8 @@
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap
+from support.flow_messages import FLOW, flow, ipfix, set_of, template
 from support.logs import items_of
 from support.ports import free_port
 from support.waiting import wait_until
@@ -92,8 +94,8 @@ def check(flows: Sequence[LogFlow]) -> None:
         assert found[key] == (pytest.approx(out, abs=120), pytest.approx(back, rel=0.05))
 
 
-def received(feed: LogFeed) -> list[LogFlow]:
-    """What arrives of these flows."""
+def received(feed: LogFeed, count: int = len(SENT)) -> list[LogFlow]:
+    """What arrives of these flows, of which there are so many."""
     flows: list[LogFlow] = []
 
     def is_all() -> bool:
@@ -101,7 +103,7 @@ def received(feed: LogFeed) -> list[LogFlow]:
         for entry in entries:
             if isinstance(entry, LogFlows):
                 flows.extend(entry.flows())
-        return len(flows) >= len(SENT)
+        return len(flows) >= count
 
     wait_until(is_all)
     return flows
@@ -150,18 +152,50 @@ def queue(port: int) -> int | None:
     return None
 
 
+def collected(send: Callable[[int], None], folder: Path) -> Path:
+    """A file of nfcapd with the flows that are sent to a port."""
+    port = free_port(socket.SOCK_DGRAM)
+    collector = ["nfcapd", "-p", str(port), "-b", "127.0.0.1", "-w", str(folder), "-t", "3600"]
+    with subprocess.Popen(collector, stderr=subprocess.DEVNULL) as run:
+        try:
+            wait_until(lambda: queue(port) is not None)
+            send(port)
+            wait_until(lambda: queue(port) == 0)
+        finally:
+            run.terminate()
+    (path,) = folder.glob("nfcapd.2*")
+    return path
+
+
 @needs("softflowd")
 @needs("nfcapd")
 @needs("nfdump")
 def test_nfcapd(capture: Path, tmp_path: Path) -> None:
-    port = free_port(socket.SOCK_DGRAM)
-    collector = ["nfcapd", "-p", str(port), "-b", "127.0.0.1", "-w", str(tmp_path), "-t", "3600"]
-    with subprocess.Popen(collector, stderr=subprocess.DEVNULL) as run:
-        try:
-            wait_until(lambda: queue(port) is not None)
-            export(capture, port, "9")
-            wait_until(lambda: queue(port) == 0)
-        finally:
-            run.terminate()
-    (path,) = tmp_path.glob("nfcapd.2*")
+    path = collected(lambda port: export(capture, port, "9"), tmp_path)
     check([item.entry for item in items_of(path, "nfcapd")])
+
+
+@needs("nfcapd")
+@needs("nfreplay")
+@pytest.mark.parametrize("version", ["5", "9"])
+def test_nfreplay(receivers: Receivers, feed: LogFeed, tmp_path: Path, version: str) -> None:
+    """The messages of nfdump 1.7 have wrong times, those of version 9 a day before their flows."""
+    begin = int(time.time()) - 60
+    back = {"source": b"\xc0\0\2\1", "destination": b"\x0a\x14\6\x14", "source_port": 443,
+            "destination_port": 40000}  # fmt: skip
+    times = {"first": begin * 1000, "last": begin * 1000 + 500}
+    message = ipfix(
+        set_of(2, template(256, *FLOW)), set_of(256, flow(**times), flow(**times, **back)),
+        seconds=begin + 1,
+    )  # fmt: skip
+
+    def send(port: int) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+            sending.sendto(message, ("127.0.0.1", port))
+
+    path, port = collected(send, tmp_path), str(receivers.ports[0])
+    command = ["nfreplay", "-r", str(path), "-H", "127.0.0.1", "-p", port, "-v", version]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    (found,) = received(feed, 1)
+    assert (ip_text(found.client.ip or b""), found.server.port) == ("10.20.6.20", 443)
+    assert (found.first, found.last) == (begin * 10**9, begin * 10**9 + 500_000_000)
