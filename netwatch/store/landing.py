@@ -2,7 +2,8 @@
 and compaction, which turns them into files of one bucket of clients, ordered by name and time.
 
 A landing file has about 100,000 rows, of all clients; compaction divides them later. So few files
-are open at a time, and a row is written soon.
+are open at a time, and a row is written soon. A run that ends can wait: rows of a day that suffice
+for buckets are divided in memory, without landing files.
 
 **What is merged.** Landing files of a table and day that together have `BUCKET_ROWS` rows are
 divided into buckets. Fewer are merged into one landing file, so that many small runs do not leave
@@ -86,12 +87,19 @@ class Landing:
     the files; `progress` is called with each file. `claim` is called with the path of the first
     file and the number of rows before files are registered: if this process is killed then, that
     path tells whether they are. If writing fails, nothing is lost: the next call of `write_due` or
-    `flush` tries again. `register` replaces `Catalogue.register_files`.
+    `flush` tries again. `register` replaces `Catalogue.register_files`. With `divides`, rows wait
+    until they can be divided into buckets.
     """
 
     def __init__(
-        self, files: FactFiles, catalogue: Catalogue, register: Register | None = None
+        self,
+        files: FactFiles,
+        catalogue: Catalogue,
+        register: Register | None = None,
+        *,
+        divides: bool = False,
     ) -> None:
+        self._divides = divides
         self._files = files
         self._catalogue = catalogue
         self._register_files = register or catalogue.register_files
@@ -116,7 +124,8 @@ class Landing:
 
     def write_due(self) -> None:
         """Write tables that have enough rows. Raises `NetwatchError`."""
-        for key in [key for key, rows in self._waiting.items() if rows.rows >= LANDING_ROWS]:
+        enough = WAITING_ROWS if self._divides else LANDING_ROWS
+        for key in [key for key, rows in self._waiting.items() if rows.rows >= enough]:
             self._write(key)
         while self.waiting > WAITING_ROWS:
             self._write(max(self._waiting, key=lambda key: self._waiting[key].rows))
@@ -130,11 +139,30 @@ class Landing:
 
     def _write(self, key: tuple[str, int]) -> None:
         """Write the rows of a table and day to a file, which is not registered yet."""
-        rows = self._waiting[key]
-        self._written.append(self._write_file(*key, rows))
+        import pyarrow as pa
+
+        (table, day), waiting = key, self._waiting[key]
+        rows = pa.Table.from_batches(waiting.batches, schema(table))
+        if not (self._divides and waiting.rows >= BUCKET_ROWS and self._divide(table, day, rows)):
+            self._written.append(write_file(self._files, table, day_text(day), None, rows))
         del self._waiting[key]
-        self.waiting -= rows.rows
+        self.waiting -= waiting.rows
         self.progress()
+
+    def _divide(self, table: str, day: int, rows: "pa.Table") -> bool:
+        """Put rows into the files of buckets; False if another process has replaced those that
+        they were to be merged with."""
+        name = day_text(day)
+        found = [file for file in self._catalogue.files(table) if file.day == name]
+        try:
+            _Day(self._files, self._catalogue, table, name, found, Compacted()).divide(
+                _concat(table, [rows])
+            )
+        except StaleFilesError:
+            return False
+        self.days.add(name)
+        self.stored += rows.num_rows
+        return True
 
     def _register(self) -> None:
         """Register the files that were written, all of them at once."""
@@ -151,12 +179,6 @@ class Landing:
         self._written = []
         self._is_retry = False
         self.progress()
-
-    def _write_file(self, table: str, day: int, waiting: _Waiting) -> FileRow:
-        import pyarrow as pa
-
-        rows = pa.Table.from_batches(waiting.batches, schema(table))
-        return write_file(self._files, table, day_text(day), None, rows)
 
 
 def _nothing(*_: object) -> None:
@@ -258,16 +280,16 @@ class _Day:
         try:
             for part in _parts(self._landing):
                 if sum(row.rows for row in part) >= BUCKET_ROWS:
-                    self._divide(part)
+                    self.divide(self._read(part), part)
                 elif len(part) > 1:
                     rows = _ordered(self._read(part), ORDER[self._table])
                     self._replace([self._write(rows, None)] if rows.num_rows else [], part)
         except StaleFilesError:
             return  # Another process has compacted or erased them.
 
-    def _divide(self, landing: Sequence[FileRow]) -> None:
-        """Put the rows of landing files into the files of buckets."""
-        rows = self._read(landing)
+    def divide(self, rows: "pa.Table", landing: Sequence[FileRow] = ()) -> None:
+        """Put rows, those of landing files if there are any, into the files of buckets. Raises
+        `NetwatchError`, and `StaleFilesError` if another process has replaced files meanwhile."""
         new, old = list[FileRow](), list(landing)
         for bucket, part in _by_bucket(rows, ORDER[self._table]):
             merged = self._beside(bucket, part.num_rows)

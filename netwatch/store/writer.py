@@ -131,9 +131,9 @@ class Writer:
         self._catalogue = open_catalogue(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
-        self._landing = Landing(self._files, self._catalogue)
-        self._sensor = run.sensor
         self._is_live = run.command == "live"
+        self._landing = Landing(self._files, self._catalogue, divides=not self._is_live)
+        self._sensor = run.sensor
         self._hours = HourCounter(hides)
         self._first_seen: int | None = None
         self._last_seen: int | None = None

@@ -85,3 +85,10 @@ def test_arrow_allocates_without_huge_pages() -> None:
             check=True,
         )
         assert (done.stdout.strip(), done.stderr) == (expected, "")
+
+
+def test_a_writer_loads_no_query_engine() -> None:
+    # It costs time and memory, and a writer asks the catalogue only.
+    program = "import sys, netwatch.engine.facts_process; print('duckdb' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
