@@ -64,6 +64,7 @@ class IncidentFilter:
     app: frozenset[str] = NO_WORDS
     ban: frozenset[str] = NO_WORDS
     network: frozenset[str] = NO_WORDS
+    severity: frozenset[str] = NO_WORDS
     device: frozenset[str] = NO_WORDS
     sensor: frozenset[str] = NO_WORDS
     joined_by: frozenset[str] = NO_WORDS
@@ -157,6 +158,11 @@ def incident_page(
             if len(rows) > size:
                 break
     return IncidentPage.of(rows, size)
+
+
+def incidents_of_devices(connection: Connection, wanted: IncidentFilter) -> int:
+    """How many incidents the wanted devices have, whenever these began."""
+    return _of_devices(connection, wanted).incidents
 
 
 class _OfDevices(NamedTuple):

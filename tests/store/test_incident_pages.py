@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import select
 
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
-from netwatch.store import incident_pages, list_totals
+from netwatch.store import incident_pages, list_totals, sorted_pages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.chosen_incidents import chosen
 from netwatch.store.database import QueryTimeoutError
@@ -32,6 +33,7 @@ from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_inciden
 from netwatch.store.list_histograms import incident_bins, incident_extent
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.sorted_pages import Order, sorted_incidents
 
 WORDS = {
     "verdict": ("violation", "violation", "violation", "advisory", "exempt"),
@@ -42,6 +44,7 @@ WORDS = {
     "app": ("tiktok", "tiktok", "tiktok", "kaspersky"),
     "ban": ("default", "other"),
     "network": ("hq", "byod"),
+    "severity": ("medium", "high", "unheard-of"),
 }
 
 
@@ -59,6 +62,8 @@ def made_alert(rng: random.Random, number: int, **values: str) -> dict[str, Any]
         "ban": {"id": chosen["ban"]},
         "device": {"id": f"pc-{rng.randint(1, 9)}"},
         "network": {"name": chosen["network"]},
+        "severity": chosen["severity"],
+        "counts": {"lookups": rng.randint(0, 4), "handshakes": rng.choice((0, 0, 900))},
         "first_seen": moment,
         "last_seen": moment,
     }
@@ -152,6 +157,52 @@ def test_pages_have_what_a_filter_wants(catalogue: Catalogue, alerts: list[dict[
         assert [(row.first_seen, row.id) for row in rows] == expected
         sizes.add(min(len(expected), 8))
     assert {0, 8} <= sizes  # some filters fit none, and some need several pages
+
+
+@pytest.mark.parametrize("column", ["severity", "contacts"])
+@pytest.mark.parametrize("few", [0, 2000])
+def test_pages_are_in_the_order_of_a_column(
+    catalogue: Catalogue,
+    alerts: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    column: str,
+    few: int,
+) -> None:
+    for module in (incident_pages, sorted_pages):
+        monkeypatch.setattr(module, "FEW", few)
+    rng = random.Random(7)
+    for number in range(60):
+        wanted = random_filter(rng) if number > 1 else IncidentFilter()
+        if number % 3 == 2:
+            few_ids = select(tables.incident.c.id).where(tables.incident.c.id < f"{99:06x}")
+            by_ids = chosen(catalogue, catalogue.database, few_ids, others=number % 2 > 0)
+            wanted = replace(wanted, chosen=by_ids)
+        order = Order(column, is_reversed=number % 2 > 0)
+        words = order.sorted(WORDS["severity"])
+
+        def key(alert: dict[str, Any], words: Sequence[str] = tuple(words)) -> Any:
+            place = epoch_ns(alert["first_seen"]), alert["id"]
+            if column == "contacts":
+                counts = alert["counts"]
+                return counts["lookups"] + counts["handshakes"], *place
+            return -words.index(alert["severity"]), *place
+
+        expected = [
+            alert
+            for alert in alerts
+            if fits(alert, wanted)
+            and (wanted.chosen is None or (int(alert["id"], 16) < 99) != (number % 2 > 0))
+        ]
+        expected.sort(key=key, reverse=column == "severity" or order.is_reversed)
+        found: list[str] = []
+        after: Cursor | None = None
+        while True:
+            page = sorted_incidents(catalogue, wanted, order, after, size=7)
+            found += [row.id for row in page.rows]
+            after = page.following
+            if after is None:
+                break
+        assert found == [alert["id"] for alert in expected], (wanted, order)
 
 
 def test_incidents_are_wanted_by_their_ids(
