@@ -5,8 +5,9 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -27,7 +28,6 @@ from netwatch.store.incident_pages import (
     incident_counts,
     incident_page,
     incident_row,
-    monday,
 )
 from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
 from netwatch.store.list_histograms import incident_bins, incident_extent
@@ -374,19 +374,16 @@ def test_devices_by_pages_and_weeks(catalogue: Catalogue, alerts: list[dict[str,
     ]
     times = sorted(moment for _, moment in moments)
     for since, until in ((0, 1 << 62), (times[1], times[-1]), (times[2], times[2] + 1)):
-        assert device_weeks(catalogue, ["pc-3"], since, until) == Counter(
-            ("pc-3", network, monday(moment // DAY))
-            for network, moment in moments
-            if since <= moment < until
-        )
-    assert not device_weeks(catalogue, ["pc-3"], 0, times[0])
-    assert not device_weeks(catalogue, ["nobody"], 0, 1 << 62)
-
-
-def test_mondays_are_those_of_the_calendar() -> None:
-    for day in range(19_000, 19_015):
-        at = date(1970, 1, 1) + timedelta(days=day)
-        assert date(1970, 1, 1) + timedelta(days=monday(day)) == at - timedelta(days=at.weekday())
+        for zone in map(ZoneInfo, ("UTC", "Europe/Brussels", "Pacific/Apia", "America/New_York")):
+            expected_weeks = Counter(
+                ("pc-3", network, at.date() - timedelta(days=at.weekday()))
+                for network, moment in moments
+                if since <= moment < until
+                for at in [datetime.fromtimestamp(moment // 10**9, zone)]
+            )
+            assert device_weeks(catalogue, ["pc-3"], since, until, zone) == expected_weeks
+    assert not device_weeks(catalogue, ["pc-3"], 0, times[0], UTC)
+    assert not device_weeks(catalogue, ["nobody"], 0, 1 << 62, UTC)
 
 
 @pytest.mark.parametrize("few", [0, 10**9])
