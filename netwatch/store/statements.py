@@ -233,7 +233,8 @@ class Filter:
     is that of time. Of incidents and cases, those with an `excluded` word (by the name of the
     column), one of `excluded_names` (patterns) or of `excluded_devices` (words for devices) are
     left out. `chosen` are incidents by id, or cases by those of theirs. At most `limit` records are
-    wanted.
+    wanted; at most `most_read` are read where a record has to be looked into to know whether it
+    fits.
     """
 
     since: int | None = None
