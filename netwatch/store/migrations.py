@@ -224,7 +224,7 @@ WHAT: Mapping[int, str] = {
     8: "numbers of flows that reveal nothing about their ends; files of facts are rewritten",
     9: "days on which devices hid their lookups; live and compact judge the days that are stored",
     10: "words by which incidents are found, made from all records",
-    11: "severity and contacts of incidents, taken from all records, which are written anew",
+    11: "severity and contacts of incidents; all are written anew, which needs as much free disk",
 }
 """The steps' descriptions for people."""
 
