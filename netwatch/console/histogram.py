@@ -174,9 +174,8 @@ def histogram(
         "Most: %(count)s (%(when)s).",
         count=view.language.number(most), when=bars[found.index(most)].text,
     )  # fmt: skip
-    summary = f"{_unit_text(view, unit)} {summary}"
-    if any(blank):
-        summary += f" {view.say('Where nothing was captured, it is hatched.')}"
+    hatched = view.say("Times without a capture are hatched.") if any(blank) else ""
+    summary = f"{_unit_text(view, unit)} {summary} {hatched}".strip()
     return Histogram(title, summary, tuple(bars), tuple(_marks(view, spans, events)))
 
 

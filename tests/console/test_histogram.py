@@ -157,7 +157,7 @@ def test_what_was_not_captured_is_hatched(
         hatched = re.findall(r'<i( class="blank")?></i>', text)
         assert [bool(each) for each in hatched] == expected
         assert 0 < sum(expected) < len(expected)
-        assert "Where nothing was captured, it is hatched." in text
+        assert "Times without a capture are hatched." in text
         # Those who hear the page have it in the table: one row of days without a capture that
         # follow each other.
         runs = sum(each and not before for before, each in pairwise([False, *expected]))

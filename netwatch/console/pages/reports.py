@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from itertools import islice, pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
@@ -42,7 +44,7 @@ from netwatch.store.fleet_sensors import silences
 from netwatch.store.hour_rows import outside_flows
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.incident_rows import DAY, VERDICTS
-from netwatch.store.judged_coverage import judged_coverage
+from netwatch.store.judged_coverage import judged_coverage, uncaptured
 
 MAX_MONTHS = 24
 """Months that are listed, the last ones."""
@@ -63,6 +65,8 @@ SEES_HIDING = frozenset({"analyst"})
 """The roles that see which devices hid their lookups; others see how many."""
 
 _EPOCH = date(1970, 1, 1)
+
+_SECOND = 1_000_000_000
 
 _COUNT_SECONDS = 2.0
 
@@ -132,8 +136,14 @@ def _months(view: View) -> list[tuple[date, date]]:
     if first is None or last is None:
         return []
     zone = common_timezone(view.console.config.policy.bans)
-    months = _months_between(day_at(int(first), zone), day_at(int(last), zone))
-    return list(months)[:MAX_MONTHS]
+    months = list(_months_between(day_at(int(first), zone), day_at(int(last), zone)))
+    begins = [begin for begin, _ in reversed(months)]
+    begins.append(months[0][1] + timedelta(days=1))
+    places = [int(datetime(*day.timetuple()[:3], tzinfo=ZoneInfo(zone)).timestamp()) * _SECOND
+              for day in begins]  # fmt: skip
+    blank = uncaptured(view.console.catalogue, [*pairwise(places)], QUERY_SECONDS)
+    found = (month for month, is_blank in zip(months, reversed(blank), strict=True) if not is_blank)
+    return list(islice(found, MAX_MONTHS))
 
 
 def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
