@@ -330,7 +330,7 @@ def test_now_has_the_fleet_in_short(fleet: Console, visit: Callable[[str], Visit
     text = visit("admin").get("/now").text
     assert ">1 / 4</a>" in text
     assert "1 rejected what was published" in text
-    assert "Open cases" in text
+    assert "Cases going on" in text
     for number in range(10):
         heard(fleet.catalogue, f"s{number}", fleet.now(), STATUS)
     text = visit("admin").get("/now").text
@@ -354,4 +354,4 @@ def test_a_store_of_one_sensor_says_so(console: Console, visit: Callable[[str], 
     visitor = visit("analyst")
     assert "This is the store of one sensor" in visitor.get("/cases").text
     assert "No live sensor writes to this store" in visitor.get("/sensors").text
-    assert "Open cases" not in visitor.get("/now").text
+    assert "Cases going on" not in visitor.get("/now").text
