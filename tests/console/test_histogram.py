@@ -173,8 +173,9 @@ def test_bans_and_measures_are_marked(visit: Callable[[str], Visitor]) -> None:
     lines = re.findall(r'class="rule" x1="([\d.]+)"', text)
     assert len(marked) == len(lines) > 1
     assert [float(each) for each in lines] == sorted(map(float, lines))
-    assert any("in force (be-fed-tiktok-2023)" in each for each in marked)
-    assert any("first blocked" in each for each in marked)
+    # Days of a ban are those of its time zone, also for a viewer in UTC.
+    assert "10 March 2023: in force (be-fed-tiktok-2023)" in marked
+    assert any(each.endswith("first blocked") for each in marked)
     # Only the bans of the filter are marked, and only what is in its time.
     other = visitor.open(
         "/incidents?from=2023-03-01T00:00:00Z&to=2023-04-20T00:00:00Z&app=wechat"

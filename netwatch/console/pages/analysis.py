@@ -3,9 +3,9 @@ last week by how incidents count, and what has most of them.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
@@ -81,7 +81,7 @@ class Analysis:
     tops: tuple[Top, ...]
 
 
-def open_counts(console: Console) -> Counter[tuple[str, ...]]:
+def open_counts(console: Console) -> Counter[tuple[Any, ...]]:
     """How many incidents nobody has closed, by verdict, ban, outcome and kind."""
     by = ("verdict", "ban", "outcome", "kind")
     catalogue = console.catalogue
@@ -93,7 +93,7 @@ def open_counts(console: Console) -> Counter[tuple[str, ...]]:
     return +found
 
 
-def analysis(view: View, now: int, still: Counter[tuple[str, ...]]) -> Analysis:
+def analysis(view: View, now: int, still: Counter[tuple[Any, ...]]) -> Analysis:
     """All of it, at a moment (ns), with the `open_counts`."""
     catalogue = view.console.catalogue
     since = _last_visit(view)
@@ -125,7 +125,7 @@ def analysis(view: View, now: int, still: Counter[tuple[str, ...]]) -> Analysis:
         _sentence(view, days),
         (
             Top(view.say("Devices"), _top_devices(view, span)),
-            Top(view.say("Apps"), _top(view, "app", span)),
+            Top(view.say("Apps"), _top(view, "app", span, view.console.app_name)),
             Top(view.say("Networks"), _top(view, "network", span)),
         ),
     )
@@ -158,9 +158,14 @@ def _days(view: View, week: Sequence[Span]) -> list[DayLine]:
         counts: Counter[str] = Counter()
         for sort, count in sorts.items():
             counts[_category(*sort)] += count
-        day = datetime.fromtimestamp(span[0] // 1_000_000_000, UTC).astimezone(view.zone).date()
         found.append(
-            DayLine(day, counts, counts.total(), _address([], span), is_blank and not counts)
+            DayLine(
+                view.day(span[0]),
+                counts,
+                counts.total(),
+                _address([], span),
+                is_blank and not counts,
+            )
         )
     return found
 
@@ -188,7 +193,7 @@ def _sentence(view: View, days: Sequence[DayLine]) -> str:
     return text + blank_sentence(blank, view.language)
 
 
-def _severities(view: View, still: Counter[tuple[str, ...]]) -> Mapping[str, int]:
+def _severities(view: View, still: Counter[tuple[Any, ...]]) -> Mapping[str, int]:
     """The open violations by severity, the highest first; those of bans that are not in the
     configuration any more are not known."""
     bans = {ban.id: ban.severity for ban in view.console.config.policy.bans}
@@ -229,10 +234,12 @@ def _worst(view: View, since: int, until: int | None) -> list[Listed]:
     return found
 
 
-def _top(view: View, name: str, span: Span) -> tuple[tuple[str, int, str], ...]:
+def _top(
+    view: View, name: str, span: Span, shown: Callable[[str], str] = str
+) -> tuple[tuple[str, int, str], ...]:
     (found,) = _counts(view, [span], [name])
     return tuple(
-        (value, count, _address([(name, value)], span))
+        (shown(value), count, _address([(name, value)], span))
         for (value,), count in found.most_common(_TOP)
         if value
     )

@@ -266,7 +266,7 @@ class Listing:
         return histogram(view, view.say(self.title), span, counts, pairs, events)
 
     def _first_blocked(self, view: View, wanted: IncidentFilter) -> list[tuple[int, str]]:
-        """When a contact of the list was blocked for the first time, in words."""
+        """When a contact of the list was blocked for the first time, with the day in words."""
         blocked = frozenset({"blocked"})
         if wanted.outcome and not wanted.outcome & blocked:
             return []
@@ -279,7 +279,10 @@ class Listing:
         except QueryTimeoutError:
             return []
         words = event_words(view.language)["block"]
-        return [(row.first_seen, words) for row in rows]
+        return [
+            (row.first_seen, f"{view.language.day(view.day(row.first_seen))}: {words}")
+            for row in rows
+        ]
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
