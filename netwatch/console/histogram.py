@@ -8,7 +8,7 @@ and of measures are marked.
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 
 from netwatch.charts.days import MAX_MARKS, event_words
@@ -206,8 +206,13 @@ def events_of_policy(
         for day, event in events:
             at = None if day is None else period(day, None, ban.timezone).start
             if day is not None and at is not None:
-                found.append((at, f"{view.language.day(day)}: {words[event]} ({ban.id})"))
+                found.append((at, f"{dated(view, day, words[event])} ({ban.id})"))
     return found
+
+
+def dated(view: View, day: date, words: str) -> str:
+    """What happened on a day."""
+    return view.say("%(day)s: %(event)s", day=view.language.day(day), event=words)
 
 
 def _text(view: View, unit: str, begin: int, end: int) -> str:

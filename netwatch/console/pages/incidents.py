@@ -19,6 +19,7 @@ from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, 
 from netwatch.console.histogram import (
     Histogram,
     Span,
+    dated,
     events_of_policy,
     histogram,
     whole_span,
@@ -38,6 +39,7 @@ from netwatch.console.lists import (
     cursor_text,
     json_file,
     known_names,
+    offers,
     saved_of,
 )
 from netwatch.console.triage_form import (
@@ -198,7 +200,6 @@ class Listing:
             look = plain_look(view, self._columns(view), NEWEST, self.filters)
         pairs = query.kept(self.filters)
         following = page.following
-        config = view.console.config
         values = {
             "problem": problem,
             "problem_at": place,
@@ -207,7 +208,7 @@ class Listing:
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
             "look": look,
             "histogram": self._histogram(view, (*pairs, *look.pairs)) if total else None,
-            "apps": sorted({app for ban in config.policy.bans for app in ban.apps}),
+            "offers": offers(view, of_cases=self.name == "cases"),
             "rows": [listed(view, row) for row in page.rows],
             "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
             "newest": None if page.rows else self._newest(view),
@@ -215,8 +216,6 @@ class Listing:
             "pairs": pairs,
             "wanted": {name: query.text(name) for name in self.filters} | time_inputs(view),
             "choices": WORDS,
-            "networks": sorted({scope.network.name for scope in config.networks.scopes}),
-            "bans": sorted({ban.id for ban in config.policy.bans}),
             "sees_devices": view.role == "analyst",
             **self.triage(view, [row.id for row in page.rows]),
             **more,
@@ -283,10 +282,7 @@ class Listing:
         except QueryTimeoutError:
             return []
         words = event_words(view.language)["block"]
-        return [
-            (row.first_seen, f"{view.language.day(view.day(row.first_seen))}: {words}")
-            for row in rows
-        ]
+        return [(row.first_seen, dated(view, view.day(row.first_seen), words)) for row in rows]
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
