@@ -256,8 +256,8 @@ class Interest:
         found = LineFilter(
             zones, needles, log_format.labels, log_format.around, sample=not is_first_pass
         )
-        if self._in_use:
-            found.set_words(self._in_use)
+        if not is_first_pass and (self._in_use or log_format.words):
+            found.set_words(self._in_use.union(log_format.words))
         return found
 
     def add(self, entry: LogEntry, record: bytes, log_format: LogFormat) -> None:
