@@ -157,7 +157,10 @@ class FilesReader:
                     continue
                 read += 1
                 for item in reader.read(line, record):
-                    if interest.wants(item.entry):
+                    # With rows, only names matter.
+                    if interest.wants(item.entry) and not (
+                        with_rows and not isinstance(item.entry, LogName)
+                    ):
                         yield item
                     if (
                         not lines.passes_all

@@ -23,6 +23,7 @@ from netwatch.logs import (
     products,
     proxies,
     query_logs,
+    squid,
     suricata_eve,
     unbound,
     windows_dns,
@@ -179,8 +180,8 @@ LOG_FORMATS: dict[str, LogFormat] = {
     "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.DnstapReader, container="frame-streams"),
     "squid": LogFormat(
         "Squid, access log",
-        proxies.recognise_squid,
-        proxies.SquidReader,
+        squid.recognise,
+        squid.SquidReader,
         ("client-port",),
         flows=(b"CONNECT",),
     ),
