@@ -5,12 +5,10 @@ coverage.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
-from netwatch.core.addresses import mac_text, parse_mac
+from netwatch.core.addresses import mac_text, parse_ip, parse_mac
 from netwatch.core.errors import NetwatchError
 from netwatch.core.filter_words import EXCLUDES, TRIAGE, WORDS, column_of
 from netwatch.core.period import parse_moment
@@ -131,9 +129,8 @@ def _device_ids(config: Config, word: str, entries: "list[Entry]") -> frozenset[
     found = {entry.id.lower() for entry in entries}
     if (mac := parse_mac(word)) is not None:
         found.add(mac_text(mac))
-    with suppress(ValueError):
-        packed = ip_address(word).packed
-        found |= {entry.id.lower() for entry in config.devices.entries if packed in entry.ips}
+    if (ip := parse_ip(word)) is not None:
+        found |= {entry.id.lower() for entry in config.devices.entries if ip in entry.ips}
     return frozenset({word.lower(), *found})
 
 

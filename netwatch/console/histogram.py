@@ -152,15 +152,18 @@ def histogram(
     events: Iterable[tuple[int, str]] = (),
 ) -> Histogram | None:
     """The bars of a list over a span (ns), whose address has these values besides its times; None
-    if there is nothing to show, or it takes too long to count. `events` are what is marked, as
+    if there is nothing to show, or it takes too long to find out. `events` are what is marked, as
     times (ns) and words."""
     unit, spans = spans_of_bars(view, *span)
     found = counts(spans)
     if found is None or not any(found):
         return None
+    try:
+        nothing = uncaptured(view.console.catalogue, spans, _BLANK_SECONDS)
+    except QueryTimeoutError:
+        return None
     most = max(found)
-    blank = [not count and is_blank
-             for count, is_blank in zip(found, _blank(view, spans), strict=True)]  # fmt: skip
+    blank = [not count and is_blank for count, is_blank in zip(found, nothing, strict=True)]
     others = [pair for pair in pairs if pair[0] not in ("range", *TIMES)]
     bars = []
     for (begin, end), count, is_blank in zip(spans, found, blank, strict=True):
@@ -178,14 +181,6 @@ def histogram(
     if any(blank):
         summary += f" {view.say('Where nothing was captured, it is hatched.')}"
     return Histogram(title, summary, tuple(bars), tuple(_marks(view, spans, events)))
-
-
-def _blank(view: View, spans: Sequence[Span]) -> list[bool]:
-    """Of each span whether nothing was captured; none where it takes too long to find out."""
-    try:
-        return uncaptured(view.console.catalogue, spans, _BLANK_SECONDS)
-    except QueryTimeoutError:
-        return [False] * len(spans)
 
 
 def _marks(view: View, spans: Sequence[Span], events: Iterable[tuple[int, str]]) -> Iterator[Mark]:

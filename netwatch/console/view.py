@@ -262,8 +262,8 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """An answer of the API as a whole. `subject`, `headers` and `detail` are those of a page.
-    One that `is_noted` tells of a change that is in the audit already."""
+    """A complete answer of the API. `subject`, `headers` and `detail` are as in `Page`. Where it
+    `is_noted`, what was done has its row in the audit already."""
 
     media_type: str
     content: bytes

@@ -67,8 +67,8 @@ def incidents_after(
 def fitting(
     rows: Iterable[Any], wanted: Filter, does_fit: Callable[[str], bool]
 ) -> Iterator[tuple[str, Position]]:
-    """The rows (the record, and its position) that a filter wants, as many as it does, until so
-    many are read that it ends."""
+    """The rows (the record, and its position) that a filter wants, as many as it does. Where
+    `Filter.most_read` ends it, the last record is empty: more may follow behind its position."""
     found = 0
     for read, (text, *position) in enumerate(rows, 1):
         if not wanted.looks_inside or does_fit(text):

@@ -231,8 +231,8 @@ class Filter:
     catalogue, if already known. `confidences`, `kinds`, `outcomes` and `statuses` are words of
     incidents. Of incidents and cases, those with an `excluded` word (by the name of the column),
     one of `excluded_names` (patterns) or of `excluded_devices` (words for devices) are left out.
-    `chosen` are incidents by id, or cases by
-    those of theirs. At most `limit` records are wanted.
+    `chosen` are incidents by id, or cases by those of theirs. At most `limit` records are wanted;
+    at most `most_read` are read where a record has to be looked into to know whether it fits.
     """
 
     since: int | None = None

@@ -161,10 +161,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list: its name, what filters it, the columns of its CSV file and of its table, what the
-    address asks for (which raises `Refused` for a value that cannot be), a page of its rows in an
-    order, how many there are, how many began in spans of time, a span with all of them, and what it
-    shows of their triage. `title` is that of its histogram."""
+    """A list that can be filtered and sorted.
+
+    `columns` are those of its CSV file, and those `shown` are in its table. `wanted` is what the
+    address of the page asks for; it raises `Refused` for a value that cannot be. Of what is wanted,
+    `page` reads some rows in an order, `total` is how many there are, `bins` how many began in each
+    of some spans of time (ns), and `extent` the span in which all began; the last three are None
+    after a time-out (s). `triage` is what a page says of the triage of its rows, by their ids.
+    `title` is that of the histogram."""
 
     name: str
     filters: tuple[str, ...]

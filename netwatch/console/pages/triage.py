@@ -54,7 +54,7 @@ def decide(view: View) -> Answer:
 def make_change(
     view: View, record: AlertRecord, change: Change, version: int | None = None
 ) -> None:
-    """Change the state of an incident, and write that down. The outputs are told of another state.
+    """Change the triage of an incident, with a row in the audit. Outputs are told of a new state.
     Raises `OutdatedError`."""
     console, who, account = view.console, view.who, view.who.account
     purpose = who.purpose or console.sessions.purpose(who.session, device_of(record))
