@@ -363,7 +363,8 @@ def _sequences(
 
 def _has_joined_records(name: str) -> bool:
     row = LOG_FORMATS[name]
-    return bool(row.flows or row.joins or name in FLOW_RECORD_LOGS) and not row.encoded
+    has_others = row.flows or row.joins or name in FLOW_RECORD_LOGS
+    return bool(has_others) and not row.encoded and not row.is_whole
 
 
 def _collect(

@@ -180,8 +180,11 @@ class NameFinder:
         dotted: cython.bint = self.single
         if at < 0 or end > len(self.data):
             return True
+        # Only the compiled form gets here.
+        octets = cython.address(self.data[0])
+        kinds = cython.address(self.kinds[0])
         while at < end:
-            kind = self.kinds[self.data[at]]
+            kind = kinds[octets[at]]
             if kind == _LETTER:
                 at += 1
                 continue
@@ -204,7 +207,7 @@ class NameFinder:
             if kind == _BEYOND:
                 return True
             if kind == _BACKSLASH and at + 1 < end:
-                byte = self.data[at + 1]
+                byte = octets[at + 1]
                 # A character by its number, in JSON, in Zeek, and in DNS names.
                 if byte in (117, 120) or (byte >= 48 and byte <= 57):
                     return True
@@ -251,10 +254,12 @@ class NameFinder:
         # The letter after a backslash may belong to it, as in ``\t`` in JSON.
         is_escaped: cython.bint = start > line and self.data[start - 1] == 92
         at: cython.Py_ssize_t = self.end_of_name(start, end) - 1
-        if not self.numeric and at >= start and 48 <= self.data[at] <= 57:
+        octets = cython.address(self.data[0])
+        lowered = cython.address(self.lowered[0])
+        if not self.numeric and at >= start and 48 <= octets[at] <= 57:
             return False
         while at >= start:
-            byte = self.data[at]
+            byte = octets[at]
             if byte == _POINT or (self.labels and byte in (_CLOSING, _OPENING)):
                 if self.is_domain(hash_):
                     return True
@@ -263,7 +268,7 @@ class NameFinder:
                 byte = _POINT
             elif is_escaped and at == start and self.is_domain(hash_):
                 return True
-            hash_ = ((hash_ ^ self.lowered[byte]) * _MULTIPLIER) & _LOW63
+            hash_ = ((hash_ ^ lowered[byte]) * _MULTIPLIER) & _LOW63
             hash_ = hash_ ^ (hash_ >> 32)
             at -= 1
         return self.is_domain(hash_)
@@ -312,28 +317,31 @@ class NameFinder:
         end: cython.Py_ssize_t = self.line_end
         if at < 0 or end > len(self.data):
             return True
+        octets = cython.address(self.data[0])
+        lowered = cython.address(self.lowered[0])
+        is_of_word = cython.address(self.is_of_word[0])
         while end > at:
             end -= 1
-            if not self.is_of_word[self.data[end]]:
+            if not is_of_word[octets[end]]:
                 continue
             if not self.any_end:
                 # Hardly any run ends as one of the words does.
                 last = 0
                 if end - at >= 2:
                     last = _end_of(
-                        self.lowered[self.data[end - 2]],
-                        self.lowered[self.data[end - 1]],
-                        self.lowered[self.data[end]],
+                        lowered[octets[end - 2]],
+                        lowered[octets[end - 1]],
+                        lowered[octets[end]],
                     )
                 if end - at < 2 or not (self.word_ends[last >> 3] >> (last & 7)) & 1:
-                    while end > at and self.is_of_word[self.data[end]]:
+                    while end > at and is_of_word[octets[end]]:
                         end -= 1
                     continue
             hash_ = _SALT
-            while end >= at and self.is_of_word[self.data[end]]:
-                if self.data[end] == 58 and self.is_word(hash_):
+            while end >= at and is_of_word[octets[end]]:
+                if octets[end] == 58 and self.is_word(hash_):
                     return True
-                hash_ = ((hash_ ^ self.lowered[self.data[end]]) * _MULTIPLIER) & _LOW63
+                hash_ = ((hash_ ^ lowered[octets[end]]) * _MULTIPLIER) & _LOW63
                 hash_ = hash_ ^ (hash_ >> 32)
                 end -= 1
             if self.is_word(hash_):

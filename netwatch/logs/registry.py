@@ -56,9 +56,9 @@ class LogFormat:
     texts in `flows`, which all records of flows have, and those that belong to a record with such a
     name. They share a word of letters, digits and ``-_.:/``, which `joins` returns for a record
     with its carrier, None if there is no such word; it is not needed for addresses in answers and
-    for identifiers of flows. If only the order tells what belongs together, `around` records before
-    and after it are read too. `tables` are the tables of an SQLite database that are read, in this
-    order.
+    for identifiers of flows. A format that `is_whole` has all about a contact in one record. If
+    only the order tells what belongs together, `around` records before and after it are read too.
+    `tables` are the tables of an SQLite database that are read, in this order.
     """
 
     title: str
@@ -74,6 +74,7 @@ class LogFormat:
     words: tuple[bytes, ...] = ()
     flows: tuple[bytes, ...] = ()
     joins: Callable[[bytes], bytes | None] | None = None
+    is_whole: bool = False
     around: int = 0
     tables: tuple[str, ...] = ()
 
@@ -184,6 +185,7 @@ LOG_FORMATS: dict[str, LogFormat] = {
         squid.SquidReader,
         ("client-port",),
         flows=(b"CONNECT",),
+        is_whole=True,
     ),
     "haproxy": LogFormat(
         "HAProxy, HTTP log",
