@@ -246,6 +246,7 @@ class Interest:
         self._names = frozenset(map(bytes.decode, self.zones or ()))
         self._words: set[bytes] = set()
         self._in_use: frozenset[bytes] = frozenset()
+        self._asks = False
 
     def lines(self, log_format: LogFormat, is_first_pass: bool = False) -> LineFilter:
         """The prefilter of a file, in the first pass without flows."""
@@ -256,7 +257,7 @@ class Interest:
         found = LineFilter(
             zones, needles, log_format.labels, log_format.around, sample=not is_first_pass
         )
-        if not is_first_pass and (self._in_use or log_format.words):
+        if self._asks and not is_first_pass:
             found.set_words(self._in_use.union(log_format.words))
         return found
 
@@ -293,6 +294,7 @@ class Interest:
     def ask_for_words(self) -> None:
         """The first pass has ended: from now on, records that belong to records of interest are,
         too."""
+        self._asks = True
         self._in_use = frozenset(self._words)
 
     def _is_of_interest(self, name: str) -> bool:
