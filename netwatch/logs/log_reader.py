@@ -342,6 +342,11 @@ class LogReader:
         """Whether a record came in pieces."""
         return self._carriers.has_pieces
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no record so far belongs to another, or claims an address."""
+        return self._reader.is_alone
+
     def plain_lines(self, last: PlainLines | None) -> PlainLines | None:
         """What reads the next lines if they are plain: `last` while they look as before."""
         layout, source = self._reader.layout, self._current.source
