@@ -20,6 +20,9 @@ from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
 _BATCH = 512
 """Lines to print at once if there are very many."""
 
+_NARROWEST = 20
+"""Columns of a text behind a label, however narrow the terminal is."""
+
 
 def print_line(text: str = "") -> None:
     """Print one line of a result on standard output."""
@@ -33,6 +36,25 @@ def _shown(text: str) -> str:
 
         text = without_secrets(text)
     return escaped(text)
+
+
+def print_value(label: str, text: str) -> None:
+    """Print a text for people behind its label. What does not fit the terminal goes on below the
+    text; a word is never divided, so that URLs can be copied."""
+    width = _width()
+    if width is None or len(label) + len(text) <= width:
+        print_line(f"{label}{text}".rstrip())
+        return
+    import textwrap
+
+    fitting = max(width - len(label), _NARROWEST)
+    lines = textwrap.wrap(_shown(text), fitting, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines):
+        print_line((" " * len(label) if number else label) + line)
+
+
+def _width() -> int | None:
+    return terminal_width(sys.stdout) if sys.stdout is not None else None
 
 
 class Lines:
@@ -80,7 +102,7 @@ def print_columns(rows: Sequence[tuple[str, ...]], indent: int = 0) -> None:
     """Print rows in aligned columns; a last column of numbers is right-aligned. Each line begins
     with `indent` spaces. On a terminal the columns fit."""
     is_number = all(row[-1].isdigit() for row in rows[1:])
-    width = terminal_width(sys.stdout) if sys.stdout is not None else None
+    width = _width()
     fitting = None if width is None else width - indent
     for line in aligned(rows, [len(rows[0]) - 1] if is_number else [], fitting):
         print_line(" " * indent + line)

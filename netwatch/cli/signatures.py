@@ -26,9 +26,11 @@ from netwatch.cli.printing import (
     print_line,
     print_message,
     print_record,
+    print_value,
 )
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.tabular import aligned
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.rules import bans
@@ -156,21 +158,25 @@ def _show(args: argparse.Namespace) -> int:
     print_line(f"{app.id}: {app.name} ({app.vendor}, {app.category})")
     print_line(signature.file)
     print_line()
-    rows = [("RULE", "ROLE", "GRADE", "BECAUSE OF", "SOURCES")]
-    for rule in signature.rules:
-        grade = rule.grade
-        sources = ", ".join(rule.sources)
-        rows.append((rule.text, rule.role, grade.value, ", ".join(grade.conditions), sources))
-    print_columns(rows)
+    rules = signature.rules
+    rows = [(rule.text, rule.role, rule.grade.value) for rule in rules]
+    head, *lines = aligned([("RULE", "ROLE", "GRADE"), *rows])
+    print_line(head)
+    for rule, line in zip(rules, lines, strict=True):
+        print_line(line)
+        because = (
+            f"because of {', '.join(rule.grade.conditions)}; " if rule.grade.conditions else ""
+        )
+        print_value("  ", f"{because}sources: {', '.join(rule.sources)}")
     if signature.aliases:
         tails = ", ".join(alias.tail for alias in signature.aliases)
-        print_line(f"CDN tails of its zones: {tails}")
+        print_value("CDN tails of its zones: ", tails)
     for asn in signature.asns:
         print_line(f"AS{asn.number}  {asn.name}")
     if signature.addresses:
-        print_line(f"addresses: {' '.join(map(ip_text, signature.addresses))}")
+        print_value("addresses: ", " ".join(map(ip_text, signature.addresses)))
     print_line()
-    print_line(f"bans: {', '.join(ban_ids) or 'no pack names this app'}")
+    print_value("bans: ", ", ".join(ban_ids) or "no pack names this app")
     return 0
 
 
