@@ -202,28 +202,27 @@ def _match(args: argparse.Namespace) -> int:
             if args.format == "jsonl":
                 lines.record(record)
             else:
-                for line in _match_lines(record):
-                    lines.line(line)
+                for label, text in _matched(record):
+                    lines.value(label, text)
     for problem in problems:
         print_error(str(problem))
     return 2 if problems else 1 if unmatched else 0
 
 
-def _match_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """The record of a name as lines for people."""
+def _matched(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The record of a name as labels and texts for people."""
     if "rule" not in record:
-        yield f"{record['name']}: no rule matches"
+        yield "", f"{record['name']}: no rule matches"
     else:
         app = record["app"]
-        yield (
-            f"{record['name']}: {app['id']} ({app['name']}), {record['role']}, by {record['rule']}"
-        )
-        yield f"  where    {record['file']}:{record['line']}"
-        yield f"  sources  {', '.join(record['sources'])}"
+        by = f"{app['id']} ({app['name']}), {record['role']}, by {record['rule']}"
+        yield "", f"{record['name']}: {by}"
+        yield "  where    ", f"{record['file']}:{record['line']}"
+        yield "  sources  ", ", ".join(record["sources"])
         if "decide" in record:
-            yield f"  decided  {record['decide']}"
-        yield f"  grade    {record['grade']}: {'; '.join(record['grade_reasons'])}"
-    yield f"  why      {record['why']}"
+            yield "  decided  ", record["decide"]
+        yield "  grade    ", f"{record['grade']}: {'; '.join(record['grade_reasons'])}"
+    yield "  why      ", record["why"]
 
 
 def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:

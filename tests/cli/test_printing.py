@@ -271,6 +271,7 @@ OF_PEOPLE = (
         "--name",
         "a.tiktok.com",
     ),
+    ("signatures", "match", "www.tiktok.com"),
     ("signatures", "show", "tiktok"),
 )
 
