@@ -104,6 +104,11 @@ class Console:
         except NetwatchError as error:
             self.report(str(error))
 
+    def app_name(self, app: str) -> str:
+        """The name of the app with an id; the id if no signature knows it."""
+        known = self.config.catalog.signatures.get(app)
+        return app if known is None else known.app.name
+
     def close(self) -> None:
         """Close the connections, and end the workers that render pictures and collect reports."""
         self.reports.close()

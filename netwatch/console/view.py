@@ -5,7 +5,7 @@ with its values, a download, events, another place, or a refusal.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -167,6 +167,10 @@ class View:
     def role(self) -> str:
         """The role of the signed-in user, empty if there is none."""
         return self.identity.role if self.identity else ""
+
+    def day(self, moment: int) -> date:
+        """The day of a moment (ns) in the time zone of the viewer."""
+        return datetime.fromtimestamp(moment // 1_000_000_000, self.zone).date()
 
     def written(self, name: str) -> str:
         """The last value with a name of the form, at its whole length, with line feeds between its

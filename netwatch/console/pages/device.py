@@ -23,7 +23,7 @@ from netwatch.console.filter_bar import (
     utc_text,
 )
 from netwatch.console.list_looks import Column, look_of, plain_look, usual_columns
-from netwatch.console.lists import known_names, saved_of
+from netwatch.console.lists import known_names, offers, saved_of
 from netwatch.console.pages.hidden_lookups import of_device
 from netwatch.console.pages.incidents import (
     QUERY_SECONDS,
@@ -144,7 +144,7 @@ def show_devices(view: View) -> Answer:
         "pairs": pairs,
         "wanted": {name: query.text(name) for name in DEVICE_FILTERS} | time_inputs(view),
         "verdicts": WORDS["verdict"],
-        "networks": sorted({scope.network.name for scope in view.console.config.networks.scopes}),
+        "offers": offers(view),
         "shared": shared,
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }

@@ -19,6 +19,7 @@ from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, 
 from netwatch.console.histogram import (
     Histogram,
     Span,
+    dated,
     events_of_policy,
     histogram,
     whole_span,
@@ -37,6 +38,7 @@ from netwatch.console.lists import (
     cursor_text,
     json_file,
     known_names,
+    offers,
     saved_of,
 )
 from netwatch.console.triage_form import (
@@ -199,7 +201,6 @@ class Listing:
             look = plain_look(view, self._columns(view), NEWEST, self.filters)
         pairs = query.kept(self.filters)
         following = page.following
-        config = view.console.config
         values = {
             "problem": problem,
             "problem_at": place,
@@ -208,7 +209,7 @@ class Listing:
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
             "look": look,
             "histogram": self._histogram(view, (*pairs, *look.pairs)) if total else None,
-            "apps": sorted({app for ban in config.policy.bans for app in ban.apps}),
+            "offers": offers(view, of_cases=self.name == "cases"),
             "rows": [listed(view, row) for row in page.rows],
             "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
             "newest": None if page.rows else self._newest(view),
@@ -216,8 +217,6 @@ class Listing:
             "pairs": pairs,
             "wanted": {name: query.text(name) for name in self.filters} | time_inputs(view),
             "choices": WORDS,
-            "networks": sorted({scope.network.name for scope in config.networks.scopes}),
-            "bans": sorted({ban.id for ban in config.policy.bans}),
             "sees_devices": view.role == "analyst",
             **self.triage(view, [row.id for row in page.rows]),
             **more,
@@ -271,7 +270,7 @@ class Listing:
         return histogram(view, view.say(self.title), span, counts, pairs, events)
 
     def _first_blocked(self, view: View, wanted: IncidentFilter) -> list[tuple[int, str]]:
-        """When a contact of the list was blocked for the first time, in words."""
+        """When a contact of the list was blocked for the first time, with the day in words."""
         blocked = frozenset({"blocked"})
         if wanted.outcome and not wanted.outcome & blocked:
             return []
@@ -284,7 +283,7 @@ class Listing:
         except QueryTimeoutError:
             return []
         words = event_words(view.language)["block"]
-        return [(row.first_seen, words) for row in rows]
+        return [(row.first_seen, dated(view, view.day(row.first_seen), words)) for row in rows]
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""

@@ -175,7 +175,7 @@ def show_false_alarms(view: View) -> Answer:
     values = {
         "counts": [(state, called[state], count) for state, count in triage.counts().items()],
         "rules": triage.by_rule(),
-        "names": {app.id: app.name for app in view.console.config.catalog.apps().values()},
+        "app_name": view.console.app_name,
         "sees_list": view.role in ("analyst", "auditor"),
     }
     return Page("false_alarms", values)
