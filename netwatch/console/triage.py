@@ -11,6 +11,7 @@ The incidents themselves may be in another database, so lists are filtered by id
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, case, delete, func, insert, select, union, update
@@ -188,10 +189,27 @@ class Triage:
         row, found = tables.triage_change.c, list[Any]()
         columns = (row.time, row.account, row.state, row.assignee, row.reason, row.note)
         with self._database.reading() as connection:
-            for part in chunks(sorted(incidents)):
-                statement = select(row.id, row.incident, *columns).where(row.incident.in_(part))
+            for part in chunks(sorted(incidents), MANY):
+                own = among(connection, row.incident, part)
+                statement = select(row.id, row.incident, *columns).where(own)
                 found += connection.execute(statement).all()
-        return [(incident, Changed(*values)) for _, incident, *values in sorted(found)]
+        found.sort(key=itemgetter(0))
+        return [(incident, Changed(*values)) for _, incident, *values in found]
+
+    def extent(self, incidents: Collection[str]) -> tuple[int, int | None, int | None]:
+        """How many changes some incidents have, and when the first and the last were."""
+        row, found = tables.triage_change.c, list[Any]()
+        with self._database.reading() as connection:
+            for part in chunks(sorted(incidents), MANY):
+                own = among(connection, row.incident, part)
+                statement = select(func.count(), func.min(row.time), func.max(row.time)).where(own)
+                found += connection.execute(statement).all()
+        counted = [each for each in found if each[0]]
+        return (
+            sum(each[0] for each in counted),
+            min((each[1] for each in counted), default=None),
+            max((each[2] for each in counted), default=None),
+        )
 
     def untold(self) -> list[tuple[int, str, Changed]]:
         """The changes that the outputs have not been told of, each with its number and its

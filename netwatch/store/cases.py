@@ -15,13 +15,24 @@ A page begins after the last row of the previous one, as for incidents
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from netwatch.core.alert import AlertRecord
 from netwatch.store import catalogue_tables as tables
@@ -301,7 +312,9 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
         statement = statement.where(case.first_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    statement = statement.where(*wanted.conditions(case, FILTERED))
+    words = {name: texts for name in FILTERED if (texts := getattr(wanted, name))}
+    excluded = {name: texts for name, texts in wanted.excluded.items() if name in FILTERED}
+    statement = statement.where(*_conditions(words, excluded))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
     if wanted.seen > 1:
@@ -318,6 +331,18 @@ def cases_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Incid
     """The cases with these ids, which are few."""
     rows = connection.execute(select(*_COLUMNS).where(tables.fleet_case.c.id.in_(ids)))
     return {row.id: _row(row) for row in rows}
+
+
+def _conditions(
+    wanted: Mapping[str, Set[str]], excluded: Mapping[str, Set[str]]
+) -> Iterator[ColumnElement[bool]]:
+    """The conditions of words on cases. SQLite would take the index of states, in which nearly all
+    cases are together, and sort these: what is computed is in no index."""
+    case = tables.fleet_case.c
+    others = {name: texts for name, texts in wanted.items() if name != "status"}
+    yield from word_conditions(case, others, excluded)
+    if "status" in wanted:
+        yield case.status.concat("").in_(sorted(wanted["status"]))
 
 
 def _row(row: Row[Any]) -> IncidentRow:
@@ -427,7 +452,7 @@ def cases_after(
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    statement = statement.where(*word_conditions(case, wanted.words, wanted.excluded))
+    statement = statement.where(*_conditions(wanted.words, wanted.excluded))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
     does_fit = fits(wanted, _is_of)
