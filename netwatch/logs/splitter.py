@@ -21,9 +21,6 @@ else:
 from netwatch.core.buffers import Octets, Words, array
 from netwatch.logs.layout import Layout
 
-RECORDS = cython.declare(cython.Py_ssize_t, 32)
-"""Records of an answer, and values of a list, that are read here."""
-
 DEPTH = cython.declare(cython.int, 8)
 """Objects and lists of JSON inside each other."""
 
@@ -33,7 +30,6 @@ OTHER = cython.declare(cython.longlong, 3)
 
 KEY_WORDS = cython.declare(cython.Py_ssize_t, 5)  # start, size, role, node of the value, is a list
 
-BLANK = cython.declare(cython.uchar, 32)
 QUOTE = cython.declare(cython.uchar, 34)
 COMMA = cython.declare(cython.uchar, 44)
 MINUS = cython.declare(cython.uchar, 45)
@@ -42,7 +38,6 @@ ZERO = cython.declare(cython.uchar, 48)
 NINE = cython.declare(cython.uchar, 57)
 COLON = cython.declare(cython.uchar, 58)
 OPENING_LIST = cython.declare(cython.uchar, 91)
-BACKSLASH = cython.declare(cython.uchar, 92)
 CLOSING_LIST = cython.declare(cython.uchar, 93)
 OPENING = cython.declare(cython.uchar, 123)
 CLOSING = cython.declare(cython.uchar, 125)
@@ -65,7 +60,7 @@ CONTAINERS = frozenset(
 )
 
 CARRIERS = (b"log", b"MESSAGE", b"message")
-"""Texts by which a line in JSON may be what carries another (`netwatch.logs.log_reader`)."""
+"""Texts by which a line in JSON may be what carries another (`netwatch.logs.carriers`)."""
 
 
 @cython.cclass
@@ -274,7 +269,7 @@ class Splitter(LineFields):
             if node < 0:
                 at = self.read_value(at, end, -1, 0, depth)
             elif role == roles.ROLE_RECORDS:
-                if self.records == RECORDS:
+                if (self.records + 1) * roles.ROLES > len(self.record_begins):
                     return -1
                 for i in range(self.records * roles.ROLES, (self.records + 1) * roles.ROLES):
                     self.record_begins[i] = -1
