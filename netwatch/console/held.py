@@ -259,8 +259,8 @@ def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
 
 
 def _changes(console: Console, devices: Sequence[str]) -> list[tuple[str, Changed]]:
-    """What was decided of their incidents: few are looked up by their devices, and of many those of
-    which something was decided."""
+    """The triage of the incidents of some devices: each is looked up where they are few; of many,
+    those that were triaged."""
     incident, ids = tables.incident.c, set[str]()
     with console.catalogue.database.reading() as connection:
         if (_incidents(connection, devices, None).rows or 0) <= FEW:

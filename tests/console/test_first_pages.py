@@ -1,5 +1,6 @@
 """What each role sees first."""
 
+import html
 import json
 import re
 import time
@@ -15,6 +16,7 @@ from support.consoles import Visitor
 from support.fleets import STATUS, fill_fleet
 
 from netwatch.console.console import Console
+from netwatch.console.triage import Change
 from netwatch.formats.values import rfc3339
 from netwatch.report.answer import WEIGHTS, weight
 from netwatch.store import catalogue_tables as tables
@@ -80,21 +82,26 @@ def test_what_is_new_since_the_last_visit_is_counted(
     assert "New since" not in visit("admin").get("/now").text
 
 
-def test_open_violations_are_counted_by_severity(
+def test_violations_are_open_until_somebody_closes_them(
     console: Console, visit: Callable[[str], Visitor]
 ) -> None:
-    now = time.time()
     found = [each for each in records(console) if each["verdict"] == "violation"]
-    opened = [
-        {**each, "id": f"{place:032}", "status": "open",
-         "first_seen": rfc3339(round(now) * 10**9, 6), "last_seen": rfc3339(round(now) * 10**9, 6)}
-        for place, each in enumerate(found)
-    ]  # fmt: skip
-    add(console, opened)
-    severities = Counter(each["severity"] for each in opened)
-    text = visit("analyst").get("/now").text
-    for severity in ("high", "medium", "low"):
-        assert number(text, f"Open, {severity} severity") == str(severities[severity])
+    severities = Counter(each["severity"] for each in found)
+    analyst = visit("analyst")
+    closed: dict[str, int] = {}
+    for _ in range(2):
+        text = analyst.get("/now").text
+        for severity in ("high", "medium", "low"):
+            left = severities[severity] - closed.get(severity, 0)
+            assert number(text, f"Open, {severity} severity") == str(left)
+        left = len(found) - sum(closed.values())
+        assert number(visit("admin").get("/now").text, "Open violations") == str(left)
+        for record, state in zip(found, ("justified", "false", "in-work"), strict=False):
+            console.triage.change(record, Change(state), "ben")  # type: ignore[arg-type]
+        closed = Counter(each["severity"] for each in found[:2])
+    place = re.search(r'Open, \w+ severity</dt><dd><a href="([^"]*)"', text)
+    assert place is not None
+    assert f"{left} incidents<" in analyst.get(html.unescape(place[1])).text
 
 
 def uncaptured(console: Console, days: list[str], zone: ZoneInfo) -> set[str]:
