@@ -115,19 +115,25 @@ def _offer(view: View, name: str, value: str, count: int) -> str:
     return text if called == value else f"{called}, {text}"
 
 
-def cursor_of(view: View) -> Cursor | None:
-    """The place in a list where the page of an address begins: behind this row."""
+def cursor_of(view: View, *, is_number: bool = False) -> Cursor | None:
+    """The place in a list where the page of an address begins: behind this row. `is_number` means
+    that rows are sorted by a number, of which there is one then."""
     text = view.query.text("after")
     if not text:
         return None
     word, _, place = text.rpartition("/")
     moment, dot, identity = place.partition(".")
-    is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
-    if not dot or not identity or not is_number or int(moment) >= 1 << 63:
+    is_place = dot and identity and _is_number(moment) and (not is_number or _is_number(word))
+    if not is_place:
         raise bad_request(
             view.say("This place in the list cannot be read: begin at the first page.")
         )
     return Cursor(int(moment), identity, word)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number that a database has."""
+    return text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 1 << 63
 
 
 def cursor_text(cursor: Cursor) -> str:

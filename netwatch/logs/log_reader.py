@@ -342,6 +342,11 @@ class LogReader:
         """Whether a record came in pieces."""
         return self._carriers.has_pieces
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no record so far belongs to another, or claims an address."""
+        return self._reader.is_alone
+
     def plain_lines(self, last: PlainLines | None) -> PlainLines | None:
         """What reads the next lines if they are plain: `last` while they look as before."""
         layout, source = self._reader.layout, self._current.source
@@ -420,33 +425,32 @@ class LogReader:
         self, records: Iterable[tuple[int, bytes]], carried: Carried
     ) -> Iterator[LogItem]:
         """What messages of flow records report, which are numbered. All flows up to something else
-        come together, as what the last of their messages reports."""
+        come together, as what the last of their messages reports; their times were compared with
+        that of their arrival."""
         current = self._current
         together: list[Conversation] = []
         for number, record in records:
             current.line, current.record = number, record
             self.taken += 1
-            wrong = ""
             try:
                 entries = self._reader.read(record, carried)
             except RecordError as error:
                 self.unread[str(error)] += 1
                 continue
             for entry in entries:
-                wrong_time = self._wrong_time(entry)
-                if wrong_time:
-                    wrong = wrong_time
-                    continue
-                self.said += 1
                 if isinstance(entry, LogFlows):
+                    note_place(entry.conversations, FlowPlace(current.source, number, record))
+                    self.said += 1
                     together += entry.conversations
                     continue
+                if wrong := self._wrong_time(entry):
+                    self.unread[wrong] += 1
+                    continue
+                self.said += 1
                 if together:
                     yield self._item(LogFlows(together))
                     together = []
                 yield self._item(entry)
-            if wrong:
-                self.unread[wrong] += 1
         if together:
             yield self._item(LogFlows(together))
 

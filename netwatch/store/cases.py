@@ -16,9 +16,9 @@ A page begins after the last row of the previous one, as for incidents
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, or_, select, text, tuple_
@@ -37,7 +37,13 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
-from netwatch.store.incident_search import cases_to_look_at, fitting
+from netwatch.store.incident_search import (
+    by_severity,
+    cases_to_look_at,
+    contacts_in_order,
+    fitting,
+    is_by_severity,
+)
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
 from netwatch.store.statements import (
     Filter,
@@ -308,6 +314,12 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
     return statement
 
 
+def cases_by_id(connection: Connection, ids: Collection[str]) -> dict[str, IncidentRow]:
+    """The cases with these ids, which are few."""
+    rows = connection.execute(select(*_COLUMNS).where(tables.fleet_case.c.id.in_(ids)))
+    return {row.id: _row(row) for row in rows}
+
+
 def _row(row: Row[Any]) -> IncidentRow:
     return IncidentRow(row.id, row.first_seen, row.last_seen, row.record, sensors=row.sensors)
 
@@ -397,8 +409,11 @@ def cases_after(
     *,
     timeout: float | None = None,
 ) -> Iterator[tuple[str, Position]]:
-    """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
-    s."""
+    """The same behind a position (when it began, and the id), each with its own; in another order
+    as `incidents_after` has it. Raises `QueryTimeoutError` after `timeout` s."""
+    if is_by_severity(wanted):
+        yield from by_severity(wanted, after, partial(cases_after, catalogue, timeout=timeout))
+        return
     case = tables.fleet_case.c
     place: tuple[Any, Any] = (case.first_seen, case.id)
     statement = select(case.record, *place)
@@ -415,10 +430,19 @@ def cases_after(
     statement = statement.where(*word_conditions(case, wanted.words, wanted.excluded))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
+    does_fit = fits(wanted, _is_of)
+    if wanted.sort:
+        with (
+            catalogue.database.reading(timeout) as connection,
+            closing(
+                contacts_in_order(connection, tables.fleet_case, statement, wanted, after)
+            ) as rows,
+        ):
+            yield from fitting(rows, wanted, does_fit)
+        return
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
-    rows = streamed(catalogue, statement.order_by(*place), timeout)
-    yield from fitting(rows, wanted, fits(wanted, _is_of))
+    yield from fitting(streamed(catalogue, statement.order_by(*place), timeout), wanted, does_fit)
 
 
 def _is_of(word: str, record: Mapping[str, Any]) -> bool:

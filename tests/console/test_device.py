@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +13,9 @@ from store.test_run_rows import BEGAN, HOME, IP, OFFICE, Centre, hello
 from support.consoles import Visitor
 from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 
+from netwatch.charts.heat_map import heat_map
 from netwatch.console.console import Console
+from netwatch.console.pages import device
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 
@@ -127,6 +130,25 @@ def test_what_is_held_on_one_person_says_where(
     assert "office · ghent-1" in text
     assert "homes · liege-1" in text
     assert "may stand for several devices" in text
+
+
+def test_weeks_are_those_of_the_viewer(
+    console: Console, visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+
+    def draw(*values: Any) -> Any:
+        drawn.append(values)
+        return heat_map(*values)
+
+    monkeypatch.setattr(device, "heat_map", draw)
+    # Monday in Auckland begins on Sunday at 11:00 of UTC.
+    place = "/devices?from=2023-03-19T11:00:00Z&to=2023-03-26T11:00:00Z"
+    for zone, weeks in (("UTC", {13, 20}), ("Pacific/Auckland", {20})):
+        visit("analyst").open(f"{place}&zone={zone}")
+        values, first, last, *_ = drawn[-1]
+        assert {day.day for each in values for day in each.weeks} <= weeks
+        assert {first.day, last.day} == weeks, zone
 
 
 def test_the_picture_of_a_device_hatches_the_days_without_a_capture(

@@ -25,7 +25,6 @@ from netwatch.console.histogram import (
     whole_span,
 )
 from netwatch.console.list_looks import (
-    DESCENDING,
     Column,
     look_of,
     order_of,
@@ -56,7 +55,8 @@ from netwatch.console.view import (
     View,
     detail_of,
 )
-from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
+from netwatch.core.alert import contacts_of
+from netwatch.core.filter_words import DESCENDING, EXCLUDES, WORDS, column_of
 from netwatch.formats.alert_record import ContactCounts
 from netwatch.language.sentences import mark
 from netwatch.store.cases import is_centre
@@ -144,6 +144,7 @@ class Listed:
     joined_by: str
     sensors: int
     seen_by: tuple[str, ...]
+    contacts: int
     lookups: int
     handshakes: int
     flows: int
@@ -192,7 +193,7 @@ class Listing:
             if (tidy := tidied(view, self.filters, usual_columns(self.shown))) is not None:
                 return tidy
             look = look_of(view, self._columns(view), NEWEST, self.filters)
-            page = self.rows(view, PAGE, cursor_of(view))
+            page = self.rows(view, PAGE, cursor_of(view, is_number=look.sort == "contacts"))
             total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
         except Refused as refused:
             page, total, problem = IncidentPage((), None), None, mistake_of(refused)
@@ -347,7 +348,8 @@ SHOWN = (
     Column("outcome", mark("Outcome"), sorts=True),
     Column("ban", mark("Ban"), sorts=True),
     Column("triage", mark("Triage")),
-    Column("severity", mark("Severity"), is_usual=False),
+    Column("severity", mark("Severity"), sorts=True, is_usual=False),
+    Column("contacts", mark("Contacts"), is_number=True, sorts=True, is_usual=False),
     Column("lookups", mark("Lookups"), is_number=True, is_usual=False),
     Column("handshakes", mark("Handshakes"), is_number=True, is_usual=False),
     Column("flows", mark("Flows"), is_number=True, is_usual=False),
@@ -379,7 +381,7 @@ def listed(view: View, row: IncidentRow) -> Listed:
         record.get("outcome") or "unknown", record["status"],
         view.console.zone_of(record["ban"]["id"]), record.get("joined_by") or "", row.sensors,
         tuple(dict.fromkeys(seen["sensor"] for seen in record.get("seen_by", ()))),
-        **{count: record["counts"][count] for count in COUNTS},
+        contacts_of(record), **{count: record["counts"][count] for count in COUNTS},
     )  # fmt: skip
 
 
@@ -409,6 +411,7 @@ CASES_SHOWN = (
     Column("seen_by", mark("Seen by")),
     Column("ban", mark("Ban"), sorts=True),
     Column("triage", mark("Triage")),
+    *(each for each in SHOWN if each.name in ("severity", "contacts")),
 )
 """The columns that the table of cases can have."""
 

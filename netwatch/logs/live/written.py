@@ -163,8 +163,7 @@ class WrittenLog(LiveLog):
         if file.container != "lines":
             return []
         head = divide_lines(file.head(min(SAMPLE_BYTES, file.position.offset))).records
-        always = self.reader.format.always
-        headers = [line for line in head if any(text in line for text in always)]
+        headers = [*filter(self.reader.format.is_always_read, head)]
         before = divide_lines(file.before(CONTEXT)).records
         items: list[LogItem] = []
         for line in headers:
