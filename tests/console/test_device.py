@@ -42,7 +42,7 @@ def sites(console: Console) -> Console:
 def incidents(text: str) -> list[str]:
     """The networks of the incidents on a page."""
     table = text.partition('aria-labelledby="incidents"')[2]
-    return re.findall(r'data-label="Network">([^<]*)<', table)
+    return re.findall(r'data-label="Network">(?:<a [^>]*>)?([^<]*)<', table)
 
 
 def test_the_list_leads_to_one_device_of_each_site(
@@ -165,3 +165,17 @@ def test_the_picture_of_a_device_hatches_the_days_without_a_capture(
         text = visit("analyst").open(each).text.partition("<figcaption>")[2]
         assert f"{blank} days were not captured and are hatched." in text
         assert '-hatch)"' in text
+
+
+def test_the_period_of_a_device_is_a_quick_range_and_its_values_filter_the_list(
+    visit: Callable[[str], Visitor],
+) -> None:
+    visitor = visit("analyst")
+    page = visitor.open("/devices/ws-021?range=force").text
+    assert '<a href="/devices/ws-021?range=force" aria-current="true">' in page
+    rows = page.partition('id="incidents"')[2]
+    assert len(re.findall('class="row-link"', rows)) == 2
+    assert "None in this period." in visitor.get("/devices/ws-021?range=7d").text
+    place = re.search(r'href="(/incidents\?[^"]*app=tiktok)"', rows)
+    assert place is not None
+    assert "2 incidents<" in visitor.get(html.unescape(place[1])).text

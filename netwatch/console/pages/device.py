@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.console.filter_bar import (
     TIMES,
+    FilterBar,
     excluding,
     filter_bar,
     local_text,
@@ -97,7 +98,7 @@ WEEKS = 26
 """Weeks that the picture shows, unless the address has a period."""
 
 
-FILTERS = ("from", "to", "network", "sensor")
+FILTERS = ("range", *TIMES, "network", "sensor")
 """The values of an address that say for which period the page is, and of which of several devices
 with this id."""
 
@@ -298,8 +299,17 @@ def show(view: View) -> Answer:
         "rows": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
         "period": (since, until),
-        "period_pairs": [("from", utc_text(since)), ("to", utc_text(until))],
-        "wanted": time_inputs(view) if view.query.kept(FILTERS) else {
+        "bar": filter_bar(view, FILTERS),
+        "listing": FilterBar(
+            "/incidents", (),
+            (
+                ("device", device),
+                *([("network", network)] if network else []),
+                *zip(TIMES, map(utc_text, (since, until)), strict=True),
+            ),
+            (), (), None,
+        ),
+        "wanted": time_inputs(view) if view.query.kept(TIMES) else {
             "from": local_text(view, since), "to": local_text(view, until),
         },
         "figure": picture,
@@ -334,7 +344,7 @@ def _period(
 ) -> tuple[int, int]:
     """The period of the page (ns): that of the address, else the days before the last incident,
     or the last day on which it hid its lookups if there is none."""
-    since, until = (view.query.moment(name) for name in TIMES)
+    since, until = span_of(view)
     if until is None:
         last = latest[0].last_seen if latest else view.console.now()
         if not latest and hidden:
