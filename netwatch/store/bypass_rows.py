@@ -25,7 +25,6 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.options import Retention
 from netwatch.store.statements import Filter, Position, chunks, insert_rows
-from netwatch.store.views import streamed
 
 CLAIM = 3600
 """Seconds after which another process may tell the outputs of what was claimed."""
@@ -119,6 +118,8 @@ def bypasses_after(
     """The records that match a filter behind a position (day, network, sensor and device), each as
     its JSON line with its own. Raises `NetwatchError`, and `QueryTimeoutError` after `timeout`
     s."""
+    from netwatch.store.views import streamed  # It loads DuckDB, which a writer does not need.
+
     bypass = tables.bypass.c
     place = (bypass.day, bypass.network, bypass.sensor, bypass.device)
     statement = select(bypass.record, *place).order_by(*place)

@@ -87,6 +87,7 @@ class Catalogue:
         self.database = database
         self._numbers: dict[tuple[str, ClientKey], int] = {}
         self._last_entry: int | None = None
+        self._forgotten = 0
 
     def close(self) -> None:
         """Close the connections."""
@@ -271,7 +272,7 @@ class Catalogue:
         cached, until clients are deleted or there are too many."""
         self._forget_deleted()
         if len(self._numbers) >= REMEMBERED:
-            self.forget_clients()
+            self._numbers.clear()
         unknown = {
             client.key: client for client in clients if (sensor, client.key) not in self._numbers
         }
@@ -286,9 +287,10 @@ class Catalogue:
             self._numbers.update(((sensor, key), number) for key, number in found.items())
         return [self._numbers[sensor, client.key] for client in clients]
 
-    def forget_clients(self) -> None:
-        """Look clients up again from now on."""
-        self._numbers.clear()
+    def forgotten_clients(self) -> int:
+        """A number that changes when numbers of clients must be looked up again."""
+        self._forget_deleted()
+        return self._forgotten
 
     def _forget_deleted(self) -> None:
         """Look clients up again if another process may have deleted some, according to the
@@ -297,7 +299,8 @@ class Catalogue:
             entry = connection.execute(select(func.max(tables.journal.c.id))).scalar()
         if entry != self._last_entry:
             self._last_entry = entry
-            self.forget_clients()
+            self._forgotten += 1
+            self._numbers.clear()
 
     # Files
 

@@ -2,7 +2,8 @@
 and compaction, which turns them into files of one bucket of clients, ordered by name and time.
 
 A landing file has about 100,000 rows, of all clients; compaction divides them later. So few files
-are open at a time, and a row is written soon.
+are open at a time, and a row is written soon. A run that ends can wait: rows of a day that suffice
+for buckets are divided in memory, without landing files.
 
 **What is merged.** Landing files of a table and day that together have `BUCKET_ROWS` rows are
 divided into buckets. Fewer are merged into one landing file, so that many small runs do not leave
@@ -86,12 +87,19 @@ class Landing:
     the files; `progress` is called with each file. `claim` is called with the path of the first
     file and the number of rows before files are registered: if this process is killed then, that
     path tells whether they are. If writing fails, nothing is lost: the next call of `write_due` or
-    `flush` tries again. `register` replaces `Catalogue.register_files`.
+    `flush` tries again. `register` replaces `Catalogue.register_files`. With `divides`, rows wait
+    until they can be divided into buckets.
     """
 
     def __init__(
-        self, files: FactFiles, catalogue: Catalogue, register: Register | None = None
+        self,
+        files: FactFiles,
+        catalogue: Catalogue,
+        register: Register | None = None,
+        *,
+        divides: bool = False,
     ) -> None:
+        self._divides = divides
         self._files = files
         self._catalogue = catalogue
         self._register_files = register or catalogue.register_files
@@ -116,7 +124,8 @@ class Landing:
 
     def write_due(self) -> None:
         """Write tables that have enough rows. Raises `NetwatchError`."""
-        for key in [key for key, rows in self._waiting.items() if rows.rows >= LANDING_ROWS]:
+        enough = WAITING_ROWS if self._divides else LANDING_ROWS
+        for key in [key for key, rows in self._waiting.items() if rows.rows >= enough]:
             self._write(key)
         while self.waiting > WAITING_ROWS:
             self._write(max(self._waiting, key=lambda key: self._waiting[key].rows))
@@ -130,11 +139,30 @@ class Landing:
 
     def _write(self, key: tuple[str, int]) -> None:
         """Write the rows of a table and day to a file, which is not registered yet."""
-        rows = self._waiting[key]
-        self._written.append(self._write_file(*key, rows))
+        import pyarrow as pa
+
+        (table, day), waiting = key, self._waiting[key]
+        rows = pa.Table.from_batches(waiting.batches, schema(table))
+        if not (self._divides and waiting.rows >= BUCKET_ROWS and self._divide(table, day, rows)):
+            self._written.append(write_file(self._files, table, day_text(day), None, rows))
         del self._waiting[key]
-        self.waiting -= rows.rows
+        self.waiting -= waiting.rows
         self.progress()
+
+    def _divide(self, table: str, day: int, rows: "pa.Table") -> bool:
+        """Put rows into the files of buckets; False if another process has replaced those that
+        they were to be merged with."""
+        name = day_text(day)
+        found = [file for file in self._catalogue.files(table) if file.day == name]
+        try:
+            _Day(self._files, self._catalogue, table, name, found, Compacted()).divide(
+                _concat(table, [rows])
+            )
+        except StaleFilesError:
+            return False
+        self.days.add(name)
+        self.stored += rows.num_rows
+        return True
 
     def _register(self) -> None:
         """Register the files that were written, all of them at once."""
@@ -151,12 +179,6 @@ class Landing:
         self._written = []
         self._is_retry = False
         self.progress()
-
-    def _write_file(self, table: str, day: int, waiting: _Waiting) -> FileRow:
-        import pyarrow as pa
-
-        rows = pa.Table.from_batches(waiting.batches, schema(table))
-        return write_file(self._files, table, day_text(day), None, rows)
 
 
 def _nothing(*_: object) -> None:
@@ -258,16 +280,16 @@ class _Day:
         try:
             for part in _parts(self._landing):
                 if sum(row.rows for row in part) >= BUCKET_ROWS:
-                    self._divide(part)
+                    self.divide(self._read(part), part)
                 elif len(part) > 1:
                     rows = _ordered(self._read(part), ORDER[self._table])
                     self._replace([self._write(rows, None)] if rows.num_rows else [], part)
         except StaleFilesError:
             return  # Another process has compacted or erased them.
 
-    def _divide(self, landing: Sequence[FileRow]) -> None:
-        """Put the rows of landing files into the files of buckets."""
-        rows = self._read(landing)
+    def divide(self, rows: "pa.Table", landing: Sequence[FileRow] = ()) -> None:
+        """Put rows, those of landing files if there are any, into the files of buckets. Raises
+        `NetwatchError`, and `StaleFilesError` if another process has replaced files meanwhile."""
         new, old = list[FileRow](), list(landing)
         for bucket, part in _by_bucket(rows, ORDER[self._table]):
             merged = self._beside(bucket, part.num_rows)
@@ -340,32 +362,46 @@ def _parts(landing: Sequence[FileRow]) -> Iterator[list[FileRow]]:
         yield part
 
 
-def _concat(table: str, parts: "Sequence[pa.Table]") -> "pa.Table":
-    """Tables one after the other, with one dictionary for each column."""
+def _concat(table: str, parts: "list[pa.Table]") -> "pa.Table":
+    """Tables one after the other, with one dictionary for each column. The tables lose their
+    columns meanwhile, so that no more than one column is in memory twice."""
     import pyarrow as pa
 
-    whole = pa.concat_tables(parts) if parts else schema(table).empty_table()
-    return combined(whole)
+    columns = []
+    for field in schema(table):
+        chunks = [chunk for part in parts for chunk in part.column(field.name).chunks]
+        parts[:] = [part.drop_columns(field.name) for part in parts]
+        whole = pa.table([pa.chunked_array(chunks, field.type)], names=[field.name])
+        del chunks
+        columns.append(combined(whole).column(0))
+        del whole
+    return pa.table(columns, schema=schema(table))
 
 
 def _by_bucket(rows: "pa.Table", columns: Sequence[str]) -> "Iterator[tuple[int, pa.Table]]":
-    """The rows by the bucket of their client, each bucket ordered by columns."""
+    """The rows by the bucket of their client, each bucket ordered by columns. Only the rows of one
+    bucket are copied at a time."""
     from pyarrow import compute
 
     # The numbers of clients are positive, and Arrow has no remainder.
     buckets = compute.bit_wise_and(rows[CLIENT], BUCKETS - 1)
-    rows, counts = _ordered(rows, columns, buckets), compute.value_counts(buckets).to_pylist()
+    order, counts = _order(rows, columns, buckets), compute.value_counts(buckets).to_pylist()
     at = 0
     for count in sorted(counts, key=lambda count: count["values"]):
-        yield count["values"], rows.slice(at, count["counts"])
+        yield count["values"], rows.take(order.slice(at, count["counts"]))
         at += count["counts"]
 
 
-def _ordered(
+def _ordered(rows: "pa.Table", columns: Sequence[str]) -> "pa.Table":
+    """The rows ordered by columns."""
+    return rows.take(_order(rows, columns))
+
+
+def _order(
     rows: "pa.Table", columns: Sequence[str], before: "pa.ChunkedArray | None" = None
-) -> "pa.Table":
-    """The rows ordered by columns; `before` is a key that comes before them. Texts are compared by
-    their places in the dictionary, once that is sorted itself."""
+) -> "pa.Array":
+    """The places of the rows in the order of columns; `before` is a key that comes before them.
+    Texts are compared by their places in the dictionary, once that is sorted itself."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -381,4 +417,4 @@ def _ordered(
         keys.append(array)
     named = [(f"key{number}", "ascending") for number in range(len(keys))]
     table = pa.table(keys, names=[name for name, _ in named])
-    return rows.take(compute.sort_indices(table, sort_keys=named))
+    return compute.sort_indices(table, sort_keys=named)

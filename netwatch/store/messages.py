@@ -60,9 +60,18 @@ def client_places(
         compute.shift_left(ips.cast(pa.int64()), 36),
         compute.bit_wise_or(compute.shift_left(encoded.indices.cast(pa.int64()), 16), tags),
     ).dictionary_encode()
-    known = encoded.dictionary.to_pylist()
+    hardware = [
+        mac.to_bytes(7, "big")[1:] if mac else None for mac in encoded.dictionary.to_pylist()
+    ]
     numbers = [
-        clients.number(_client(addresses, known, each)) for each in key.dictionary.to_pylist()
+        clients.number(
+            ClientKey(
+                addresses[each >> 36],
+                hardware[each >> 16 & 0xFFFFF],
+                (each & 0xFFFF) - 1 if each & 0xFFFF else None,
+            )
+        )
+        for each in key.dictionary.to_pylist()
     ]
     return pa.array(numbers, pa.int32()).take(key.indices)
 
@@ -70,13 +79,6 @@ def client_places(
 def readable(source: str) -> str:
     """The name of a source for strict readers of its JSON: without unpaired surrogates."""
     return source if source.isascii() else json.loads(json_line({"": source}))[""]
-
-
-def _client(addresses: Sequence[bytes], macs: Sequence[int], key: int) -> ClientKey:
-    mac, tag = macs[key >> 16 & 0xFFFFF], key & 0xFFFF
-    return ClientKey(
-        addresses[key >> 36], mac.to_bytes(7, "big")[1:] if mac else None, tag - 1 if tag else None
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,23 @@ class Chunk:
     rows: int
     stream: bytes
     clients: Sequence[ClientKey]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Three columns cost far less than an object for each client.
+        clients = tuple(zip(*self.clients, strict=True)) or ((), (), ())
+        return _chunk, (self.position, self.table, self.rows, self.stream, *clients)
+
+
+def _chunk(
+    position: int,
+    table: str,
+    rows: int,
+    stream: bytes,
+    ips: Sequence[bytes],
+    macs: Sequence[bytes | None],
+    vlans: Sequence[int | None],
+) -> Chunk:
+    return Chunk(position, table, rows, stream, tuple(map(ClientKey, ips, macs, vlans)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,10 +183,10 @@ class _Columns:
 
     def clients(self, clients: Clients) -> pa.Array:
         """The number of the client of each row among `clients`."""
-        ips, strings = self._buffers.dictionary(columns.WORD_CLIENT_IP, True)
+        ips, packed = self._buffers.dictionary(columns.WORD_CLIENT_IP, False)
         macs = self.integers(pa.int64(), columns.WORD_CLIENT_MAC)
         tags = compute.add(self.integers(pa.int64(), columns.WORD_VLAN), 1)
-        addresses = list(map(_packed, _strings(strings).to_pylist()))
+        addresses = _strings(packed).view(pa.binary()).to_pylist()
         if ips.missing:
             # A log may not name the client.
             known = self._integers(pa.int32(), ips)
@@ -211,12 +211,6 @@ class _Columns:
             offsets.missing,
             children=[entries],
         )
-
-
-def _packed(text: str) -> bytes:
-    packed = parse_ip(text)
-    assert packed is not None
-    return packed
 
 
 def _strings(found: Strings) -> pa.Array:

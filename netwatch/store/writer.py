@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netwatch.capture.files import capture_file, open_file
 from netwatch.capture.locations import is_url
@@ -23,7 +23,7 @@ from netwatch.store.bypass_rows import note_told
 from netwatch.store.catalogue import SourceFile, has_run
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import TIME_COLUMN
-from netwatch.store.hour_counting import Hides, HourCounter
+from netwatch.store.hour_counting import Hides, HourCounter, NetworkClass
 from netwatch.store.hour_rows import (
     ALL,
     LossCounter,
@@ -55,7 +55,7 @@ HASH_BLOCK = 1 << 20
 """Bytes that are hashed at a time."""
 
 LOCATED = 262_144
-"""Clients whose description is cached."""
+"""Clients that are cached, at most, unless one chunk has more."""
 
 Locate = Callable[[ClientKey], ClientAddress]
 """Describes a client for the catalogue: its addresses, or a pseudonym."""
@@ -88,6 +88,14 @@ class _Capture:
     is_resumed: bool = False
     ended: messages.CaptureEnded | None = None
     lost_rows: int = 0
+
+
+class _Client(NamedTuple):
+    """A client of the catalogue: its number, its network, and whether its addresses are sealed."""
+
+    number: int
+    network: NetworkClass | None
+    is_sealed: bool
 
 
 def located(key: ClientKey) -> ClientAddress:
@@ -123,15 +131,16 @@ class Writer:
         self._catalogue = open_catalogue(options, create=True)
         self._lock = UseLock(options)
         self._files = FactFiles(options.path)
-        self._landing = Landing(self._files, self._catalogue)
-        self._sensor = run.sensor
         self._is_live = run.command == "live"
+        self._landing = Landing(self._files, self._catalogue, divides=not self._is_live)
+        self._sensor = run.sensor
         self._hours = HourCounter(hides)
         self._first_seen: int | None = None
         self._last_seen: int | None = None
         self._locate = locate
         self._seal = seal
-        self._located: dict[ClientKey, ClientAddress] = {}
+        self._clients: dict[ClientKey, _Client] = {}
+        self._clients_forgotten = 0
         self._hashing = ThreadPoolExecutor(1)
         self._captures: dict[int, _Capture] = {}
         self._coverage: messages.CoverageRecord | None = None
@@ -259,7 +268,7 @@ class Writer:
         """Describe clients by another configuration, which also judges from now on."""
         self._locate, self._seal = message.locate, message.seal
         self._hours.hides, self.known = message.hides, message.known
-        self._located.clear()
+        self._clients.clear()
         if message.versions is not None:
             at = time.time_ns() if self._last_seen is None else self._last_seen + 1
             self._catalogue.judged_from(self.run, message.versions, message.contents, at)
@@ -334,39 +343,49 @@ class Writer:
         import pyarrow as pa
 
         capture = self._captures[chunk.position]
-        clients = list(map(self._described, chunk.clients))
-        numbers = self._catalogue.client_numbers(clients, self._sensor)
-        hidden = {place for place, client in enumerate(clients) if client.sealed is not None}
+        clients = self._clients_of(chunk.clients)
+        numbers = [client.number for client in clients]
+        networks = [client.network for client in clients]
+        hidden = set[int]()
+        if chunk.table == "claim":
+            hidden = {place for place, client in enumerate(clients) if client.is_sealed}
         with pa.ipc.open_stream(chunk.stream) as reader:
             for batch in reader:
-                if hidden and chunk.table == "claim" and self._seal is not None:
+                if hidden and self._seal is not None:
                     batch = sealed_claims(batch, hidden, self._seal)
                 rows = numbered(batch, chunk.table, capture.number, numbers)
                 self._landing.add(chunk.table, rows)
-                self._count(capture.number, chunk.table, batch, clients)
+                self._count(capture.number, chunk.table, batch, networks)
 
     def _count(
-        self, capture: int, table: str, rows: "pa.RecordBatch", clients: Sequence[ClientAddress]
+        self,
+        capture: int,
+        table: str,
+        rows: "pa.RecordBatch",
+        networks: Sequence[NetworkClass | None],
     ) -> None:
         from pyarrow import compute
 
         part = 0 if self._is_live else capture
-        self._hours.add(
-            part, capture, table, rows, [client.network_and_class for client in clients]
-        )
+        self._hours.add(part, capture, table, rows, networks)
         if rows.num_rows:
             span = compute.min_max(rows.column(TIME_COLUMN[table])).as_py()
             self._first_seen = min(span["min"], self._first_seen or span["min"])
             self._last_seen = max(span["max"], self._last_seen or span["max"])
 
-    def _described(self, key: ClientKey) -> ClientAddress:
-        found = self._located.get(key)
-        if found is None:
-            if len(self._located) >= LOCATED:
-                self._located.clear()
-                self._catalogue.forget_clients()
-            found = self._located[key] = self._locate(key)
-        return found
+    def _clients_of(self, keys: Sequence[ClientKey]) -> list[_Client]:
+        """The clients with these keys; those that are not known are looked up, and stored."""
+        forgotten = self._catalogue.forgotten_clients()
+        if forgotten != self._clients_forgotten or len(self._clients) >= LOCATED:
+            self._clients.clear()
+            self._clients_forgotten = forgotten
+        known = self._clients
+        if unknown := [key for key in keys if key not in known]:
+            found = list(map(self._locate, unknown))
+            numbers = self._catalogue.client_numbers(found, self._sensor)
+            for key, number, each in zip(unknown, numbers, found, strict=True):
+                known[key] = _Client(number, each.network_and_class, each.sealed is not None)
+        return [known[key] for key in keys]
 
     def _end_capture(self, capture: _Capture, *, has_losses: bool) -> bool:
         """Whether all rows of a capture are stored."""

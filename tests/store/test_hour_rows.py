@@ -1,10 +1,14 @@
 """What a store does not have of a run is known: how much, of what kind, and when."""
 
 import json
+import pickle
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
+from sqlalchemy import delete
 from support.paths import PCAPS
 from support.stored_facts import catalogue_rows
 
@@ -18,6 +22,7 @@ from netwatch.engine.capture_files import read_blocks
 from netwatch.engine.engine import FLOW_TIMEOUT
 from netwatch.engine.record_facts import EventRecorder, Recorder
 from netwatch.engine.replay import LossEvent
+from netwatch.store import catalogue_tables as tables
 from netwatch.store import messages
 from netwatch.store.hour_rows import LossCounter, shifted
 from netwatch.store.judged_coverage import judged_coverage
@@ -231,3 +236,38 @@ def test_a_log_cannot_lie_about_more_times_than_there_is_room_for(
     with open_catalogue(StoreOptions(str(tmp_path))) as catalogue:
         (lost,) = status(catalogue).losses.values()
         assert 0 < lost < 1 << 50
+
+
+def test_a_client_that_another_process_deleted_gets_a_number_again(tmp_path: Path) -> None:
+    writer = opened(tmp_path)
+    record(writer)
+    writer.flush()
+    before = catalogue_rows(tmp_path, "SELECT count(*) FROM client")
+    with closing(open_catalogue(StoreOptions(str(tmp_path)))) as other:
+        with other.database.writing() as connection:
+            connection.execute(delete(tables.client))
+        other.add_journal("root", "erase", {})
+    record(writer)
+    writer.flush()
+    assert catalogue_rows(tmp_path, "SELECT count(*) FROM client") == before
+    used = {
+        row["client"]
+        for file in (tmp_path / "observation").rglob("*.parquet")
+        for row in parquet.read_table(file, columns=["client"]).to_pylist()
+    }
+    numbers = {number for (number,) in catalogue_rows(tmp_path, "SELECT number FROM client")}
+    # The rows of the first time have the deleted numbers, those of the second the new ones.
+    assert used & numbers
+    assert len(used) == 2 * len(used & numbers)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "clients",
+    [(), (ClientKey(b"\n\0\0\1", None, None), ClientKey(b"", b"\2\0\0\0\0\1", 7))],
+)
+def test_a_chunk_arrives_as_it_was_sent(clients: tuple[ClientKey, ...]) -> None:
+    sent = messages.Chunk(1, "flow", 2, b"stream", clients)
+    arrived = pickle.loads(pickle.dumps(sent))
+    assert arrived == sent
+    assert {type(key) for key in arrived.clients} <= {ClientKey}

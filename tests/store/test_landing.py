@@ -9,7 +9,7 @@ from support.made_facts import DAY, made_batches
 
 from netwatch.core.errors import NetwatchError
 from netwatch.store import landing
-from netwatch.store.catalogue import Catalogue
+from netwatch.store.catalogue import Catalogue, StaleFilesError
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import read_file, schema, write_file
 from netwatch.store.landing import Landing
@@ -29,8 +29,8 @@ class Store:
         self.run = self.catalogue.begin_run("scan", "test")
         assert self.catalogue.begin_capture(self.run, 0, []) == 1
 
-    def write(self, seed: int = 1, part: int = 200) -> Landing:
-        rows = Landing(self.files, self.catalogue)
+    def write(self, seed: int = 1, part: int = 200, *, divides: bool = False) -> Landing:
+        rows = Landing(self.files, self.catalogue, divides=divides)
         for batch in made_batches(ROWS, devices=50, names=300, seed=seed):
             for at in range(0, batch.num_rows, part):
                 rows.add("observation", batch.slice(at, part))
@@ -97,6 +97,38 @@ def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.Monkey
     store.write(seed=3)
     landing.compact(store.files, store.catalogue)
     assert store.rows().total() == 3 * ROWS
+
+
+def test_a_run_that_ends_needs_no_landing_files(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its buckets have the same rows as those that compaction makes of landing files; few rows are
+    landing files still, and so are those whose files another process replaces meanwhile."""
+    monkeypatch.setattr(landing, "BUCKETS", BUCKETS)
+    monkeypatch.setattr(landing, "BUCKET_ROWS", ROWS // 2)
+    store.write()
+    landing.compact(store.files, store.catalogue)
+    once = store.rows()
+    landed = store.write(divides=True)
+    assert (landed.stored, landed.waiting, len(landed.days)) == (ROWS, 0, 1)
+    # The files of the first run were merged with these.
+    assert [row.bucket for row in store.catalogue.files("observation")] == [*range(BUCKETS)]
+    assert store.rows() == once + once
+
+    replace = store.catalogue.replace_files
+
+    def stale(new: Any, old: Any) -> None:
+        if old:
+            raise StaleFilesError("replaced")
+        replace(new, old)
+
+    monkeypatch.setattr(store.catalogue, "replace_files", stale)
+    assert store.write(divides=True).stored == ROWS
+    monkeypatch.setattr(landing, "BUCKET_ROWS", 2 * ROWS)
+    assert store.write(divides=True).stored == ROWS
+    landed_files = [row for row in store.catalogue.files("observation") if row.bucket is None]
+    assert sum(row.rows for row in landed_files) == 2 * ROWS
+    assert store.rows() == Counter({row: 4 * count for row, count in once.items()})
 
 
 def test_rows_of_captures_that_are_gone_go(store: Store) -> None:
