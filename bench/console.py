@@ -43,6 +43,7 @@ from compare import Options, progress
 from console_attack import Attack, attacked
 from console_pages import MONTH, addresses, clicks_of, is_file
 from console_users import CONFIG, PASSWORD, Server, User
+from measure import as_text
 
 from netwatch.config import load
 from netwatch.config.console_section import ROLES
@@ -309,9 +310,7 @@ def export_lines(found: dict[str, Any]) -> list[str]:
 
 def text(found: dict[str, Any]) -> str:
     """What was measured as text."""
-    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
-    lines = ["  ".join(name for name, _ in COLUMNS), *("  ".join(row) for row in rows)]
-    return "\n".join([*summary(found), *lines, *export_lines(found)])
+    return "\n".join([*summary(found), as_text(COLUMNS, found["rows"]), *export_lines(found)])
 
 
 def console(options: Options) -> dict[str, Any]:

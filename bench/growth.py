@@ -22,7 +22,7 @@ import store_rows
 from captures import BENCH, Traffic, capture, empty
 from compare import Options, progress
 from many_bans import configuration
-from measure import Run, measure, netwatch
+from measure import Run, as_text, measure, netwatch
 from netwatch_only import require_complete, require_success
 from peers import CONFIG
 from population import BANNED_DOMAINS
@@ -251,6 +251,4 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 
 def text(found: dict[str, Any]) -> str:
     """The curves as text."""
-    shape = "{:<28} {:>12} {:>8} {:>9} {:>19} {:>8} {:>16}"
-    rows = [[shows(curve) for _, shows in COLUMNS] for curve in found["curves"]]
-    return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))
+    return as_text(COLUMNS, found["curves"])

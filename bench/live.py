@@ -28,7 +28,7 @@ import suricata
 import veth
 from captures import Traffic, capture
 from compare import Options, progress
-from measure import netwatch
+from measure import as_text, netwatch
 from peers import CONFIG
 from shared import Namespace, messages
 
@@ -276,9 +276,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 
 def loss_text(found: dict[str, Any]) -> str:
     """The table as text."""
-    shape = "{:<27} {:>9} {:>10} {:>10} {:>6} {:>15}"
-    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
-    return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))
+    return as_text(COLUMNS, found["rows"])
 
 
 def latency_text(found: dict[str, Any]) -> str:

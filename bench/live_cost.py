@@ -12,6 +12,7 @@ import live
 import veth
 from captures import Traffic, capture
 from compare import Options, progress
+from measure import as_text
 
 RATES = {1_500: 20, 100_000: 5}
 """By packets per second: for how many seconds they are sent."""
@@ -65,6 +66,4 @@ COLUMNS = (
 
 def text(found: dict[str, Any]) -> str:
     """The table as text."""
-    shape = "{:<24} {:>9} {:>9} {:>8} {:>17}"
-    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
-    return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))
+    return as_text(COLUMNS, found["rows"])

@@ -14,7 +14,7 @@ from typing import Any
 
 from alternate import alternate
 from compare import Options
-from measure import netwatch
+from measure import as_text, netwatch
 
 LINES = 500_000
 """Lines of a log that is scanned, if office traffic has its full size."""
@@ -153,9 +153,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 
 def text(found: dict[str, Any]) -> str:
     """What was measured as text."""
-    shape = "{:<8} {:>10} {:>20} {:>12} {:>20} {:>8}"
-    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
-    return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))
+    return as_text(COLUMNS, found["rows"])
 
 
 def _scan(path: Path) -> list[str]:

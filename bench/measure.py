@@ -12,12 +12,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shared import ROOT
+
+from netwatch.core.tabular import aligned
 
 _DEVELOPER_VARIABLES = (
     "PYTHONDONTWRITEBYTECODE",
@@ -150,3 +152,9 @@ def interpreter() -> int:
     command = [sys.executable, "-c", _EMPTY_PROGRAM]
     done = subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
     return int(done.stdout)
+
+
+def as_text(columns: Sequence[tuple[str, Callable[[Any], str]]], rows: Iterable[Any]) -> str:
+    """A table as aligned text: each column has a name, and what it shows of a row."""
+    cells = [[shows(row) for _, shows in columns] for row in rows]
+    return "\n".join(aligned([[name for name, _ in columns], *cells], range(1, len(columns))))

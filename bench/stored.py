@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from captures import Traffic, capture
 from compare import Options, progress
-from measure import Run, measure, netwatch
+from measure import Run, as_text, measure, netwatch
 from netwatch_only import require_complete, require_success
 from peers import CONFIG
 from veth import process_tree
@@ -113,6 +113,4 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 
 def text(found: dict[str, Any]) -> str:
     """What was measured as text."""
-    shape = "{:<8} {:>10} {:>14} {:>22} {:>6} {:>7} {:>13} {:>10}"
-    rows = [[shows(row) for _, shows in COLUMNS] for row in found["rows"]]
-    return "\n".join(shape.format(*cells) for cells in ([name for name, _ in COLUMNS], *rows))
+    return as_text(COLUMNS, found["rows"])

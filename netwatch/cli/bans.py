@@ -15,9 +15,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from netwatch.cli.group import Group, day
-from netwatch.cli.printing import print_columns, print_line, print_message, print_record
+from netwatch.cli.printing import (
+    print_columns,
+    print_line,
+    print_message,
+    print_record,
+    print_value,
+)
 from netwatch.config import Config, load
-from netwatch.core.tabular import aligned
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
 from netwatch.rules.bans import DEFAULT_BAN, Pack, ban_record, day_text, load_pack, pack_ids
@@ -126,13 +131,19 @@ def _list(args: argparse.Namespace) -> int:
         for row, day, state in shown:
             print_record({"on": str(day), "state": state, **_record(row)})
         return 0
-    table = [("BAN", "STATE", "PERIOD", "FORBIDS", "ADVISES", "APPS", "CONFIGURED")]
-    for row, day, state in shown:
+    table: list[tuple[str, ...]] = [("BAN", "PERIOD", "FORBIDS", "ADVISES", "APPS")]
+    for row, day, _ in shown:
         ban = row.ban
         forbids, advises = (", ".join(sorted(part)) or "-" for part in (ban.forbids, ban.advises))
         apps = ", ".join(sorted(ban.apps))
-        table.append((ban.id, state, _period(ban, day), forbids, advises, apps, _mark(row)))
-    print_columns(table if args.config else [cells[:-1] for cells in table])
+        table.append((ban.id, _period(ban, day), forbids, advises, apps))
+    if args.all:
+        states = ["STATE", *(state for *_, state in shown)]
+        table = [(*cells, state) for cells, state in zip(table, states, strict=True)]
+    if args.config:
+        marks = ["CONFIGURED", *("yes" if row.configured else "no" for row, *_ in shown)]
+        table = [(*cells, mark) for cells, mark in zip(table, marks, strict=True)]
+    print_columns(table)
     return 0
 
 
@@ -148,9 +159,9 @@ def _show(args: argparse.Namespace) -> int:
     if args.format == "jsonl":
         print_record({"state": state_on(row.ban, _today(None, row.ban)), **record})
         return 0
-    print_line(f"{row.ban.id}: {row.ban.authority}")
+    print_value("", f"{row.ban.id}: {row.ban.authority}")
     for key, text in _facts(row, record):
-        print_line(f"{key:<13} {text}")
+        print_value(f"{key:<13} ", text)
     return 0
 
 
@@ -176,13 +187,8 @@ def _review(args: argparse.Namespace) -> int:
     if not findings:
         print_line("nothing is due")
         return 0
-    head = ("BAN", "FINDING", "DAY", "")
-    rows = [
-        (ban.id, finding.kind, day_text(finding.day) or "-", finding.text)
-        for ban, finding in findings
-    ]
-    for line in aligned([head, *rows]):
-        print_line(line.rstrip())
+    rows = [(ban.id, finding.kind, finding.text) for ban, finding in findings]
+    print_columns([("BAN", "FINDING", ""), *rows])
     return 0
 
 
@@ -254,10 +260,6 @@ def _facts(row: _Row, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "source", source
     if record["file"]:
         yield "file", record["file"]
-
-
-def _mark(row: _Row) -> str:
-    return "yes" if row.configured else "no"
 
 
 def _period(ban: Ban, day: date) -> str:

@@ -8,7 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from netwatch.cli.group import Group
-from netwatch.cli.printing import print_columns, print_line, print_message, print_record
+from netwatch.cli.printing import (
+    print_columns,
+    print_line,
+    print_message,
+    print_record,
+    print_value,
+)
 from netwatch.core.errors import NetwatchError
 from netwatch.core.text import quantity
 
@@ -117,7 +123,7 @@ def _print(found: "LedgerStatus", shown: str) -> None:
         print_line(f"{'foreign':<10} {quantity(found.foreign, 'object')} that are no part of it")
     for plan in found.plans[:1]:
         for failure in plan.failures:
-            print_line(f"{'failed':<10} {failure.reason}")
+            print_value(f"{'failed':<10} ", failure.reason)
 
 
 def _row(plan: "PlanStatus") -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from netwatch.cli import policy_document
 from netwatch.cli.group import Group
-from netwatch.cli.printing import print_line, print_record
+from netwatch.cli.printing import print_line, print_record, print_value
 from netwatch.cli.signature_update import describe_builtin
 from netwatch.config import Config, load
 from netwatch.core.addresses import mac_text, parse_ip, parse_mac
@@ -64,7 +64,7 @@ def check(args: argparse.Namespace) -> int:
     print_line(f"{config.path or 'built-in defaults'}: valid; in force at {rfc3339(now, 0)}:")
     for record, cells in _rows(config, now):
         text = "  ".join(cell for cell in cells if cell)
-        print_line(f"{record['kind']:<11} {text}")
+        print_value(f"{record['kind']:<11} ", text)
     return 0
 
 
@@ -289,11 +289,11 @@ def explain(args: argparse.Namespace) -> int:
         below = " (recorded, not reported: below the min_confidence of the ban)"
         note = "" if _alerted(verdict) else below
         words = [verdict.kind or "no verdict", *filter(None, [verdict.confidence])]
-        print_line(", ".join(words) + note)
-        print_line(f"  {verdict.clause}")
+        print_value("", ", ".join(words) + note)
+        print_value("  ", verdict.clause)
     print_line()
     for step, text in steps:
-        print_line(f"{step:<9} {text}")
+        print_value(f"{step:<9} ", text)
     return 0
 
 

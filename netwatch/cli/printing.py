@@ -10,15 +10,18 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from netwatch.core.tabular import aligned, terminal_width
 from netwatch.core.text import ESCAPE_UNENCODABLE, escaped
 
 _BATCH = 512
 """Lines to print at once if there are very many."""
+
+_NARROWEST = 20
+"""Columns of a text behind a label, however narrow the terminal is."""
 
 
 def print_line(text: str = "") -> None:
@@ -35,6 +38,33 @@ def _shown(text: str) -> str:
     return escaped(text)
 
 
+def print_value(label: str, text: str, *, is_message: bool = False) -> None:
+    """Print a text for people behind its label, as a result or a message. What does not fit the
+    terminal goes on below the text; a word is never divided, so that URLs can be copied."""
+    printed = print_message if is_message else print_line
+    for line in _fitted(label, text, _width(sys.stderr if is_message else sys.stdout)):
+        printed(line)
+
+
+def _fitted(label: str, text: str, width: int | None) -> Iterable[str]:
+    if width is None or len(label) + len(text) <= width:
+        return (f"{label}{text}".rstrip(),)
+    import textwrap
+
+    return textwrap.wrap(
+        _shown(text),
+        max(width, len(label) + _NARROWEST),
+        initial_indent=label,
+        subsequent_indent=" " * len(label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _width(stream: TextIO | None) -> int | None:
+    return None if stream is None else terminal_width(stream)
+
+
 class Lines:
     """Prints many lines of a result, in batches: a call for each line takes longer than producing
     it. On a terminal each line is printed at once. A context manager, which prints the remaining
@@ -43,10 +73,16 @@ class Lines:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._batch = 1 if sys.stdout is not None and sys.stdout.isatty() else _BATCH
+        self._width = _width(sys.stdout)
 
     def line(self, text: str) -> None:
         """Print a line, as `print_line` does."""
         self._add(escaped(text))
+
+    def value(self, label: str, text: str) -> None:
+        """Print a text behind its label, as `print_value` does."""
+        for line in _fitted(label, text, self._width):
+            self.line(line)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Print a record, as `print_record` does."""
@@ -80,7 +116,7 @@ def print_columns(rows: Sequence[tuple[str, ...]], indent: int = 0) -> None:
     """Print rows in aligned columns; a last column of numbers is right-aligned. Each line begins
     with `indent` spaces. On a terminal the columns fit."""
     is_number = all(row[-1].isdigit() for row in rows[1:])
-    width = terminal_width(sys.stdout) if sys.stdout is not None else None
+    width = _width(sys.stdout)
     fitting = None if width is None else width - indent
     for line in aligned(rows, [len(rows[0]) - 1] if is_number else [], fitting):
         print_line(" " * indent + line)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
 from netwatch.cli.group import add_language_option, add_store_option
-from netwatch.cli.printing import print_line, print_message
+from netwatch.cli.printing import print_line, print_message, print_value
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system.files import user_id
 
@@ -226,11 +226,11 @@ def _print_answers(made: "Report", used: "Language") -> None:
             print_line()
         answer = ban.answer
         beside = f" ({words.unnamed(answer, used)})" if answer.days_in_force else ""
-        print_line(f"{ban.id}: {labels.answers(used)[answer.word]}{beside}")
+        print_value("", f"{ban.id}: {labels.answers(used)[answer.word]}{beside}")
         for reason in (*answer.reasons, *answer.notes):
-            print_line(f"  {words.reason(reason, used)}")
+            print_value("  ", words.reason(reason, used))
         if bound := words.bound(ban, used):
-            print_line(f"  {bound}")
+            print_value("  ", bound)
 
 
 def _write(made: "Report", used: "Language", outputs: Sequence[Path]) -> None:

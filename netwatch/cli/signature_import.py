@@ -194,9 +194,9 @@ def _only(listing: NameList, wanted: str) -> NameList:
         return any(wanted.casefold() in said.casefold() for said in listed.attributes)
 
     names = tuple(filter(is_wanted, listing.names))
-    count = len(listing.names) - len(names)
-    entries = quantity(count, "entry", "entries")
-    print_message(f"netwatch: {listing.path}: {entries} left out, without '{wanted}'")
+    if count := len(listing.names) - len(names):
+        entries = quantity(count, "entry", "entries")
+        print_message(f"netwatch: {listing.path}: {entries} left out, without '{wanted}'")
     return replace(listing, names=names, exceptions=tuple(filter(is_wanted, listing.exceptions)))
 
 

@@ -26,9 +26,11 @@ from netwatch.cli.printing import (
     print_line,
     print_message,
     print_record,
+    print_value,
 )
 from netwatch.core.addresses import ip_text
 from netwatch.core.errors import ConfigError, Problem
+from netwatch.core.tabular import aligned
 from netwatch.core.text import quantity
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.rules import bans
@@ -156,21 +158,25 @@ def _show(args: argparse.Namespace) -> int:
     print_line(f"{app.id}: {app.name} ({app.vendor}, {app.category})")
     print_line(signature.file)
     print_line()
-    rows = [("RULE", "ROLE", "GRADE", "BECAUSE OF", "SOURCES")]
-    for rule in signature.rules:
-        grade = rule.grade
-        sources = ", ".join(rule.sources)
-        rows.append((rule.text, rule.role, grade.value, ", ".join(grade.conditions), sources))
-    print_columns(rows)
+    rules = signature.rules
+    rows = [(rule.text, rule.role, rule.grade.value) for rule in rules]
+    head, *lines = aligned([("RULE", "ROLE", "GRADE"), *rows])
+    print_line(head)
+    for rule, line in zip(rules, lines, strict=True):
+        print_line(line)
+        because = (
+            f"because of {', '.join(rule.grade.conditions)}; " if rule.grade.conditions else ""
+        )
+        print_value("  ", f"{because}sources: {', '.join(rule.sources)}")
     if signature.aliases:
         tails = ", ".join(alias.tail for alias in signature.aliases)
-        print_line(f"CDN tails of its zones: {tails}")
+        print_value("CDN tails of its zones: ", tails)
     for asn in signature.asns:
         print_line(f"AS{asn.number}  {asn.name}")
     if signature.addresses:
-        print_line(f"addresses: {' '.join(map(ip_text, signature.addresses))}")
+        print_value("addresses: ", " ".join(map(ip_text, signature.addresses)))
     print_line()
-    print_line(f"bans: {', '.join(ban_ids) or 'no pack names this app'}")
+    print_value("bans: ", ", ".join(ban_ids) or "no pack names this app")
     return 0
 
 
@@ -196,28 +202,27 @@ def _match(args: argparse.Namespace) -> int:
             if args.format == "jsonl":
                 lines.record(record)
             else:
-                for line in _match_lines(record):
-                    lines.line(line)
+                for label, text in _matched(record):
+                    lines.value(label, text)
     for problem in problems:
         print_error(str(problem))
     return 2 if problems else 1 if unmatched else 0
 
 
-def _match_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """The record of a name as lines for people."""
+def _matched(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The record of a name as labels and texts for people."""
     if "rule" not in record:
-        yield f"{record['name']}: no rule matches"
+        yield "", f"{record['name']}: no rule matches"
     else:
         app = record["app"]
-        yield (
-            f"{record['name']}: {app['id']} ({app['name']}), {record['role']}, by {record['rule']}"
-        )
-        yield f"  where    {record['file']}:{record['line']}"
-        yield f"  sources  {', '.join(record['sources'])}"
+        by = f"{app['id']} ({app['name']}), {record['role']}, by {record['rule']}"
+        yield "", f"{record['name']}: {by}"
+        yield "  where    ", f"{record['file']}:{record['line']}"
+        yield "  sources  ", ", ".join(record["sources"])
         if "decide" in record:
-            yield f"  decided  {record['decide']}"
-        yield f"  grade    {record['grade']}: {'; '.join(record['grade_reasons'])}"
-    yield f"  why      {record['why']}"
+            yield "  decided  ", record["decide"]
+        yield "  grade    ", f"{record['grade']}: {'; '.join(record['grade_reasons'])}"
+    yield "  why      ", record["why"]
 
 
 def _given_names(words: Iterable[str], problems: list[Problem]) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from netwatch.cli.erasure_places import not_reached, outcome
 from netwatch.cli.group import Group, add_store_option
-from netwatch.cli.printing import print_line, print_message, print_record
+from netwatch.cli.printing import print_line, print_message, print_record, print_value
 from netwatch.cli.store import store_options
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.system.files import user_id
@@ -419,7 +419,7 @@ def _identify(args: argparse.Namespace) -> int:
         for name, value in record.items():
             text = ", ".join(value) if isinstance(value, tuple) else value
             if text:
-                print_line(f"{name:<10} {text}")
+                print_value(f"{name:<10} ", text)
     return 0
 
 

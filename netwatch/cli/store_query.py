@@ -26,7 +26,7 @@ RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "bypasses"
 
 _OF_INCIDENTS = {
     "since", "until", "app", "device", "network", "ban", "name", *WORDS, *TRIAGE, "assignee",
-    "limit", *(f"{EXCLUDES}{name}" for name in EXCLUDED),
+    "limit", "sort", *(f"{EXCLUDES}{name}" for name in EXCLUDED),
 }  # fmt: skip
 _FILTERS = {
     "incidents": _OF_INCIDENTS,
@@ -42,6 +42,7 @@ _EPILOG = """examples:
   netwatch store query incidents --since 7d
   netwatch store query incidents --app tiktok --device lab-07 --format jsonl
   netwatch store query incidents --since 7d --verdict violation --not-kind lookup
+  netwatch store query incidents --since 7d --sort severity --limit 20
   netwatch store query cases --since 7d --format csv
   netwatch store query observations --name tiktok.com --since 2023-03-01 --until 2023-03-31
   netwatch store query observations --name 'p16-*.tiktokcdn.com' --format csv -o names.csv
@@ -95,6 +96,11 @@ def add_query(group: Group) -> None:
     parser.add_argument(
         "--assignee", metavar="ACCOUNT", help="the account that works on it in the console"
     )
+    parser.add_argument(
+        "--sort", metavar="ORDER",
+        help="instead of the order of time: severity (the gravest first) or contacts (the fewest"
+        " first), or the other way round: --sort=-contacts",
+    )  # fmt: skip
     parser.add_argument("--limit", metavar="N", type=_count, help="print at most N records")
     parser.add_argument(
         "--format",

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netwatch.cli.printing import print_message
+from netwatch.core.text import quantity
 
 if TYPE_CHECKING:
     from netwatch.config import Config
@@ -92,8 +93,8 @@ class StoredRecords:
         )
         if findings.unread:
             self.left_out = (
-                f"the first {findings.unread} days were not looked at: they have too many flows;"
-                " ask for them with --until, or have 'netwatch store compact' judge them"
+                f"the first {quantity(findings.unread, 'day')} were not looked at (too many flows);"
+                " ask for them with --until, or run 'netwatch store compact'"
             )
         return islice((each for each in findings.found if _is_wanted(each, wanted)), wanted.limit)
 

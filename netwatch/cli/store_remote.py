@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from netwatch.core.addresses import is_loopback
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
-from netwatch.core.text import escaped, without_secrets
+from netwatch.core.text import escaped, quantity, without_secrets
 from netwatch.core.tls_sockets import client_context
 from netwatch.sinks.http_client import HttpClient, HttpOptions, Response, retry_after
 from netwatch.sinks.options import TlsOptions
@@ -82,7 +82,8 @@ class RemoteRecords:
         """See `Records`."""
         if not self._unjudged:
             return ""
-        return f"{self._unjudged} days are left out, which the console's store has not judged yet"
+        days = quantity(self._unjudged, "day")
+        return f"traffic of {days} is not judged yet; run 'netwatch store compact' where it is kept"
 
     def _records(self, path: str, *names: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The records of a list as they were sent, each with what else is said of it under these

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, get_args
 
 from netwatch import __version__
-from netwatch.cli.printing import print_message
+from netwatch.cli.printing import print_message, print_value
 from netwatch.config import Config
 from netwatch.core.alert import IncidentKind, Judgement
 from netwatch.core.statistics import RunStatistics, limit_ether_types
@@ -87,7 +87,7 @@ class Summary:
         for note in self.config.notes if self.config and not self.notes_shown else ():
             print_message(f"netwatch: {note}")
         for label, text in self._lines(args.verbose):
-            print_message(f"{label:<13} {text}")
+            print_value(f"{label:<13} ", text, is_message=True)
 
     def _lines(self, verbose: bool) -> Iterator[tuple[str, str]]:
         statistics = self.statistics

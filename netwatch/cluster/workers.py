@@ -49,6 +49,10 @@ WORKERS_TIMEOUT = 120
 RESTART_TIMEOUT = "10 minutes"
 """How long a worker of a cluster that is started here may take to start."""
 
+PEER_SECONDS = 10
+"""How long is tried to connect to a worker of such a cluster. It may have just died: who decided to
+connect before that was known, and begins after it, is told by nobody."""
+
 ALLOWED_FAILURES = 1
 """Workers that may die of a task, besides the first, before it is given up in a cluster that is
 started here."""
@@ -190,7 +194,7 @@ def _start(count: int) -> "tuple[Client, LocalCluster]":
             "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
             # A dead worker is restarted, which takes long on a busy machine.
             "distributed.deploy.lost-worker-timeout": RESTART_TIMEOUT,
-            "distributed.comm.timeouts.connect": RESTART_TIMEOUT,
+            "distributed.comm.timeouts.connect": f"{PEER_SECONDS} s",
             "distributed.admin.system-monitor.gil.enabled": False,
             # `silence_logs` reaches a worker only when it has already logged that it starts.
             "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
@@ -215,7 +219,7 @@ def _start(count: int) -> "tuple[Client, LocalCluster]":
             f"the cluster on this machine did not start ({_root_cause(error)}): was a worker"
             " killed, for want of memory perhaps? A smaller --jobs starts fewer"
         ) from None
-    return Client(cluster, security=security), cluster
+    return Client(cluster, security=security, timeout=WORKERS_TIMEOUT), cluster
 
 
 def _root_cause(error: BaseException) -> str:

@@ -5,14 +5,12 @@ coverage.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from netwatch.config import Config
-from netwatch.core.addresses import mac_text, parse_mac
+from netwatch.core.addresses import mac_text, parse_ip, parse_mac
 from netwatch.core.errors import NetwatchError
-from netwatch.core.filter_words import EXCLUDES, TRIAGE, WORDS, column_of
+from netwatch.core.filter_words import EXCLUDES, SORTS, TRIAGE, WORDS, column_of
 from netwatch.core.period import parse_moment
 from netwatch.core.user_yaml import Problems, did_you_mean
 from netwatch.coverage.judged import Wanted, says
@@ -41,9 +39,12 @@ def read_filter(
 ) -> Filter:
     """The filter for a kind of records that the words of each filter make: ``since``, ``until``,
     ``app``, ``device``, ``network``, ``ban``, ``name`` and those of `WORDS`; of incidents and cases
-    also what is left out (``not-app``, and so on). The words of `TRIAGE` are only checked: what was
-    decided is not in the store. Raises `WrongWordsError`."""
+    also what is left out (``not-app``, and so on), and ``sort``. The words of `TRIAGE` are only
+    checked: what was decided is not in the store. Raises `WrongWordsError`."""
     wrong: list[tuple[str, str]] = []
+    sort = (words.get("sort") or ("",))[-1]
+    if sort and sort not in SORTS:
+        wrong.append(("sort", f"expected {', '.join(SORTS[:-1])} or {SORTS[-1]}; found '{sort}'"))
     times: dict[str, int | None] = {}
     for name in ("since", "until"):
         text = (words.get(name) or ("",))[-1]
@@ -86,6 +87,7 @@ def read_filter(
         kinds=fixed["kind"],
         outcomes=fixed["outcome"],
         statuses=fixed["state"],
+        sort=sort,
         names=tuple(map(name_pattern, words.get("name", ()))),
         device=device,
         addresses=tuple(addresses),
@@ -131,9 +133,8 @@ def _device_ids(config: Config, word: str, entries: "list[Entry]") -> frozenset[
     found = {entry.id.lower() for entry in entries}
     if (mac := parse_mac(word)) is not None:
         found.add(mac_text(mac))
-    with suppress(ValueError):
-        packed = ip_address(word).packed
-        found |= {entry.id.lower() for entry in config.devices.entries if packed in entry.ips}
+    if (ip := parse_ip(word)) is not None:
+        found |= {entry.id.lower() for entry in config.devices.entries if ip in entry.ips}
     return frozenset({word.lower(), *found})
 
 

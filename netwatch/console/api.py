@@ -39,7 +39,15 @@ from netwatch.console.pages import reports, sensors
 from netwatch.console.triage import STATES
 from netwatch.console.triage_form import chosen_by
 from netwatch.console.view import Answer, Refused, View, not_found
-from netwatch.core.filter_words import EXCLUDED, EXCLUDES, TRIAGE, VERDICTS, WORDS
+from netwatch.core.filter_words import (
+    DESCENDING,
+    EXCLUDED,
+    EXCLUDES,
+    SORTS,
+    TRIAGE,
+    VERDICTS,
+    WORDS,
+)
 from netwatch.core.period import day_at, parse_moment
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.core.verdict import Ban
@@ -85,7 +93,9 @@ def _wanted(view: View, records: str) -> Filter:
         refuse_unknown(console.catalogue, console.config, wanted)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
-    return replace(wanted, limit=wanted_records(view) + 1, most_read=MAX_READ)
+    # By contacts, records that follow each other are not near each other on the disk.
+    most = MAX_READ // 3 if _sort(wanted) == "contacts" else MAX_READ
+    return replace(wanted, limit=wanted_records(view) + 1, most_read=most)
 
 
 def _within(view: View, wanted: Filter) -> Filter:
@@ -103,9 +113,15 @@ def _networks(view: View, asked: frozenset[str]) -> frozenset[str]:
 
 def _incidents(view: View) -> Answer:
     wanted = replace(_wanted(view, "incidents"), chosen=chosen_by(view))
-    after = cursor_of(view, (int, int, int))
+    kinds = {"": (int, int, int), "contacts": (int, int, str)}
+    after = cursor_of(view, kinds.get(_sort(wanted), (int, int, int, int)))
     found = incidents_after(view.console.catalogue, wanted, after, timeout=_seconds())
     return page(view, "incidents", ((text, position, {}) for text, position in found))
+
+
+def _sort(wanted: Filter) -> str:
+    """The column that records are sorted by; empty: by time."""
+    return wanted.sort.removeprefix(DESCENDING)
 
 
 def _incident(view: View) -> Answer:
@@ -136,7 +152,7 @@ def person_of_incident(view: View) -> str:
 
 def _cases(view: View) -> Answer:
     wanted = replace(_wanted(view, "cases"), chosen=chosen_by(view, of_cases=True))
-    after = cursor_of(view, (int, str))
+    after = cursor_of(view, (int, int, str) if _sort(wanted) else (int, str))
     found = cases_after(view.console.catalogue, wanted, after, timeout=_seconds())
     return page(view, "cases", ((text, position, {}) for text, position in found))
 
@@ -367,6 +383,12 @@ _OF_INCIDENTS = (
     _words("triage", "what was decided; of a case, of one of its incidents", STATES),
     _text("assignee", "the account that works on it"),
     *(_words(EXCLUDES + name, _WITHOUT, {**WORDS, **TRIAGE}.get(name, ())) for name in EXCLUDED),
+    _text(
+        "sort",
+        "the order, unless it is that of time: the gravest, or the fewest contacts, first;"
+        " behind - the other way round",
+        enum=[*SORTS],
+    ),
     *_PAGES,
 )
 _DAYS = (
@@ -395,7 +417,7 @@ def _named(name: str) -> dict[str, Any]:
 _TIMES_OF_RECORDS = {"type": "array", "items": _TIME}
 
 INCIDENTS = Operation(
-    "incidents", "Incidents by filter, in the order of time", _incidents, _list(_named("alert")),
+    "incidents", "Incidents by filter, in an order", _incidents, _list(_named("alert")),
     _OF_INCIDENTS, by_network=True,
 )  # fmt: skip
 INCIDENT = Operation("incident", "One incident", _incident, _named("alert"), by_network=True)

@@ -175,13 +175,13 @@ class Audit:
         *,
         accounts: Collection[str] = (),
         action: str = "",
-        subject: str = "",
+        subject: str | tuple[str, ...] = "",
         start: int | None = None,
         end: int | None = None,
     ) -> list[Entry]:
         """The last rows, the newest first: of those with a number below `before`, of some
-        `accounts`, an `action`, and a subject that begins with `subject`, where they are given,
-        from `start` up to `end`."""
+        `accounts`, an `action`, and a subject that begins with `subject` (with one of several),
+        where they are given, from `start` up to `end`."""
         found = list[Entry]()
         while len(found) < limit:
             size = _BATCH if subject else limit
@@ -217,11 +217,12 @@ class Audit:
         with self._database.reading() as connection:
             return connection.execute(statement).mappings().all()
 
-    def _is_about(self, entry: Entry, subject: str) -> bool:
-        """Whether the subject of a row begins with a text; of one that is erased, whether it is
-        that or has that pseudonym."""
-        return entry.subject.startswith(subject) or (
-            entry.is_erased and entry.subject == self._sealing.pseudonym(subject)
+    def _is_about(self, entry: Entry, subject: str | tuple[str, ...]) -> bool:
+        """Whether the subject of a row begins with a text, or one of several; of one that is
+        erased, whether it is that or has that pseudonym."""
+        texts = (subject,) if isinstance(subject, str) else subject
+        return entry.subject.startswith(texts) or (
+            entry.is_erased and entry.subject in map(self._sealing.pseudonym, texts)
         )
 
     def _entry(self, row: RowMapping) -> Entry:

@@ -33,7 +33,6 @@ from netwatch.console.tables import PSEUDONYM_KEY, read_secret
 from netwatch.console.tokens import RequestRate, Tokens
 from netwatch.console.triage import Triage
 from netwatch.console.view import Asked, Identity, Refused, View
-from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.explain.subject import zone_of_ban
 from netwatch.rules.bans import Pack, load_pack, pack_ids
@@ -87,7 +86,7 @@ class Console:
         self.names = self.audit.names
         self.filters = SavedFilters(self.database)
         self.triage = Triage(self.database, now)
-        self.tell_triage: Callable[[AlertRecord], None] = lambda _: None
+        self.tell_triage: Callable[[], None] = lambda: None
         self.pseudonym_key = read_secret(self.database, PSEUDONYM_KEY)
         self.throttle = Throttle(self.database, self.pseudonym_key, now)
         self.provider = self._provider()
@@ -104,6 +103,11 @@ class Console:
             self.renderer.warm()
         except NetwatchError as error:
             self.report(str(error))
+
+    def app_name(self, app: str) -> str:
+        """The name of the app with an id; the id if no signature knows it."""
+        known = self.config.catalog.signatures.get(app)
+        return app if known is None else known.app.name
 
     def close(self) -> None:
         """Close the connections, and end the workers that render pictures and collect reports."""

@@ -121,7 +121,7 @@ def _upgrade(connection: Connection) -> None:
     rows had one purpose for all persons. From version 2: what the audit says of people is sealed,
     and accounts of a provider have names. Their sessions end, which were begun under a name. From
     version 3: programs have tokens. From version 4: incidents have a triage. From
-    version 5: filters can be shared."""
+    version 5: filters can be shared. From version 6: what outputs were not told is kept."""
     found = inspect(connection)
     has_purposes, has_keys, has_names = (
         found.has_table(table.name)
@@ -199,6 +199,7 @@ def _open_server(options: StoreOptions) -> Database:
                     tables.token,
                     tables.triage,
                     tables.shared_filter,
+                    tables.triage_untold,
                 )
             ):
                 _upgrade(connection)

@@ -244,7 +244,7 @@ def _labels(view: View) -> Mapping[str, str]:
         "confidence": say("Confidence"),
         "kind": say("Kind"),
         "outcome": say("Outcome"),
-        "state": say("State"),
+        "state": say("Status"),
         "triage": say("Triage"),
         "assignee": say("Assignee"),
         "app": say("App"),

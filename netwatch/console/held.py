@@ -15,7 +15,6 @@ from sqlalchemy import Connection, func, or_, select
 
 from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
-from netwatch.console.triage import Changed
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
 from netwatch.formats.bypass import day_number
 from netwatch.formats.flow_rows import flow_record
@@ -231,12 +230,11 @@ def _is_evidence(ids: Sequence[str], *, begin_with_incidents: bool) -> Any:
 
 def _triage(console: Console, ids: Sequence[str]) -> HeldKind:
     """What was decided of its incidents."""
-    times = [change.time for _, change in _changes(console, ids)]
+    changes, first, last = console.triage.extent(_triaged(console, ids))
     retention = console.config.retention
     return HeldKind(
-        "triage", len(times), min(times, default=None), max(times, default=None),
-        seconds=retention.incidents if retention else None,
-    )  # fmt: skip
+        "triage", changes, first, last, seconds=retention.incidents if retention else None
+    )
 
 
 def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
@@ -258,22 +256,21 @@ def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
         )
 
 
-def _changes(console: Console, devices: Sequence[str]) -> list[tuple[str, Changed]]:
-    """What was decided of their incidents: few are looked up by their devices, and of many those of
-    which something was decided."""
+def _triaged(console: Console, devices: Sequence[str]) -> set[str]:
+    """The ids of the incidents of some devices where they are few, which may have a triage; of
+    many, of those that have one."""
     incident, ids = tables.incident.c, set[str]()
     with console.catalogue.database.reading() as connection:
         if (_incidents(connection, devices, None).rows or 0) <= FEW:
             is_own = incident.device.in_(sorted(devices)) & (incident.shown == 1)
             # With the run, which it lacks, the index of all incidents looks no better to SQLite.
             rows = connection.execute(select(incident.id, incident.run).where(is_own))
-            ids |= set(rows.scalars())
-            return console.triage.changes(ids)
+            return set(rows.scalars())
         is_own = incident.device.concat("").in_(sorted(devices)) & (incident.shown + 0 == 1)
         for part in chunks(sorted(console.triage.changed()), MANY):
             own = select(incident.id).where(among(connection, incident.id, part), is_own)
             ids |= set(connection.execute(own).scalars())
-    return console.triage.changes(ids)
+    return ids
 
 
 def _names_device(ids: Sequence[str]) -> Any:
@@ -289,13 +286,13 @@ def subjects_of(ids: Sequence[str]) -> frozenset[str]:
 
 def looks_at(console: Console, ids: Sequence[str]) -> tuple[Look, ...]:
     """The rows of the audit on a device, the newest first."""
-    found = {
-        entry.number: entry
-        for subject in subjects_of(ids)
-        for entry in console.audit.newest(_LOOKS, None, subject=subject)
-        if entry.subject == subject or entry.subject.startswith(f"{subject},")
-    }
-    return tuple(found[number] for number in sorted(found, reverse=True))
+    subjects = tuple(sorted(subjects_of(ids)))
+    exact = tuple(f"{subject}," for subject in subjects)
+    return tuple(
+        entry
+        for entry in console.audit.newest(_LOOKS, None, subject=subjects)
+        if entry.subject in subjects or entry.subject.startswith(exact)
+    )
 
 
 def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]:
@@ -316,7 +313,7 @@ def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]
         "triage",
         (
             {"incident": identity, **asdict(change), "time": rfc3339(change.time, 0)}
-            for identity, change in _changes(console, found.ids)
+            for identity, change in console.triage.changes(_triaged(console, found.ids))
         ),
     )
     evidence = tables.evidence.c

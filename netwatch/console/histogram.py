@@ -8,7 +8,7 @@ and of measures are marked.
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 
 from netwatch.charts.days import MAX_MARKS, event_words
@@ -109,7 +109,7 @@ def spans_of_bars(view: View, begin: int, end: int) -> tuple[str, list[Span]]:
 def days_until(view: View, at: int, count: int) -> list[Span]:
     """The last days (ns) in the viewer's time zone, of which the newest one has the moment `at`
     (ns)."""
-    last = datetime.fromtimestamp(at // _SECOND, UTC).astimezone(view.zone).date()
+    last = view.day(at)
     edges = [
         int(datetime.combine(last - timedelta(days=ago), time(), view.zone).timestamp()) * _SECOND
         for ago in range(count - 1, -2, -1)
@@ -152,15 +152,18 @@ def histogram(
     events: Iterable[tuple[int, str]] = (),
 ) -> Histogram | None:
     """The bars of a list over a span (ns), whose address has these values besides its times; None
-    if there is nothing to show, or it takes too long to count. `events` are what is marked, as
+    if there is nothing to show, or it takes too long to find out. `events` are what is marked, as
     times (ns) and words."""
     unit, spans = spans_of_bars(view, *span)
     found = counts(spans)
     if found is None or not any(found):
         return None
+    try:
+        nothing = uncaptured(view.console.catalogue, spans, _BLANK_SECONDS)
+    except QueryTimeoutError:
+        return None
     most = max(found)
-    blank = [not count and is_blank
-             for count, is_blank in zip(found, _blank(view, spans), strict=True)]  # fmt: skip
+    blank = [not count and is_blank for count, is_blank in zip(found, nothing, strict=True)]
     others = [pair for pair in pairs if pair[0] not in ("range", *TIMES)]
     bars = []
     for (begin, end), count, is_blank in zip(spans, found, blank, strict=True):
@@ -174,38 +177,27 @@ def histogram(
         "Most: %(count)s (%(when)s).",
         count=view.language.number(most), when=bars[found.index(most)].text,
     )  # fmt: skip
-    summary = f"{_unit_text(view, unit)} {summary}"
-    if any(blank):
-        summary += f" {view.say('Where nothing was captured, it is hatched.')}"
-    return Histogram(title, summary, tuple(bars), tuple(_marks(view, spans, events)))
+    hatched = view.say("Times without a capture are hatched.") if any(blank) else ""
+    summary = f"{_unit_text(view, unit)} {summary} {hatched}".strip()
+    return Histogram(title, summary, tuple(bars), tuple(_marks(spans, events)))
 
 
-def _blank(view: View, spans: Sequence[Span]) -> list[bool]:
-    """Of each span whether nothing was captured; none where it takes too long to find out."""
-    try:
-        return uncaptured(view.console.catalogue, spans, _BLANK_SECONDS)
-    except QueryTimeoutError:
-        return [False] * len(spans)
-
-
-def _marks(view: View, spans: Sequence[Span], events: Iterable[tuple[int, str]]) -> Iterator[Mark]:
+def _marks(spans: Sequence[Span], events: Iterable[tuple[int, str]]) -> Iterator[Mark]:
     """The marks of the events that are in the time of the bars, in its order."""
     ends = [end for _, end in spans]
     inside = sorted({each for each in events if spans[0][0] <= each[0] < ends[-1]})
     for at, words in inside[:MAX_MARKS]:
         index = bisect_right(ends, at)
         begin, end = spans[index]
-        day = datetime.fromtimestamp(at // _SECOND, UTC).astimezone(view.zone).date()
-        text = f"{view.language.day(day)}: {words}"
-        yield Mark(text, round(_WIDTH * (index + (at - begin) / (end - begin)), 1))
+        yield Mark(words, round(_WIDTH * (index + (at - begin) / (end - begin)), 1))
 
 
 def events_of_policy(
     view: View, bans: Collection[str], apps: Collection[str]
 ) -> list[tuple[int, str]]:
     """The days of the bans with these ids and of these apps (of all where there are none), and of
-    their exemptions: when they begin in the time zone of the ban (ns), and what happens, in
-    words."""
+    their exemptions: when they begin in the time zone of the ban (ns), and the day with what
+    happens, in words."""
     policy, words, found = view.console.config.policy, event_words(view.language), []
     for ban in policy.bans:
         if (bans and ban.id not in bans) or (apps and not ban.apps & {*apps}):
@@ -213,9 +205,14 @@ def events_of_policy(
         events = [*ban_events(ban), *exemption_events(ban.id, policy.exemptions)]
         for day, event in events:
             at = None if day is None else period(day, None, ban.timezone).start
-            if at is not None:
-                found.append((at, f"{words[event]} ({ban.id})"))
+            if day is not None and at is not None:
+                found.append((at, f"{dated(view, day, words[event])} ({ban.id})"))
     return found
+
+
+def dated(view: View, day: date, words: str) -> str:
+    """What happened on a day."""
+    return view.say("%(day)s: %(event)s", day=view.language.day(day), event=words)
 
 
 def _text(view: View, unit: str, begin: int, end: int) -> str:

@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 
 from netwatch.console.rendering import address_of
 from netwatch.console.view import Pairs, View
+from netwatch.core.filter_words import DESCENDING
 
 LOOK = ("sort", "columns")
 """The values of an address that say how its list looks."""
 
 _MANY = 9
-
-DESCENDING = "-"
-"""What a `sort` begins with that has the last word, the newest or the most first."""
 
 
 @dataclass(frozen=True, slots=True)

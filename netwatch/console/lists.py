@@ -1,20 +1,31 @@
-"""What lists have in common: names that are known, places between their pages, and the list as a
-file, which is made of one page after the other while it is sent.
+"""What lists have in common: names that are known, those that a filter offers with their counts,
+places between the pages, and the list as a file, which is made of one page after the other while it
+is sent.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import func, select
 
 from netwatch.console.view import Download, View, bad_request, detail_of
 from netwatch.core.errors import NetwatchError
 from netwatch.core.filter_words import EXCLUDES
 from netwatch.core.tabular import csv_line
 from netwatch.formats.values import json_line
-from netwatch.store.incident_pages import Cursor
+from netwatch.store import catalogue_tables as tables
+from netwatch.store.database import QueryTimeoutError
+from netwatch.store.incident_pages import Cursor, IncidentFilter, incident_counts
 from netwatch.store.queries import unknown_words
+
+MAX_OFFERED = 100
+"""Values that a field of a filter offers."""
 
 _PIECE = 1 << 16
 _BATCH = 500
+_OFFER_SECONDS = 1.0  # then names are offered without their counts
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -59,19 +70,70 @@ def known_names(
     return found
 
 
-def cursor_of(view: View) -> Cursor | None:
-    """The place in a list where the page of an address begins: behind this row."""
+def offers(view: View, *, of_cases: bool = False) -> dict[str, list[tuple[str, str]]]:
+    """What the fields of a filter offer, by the name of the field: apps, networks and bans of the
+    configuration and of the store, the devices seen last, and of cases the sensors. Each with how
+    many incidents it has, as a text; without, where counting takes too long."""
+    policy, catalogue = view.console.config.policy, view.console.catalogue
+    found: dict[str, Counter[str]] = {
+        "app": Counter(dict.fromkeys((app for ban in policy.bans for app in ban.apps), 0)),
+        "network": Counter(
+            dict.fromkeys((each.network.name for each in view.console.config.networks.scopes), 0)
+        ),
+        "ban": Counter(dict.fromkeys((ban.id for ban in policy.bans), 0)),
+    }
+    with suppress(QueryTimeoutError):
+        sorts = incident_counts(catalogue, IncidentFilter(), [*found], timeout=_OFFER_SECONDS)
+        for values, count in sorts.items():
+            for counts, value in zip(found.values(), values, strict=True):
+                counts[value] += count
+    with suppress(QueryTimeoutError), catalogue.database.reading(_OFFER_SECONDS) as connection:
+        if view.role == "analyst":
+            row = tables.incident_device.c
+            number = row.violation + row.advisory + row.exempt
+            last = select(row.device, number).order_by(row.last_seen.desc()).limit(MAX_OFFERED)
+            found["device"] = Counter()
+            for device, count in connection.execute(last):
+                found["device"][device] += count
+        if of_cases:
+            seen = tables.fleet_case_incident.c.sensor
+            numbers = connection.execute(select(seen, func.count()).group_by(seen))
+            found["sensor"] = Counter({sensor: int(count) for sensor, count in numbers})
+    return {
+        name: [
+            (value, _offer(view, name, value, count))
+            for value, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+            if value
+        ][:MAX_OFFERED]
+        for name, counts in found.items()
+    }
+
+
+def _offer(view: View, name: str, value: str, count: int) -> str:
+    text = view.language.say_count("%(count)s incident", "%(count)s incidents", count)
+    called = view.console.app_name(value) if name == "app" else value
+    return text if called == value else f"{called}, {text}"
+
+
+def cursor_of(view: View, *, is_number: bool = False) -> Cursor | None:
+    """The place in a list where the page of an address begins: behind this row. `is_number` means
+    that rows are sorted by a number, of which there is one then."""
     text = view.query.text("after")
     if not text:
         return None
     word, _, place = text.rpartition("/")
     moment, dot, identity = place.partition(".")
-    is_number = moment.isascii() and moment.isdigit() and len(moment) <= 19
-    if not dot or not identity or not is_number or int(moment) >= 1 << 63:
+    is_place = dot and identity and _is_number(moment) and (not is_number or _is_number(word))
+    if not is_place:
         raise bad_request(
             view.say("This place in the list cannot be read: begin at the first page.")
         )
     return Cursor(int(moment), identity, word)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number that a database has."""
+    return text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 1 << 63
 
 
 def cursor_text(cursor: Cursor) -> str:

@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from netwatch.store.database import Database
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """The version of these tables."""
 
 metadata = MetaData()
@@ -188,6 +188,14 @@ triage_change = Table(
     Index("console_triage_change_incident", "incident", "id"),
 )
 """The history of it."""
+
+triage_untold = Table(
+    "console_triage_untold",
+    metadata,
+    Column("change", Integer, primary_key=True, autoincrement=False, comment="number of a change"),
+)
+"""The changes of a state that the outputs have not been told of: a row is written with the change,
+so that it is told also if the console is killed then."""
 
 shared_filter = Table(
     "console_shared_filter",

@@ -11,6 +11,7 @@ The incidents themselves may be in another database, so lists are filtered by id
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, case, delete, func, insert, select, union, update
@@ -126,10 +127,17 @@ class Triage:
         self._now = now
 
     def change(
-        self, record: AlertRecord, change: Change, account: str, version: int | None = None
+        self,
+        record: AlertRecord,
+        change: Change,
+        account: str,
+        version: int | None = None,
+        *,
+        is_to_tell: bool = False,
     ) -> tuple[Triaged, Triaged]:
         """Change the state of the incident with this record: what it was, and what it is now.
-        Raises `OutdatedError` if `version` is not that of its last change any more."""
+        Another state is `untold` from then on if it `is_to_tell`. Raises `OutdatedError` if
+        `version` is not that of its last change any more."""
         incident = str(record["id"])
         with self._database.writing(numbers=True) as connection:
             before = _of(connection, [incident]).get(incident, Triaged())
@@ -152,6 +160,8 @@ class Triage:
             else:
                 _write(connection, record, state, assignee, moment)
             after = Triaged(state, assignee, moment, _primary_key(added))
+            if is_to_tell and state != before.state:
+                connection.execute(insert(tables.triage_untold).values(change=after.version))
         return before, after
 
     def of(self, incidents: Collection[str]) -> Mapping[str, Triaged]:
@@ -179,10 +189,45 @@ class Triage:
         row, found = tables.triage_change.c, list[Any]()
         columns = (row.time, row.account, row.state, row.assignee, row.reason, row.note)
         with self._database.reading() as connection:
-            for part in chunks(sorted(incidents)):
-                statement = select(row.id, row.incident, *columns).where(row.incident.in_(part))
+            for part in chunks(sorted(incidents), MANY):
+                own = among(connection, row.incident, part)
+                statement = select(row.id, row.incident, *columns).where(own)
                 found += connection.execute(statement).all()
-        return [(incident, Changed(*values)) for _, incident, *values in sorted(found)]
+        found.sort(key=itemgetter(0))
+        return [(incident, Changed(*values)) for _, incident, *values in found]
+
+    def extent(self, incidents: Collection[str]) -> tuple[int, int | None, int | None]:
+        """How many changes some incidents have, and when the first and the last were."""
+        row, found = tables.triage_change.c, list[Any]()
+        with self._database.reading() as connection:
+            for part in chunks(sorted(incidents), MANY):
+                own = among(connection, row.incident, part)
+                statement = select(func.count(), func.min(row.time), func.max(row.time)).where(own)
+                found += connection.execute(statement).all()
+        counted = [each for each in found if each[0]]
+        return (
+            sum(each[0] for each in counted),
+            min((each[1] for each in counted), default=None),
+            max((each[2] for each in counted), default=None),
+        )
+
+    def untold(self) -> list[tuple[int, str, Changed]]:
+        """The changes that the outputs have not been told of, each with its number and its
+        incident, the oldest first."""
+        row, untold = tables.triage_change.c, tables.triage_untold.c
+        columns = (row.time, row.account, row.state, row.assignee, row.reason, row.note)
+        statement = select(row.id, row.incident, *columns).join(
+            tables.triage_untold, untold.change == row.id
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(statement.order_by(row.id)).all()
+        return [(number, incident, Changed(*values)) for number, incident, *values in found]
+
+    def told(self, number: int) -> None:
+        """The outputs have been told of a change."""
+        row = tables.triage_untold.c.change == number
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.triage_untold).where(row))
 
     def changed(self) -> frozenset[str]:
         """The ids of the incidents that have changes."""
@@ -302,7 +347,12 @@ def _decided(states: Set[str], assignee: str) -> Select[Any]:
 
 def forget(connection: Connection, incidents: Iterable[str]) -> None:
     """Delete what was decided of incidents, with its history."""
+    changes = tables.triage_change.c
     for part in chunks([*incidents]):
+        own = select(changes.id).where(changes.incident.in_(part))
+        connection.execute(
+            delete(tables.triage_untold).where(tables.triage_untold.c.change.in_(own))
+        )
         for table in (tables.triage, tables.triage_change):
             connection.execute(delete(table).where(table.c.incident.in_(part)))
 

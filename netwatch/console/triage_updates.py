@@ -1,15 +1,24 @@
 """What goes to the outputs when people have decided something of an incident: its record once more,
 with the state; and what keeps the triage as long as its incidents.
+
+A change is noted as untold in its own transaction, and no longer once it is in the outbox. What a
+console that was killed has not told, the next one does; an output gets the same update once.
 """
 
+import hashlib
+import hmac
+import json
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
 from netwatch.console.console import Console
-from netwatch.core.alert import AlertRecord
+from netwatch.console.triage import Changed
+from netwatch.core.alert import TRIAGE, AlertRecord
 from netwatch.core.errors import NetwatchError
 from netwatch.delivery.delivery import Delivery
+from netwatch.formats.values import rfc3339
+from netwatch.store.incident_pages import incident_row
 
 DRAIN_SECONDS = 5.0
 """How long the end of a console waits for its outputs; what is left is sent by the next one."""
@@ -36,6 +45,7 @@ class TriageService:
         # The outbox is shared with a live capture: each has to know all outputs.
         config = console.config
         self._delivery = Delivery(config.outputs, config.outbox, report) if self._names else None
+        self._telling = threading.Lock()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="triage", daemon=True)
 
@@ -48,6 +58,7 @@ class TriageService:
             self._thread.start()
             self._stack = stack.pop_all()
         self._console.tell_triage = self._tell
+        self._tell()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,9 +66,30 @@ class TriageService:
         self._thread.join()
         self._stack.close()
 
-    def _tell(self, record: AlertRecord) -> None:
-        if self._delivery is not None:
-            self._delivery.put(record, only=self._names)
+    def _tell(self) -> None:
+        """Put what is untold into the outbox. While that cannot be written, it stays untold: an
+        output leaves out what it has got already."""
+        if self._delivery is None:
+            return
+        console = self._console
+        try:
+            with self._telling:
+                for number, incident, changed in console.triage.untold():
+                    if self._delivery.problem:
+                        return
+                    if (row := incident_row(console.catalogue, incident)) is not None:
+                        update = self._update(json.loads(row.record), changed)
+                        self._delivery.put(update, once=True, only=self._names)
+                    if not self._delivery.problem:
+                        console.triage.told(number)
+        except NetwatchError as error:
+            self._report(str(error))
+
+    def _update(self, record: AlertRecord, changed: Changed) -> AlertRecord:
+        key, account = self._console.pseudonym_key, f"account {changed.account}"
+        by = hmac.new(key, account.encode(), hashlib.sha256).hexdigest()[:12]
+        said = {"state": changed.state, "by": f"u-{by}", "at": rfc3339(changed.time, 3)}
+        return {**record, TRIAGE: said}
 
     def _run(self) -> None:
         while True:
@@ -67,3 +99,4 @@ class TriageService:
                 self._report(str(error))
             if self._end.wait(self._interval):
                 return
+            self._tell()

@@ -5,7 +5,7 @@ with its values, a download, events, another place, or a refusal.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -168,6 +168,10 @@ class View:
         """The role of the signed-in user, empty if there is none."""
         return self.identity.role if self.identity else ""
 
+    def day(self, moment: int) -> date:
+        """The day of a moment (ns) in the time zone of the viewer."""
+        return datetime.fromtimestamp(moment // 1_000_000_000, self.zone).date()
+
     def written(self, name: str) -> str:
         """The last value with a name of the form, at its whole length, with line feeds between its
         lines."""
@@ -262,8 +266,8 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """An answer of the API as a whole. `subject`, `headers` and `detail` are those of a page.
-    One that `is_noted` tells of a change that is in the audit already."""
+    """A complete answer of the API. `subject`, `headers` and `detail` are as in `Page`. Where it
+    `is_noted`, what was done has its row in the audit already."""
 
     media_type: str
     content: bytes

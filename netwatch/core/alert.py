@@ -355,6 +355,13 @@ def situation(record: AlertRecord) -> Situation:
     return "attempted" if record.get("outcome") == "attempted" else "contacted"
 
 
+def contacts_of(record: AlertRecord) -> int:
+    """How many contacts an alert's record, or that of a case, counts: lookups and handshakes."""
+    counts = record["counts"]
+    number: int = counts["lookups"] + counts["handshakes"]
+    return number
+
+
 def kind_of(record: AlertRecord) -> str | None:
     """The kind of an alert's record, None if it has none."""
     kind: str | None = (record.get("kind") or {}).get("value")

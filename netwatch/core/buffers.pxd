@@ -1,6 +1,7 @@
 # Bytes in words of eight, shared by compiled modules. The interpreted form is buffers.py;
 # tests/core/test_buffers.py compares the two.
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
 cdef extern from *:
@@ -12,6 +13,10 @@ cdef extern from *:
     #endif
     """
     unsigned long long little "netwatch_little"(unsigned long long word) noexcept nogil
+
+# A slice would make an object of its bounds first.
+cdef inline bytes bytes_at(bytes data, Py_ssize_t at, Py_ssize_t size):
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + at, size)
 
 # The first byte is the lowest one. Reads eight bytes, whatever `size` is.
 cdef inline unsigned long long word_of(const unsigned char *at, Py_ssize_t size) noexcept nogil:

@@ -25,7 +25,7 @@ Buffer: TypeAlias = "bytearray | memoryview | array[int]"
 Words: TypeAlias = "array[int] | memoryview"
 """Integers of one size."""
 
-__all__ = ["Buffer", "Octets", "Words", "array", "zeroed"]
+__all__ = ["Buffer", "Octets", "Words", "array", "bytes_at", "zeroed"]
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -39,6 +39,11 @@ def zeroed(typecode: Literal["B", "q"], count: int) -> memoryview:
     """
     size = max(count, 1) * struct.calcsize(typecode)
     return memoryview(private_pages(size)).cast(typecode)[:count]
+
+
+def bytes_at(data: bytes, at: int, size: int) -> bytes:
+    """The `size` bytes at `at`, all of which there must be: the compiled form does not look."""
+    return data[at : at + size]
 
 
 def word_of(data: Octets, at: int, size: int) -> int:

@@ -20,6 +20,17 @@ TRIAGE: Mapping[str, tuple[TriageState, ...]] = {
 }
 """The filter by what people decided, in the order in which an incident usually has these states."""
 
+SEVERITIES = ("critical", "high", "medium", "low")
+"""The severities of incidents and cases, the gravest first: the order in which lists have them."""
+
+DESCENDING = "-"
+"""What an order begins with that has the last word, the newest or the most first."""
+
+SORTS = ("severity", "-severity", "contacts", "-contacts")
+"""The orders in which incidents and cases can be asked for instead of that of time: the gravest, or
+the fewest contacts, first; behind ``-`` the other way round. The oldest of equals is first, but the
+newest where the most contacts are."""
+
 VERDICTS = WORDS["verdict"]
 """What a filter by verdict can ask for."""
 

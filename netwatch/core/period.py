@@ -4,7 +4,7 @@ moments in the past."""
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -35,6 +35,7 @@ EXPECTED_HOURS = "always, never, or days and times like 'Mon-Fri 07:00-19:00', s
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{1,63}")
 _AGO = re.compile(r"(\d{1,6})(s|m|h|d|w|y)")
+_SECOND = 1_000_000_000
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 EXPECTED_MOMENT = "a time like 2023-03-20T09:00Z, a day like 2023-03-20, or an age like 7d"
@@ -73,6 +74,25 @@ def period(first: date | None, last: date | None, timezone: str) -> Period:
 def day_at(moment: int, timezone: str) -> date:
     """The day in `timezone` (IANA name) that contains a time (ns)."""
     return datetime.fromtimestamp(moment // 1_000_000_000, ZoneInfo(timezone)).date()
+
+
+def local_spans(
+    since: int, until: int, zone: tzinfo, *, days: int = 1
+) -> list[tuple[date, tuple[int, int]]]:
+    """The days of a time zone, or weeks from Monday to Sunday if `days` is 7, in a period that is
+    not empty (ns): the first day of each, and its part of the period."""
+    day = datetime.fromtimestamp(since // _SECOND, UTC).astimezone(zone).date()
+    if days == 7:
+        day -= timedelta(days=day.weekday())
+    found = []
+    while since < until:
+        following = day + timedelta(days=days)
+        midnight = datetime(following.year, following.month, following.day, tzinfo=zone)
+        end = min(until, int(midnight.timestamp()) * _SECOND)
+        if end > since:
+            found.append((day, (since, end)))
+        since, day = max(since, end), following
+    return found
 
 
 def days_text(days: Sequence[tuple[date | None, date | None]], timezone: str) -> str:

@@ -197,6 +197,8 @@ class Dissector:
         """Let `flows` report this flow individually when it has ended."""
         if self._flow_records is not None:
             self._flow_records.report_individually(flow)
+        if self._provenance is not None:
+            self._provenance.follow(flow)
 
     def set_name_status(self, flow: int, name_status: int) -> None:
         """Note what a message has revealed about the name of its flow, an index in
@@ -349,8 +351,8 @@ class Dissector:
     def _read_fragment(self, row: Row, block: Block, source: str) -> Iterator[Found | LoopRows]:
         """Buffer an IP fragment; returns the messages of datagrams that it completed."""
         packet = Candidate(row, block, source).to_packet()
-        # Datagrams that time out now are read before the frames of this fragment are added, because
-        # adding them also times out the frames that prove those datagrams.
+        # A datagram that times out now is read before the frames of this fragment are added, which
+        # may be of another one with the same key.
         yield from self._read_all_reassembled(self._defragmenter.expire(packet.time))
         if self._provenance is not None:
             frames = self._provenance.frames_of(row, block, source)

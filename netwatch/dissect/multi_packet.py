@@ -171,9 +171,8 @@ class MultiPacketReader:
         """The messages completed by a candidate.
 
         The order matters. Messages that time out now are delivered first, because the frames that
-        prove them also time out as soon as the frame of this candidate is added. That frame is
-        added before the candidate is parsed, and all frames of its message are discarded after the
-        message was delivered.
+        prove those of the same side are discarded then. The frame of this candidate is added before
+        it is parsed, and all frames of its message are discarded after the message was delivered.
         """
         kind, flow, side = row[layout.ROW_KIND], row[layout.ROW_FLOW], row[layout.ROW_SIDE]
         has_other_bytes = side & layout.SIDE_OTHER_BYTES != 0
@@ -189,8 +188,10 @@ class MultiPacketReader:
         candidate = Candidate(row, block, source)
         yield from self._deliver(self._expired(candidate))
         if self._provenance is not None:
-            if self._streams.is_paused((flow, side)):
-                # The frames of the previous messages, on which the next one builds, are gone.
+            if not self._continues(handshakes, flow, side):
+                self._provenance.discard(candidate)  # What has timed out left its frames.
+            elif not self._provenance.has(candidate):
+                # The frames of what came before, on which this builds, are gone.
                 self._provenance.mark_incomplete(candidate, counting=self._filter.counting)
             self._provenance.add(candidate, self._provenance.frames_of(row, block, source))
         start, captured = row[layout.ROW_PAYLOAD], row[layout.ROW_CAPTURED]
@@ -222,6 +223,12 @@ class MultiPacketReader:
             expects_more = self._streams.expects_more((flow, side))
         if self._provenance is not None and not expects_more:
             self._provenance.discard(candidate)
+
+    def _continues(self, handshakes: HandshakeTable | None, flow: int, side: int) -> bool:
+        """Whether what a side sends next belongs to what it has sent before."""
+        if handshakes is not None:
+            return handshakes.expects_more(flow, side)
+        return self._streams.expects_more((flow, side)) or self._streams.is_paused((flow, side))
 
     def expire(self, row: Row, block: Block, source: str) -> Iterator[tuple[Packet, Message]]:
         """What messages show that time out because the packet loop has read a message of a

@@ -4,8 +4,9 @@ A message that is complete in its packet is proven by that packet. One that span
 of them, and they may have come blocks ago. So if frames are kept, everything that is handed to
 streams, handshakes and the defragmenter leaves its frames here until the message is complete. A TCP
 message also comes with the first packet of its flow, and so does a flow that may later be
-identified by its address. All buffers are limited by number, bytes and age; evicted entries are
-counted, and their messages come without proof.
+identified by its address. All buffers are limited by number and bytes; evicted entries are counted,
+and their messages come without proof. Time alone only ends what belongs to the same flow: other
+traffic, which another worker may read, changes no proof, nor does a clock that jumps.
 """
 
 from collections import Counter, OrderedDict
@@ -31,16 +32,16 @@ MAX_ANSWERS = 4
 """Packets of one flow that acknowledge or refuse something, to buffer at most."""
 
 DAY = 86_400_000_000_000
-"""How long the first packet of a flow that may be identified by its address is buffered, ns."""
+"""How long what may be needed at the end of a flow is not the first to make room, ns."""
 
 
 class FrameBuffer:
     """Captured frames, buffered by what they are part of.
 
-    Limits: entries, bytes of all entries, frames of one, and ns of packet time since its first
-    frame. `evicted` counts the entries that exceeded a limit; those that time out are not counted.
-    With `complete_only` an entry that lost frames stays empty until it is discarded, because a part
-    of them would prove nothing.
+    Limits: entries, bytes of all entries, and frames of one. `evicted` counts the entries that
+    exceeded a limit, except those that have timed out: they had no new frame for `timeout` ns of
+    packet time. With `complete_only` an entry that lost frames stays empty until it is discarded,
+    because a part of them would prove nothing.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class FrameBuffer:
         """Append frames to an entry, each only once."""
         if key in self._incomplete:
             return
-        _, buffered = self._entries.pop(key, (now, []))
+        _, buffered = self._entries.pop(key, (now, list[Frame]()))
         # The subframes of an A-MSDU are all in the same captured frame.
         new = [frame for frame in frames if frame not in buffered]
         buffered += new
@@ -74,18 +75,21 @@ class FrameBuffer:
         self._entries[key] = now, buffered
         if len(buffered) > self._max_frames:
             self.evict(key)
-        self._expire(now)
-
-    def _expire(self, now: int) -> None:
-        """Discard entries that time out at `now` or exceed the limits."""
-        while self._entries:
+        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             oldest, (time, _) = next(iter(self._entries.items()))
-            if len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
-                self.evict(oldest)
-            elif time + self._timeout < now:
+            if time + self._timeout < now:
                 self.discard(oldest)
             else:
-                return
+                self.evict(oldest)
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether there is such an entry, or one that lost its frames."""
+        return key in self._entries or key in self._incomplete
+
+    def expire(self, key: Hashable, now: int) -> None:
+        """Discard an entry if it has timed out at `now`."""
+        if key in self._entries and self._entries[key][0] + self._timeout < now:
+            self.discard(key)
 
     def evict(self, key: Hashable) -> None:
         """Discard and count an entry that has lost frames."""
@@ -96,10 +100,18 @@ class FrameBuffer:
             if len(self._incomplete) > self._max_entries:
                 self._incomplete.popitem(last=False)
 
-    def frames(self, key: Hashable) -> Frames:
-        """The frames of an entry, in the order they came; none if there is no such entry."""
-        _, buffered = self._entries.get(key, (0, []))
-        return tuple(buffered)
+    def frames(self, key: Hashable, now: int = 0) -> Frames:
+        """The frames of an entry, in the order they came; none if there is no such entry, or if it
+        has timed out at `now`."""
+        time, buffered = self._entries.get(key, (0, []))
+        return () if time + self._timeout < now else tuple(buffered)
+
+    def move(self, key: Hashable, to: "FrameBuffer") -> None:
+        """Move an entry, if there is one, to another buffer."""
+        if key in self._entries:
+            time, buffered = self._entries[key]
+            self.discard(key)
+            to.append(key, time, tuple(buffered))
 
     def shorten(self, key: Hashable, length: int) -> None:
         """Discard the newest frames of an entry, so that at most so many remain."""
@@ -132,11 +144,15 @@ class PacketProvenance:
         self._flows_by_address = FrameBuffer(
             max_entries=MAX_FIRST_PACKETS, max_bytes=MAX_FIRST_PACKET_BYTES, timeout=DAY
         )
-        self._answers = FrameBuffer(
-            max_entries=MAX_FIRST_PACKETS,
-            max_bytes=MAX_FIRST_PACKET_BYTES,
-            max_frames=MAX_ANSWERS,
-            timeout=DAY,
+        # Of any flow, until it is known whether it has a contact, and of those that have one.
+        self._answers, self._contact_answers = (
+            FrameBuffer(
+                max_entries=MAX_FIRST_PACKETS,
+                max_bytes=MAX_FIRST_PACKET_BYTES,
+                max_frames=MAX_ANSWERS,
+                timeout=DAY,
+            )
+            for _ in range(2)
         )
         self.datagram_frames: Frames | None = None
 
@@ -162,6 +178,7 @@ class PacketProvenance:
         frames, record = self.frames_of(row, block, source), row[layout.ROW_RECORD]
         at, size = row[layout.ROW_ADDRESSES], row[layout.ROW_ADDRESS_SIZE]
         now = block.records[record * FIELDS + TIME]
+        self._flow_starts.expire(row[layout.ROW_FLOW], now)
         self._flow_starts.append(row[layout.ROW_FLOW], now, frames)
         addresses = (bytes(block.data[at + n * size : at + (n + 1) * size]) for n in (0, 1))
         if any(map(self._keeps_frames_for, addresses)):
@@ -174,13 +191,18 @@ class PacketProvenance:
         flow = row[layout.ROW_FLOW]
         now = block.records[row[layout.ROW_RECORD] * FIELDS + TIME]
         frames = self.frames_of(row, block, source)[:MAX_ANSWERS]
-        self._answers.shorten(flow, MAX_ANSWERS - len(frames))
-        self._answers.append(flow, now, frames)
+        buffer = self._contact_answers if flow in self._contact_answers else self._answers
+        buffer.shorten(flow, MAX_ANSWERS - len(frames))
+        buffer.append(flow, now, frames)
+
+    def follow(self, flow: int) -> None:
+        """Keep the answers in a flow, which has a contact, longer than those in others."""
+        self._answers.move(flow, self._contact_answers)
 
     def answers(self, flow: int) -> Frames:
         """The packets that acknowledge or refuse what was sent in a flow, as far as they are
         buffered."""
-        return self._answers.frames(flow)
+        return self._contact_answers.frames(flow) or self._answers.frames(flow)
 
     def with_first_packet(self, flow: Flow) -> Flow:
         """An ended flow with its first packet, if that is buffered, and those that answer it."""
@@ -194,6 +216,10 @@ class PacketProvenance:
         """Buffer the frames of a part of a message."""
         self._messages.append((candidate.flow, candidate.side), candidate.time, frames)
 
+    def has(self, candidate: Candidate) -> bool:
+        """Whether there are frames of the side of this candidate, or are known to be missing."""
+        return (candidate.flow, candidate.side) in self._messages
+
     def packet(self, candidate: Candidate) -> Packet:
         """The packet that completed a message, with all frames that the message needed."""
         frames = self._messages.frames((candidate.flow, candidate.side))
@@ -203,7 +229,7 @@ class PacketProvenance:
         known = {(frame.source, frame.number) for frame in frames}
         flow_start = tuple(
             frame
-            for frame in self._flow_starts.frames(candidate.flow)
+            for frame in self._flow_starts.frames(candidate.flow, candidate.time)
             if (frame.source, frame.number) not in known
         )
         return replace(packet, frames=flow_start + frames)
@@ -220,6 +246,7 @@ class PacketProvenance:
 
     def add_fragment(self, key: DatagramKey, now: int, frames: Frames) -> None:
         """Buffer the frames of a fragment."""
+        self._fragments.expire(key, now)
         self._fragments.append(key, now, frames)
 
     def pop_fragments(self, key: DatagramKey) -> Frames:

@@ -136,7 +136,7 @@ class Engine:
     def update_statistics(self) -> None:
         """Add what was counted since the last call to the statistics."""
         self._observer.update_statistics()
-        anomalies = self._judging.anomalies()
+        anomalies = self._judging.anomalies(with_claims=self._worker == 0)
         self._statistics.anomalies.update(anomalies - self._counted)
         self._counted = anomalies
 

@@ -290,8 +290,9 @@ class Judging:
             ),
         }
 
-    def anomalies(self) -> Counter[str]:
-        """The counts of the tables so far."""
+    def anomalies(self, *, with_claims: bool = True) -> Counter[str]:
+        """The counts of the tables so far; without those of claims, which all workers learn from,
+        if another one counts them."""
         anomalies = Counter(
             {
                 "contact-flows-full": self._contact_flows.rejected,
@@ -312,6 +313,7 @@ class Judging:
         if learned is not None:
             anomalies["device-address-shared"] = learned.shared_addresses
             anomalies["device-mac-shared"] = learned.shared_macs
+        if learned is not None and with_claims:
             anomalies["device-claim-refused"] = learned.refused
             anomalies["devices-full"] = learned.evicted
             anomalies["proof-device-lost"] = learned.evidence_dropped

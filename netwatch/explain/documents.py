@@ -125,12 +125,17 @@ class Facts:
         parts = [
             say("devices: network and hardware address, host name, owner if the inventory has one"),
             say("contacts: names and addresses of servers, times, amounts of data"),
-            say("incidents: device, app, ban and evidence"),
+            say(
+                "incidents: device, app, ban and evidence, and what users of the console decided"
+                " and noted"
+            ),
             say(
                 "evidence captures, if switched on: packets that prove an incident, which can"
                 " contain the beginning of an unencrypted request"
             ),
         ]
+        if self._config.store is not None:
+            parts.append(say("days on which a device hid its lookups, with the signs of it"))
         return "; ".join([*parts, self.stored()])
 
     def stored(self) -> str:
@@ -138,15 +143,16 @@ class Facts:
         if self._config.store is None:
             return self.say("no store is configured: apart from incidents nothing is kept")
         return self.say(
-            "the store keeps every name that a device showed, of a banned app or not: such names"
-            " can reveal health, religion, opinions or sexual orientation (Article 9)"
+            "the store keeps every name that a device showed and every connection, of a banned app"
+            " or not: they can reveal health, religion, opinions or sexual orientation (Article 9)"
         )
 
     def source(self) -> str:
         """Where the data come from."""
         return self.say(
-            "Copies of network traffic, and logs of resolvers, proxies and firewalls. The content"
-            " of encrypted connections is not read, and nothing is blocked."
+            "Copies of network traffic, flow records of routers, logs of resolvers, proxies,"
+            " firewalls and devices, and the inventory. netwatch decrypts no content and blocks"
+            " nothing."
         )
 
     def pseudonyms(self) -> str:
@@ -167,11 +173,13 @@ class Facts:
             say(
                 "users of the console, by role: administrators, analysts, auditors (totals and"
                 " pseudonyms), the data protection officer"
-            )
+            ),
+            say("programs that have a token of such a role"),
         ]
         if config.outputs:
             names = self._listed(f"{output.name} ({output.type})" for output in config.outputs)
-            parts.append(say("systems that receive alerts: %(names)s", names=names))
+            text = say("systems that receive alerts and hidden lookups: %(names)s", names=names)
+            parts.append(text)
         else:
             parts.append(say("no other system receives alerts"))
         if config.fleet is not None:
@@ -189,16 +197,21 @@ class Facts:
     def periods(self) -> list[tuple[str, str]]:
         """How long each kind of data is kept."""
         say, kept = self.say, self._config.retention or Retention()
-        limits = [limit for limit in (kept.personal, kept.observations) if limit is not None]
+
+        def both(what: str, limit: float | None) -> list[tuple[str, str]]:
+            shorter = min(
+                (each for each in (limit, kept.personal) if each is not None), default=None
+            )
+            personal = say("The same of personal and guest devices")
+            return [(what, self._period(limit)), (personal, self._period(shorter))]
+
         return [
-            (say("Names, connections and addresses"), self._period(kept.observations)),
-            (
-                say("The same of personal and guest devices"),
-                self._period(min(limits, default=None)),
-            ),
+            *both(say("Names, connections and addresses"), kept.observations),
             (say("Incidents"), self._period(kept.incidents)),
+            *both(say("Days on which devices hid their lookups"), kept.incidents),
             (say("Evidence captures"), self._period(kept.evidence)),
             (say("Alerts that wait for a receiver"), self._period(self._config.outbox.max_age)),
+            (say("Who looked at whom, in the audit of the console"), self._period(None)),
         ]
 
     def _period(self, seconds: float | None) -> str:

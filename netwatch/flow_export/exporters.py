@@ -49,6 +49,7 @@ class Exporter:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.lost = 0
+        self._without_template = 0
         self.boot_time: int | None = None
         self._samplers: dict[int, int] = {}
         self._templates: dict[int, tuple[Layout, bool, int]] = {}
@@ -64,23 +65,32 @@ class Exporter:
         """What was wrong with its messages, and what of them is missing."""
         return self.counts + Counter({"flow-records-lost": self.lost})
 
+    @property
+    def unread(self) -> int:
+        """How many records it has sent that are not read, as far as that is known: of those without
+        a template at least one a set."""
+        return self.lost + self._without_template
+
     def layout(self, number: int, now: int) -> tuple[Layout, bool] | None:
         """The layout of a template at a time (ns), and whether its records are
         options; None where it is not known, or too old."""
         found = self._templates.get(number)
         if found is None:
-            self.counts["flow-template-missing"] += 1
-            return None
-        layout, is_options, sent = found
-        if now - sent > TEMPLATE_AGE:
+            why = "flow-template-missing"
+        elif now - found[2] > TEMPLATE_AGE:
             # It stays: a file tells no other time than that which its messages have.
-            self.counts["flow-template-old"] += 1
-            return None
-        changes, since = self._changes.get(number, (0, now))
-        if changes > MAX_CHANGES and now - since <= TEMPLATE_AGE:
-            self.counts["flow-template-unsteady"] += 1
-            return None
-        return layout, is_options
+            why = "flow-template-old"
+        elif number in self._changes and self._is_unsteady(number, now):
+            why = "flow-template-unsteady"
+        else:
+            return found[0], found[1]
+        self._without_template += 1
+        self.counts[why] += 1
+        return None
+
+    def _is_unsteady(self, number: int, now: int) -> bool:
+        changes, since = self._changes[number]
+        return changes > MAX_CHANGES and now - since <= TEMPLATE_AGE
 
     def define(self, number: int, fields: Sequence[Field], is_options: bool, now: int) -> None:
         """A template was sent, again or anew."""

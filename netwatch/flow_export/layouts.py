@@ -15,8 +15,10 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.core.buffers import bytes_at
     from cython.cimports.netwatch.flow_export.records import FlowRecord
 else:
+    from netwatch.core.buffers import bytes_at
     from netwatch.flow_export.records import FlowRecord
 
 from netwatch.core.buffers import Octets, Words, array
@@ -240,8 +242,7 @@ class Layout:
 
     def text(self, base: cython.Py_ssize_t, place: cython.Py_ssize_t) -> bytes:
         """The bytes of a value."""
-        at: cython.Py_ssize_t = base + self.starts[place]
-        return self.data[at : at + self.sizes[place]]
+        return bytes_at(self.data, base + self.starts[place], self.sizes[place])
 
     def values(self, base: cython.Py_ssize_t) -> Values:
         """All that is at a place."""

@@ -8,7 +8,6 @@ exporter, and the sets behind it are read as far as their lengths allow.
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from netwatch.core.errors import ParseError
@@ -31,7 +30,6 @@ _V5_RECORD = Layout(
         for each in _V5_ELEMENTS.split()
     ]
 )
-_UNREAD = ("flow-template-missing", "flow-template-old", "flow-template-unsteady")
 _V9_HEAD = struct.Struct(">HHIIII")
 _IPFIX_HEAD = struct.Struct(">HHIII")
 _SET_HEAD = struct.Struct(">HH")
@@ -100,10 +98,14 @@ class FlowDecoder:
         """The records of a message, whose header may be known. Raises `ParseError` where it is
         none."""
         message = message or head(data)
-        exporter = self._exporter(message)
-        before = _unread(exporter)
-        found = _read(data, message, exporter)
-        self.unread += _unread(exporter) - before
+        exporter = self.exporters.get((message.version, message.domain)) or self._add(message)
+        before = exporter.unread
+        found: list[FlowRecord] = []
+        if message.version == 5:
+            _read_records(data, message, exporter, found)
+        else:
+            _read_sets(data, message, exporter, found)
+        self.unread += exporter.unread - before
         return found
 
     def anomalies(self) -> Counter[str]:
@@ -113,61 +115,56 @@ class FlowDecoder:
             total.update(exporter.anomalies())
         return total
 
-    def _exporter(self, message: Message) -> Exporter:
-        key = message.version, message.domain
-        exporter = self.exporters.get(key)
-        if exporter is None:
-            if len(self.exporters) >= MAX_DOMAINS:
-                # Forget the oldest but for what it has counted.
-                oldest = self.exporters.pop(next(iter(self.exporters)))
-                self.counts.update(oldest.anomalies())
-                self.counts["flow-exporters-full"] += 1
-            exporter = self.exporters[key] = Exporter()
+    def _add(self, message: Message) -> Exporter:
+        if len(self.exporters) >= MAX_DOMAINS:
+            # Forget the oldest but for what it has counted.
+            oldest = self.exporters.pop(next(iter(self.exporters)))
+            self.counts.update(oldest.anomalies())
+            self.counts["flow-exporters-full"] += 1
+        exporter = self.exporters[message.version, message.domain] = Exporter()
         return exporter
 
 
-def _read(data: bytes, message: Message, exporter: Exporter) -> list[FlowRecord]:
-    found: list[FlowRecord] = []
-    uptime = (message.sent - message.started) // _MILLISECOND
-    if message.version == 5:
-        interval = int.from_bytes(data[22:24]) & 0x3FFF
-        if interval > 1:
-            exporter.note_sampler(0, interval)
-        exporter.follow(message.sequence, (message.end - message.at) // 48, uptime)
-        content = data, message.at, message.end
-        _V5_RECORD.flows(*content, *_times(message), exporter, found)
-        return found
-    counted = 0
-    for number, at, end in _sets(data, message, exporter):
-        if number >= 256:
-            counted += _data(message, exporter, number, (data, at, end), found)
+def _read_records(
+    data: bytes, message: Message, exporter: Exporter, found: list[FlowRecord]
+) -> None:
+    """Add the flows of a message of NetFlow v5."""
+    interval = int.from_bytes(data[22:24]) & 0x3FFF
+    if interval > 1:
+        exporter.note_sampler(0, interval)
+    count = (message.end - message.at) // 48
+    exporter.follow(message.sequence, count, _uptime(message))
+    _V5_RECORD.flows(data, message.at, message.end, *_times(message), exporter, found)
+
+
+def _read_sets(data: bytes, message: Message, exporter: Exporter, found: list[FlowRecord]) -> None:
+    """Add the flows of a message of sets, up to one whose length is impossible."""
+    at, end, counted = message.at, message.end, 0
+    times = _times(message)
+    while at + 4 <= end:
+        number, length = _SET_HEAD.unpack_from(data, at)
+        body, at = at + 4, at + length
+        if length < 4 or at > end:
+            exporter.counts["flow-set-bad"] += 1
+            break
+        if number < 256:
+            _templates(message, exporter, number, data[body:at])
+            continue
+        known = exporter.layout(number, message.now)
+        if known is None:
+            continue
+        layout, is_options = known
+        if is_options:
+            options = layout.options(data, body, at, exporter)
+            counted += len(options)
+            for values in options:
+                _note_options(exporter, values)
         else:
-            _templates(message, exporter, number, data[at:end])
+            counted += layout.flows(data, body, at, *times, exporter, found)
     if message.version == 9:
-        exporter.follow(message.sequence, 1, uptime)
+        exporter.follow(message.sequence, 1, _uptime(message))
     else:
         exporter.follow(message.sequence, counted)
-    return found
-
-
-def _unread(exporter: Exporter) -> int:
-    """How many records an exporter has sent that are not read, as far as that is known: of those
-    without a template at least one a set."""
-    counts = exporter.counts
-    return exporter.lost + (sum(counts.get(why, 0) for why in _UNREAD) if counts else 0)
-
-
-def _sets(data: bytes, message: Message, exporter: Exporter) -> Iterator[tuple[int, int, int]]:
-    """The sets of a message: the number of each, where its content begins, and where it ends; up to
-    one whose length is impossible."""
-    at = message.at
-    while at + 4 <= message.end:
-        number, length = _SET_HEAD.unpack_from(data, at)
-        if length < 4 or at + length > message.end:
-            exporter.counts["flow-set-bad"] += 1
-            return
-        yield number, at + 4, at + length
-        at += length
 
 
 def _templates(message: Message, exporter: Exporter, number: int, body: bytes) -> None:
@@ -223,26 +220,6 @@ def _fields(body: bytes, at: int, count: int, is_ipfix: bool) -> tuple[list[Fiel
     return fields, at
 
 
-def _data(
-    message: Message,
-    exporter: Exporter,
-    number: int,
-    content: tuple[bytes, int, int],
-    found: list[FlowRecord],
-) -> int:
-    """Add the flows of a set to those that were found; how many records it has."""
-    known = exporter.layout(number, message.now)
-    if known is None:
-        return 0
-    layout, is_options = known
-    if not is_options:
-        return layout.flows(*content, *_times(message), exporter, found)
-    options = layout.options(*content, exporter)
-    for values in options:
-        _note_options(exporter, values)
-    return len(options)
-
-
 def _note_options(exporter: Exporter, values: Values) -> None:
     """Remember what options say of sampling and of the start of the exporter."""
     if values.boot_time:
@@ -258,3 +235,8 @@ def _times(message: Message) -> tuple[int, int, int, int]:
     # nfreplay (nfdump 1.7) sends messages that are a day older than their records.
     latest = max(message.sent, message.now)
     return message.sent, message.started, message.earliest, latest
+
+
+def _uptime(message: Message) -> int:
+    """For how long the exporter had been running, ms."""
+    return (message.sent - message.started) // _MILLISECOND

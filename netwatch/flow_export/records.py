@@ -121,7 +121,6 @@ def corrected(
     late: cython.Py_ssize_t = 0
     differing: cython.Py_ssize_t = 0
     sampled: cython.Py_ssize_t = 0
-    kept: list[FlowRecord] = []
     for record in records:
         record.first += shift
         record.last += shift
@@ -133,7 +132,7 @@ def corrected(
             differing += record.sampling > 1
             record.sampling = sampling
         sampled += record.sampling > 1
-        kept.append(record)
     if not (late or differing or sampled):
-        return kept, _RIGHT
+        return records, _RIGHT
+    kept = [record for record in records if record.last <= latest] if late else records
     return kept, +Counter(dict(zip(_WRONG, (late, differing, sampled), strict=True)))

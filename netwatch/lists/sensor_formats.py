@@ -245,6 +245,8 @@ def read_zeek_intel(lines: Lines, findings: Findings) -> None:
             findings.add("host", row["indicator"], number, tuple(filter(None, about)))
         elif _ZEEK_TYPES.fullmatch(kind):
             findings.skip(f"an indicator of the type {kind}")
+        elif _ZEEK_LINE.match(line):
+            findings.skip("an indicator of a type that a package of Zeek adds")
         else:
             findings.fault(number, "a type of indicator such as Intel::DOMAIN", kind)
 

@@ -33,6 +33,16 @@ from netwatch.logs.dns_values import (
     shown,
     unescaped,
 )
+from netwatch.logs.layout import (
+    ROLE_CLIENT_IP,
+    ROLE_CLIENT_PORT,
+    ROLE_FLAGS,
+    ROLE_NAME,
+    ROLE_SERVER_IP,
+    ROLE_TIME,
+    ROLE_TYPE,
+    Layout,
+)
 from netwatch.logs.records import (
     NOWHERE,
     Carried,
@@ -85,6 +95,21 @@ _REWRITE_CODES = {
 _PARTS = (b": query: ", b": response: ", b": rpz ", b" query: ", b": answer: ", b"' denied")
 _RECORD = re.compile(rb"(\S+) (\d+) IN (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
 _LISTED = re.compile(rb"(\S+) (\d{1,10})(?: IN)? (A|AAAA|CNAME) (\S+)", re.IGNORECASE)
+_PATTERN = (
+    "{time} [queries: ][info: ]client [@0x{hex} ]{client}#{port}[ ({})]: [view {}: ]"
+    "query: {name} IN {type} {flags}[ ({server})]"
+)
+"""A query, as a channel writes it with its time."""
+_FIELDS = {
+    "time": ROLE_TIME,
+    "client": ROLE_CLIENT_IP,
+    "port": ROLE_CLIENT_PORT,
+    "name": ROLE_NAME,
+    "type": ROLE_TYPE,
+    "flags": ROLE_FLAGS,
+    "server": ROLE_SERVER_IP,
+}
+_MINUTE = re.compile(r"\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:00\.0{6}", re.ASCII)
 _ANSWER_LACKS: tuple[Lack, ...] = ("answer",)
 _REWRITE_LACKS: tuple[Lack, ...] = ("answer", "server")
 
@@ -117,6 +142,7 @@ class BindReader(RecordReader):
         self._start = 0
         # The client, its port and the name of answers that were rewritten, in lower case.
         self._rewritten: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
+        self._plain = Layout("text", _FIELDS, (), minute=self._minute, pattern=_PATTERN)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """Read a line."""
@@ -154,10 +180,14 @@ class BindReader(RecordReader):
         if found is None:
             raise RecordError("query-invalid")
         name, kind, flags, server = found.groups()
+        info, when = query_info(kind), self._time(line, carried)
+        if line[1] and line[1][2:3] == b"-":
+            # From now on it is known what such times assume.
+            self.layout = self._plain
         return shown(
             unescaped(name),
-            query_info(kind),
-            self._time(line, carried),
+            info,
+            when,
             Endpoint(address(line[4]), port(line[5])),
             _server(server),
             "tcp" if flags and b"T" in flags else "udp",
@@ -268,6 +298,15 @@ class BindReader(RecordReader):
 
     def _iso(self, text: bytes, zone: bytes | None) -> int:
         return rfc3339((text + (zone or b"")).decode("ascii"), self._times)[0]
+
+    def _minute(self, text: str) -> int | None:
+        """The beginning of a minute in ns since the epoch; None for a time in another form."""
+        if not _MINUTE.fullmatch(text):
+            return None
+        try:
+            return self._local(text[:20].encode())
+        except RecordError:
+            return None
 
     def _local(self, text: bytes) -> int:
         """A time like ``27-Nov-2026 02:04:10``."""

@@ -141,21 +141,19 @@ class MessageReader(RecordReader):
         sampling = self.exporter.sampling if self.exporter is not None else None
         if carried.time is None:
             return _NOTHING if sampling is None else Known(sampling=sampling)
-        shift = max(-_MOST_SHIFT, min(self._shift(message, carried), _MOST_SHIFT))
+        shift = self._shift(message.sent, carried.time, carried.host)
         return Known(shift, sampling or 0, carried.time + FUTURE)
 
-    def _shift(self, message: Message, carried: Carried) -> int:
+    def _shift(self, sent: int, arrived: int, sender: str) -> int:
         """What is to be added to the times of a message, ns. A clock that is wrong is counted."""
         clock = self.exporter.clock if self.exporter is not None else None
-        if carried.time is None:
-            return 0
         if clock == ARRIVAL:
-            return carried.time - message.sent
+            return max(-_MOST_SHIFT, min(arrived - sent, _MOST_SHIFT))
         shift = -clock if isinstance(clock, int) else 0
-        ahead = message.sent + shift - carried.time
-        if abs(ahead) > CLOCK_TOLERANCE:
+        ahead = sent + shift - arrived
+        if not -CLOCK_TOLERANCE <= ahead <= CLOCK_TOLERANCE:
             self._anomalies["flow-clock-wrong"] += 1
-            self._say_clock(ahead, carried.host)
+            self._say_clock(ahead, sender)
         return shift
 
     def _say_clock(self, ahead: int, sender: str) -> None:

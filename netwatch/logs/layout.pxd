@@ -29,4 +29,11 @@ cdef enum:
     ROLE_RECORD_TYPE = 24
     ROLE_TTL = 25
     ROLE_DATA = 26
-    ROLES = 27
+    ROLE_FLAGS = 27
+    ROLE_DURATION = 28
+    ROLE_RESULT = 29
+    ROLE_SIZE = 30
+    ROLE_METHOD = 31
+    ROLE_URL = 32
+    ROLE_IS_SERVER = 33
+    ROLES = 34

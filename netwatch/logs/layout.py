@@ -32,20 +32,31 @@ ROLE_DNS = 19  # objects and lists of JSON
 ROLE_QUESTIONS = 20
 ROLE_RECORDS = 21
 ROLE_GROUPED = 22
-ROLE_OWNER = 23  # of each record
+ROLE_OWNER = 23  # of each record, as the next three
 ROLE_RECORD_TYPE = 24
 ROLE_TTL = 25
 ROLE_DATA = 26
-ROLES = 27
+ROLE_FLAGS = 27  # letters behind a sign, of which T stands for TCP
+ROLE_DURATION = 28  # in ms, of a request whose time is that of its end
+ROLE_RESULT = 29
+ROLE_SIZE = 30
+ROLE_METHOD = 31
+ROLE_URL = 32
+ROLE_IS_SERVER = 33  # 1 if the address of the server is that of the one asked for
+ROLES = 34
 
-Split = Literal["tabs", "json"]
-"""What a line is: columns with a tab between them, where ``-`` is unset; or an object of JSON."""
+Split = Literal["tabs", "json", "text"]
+"""What a line is: columns with a tab between them, where ``-`` is unset; an object of JSON; or a
+text with the fields of a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Plain lines. `fields` are the roles of columns by their number, or of keys by their path,
-    in which ``[]`` stands for each entry of a list. There are so many `columns`.
+    """Plain lines. `fields` are the roles of columns by their number, of keys by their path, in
+    which ``[]`` stands for each entry of a list, or of the words in braces of a `pattern`. There
+    are so many `columns`. In a pattern ``[]`` is around what may be missing, ``{}`` is a field that
+    does not matter, ``{hex}`` such a number, and two blanks stand for any number of them. A field
+    ends before a blank and before what follows it; only a time may have blanks.
 
     `words` are the only ones that some fields may have, with what they stand for; lines without one
     of the roles `required` are not plain. `minute` returns the time in ns since the epoch of a text
@@ -65,3 +76,5 @@ class Layout:
     by_port: bool = False
     silent_port: int = 0
     has_lists: bool = False
+    pattern: str = ""
+    outcome: Callable[[bytes, bytes, bool], tuple[str, str] | None] | None = None

@@ -10,6 +10,7 @@ cdef class LineValues(Splitter):
     cdef object minute_of
     cdef const unsigned char[::1] minute
     cdef long long minute_start
+    cdef Py_ssize_t minute_size
     cdef long long time
     cdef long long digits
     cdef long long[::1] codes
@@ -32,4 +33,5 @@ cdef class LineValues(Splitter):
     cdef long long address(self, Py_ssize_t at, Py_ssize_t end) except *
     cdef long long packed_ipv4(self, Py_ssize_t at, Py_ssize_t end) noexcept
     cdef bint read_time(self) except -1
-    cdef bint is_in_minute(self, Py_ssize_t at, Py_ssize_t end) except -1
+    cdef bint is_in_minute(self, Py_ssize_t at, Py_ssize_t minute_end, Py_ssize_t zone, Py_ssize_t end) except -1
+    cdef Py_ssize_t new_row(self, long long line) except -1

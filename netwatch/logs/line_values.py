@@ -13,10 +13,12 @@ except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
 if cython.compiled:
+    from cython.cimports.netwatch.core import observation_columns as columns
     from cython.cimports.netwatch.core.observation_batch import ObservationBatch
     from cython.cimports.netwatch.logs import layout as roles
     from cython.cimports.netwatch.logs.splitter import Splitter
 else:
+    from netwatch.core import observation_columns as columns
     from netwatch.core.observation_batch import ObservationBatch
     from netwatch.logs import layout as roles
     from netwatch.logs.splitter import Splitter
@@ -32,9 +34,6 @@ CODES = cython.declare(cython.longlong, 64)
 SECOND = cython.declare(cython.longlong, 1_000_000_000)
 LATEST = cython.declare(cython.longlong, 8_999_999_000_000_000_000)
 LATEST_SECOND = cython.declare(cython.longlong, 9_000_000_000)
-MINUTE = cython.declare(cython.Py_ssize_t, 17)  # 2023-03-20T10:04:
-ZONE = cython.declare(cython.Py_ssize_t, 26)
-ZONE_BYTES = cython.declare(cython.Py_ssize_t, 8)
 
 POINT = cython.declare(cython.uchar, 46)
 ZERO = cython.declare(cython.uchar, 48)
@@ -56,7 +55,7 @@ class LineValues(Splitter):
         self.raw: bytearray = bytearray()
         self.minute_of: Callable[[str], int | None] | None = layout.minute
         self.minute: Octets = b""
-        self.minute_start = 0
+        self.minute_start = self.minute_size = 0
         self.time = self.digits = 0
         self.codes: Words = array("q", bytes(8 * CODES))
         self.begin_batch()
@@ -92,10 +91,13 @@ class LineValues(Splitter):
 
     @cython.boundscheck(False)
     def number(self, role: cython.longlong, most: cython.longlong) -> cython.longlong:
-        """The number in a field, 0 if it is missing; -1 if it is not a number up to `most`."""
+        """The number in a field, 0 if it is missing; -1 if it is not a number up to `most`, or has
+        zeros before it."""
         found: cython.longlong
         if self.begins[role] < 0:
             return 0
+        if self.ends[role] - self.begins[role] > 1 and self.data[self.begins[role]] == ZERO:
+            return -1
         found = self.digits_at(self.begins[role], self.ends[role])
         return found if found <= most else -1
 
@@ -153,7 +155,8 @@ class LineValues(Splitter):
         found: cython.longlong = self.packed_ipv4(at, end)
         if found != 0 or at < 0 or end - at > 64:
             return found
-        packed = packed_ip(self.raw[at:end].decode("ascii"))
+        text = self.raw[at:end].decode("ascii")
+        packed = packed_ip(text) if "%" not in text else None
         return self.batch.number_of(packed) if packed is not None else 0
 
     @cython.boundscheck(False)
@@ -180,45 +183,77 @@ class LineValues(Splitter):
                 at += 1
         return batch.add_text(4) if at == end else 0
 
+    @cython.boundscheck(False)
     def read_time(self) -> cython.bint:
-        """Read the time in microseconds, since the epoch or of RFC 3339; false for other times."""
+        """Read the time with its fraction of up to nine digits: seconds since the epoch, or what
+        the layout reads up to the minute; false for other times."""
         at: cython.Py_ssize_t = self.begins[roles.ROLE_TIME]
         end: cython.Py_ssize_t = self.ends[roles.ROLE_TIME]
+        point: cython.Py_ssize_t = at
+        stop: cython.Py_ssize_t
         second: cython.longlong
         fraction: cython.longlong
-        self.digits = 6
+        i: cython.longlong
+        while point < end and self.data[point] != POINT:
+            point += 1
+        stop = point + 1
+        while stop < end and ZERO <= self.data[stop] <= NINE:
+            stop += 1
+        self.digits = stop - point - 1
+        if point - at < 10 or not 0 < self.digits <= 9:
+            return False
+        fraction = self.digits_at(point + 1, stop)
+        i = self.digits
+        while i < 9:
+            fraction *= 10
+            i += 1
         if self.minute_of is None:
-            if end - at != 17 or self.data[at + 10] != POINT:
+            second = self.digits_at(at, point)
+            if point - at != 10 or stop != end or not 0 <= second < LATEST_SECOND:
                 return False
-            second = self.digits_at(at, at + 10)
-            fraction = self.digits_at(at + 11, end)
-            if second < 0 or fraction < 0 or second >= LATEST_SECOND:
-                return False
-            self.time = second * SECOND + fraction * 1000
+            self.time = second * SECOND + fraction
             return True
-        if not ZONE < end - at <= ZONE + ZONE_BYTES or self.data[at + 19] != POINT:
+        second = self.digits_at(point - 2, point)
+        if not 0 <= second < 60 or not self.is_in_minute(at, point - 2, stop, end):
             return False
-        second = self.digits_at(at + 17, at + 19)
-        fraction = self.digits_at(at + 20, at + ZONE)
-        if not 0 <= second < 60 or fraction < 0 or not self.is_in_minute(at, end):
-            return False
-        self.time = self.minute_start + second * SECOND + fraction * 1000
+        self.time = self.minute_start + second * SECOND + fraction
         return True
 
-    def is_in_minute(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
+    def is_in_minute(
+        self,
+        at: cython.Py_ssize_t,
+        minute_end: cython.Py_ssize_t,
+        zone: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+    ) -> cython.bint:
         """Whether the minute and the zone of a time are the last ones, which are read if not."""
-        size: cython.Py_ssize_t = MINUTE + end - at - ZONE
-        if (
-            len(self.minute) == size
-            and self.is_at(at, at + MINUTE, self.minute, 0, MINUTE)
-            and (self.is_at(at + ZONE, end, self.minute, MINUTE, size - MINUTE))
+        size: cython.Py_ssize_t = minute_end - at
+        if self.minute_size == size and (
+            len(self.minute) == size + end - zone
+            and self.is_at(at, minute_end, self.minute, 0, size)
+            and self.is_at(zone, end, self.minute, size, end - zone)
         ):
             return True
-        start = bytes(self.raw[at : at + MINUTE])
-        zone = bytes(self.raw[at + ZONE : end])
+        start = bytes(self.raw[at:minute_end])
+        behind = bytes(self.raw[zone:end])
         assert self.minute_of is not None
-        found = self.minute_of((start + b"00.000000" + zone).decode("ascii"))
-        if found is None or found > LATEST:
+        found = self.minute_of((start + b"00.000000" + behind).decode("ascii"))
+        if found is None or not 0 <= found <= LATEST:
             return False
-        self.minute, self.minute_start = start + zone, found
+        self.minute, self.minute_start = start + behind, found
+        self.minute_size = size
         return True
+
+    def new_row(self, line: cython.longlong) -> cython.Py_ssize_t:
+        """Add a row of this line with what all rows have, and return where its words start."""
+        at: cython.Py_ssize_t = self.batch.new_row()
+        batch = self.batch
+        batch.words[at + columns.WORD_TIME] = self.time
+        batch.words[at + columns.WORD_TIME_DIGITS] = self.digits
+        batch.words[at + columns.WORD_RAW] = self.raw_text
+        batch.words[at + columns.WORD_VLAN] = -1
+        batch.words[at + columns.WORD_FLOW] = -line
+        batch.words[at + columns.WORD_LOG_LINE] = line
+        batch.words[at + columns.WORD_LOG_FORMAT] = self.format
+        batch.words[at + columns.WORD_LOG_LACKS] = self.lacks_word
+        return at

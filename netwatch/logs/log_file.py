@@ -246,6 +246,7 @@ class Interest:
         self._names = frozenset(map(bytes.decode, self.zones or ()))
         self._words: set[bytes] = set()
         self._in_use: frozenset[bytes] = frozenset()
+        self._asks = False
 
     def lines(self, log_format: LogFormat, is_first_pass: bool = False) -> LineFilter:
         """The prefilter of a file, in the first pass without flows."""
@@ -256,8 +257,8 @@ class Interest:
         found = LineFilter(
             zones, needles, log_format.labels, log_format.around, sample=not is_first_pass
         )
-        if self._in_use:
-            found.set_words(self._in_use)
+        if self._asks and not is_first_pass:
+            found.set_words(self._in_use.union(log_format.words))
         return found
 
     def add(self, entry: LogEntry, record: bytes, log_format: LogFormat) -> None:
@@ -293,6 +294,7 @@ class Interest:
     def ask_for_words(self) -> None:
         """The first pass has ended: from now on, records that belong to records of interest are,
         too."""
+        self._asks = True
         self._in_use = frozenset(self._words)
 
     def _is_of_interest(self, name: str) -> bool:

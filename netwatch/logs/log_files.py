@@ -89,6 +89,11 @@ class FilesReader:
         # Files without a useful record, and how many records were read.
         self._silent: list[tuple[CaptureFile, int]] = []
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no record so far belongs to another, or claims an address."""
+        return self._reader.is_alone
+
     def items(
         self, interest: Interest, *, is_first_pass: bool = False, limit: int | None = None
     ) -> Iterator[LogItem]:
@@ -157,7 +162,10 @@ class FilesReader:
                     continue
                 read += 1
                 for item in reader.read(line, record):
-                    if interest.wants(item.entry):
+                    # With rows, only names matter.
+                    if interest.wants(item.entry) and not (
+                        with_rows and not isinstance(item.entry, LogName)
+                    ):
                         yield item
                     if (
                         not lines.passes_all
@@ -360,20 +368,26 @@ def _sequences(
 
 def _has_joined_records(name: str) -> bool:
     row = LOG_FORMATS[name]
-    return bool(row.flows or row.joins or name in FLOW_RECORD_LOGS) and not row.encoded
+    has_others = row.flows or row.joins or name in FLOW_RECORD_LOGS
+    return bool(has_others) and not row.encoded and not row.is_whole
 
 
 def _collect(
     sequences: Sequence[tuple[list[CaptureFile], str]], options: LogOptions, interest: Interest
 ) -> None:
-    """Read a log once to learn what the records of interest have in common with others."""
+    """Read a log once to learn what the records of interest have in common with others, if any
+    of the log do."""
+    are_alone = True
     for files, name in sequences:
         if name in FLOW_RECORD_LOGS:
+            are_alone = False
             continue
         reader = FilesReader(files, name, options, RunStatistics())
         for item in reader.items(interest, is_first_pass=True):
             interest.add(item.entry, item.record, LOG_FORMATS[name])
-    interest.ask_for_words()
+        are_alone = are_alone and reader.is_alone
+    if not are_alone:
+        interest.ask_for_words()
 
 
 def _timed(

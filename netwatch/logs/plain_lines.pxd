@@ -1,10 +1,11 @@
 cimport cython
-from netwatch.logs.line_values cimport LineValues
+from netwatch.logs.line_requests cimport LineRequests
 
 @cython.final
-cdef class PlainLines(LineValues):
+cdef class PlainLines(LineRequests):
     cdef readonly object layout
     cdef readonly str source
+    cdef bint has_requests
     cdef bint by_port
     cdef long long silent_port
     cdef bint has_lists

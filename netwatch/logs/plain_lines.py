@@ -14,12 +14,12 @@ except ImportError:
 if cython.compiled:
     from cython.cimports.netwatch.core import observation_columns as columns
     from cython.cimports.netwatch.logs import layout as roles
-    from cython.cimports.netwatch.logs.line_values import LineValues
+    from cython.cimports.netwatch.logs.line_requests import LineRequests
     from cython.cimports.netwatch.logs.ordering import Rows
 else:
     from netwatch.core import observation_columns as columns
     from netwatch.logs import layout as roles
-    from netwatch.logs.line_values import LineValues
+    from netwatch.logs.line_requests import LineRequests
     from netwatch.logs.ordering import Rows
 
 from netwatch.core.buffers import Words, array
@@ -49,14 +49,15 @@ RETURN = cython.declare(cython.uchar, 13)
 
 @cython.final
 @cython.cclass
-class PlainLines(LineValues):
+class PlainLines(LineRequests):
     """Reads lines of a `layout`, which belong to a log of the format `name` in the file `source`.
     All have these `lacks`."""
 
     def __init__(self, layout: Layout, name: str, source: str, lacks: tuple[str, ...]) -> None:
-        LineValues.__init__(self, layout, name, lacks)
+        LineRequests.__init__(self, layout, name, lacks)
         self.layout = layout
         self.source = source
+        self.has_requests = layout.outcome is not None
         self.by_port = layout.by_port
         self.silent_port = layout.silent_port
         self.has_lists = layout.has_lists
@@ -80,7 +81,9 @@ class PlainLines(LineValues):
             end = stops[at]
             if end > begins[at] and self.data[end - 1] == RETURN:
                 end -= 1
-            if not self.split(begins[at], end) or not self.add(lines[at]):
+            if not self.split(begins[at], end):
+                break
+            if not (self.add_request(lines[at]) if self.has_requests else self.add(lines[at])):
                 break
             at += 1
         self.data = b""
@@ -130,7 +133,7 @@ class PlainLines(LineValues):
         kind = self.text(roles.ROLE_TYPE)
         if (
             client <= 0
-            or server <= 0
+            or (server == 0 and self.begins[roles.ROLE_SERVER_IP] >= 0)
             or client_port < 0
             or server_port < 0
             or name == 0
@@ -164,24 +167,18 @@ class PlainLines(LineValues):
         elif not self.by_port and self.begins[roles.ROLE_ANSWERS] >= 0:
             return False
         first = batch.count
-        at = batch.new_row()
-        batch.words[at + columns.WORD_TIME] = self.time
-        batch.words[at + columns.WORD_TIME_DIGITS] = self.digits
+        self.raw_text = raw
+        at = self.new_row(line)
         batch.words[at + columns.WORD_EVIDENCE] = (
             columns.EVIDENCE_DNS_ANSWER if is_answer else columns.EVIDENCE_DNS_QUERY
         )
         batch.words[at + columns.WORD_NAME] = name
-        batch.words[at + columns.WORD_RAW] = raw
         batch.words[at + columns.WORD_CLIENT_IP] = client
         batch.words[at + columns.WORD_SERVER_IP] = server
         batch.words[at + columns.WORD_CLIENT_PORT] = client_port if client_port else -1
         batch.words[at + columns.WORD_SERVER_PORT] = server_port if server_port else -1
         batch.words[at + columns.WORD_TRANSPORT] = self.values[roles.ROLE_TRANSPORT]
         batch.words[at + columns.WORD_VLAN] = vlan
-        batch.words[at + columns.WORD_FLOW] = -line
-        batch.words[at + columns.WORD_LOG_LINE] = line
-        batch.words[at + columns.WORD_LOG_FORMAT] = self.format
-        batch.words[at + columns.WORD_LOG_LACKS] = self.lacks_word
         batch.words[at + columns.WORD_DNS_TYPE] = kind
         batch.words[at + columns.WORD_DNS_RCODE] = code
         batch.words[at + columns.WORD_DNS_ANSWERS] = self.answers

@@ -20,10 +20,10 @@ from netwatch.capture.files import STDIN, CaptureFile, is_capture, look_at
 from netwatch.capture.not_read import EVIDENCE_HEAD_BYTES, is_own_evidence
 from netwatch.core.errors import CaptureError, RecordError
 from netwatch.logs import log_stream
+from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import FrameError, file_frames, is_frame_streams
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.ipfix import MessageError, file_messages, is_ipfix
-from netwatch.logs.log_reader import Carriers
 from netwatch.logs.log_stream import MAX_LINE, ON_DISK, is_without_mark, on_disk, open_text, text_of
 from netwatch.logs.records import PLAIN, Carried, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container

@@ -285,10 +285,12 @@ class RecordReader:
     `anomalies` counts problems besides unreadable records, and `notes` are sentences; the caller
     takes both. `exporter` is what the configuration has about the sender of flow records, None if
     nothing. `layout` is what plain lines look like from the next one on, None if no line is plain.
+    `is_alone` tells that no record so far belongs to another, or claims an address.
     With `waits_briefly` what waits for a later record only does so for `BRIEFLY` after the
     last one.
     """
 
+    is_alone = False
     waits_briefly = False
     layout: Layout | None = None
 

@@ -23,6 +23,7 @@ from netwatch.logs import (
     products,
     proxies,
     query_logs,
+    squid,
     suricata_eve,
     unbound,
     windows_dns,
@@ -51,12 +52,13 @@ class LogFormat:
     if it is recognised.
 
     Records without a name of interest are not read, except those that contain one of the texts in
-    `always` (headers, claims of addresses), those with one of the texts in `flows`, which all
-    records of flows have, and those that belong to a record with such a name. They share a word of
-    letters, digits and ``-_.:/``, which `joins` returns for a record with its carrier, None if
-    there is no such word; it is not needed for addresses in answers and for identifiers of flows.
-    If only the order tells what belongs together, `around` records before and after it are read
-    too. `tables` are the tables of an SQLite database that are read, in this order.
+    `always` (headers, claims of addresses) or of the `words`, in lower case, those with one of the
+    texts in `flows`, which all records of flows have, and those that belong to a record with such a
+    name. They share a word of letters, digits and ``-_.:/``, which `joins` returns for a record
+    with its carrier, None if there is no such word; it is not needed for addresses in answers and
+    for identifiers of flows. A format that `is_whole` has all about a contact in one record. If
+    only the order tells what belongs together, `around` records before and after it are read too.
+    `tables` are the tables of an SQLite database that are read, in this order.
     """
 
     title: str
@@ -69,10 +71,19 @@ class LogFormat:
     only_if_named: str = ""
     encoded: bool = False
     always: tuple[bytes, ...] = ()
+    words: tuple[bytes, ...] = ()
     flows: tuple[bytes, ...] = ()
     joins: Callable[[bytes], bytes | None] | None = None
+    is_whole: bool = False
     around: int = 0
     tables: tuple[str, ...] = ()
+
+    def is_always_read(self, line: bytes) -> bool:
+        """Whether a line has one of the texts that are always of interest, or of the words."""
+        lowered = line.lower()
+        return any(text in line for text in self.always) or any(
+            word in lowered for word in self.words
+        )
 
 
 PRODUCTS = gateway_products.PRODUCTS | products.PRODUCTS | firewall_products.PRODUCTS
@@ -163,16 +174,18 @@ LOG_FORMATS: dict[str, LogFormat] = {
         zeek.ZeekReader,
         family="zeek",
         # Headers, and conversations of DHCP that claim an address.
-        always=(b"#", b"ACK", b"NAK", b"RELEASE"),
+        always=(b"#",),
+        words=(b"ack", b"nak", b"release"),
         joins=zeek.connection,
     ),
     "dnstap": LogFormat("dnstap", dnstap.recognise, dnstap.DnstapReader, container="frame-streams"),
     "squid": LogFormat(
         "Squid, access log",
-        proxies.recognise_squid,
-        proxies.SquidReader,
+        squid.recognise,
+        squid.SquidReader,
         ("client-port",),
         flows=(b"CONNECT",),
+        is_whole=True,
     ),
     "haproxy": LogFormat(
         "HAProxy, HTTP log",

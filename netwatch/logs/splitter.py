@@ -13,14 +13,13 @@ except ImportError:
 
 if cython.compiled:
     from cython.cimports.netwatch.logs import layout as roles
+    from cython.cimports.netwatch.logs.line_fields import LineFields
 else:
     from netwatch.logs import layout as roles
+    from netwatch.logs.line_fields import LineFields
 
 from netwatch.core.buffers import Octets, Words, array
 from netwatch.logs.layout import Layout
-
-RECORDS = cython.declare(cython.Py_ssize_t, 32)
-"""Records of an answer, and values of a list, that are read here."""
 
 DEPTH = cython.declare(cython.int, 8)
 """Objects and lists of JSON inside each other."""
@@ -28,12 +27,9 @@ DEPTH = cython.declare(cython.int, 8)
 TEXT = cython.declare(cython.longlong, 1)
 NUMBER = cython.declare(cython.longlong, 2)
 OTHER = cython.declare(cython.longlong, 3)
-COLUMN = cython.declare(cython.longlong, 4)
 
 KEY_WORDS = cython.declare(cython.Py_ssize_t, 5)  # start, size, role, node of the value, is a list
 
-TAB = cython.declare(cython.uchar, 9)
-BLANK = cython.declare(cython.uchar, 32)
 QUOTE = cython.declare(cython.uchar, 34)
 COMMA = cython.declare(cython.uchar, 44)
 MINUS = cython.declare(cython.uchar, 45)
@@ -42,12 +38,10 @@ ZERO = cython.declare(cython.uchar, 48)
 NINE = cython.declare(cython.uchar, 57)
 COLON = cython.declare(cython.uchar, 58)
 OPENING_LIST = cython.declare(cython.uchar, 91)
-BACKSLASH = cython.declare(cython.uchar, 92)
 CLOSING_LIST = cython.declare(cython.uchar, 93)
 OPENING = cython.declare(cython.uchar, 123)
 CLOSING = cython.declare(cython.uchar, 125)
 
-_PLAIN = bytes(0x20 <= byte <= 0x7E and byte != 0x5C for byte in range(256))
 _IN_TEXT = bytes(0x20 <= byte <= 0x7E and byte not in b'\\"' for byte in range(256))
 
 NUMBERS = frozenset(
@@ -66,62 +60,31 @@ CONTAINERS = frozenset(
 )
 
 CARRIERS = (b"log", b"MESSAGE", b"message")
-"""Texts by which a line in JSON may be what carries another (`netwatch.logs.log_reader`)."""
+"""Texts by which a line in JSON may be what carries another (`netwatch.logs.carriers`)."""
 
 
 @cython.cclass
-class Splitter:
-    """Divides lines by a layout.
-
-    After `split`, the value of a role is ``data[begins[role]:ends[role]]``; `begins` is -1 where
-    there is none. `values` are what the words of the layout stand for. There are `records` of an
-    answer, and the value of a role of the record ``i`` is at ``i * ROLES + role`` of
-    `record_begins` and `record_ends`.
-    """
+class Splitter(LineFields):
+    """Divides lines by a layout, into the fields that it is."""
 
     def __init__(self, layout: Layout) -> None:
-        self.data: Octets = b""
-        self.plain: Octets = _PLAIN
+        LineFields.__init__(self, layout)
         self.in_text: Octets = _IN_TEXT
         self.is_json = layout.split == "json"
-        self.begins: Words = array("q", bytes(8 * roles.ROLES))
-        self.ends: Words = array("q", bytes(8 * roles.ROLES))
-        self.values: Words = array("q", bytes(8 * roles.ROLES))
-        self.record_begins: Words = array("q", bytes(8 * roles.ROLES * RECORDS))
-        self.record_ends: Words = array("q", bytes(8 * roles.ROLES * RECORDS))
-        self.records = 0
+        self.is_text = layout.split == "text"
         self.questions = 0
-        self.forms: Words = array("q", bytes(8 * roles.ROLES))
         for role in range(roles.ROLES):
             known = NUMBER if role in NUMBERS else OTHER if role in CONTAINERS else TEXT
             self.forms[role] = known
         self.required: Words = array("q", layout.required)
-        self.columns = layout.columns
-        self.column_roles: Words = array("q", bytes(8 * (layout.columns + 1)))
-        self._set_words(layout)
         self._set_keys(layout)
 
-    def _set_words(self, layout: Layout) -> None:
-        """The words of each role, one after the other."""
-        parts: list[int] = []
-        octets = b""
-        self.first_words: Words = array("q", bytes(8 * (roles.ROLES + 1)))
-        for role in range(roles.ROLES):
-            self.first_words[role] = len(parts) // 3
-            for word, value in layout.words.get(role, {}).items():
-                parts += len(octets), len(word), value
-                octets += word.encode("ascii")
-        self.first_words[roles.ROLES] = len(parts) // 3
-        self.words: Words = array("q", parts or [0])
-        self.word_octets: Octets = octets or b"\0"
-
     def _set_keys(self, layout: Layout) -> None:
-        """The keys of each object by its number, one after the other; or the roles of columns."""
+        """The keys of each object by its number, one after the other."""
         nodes: list[dict[str, tuple[int, str, bool]]] = [{}]
         numbers = {"": 0}
         for path, role in layout.fields.items():
-            if isinstance(path, int):
-                self.column_roles[path] = role
+            if isinstance(path, int) or layout.split != "json":
                 continue
             parent, _, name = path.rpartition(".")
             nodes[numbers[parent]][name.removesuffix("[]")] = (role, path, name.endswith("[]"))
@@ -157,98 +120,12 @@ class Splitter:
         if self.is_json:
             if self.read_object(at, end, 0, 0, 0) != end:
                 return False
-        elif not self.by_tabs(at, end):
+        elif not (self.by_pattern(at, end) if self.is_text else self.by_tabs(at, end)):
             return False
         missing: cython.bint = False
         for i in range(len(self.required)):
             missing = missing or self.begins[self.required[i]] < 0
         return not missing
-
-    @cython.boundscheck(False)
-    def by_tabs(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.bint:
-        """Divide a line of columns, the first of which begins with a digit: no carrier does, but
-        for dates."""
-        column: cython.Py_ssize_t = 0
-        start: cython.Py_ssize_t = at
-        role: cython.longlong
-        if end - at < 5 or not ZERO <= self.data[at] <= NINE or self.data[at + 4] == MINUS:
-            return False
-        while True:
-            while at < end and self.plain[self.data[at]]:
-                at += 1
-            if at < end and self.data[at] != TAB:
-                return False
-            if column >= self.columns:
-                return False
-            role = self.column_roles[column]
-            if (
-                role
-                and (at - start != 1 or self.data[start] != MINUS)
-                and not self.take(role, start, at, COLUMN, 0)
-            ):
-                return False
-            column += 1
-            if at >= end:
-                return column == self.columns
-            at += 1
-            start = at
-
-    @cython.boundscheck(False)
-    def take(
-        self,
-        role: cython.longlong,
-        start: cython.Py_ssize_t,
-        end: cython.Py_ssize_t,
-        form: cython.longlong,
-        record: cython.Py_ssize_t,
-    ) -> cython.bint:
-        """Take the value of a role; false if the line is not plain because of it."""
-        i: cython.Py_ssize_t
-        at: cython.Py_ssize_t
-        if role == roles.ROLE_REFUSED or (form != COLUMN and form != self.forms[role]):
-            return False
-        if role >= roles.ROLE_OWNER:
-            at = record * roles.ROLES + role
-            if self.record_begins[at] >= 0:
-                return False
-            self.record_begins[at] = start
-            self.record_ends[at] = end
-            return True
-        if self.begins[role] >= 0:
-            return False
-        self.begins[role] = start
-        self.ends[role] = end
-        if self.first_words[role] == self.first_words[role + 1]:
-            return True
-        for i in range(self.first_words[role], self.first_words[role + 1]):
-            if self.is_at(start, end, self.word_octets, self.words[3 * i], self.words[3 * i + 1]):
-                self.values[role] = self.words[3 * i + 2]
-                return True
-        return False
-
-    @cython.boundscheck(False)
-    def is_at(
-        self,
-        start: cython.Py_ssize_t,
-        end: cython.Py_ssize_t,
-        octets: Octets,
-        at: cython.Py_ssize_t,
-        size: cython.Py_ssize_t,
-    ) -> cython.bint:
-        """Whether a value is the text in ``octets[at:at + size]``."""
-        i: cython.Py_ssize_t = 0
-        if end - start != size:
-            return False
-        while i < size and self.data[start + i] == octets[at + i]:
-            i += 1
-        return i == size
-
-    @cython.boundscheck(False)
-    def after_blanks(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """The first byte from `at` on that is not a blank; `end` if there is none."""
-        while at < end and self.data[at] == BLANK:
-            at += 1
-        return at
 
     @cython.boundscheck(False)
     def end_of_text(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
@@ -392,7 +269,7 @@ class Splitter:
             if node < 0:
                 at = self.read_value(at, end, -1, 0, depth)
             elif role == roles.ROLE_RECORDS:
-                if self.records == RECORDS:
+                if (self.records + 1) * roles.ROLES > len(self.record_begins):
                     return -1
                 for i in range(self.records * roles.ROLES, (self.records + 1) * roles.ROLES):
                     self.record_begins[i] = -1

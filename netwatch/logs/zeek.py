@@ -358,11 +358,15 @@ class ZeekReader(RecordReader):
         super().__init__(context)
         self._minutes = MinuteTimes(context.times)
         self._header = Header(self._minutes)
+        self._paths: set[str] = set()
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """Read a record (see `netwatch.logs.records.RecordReader`)."""
         if record.startswith(b"#"):
             self._header.read(record)
+            if self._header.path:
+                self._paths.add(self._header.path)
+                self.is_alone = self._paths == {"dns"}
             self.layout = self._header.layout(_NETBIOS) if self._header.path == "dns" else None
             return ()
         if record.startswith(b"{"):
@@ -378,6 +382,8 @@ class ZeekReader(RecordReader):
 
     def _json(self, record: bytes) -> Iterable[LogEntry]:
         found = json_object(record)
+        self._paths.add("")
+        self.is_alone = False
         path = found.get("_path")
         if not isinstance(path, str):
             path = log_of(found)

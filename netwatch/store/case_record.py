@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from netwatch.core.alert import COMMUNITY_LIMIT, UNHEARD
+from netwatch.core.alert import COMMUNITY_LIMIT, UNHEARD, contacts_of
 from netwatch.core.verdict import CONFIDENCE_RANK
 from netwatch.formats.values import json_line, rfc3339
 from netwatch.store.case_members import Member
@@ -288,5 +288,7 @@ def case_values(case: Case, gap: int) -> dict[str, Any]:
         "first_seen": case.first_seen,
         "last_seen": case.last_seen,
         "gap": gap,
+        "severity": record["severity"],
+        "contacts": contacts_of(record),
         "record": case_line(case),
     }

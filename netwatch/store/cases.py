@@ -15,13 +15,24 @@ A page begins after the last row of the previous one, as for incidents
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from netwatch.core.alert import AlertRecord
 from netwatch.store import catalogue_tables as tables
@@ -37,7 +48,13 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import ConflictError
 from netwatch.store.incident_pages import PAGE, Cursor, IncidentFilter, IncidentPage, IncidentRow
 from netwatch.store.incident_rows import SORTS, write_incidents
-from netwatch.store.incident_search import cases_to_look_at, fitting
+from netwatch.store.incident_search import (
+    by_severity,
+    cases_to_look_at,
+    contacts_in_order,
+    fitting,
+    is_by_severity,
+)
 from netwatch.store.run_rows import VersionHashes, find_version, version_number
 from netwatch.store.statements import (
     Filter,
@@ -295,7 +312,9 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
         statement = statement.where(case.first_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    statement = statement.where(*wanted.conditions(case, FILTERED))
+    words = {name: texts for name in FILTERED if (texts := getattr(wanted, name))}
+    excluded = {name: texts for name, texts in wanted.excluded.items() if name in FILTERED}
+    statement = statement.where(*_conditions(words, excluded))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
     if wanted.seen > 1:
@@ -306,6 +325,24 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
     if sensors := wanted.excluded.get("sensor"):
         statement = statement.where(~seen.where(member.sensor.in_(sorted(sensors))).exists())
     return statement
+
+
+def cases_by_id(connection: Connection, ids: Collection[str]) -> dict[str, IncidentRow]:
+    """The cases with these ids, which are few."""
+    rows = connection.execute(select(*_COLUMNS).where(tables.fleet_case.c.id.in_(ids)))
+    return {row.id: _row(row) for row in rows}
+
+
+def _conditions(
+    wanted: Mapping[str, Set[str]], excluded: Mapping[str, Set[str]]
+) -> Iterator[ColumnElement[bool]]:
+    """The conditions of words on cases. SQLite would take the index of states, in which nearly all
+    cases are together, and sort these: what is computed is in no index."""
+    case = tables.fleet_case.c
+    others = {name: texts for name, texts in wanted.items() if name != "status"}
+    yield from word_conditions(case, others, excluded)
+    if "status" in wanted:
+        yield case.status.concat("").in_(sorted(wanted["status"]))
 
 
 def _row(row: Row[Any]) -> IncidentRow:
@@ -397,8 +434,11 @@ def cases_after(
     *,
     timeout: float | None = None,
 ) -> Iterator[tuple[str, Position]]:
-    """The same behind a position, each with its own. Raises `QueryTimeoutError` after `timeout`
-    s."""
+    """The same behind a position (when it began, and the id), each with its own; in another order
+    as `incidents_after` has it. Raises `QueryTimeoutError` after `timeout` s."""
+    if is_by_severity(wanted):
+        yield from by_severity(wanted, after, partial(cases_after, catalogue, timeout=timeout))
+        return
     case = tables.fleet_case.c
     place: tuple[Any, Any] = (case.first_seen, case.id)
     statement = select(case.record, *place)
@@ -412,13 +452,22 @@ def cases_after(
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    statement = statement.where(*word_conditions(case, wanted.words, wanted.excluded))
+    statement = statement.where(*_conditions(wanted.words, wanted.excluded))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
+    does_fit = fits(wanted, _is_of)
+    if wanted.sort:
+        with (
+            catalogue.database.reading(timeout) as connection,
+            closing(
+                contacts_in_order(connection, tables.fleet_case, statement, wanted, after)
+            ) as rows,
+        ):
+            yield from fitting(rows, wanted, does_fit)
+        return
     if after is not None:
         statement = statement.where(tuple_(*place) > after)
-    rows = streamed(catalogue, statement.order_by(*place), timeout)
-    yield from fitting(rows, wanted, fits(wanted, _is_of))
+    yield from fitting(streamed(catalogue, statement.order_by(*place), timeout), wanted, does_fit)
 
 
 def _is_of(word: str, record: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 """The version of these tables; `netwatch.store.migrations` upgrades older ones to it."""
 
 metadata = MetaData()
@@ -130,6 +130,8 @@ incident = Table(
     Column("network", Text, nullable=False),
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("contacts", BigInteger, nullable=False, comment="lookups and handshakes"),
     Column("record", Text, nullable=False, comment="the alert, as scan --format jsonl wrote it"),
     Column("shown", Integer, nullable=False, comment="1 in the newest run that has the id, or 0"),
     Index("incident_id", "id"),
@@ -137,8 +139,9 @@ incident = Table(
     # Lists are paged by time, and every list filter only needs this index.
     Index(
         "incident_shown", "shown", "first_seen", "id", "verdict", "confidence", "kind", "outcome",
-        "status", "app", "ban", "network", "device",
+        "status", "app", "ban", "network", "device", "severity", "contacts", "last_seen",
     ),
+    Index("incident_contacts", "shown", "contacts", "first_seen", "id"),
     # The picture of a page of devices counts ranges of it.
     Index("incident_shown_device", "shown", "device", "network", "first_seen"),
 )  # fmt: skip
@@ -155,6 +158,7 @@ incident_day = Table(
     Column("app", Text, primary_key=True),
     Column("ban", Text, primary_key=True),
     Column("network", Text, primary_key=True),
+    Column("severity", Text, primary_key=True),
     Column("incidents", Integer, nullable=False),
     Column("last_seen", BigInteger, nullable=False, comment="none of them was seen later"),
 )
@@ -358,11 +362,14 @@ fleet_case = Table(
     Column("first_seen", BigInteger, nullable=False, comment="by the clock of the centre"),
     Column("last_seen", BigInteger, nullable=False),
     Column("gap", BigInteger, nullable=False, comment="the quiet gap that it was joined with, ns"),
+    Column("severity", Text, nullable=False),
+    Column("contacts", BigInteger, nullable=False, comment="lookups and handshakes"),
     Column("record", Text, nullable=False, comment="JSON, netwatch.case/1"),
     # As for incidents: filters only need the index.
     Index(
         "fleet_case_time", "first_seen", "id", "verdict", "confidence", "kind", "outcome",
-        "status", "app", "ban", "network", "device", "joined_by", "sensors",
+        "status", "app", "ban", "network", "device", "joined_by", "sensors", "severity", "contacts",
+        "last_seen",
     ),
     Index("fleet_case_status", "status", "verdict"),
 )  # fmt: skip

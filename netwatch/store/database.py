@@ -151,11 +151,12 @@ class Database:
         """One transaction of all that this thread writes meanwhile: it is there as a whole, or
         nothing of it. Other writers of SQLite wait for its end. Raises `NetwatchError`."""
         with self.writing(numbers=True) as connection:
+            outer = getattr(self._joined, "connection", None)
             self._joined.connection = connection
             try:
                 yield
             finally:
-                self._joined.connection = None
+                self._joined.connection = outer
 
     def lock(self, connection: Connection) -> None:
         """Keep out other writers that do the same until the end of the transaction. SQLite has one

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from netwatch.core.alert import AlertRecord
+from netwatch.core.alert import AlertRecord, contacts_of
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.case_rows import remove_members
@@ -33,7 +33,9 @@ from netwatch.store.statements import MANY, among, chunks, upsert
 DAY = 86_400 * 10**9
 """A day in ns."""
 
-SORTS = ("verdict", "confidence", "kind", "outcome", "status", "app", "ban", "network")
+SORTS = (
+    "verdict", "confidence", "kind", "outcome", "status", "app", "ban", "network", "severity",
+)  # fmt: skip
 """The columns by which incidents are counted on a day."""
 
 VERDICTS = ("violation", "advisory", "exempt")
@@ -171,17 +173,12 @@ def _forget_words(connection: Connection, where: Any) -> list[_Removed]:
 def recount(connection: Connection, places: Iterable[tuple[int, str]]) -> None:
     """Count the shown incidents of days (UTC, since the epoch) and devices again."""
     places = [*places]
-    _recount_days(connection, {day for day, _ in places})
+    recount_days(connection, {day for day, _ in places})
     _recount_devices(connection, sorted({device for _, device in places}))
 
 
-def recount_days(connection: Connection) -> None:
-    """Count the shown incidents of all days again."""
-    days = connection.execute(select(tables.incident_day.c.day).distinct()).scalars().all()
-    _recount_days(connection, days)
-
-
-def _recount_days(connection: Connection, numbers: Iterable[int]) -> None:
+def recount_days(connection: Connection, numbers: Iterable[int]) -> None:
+    """Count the shown incidents of days again."""
     incident, days = tables.incident.c, tables.incident_day
     for day in sorted(numbers):
         connection.execute(delete(days).where(days.c.day == day))
@@ -406,6 +403,8 @@ def _values(record: AlertRecord, text: str) -> dict[str, Any]:
         "ban": record["ban"]["id"],
         "device": record["device"]["id"] or "",
         "network": record["network"]["name"] or "",
+        "severity": record["severity"],
+        "contacts": contacts_of(record),
         "first_seen": epoch_ns(record["first_seen"]),
         "last_seen": epoch_ns(record["last_seen"]),
         "record": text,

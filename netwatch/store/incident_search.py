@@ -1,5 +1,5 @@
-"""Incidents by the filter of a query, in the order of time and then of the output of their run,
-behind a position, without reading those that are not wanted.
+"""Incidents by the filter of a query, in the order of time and then of the output of their run, or
+by severity or contacts, behind a position, without reading those that are not wanted.
 
 The days with incidents of the wanted sorts that were seen since the begin of the period are looked
 up in `incident_day` first. A device is known by the words of `netwatch.store.incident_words`, names
@@ -9,11 +9,13 @@ those are read in whose record such a name is. What is read is compared with the
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, tuple_
+from sqlalchemy import Connection, Select, Table, func, select, tuple_
 
+from netwatch.core.filter_words import DESCENDING, SEVERITIES
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_rows import DAY, SORTS
@@ -55,20 +57,95 @@ def incidents_after(
     timeout: float | None = None,
 ) -> Iterator[tuple[str, Position]]:
     """The records of the shown incidents behind a position (when it began, run, and place in its
-    output), each as its JSON line with its own. Raises `QueryTimeoutError` after `timeout` s."""
+    output), each as its JSON line with its own. By severity its place among these comes first; by
+    contacts a position is their number, when it began, and the id. Raises `QueryTimeoutError` after
+    `timeout` s."""
+    if is_by_severity(wanted):
+        yield from by_severity(wanted, after, partial(incidents_after, catalogue, timeout=timeout))
+        return
     does_fit = fits(wanted, lambda word, record: is_device(word, record["device"]))
-    with (
-        catalogue.database.reading(timeout) as connection,
-        closing(_Search(connection, wanted, after).rows()) as rows,
-    ):
-        yield from fitting(rows, wanted, does_fit)
+    with catalogue.database.reading(timeout) as connection:
+        search = _Search(connection, wanted, after)
+        with closing(search.by_contacts() if wanted.sort else search.rows()) as rows:
+            yield from fitting(rows, wanted, does_fit)
+
+
+def is_by_severity(wanted: Filter) -> bool:
+    """Whether records are wanted by severity."""
+    return wanted.sort.removeprefix(DESCENDING) == "severity"
+
+
+def by_severity(
+    wanted: Filter,
+    after: Position | None,
+    found: Callable[[Filter, Position | None], Iterator[tuple[str, Position]]],
+) -> Iterator[tuple[str, Position]]:
+    """The records of a filter, which `found` gives in the order of time, one severity after the
+    other. Behind the known ones are those that only a newer netwatch knows."""
+    parts = [replace(wanted, sort="", severities=frozenset({word})) for word in SEVERITIES]
+    unknown = wanted.excluded.get("severity", frozenset()) | {*SEVERITIES}
+    parts.append(replace(wanted, sort="", excluded={**wanted.excluded, "severity": unknown}))
+    if wanted.sort.startswith(DESCENDING):
+        parts.reverse()
+    left = wanted.limit
+    for place, part in enumerate(parts):
+        if after is not None and place < after[0]:
+            continue
+        begin = after[1:] if after is not None and place == after[0] else None
+        for text, position in found(replace(part, limit=left), begin):
+            yield text, (place, *position)
+            if not text:
+                return
+            if left is not None:
+                left -= 1
+        if left == 0:
+            return
+
+
+def contacts_in_order(
+    connection: Connection, table: Table, statement: Select[Any], wanted: Filter, after: Any
+) -> Generator[Any, None, None]:
+    """The rows of incidents or cases that a statement over their table wants (the record, the
+    number of contacts, when it began, and its id), in the order of these: of those with most
+    contacts first the newest, else the oldest. An index has what is compared, so that records are
+    read once they are sorted, and positions some at a time."""
+    column = table.c
+    is_reversed = wanted.sort.startswith(DESCENDING)
+    # The index of contacts has nothing that filters compare; a sum is in none.
+    is_plain = replace(wanted, sort="", limit=None, most_read=None) == Filter()
+    contacts = column.contacts if is_plain else column.contacts + 0
+    key = (contacts, column.first_seen, column.id)
+    order = [each.desc() if is_reversed else each for each in key]
+    size = _AT_ONCE
+    if not wanted.looks_inside:
+        size = min(size, wanted.limit or size)
+    elif wanted.most_read is not None:
+        size = min(size, wanted.most_read)
+    statement = statement.with_only_columns(*key).order_by(*order).limit(size)
+    while True:
+        behind = statement
+        if after is not None:
+            place = tuple_(*after)
+            behind = statement.where(tuple_(*key) < place if is_reversed else tuple_(*key) > place)
+        positions = connection.execute(behind).all()
+        for part in chunks(positions, _SOME):
+            ids = [position[-1] for position in part]
+            of_ids = select(column.id, column.record).where(among(connection, column.id, ids))
+            if "shown" in column:
+                of_ids = of_ids.where(column.shown + 0 == 1)
+            records = {row.id: row.record for row in connection.execute(of_ids)}
+            for position in part:
+                yield records[position[-1]], *position
+        if len(positions) < size:
+            return
+        after = positions[-1]
 
 
 def fitting(
     rows: Iterable[Any], wanted: Filter, does_fit: Callable[[str], bool]
 ) -> Iterator[tuple[str, Position]]:
-    """The rows (the record, and its position) that a filter wants, as many as it does, until so
-    many are read that it ends."""
+    """The rows (the record, and its position) that a filter wants, as many as it does. Where
+    `Filter.most_read` ends it, the last record is empty: more may follow behind its position."""
     found = 0
     for read, (text, *position) in enumerate(rows, 1):
         if not wanted.looks_inside or does_fit(text):
@@ -154,6 +231,32 @@ class _Search:
                 yield from self._of_few(begin, end, None if devices is None else devices.ids)
             else:
                 yield from self._of_all(begin, end, None if devices is None else devices.ids)
+
+    def by_contacts(self) -> Generator[Any, None, None]:
+        """The same by contacts: the record, and the position."""
+        wanted, incident = self._wanted, tables.incident.c
+        statement = self._matching(incident.shown)
+        if wanted.device:
+            devices = _devices_called(self._connection, wanted.device)
+            # What is computed is in no index, so it is not that of devices.
+            device = incident.device if devices.incidents <= _FEW else incident.device.concat("")
+            statement = statement.where(among(self._connection, device, devices.ids))
+        if wanted.names:
+            named, column = names_matching(self._connection, wanted.names), tables.incident_named.c
+            if named.incidents <= _FEW_IN_CASES:
+                places = select(column.run, column.position).where(
+                    among(self._connection, column.number, named.numbers)
+                )
+                statement = statement.where(tuple_(incident.run, incident.position).in_(places))
+        after, self._after = self._after, None
+        spans = [*self._spans()]
+        if spans:
+            begin, end = spans[0][0], spans[-1][1]
+            if (begin, end) != _ALWAYS:
+                statement = statement.where(incident.first_seen >= begin, incident.first_seen < end)
+            yield from contacts_in_order(
+                self._connection, tables.incident, statement, wanted, after
+            )
 
     def _spans(self) -> Iterator[_Span]:
         """The times (ns) in which wanted incidents began: consecutive days together."""

@@ -83,7 +83,7 @@ class Words:
 
     def remove(self, run: int, position: int, first_seen: int, line: str) -> None:
         """There is no longer a row with the record in a line of JSON."""
-        self._count(run, position, first_seen, Called.of(_read(line)), -1)
+        self._count(run, position, first_seen, Called.of(read_record(line)), -1)
 
     def replace(
         self,
@@ -94,7 +94,7 @@ class Words:
         record: Mapping[str, Any],
     ) -> None:
         """A row has another record. `old` is when it began before, and its line of JSON."""
-        before, now = Called.of(_read(old[1])), Called.of(record)
+        before, now = Called.of(read_record(old[1])), Called.of(record)
         if (old[0], before) != (first_seen, now):
             self._count(run, position, old[0], before, -1)
             self._count(run, position, first_seen, now, 1)
@@ -153,7 +153,8 @@ def _add_counts(connection: Connection, table: Any, rows: Sequence[Mapping[str, 
         connection.execute(delete(table).where(key.in_(part), table.c.incidents <= 0))
 
 
-def _read(line: str) -> Mapping[str, Any]:
+def read_record(line: str) -> Mapping[str, Any]:
+    """The record in a line of JSON."""
     try:
         record: Mapping[str, Any] = orjson.loads(line)
     except orjson.JSONDecodeError:  # half a character, which other readers take
@@ -179,7 +180,7 @@ def index_all(connection: Connection) -> None:
         rows = connection.execute(behind).all()
         words = Words()
         for run, position, _, first_seen, line in rows:
-            words.add(run, position, first_seen, _read(line))
+            words.add(run, position, first_seen, read_record(line))
         words.write(connection)
         if len(rows) < _AT_ONCE:
             return

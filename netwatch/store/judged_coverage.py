@@ -100,10 +100,7 @@ def uncaptured(
         found = bits_or(_quarters(connection, first, end - first).values())
     begin, length = first * QUARTERS, (end - first) * QUARTERS
     places = ((low // QUARTER - begin, -(-high // QUARTER) - begin) for low, high in spans)
-    return [
-        not found & mask(max(low, 0), min(high, length)) if low < length and high > 0 else True
-        for low, high in places
-    ]
+    return [not found & mask(max(low, 0), min(high, length)) for low, high in places]
 
 
 def _quarters(connection: Connection, first: int, hours: int) -> dict[_Part, int]:

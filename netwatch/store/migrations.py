@@ -6,14 +6,29 @@ not happened. A newer catalogue is never touched.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, insert, inspect, select, text, update
+from sqlalchemy import (
+    Connection,
+    Table,
+    bindparam,
+    insert,
+    inspect,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
+from netwatch.core.alert import contacts_of
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.hour_rows import sum_all
 from netwatch.store.incident_rows import recount_all, recount_days
-from netwatch.store.incident_words import index_all
+from netwatch.store.incident_words import index_all, read_record
+
+_AT_ONCE = 2_000
+"""Records to read at once."""
 
 Step = Callable[[Connection], None]
 """Upgrades the tables of one version to the next one."""
@@ -23,6 +38,8 @@ def _add_counts(connection: Connection) -> None:
     """Version 2: which incidents are shown, how many there are by day and device, sums of coverage,
     and the status of live sensors."""
     connection.execute(text("ALTER TABLE incident ADD COLUMN shown INTEGER DEFAULT 1 NOT NULL"))
+    # The tables that are made here are those of now, with what version 12 adds.
+    _add_ranks(connection, tables.incident)
     for name in ("incident_time", "incident_device"):
         connection.execute(text(f"DROP INDEX {name}"))
     new = [tables.incident_day, tables.incident_device, tables.coverage_network]
@@ -111,25 +128,72 @@ def _add_bypasses(connection: Connection) -> None:
 
 
 def _add_words(connection: Connection) -> None:
-    """Version 11: the words by which incidents are found, until when those of a day were seen, and
-    an index that counts the incidents of a device in a network."""
+    """Version 11: the words by which incidents are found, and an index that counts the incidents of
+    a device in a network. Until when those of a day were seen is counted by the next step."""
     tables.metadata.create_all(
         connection,
         tables=[tables.incident_device_word, tables.incident_name, tables.incident_named],
     )
-    # Version 2 makes this column, and all indexes that incidents have now.
-    if "last_seen" not in {
-        each["name"] for each in inspect(connection).get_columns("incident_day")
-    }:
-        connection.execute(
-            text("ALTER TABLE incident_day ADD COLUMN last_seen BIGINT DEFAULT 0 NOT NULL")
-        )
-        recount_days(connection)
-    connection.execute(text("DROP INDEX incident_shown_device"))
-    next(
-        index for index in tables.incident.indexes if index.name == "incident_shown_device"
-    ).create(connection)
+    _index_anew(connection, tables.incident, "incident_shown_device")
     index_all(connection)
+
+
+def _add_orders(connection: Connection) -> None:
+    """Version 12: the severity and the number of contacts of incidents and cases, by which lists
+    are sorted, and which the indexes of lists have; incidents of a day are counted by severity."""
+    for table, names in (
+        (tables.incident, ("incident_shown", "incident_contacts")),
+        (tables.fleet_case, ("fleet_case_time",)),
+    ):
+        for name in names:
+            connection.execute(text(f"DROP INDEX IF EXISTS {name}"))
+        _add_ranks(connection, table)
+        _fill_ranks(connection, table)
+        for name in names:
+            _index_anew(connection, table, name)
+    day = tables.incident_day
+    days = connection.execute(select(day.c.day).distinct()).scalars().all()
+    day.drop(connection)
+    day.create(connection)
+    recount_days(connection, days)
+
+
+def _add_ranks(connection: Connection, table: Table) -> None:
+    """Add the columns of version 12 to a table of records that lacks them."""
+    known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for name, kind in (("severity", "TEXT DEFAULT ''"), ("contacts", "BIGINT DEFAULT 0")):
+        if name not in known:
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind} NOT NULL"))
+
+
+def _fill_ranks(connection: Connection, table: Table) -> None:
+    """Take what these columns have from the records, some at a time: they are large."""
+    key = tuple(table.primary_key.columns)
+    statement = select(*key, table.c.record).order_by(*key).limit(_AT_ONCE)
+    change = update(table).where(*(column == bindparam(f"at_{column.name}") for column in key))
+    change = change.values(severity=bindparam("as_severity"), contacts=bindparam("as_contacts"))
+    after: tuple[Any, ...] | None = None
+    while True:
+        behind = statement if after is None else statement.where(tuple_(*key) > after)
+        rows = connection.execute(behind).all()
+        values = []
+        for *place, line in rows:
+            record = read_record(line)
+            value = {f"at_{column.name}": part for column, part in zip(key, place, strict=True)}
+            value["as_severity"] = record.get("severity") or ""
+            value["as_contacts"] = contacts_of(record) if "counts" in record else 0
+            values.append(value)
+        if values:
+            connection.execute(change, values)
+        if len(rows) < _AT_ONCE:
+            return
+        after = tuple(rows[-1][:-1])
+
+
+def _index_anew(connection: Connection, table: Table, name: str) -> None:
+    """Make an index as it is now."""
+    connection.execute(text(f"DROP INDEX IF EXISTS {name}"))
+    next(index for index in table.indexes if index.name == name).create(connection)
 
 
 STEPS: Mapping[int, Step] = {
@@ -143,6 +207,7 @@ STEPS: Mapping[int, Step] = {
     8: _rename_flows,
     9: _add_bypasses,
     10: _add_words,
+    11: _add_orders,
 }
 """The steps by their starting version. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
@@ -159,6 +224,7 @@ WHAT: Mapping[int, str] = {
     8: "numbers of flows that reveal nothing about their ends; files of facts are rewritten",
     9: "days on which devices hid their lookups; live and compact judge the days that are stored",
     10: "words by which incidents are found, made from all records",
+    11: "severity and contacts of incidents; all are written anew, which needs as much free disk",
 }
 """The steps' descriptions for people."""
 

@@ -1,24 +1,27 @@
-"""Lists of incidents and cases by the words of a column instead of by time: one word after the
-other, and the newest first within each.
+"""Lists of incidents and cases by a column instead of by time. By the words of a column: one word
+after the other, and the newest first within each. By the number of contacts: of those with equally
+many the newest first where the most are, else the oldest.
 
 What has one word is a list of its own, which is found by the index of time, so no other order needs
 an index. Devices, of which there may be many, are read together while they have few incidents, and
-one with many is a list of its own.
+one with many is a list of its own. Contacts have an index for lists without a filter; for others
+they are in the index of time, whose wanted entries are sorted.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, Select, func, select, tuple_
 
-from netwatch.core.filter_words import WORDS
+from netwatch.core.filter_words import SEVERITIES, WORDS
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.cases import case_page, matching_cases
+from netwatch.store.cases import case_page, cases_by_id, matching_cases
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.incident_pages import (
     FEW,
     INCIDENT_COLUMNS,
+    NO_WORDS,
     PAGE,
     Cursor,
     DeviceFilter,
@@ -27,14 +30,11 @@ from netwatch.store.incident_pages import (
     IncidentRow,
     incident_counts,
     incident_page,
+    incidents_of_devices,
     matching_devices,
     matching_incidents,
 )
 from netwatch.store.statements import CHUNK
-
-ORDERS = ("verdict", "confidence", "kind", "outcome", "app", "ban", "network")
-"""The columns by which incidents and cases can be sorted, besides their time; incidents also by
-``device``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Order:
 
     def sorted(self, words: Sequence[str]) -> list[str]:
         """Words in this order."""
-        known = {word: number for number, word in enumerate(WORDS.get(self.column, ()))}
+        fixed = {**WORDS, "severity": SEVERITIES}.get(self.column, ())
+        known = {word: number for number, word in enumerate(fixed)}
         return sorted(
             words,
             key=lambda word: (known.get(word, len(known)), word.casefold(), word),
@@ -74,6 +75,8 @@ def sorted_incidents(
         return incident_page(
             catalogue, wanted, after, size=size, oldest_first=order.is_reversed, timeout=timeout
         )
+    if order.column == "contacts":
+        return _by_contacts(catalogue, wanted, order, after, size, timeout)
     if order.column == "device":
         found = [*_by_device(catalogue, wanted, order, after, size + 1, timeout)]
         return _page(found, size)
@@ -96,6 +99,8 @@ def sorted_cases(
         return case_page(
             catalogue, wanted, after, size=size, oldest_first=order.is_reversed, timeout=timeout
         )
+    if order.column == "contacts":
+        return _cases_by_contacts(catalogue, wanted, order, after, size, timeout)
     column = tables.fleet_case.c[order.column]
     with catalogue.database.reading(timeout) as connection:
         statement = matching_cases(select(column), wanted).distinct()
@@ -137,6 +142,64 @@ def _page(found: Sequence[tuple[str, IncidentRow]], size: int) -> IncidentPage:
     if page.following is None:
         return page
     return replace(page, following=replace(page.following, word=found[size - 1][0]))
+
+
+def _by_contacts(
+    catalogue: Catalogue,
+    wanted: IncidentFilter,
+    order: Order,
+    after: Cursor | None,
+    size: int,
+    timeout: float | None,
+) -> IncidentPage:
+    """A page by the number of contacts. Without a filter it is read from their index. Else the
+    wanted incidents are sorted, which are read from the index of time, or that of devices if these
+    have few. What is computed is in no index, so that the database takes the right one."""
+    column = tables.incident.c
+    contacts = column.contacts if wanted == IncidentFilter() else column.contacts + 0
+    key = (contacts, column.first_seen, column.id)
+    with catalogue.database.reading(timeout) as connection:
+        statement = select(*key)
+        if wanted.device and incidents_of_devices(connection, wanted) > FEW:
+            statement = statement.where(column.device.concat("").in_(sorted(wanted.device)))
+            wanted = replace(wanted, device=NO_WORDS)
+        statement = _placed(matching_incidents(statement, wanted), key, order, after)
+        found = connection.execute(statement.limit(size + 1)).all()
+        ids = [row.id for row in found]
+        rows = connection.execute(
+            select(*INCIDENT_COLUMNS).where(column.id.in_(ids), column.shown + 0 == 1)
+        )
+        known = {row.id: IncidentRow(*row) for row in rows}
+    return _page([(str(row[0]), known[row.id]) for row in found], size)
+
+
+def _cases_by_contacts(
+    catalogue: Catalogue,
+    wanted: IncidentFilter,
+    order: Order,
+    after: Cursor | None,
+    size: int,
+    timeout: float | None,
+) -> IncidentPage:
+    """The same of cases, which have one index for all filters."""
+    column = tables.fleet_case.c
+    key = (column.contacts, column.first_seen, column.id)
+    statement = _placed(matching_cases(select(*key), wanted), key, order, after).limit(size + 1)
+    with catalogue.database.reading(timeout) as connection:
+        found = connection.execute(statement).all()
+        known = cases_by_id(connection, [row.id for row in found])
+    return _page([(str(row[0]), known[row.id]) for row in found], size)
+
+
+def _placed(
+    statement: Select[Any], key: tuple[Any, ...], order: Order, after: Cursor | None
+) -> Select[Any]:
+    """A statement in the order of a key that begins with a number, behind a place."""
+    if after is not None:
+        place = tuple_(int(after.word), after.first_seen, after.id)
+        is_behind = tuple_(*key) < place if order.is_reversed else tuple_(*key) > place
+        statement = statement.where(is_behind)
+    return statement.order_by(*(each.desc() if order.is_reversed else each for each in key))
 
 
 def _by_device(

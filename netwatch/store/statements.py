@@ -228,11 +228,13 @@ class Filter:
     `bans` and `networks` are ids and names, `names` are patterns (`name_matches`). `device` is the
     word for a device, `addresses` are its addresses in the inventory, and `device_ids` its ids in
     lower case, for records that have nothing else of it; `clients` are its numbers in the
-    catalogue, if already known. `confidences`, `kinds`, `outcomes` and `statuses` are words of
-    incidents. Of incidents and cases, those with an `excluded` word (by the name of the column),
-    one of `excluded_names` (patterns) or of `excluded_devices` (words for devices) are left out.
-    `chosen` are incidents by id, or cases by
-    those of theirs. At most `limit` records are wanted.
+    catalogue, if already known. `confidences`, `kinds`, `outcomes`, `statuses` and `severities` are
+    words of incidents; `sort` is their order, one of `netwatch.core.filter_words.SORTS` unless it
+    is that of time. Of incidents and cases, those with an `excluded` word (by the name of the
+    column), one of `excluded_names` (patterns) or of `excluded_devices` (words for devices) are
+    left out. `chosen` are incidents by id, or cases by those of theirs. At most `limit` records are
+    wanted; at most `most_read` are read where a record has to be looked into to know whether it
+    fits.
     """
 
     since: int | None = None
@@ -251,6 +253,8 @@ class Filter:
     kinds: frozenset[str] = frozenset()
     outcomes: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
+    severities: frozenset[str] = frozenset()
+    sort: str = ""
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     excluded_names: tuple[str, ...] = ()
     excluded_devices: tuple[str, ...] = ()
@@ -268,7 +272,7 @@ class Filter:
         words = {
             "app": self.apps, "ban": self.bans, "network": self.networks,
             "verdict": self.verdicts, "confidence": self.confidences, "kind": self.kinds,
-            "outcome": self.outcomes, "status": self.statuses,
+            "outcome": self.outcomes, "status": self.statuses, "severity": self.severities,
         }  # fmt: skip
         return {name: wanted for name, wanted in words.items() if wanted}
 

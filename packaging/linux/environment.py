@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linux.libraries import shared_objects
-from linux.unused import prune
+from linux.unused import prune, prune_bytecode
 from wheels import OLDEST_GLIBC
 
 PREFIX = "/usr/lib/netwatch"
@@ -124,10 +124,7 @@ def fill(
         ],
         environment,
     )
-    for path in shared_objects(target):
-        # A compiled module hides its source, which only tracebacks read.
-        for bytecode in path.parent.glob(f"__pycache__/{path.name.partition('.')[0]}.*.pyc"):
-            bytecode.unlink()
+    prune_bytecode(target)
     return target
 
 

@@ -18,6 +18,7 @@ _OF_REPOSITORIES = (".gitignore", ".gitattributes")
 _UNUSED = (
     "PIL/_avif.*",  # pictures that no report has
     "pillow.libs/libavif-*",
+    "anyio/_backends/_trio.py",  # another event loop
     "apprise/assets/themes",  # icons for a desktop
     "apprise/cli.py",
     "apprise/i18n/*/",  # translations of its own program
@@ -35,6 +36,7 @@ _UNUSED = (
     "pyarrow/*flight*",  # a server of tables
     "pyarrow/*s3*",  # fsspec opens what is remote
     "pyarrow/_pyarrow_cpp_tests.*",
+    "pyarrow/*substrait.*[!0-9]",  # plans of other programs; its library is linked with
     "pyarrow/libarrow*.so",  # copies of libarrow*.so.NUMBER, which is what is linked with
     "pyarrow/libarrow*.so.*.*.*",
     "pyphen/dictionaries/hyph_[!defn]*.dic",  # languages that no report is in
@@ -65,12 +67,17 @@ _SCAPY_CONTRIB = (
 )
 """The protocols of scapy's ``contrib`` that the second reader imports, and what those import."""
 
-ONLY_FOR_CONSOLE = (
-    *("aiohappyeyeballs", "aiohttp", "aiosignal", "attr", "attrs", "frozenlist", "multidict"),
-    *("propcache", "yarl"),  # geoip2 asks a service with them, fsspec opens a URL
-    *("cffi", "pycparser"),  # cryptography needs no more than _cffi_backend
-    "click",
-)
+ONLY_FOR = {
+    # geoip2 asks a service with them, fsspec opens a URL
+    "aiobotocore": (
+        *("aiohappyeyeballs", "aiohttp", "aiosignal", "attr", "attrs", "frozenlist", "multidict"),
+        *("propcache", "yarl"),
+    ),
+    "weasyprint": ("cffi", "pycparser"),  # cryptography needs no more than _cffi_backend
+}
+"""Libraries that others require, but only these two import."""
+
+ONLY_FOR_CONSOLE = (*(name for names in ONLY_FOR.values() for name in names), "click")
 """Libraries that others require, but only what needs the extras of netwatch-console imports."""
 
 _LOCALES = ("root", "en", "en_001", "en_GB", "fr", "nl", "de")
@@ -113,6 +120,15 @@ def prune(target: Path, without: Sequence[str] = ()) -> None:
             path.chmod(0o644)
 
 
+def prune_bytecode(target: Path) -> None:
+    """Remove the bytecode of what is not there, and of compiled modules: these hide their source,
+    which only tracebacks read."""
+    for path in target.rglob("__pycache__/*.pyc"):
+        folder, name = path.parent.parent, path.name.partition(".")[0]
+        if not (folder / f"{name}.py").exists() or [*folder.glob(f"{name}.*.so")]:
+            path.unlink()
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
@@ -121,4 +137,7 @@ def _remove(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    prune(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    absent = (names for user, names in ONLY_FOR.items() if not (folder / user).exists())
+    prune(folder, [name for names in absent for name in names])
+    prune_bytecode(folder)

@@ -102,7 +102,7 @@ def test_a_list_with_a_configuration_marks_its_bans(records, run):
     assert found[1]["sources"] is None
     _, out, _ = run("list", "-c", "site.yaml", "--on", "2023-04-01")
     head, first, *_ = out.splitlines()
-    assert head.split() == ["BAN", "STATE", "PERIOD", "FORBIDS", "ADVISES", "APPS", "CONFIGURED"]
+    assert head.split() == ["BAN", "PERIOD", "FORBIDS", "ADVISES", "APPS", "CONFIGURED"]
     assert first.endswith(" yes")
     assert "2023-03-09 to 2023-09-25" in first
     _, out, _ = run("list", "--on", "2023-04-01")

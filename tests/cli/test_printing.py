@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.office import CONFIG, DURING, capture, configured, one_hello
-from support.paths import ROOT
+from support.paths import PCAPS, ROOT
 
 from netwatch.cli import main, printing
 
@@ -254,3 +254,40 @@ def test_lines_before_an_interruption_are_printed(capsys: pytest.CaptureFixture[
         assert capsys.readouterr().out == ""
         lines.__exit__(KeyboardInterrupt)
     assert capsys.readouterr().out == "before\n"
+
+
+OF_PEOPLE = (
+    ("bans", "list"),
+    ("bans", "review"),
+    ("bans", "show", "be-fed-tiktok-2023"),
+    ("policy", "check", "-c", str(PCAPS / "netwatch.yaml")),
+    (
+        "policy",
+        "explain",
+        "-c",
+        str(PCAPS / "netwatch.yaml"),
+        "--device",
+        "10.20.5.21",
+        "--name",
+        "a.tiktok.com",
+    ),
+    ("signatures", "match", "www.tiktok.com"),
+    ("signatures", "show", "tiktok"),
+)
+
+
+@pytest.mark.parametrize("words", OF_PEOPLE, ids=" ".join)
+def test_lines_for_people_fit_the_terminal(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only a word that is wider on its own, as a URL, is wider than the terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert main(list(words)) == 0
+    pipe = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(list(words)) == 0
+    narrow = capsys.readouterr().out
+    wide = [line for line in narrow.splitlines() if len(line) > 80]
+    assert all(len(line.split()) <= 2 for line in wide), wide
+    assert narrow == pipe or max(map(len, pipe.splitlines())) > 80
+    assert sorted("".join(narrow.split())) == sorted("".join(pipe.split()))

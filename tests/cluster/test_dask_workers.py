@@ -1,5 +1,6 @@
 """A Dask cluster gives the bytes of a scan, whatever dies on the way."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,8 +19,10 @@ from support.office import configured
 from support.s3_faults import Fault, FaultyS3
 from support.store_servers import new_bucket
 
+from netwatch import config
 from netwatch.cli import main
-from netwatch.cluster.dask_workers import GROUP_SECONDS, MAX_GROUP, GroupSizes
+from netwatch.cluster import workers
+from netwatch.cluster.dask_workers import GROUP_SECONDS, MAX_GROUP, DaskWorkers, GroupSizes
 from netwatch.cluster.storage import open_storage
 
 Captured = pytest.CaptureFixture[str]
@@ -103,6 +106,43 @@ def test_killed_workers_and_a_poisoned_capture(
     again = capsys.readouterr()
     assert again.out.encode() == expected
     assert f"{UNITS}: {UNITS} were done before, 0 read now" in again.err
+
+
+def test_a_worker_dies_when_its_result_is_about_to_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody ends the attempts to connect to it, since the scheduler forgot it just before they
+    began. Its tasks are done again by then."""
+    from distributed import scheduler
+
+    monkeypatch.setattr(workers, "PEER_SECONDS", 1)
+    fetch = scheduler.gather_from_workers
+    killed: list[str] = []
+
+    async def fetch_late(who_has: dict[str, set[str]], **options: object) -> object:
+        if not killed:
+            known = cluster._cluster.scheduler.workers
+            killed.append(next(iter(next(iter(who_has.values())))))
+            os.kill(known[killed[0]].pid, signal.SIGKILL)
+            while killed[0] in known:
+                await asyncio.sleep(0.01)
+        return await fetch(who_has, **options)
+
+    monkeypatch.setattr(scheduler, "gather_from_workers", fetch_late)
+    site = config.load(configured(tmp_path))
+    cluster = DaskWorkers(site, "local", 2, workers.TlsFiles())
+    try:
+        began = time.monotonic()
+        done = dict(cluster.run(_twice, range(6)))
+        assert time.monotonic() - began < TIMEOUT
+    finally:
+        cluster.close()
+    assert done == {number: 2 * number for number in range(6)}
+    assert killed
+
+
+def _twice(_site: config.Config, number: int) -> int:
+    return 2 * number
 
 
 @pytest.fixture

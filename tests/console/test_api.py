@@ -20,6 +20,7 @@ from netwatch.console.api_operations import MAX_RECORDS
 from netwatch.console.console import PERSON_FILTERS, Console
 from netwatch.console.database import open_console
 from netwatch.console.routes import ROUTES, Route
+from netwatch.core.filter_words import SORTS
 
 BAN = "be-fed-tiktok-2023"
 OPERATIONS = [route for route in ROUTES if route.operation is not None]
@@ -241,6 +242,8 @@ def test_what_is_about_all_networks_is_refused_to_it(role: str, filled: Console)
         ("coverage?app=tiktok", "app", "expected one of since, until, network, device"),
         ("coverage/hours?device=ws-021", "device", "expected one of"),
         ("coverage/hours?after=WyI5OTk5LTAxLTAxVDAwOjAwOjAwWiIsImhxIl0", "after", "expected"),
+        ("incidents?sort=severty", "sort", "did you mean 'severity'?"),
+        ("cases?sort=contacts&after=WzEsImEiXQ", "after", "expected the 'next'"),
         ("sensors?state=silnt", "state", "did you mean 'silent'?"),
         ("bans?device=ws-021", "device", "expected none"),
         (f"bans/{BAN}/answer?subject=x", "subject", "expected one of from, to"),
@@ -320,6 +323,11 @@ def test_only_the_triage_of_an_incident_is_changed(console: Console) -> None:
         ("incidents", {"app": ["vendor:bytedance"]}),
         ("cases", {}),
         ("cases", {"verdict": ["violation"]}),
+        *(
+            (records, {"sort": [sort], "verdict": ["violation"]})
+            for records in ("incidents", "cases")
+            for sort in SORTS
+        ),
         ("coverage", {}),
         ("coverage", {"network": ["byod"]}),
         ("coverage", {"device": ["ws-021"]}),

@@ -267,7 +267,7 @@ _FOCUSED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("place", ["/", "/incidents", "/coverage", "/bans", "an incident"])
+@pytest.mark.parametrize("place", ["/", "/incidents", "/blind-spots", "/bans", "an incident"])
 def test_the_keyboard_alone_reaches_every_control(
     place: str, browser: "Browser", console: Served
 ) -> None:

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +13,9 @@ from store.test_run_rows import BEGAN, HOME, IP, OFFICE, Centre, hello
 from support.consoles import Visitor
 from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 
+from netwatch.charts.heat_map import heat_map
 from netwatch.console.console import Console
+from netwatch.console.pages import device
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import keep_alerts
 
@@ -39,7 +42,7 @@ def sites(console: Console) -> Console:
 def incidents(text: str) -> list[str]:
     """The networks of the incidents on a page."""
     table = text.partition('aria-labelledby="incidents"')[2]
-    return re.findall(r'data-label="Network">([^<]*)<', table)
+    return re.findall(r'data-label="Network">(?:<a [^>]*>)?([^<]*)<', table)
 
 
 def test_the_list_leads_to_one_device_of_each_site(
@@ -129,6 +132,25 @@ def test_what_is_held_on_one_person_says_where(
     assert "may stand for several devices" in text
 
 
+def test_weeks_are_those_of_the_viewer(
+    console: Console, visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+
+    def draw(*values: Any) -> Any:
+        drawn.append(values)
+        return heat_map(*values)
+
+    monkeypatch.setattr(device, "heat_map", draw)
+    # Monday in Auckland begins on Sunday at 11:00 of UTC.
+    place = "/devices?from=2023-03-19T11:00:00Z&to=2023-03-26T11:00:00Z"
+    for zone, weeks in (("UTC", {13, 20}), ("Pacific/Auckland", {20})):
+        visit("analyst").open(f"{place}&zone={zone}")
+        values, first, last, *_ = drawn[-1]
+        assert {day.day for each in values for day in each.weeks} <= weeks
+        assert {first.day, last.day} == weeks, zone
+
+
 def test_the_picture_of_a_device_hatches_the_days_without_a_capture(
     console: Console, visit: Callable[[str], Visitor]
 ) -> None:
@@ -143,3 +165,17 @@ def test_the_picture_of_a_device_hatches_the_days_without_a_capture(
         text = visit("analyst").open(each).text.partition("<figcaption>")[2]
         assert f"{blank} days were not captured and are hatched." in text
         assert '-hatch)"' in text
+
+
+def test_the_period_of_a_device_is_a_quick_range_and_its_values_filter_the_list(
+    visit: Callable[[str], Visitor],
+) -> None:
+    visitor = visit("analyst")
+    page = visitor.open("/devices/ws-021?range=force").text
+    assert '<a href="/devices/ws-021?range=force" aria-current="true">' in page
+    rows = page.partition('id="incidents"')[2]
+    assert len(re.findall('class="row-link"', rows)) == 2
+    assert "None in this period." in visitor.get("/devices/ws-021?range=7d").text
+    place = re.search(r'href="(/incidents\?[^"]*app=tiktok)"', rows)
+    assert place is not None
+    assert "2 incidents<" in visitor.get(html.unescape(place[1])).text

@@ -4,6 +4,7 @@ click; times in the zone of the viewer; and forms that keep what was typed after
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -334,3 +335,30 @@ def test_filters_of_all_lists_can_be_saved(page: str, visit: Callable[[str], Vis
     saved = visitor.post("/filters", {"page": page, "name": "mine", "query": query})
     assert saved.headers["location"] == f"{page}?{query}"
     assert f'<a href="{page}?{query.replace("&", "&amp;")}">mine</a>' in visitor.open(page).text
+
+
+def offered(page: str, name: str) -> dict[str, str]:
+    """What a field of a filter offers."""
+    found = re.search(rf'<datalist id="o-{name}">(.*?)</datalist>', page)
+    return dict(re.findall(r'<option value="([^"]*)">([^<]*)<', found[1])) if found else {}
+
+
+def test_fields_offer_what_is_known_with_its_counts(
+    visit: Callable[[str], Visitor], console: Console
+) -> None:
+    page = visit("analyst").get("/incidents").text
+    known = records(console)
+    for name, key in (("network", "network"), ("ban", "ban"), ("device", "device"), ("app", "app")):
+        counts = Counter(each[key]["name" if key == "network" else "id"] for each in known)
+        for value, text in offered(page, name).items():
+            number = "1 incident" if counts[value] == 1 else f"{counts[value]} incidents"
+            assert text in (number, f"TikTok, {number}"), (name, value)
+        assert counts.keys() <= offered(page, name).keys(), name
+    assert offered(page, "app")["tiktok"].startswith("TikTok, ")
+    # Networks of the configuration are offered without an incident as well.
+    assert offered(page, "network")["guest"] == "0 incidents"
+    assert "Press office" not in str(offered(page, "device"))
+    assert not offered(visit("auditor").get("/incidents").text, "device")
+    assert offered(visit("analyst").open("/devices").text, "device").keys() == (
+        offered(page, "device").keys()
+    )

@@ -1,5 +1,6 @@
 """What each role sees first."""
 
+import html
 import json
 import re
 import time
@@ -15,6 +16,7 @@ from support.consoles import Visitor
 from support.fleets import STATUS, fill_fleet
 
 from netwatch.console.console import Console
+from netwatch.console.triage import Change
 from netwatch.formats.values import rfc3339
 from netwatch.report.answer import WEIGHTS, weight
 from netwatch.store import catalogue_tables as tables
@@ -80,21 +82,26 @@ def test_what_is_new_since_the_last_visit_is_counted(
     assert "New since" not in visit("admin").get("/now").text
 
 
-def test_open_violations_are_counted_by_severity(
+def test_violations_are_open_until_somebody_closes_them(
     console: Console, visit: Callable[[str], Visitor]
 ) -> None:
-    now = time.time()
     found = [each for each in records(console) if each["verdict"] == "violation"]
-    opened = [
-        {**each, "id": f"{place:032}", "status": "open",
-         "first_seen": rfc3339(round(now) * 10**9, 6), "last_seen": rfc3339(round(now) * 10**9, 6)}
-        for place, each in enumerate(found)
-    ]  # fmt: skip
-    add(console, opened)
-    severities = Counter(each["severity"] for each in opened)
-    text = visit("analyst").get("/now").text
-    for severity in ("high", "medium", "low"):
-        assert number(text, f"Open, {severity} severity") == str(severities[severity])
+    severities = Counter(each["severity"] for each in found)
+    analyst = visit("analyst")
+    closed: dict[str, int] = {}
+    for _ in range(2):
+        text = analyst.get("/now").text
+        for severity in ("high", "medium", "low"):
+            left = severities[severity] - closed.get(severity, 0)
+            assert number(text, f"Open, {severity} severity") == str(left)
+        left = len(found) - sum(closed.values())
+        assert number(visit("admin").get("/now").text, "Open violations") == str(left)
+        for record, state in zip(found, ("justified", "false", "in-work"), strict=False):
+            console.triage.change(record, Change(state), "ben")  # type: ignore[arg-type]
+        closed = Counter(each["severity"] for each in found[:2])
+    place = re.search(r'Open, \w+ severity</dt><dd><a href="([^"]*)"', text)
+    assert place is not None
+    assert f"{left} incidents<" in analyst.get(html.unescape(place[1])).text
 
 
 def uncaptured(console: Console, days: list[str], zone: ZoneInfo) -> set[str]:
@@ -166,9 +173,9 @@ def test_the_week_of_the_last_incident_is_shown_where_nothing_is_newer(
     last = datetime.fromisoformat(max(days))
     week = [(last - timedelta(days=back)).date().isoformat() for back in range(7)]
     inside = [each for each in records(console) if day(each) in week]
-    shown = re.findall(r'<th scope="row">(?:<a [^>]*>)?([\d-]{10})', text)
+    shown = re.findall(r'<th scope="row" role="rowheader">(?:<a [^>]*>)?([\d-]{10})', text)
     assert shown == sorted(week)
-    counts = re.findall(rf'<td class="number">(\d+|{NONE})</td></tr>', text)
+    counts = re.findall(rf'data-label="Together">(\d+|{NONE})</td></tr>', text)
     blank = uncaptured(console, sorted(week), zone)
     assert counts == [
         NONE if each in blank and not days.count(each) else str(days.count(each))
@@ -189,7 +196,7 @@ def test_the_week_of_the_last_incident_is_shown_where_nothing_is_newer(
     tops = re.findall(r'<dd><a href="(/incidents\?[^"]*)">(\d+) incident', text)
     assert tops
     tops += re.findall(
-        r'<th scope="row"><a href="([^"]*)">.*<td class="number">(\d+)</td></tr>', text
+        r'<th scope="row" [^>]*><a href="([^"]*)">.*data-label="Together">(\d+)</td></tr>', text
     )
     for place, count in tops:
         assert f'role="status">{count} incident' in visitor.open(place.replace("&amp;", "&")).text
@@ -235,12 +242,16 @@ def test_a_data_protection_officer_sees_who_looked_at_whom(
         assert analyst.open(f"/devices/{device}").status_code in (200, 404)
     assert officer.open("/person?device=ws-021").status_code == 200
     text = officer.get("/oversight").text
-    assert re.search(r">ben</a></td><td>analyst</td><td class=\"number\">[12]<", text)
-    row = text.partition("/person?device=ws-021")[2].partition("</tr>")[0]
+    looks = re.search(r">ben</a></td><td>analyst</td><td class=\"number\">[12]<.*?</tr>", text)
+    assert looks is not None
+    assert '<a href="/person?device=ws-021">ws-021</a>' in looks[0]
+    row = text.partition('id="requests"')[2].partition("/person?device=ws-021")[2]
+    row = row.partition("</tr>")[0]
     assert "device ws-021" in row
     assert "not yet" in row
     assert officer.get("/person.json?device=ws-021").status_code == 200
-    row = officer.get("/oversight").text.partition("/person?device=ws-021")[2].partition("</tr>")[0]
+    row = officer.get("/oversight").text.partition('id="requests"')[2]
+    row = row.partition("/person?device=ws-021")[2].partition("</tr>")[0]
     assert "downloaded" in row
 
 

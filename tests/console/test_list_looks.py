@@ -14,7 +14,8 @@ from support.consoles import Visitor
 from netwatch.console import lists
 from netwatch.console.console import Console
 from netwatch.console.pages import incidents
-from netwatch.core.filter_words import WORDS
+from netwatch.core.filter_words import SEVERITIES, WORDS
+from netwatch.formats.values import epoch_ns
 from netwatch.store.incident_pages import IncidentFilter, incident_page
 
 SORTED = {
@@ -25,6 +26,7 @@ SORTED = {
     "outcome": lambda each: WORDS["outcome"].index(each["outcome"]),
     "kind": lambda each: WORDS["kind"].index(each["kind"]["value"]) if each["kind"] else 9,
     "ban": lambda each: each["ban"]["id"],
+    "severity": lambda each: SEVERITIES.index(each["severity"]),
 }  # fmt: skip
 
 
@@ -77,6 +79,28 @@ def test_a_sorted_list_has_every_row_once_in_its_order(
     assert [json.loads(line)["id"] for line in exported.splitlines()] == wanted
 
 
+def test_most_contacts_are_first(
+    console: Console, visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incidents, "PAGE", 4)
+    rows = incident_page(console.catalogue, IncidentFilter(), size=1000).rows
+    records = [json.loads(row.record) for row in rows]
+
+    def key(record: dict[str, Any]) -> tuple[int, int, str]:
+        counts = record["counts"]
+        contacts = counts["lookups"] + counts["handshakes"]
+        return contacts, epoch_ns(record["first_seen"]), record["id"]
+
+    wanted = [each["id"] for each in sorted(records, key=key)]
+    visitor = visit("analyst")
+    assert walked(visitor, "/incidents?sort=contacts") == wanted
+    text = visitor.get("/incidents?columns=severity,contacts").text
+    assert links(text)["Contacts"] == "/incidents?columns=severity%2Ccontacts&sort=-contacts"
+    assert walked(visitor, links(text)["Contacts"]) == wanted[::-1]
+    for place in ("7.abc", "x/7.abc", f"{1 << 63}/7.abc"):
+        assert visitor.get(f"/incidents?sort=contacts&after={place}").status_code == 400
+
+
 def test_a_sorted_list_is_filtered_as_well(
     console: Console, visit: Callable[[str], Visitor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +109,7 @@ def test_a_sorted_list_is_filtered_as_well(
     query = "verdict=violation&not-network=byod&from=2023-03-20T09:00:00Z"
     plain = walked(visitor, f"/incidents?{query}")
     assert len(plain) > 3
-    for sort in ("first_seen", "device", "-device", "outcome"):
+    for sort in ("first_seen", "device", "-device", "outcome", "-severity", "-contacts"):
         found = walked(visitor, f"/incidents?{query}&sort={sort}")
         assert sorted(found) == sorted(plain), sort
         if sort == "first_seen":

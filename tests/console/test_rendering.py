@@ -1,5 +1,6 @@
 """The texts of the console: each is translated, with the values of the original."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,3 +44,16 @@ def test_every_text_is_translated(code: str) -> None:
                 "count"
             }
             assert not missing, (key, form)
+
+
+def test_no_text_is_within_a_formatted_string_where_it_is_not_found() -> None:
+    for path in sorted((ROOT / "netwatch").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                called = {
+                    getattr(call.func, "attr", getattr(call.func, "id", ""))
+                    for call in ast.walk(node)
+                    if isinstance(call, ast.Call)
+                    and any(isinstance(each, ast.Constant) for each in call.args[:1])
+                }
+                assert not called & KEYWORDS.keys(), f"{path}:{node.lineno}"

@@ -20,6 +20,7 @@ from netwatch.console import tokens
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
 from netwatch.console.tokens import Tokens
+from netwatch.core.filter_words import SORTS
 from netwatch.formats.bypass import day_number
 from netwatch.formats.registry import FORMATS
 from netwatch.sinks.http_client import HttpClient, Response
@@ -85,7 +86,7 @@ def test_days_that_nobody_has_judged_are_told_of(
 ) -> None:
     connect(console, monkeypatch)
     ran = remote(token, "bypasses")
-    assert "days are left out, which the console's store has not judged yet" in ran.errors
+    assert "not judged yet; run 'netwatch store compact' where it is kept" in ran.errors
     assert ran.output == ""
 
 
@@ -95,7 +96,7 @@ def test_days_with_too_many_flows_are_told_of(
     monkeypatch.setattr(untold, "MAX_ROWS", 1)
     ran = local(console, "bypasses")
     assert ran.status == 0
-    assert "days were not looked at: they have too many flows" in ran.errors
+    assert "were not looked at (too many flows)" in ran.errors
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,8 @@ def test_days_with_too_many_flows_are_told_of(
         ("incidents", "--app", "tiktok", "--app", "wechat", "--verdict", "violation"),
         ("incidents", "--name", "*tiktok*", "--network", "hq", "--network", "byod"),
         ("incidents", "--device", "ws-021", "--format", "jsonl"),
+        *((records, f"--sort={sort}", "--limit", "9", "--format", "jsonl")
+          for records in ("incidents", "cases") for sort in SORTS),
         ("incidents", "--app", "vendor:bytedance", "--limit", "7", "--format", "jsonl"),
         ("coverage", "--hours", "--limit", "3", "--format", "jsonl"),
     ],
@@ -143,6 +146,7 @@ def test_it_writes_to_a_file(
     [
         (("incidents", "--app", "tictok"), 2, f"{URL}: --app: expected an app"),
         (("incidents", "--since", "soon"), 2, f"{URL}: --since: expected a time"),
+        (("incidents", "--sort", "app"), 2, "--sort: expected one of severity, -severity"),
         (("incidents", "--device", "phone-07"), 2, "did you mean 'phone-027'?"),
         (("observations",), 2, "--url has no observations"),
         (("flows",), 2, "--url has no flows"),

@@ -1,7 +1,10 @@
 """Decisions reach the outputs that the configuration names."""
 
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from netwatch.console.triage import Change
 from netwatch.console.triage_updates import TriageService
 from netwatch.core.errors import ConfigError
 from netwatch.formats.registry import schema_text
+from netwatch.store.options import StoreOptions
 
 OUTPUTS = """
 outputs:
@@ -64,6 +68,53 @@ def test_another_state_is_sent_with_the_record(telling: Console, tmp_path: Path)
     for left_out in ("a secret", "a word", "ben", "token:"):
         assert left_out not in text
     assert not (tmp_path / "other.jsonl").exists()
+
+
+def decide_and_die(place: str, folder: Path, where: str) -> None:
+    """Close an incident as a console does that is killed before the outputs are told, or when they
+    were but that is not noted."""
+    config = load(str(folder / "netwatch.yaml"))
+    with Console(config, StoreOptions(place)) as console, TriageService(console, print):
+
+        def die(*_: object) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        if where == "told":
+            console.triage.told = die  # type: ignore[method-assign]
+        else:
+            console.tell_triage = die
+        asking = program(console, "analyst")
+        identity = asking.records("incidents")[0]["id"]
+        asking.patch(f"incidents/{identity}", {"state": "false", "reason": "no"})
+
+
+@pytest.mark.parametrize("where", ["untold", "told"])
+def test_what_a_killed_console_decided_is_sent_once(
+    sample_store: Path, tmp_path: Path, where: str
+) -> None:
+    config = load(configuration(tmp_path, "siem"))
+    store = copied(sample_store, tmp_path)
+    process = multiprocessing.get_context("spawn").Process(
+        target=decide_and_die, args=(store.path, tmp_path, where)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    lines = tmp_path / "siem.jsonl"
+    for _ in range(2):
+        with Console(config, store) as console, TriageService(console, pytest.fail):
+            ((identity, _change),) = console.triage.changes(console.triage.changed())
+            wait_until(lambda: lines.exists() and bool(lines.read_text()))
+            assert console.triage.untold() == []
+    (record,) = map(json.loads, lines.read_text().splitlines())
+    assert (record["id"], record["triage"]["state"]) == (identity, "false")
+
+
+def test_a_console_without_outputs_has_nothing_to_tell(console: Console) -> None:
+    asking = program(console, "analyst")
+    identity = asking.records("incidents")[0]["id"]
+    assert asking.patch(f"incidents/{identity}", {"state": "seen"}).status_code == 200
+    assert console.triage.untold() == []
 
 
 def test_a_selection_is_sent_too(telling: Console, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from support.alerts import SECOND, frame
 from support.captures import START, block, dissector, timed
 from support.frames import SERVER, tcp, udp
 
+from netwatch.dissect import provenance
 from netwatch.dissect.provenance import FrameBuffer
 
 RAW = 101
@@ -75,12 +76,45 @@ def test_an_incomplete_entry_stays_empty_until_it_is_discarded() -> None:
     assert [len(buffer.frames(key)) for key in "ab"] == [1, 1]
 
 
-def test_an_entry_that_times_out_is_not_counted() -> None:
+def test_an_entry_that_timed_out_makes_room_without_being_counted() -> None:
+    buffer = FrameBuffer(max_entries=2, timeout=5 * SECOND)
+    for number, key in enumerate("abc"):
+        buffer.append(key, 6 * number * SECOND, (frame(number),))
+    assert [len(buffer.frames(key)) for key in "abc"] == [0, 1, 1]
+    assert buffer.evicted == 0
+
+
+def test_time_ends_only_what_is_asked_for() -> None:
+    """What came for other entries does not: they may be read elsewhere."""
     buffer = FrameBuffer(timeout=5 * SECOND)
     buffer.append("a", 0, (frame(1),))
-    buffer.append("b", 6 * SECOND, (frame(2),))
-    assert buffer.frames("a") == ()
-    assert buffer.evicted == 0
+    buffer.append("b", 99 * SECOND, (frame(2),))
+    assert len(buffer.frames("a")) == len(buffer.frames("a", 5 * SECOND)) == 1
+    assert buffer.frames("a", 6 * SECOND) == ()
+    buffer.expire("a", 5 * SECOND)
+    assert "a" in buffer
+    buffer.expire("a", 6 * SECOND)
+    assert "a" not in buffer
+    assert "b" in buffer
+
+
+def test_the_answers_in_a_flow_with_a_contact_outlast_those_in_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(provenance, "MAX_FIRST_PACKETS", 3)
+    packets = [tcp(flags="SA", sport=443, dport=port) for port in range(50_001, 50_009)]
+    for followed in (False, True):
+        reader = dissector(keeps_frames_for=lambda address: False)
+        trail = reader._provenance
+        assert trail is not None
+        frames = timed(packets)
+        list(reader.messages(block(frames[:1], RAW), "test"))
+        (flow,) = trail._answers._entries
+        if followed:
+            reader.report_end_of(flow)
+        list(reader.messages(block(frames[1:], RAW, first=2), "test"))
+        assert len(trail._answers._entries) == 3
+        assert [each.number for each in reader.answers_in(flow)] == ([1] if followed else [])
 
 
 @given(
@@ -113,11 +147,11 @@ def test_complete_messages_leave_no_frames_behind() -> None:
         udp(b"nothing", dst=SERVER, dport=9999),
     ]
     assert list(reader.messages(block(timed(packets), 101), "test")) == []
-    provenance = reader._provenance
-    assert provenance is not None
-    assert list(provenance._messages._entries) == []
-    assert list(provenance._flows_by_address._entries) == [("test", 1), ("test", 4)]
-    assert len(provenance._flow_starts._entries) == 3
+    trail = reader._provenance
+    assert trail is not None
+    assert list(trail._messages._entries) == []
+    assert list(trail._flows_by_address._entries) == [("test", 1), ("test", 4)]
+    assert len(trail._flow_starts._entries) == 3
     assert reader.loop.candidates.total == 0
 
 

@@ -96,7 +96,7 @@ def test_every_period_of_the_configuration_is_told(document: str, key: str) -> N
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_is_not_configured_is_a_blank_or_without_limit(document: str) -> None:
     text = "\n".join(made(document, configured("version: 1\n")))
-    assert text.count("without limit") == 4
+    assert text.count("without limit") == 7
     assert "No devices have pseudonyms" in text
     assert "no other system receives alerts" in text
     assert BLANK in text
@@ -107,6 +107,8 @@ def test_pseudonyms_and_the_shorter_period_are_those_of_the_configuration() -> N
     text = "\n".join(made("notice", configured()))
     assert "These devices appear under a pseudonym: devices of guests." in text
     assert "| The same of personal and guest devices | 7 days |" in text
+    days = "| Days on which devices hid their lookups | 2 years |\n"
+    assert f"{days}| The same of personal and guest devices | 7 days |" in text
     longer = CONFIGURATION.replace("personal: 7d", "personal: 60d")
     assert "personal and guest devices | 30 days |" in "\n".join(made("notice", configured(longer)))
 

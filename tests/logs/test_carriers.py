@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.core.errors import RecordError
-from netwatch.logs.log_reader import MAX_LINE, Carriers
+from netwatch.logs.carriers import MAX_LINE, Carriers
 from netwatch.logs.records import PLAIN, Carried
 from netwatch.logs.times import LocalTimes
 

@@ -11,7 +11,7 @@ from support.logs import NO_OPTIONS, check_entry, items_of, sample_files
 from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.log_reader import Carriers
+from netwatch.logs.carriers import Carriers
 from netwatch.logs.recognise import line_sample, recognise
 from netwatch.logs.records import ReaderContext
 from netwatch.logs.registry import LOG_FORMATS

@@ -292,3 +292,43 @@ def test_nothing_is_lost_and_all_is_in_order_that_can_be(times, size):
         assert found == [number for _, number in sorted(entries)]
     if len(times) <= size:
         assert not anomalies
+
+
+ZEEK_DNS = (
+    "#separator \\x09\n#path\tdns\n"
+    "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tquery\tqtype_name\trcode"
+    "\trcode_name\tanswers"
+)
+ZEEK_DHCP = (
+    "#separator \\x09\n#path\tdhcp\n#fields\tts\tmac\tassigned_addr\tmsg_types"
+    "\n#types\ttime\tstring\taddr\tvector[string]"
+)
+
+
+def zeek_lookup(at, name):
+    sides = "10.0.0.1\t4\t10.0.0.53\t53"
+    return f"{1_795_132_800 + at}.0\tC\t{sides}\tudp\t{name}\tA\t0\tNOERROR\t192.0.2.1"
+
+
+def zeek_items(folder):
+    _, (log,) = divided(folder)
+    return [item.entry for item in items(log, LogOptions(), RunStatistics(), zones=ZONES)]
+
+
+def test_lookups_alone_belong_to_no_other_record(tmp_path):
+    lines = [zeek_lookup(at, f"h{at}.example") for at in range(300)]
+    lines[200] = zeek_lookup(200, "tiktok.com")
+    write(tmp_path / "dns.log", ZEEK_DNS, *lines)
+    assert [entry.name for entry in zeek_items(tmp_path)] == ["tiktok.com"]
+    # Another log may have flows to that address, so that all its names matter.
+    lease = "1795132800.0\t00:11:22:33:44:55\t10.0.0.1\tDISCOVER,ACK"
+    others = [lease.replace("ACK", "OFFER").replace("10.0.0.1\t", "-\t")] * 200
+    write(tmp_path / "dhcp.log", ZEEK_DHCP, *others, lease)
+    found = zeek_items(tmp_path)
+    assert sum(hasattr(entry, "claim") for entry in found) == 1
+    assert len(found) == 301
+
+
+def test_records_of_squid_are_read_once(monkeypatch):
+    monkeypatch.setattr("netwatch.logs.log_files._collect", None)
+    assert items_of(SAMPLES / "squid" / "native.log", "squid", zones=ZONES)

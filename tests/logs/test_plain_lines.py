@@ -84,6 +84,49 @@ EVE_LINES = [
     '{"timestamp":"2026-11-20T12:00:05.000000+0000","event_type":"stats","stats":{}}',
 ]
 
+_BIND = "20-Nov-2026 12:00:%02d.%03d "
+_ASKED = "client @0x7f1c2c00 10.0.0.1#40000 (a.example): "
+BIND_LINES = [
+    _BIND % (1, 5) + "queries: info: " + _ASKED + "query: Www.Tiktok.com IN A +E(0)K (10.0.0.53)",
+    _BIND % (0, 7) + _ASKED + "query: a.example IN HTTPS -T (2001:db8::53)",
+    _BIND % (2, 70) + "client 2001:db8::1#4000: query: b_c.example IN AAAA +",
+    _BIND % (3, 1) + "info: client fe80::1%eth0#4 (x): view in: query: x IN TYPE65 +TC (10.0.0.53)",
+    _BIND % (3, 2) + "queries: info: " + _ASKED + "view in: query: x.example IN PTR +S (10.0.0.53)",
+    _BIND % (4, 3) + "queries: info: " + _ASKED + "query: x.example. IN A + (10.0.0.53)",
+    _BIND % (4, 4) + "queries: info: " + _ASKED + "query: . IN NS +ET(0) (::ffff:10.0.0.53)",
+    _BIND % (4, 5) + _ASKED + "query: a\\032b.example IN A + (10.0.0.53) [ECS 10.0.0.0/24/0]",
+    _BIND % (5, 6)
+    + "responses: info: "
+    + _ASKED
+    + "response: a.example IN A NOERROR 1 0 0 + (10.0.0.53)",
+    _BIND % (5, 7) + "rpz: info: " + _ASKED + "rpz QNAME NXDOMAIN rewrite a.example/A/IN via a.rpz",
+    "2026-11-20T12:00:05.123Z queries: info: " + _ASKED + "query: iso.example IN A + (10.0.0.53)",
+]
+_SQUID = "17951328%02d.%03d "
+SQUID_LINES = [
+    _SQUID % (1, 5)
+    + "   120 10.0.0.1 TCP_TUNNEL/200 4000 CONNECT www.TikTok.com:443 - HIER_DIRECT/192.0.2.1 -",
+    _SQUID % (1, 6)
+    + "     0 10.0.0.2 TCP_DENIED/403 3900 CONNECT x.example:8443 - HIER_NONE/- text/html",
+    _SQUID % (2, 0)
+    + "  2000 10.0.0.2 TCP_MISS/200 390 GET http://a.example/p%20?x b HIER_DIRECT/2001:db8::1 a/b",
+    _SQUID % (3, 0)
+    + "    10 10.0.0.2 TCP_DENIED/407 390 GET https://b.example:4443/ - HIER_NONE/- -",
+    _SQUID % (3, 1)
+    + "    10 pc.example TCP_MISS_ABORTED/000 0 POST http://b.example:80 - HIER_DIRECT/b.example -",
+    _SQUID % (3, 2)
+    + "     5 10.0.0.3 TCP_MISS_ABORTED/000 0 POST http://b.example - ORIGINAL_DST/192.0.2.7 -",
+    _SQUID % (4, 2) + "     5 10.0.0.3 NONE_NONE/400 0 NONE error:invalid-request - HIER_NONE/- -",
+    _SQUID % (4, 3) + "     5 10.0.0.3 UDP_MISS/000 0 ICP_QUERY http://b.example/ - HIER_NONE/- -",
+    _SQUID % (5, 3)
+    + "     5 10.0.0.3 TCP_MISS/503 7 get http://192.0.2.9:0/ - FIRSTUP_PARENT/192.0.2.3 -",
+    _SQUID % (5, 4)
+    + '     5 10.0.0.3 TCP_TUNNEL/200 0 CONNECT 192.0.2.9:443 - HIER_DIRECT/192.0.2.9 - "s.test"',
+    _SQUID % (5, 5) + "    -5 10.0.0.3 TAG_NONE/200 0 CONNECT [2001:db8::9]:443 - - -",
+    _SQUID % (5, 6) + "     5 10.0.0.3 NONE/503 0 CONNECT no.example:443 - HIER_NONE/- -",
+    _SQUID % (5, 7) + "     5 10.0.0.3 NONE/200 9 GET ftp://u@no.example./ - PINNED/192.0.2.9 -",
+]
+
 
 def said(paths: Sequence[Path], options: LogOptions | None = None) -> tuple[Any, ...]:
     """The records of logs in batches, and all counts."""
@@ -131,16 +174,19 @@ def damaged(line: str, chosen: random.Random) -> bytes:
             case 0:
                 octets[at] = chosen.randrange(256)
             case 1:
-                octets[at:at] = bytes([chosen.choice(b'\t",:{}[]()-. \\\r0123456789aA/%+eE\0\x80')])
+                octets[at:at] = bytes(
+                    [chosen.choice(b'\t",:{}[]()-. \\\r0123456789aAT@#/%+eE\0\x80')]
+                )
             case 2:
                 del octets[at : at + chosen.randrange(1, 4)]
             case 3:
                 octets[at:at] = octets[other : other + chosen.randrange(40)]
             case 4:
-                parts = octets.split(b"\t" if b"\t" in octets else b",")
+                divider = next((each for each in (b"\t", b",") if each in octets), b" ")
+                parts = octets.split(divider)
                 one, two = chosen.randrange(len(parts)), chosen.randrange(len(parts))
                 parts[one] = parts[two]
-                octets = bytearray((b"\t" if b"\t" in octets else b",").join(parts))
+                octets = bytearray(divider.join(parts))
             case _:
                 found = [*re.finditer(rb"[0-9]+", octets)]
                 if found:
@@ -161,8 +207,13 @@ def test_the_samples_of_all_formats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "head", "lines", "least"),
-    [("zeek", ZEEK, ZEEK_LINES, 3), ("suricata-eve", EVE_LINES[0], EVE_LINES, 4)],
-    ids=["zeek", "eve"],
+    [
+        ("zeek", ZEEK, ZEEK_LINES, 3),
+        ("suricata-eve", EVE_LINES[0], EVE_LINES, 4),
+        ("bind", BIND_LINES[0], BIND_LINES, 4),
+        ("squid", SQUID_LINES[0], SQUID_LINES, 6),
+    ],
+    ids=["zeek", "eve", "bind", "squid"],
 )
 def test_lines_of_many_kinds(
     monkeypatch: pytest.MonkeyPatch,
@@ -212,12 +263,21 @@ def test_lines_out_of_order_in_several_files(
     assert counts.anomalies["log-record-late"] > 0
 
 
-@pytest.mark.parametrize("name", ["zeek", "suricata-eve"])
-def test_the_source_reads_what_the_built_form_reads(name: str) -> None:
-    head, lines = (ZEEK.split("\n"), ZEEK_LINES) if name == "zeek" else ([], EVE_LINES)
+@pytest.mark.parametrize(
+    ("name", "head", "lines"),
+    [
+        ("zeek", ZEEK.split("\n"), ZEEK_LINES),
+        ("suricata-eve", [], EVE_LINES),
+        ("bind", [], BIND_LINES),
+        ("squid", [], SQUID_LINES),
+    ],
+)
+def test_the_source_reads_what_the_built_form_reads(
+    name: str, head: list[str], lines: list[str]
+) -> None:
     reader = log_reader.LogReader("some.log", name, LogOptions())
-    for line in head:
-        assert not [*reader.read(1, line.encode())]
+    for line in head or lines[:1]:
+        assert bool([*reader.read(1, line.encode())]) == (not head)
     chosen = random.Random(3)
     made = [line.encode() for line in lines]
     made += [damaged(chosen.choice(lines), chosen) for _ in range(900)]
@@ -250,3 +310,21 @@ def test_both_files_of_roles_have_the_same() -> None:
     in_python = {name: value for name, value in vars(layout).items() if type(value) is int}
     assert in_c == in_python
     assert sorted(in_c.values()) == [*range(len(in_c))]
+
+
+def test_ends_of_tunnels_do_not_delay_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen = random.Random(4)
+    ends = [*range(1_795_132_000, 1_795_141_000)]
+    lines = [
+        f"{end}.5 {chosen.choice((1, 9, 4_000_000))} 10.0.0.1 TCP_TUNNEL/200 {number % 2} CONNECT"
+        f" n{number}.example:443 - HIER_DIRECT/192.0.2.1 -"
+        for number, end in enumerate(ends)
+    ]
+    lines[::400] = [line + " x" for line in lines[::400]]
+    path = tmp_path / "access.log"
+    path.write_text("\n".join(lines))
+    assert assert_same(monkeypatch, [path]) == 9000 - len(lines[::400])
+    _, counts = said([path])
+    assert counts.anomalies["log-record-late"] == 0

@@ -136,6 +136,29 @@ def test_all_lines_pass_without_domains_and_some_in_any_case(module):
     assert lines.count == module.HEAD + 9 * module.SAMPLE
 
 
+def test_fewer_lines_of_a_long_file_are_a_sample():
+    lines = prefilter.LineFilter(DOMAINS)
+    data = bytearray(b"a\n" * 200_000)
+    assert lines.find(data, 0, len(data)) == len(data)
+    early = prefilter.LONG // prefilter.SAMPLE_EVERY - 1
+    late = -(-(200_000 - prefilter.LONG) // prefilter.LONG_SAMPLE_EVERY)
+    assert lines.count == prefilter.HEAD + (early + late) * prefilter.SAMPLE
+
+
+_WORDS = (b"a", b"ab", b"abc", b"192.0.2.7", b"2001:db8::7", b"xc", b"c")
+_RUNS = st.sampled_from((*_WORDS, b":", b".", b" ", b",", b"x", b"AB", b"/", b"8::7", b"0.2.7"))
+
+
+@given(
+    st.frozensets(st.sampled_from(_WORDS), min_size=1), st.lists(_RUNS, max_size=8).map(b"".join)
+)
+def test_words_are_found_as_an_expression_finds_them(words, line):
+    lowered = line.lower()
+    ends = rb"(?:(?<![a-z0-9_.:/-])|(?<=:))(?:%b)(?![a-z0-9_.:/-])"
+    expected = re.search(ends % b"|".join(map(re.escape, words)), lowered) is not None
+    assert found(prefilter, line, words=words) == [1] * expected
+
+
 def _is_of_interest(line, labels):
     """By another way: one expression, which looks for each domain at each place."""
     if re.search(rb"\\[ux0-9]|[^\x00-\x7f]", line):

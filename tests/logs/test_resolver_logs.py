@@ -6,7 +6,7 @@ import pytest
 from support.resolver_logs import WRITTEN, all_lines, names
 
 from netwatch.logs import bind, dnsmasq, knot, powerdns, unbound
-from netwatch.logs.log_reader import Carriers
+from netwatch.logs.carriers import Carriers
 from netwatch.logs.records import ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes

@@ -7,7 +7,7 @@ from hypothesis import given
 from support.log_records import SAMPLES, damaged, read, read_any, sample_lines, sample_of, short
 
 from netwatch.core.errors import RecordError
-from netwatch.logs import proxies
+from netwatch.logs import squid
 from netwatch.logs.records import LogFlow, LogName
 from netwatch.logs.registry import LOG_FORMATS
 
@@ -188,7 +188,7 @@ def test_hostile_hosts_cannot_break_a_line():
 def test_the_samples_are_of_this_format():
     for path in FOLDER.iterdir():
         lines = sample_lines(path)
-        assert proxies.recognise_squid(sample_of(lines)) == len(lines), path.name
+        assert squid.recognise(sample_of(lines)) == len(lines), path.name
 
 
 @given(damaged(ALL))

@@ -63,7 +63,7 @@ def test_it_takes_half_of_the_first(engine: Engine) -> None:
         inspect = ("podman", "image", "inspect", "--format", "{{.Size}}", image)
         sizes[image] = int(engine.run(*inspect).stdout)
         print(f"{image} takes {sizes[image] / 1e6:.0f} MB")
-    assert sizes[IMAGE] <= HALF_OF_THE_FIRST
+    assert max(sizes.values()) <= HALF_OF_THE_FIRST
 
 
 def test_the_console_is_in_its_own_image(engine: Engine) -> None:

@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 import yaml
+from support.packaging_modules import packaging_modules
 from support.paths import ROOT
 from support.programs import needs
 
 from netwatch.cli import build_parser
 from netwatch.config import load
+
+(unused,) = packaging_modules("linux.unused")
 
 FOLDER = ROOT / "packaging" / "container"
 CONTAINERFILE = (FOLDER / "Containerfile").read_text()
@@ -46,7 +49,14 @@ def test_it_leaves_out_what_packages_leave_out(tmp_path: Path) -> None:
     assert "'*/packaging/linux/unused.py'" in CONTAINERFILE
     assert "python3 /source/unused.py ." in CONTAINERFILE
     kept = ("scapy/contrib/gtp.py", "scapy/layers/inet.py", "babel/locale-data/nl.dat")
-    removed = ("scapy/contrib/bgp.py", "rich/markdown.py", "babel/locale-data/zh.dat", "a/tests/a")
+    removed = (
+        *("scapy/contrib/bgp.py", "rich/markdown.py", "babel/locale-data/zh.dat", "a/tests/a"),
+        *(f"{name}/__init__.py" for name in unused.ONLY_FOR["aiobotocore"]),
+    )
+    kept += ("weasyprint/__init__.py", "cffi/__init__.py", "pycparser/__init__.py")
+    kept += ("netwatch/a.py", "netwatch/a.cpython-313.so", "netwatch/b.py")
+    kept += ("netwatch/__pycache__/b.cpython-313.pyc",)
+    removed += ("netwatch/__pycache__/a.cpython-313.pyc", "rich/__pycache__/syntax.cpython-313.pyc")
     for name in (*kept, *removed, "zstandard/a.pyi"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

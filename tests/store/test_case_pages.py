@@ -6,11 +6,13 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 
 from netwatch.cli import main
+from netwatch.core.filter_words import SEVERITIES
 from netwatch.formats.csv import CASE_COLUMNS
 from netwatch.formats.registry import FORMATS
 from netwatch.store import catalogue_tables as tables
@@ -21,6 +23,7 @@ from netwatch.store.cases import (
     case_page,
     case_row,
     cases,
+    cases_after,
     cases_of_incident,
     is_centre,
     keep_alerts,
@@ -32,6 +35,7 @@ from netwatch.store.incident_pages import IncidentFilter
 from netwatch.store.incident_rows import remove_incidents
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.sorted_pages import Order, sorted_cases
 from netwatch.store.statements import Filter, is_device, name_matches
 from netwatch.store.tables import column_titles
 
@@ -110,6 +114,59 @@ def test_pages(catalogue: Catalogue) -> None:
         if after is None:
             break
     assert found == [DAY + number * 2 * HOUR for number in reversed(range(10))]
+
+
+def rank(record: dict[str, Any], column: str) -> int:
+    if column == "severity":
+        return -SEVERITIES.index(record["severity"])
+    return int(record["counts"]["lookups"] + record["counts"]["handshakes"])
+
+
+@pytest.mark.parametrize("column", ["severity", "contacts"])
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_pages_and_answers_are_in_the_order_of_a_column(
+    catalogue: Catalogue, column: str, is_reversed: bool
+) -> None:
+    alerts = [
+        fleet_alert(
+            sensor, number * 2 * HOUR, flows=(f"1:{number}",), device=f"pc-{number % 3}",
+            count=1 + number % 4 + 2 * (sensor == "liege"),
+            severity=SEVERITIES[number % 3 - (sensor == "liege")],
+        )
+        for number in range(20)
+        for sensor in ("ghent", "liege")[: 1 + number % 2]
+    ]  # fmt: skip
+    keep_alerts(catalogue, alerts, GAP)
+    found = [json.loads(line) for line in cases(catalogue, Filter())]
+    assert len(found) == 20
+    assert len({rank(each, column) for each in found}) > 2
+
+    wanted = IncidentFilter(excluded={"device": frozenset({"pc-1"})})
+    left = [each for each in found if each["device"]["id"] != "pc-1"]
+    gravest_first = column == "severity" and not is_reversed
+    newest_first = sorted(left, key=lambda each: each["first_seen"], reverse=True)
+    listed = newest_first if column == "severity" or is_reversed else newest_first[::-1]
+    listed = sorted(
+        listed, key=lambda each: rank(each, column), reverse=gravest_first or
+        (column == "contacts" and is_reversed),
+    )  # fmt: skip
+    rows, after = [], None
+    while True:
+        page = sorted_cases(catalogue, wanted, Order(column, is_reversed), after, size=3)
+        rows += [row.id for row in page.rows]
+        after = page.following
+        if after is None:
+            break
+    assert rows == [each["id"] for each in listed]
+
+    sort = "-" * is_reversed + column
+    ordered = found[::-1] if sort == "-contacts" else found
+    answer = sorted(
+        ordered, key=lambda each: rank(each, column), reverse=sort in ("severity", "-contacts")
+    )
+    lines = [*cases_after(catalogue, Filter(sort=sort))]
+    assert [json.loads(line)["id"] for line, _ in lines] == [each["id"] for each in answer]
+    assert [*cases_after(catalogue, Filter(sort=sort, limit=4), lines[6][1])] == lines[7:11]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, inspect, select, text, update
+from sqlalchemy import Connection, Text, insert, inspect, select, text, update
 
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.formats.values import epoch_ns
@@ -45,7 +45,9 @@ def alert(incident: str, first_seen: str = "2023-03-20T09:00:00Z", **values: str
         "id": incident,
         "status": "closed",
         "verdict": "violation",
+        "severity": "high",
         "confidence": "confirmed",
+        "counts": {"lookups": 2, "handshakes": 1},
         "kind": {"value": "session"},
         "outcome": "reached",
         "app": {"id": "tiktok"},
@@ -336,7 +338,17 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
         if version >= 3:
             heard(catalogue, "gate", 7, {"packets": 1})
         with catalogue.database.writing() as connection:
-            take_words(connection)
+            if version == 11:
+                texts = dict.fromkeys(tables.fleet_case.c.keys(), "")
+                record = json.dumps({"severity": "medium", "counts": stored("")[0]["counts"]})
+                numbers = {name: 1 for name, each in tables.fleet_case.c.items()
+                           if not isinstance(each.type, Text)}  # fmt: skip
+                connection.execute(
+                    insert(tables.fleet_case).values({**texts, **numbers, "record": record})
+                )
+            take_orders(connection)
+            if version < 11:
+                take_words(connection)
             if version < 9:
                 take_sensors(connection)
                 connection.execute(text("ALTER TABLE run DROP COLUMN named"))
@@ -358,6 +370,26 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
             connection.execute(update(tables.store).values(schema=version))
             if not options.catalogue:
                 connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+
+def take_orders(connection: Connection) -> None:
+    """Take away what version 12 has and version 11 has not."""
+    for index in ("incident_shown", "incident_contacts", "fleet_case_time"):
+        connection.execute(text(f"DROP INDEX {index}"))
+    for table in ("incident", "fleet_case"):
+        for column in ("severity", "contacts"):
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+    connection.execute(
+        text("CREATE TABLE day AS SELECT day, verdict, confidence, kind, outcome, status, app, ban,"
+             " network, incidents, last_seen FROM incident_day")
+    )  # fmt: skip
+    connection.execute(text("DROP TABLE incident_day"))
+    connection.execute(text("ALTER TABLE day RENAME TO incident_day"))
+    for table, name, columns in (
+        ("incident", "incident_shown", "shown, first_seen, id, verdict"),
+        ("fleet_case", "fleet_case_time", "first_seen, id, verdict"),
+    ):
+        connection.execute(text(f"CREATE INDEX {name} ON {table} ({columns})"))
 
 
 def take_words(connection: Connection) -> None:
@@ -405,7 +437,7 @@ COVERAGE = json.dumps(
 )
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 10])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 10, 11])
 def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
     make_older(options, version)
 
@@ -423,6 +455,11 @@ def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
             assert connection.execute(names).all() == [("www.tiktok.com", 2)]
             ends = select(tables.incident_day.c.last_seen)
             assert connection.execute(ends).scalars().all() == [epoch_ns("2023-03-20T09:00:00Z")]
+            ranks = select(tables.incident.c.severity, tables.incident.c.contacts)
+            assert connection.execute(ranks).all() == [("high", 3), ("high", 3)]
+            cases = select(tables.fleet_case.c.severity, tables.fleet_case.c.contacts)
+            assert connection.execute(cases).all() == ([("medium", 3)] if version == 11 else [])
+            assert incident_counts(catalogue, IncidentFilter(), ["severity"]) == {("high",): 1}
             assert devices_called(connection, "10.0.0.7") == ["lab-07"]
             assert incident_counts(catalogue, IncidentFilter(), ["app"]) == {("tiktok",): 1}
             found = incidents(catalogue, Filter(names=("tiktok.com",), device="lab-07"))

@@ -3,16 +3,18 @@
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
 from netwatch.formats.values import epoch_ns
 from netwatch.store import catalogue_tables as tables
-from netwatch.store import incident_pages, list_totals
+from netwatch.store import incident_pages, list_totals, sorted_pages
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.chosen_incidents import chosen
 from netwatch.store.database import QueryTimeoutError
@@ -26,12 +28,12 @@ from netwatch.store.incident_pages import (
     incident_counts,
     incident_page,
     incident_row,
-    monday,
 )
 from netwatch.store.incident_rows import DAY, SORTS, recount_all, remove_incidents
 from netwatch.store.list_histograms import incident_bins, incident_extent
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
+from netwatch.store.sorted_pages import Order, sorted_incidents
 
 WORDS = {
     "verdict": ("violation", "violation", "violation", "advisory", "exempt"),
@@ -42,6 +44,7 @@ WORDS = {
     "app": ("tiktok", "tiktok", "tiktok", "kaspersky"),
     "ban": ("default", "other"),
     "network": ("hq", "byod"),
+    "severity": ("medium", "high", "unheard-of"),
 }
 
 
@@ -59,6 +62,8 @@ def made_alert(rng: random.Random, number: int, **values: str) -> dict[str, Any]
         "ban": {"id": chosen["ban"]},
         "device": {"id": f"pc-{rng.randint(1, 9)}"},
         "network": {"name": chosen["network"]},
+        "severity": chosen["severity"],
+        "counts": {"lookups": rng.randint(0, 4), "handshakes": rng.choice((0, 0, 900))},
         "first_seen": moment,
         "last_seen": moment,
     }
@@ -152,6 +157,52 @@ def test_pages_have_what_a_filter_wants(catalogue: Catalogue, alerts: list[dict[
         assert [(row.first_seen, row.id) for row in rows] == expected
         sizes.add(min(len(expected), 8))
     assert {0, 8} <= sizes  # some filters fit none, and some need several pages
+
+
+@pytest.mark.parametrize("column", ["severity", "contacts"])
+@pytest.mark.parametrize("few", [0, 2000])
+def test_pages_are_in_the_order_of_a_column(
+    catalogue: Catalogue,
+    alerts: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    column: str,
+    few: int,
+) -> None:
+    for module in (incident_pages, sorted_pages):
+        monkeypatch.setattr(module, "FEW", few)
+    rng = random.Random(7)
+    for number in range(60):
+        wanted = random_filter(rng) if number > 1 else IncidentFilter()
+        if number % 3 == 2:
+            few_ids = select(tables.incident.c.id).where(tables.incident.c.id < f"{99:06x}")
+            by_ids = chosen(catalogue, catalogue.database, few_ids, others=number % 2 > 0)
+            wanted = replace(wanted, chosen=by_ids)
+        order = Order(column, is_reversed=number % 2 > 0)
+        words = order.sorted(WORDS["severity"])
+
+        def key(alert: dict[str, Any], words: Sequence[str] = tuple(words)) -> Any:
+            place = epoch_ns(alert["first_seen"]), alert["id"]
+            if column == "contacts":
+                counts = alert["counts"]
+                return counts["lookups"] + counts["handshakes"], *place
+            return -words.index(alert["severity"]), *place
+
+        expected = [
+            alert
+            for alert in alerts
+            if fits(alert, wanted)
+            and (wanted.chosen is None or (int(alert["id"], 16) < 99) != (number % 2 > 0))
+        ]
+        expected.sort(key=key, reverse=column == "severity" or order.is_reversed)
+        found: list[str] = []
+        after: Cursor | None = None
+        while True:
+            page = sorted_incidents(catalogue, wanted, order, after, size=7)
+            found += [row.id for row in page.rows]
+            after = page.following
+            if after is None:
+                break
+        assert found == [alert["id"] for alert in expected], (wanted, order)
 
 
 def test_incidents_are_wanted_by_their_ids(
@@ -323,19 +374,16 @@ def test_devices_by_pages_and_weeks(catalogue: Catalogue, alerts: list[dict[str,
     ]
     times = sorted(moment for _, moment in moments)
     for since, until in ((0, 1 << 62), (times[1], times[-1]), (times[2], times[2] + 1)):
-        assert device_weeks(catalogue, ["pc-3"], since, until) == Counter(
-            ("pc-3", network, monday(moment // DAY))
-            for network, moment in moments
-            if since <= moment < until
-        )
-    assert not device_weeks(catalogue, ["pc-3"], 0, times[0])
-    assert not device_weeks(catalogue, ["nobody"], 0, 1 << 62)
-
-
-def test_mondays_are_those_of_the_calendar() -> None:
-    for day in range(19_000, 19_015):
-        at = date(1970, 1, 1) + timedelta(days=day)
-        assert date(1970, 1, 1) + timedelta(days=monday(day)) == at - timedelta(days=at.weekday())
+        for zone in map(ZoneInfo, ("UTC", "Europe/Brussels", "Pacific/Apia", "America/New_York")):
+            expected_weeks = Counter(
+                ("pc-3", network, at.date() - timedelta(days=at.weekday()))
+                for network, moment in moments
+                if since <= moment < until
+                for at in [datetime.fromtimestamp(moment // 10**9, zone)]
+            )
+            assert device_weeks(catalogue, ["pc-3"], since, until, zone) == expected_weeks
+    assert not device_weeks(catalogue, ["pc-3"], 0, times[0], UTC)
+    assert not device_weeks(catalogue, ["nobody"], 0, 1 << 62, UTC)
 
 
 @pytest.mark.parametrize("few", [0, 10**9])

@@ -2,12 +2,14 @@
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from netwatch.core.addresses import mac_text, parse_mac
+from netwatch.core.filter_words import SEVERITIES, SORTS
 from netwatch.formats.values import epoch_ns, rfc3339
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import incident_search
@@ -51,7 +53,9 @@ def made_alert(rng: random.Random, number: int) -> dict[str, Any]:
         "id": f"{number:032x}",
         "status": rng.choice(("open", "closed")),
         "verdict": rng.choice(("violation", "violation", "advisory", "exempt")),
+        "severity": rng.choice(("critical", "low", "medium", "unheard-of")),
         "confidence": "confirmed",
+        "counts": {"lookups": rng.randint(0, 3), "handshakes": rng.choice((0, 0, 7))},
         "kind": {"value": rng.choice(("session", "embed"))},
         "outcome": "reached",
         "app": {"id": rng.choice(("tiktok", "kaspersky"))},
@@ -172,6 +176,37 @@ def test_a_filter_finds_what_a_look_at_each_record_finds(
         sizes.add(len(expected))
     assert {0, 1, 7} <= sizes
     assert max(sizes) > 150
+
+
+@pytest.mark.parametrize("few", [0, 2000])
+@pytest.mark.parametrize("sort", SORTS)
+def test_records_are_in_the_order_that_is_asked_for(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, sort: str, few: int
+) -> None:
+    monkeypatch.setattr(incident_search, "_FEW", few)
+    monkeypatch.setattr(incident_search, "_FEW_IN_CASES", few)
+    monkeypatch.setattr(incident_search, "_AT_ONCE", 7)
+    rng, shown = random.Random(12), rows(catalogue)
+    descends = sort.startswith("-")
+    for number in range(40):
+        wanted = random_filter(rng) if number else Filter()
+        found = scan(shown, replace(wanted, limit=None), None)
+
+        def key(each: tuple[str, Any]) -> Any:
+            record, (first, *place) = json.loads(each[0]), each[1]
+            if sort.endswith("contacts"):
+                number = record["counts"]["lookups"] + record["counts"]["handshakes"]
+                return number, first, record["id"]
+            severity = (*SEVERITIES, "unheard-of").index(record["severity"])
+            return -severity if descends else severity, first, *place
+
+        expected = sorted(found, key=key, reverse=sort == "-contacts")[: wanted.limit]
+        asked = replace(wanted, sort=sort)
+        answer = [*incidents_after(catalogue, asked)]
+        assert [line for line, _ in answer] == [line for line, _ in expected], wanted
+        for at in range(0, len(answer), 9):
+            rest = incidents_after(catalogue, replace(asked, limit=5), answer[at][1])
+            assert [*rest] == answer[at + 1 : at + 6] or wanted.limit is not None
 
 
 def test_devices_are_known_by_their_words_alone(catalogue: Catalogue) -> None:

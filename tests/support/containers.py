@@ -19,6 +19,14 @@ CONTAINERFILE = ROOT / "packaging" / "container" / "Containerfile"
 
 _BUILD_TIMEOUT = 1800.0
 
+_WITHOUT_DOCUMENTS = """set -e
+rm -rf /usr/share/doc/* /usr/share/locale/* /usr/share/man/* /var/cache/apt/*
+cd /etc/dpkg/dpkg.cfg.d
+for each in doc locale man; do echo "path-exclude /usr/share/$each/*"; done >docker
+echo 'path-include /usr/share/doc/*/copyright' >>docker
+"""
+"""As the image on Docker Hub has it, also for what is installed later."""
+
 
 class Engine:
     """podman and buildah with images and containers in `folder`."""
@@ -68,9 +76,8 @@ class Engine:
         """The image that stands for `debian:trixie-slim`, which has no documents either."""
         name = self.run("buildah", "from", "scratch").stdout.strip()
         self.run("buildah", "add", "--quiet", name, bare_archive(), "/")
-        places = "/usr/share/doc/* /usr/share/locale/* /usr/share/man/* /var/cache/apt/*"
-        command = ("buildah", "run", "--isolation", "chroot", name, "sh", "-c", f"rm -rf {places}")
-        self.run(*command)
+        run = ("buildah", "run", "--isolation", "chroot", name, "sh", "-c", _WITHOUT_DOCUMENTS)
+        self.run(*run)
         self.run("buildah", "commit", "--quiet", "--rm", name, BASE)
 
     def build(self, tag: str, context: Path, *options: str, file: Path = CONTAINERFILE) -> None:

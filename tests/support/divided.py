@@ -6,9 +6,22 @@ from pathlib import Path
 import handshakes
 from craft import Conversation, Host, Wire
 from leases import Segment
+from scapy.layers.l2 import ARP
 from support.captures import pcap
 from support.frames import GATEWAY
-from support.office import DURING, FAR, OURS, OUTSIDE, PERSONAL, RESOLVER, STRAY, hello, lookup
+from support.handshake_samples import http2_requests
+from support.office import (
+    DURING,
+    FAR,
+    OURS,
+    OUTSIDE,
+    PERSONAL,
+    RESOLVER,
+    STRAY,
+    TIKTOK,
+    hello,
+    lookup,
+)
 from support.traffic import everything, without_macs
 from support.wrappings import CARRIERS, WRAPPINGS, Wrapped
 
@@ -53,11 +66,37 @@ def nameless(wire: Wire, client: Host, server: Host) -> None:
     talk.close()
 
 
+def slow() -> Wire:
+    """Connections that pause for longer than anything is remembered because of its age, while
+    others begin; claims that are refused; at last the clock jumps by a year."""
+    wire = Wire(DURING, 6)
+    link = Segment(wire, Host("10.20.6.1", GATEWAY))
+    request = f"GET / HTTP/1.1\r\nHost: {TIKTOK}\r\n\r\n".encode()
+    first = http2_requests(TIKTOK)
+    second = http2_requests(TIKTOK, f"m.{TIKTOK}")[len(first) :]
+    talks = [Conversation(wire, each, FAR, 80) for each in STAFF[::2]]
+    for pause in (0, 45, 30, 150):
+        wire.wait(pause)
+        for number, talk in enumerate(talks):
+            if number % 2 == 0:
+                talk.say(request)
+                talk.reply(b"HTTP/1.1 204 No Content\r\n\r\n")
+            elif pause in (0, 150):
+                talk.say(second if pause else first)
+        hello(wire, STAFF[1], FAR)
+        link.put(STAFF[3], GATEWAY, ARP(hwsrc=STAFF[4].mac, psrc=STAFF[3].ip, pdst=STAFF[5].ip))
+    wire.wait(365 * 86_400)
+    hello(wire, STAFF[-1], FAR)
+    return wire
+
+
 def captures(folder: Path) -> Iterator[Path]:
-    """Captures of such traffic: as it is, cut by a snap length, in each tunnel, in fragments."""
+    """Captures of such traffic: as it is, cut by a snap length, in each tunnel, in fragments; and
+    one of `slow` connections."""
     wire = crowd()
     yield _written(folder / "plain.pcap", wire.frames)
     yield _written(folder / "cut.pcap", wire.frames, snap=90)
+    yield _written(folder / "slow.pcap", slow().frames)
     times = [time for time, _ in wire.frames]
     packets = [
         (time, packet)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from support.logs import check_entry, sample_files
 
 from netwatch.core.errors import RecordError
-from netwatch.logs.log_reader import Carriers
+from netwatch.logs.carriers import Carriers
 from netwatch.logs.prefilter import LineFilter
 from netwatch.logs.recognise import recognise_head
 from netwatch.logs.records import ReaderContext

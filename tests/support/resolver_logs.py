@@ -5,7 +5,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from netwatch.core.addresses import ip_text
-from netwatch.logs.log_reader import Carriers
+from netwatch.logs.carriers import Carriers
 from netwatch.logs.records import Endpoint, LogEntry, LogName, ReaderContext
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.logs.times import LocalTimes

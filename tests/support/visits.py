@@ -45,5 +45,6 @@ def check(visit: Visit, place: str) -> None:
     for scheme, width in LOOKS:
         visit.page.set_viewport_size({"width": width, "height": 900})
         visit.page.emulate_media(color_scheme=scheme)
-        assert not barriers(visit.page), (place, scheme, width)
+        found = barriers(visit.page)
+        assert not found, (found, place, scheme, width)
     assert not visit.troubles, (place, visit.troubles)

@@ -11,7 +11,7 @@ from docs_generator.data import rows
 from docs_generator.markdown import code, table
 from netwatch.core.addresses import ip_text
 from netwatch.core.protocol_numbers import RCODES
-from netwatch.logs.log_reader import Carriers
+from netwatch.logs.carriers import Carriers
 from netwatch.logs.records import (
     PLAIN,
     Endpoint,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netwatch.cli import COMMANDS, HelpFormatter
-from netwatch.cli.printing import print_line
+from netwatch.cli.printing import print_line, print_value
 
 if TYPE_CHECKING:
     from netwatch.cli.doctor.finding import Finding
@@ -85,7 +85,7 @@ def doctor(args: argparse.Namespace) -> int:
     all_ok = True
     for finding in _findings(args):
         all_ok = all_ok and finding.level != "bad"
-        print_line(f"{finding.level:<4} {finding.subject:<13} {finding.text}")
+        print_value(f"{finding.level:<4} {finding.subject:<13} ", finding.text)
         for line in finding.todo:
             print_line(f"{'':<4} {'':<13} {line}")
     return 0 if all_ok else 1

@@ -3,15 +3,16 @@ last week by how incidents count, and what has most of them.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import func, select
 
 from netwatch.charts.days import blank_sentence
 from netwatch.charts.weeks import CATEGORIES, category_words
+from netwatch.console.console import Console
 from netwatch.console.filter_bar import TIMES, utc_text
 from netwatch.console.histogram import Span, days_until
 from netwatch.console.pages.incidents import QUERY_SECONDS, Listed, listed
@@ -26,8 +27,8 @@ from netwatch.store.judged_coverage import uncaptured
 from netwatch.store.list_histograms import sorts_in_spans
 from netwatch.store.list_totals import incident_total
 
-OPEN = frozenset({"open", "update"})
-"""The states of incidents that may go on."""
+CLOSED = frozenset({"justified", "false"})
+"""The triage of incidents that are not open any more."""
 
 WEEK = 7
 """Days of the time line."""
@@ -80,8 +81,20 @@ class Analysis:
     tops: tuple[Top, ...]
 
 
-def analysis(view: View, now: int) -> Analysis:
-    """All of it, at a moment (ns)."""
+def open_counts(console: Console) -> Counter[tuple[Any, ...]]:
+    """How many incidents nobody has closed, by verdict, ban, outcome and kind."""
+    by = ("verdict", "ban", "outcome", "kind")
+    catalogue = console.catalogue
+    found = Counter(incident_counts(catalogue, IncidentFilter(), by, timeout=QUERY_SECONDS))
+    closed = console.triage.chosen(catalogue, CLOSED)
+    if closed is not None and closed.size:
+        wanted = IncidentFilter(chosen=closed)
+        found.subtract(incident_counts(catalogue, wanted, by, timeout=QUERY_SECONDS))
+    return +found
+
+
+def analysis(view: View, now: int, still: Counter[tuple[Any, ...]]) -> Analysis:
+    """All of it, at a moment (ns), with the `open_counts`."""
     catalogue = view.console.catalogue
     since = _last_visit(view)
     new = 0
@@ -102,7 +115,7 @@ def analysis(view: View, now: int) -> Analysis:
         since,
         new,
         address_of("/incidents", [("from", utc_text(since))]) if since is not None else "",
-        _severities(view),
+        _severities(view, still),
         worst or _worst(view, *span),
         bool(worst),
         tuple(days),
@@ -112,7 +125,7 @@ def analysis(view: View, now: int) -> Analysis:
         _sentence(view, days),
         (
             Top(view.say("Devices"), _top_devices(view, span)),
-            Top(view.say("Apps"), _top(view, "app", span)),
+            Top(view.say("Apps"), _top(view, "app", span, view.console.app_name)),
             Top(view.say("Networks"), _top(view, "network", span)),
         ),
     )
@@ -145,9 +158,14 @@ def _days(view: View, week: Sequence[Span]) -> list[DayLine]:
         counts: Counter[str] = Counter()
         for sort, count in sorts.items():
             counts[_category(*sort)] += count
-        day = datetime.fromtimestamp(span[0] // 1_000_000_000, UTC).astimezone(view.zone).date()
         found.append(
-            DayLine(day, counts, counts.total(), _address([], span), is_blank and not counts)
+            DayLine(
+                view.day(span[0]),
+                counts,
+                counts.total(),
+                _address([], span),
+                is_blank and not counts,
+            )
         )
     return found
 
@@ -175,17 +193,13 @@ def _sentence(view: View, days: Sequence[DayLine]) -> str:
     return text + blank_sentence(blank, view.language)
 
 
-def _severities(view: View) -> Mapping[str, int]:
+def _severities(view: View, still: Counter[tuple[Any, ...]]) -> Mapping[str, int]:
     """The open violations by severity, the highest first; those of bans that are not in the
     configuration any more are not known."""
     bans = {ban.id: ban.severity for ban in view.console.config.policy.bans}
-    wanted = IncidentFilter(status=OPEN, verdict=frozenset({"violation"}))
     found: Counter[str] = Counter()
-    counts = incident_counts(
-        view.console.catalogue, wanted, ["ban", "outcome", "kind"], timeout=QUERY_SECONDS
-    )
-    for (ban, outcome, kind), count in counts.items():
-        if ban in bans:
+    for (verdict, ban, outcome, kind), count in still.items():
+        if verdict == "violation" and ban in bans:
             found[severity_of(bans[ban], outcome, kind)] += count
     return {severity: found[severity] for severity in _SEVERITIES}
 
@@ -220,10 +234,12 @@ def _worst(view: View, since: int, until: int | None) -> list[Listed]:
     return found
 
 
-def _top(view: View, name: str, span: Span) -> tuple[tuple[str, int, str], ...]:
+def _top(
+    view: View, name: str, span: Span, shown: Callable[[str], str] = str
+) -> tuple[tuple[str, int, str], ...]:
     (found,) = _counts(view, [span], [name])
     return tuple(
-        (value, count, _address([(name, value)], span))
+        (shown(value), count, _address([(name, value)], span))
         for (value,), count in found.most_common(_TOP)
         if value
     )

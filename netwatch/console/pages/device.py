@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from netwatch.charts.heat_map import DeviceWeeks, heat_map
 from netwatch.console.filter_bar import (
     TIMES,
+    FilterBar,
     excluding,
     filter_bar,
     local_text,
@@ -23,7 +24,7 @@ from netwatch.console.filter_bar import (
     utc_text,
 )
 from netwatch.console.list_looks import Column, look_of, plain_look, usual_columns
-from netwatch.console.lists import known_names, saved_of
+from netwatch.console.lists import known_names, offers, saved_of
 from netwatch.console.pages.hidden_lookups import of_device
 from netwatch.console.pages.incidents import (
     QUERY_SECONDS,
@@ -45,6 +46,7 @@ from netwatch.console.view import (
 from netwatch.core.addresses import ip_text, mac_text, parse_ip
 from netwatch.core.errors import NetwatchError
 from netwatch.core.filter_words import EXCLUDES, WORDS
+from netwatch.core.period import local_spans
 from netwatch.explain import wording
 from netwatch.explain.subject import CATALOGUES
 from netwatch.formats.bypass import BypassRecord, day_number
@@ -67,7 +69,6 @@ from netwatch.store.incident_pages import (
     device_page,
     device_weeks,
     incident_page,
-    monday,
 )
 from netwatch.store.incident_rows import DAY
 from netwatch.store.judged_coverage import uncaptured
@@ -96,9 +97,8 @@ DEVICE_FILTERS = (
 WEEKS = 26
 """Weeks that the picture shows, unless the address has a period."""
 
-_EPOCH = date(1970, 1, 1)
 
-FILTERS = ("from", "to", "network", "sensor")
+FILTERS = ("range", *TIMES, "network", "sensor")
 """The values of an address that say for which period the page is, and of which of several devices
 with this id."""
 
@@ -145,7 +145,7 @@ def show_devices(view: View) -> Answer:
         "pairs": pairs,
         "wanted": {name: query.text(name) for name in DEVICE_FILTERS} | time_inputs(view),
         "verdicts": WORDS["verdict"],
-        "networks": sorted({scope.network.name for scope in view.console.config.networks.scopes}),
+        "offers": offers(view),
         "shared": shared,
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }
@@ -199,37 +199,27 @@ def _picture(
     weeks: dict[str, Counter[date]] = {}
     devices = list(dict.fromkeys(row.device for row in rows))
     places = {(row.device, row.network) for row in rows}
-    counts = device_weeks(view.console.catalogue, devices, since, until, timeout=QUERY_SECONDS)
-    for (device, network, begin), count in counts.items():
+    counts = device_weeks(
+        view.console.catalogue, devices, since, until, view.zone, timeout=QUERY_SECONDS
+    )
+    for (device, network, monday), count in counts.items():
         name = device
         if device in shared:
             if (device, network) not in places:
                 continue
             name = f"{device} ({network})"
-        weeks.setdefault(name, Counter())[_day(begin)] += count
+        weeks.setdefault(name, Counter())[monday] += count
     values = [DeviceWeeks(name, found) for name, found in weeks.items()]
     return _drawn(view, values, since, until)
 
 
 def _drawn(view: View, values: Sequence[DeviceWeeks], since: int, until: int) -> object:
-    """The picture of devices by week in a period (ns)."""
-    first, last = (_day(monday(time // DAY)) for time in (since, until - 1))
-    blank = _blank_days(view, since, until)
-    return figure(view, heat_map(values, first, max(first, last), view.language, blank))
-
-
-def _blank_days(view: View, since: int, until: int) -> list[date]:
-    """The days (UTC) of a period (ns) on which nothing was captured."""
-    days = range(since // DAY, (until - 1) // DAY + 1)
-    blank = uncaptured(
-        view.console.catalogue, [(day * DAY, (day + 1) * DAY) for day in days], QUERY_SECONDS
-    )
-    return [_day(day) for day, is_blank in zip(days, blank, strict=True) if is_blank]
-
-
-def _day(number: int) -> date:
-    """A day by its number since the epoch."""
-    return _EPOCH + timedelta(days=number)
+    """The picture of devices by week in a period (ns), in the viewer's time zone."""
+    days = local_spans(since, until, view.zone) or local_spans(since, since + 1, view.zone)
+    first, last = (day - timedelta(days=day.weekday()) for day in (days[0][0], days[-1][0]))
+    blank = uncaptured(view.console.catalogue, [span for _, span in days], QUERY_SECONDS)
+    missing = [day for (day, _), is_blank in zip(days, blank, strict=True) if is_blank]
+    return figure(view, heat_map(values, first, last, view.language, missing))
 
 
 def _cursor(view: View) -> tuple[int, str, str] | None:
@@ -289,11 +279,12 @@ def show(view: View) -> Answer:
     picture = None
     if network or entry is not None or len(places) < 2:
         counts = device_weeks(
-            catalogue, [device], since, until, network=network, sensor=sensor, timeout=QUERY_SECONDS
-        )
+            catalogue, [device], since, until, view.zone,
+            network=network, sensor=sensor, timeout=QUERY_SECONDS,
+        )  # fmt: skip
         weeks: Counter[date] = Counter()
-        for (*_, begin), count in counts.items():
-            weeks[_day(begin)] += count
+        for (*_, monday), count in counts.items():
+            weeks[monday] += count
         picture = _drawn(view, [DeviceWeeks(device, weeks)], since, until)
     values = {
         "device": device,
@@ -308,8 +299,17 @@ def show(view: View) -> Answer:
         "rows": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
         "period": (since, until),
-        "period_pairs": [("from", utc_text(since)), ("to", utc_text(until))],
-        "wanted": time_inputs(view) if view.query.kept(FILTERS) else {
+        "bar": filter_bar(view, FILTERS),
+        "listing": FilterBar(
+            "/incidents", (),
+            (
+                ("device", device),
+                *([("network", network)] if network else []),
+                *zip(TIMES, map(utc_text, (since, until)), strict=True),
+            ),
+            (), (), None,
+        ),
+        "wanted": time_inputs(view) if view.query.kept(TIMES) else {
             "from": local_text(view, since), "to": local_text(view, until),
         },
         "figure": picture,
@@ -344,7 +344,7 @@ def _period(
 ) -> tuple[int, int]:
     """The period of the page (ns): that of the address, else the days before the last incident,
     or the last day on which it hid its lookups if there is none."""
-    since, until = (view.query.moment(name) for name in TIMES)
+    since, until = span_of(view)
     if until is None:
         last = latest[0].last_seen if latest else view.console.now()
         if not latest and hidden:

@@ -19,12 +19,12 @@ from netwatch.console.filter_bar import excluding, filter_bar, span_of, tidied, 
 from netwatch.console.histogram import (
     Histogram,
     Span,
+    dated,
     events_of_policy,
     histogram,
     whole_span,
 )
 from netwatch.console.list_looks import (
-    DESCENDING,
     Column,
     look_of,
     order_of,
@@ -38,6 +38,7 @@ from netwatch.console.lists import (
     cursor_text,
     json_file,
     known_names,
+    offers,
     saved_of,
 )
 from netwatch.console.triage_form import (
@@ -54,7 +55,8 @@ from netwatch.console.view import (
     View,
     detail_of,
 )
-from netwatch.core.filter_words import EXCLUDES, WORDS, column_of
+from netwatch.core.alert import contacts_of
+from netwatch.core.filter_words import DESCENDING, EXCLUDES, WORDS, column_of
 from netwatch.formats.alert_record import ContactCounts
 from netwatch.language.sentences import mark
 from netwatch.store.cases import is_centre
@@ -142,6 +144,7 @@ class Listed:
     joined_by: str
     sensors: int
     seen_by: tuple[str, ...]
+    contacts: int
     lookups: int
     handshakes: int
     flows: int
@@ -161,10 +164,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list: its name, what filters it, the columns of its CSV file and of its table, what the
-    address asks for (which raises `Refused` for a value that cannot be), a page of its rows in an
-    order, how many there are, how many began in spans of time, a span with all of them, and what it
-    shows of their triage. `title` is that of its histogram."""
+    """A list that can be filtered and sorted.
+
+    `columns` are those of its CSV file, and those `shown` are in its table. `wanted` is what the
+    address of the page asks for; it raises `Refused` for a value that cannot be. Of what is wanted,
+    `page` reads some rows in an order, `total` is how many there are, `bins` how many began in each
+    of some spans of time (ns), and `extent` the span in which all began; the last three are None
+    after a time-out (s). `triage` is what a page says of the triage of its rows, by their ids.
+    `title` is that of the histogram."""
 
     name: str
     filters: tuple[str, ...]
@@ -186,7 +193,7 @@ class Listing:
             if (tidy := tidied(view, self.filters, usual_columns(self.shown))) is not None:
                 return tidy
             look = look_of(view, self._columns(view), NEWEST, self.filters)
-            page = self.rows(view, PAGE, cursor_of(view))
+            page = self.rows(view, PAGE, cursor_of(view, is_number=look.sort == "contacts"))
             total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
         except Refused as refused:
             page, total, problem = IncidentPage((), None), None, mistake_of(refused)
@@ -194,7 +201,6 @@ class Listing:
             look = plain_look(view, self._columns(view), NEWEST, self.filters)
         pairs = query.kept(self.filters)
         following = page.following
-        config = view.console.config
         values = {
             "problem": problem,
             "problem_at": place,
@@ -203,7 +209,7 @@ class Listing:
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
             "look": look,
             "histogram": self._histogram(view, (*pairs, *look.pairs)) if total else None,
-            "apps": sorted({app for ban in config.policy.bans for app in ban.apps}),
+            "offers": offers(view, of_cases=self.name == "cases"),
             "rows": [listed(view, row) for row in page.rows],
             "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
             "newest": None if page.rows else self._newest(view),
@@ -211,8 +217,6 @@ class Listing:
             "pairs": pairs,
             "wanted": {name: query.text(name) for name in self.filters} | time_inputs(view),
             "choices": WORDS,
-            "networks": sorted({scope.network.name for scope in config.networks.scopes}),
-            "bans": sorted({ban.id for ban in config.policy.bans}),
             "sees_devices": view.role == "analyst",
             **self.triage(view, [row.id for row in page.rows]),
             **more,
@@ -266,7 +270,7 @@ class Listing:
         return histogram(view, view.say(self.title), span, counts, pairs, events)
 
     def _first_blocked(self, view: View, wanted: IncidentFilter) -> list[tuple[int, str]]:
-        """When a contact of the list was blocked for the first time, in words."""
+        """When a contact of the list was blocked for the first time, with the day in words."""
         blocked = frozenset({"blocked"})
         if wanted.outcome and not wanted.outcome & blocked:
             return []
@@ -279,7 +283,7 @@ class Listing:
         except QueryTimeoutError:
             return []
         words = event_words(view.language)["block"]
-        return [(row.first_seen, words) for row in rows]
+        return [(row.first_seen, dated(view, view.day(row.first_seen), words)) for row in rows]
 
     def _newest(self, view: View) -> int | None:
         """When the newest row of the list without a filter began."""
@@ -344,7 +348,8 @@ SHOWN = (
     Column("outcome", mark("Outcome"), sorts=True),
     Column("ban", mark("Ban"), sorts=True),
     Column("triage", mark("Triage")),
-    Column("severity", mark("Severity"), is_usual=False),
+    Column("severity", mark("Severity"), sorts=True, is_usual=False),
+    Column("contacts", mark("Contacts"), is_number=True, sorts=True, is_usual=False),
     Column("lookups", mark("Lookups"), is_number=True, is_usual=False),
     Column("handshakes", mark("Handshakes"), is_number=True, is_usual=False),
     Column("flows", mark("Flows"), is_number=True, is_usual=False),
@@ -376,7 +381,7 @@ def listed(view: View, row: IncidentRow) -> Listed:
         record.get("outcome") or "unknown", record["status"],
         view.console.zone_of(record["ban"]["id"]), record.get("joined_by") or "", row.sensors,
         tuple(dict.fromkeys(seen["sensor"] for seen in record.get("seen_by", ()))),
-        **{count: record["counts"][count] for count in COUNTS},
+        contacts_of(record), **{count: record["counts"][count] for count in COUNTS},
     )  # fmt: skip
 
 
@@ -406,6 +411,7 @@ CASES_SHOWN = (
     Column("seen_by", mark("Seen by")),
     Column("ban", mark("Ban"), sorts=True),
     Column("triage", mark("Triage")),
+    *(each for each in SHOWN if each.name in ("severity", "contacts")),
 )
 """The columns that the table of cases can have."""
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, tuple_
 
 from netwatch.console.console import Console
 from netwatch.console.lists import cursor_of, cursor_text
-from netwatch.console.pages.analysis import OPEN, analysis
+from netwatch.console.pages.analysis import CLOSED, analysis, open_counts
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.pages.reports import days_until_review
 from netwatch.console.pages.sensors import SILENT, cursor, shown_sensors
@@ -41,9 +41,7 @@ def show_now(view: View) -> Answer:
     """The page."""
     console = view.console
     now = console.now()
-    open_now = incident_counts(
-        console.catalogue, IncidentFilter(status=OPEN), ["verdict"], timeout=QUERY_SECONDS
-    )
+    still = open_counts(console)
     recent = incident_counts(
         console.catalogue, IncidentFilter(since=max(0, now - 7 * DAY)), ["verdict"],
         timeout=QUERY_SECONDS,
@@ -64,11 +62,15 @@ def show_now(view: View) -> Answer:
         "rejecting": sum(sensor.is_rejecting for sensor in sensors),
         "open_cases": open_cases(console.catalogue, timeout=QUERY_SECONDS),
         "is_centre": is_centre(console.catalogue),
-        "open": {verdict: open_now.get((verdict,), 0) for verdict in VERDICTS},
+        "open": {
+            name: sum(count for sort, count in still.items() if sort[0] == name)
+            for name in VERDICTS
+        },
+        "not_open": [("not-triage", state) for state in sorted(CLOSED)],
         "week": {verdict: recent.get((verdict,), 0) for verdict in VERDICTS},
         "rows": [listed(view, row) for row in latest.rows],
         "sees_devices": is_analyst,
-        "analysis": analysis(view, now) if is_analyst else None,
+        "analysis": analysis(view, now, still) if is_analyst else None,
         "reviews": _reviews(view, now),
         "signatures": console.config.catalog.version,
         "set_age": _set_age(view, now),
@@ -113,9 +115,9 @@ def _newer(console: Console, shown: Cursor | None) -> int:
 
 def _store_state(console: Console) -> str:
     """What the page shows, as a digest."""
-    open_now = incident_counts(
-        console.catalogue, IncidentFilter(status=OPEN), ["verdict"], timeout=QUERY_SECONDS
-    )
+    counts = incident_counts(
+        console.catalogue, IncidentFilter(), ["verdict"], timeout=QUERY_SECONDS
+    )  # fmt: skip
     incident, sensor = tables.incident.c, tables.fleet_sensor.c
     with console.catalogue.database.reading(QUERY_SECONDS) as connection:
         newest = connection.execute(
@@ -127,7 +129,7 @@ def _store_state(console: Console) -> str:
         said = connection.execute(select(sensor.name, sensor.heard).order_by(sensor.name)).all()
     now = console.now()
     silent = [sensor.heard is None or now - sensor.heard > SILENT for sensor in said]
-    shown = repr((sorted(open_now.items()), newest, said, silent))
+    shown = repr((sorted(counts.items()), console.triage.counts(), newest, said, silent))
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 

@@ -34,6 +34,7 @@ MAX_ROWS = 5000
 """Rows of the audit that are read for it, the newest."""
 
 _SHOWN = 10
+_PERSONS = 3
 _SECOND = 1_000_000_000
 
 
@@ -82,12 +83,14 @@ def _last_gap(ban: BanReport) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Looker:
-    """An account that looked at people: how often, at how many of them, and when last (ns)."""
+    """An account that looked at people: how often, at how many of them, the last ones by device
+    with the address of each, and when last (ns)."""
 
     account: str
     role: str
     looks: int
     persons: int
+    shown: tuple[tuple[str, str], ...]
     last: int
     address: str
 
@@ -130,12 +133,23 @@ def _lookers(entries: Iterable[Entry]) -> list[Looker]:
     for entry in entries:
         if entry.action in LOOKS and entry.subject != "nobody":
             found.setdefault((entry.account, entry.role), []).append(entry)
+    persons = {
+        looker: tuple(dict.fromkeys(row.subject.partition(", ")[0] for row in rows))
+        for looker, rows in found.items()
+    }
     lookers = [
         Looker(
             account,
             role,
             len(rows),
-            len({row.subject.partition(", ")[0] for row in rows}),
+            len(persons[account, role]),
+            tuple(
+                (
+                    device := each.removeprefix("device "),
+                    address_of("/person", [("device", device)]),
+                )
+                for each in persons[account, role][:_PERSONS]
+            ),
             rows[0].time,
             address_of("/audit", [("range", "30d"), ("account", account)]),
         )

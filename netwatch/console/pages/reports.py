@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import islice, pairwise
 from typing import Any
 
 from sqlalchemy import func, select
@@ -22,7 +23,7 @@ from netwatch.console.period_reports import DAYS, WAIT_SECONDS, last_day, midnig
 from netwatch.console.rendering import figure, periods_of
 from netwatch.console.view import Answer, Download, Page, Refused, View, bad_request, not_found
 from netwatch.core.errors import ConfigError
-from netwatch.core.period import day_at
+from netwatch.core.period import day_at, period
 from netwatch.core.verdict import Ban, BanTexts
 from netwatch.report import labels
 from netwatch.report import page as report_page
@@ -42,7 +43,7 @@ from netwatch.store.fleet_sensors import silences
 from netwatch.store.hour_rows import outside_flows
 from netwatch.store.incident_pages import IncidentFilter, incident_counts
 from netwatch.store.incident_rows import DAY, VERDICTS
-from netwatch.store.judged_coverage import judged_coverage
+from netwatch.store.judged_coverage import judged_coverage, uncaptured
 
 MAX_MONTHS = 24
 """Months that are listed, the last ones."""
@@ -132,8 +133,13 @@ def _months(view: View) -> list[tuple[date, date]]:
     if first is None or last is None:
         return []
     zone = common_timezone(view.console.config.policy.bans)
-    months = _months_between(day_at(int(first), zone), day_at(int(last), zone))
-    return list(months)[:MAX_MONTHS]
+    months = list(_months_between(day_at(int(first), zone), day_at(int(last), zone)))
+    begins = [begin for begin, _ in reversed(months)]
+    begins.append(months[0][1] + timedelta(days=1))
+    places = (period(day, None, zone).start or 0 for day in begins)
+    blank = uncaptured(view.console.catalogue, [*pairwise(places)], QUERY_SECONDS)
+    found = (month for month, is_blank in zip(months, reversed(blank), strict=True) if not is_blank)
+    return list(islice(found, MAX_MONTHS))
 
 
 def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
@@ -146,12 +152,14 @@ def _months_between(first: date, last: date) -> Iterator[tuple[date, date]]:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A ban of the list: its words in the language of the page, its state now, the days until its
-    review (negative once it is over, None if it is settled), and how many incidents of each
-    verdict there are, ever, and cases at a centre that could count them in time."""
+    """A ban of the list: its words in the language of the page, the names of its apps, its state
+    now, the days until its review (negative once it is over, None if it is settled), and how many
+    incidents of each verdict there are, ever, and cases at a centre that could count them in
+    time."""
 
     ban: Ban
     words: BanTexts
+    apps: Sequence[str]
     periods: str
     state: str
     review_in: int | None
@@ -171,6 +179,7 @@ def show_bans(view: View) -> Answer:
         Listed(
             ban,
             words_in(ban, view.language.code),
+            sorted(map(console.app_name, ban.apps)),
             periods_of(ban, view.language),
             console.config.policy.state(ban, now),
             days_until_review(ban, now),

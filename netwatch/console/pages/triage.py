@@ -5,8 +5,6 @@ A change is in the audit under its person, in one transaction, and goes to the o
 configuration names.
 """
 
-import hashlib
-import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,8 +25,7 @@ from netwatch.console.view import (
     not_found,
     parse_pairs,
 )
-from netwatch.core.alert import TRIAGE, AlertRecord
-from netwatch.formats.values import rfc3339
+from netwatch.core.alert import AlertRecord
 from netwatch.store.incident_pages import PAGE, incident_row
 
 
@@ -54,24 +51,20 @@ def decide(view: View) -> Answer:
 def make_change(
     view: View, record: AlertRecord, change: Change, version: int | None = None
 ) -> None:
-    """Change the state of an incident, and write that down. The outputs are told of another state.
+    """Change the triage of an incident, with a row in the audit. Outputs are told of a new state.
     Raises `OutdatedError`."""
     console, who, account = view.console, view.who, view.who.account
     purpose = who.purpose or console.sessions.purpose(who.session, device_of(record))
     with console.database.together():
-        before, after = console.triage.change(record, change, account, version)
+        before, after = console.triage.change(
+            record, change, account, version, is_to_tell=bool(console.options.triage_outputs)
+        )
         console.audit.add(
             "triage", account=account, role=who.role, subject=subject_of(record), purpose=purpose,
             address=view.address, detail={"path": view.place, **told(before, after, change)},
         )  # fmt: skip
-    if after.state != before.state and after.changed is not None:
-        digest = hmac.new(console.pseudonym_key, f"account {account}".encode(), hashlib.sha256)
-        said = {
-            "state": after.state,
-            "by": f"u-{digest.hexdigest()[:12]}",
-            "at": rfc3339(after.changed, 3),
-        }
-        console.tell_triage({**record, TRIAGE: said})
+    if after.state != before.state:
+        console.tell_triage()
 
 
 def record_at(view: View) -> AlertRecord:
@@ -182,7 +175,7 @@ def show_false_alarms(view: View) -> Answer:
     values = {
         "counts": [(state, called[state], count) for state, count in triage.counts().items()],
         "rules": triage.by_rule(),
-        "names": {app.id: app.name for app in view.console.config.catalog.apps().values()},
+        "app_name": view.console.app_name,
         "sees_list": view.role in ("analyst", "auditor"),
     }
     return Page("false_alarms", values)

@@ -28,9 +28,9 @@ as root."""
 BACKLOG = 128
 """Connections that wait to be accepted."""
 
-SO_RXQ_OVFL = 40
-"""Each datagram comes with the number of those that were dropped before it (socket(7))."""
-
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=9I")
+_DROPS = 8
 _SO_RCVBUFFORCE = 33
 
 MAX_CONNECTIONS = 256
@@ -107,7 +107,6 @@ def _internet(address: ReceiverAddress) -> socket.socket:
     try:
         if is_udp:
             _enlarge(opened)
-            opened.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
         else:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((address.host, address.port))
@@ -205,7 +204,6 @@ class Receivers:
         self.notes: list[str] = []
         self.exporters = exporters
         self._refused: set[str] = set()
-        self._drops: dict[int, int] = {}
         self._sockets: list[tuple[ReceiverAddress, socket.socket]] = []
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._identities: dict[str, tuple[int, int]] = {}
@@ -234,7 +232,12 @@ class Receivers:
     @property
     def dropped(self) -> int:
         """Datagrams that the kernel dropped because they were not read in time."""
-        return sum(self._drops.values())
+        dropped = 0
+        for address, opened in self._sockets:
+            if address.scheme.frames is None:
+                found = opened.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+                dropped += _MEMINFO.unpack(found)[_DROPS]
+        return dropped
 
     @property
     def ports(self) -> list[int]:
@@ -308,15 +311,12 @@ class Receivers:
         accepted = ""
         for _ in range(DATAGRAMS):
             try:
-                data, ancillary, _, (sender, *_) = opened.recvmsg(DATAGRAM, 64)
+                data, (sender, *_) = opened.recvfrom(DATAGRAM)
             except OSError:  # BlockingIOError, or an ICMP error for an earlier datagram
                 if not is_text and records:
                     size = opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
                     self._rest = min(MAX_REST, size / REST_RATE)
                 break
-            for level, kind, value in ancillary:
-                if (level, kind) == (socket.SOL_SOCKET, SO_RXQ_OVFL):
-                    (self._drops[opened.fileno()],) = struct.unpack("=I", value[:4])
             if sender != accepted:
                 if not self._accepts(address, sender):
                     continue

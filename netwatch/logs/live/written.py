@@ -12,12 +12,13 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.flow_export.known_exporters import Exporters, KnownExporter
 from netwatch.logs import log_stream
+from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import is_frame_streams
 from netwatch.logs.live.followed_database import FollowedDatabase
 from netwatch.logs.live.followed_file import FollowedFile, divide_lines
 from netwatch.logs.live.followed_log import FollowedLog
 from netwatch.logs.live.source import FLOW_RECORDS, UNIX, Batch, ReceiverAddress
-from netwatch.logs.log_reader import UNREAD_SHARE, Carriers, LogItem, LogReader
+from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
 from netwatch.logs.log_stream import NUL_BYTES
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
 from netwatch.logs.records import BRIEFLY, PLAIN, Carried, time_of
@@ -163,8 +164,7 @@ class WrittenLog(LiveLog):
         if file.container != "lines":
             return []
         head = divide_lines(file.head(min(SAMPLE_BYTES, file.position.offset))).records
-        always = self.reader.format.always
-        headers = [line for line in head if any(text in line for text in always)]
+        headers = [*filter(self.reader.format.is_always_read, head)]
         before = divide_lines(file.before(CONTEXT)).records
         items: list[LogItem] = []
         for line in headers:
