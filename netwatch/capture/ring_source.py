@@ -15,15 +15,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from netwatch.capture import interfaces as links
-from netwatch.capture.block import IDLE_INTERVAL, Block, RecentNotes
+from netwatch.capture.block import Block, RecentNotes
 from netwatch.capture.packet_ring import MAX_SNAPLEN, PacketRing, RingOptions
 from netwatch.core.errors import CaptureError
 
 BLOCKS, BLOCK_SIZE = 16, 1 << 22
 """Number of blocks of a ring and their size in bytes, 64 MiB in total. Each block passed on wakes
 the reader up, which costs as much as some hundred packets: so a block holds what arrives within
-`TIMEOUT` at half a gigabit per second. There are enough of them that a ring stores a second of
-sparse traffic, whose blocks are not full, when its blocks are not read."""
+`TIMEOUT` at a quarter of a gigabit per second. There are enough of them that a ring stores two
+seconds of sparse traffic, whose blocks are not full, when its blocks are not read."""
 
 SMALLEST_BLOCK = 1 << 18
 """The size in bytes down to which the blocks of a smaller ring shrink, so that their number stays
@@ -33,7 +33,7 @@ MEMORY_SHARE = 2
 """Rings may use one part in so many of the machine's memory. The kernel itself has no limit and
 would allocate them at the expense of all other programs."""
 
-TIMEOUT = 64
+TIMEOUT = 125
 """Milliseconds after which the kernel passes on a block that is not full."""
 
 _STATE_INTERVAL = 1.0
@@ -150,8 +150,8 @@ class RingSource:
         return sum(ring.waiting() for ring in self._rings)
 
     def blocks(self) -> Iterator[Block]:
-        """The packets that arrive, block by block, until `stop`; an empty block every
-        `IDLE_INTERVAL` milliseconds without packets."""
+        """The packets that arrive, block by block, until `stop`; an empty block after
+        two timeouts without packets."""
         try:
             yield from self._blocks()
         finally:
@@ -172,7 +172,8 @@ class RingSource:
             ready = self._next_ring()
             if ready is None:
                 # The kernel passes on a block after two timeouts at the latest.
-                if self._wait(poll, 3 * self._options.timeout + 10 if draining else IDLE_INTERVAL):
+                timeout = self._options.timeout
+                if self._wait(poll, 3 * timeout + 10 if draining else 2 * timeout):
                     poll = self._new_poll()
                 ready = self._next_ring()
             if ready is not None:

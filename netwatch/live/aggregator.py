@@ -13,7 +13,7 @@ from netwatch.config import Config
 from netwatch.core.alert import Alert
 from netwatch.live.config_update import ConfigUpdate, Reloader
 from netwatch.live.events import Event, Listener, Note, Schedule, Started, Stopped, TrafficReporter
-from netwatch.live.findings_receiver import FindingsReceiver
+from netwatch.live.findings_receiver import DELAY, FindingsReceiver
 from netwatch.live.messages import Resume, StatusReport
 from netwatch.live.open_incidents import OpenIncidents
 from netwatch.live.record_output import AlertDelivery, AlertEvidence, AlertSender, RecordOutput
@@ -21,7 +21,7 @@ from netwatch.live.service import ServiceManager, Stopping
 from netwatch.live.state_file import StateFile, StateSaver
 from netwatch.live.worker_pool import WorkerPool
 
-RECEIVE_TIMEOUT = 0.1
+RECEIVE_TIMEOUT = 0.25
 """Seconds that the loop waits for messages before it does its other work."""
 
 WORKER_SILENCE_LIMIT = 20.0
@@ -117,7 +117,8 @@ class Aggregator:
         self._start()
         schedule = self._schedule(time.monotonic())
         while not self.pool.has_ended and not self._is_stop_overdue():
-            for worker, message in self.pool.receive(RECEIVE_TIMEOUT):
+            timeout = DELAY if self.receiver.has_delayed else RECEIVE_TIMEOUT
+            for worker, message in self.pool.receive(timeout):
                 self.receiver.receive(worker, message, time.monotonic_ns())
                 self._has_progress |= not isinstance(message, StatusReport)
             self._release(time.monotonic())

@@ -90,6 +90,11 @@ class FindingsReceiver:
         self._recent_notes: dict[str, tuple[int, float]] = {}
         self._positions: dict[str, str | None] = {}
 
+    @property
+    def has_delayed(self) -> bool:
+        """Whether findings wait for those of other workers."""
+        return len(self._buffer) > 0
+
     def add_config(self, serial: int, sensor: Sensor) -> None:
         """Register the versions of a configuration before it is sent to the workers. They begin to
         use it one after the other, and their findings name the one they used."""

@@ -52,8 +52,8 @@ _READ_SIZE = 1 << 18
 class WorkerOptions:
     """How every worker runs.
 
-    `live`: the sources are interfaces. They yield a block at least every 100 ms, also
-    without packets, and packet time advances with the clock. `keep_frames`: each
+    `live`: the sources are interfaces. They yield a block every 250 ms at the latest,
+    also without packets, and packet time advances with the clock. `keep_frames`: each
     contact is sent with the packets that prove it. `recording`: where the facts of the capture go.
     """
 
@@ -98,10 +98,10 @@ class StatusReport:
     that deliver nothing now. `clock_steps` counts jumps of packet time. `findings_lost` were
     discarded because the channel to the aggregator was full; `bytes_queued` wait in it. `tables`
     maps each bounded table to its entries, its limit and its evictions. `coverage` of ended flows,
-    and `open_flows`, are only in every fifth report. For logs, `log_events` counts what happened to
-    files and connections by name, and `log_lag` is the age in s of the last record that was read if
-    there are more to read, otherwise 0 (None: no logs are read). `logs_unreadable` has the logs
-    that cannot be read now, and why.
+    and with a store `open_flows`, are only in every fifth report. For logs, `log_events` counts
+    what happened to files and connections by name, and `log_lag` is the age in s of the last record
+    that was read if there are more to read, otherwise 0 (None: no logs are read). `logs_unreadable`
+    has the logs that cannot be read now, and why.
     """
 
     config_serial: int

@@ -285,10 +285,14 @@ class Worker:
                 last_packet=self._last_packet,
                 tables=self._engine.table_usage(),
                 coverage=self._coverage if with_coverage else None,
-                open_flows=self._engine.open_flows() if with_coverage else None,
+                open_flows=self._open_flows() if with_coverage else None,
             ),
             required=required,
         )
+
+    def _open_flows(self) -> Coverage | None:
+        """What the store keeps of flows that have not ended; to count them takes a while."""
+        return self._engine.open_flows() if self._recorder is not None else None
 
 
 class _Stopped(Exception):  # noqa: N818 - nothing went wrong

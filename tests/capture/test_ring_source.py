@@ -33,7 +33,7 @@ from netwatch.capture import kernel_filter as bpf
 from netwatch.capture import ring_source as rings
 from netwatch.capture.block import CAPTURED, FIELDS, IDLE_INTERVAL, TIME, VLAN, WIRE, Block
 from netwatch.capture.files import open_source
-from netwatch.capture.ring_source import RingSource, open_worker_sources
+from netwatch.capture.ring_source import TIMEOUT, RingSource, open_worker_sources
 from netwatch.core.errors import CaptureError
 
 SAMPLES = sorted(PCAPS.glob("*.pcap"))
@@ -416,7 +416,7 @@ def test_empty_blocks_are_yielded_without_packets(net: Namespace) -> None:
     blocks = source.blocks()
     before = time.monotonic()
     assert [next(blocks).count for _ in range(3)] == [0, 0, 0]
-    assert time.monotonic() - before >= 2 * IDLE_INTERVAL / 1000
+    assert time.monotonic() - before >= 4 * TIMEOUT / 1000
     blocks.close()
 
 

@@ -65,7 +65,9 @@ def test_findings_of_several_workers_are_added_in_the_order_of_packet_time() -> 
     received.receiver.receive(1, findings(contact(0, who=2)), SECOND // 100)
     received.receiver.release(0.05)
     assert received.alerts == []
+    assert received.receiver.has_delayed
     received.receiver.release(1.0)
+    assert not received.receiver.has_delayed
     assert [alert.first_seen for alert in received.alerts] == sorted(
         alert.first_seen for alert in received.alerts
     )
