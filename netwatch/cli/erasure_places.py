@@ -135,7 +135,7 @@ PLACES = (
         "database of the console",
         "erased",
         "all for the person's incidents; for others, the reasons and notes that mention the person",
-        ("console_triage", "console_triage_change"),
+        ("console_triage", "console_triage_change", "console_triage_untold"),
         ("triage",),
     ),
     Place(

@@ -125,11 +125,8 @@ def aligned(
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal that a stream writes to, or those of the variable COLUMNS; None
-    without either: lines may have any length."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdigit() and int(columns):
-        return int(columns)
+    """The columns of the terminal that a stream writes to; None if it is not a terminal, and lines
+    may have any length."""
     if not stream.isatty():
         return None
     try:

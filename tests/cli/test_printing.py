@@ -281,10 +281,9 @@ def test_lines_for_people_fit_the_terminal(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Only a word that is wider on its own, as a URL, is wider than the terminal."""
-    monkeypatch.delenv("COLUMNS", raising=False)
     assert main(list(words)) == 0
     pipe = capsys.readouterr().out
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("netwatch.cli.printing.terminal_width", lambda _: 80)
     assert main(list(words)) == 0
     narrow = capsys.readouterr().out
     wide = [line for line in narrow.splitlines() if len(line) > 80]

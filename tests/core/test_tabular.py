@@ -142,9 +142,3 @@ def test_a_row_has_a_cell_for_each_column() -> None:
     columns = Columns([1, 1])
     with pytest.raises(ValueError, match="zip"):
         columns.widen(["a"])
-
-
-def test_columns_of_the_environment_hold_for_a_pipe_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    for value, width in (("72", 72), ("0", None), ("-5", None), ("wide", None)):
-        monkeypatch.setenv("COLUMNS", value)
-        assert terminal_width(io.StringIO()) == width

@@ -1,6 +1,5 @@
 """The folder of a store is for its owner, and what is no store of ours is refused in one line."""
 
-import os
 import stat
 import subprocess
 import sys
@@ -66,25 +65,6 @@ def test_the_status_counts_what_lists_show(tmp_path: Path) -> None:
         assert status["incidents"] == len(shown.records) > 0
         files = [*(tmp_path / "proof").glob("*.pcapng")] if evidence else []
         assert status["evidence"] == len(files) == (status["incidents"] if evidence else 0)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="jemalloc is chosen on Linux only")
-def test_arrow_allocates_without_huge_pages() -> None:
-    # The writer of a store forks from a process that has loaded this.
-    program = (
-        "import netwatch.engine.facts_process, pyarrow; "
-        "print(pyarrow.default_memory_pool().backend_name)"
-    )
-    environment = {key: text for key, text in os.environ.items() if not key.startswith("ARROW_")}
-    for given, expected in ({}, "jemalloc"), ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system"):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            env=environment | given,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert (done.stdout.strip(), done.stderr) == (expected, "")
 
 
 def test_a_writer_loads_no_query_engine() -> None:
