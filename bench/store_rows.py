@@ -112,7 +112,7 @@ def _landing(work: Path) -> int:
 
 
 def _compacted(work: Path) -> int:
-    from netwatch.store.landing import compact
+    from netwatch.store.compaction import compact
 
     files, catalogue = _open(work / "facts")
     compact(files, catalogue)

@@ -98,8 +98,8 @@ def add_query(group: Group) -> None:
     )
     parser.add_argument(
         "--sort", metavar="ORDER",
-        help="instead of the order of time: severity (the gravest first) or contacts (the fewest"
-        " first), or the other way round: --sort=-contacts",
+        help="sort by severity (the gravest first) or contacts (the fewest first) instead of by"
+        " time; a leading - reverses it: --sort=-contacts",
     )  # fmt: skip
     parser.add_argument("--limit", metavar="N", type=_count, help="print at most N records")
     parser.add_argument(

@@ -221,7 +221,7 @@ def _compact(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch import config as configuration
     from netwatch.engine.facts_process import known_addresses
-    from netwatch.store import landing
+    from netwatch.store import compaction
     from netwatch.store.bypass_days import judge_days
     from netwatch.store.fact_files import FactFiles
     from netwatch.store.opening import UseLock, open_catalogue
@@ -229,8 +229,8 @@ def _compact(args: argparse.Namespace) -> int:
     files, judged = FactFiles(options.path), 0
     known = known_addresses(configuration.load(args.config))
     with open_catalogue(options) as catalogue:
-        done = landing.compact(files, catalogue)
-        swept = landing.sweep(files, catalogue)
+        done = compaction.compact(files, catalogue)
+        swept = compaction.sweep(files, catalogue)
         with UseLock(options):
             while days := judge_days(catalogue, options, known, time.time_ns()):
                 judged += days

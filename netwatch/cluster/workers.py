@@ -50,8 +50,8 @@ RESTART_TIMEOUT = "10 minutes"
 """How long a worker of a cluster that is started here may take to start."""
 
 PEER_SECONDS = 10
-"""How long is tried to connect to a worker of such a cluster. It may have just died: who decided to
-connect before that was known, and begins after it, is told by nobody."""
+"""How long a connection to a worker of such a cluster is attempted. The worker may have died a
+moment ago: an attempt that begins after its death is known is ended by nothing else."""
 
 ALLOWED_FAILURES = 1
 """Workers that may die of a task, besides the first, before it is given up in a cluster that is

@@ -385,8 +385,8 @@ _OF_INCIDENTS = (
     *(_words(EXCLUDES + name, _WITHOUT, {**WORDS, **TRIAGE}.get(name, ())) for name in EXCLUDED),
     _text(
         "sort",
-        "the order, unless it is that of time: the gravest, or the fewest contacts, first;"
-        " behind - the other way round",
+        "sort by severity (the gravest first) or contacts (the fewest first) instead of by time;"
+        " a leading - reverses it",
         enum=[*SORTS],
     ),
     *_PAGES,

@@ -194,8 +194,8 @@ triage_untold = Table(
     metadata,
     Column("change", Integer, primary_key=True, autoincrement=False, comment="number of a change"),
 )
-"""The changes of a state that the outputs have not been told of: a row is written with the change,
-so that it is told also if the console is killed then."""
+"""The changes of a state that the outputs have not been told of. A row is written together with
+the change, so a console that is killed right after it forgets nothing."""
 
 shared_filter = Table(
     "console_shared_filter",

@@ -136,8 +136,8 @@ class Triage:
         is_to_tell: bool = False,
     ) -> tuple[Triaged, Triaged]:
         """Change the state of the incident with this record: what it was, and what it is now.
-        Another state is `untold` from then on if it `is_to_tell`. Raises `OutdatedError` if
-        `version` is not that of its last change any more."""
+        A new state is `untold` from then on if it `is_to_tell`. Raises `OutdatedError` if the
+        incident was changed since `version`."""
         incident = str(record["id"])
         with self._database.writing(numbers=True) as connection:
             before = _of(connection, [incident]).get(incident, Triaged())

@@ -32,7 +32,7 @@ from netwatch.engine.facts_process import (
     run_description,
 )
 from netwatch.formats.bypass import BypassRecord
-from netwatch.store import landing, messages
+from netwatch.store import compaction, messages
 from netwatch.store.bypass_days import judge_days
 from netwatch.store.bypass_rows import claim_news
 from netwatch.store.fact_files import FactFiles
@@ -369,8 +369,8 @@ def maintain(options: StoreOptions, known: messages.Known) -> Sequence[BypassRec
     `netwatch.store.bypass_rows.note_told` has to be called."""
     files = FactFiles(options.path)
     with open_catalogue(options) as catalogue:
-        landing.compact(files, catalogue)
-        landing.sweep(files, catalogue)
+        compaction.compact(files, catalogue)
+        compaction.sweep(files, catalogue)
         with UseLock(options) as lock:
             close_of_ended_runs(catalogue, lock, time.time_ns() - options.unheard)
         if options.retention != Retention():

@@ -104,13 +104,16 @@ class Database:
         self._what = what
         self._writing = engine.execution_options(**_WRITES)
         self._is_postgres = engine.dialect.name == "postgresql"
+        # Each statement of a transaction of PostgreSQL would read a state of its own.
+        one_state = {"isolation_level": "REPEATABLE READ"} if self._is_postgres else {}
+        self._reading = engine.execution_options(**one_state)
         self._joined = threading.local()
 
     @contextmanager
     def reading(self, timeout: float | None = None) -> Iterator[Connection]:
         """A transaction that reads one state of the catalogue. Raises `NetwatchError`, and
         `QueryTimeoutError` for a query that takes longer than `timeout` s."""
-        with self._errors(), self.engine.connect() as connection, connection.begin():
+        with self._errors(), self._reading.connect() as connection, connection.begin():
             if timeout is None:
                 yield connection
             else:

@@ -24,11 +24,11 @@ from netwatch.core.owned_database import OtherVersionError
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import migrations
 from netwatch.store.catalogue import Catalogue, FileRow
+from netwatch.store.compaction import BUCKET_ROWS
 from netwatch.store.database import FILE, KIND, Database, file_engine, open_database, server_url
 from netwatch.store.fact_files import LEFTOVER_AGE, FactFiles
 from netwatch.store.fact_tables import FORMAT_KEY, TIME_COLUMN
 from netwatch.store.hour_rows import loss_totals, saturated
-from netwatch.store.landing import BUCKET_ROWS
 from netwatch.store.migrations import WHAT
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions

@@ -18,7 +18,7 @@ from netwatch.capture.files import capture_file, open_file
 from netwatch.capture.locations import is_url
 from netwatch.core.addresses import ip_text, mac_text
 from netwatch.core.errors import NetwatchError
-from netwatch.store import landing, messages
+from netwatch.store import compaction, messages
 from netwatch.store.bypass_rows import note_told
 from netwatch.store.catalogue import SourceFile, has_run
 from netwatch.store.fact_files import FactFiles
@@ -305,8 +305,8 @@ class Writer:
 
     def compact(self) -> None:
         """Compact the days that rows were written for, and remove what a killed process left."""
-        landing.compact(self._files, self._catalogue, self._landing.days)
-        landing.sweep(self._files, self._catalogue)
+        compaction.compact(self._files, self._catalogue, self._landing.days)
+        compaction.sweep(self._files, self._catalogue)
 
     def close(self) -> None:
         """Close the catalogue, without ending the run."""

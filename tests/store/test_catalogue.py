@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Text, insert, inspect, select, text, update
+from sqlalchemy import Connection, Text, func, insert, inspect, select, text, update
 
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.formats.values import epoch_ns
@@ -523,3 +523,18 @@ def test_what_was_deleted_is_not_in_the_file(tmp_path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     assert b"203.0.113.77" not in (tmp_path / "store/catalogue.sqlite").read_bytes()
+
+
+def test_a_transaction_reads_one_state(options: StoreOptions) -> None:
+    """What another process writes meanwhile is for the next one."""
+    with (
+        open_catalogue(options, create=True) as catalogue,
+        open_catalogue(options) as other,
+        catalogue.database.reading() as connection,
+    ):
+        counted = select(func.count()).select_from(tables.run)
+        assert connection.execute(counted).scalar() == 0
+        other.begin_run("scan", "test")
+        assert connection.execute(counted).scalar() == 0
+        with other.database.reading() as later:
+            assert later.execute(counted).scalar() == 1

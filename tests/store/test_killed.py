@@ -13,7 +13,7 @@ import pytest
 from support.made_facts import made_batches
 from support.stored_facts import catalogue_rows, on_disk, registered
 
-from netwatch.store import fact_files, landing
+from netwatch.store import compaction, fact_files, landing
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.landing import Landing
@@ -115,7 +115,7 @@ def _rows(store: Path) -> Counter[Any]:
 def _sweep(store: Path) -> None:
     files, catalogue = _open(store)
     with catalogue:
-        landing.sweep(files, catalogue, age=0)
+        compaction.sweep(files, catalogue, age=0)
     assert on_disk(store) == set(registered(store, "observation"))
 
 
@@ -146,8 +146,8 @@ def test_a_compactor_that_is_killed(
     """No row is lost and none is there twice, and the next one finishes the work."""
     monkeypatch.setattr(landing, "LANDING_ROWS", FILE_ROWS)
     if bucketed:
-        monkeypatch.setattr(landing, "BUCKET_ROWS", FILE_ROWS)
-        monkeypatch.setattr(landing, "BUCKETS", 4)
+        monkeypatch.setattr(compaction, "BUCKET_ROWS", FILE_ROWS)
+        monkeypatch.setattr(compaction, "BUCKETS", 4)
     whole = tmp_path / "whole"
     _prepared(whole)
     _write(whole)
@@ -156,7 +156,7 @@ def test_a_compactor_that_is_killed(
     def compact(store: Path) -> None:
         files, catalogue = _open(store)
         with catalogue:
-            landing.compact(files, catalogue)
+            compaction.compact(files, catalogue)
 
     store = tmp_path / "last"
     shutil.copytree(whole, store)

@@ -8,7 +8,7 @@ import pytest
 from support.made_facts import DAY, made_batches
 
 from netwatch.core.errors import NetwatchError
-from netwatch.store import landing
+from netwatch.store import compaction, landing
 from netwatch.store.catalogue import Catalogue, StaleFilesError
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import read_file, schema, write_file
@@ -74,11 +74,11 @@ def test_rows_are_read_as_they_were_written(store: Store) -> None:
 def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A compacted file has the clients of one bucket, ordered by name and time; a second compaction
     takes small files in, and leaves large ones."""
-    monkeypatch.setattr(landing, "BUCKETS", BUCKETS)
-    monkeypatch.setattr(landing, "BUCKET_ROWS", ROWS // 2)
+    monkeypatch.setattr(compaction, "BUCKETS", BUCKETS)
+    monkeypatch.setattr(compaction, "BUCKET_ROWS", ROWS // 2)
     store.write()
     before = store.rows()
-    done = landing.compact(store.files, store.catalogue)
+    done = compaction.compact(store.files, store.catalogue)
     assert store.rows() == before
     assert (done.rows, done.removed) == (ROWS, 4)
     for row in store.catalogue.files("observation"):
@@ -90,12 +90,12 @@ def test_buckets_have_clients_and_order(store: Store, monkeypatch: pytest.Monkey
     files = len(store.catalogue.files("observation"))
     store.write()
     both = store.rows()
-    landing.compact(store.files, store.catalogue)
+    compaction.compact(store.files, store.catalogue)
     assert store.rows() == both
     assert len(store.catalogue.files("observation")) == files
-    monkeypatch.setattr(landing, "FILE_ROWS", ROWS // 4)
+    monkeypatch.setattr(compaction, "FILE_ROWS", ROWS // 4)
     store.write(seed=3)
-    landing.compact(store.files, store.catalogue)
+    compaction.compact(store.files, store.catalogue)
     assert store.rows().total() == 3 * ROWS
 
 
@@ -104,10 +104,10 @@ def test_a_run_that_ends_needs_no_landing_files(
 ) -> None:
     """Its buckets have the same rows as those that compaction makes of landing files; few rows are
     landing files still, and so are those whose files another process replaces meanwhile."""
-    monkeypatch.setattr(landing, "BUCKETS", BUCKETS)
-    monkeypatch.setattr(landing, "BUCKET_ROWS", ROWS // 2)
+    monkeypatch.setattr(compaction, "BUCKETS", BUCKETS)
+    monkeypatch.setattr(compaction, "BUCKET_ROWS", ROWS // 2)
     store.write()
-    landing.compact(store.files, store.catalogue)
+    compaction.compact(store.files, store.catalogue)
     once = store.rows()
     landed = store.write(divides=True)
     assert (landed.stored, landed.waiting, len(landed.days)) == (ROWS, 0, 1)
@@ -124,7 +124,7 @@ def test_a_run_that_ends_needs_no_landing_files(
 
     monkeypatch.setattr(store.catalogue, "replace_files", stale)
     assert store.write(divides=True).stored == ROWS
-    monkeypatch.setattr(landing, "BUCKET_ROWS", 2 * ROWS)
+    monkeypatch.setattr(compaction, "BUCKET_ROWS", 2 * ROWS)
     assert store.write(divides=True).stored == ROWS
     landed_files = [row for row in store.catalogue.files("observation") if row.bucket is None]
     assert sum(row.rows for row in landed_files) == 2 * ROWS
@@ -143,7 +143,7 @@ def test_rows_of_captures_that_are_gone_go(store: Store) -> None:
         rows.flush()
         rows.add("observation", batch.set_column(0, batch.schema.field(0), column))
         rows.flush()
-    landing.compact(store.files, store.catalogue)
+    compaction.compact(store.files, store.catalogue)
     assert store.rows().total() == 100
 
 
@@ -151,20 +151,20 @@ def test_a_file_that_another_process_has_just_replaced_ends_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is gone although the catalogue has it is an error, as before."""
-    monkeypatch.setattr(landing, "BUCKET_ROWS", ROWS // 2)
-    monkeypatch.setattr(landing, "BUCKETS", 4)
+    monkeypatch.setattr(compaction, "BUCKET_ROWS", ROWS // 2)
+    monkeypatch.setattr(compaction, "BUCKETS", 4)
     store.write()
     before = store.rows()
     days = [*store.catalogue.files("observation")]
-    landing.compact(store.files, store.catalogue)
+    compaction.compact(store.files, store.catalogue)
     monkeypatch.setattr(store.catalogue, "files", lambda table: days * (table == "observation"))
     with pytest.raises(NetwatchError):
-        landing.compact(store.files, store.catalogue)
+        compaction.compact(store.files, store.catalogue)
     monkeypatch.undo()
     listed = iter([days])
     files = store.catalogue.files
     monkeypatch.setattr(store.catalogue, "files", lambda table: next(listed, None) or files(table))
-    landing.compact(store.files, store.catalogue)
+    compaction.compact(store.files, store.catalogue)
     assert store.rows() == before
 
 
@@ -174,19 +174,19 @@ def test_another_process_compacts_at_the_same_time(
     """The files of the first one count, those of the second are removed."""
     store.write()
     before = store.rows()
-    write = landing.write_file
+    write = compaction.write_file
     calls = list[Any]()
 
     def interrupted(*args: Any) -> Any:
         if not calls:
             calls.append(args)
-            landing.compact(store.files, store.catalogue)
+            compaction.compact(store.files, store.catalogue)
         return write(*args)
 
-    monkeypatch.setattr(landing, "write_file", interrupted)
-    landing.compact(store.files, store.catalogue)
+    monkeypatch.setattr(compaction, "write_file", interrupted)
+    compaction.compact(store.files, store.catalogue)
     assert store.rows() == before
-    landing.sweep(store.files, store.catalogue, age=-1)
+    compaction.sweep(store.files, store.catalogue, age=-1)
     paths = {path for path, _ in store.files.walk("observation")}
     assert paths == {row.path for row in store.catalogue.files("observation")}
 
@@ -201,8 +201,8 @@ def test_leftovers_are_swept_once_they_are_old(store: Store) -> None:
     left = write_file(
         store.files, "observation", "2023-11-14", None, pa.Table.from_batches([batch])
     )
-    assert landing.sweep(store.files, store.catalogue) == []
-    assert landing.sweep(store.files, store.catalogue, age=-1) == [left.path]
+    assert compaction.sweep(store.files, store.catalogue) == []
+    assert compaction.sweep(store.files, store.catalogue, age=-1) == [left.path]
     assert store.rows() == before
 
 

@@ -166,12 +166,12 @@ class Listed:
 class Listing:
     """A list that can be filtered and sorted.
 
-    `columns` are those of its CSV file, and those `shown` are in its table. `wanted` is what the
-    address of the page asks for; it raises `Refused` for a value that cannot be. Of what is wanted,
-    `page` reads some rows in an order, `total` is how many there are, `bins` how many began in each
-    of some spans of time (ns), and `extent` the span in which all began; the last three are None
-    after a time-out (s). `triage` is what a page says of the triage of its rows, by their ids.
-    `title` is that of the histogram."""
+    Its CSV file has all `columns`, its table those that are `shown`. `wanted` is the filter in the
+    address of the page; it raises `Refused` for a value that cannot be. Of what is wanted, `page`
+    reads some rows in an order, `total` counts all, `bins` counts those that began in each of some
+    spans of time (ns), and `extent` is the span in which all began; the last three are None after a
+    time-out (s). `triage` has what a page shows of the triage of its rows, by their ids. The
+    histogram is called `title`."""
 
     name: str
     filters: tuple[str, ...]
