@@ -19,6 +19,7 @@ cdef class PlainLines(LineRequests):
 
     cpdef bint is_full(self) noexcept
     cdef bint add(self, long long line) except -1
+    cdef void add_alias_rows(self, Py_ssize_t first, long long name) noexcept
     cdef bint is_from_server(self, long long source_port, long long destination_port) noexcept
     cdef bint listed(self, long long kind) except -1
     cdef bint may_be_address(self, Py_ssize_t at, Py_ssize_t end) noexcept

@@ -120,7 +120,6 @@ class PlainLines(LineRequests):
         raw: cython.longlong
         at: cython.Py_ssize_t
         first: cython.Py_ssize_t
-        i: cython.Py_ssize_t
         batch = self.batch
         batch.reserve()
         if not self.read_time():
@@ -183,6 +182,16 @@ class PlainLines(LineRequests):
         batch.words[at + columns.WORD_DNS_RCODE] = code
         batch.words[at + columns.WORD_DNS_ANSWERS] = self.answers
         batch.words[at + columns.WORD_DNS_CHAIN] = self.chain
+        if self.aliases:
+            self.add_alias_rows(first, name)
+        return True
+
+    @cython.boundscheck(False)
+    def add_alias_rows(self, first: cython.Py_ssize_t, name: cython.longlong) -> cython.void:
+        """Add a row like the first one for each other name in the answer about `name`."""
+        i: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        batch = self.batch
         for i in range(self.aliases):
             if self.list[i] != name:
                 at = batch.copied_row(first * columns.WORDS)
@@ -190,7 +199,6 @@ class PlainLines(LineRequests):
                 batch.words[at + columns.WORD_NAME] = self.list[i]
                 batch.words[at + columns.WORD_RAW] = 0
                 batch.words[at + columns.WORD_DNS_ASKED] = name
-        return True
 
     @cython.boundscheck(False)
     def is_from_server(

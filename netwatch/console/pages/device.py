@@ -222,6 +222,27 @@ def _drawn(view: View, values: Sequence[DeviceWeeks], since: int, until: int) ->
     return figure(view, heat_map(values, first, last, view.language, missing))
 
 
+def _own_picture(
+    view: View, device: str, since: int, until: int, network: str, sensor: str
+) -> object:
+    """The picture of one device by week in a period (ns)."""
+    counts = device_weeks(
+        view.console.catalogue, [device], since, until, view.zone,
+        network=network, sensor=sensor, timeout=QUERY_SECONDS,
+    )  # fmt: skip
+    weeks: Counter[date] = Counter()
+    for (*_, monday), count in counts.items():
+        weeks[monday] += count
+    return _drawn(view, [DeviceWeeks(device, weeks)], since, until)
+
+
+def _listing(device: str, network: str, since: int, until: int) -> FilterBar:
+    """The list of a device's incidents, which its values filter further."""
+    own = [("device", device), *([("network", network)] if network else [])]
+    times = zip(TIMES, map(utc_text, (since, until)), strict=True)
+    return FilterBar("/incidents", (), (*own, *times), (), (), None)
+
+
 def _cursor(view: View) -> tuple[int, str, str] | None:
     text = view.query.text("after")
     if not text:
@@ -276,16 +297,8 @@ def show(view: View) -> Answer:
     places = _places(known, networks)
     facts, reason = _facts(view, device, known, since, until)
     # A picture of several devices as one would accuse each of them of what the others did.
-    picture = None
-    if network or entry is not None or len(places) < 2:
-        counts = device_weeks(
-            catalogue, [device], since, until, view.zone,
-            network=network, sensor=sensor, timeout=QUERY_SECONDS,
-        )  # fmt: skip
-        weeks: Counter[date] = Counter()
-        for (*_, monday), count in counts.items():
-            weeks[monday] += count
-        picture = _drawn(view, [DeviceWeeks(device, weeks)], since, until)
+    is_one = network or entry is not None or len(places) < 2
+    picture = _own_picture(view, device, since, until, network, sensor) if is_one else None
     values = {
         "device": device,
         "network": network,
@@ -300,15 +313,7 @@ def show(view: View) -> Answer:
         "more": page.following is not None,
         "period": (since, until),
         "bar": filter_bar(view, FILTERS),
-        "listing": FilterBar(
-            "/incidents", (),
-            (
-                ("device", device),
-                *([("network", network)] if network else []),
-                *zip(TIMES, map(utc_text, (since, until)), strict=True),
-            ),
-            (), (), None,
-        ),
+        "listing": _listing(device, network, since, until),
         "wanted": time_inputs(view) if view.query.kept(TIMES) else {
             "from": local_text(view, since), "to": local_text(view, until),
         },
