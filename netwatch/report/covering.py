@@ -226,7 +226,9 @@ class Covering:
 def networks_of(ban: Ban, config: Config) -> list[NetworkInScope]:
     """The networks of the configuration that a ban is about."""
     return [
-        NetworkInScope(scope.network.name, scope.network.device_class, scope.expected)
+        NetworkInScope(
+            scope.network.name, scope.network.device_class, scope.expected, scope.is_mirrored
+        )
         for scope in config.networks.scopes
         if concerns(ban, scope.network.name, scope.network.device_class)
     ]
