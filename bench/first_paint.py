@@ -43,7 +43,8 @@ def signed_in(browser: "Browser", port: int, role: str) -> Any:
     page.goto(f"http://127.0.0.1:{port}/sign-in")
     page.fill("[name=name]", role)
     page.fill("[name=password]", PASSWORD)
-    page.click("main button")
+    with page.expect_navigation():
+        page.click("main button")
     return page.context.storage_state()
 
 
@@ -52,7 +53,8 @@ def opened(page: "Page", address: str) -> tuple[float, float]:
     page.goto(address, wait_until="load", timeout=60_000)
     if page.query_selector("input[name=purpose]"):
         page.fill("[name=purpose]", "a measurement")
-        page.click("main button")
+        with page.expect_navigation():
+            page.click("main button")
         page.goto(address, wait_until="load", timeout=60_000)
     page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
     found: list[Any] = page.evaluate(_TIMES)

@@ -144,17 +144,17 @@ def test_everything_works_without_script(browser: "Browser", console: Served) ->
     visit.open("/incidents")
     visit.page.click("details.filters summary")
     visit.page.fill("[name=device]", "ws-021")
-    visit.page.click("details.filters button")
+    visit.follow("details.filters button")
     if visit.page.query_selector("input[name=purpose]"):
         visit.page.fill("[name=purpose]", "case 2023/17")
-        visit.page.click("main button")
+        visit.follow("main button")
     assert visit.page.url.endswith("/incidents?device=ws-021")
-    visit.page.click(".row-link >> nth=0")
+    visit.follow(".row-link >> nth=0")
     assert "ws-021" in visit.page.inner_text("h1")
     with visit.page.expect_download() as download:
         visit.page.click("a[download]")
     assert Path(download.value.path()).read_bytes()[:4] == bytes.fromhex("0a0d0d0a")
-    visit.page.click(".who button")
+    visit.follow(".who button")
     assert visit.page.url.endswith("/sign-in")
     visit.open("/incidents")
     assert "/sign-in" in visit.page.url
@@ -183,7 +183,8 @@ def test_a_narrow_screen_has_a_menu_that_opens_without_script(
     assert visit.page.locator(".fold").bounding_box()["height"] < 60  # type: ignore[index]
     visit.page.focus(".fold summary")
     visit.page.keyboard.press("Enter")
-    link.click()
+    with visit.page.expect_navigation():
+        link.click()
     assert visit.page.url.endswith("/reports")
     visit.page.set_viewport_size({"width": 1280, "height": 900})
     assert not visit.page.locator(".fold").is_visible()
@@ -195,20 +196,20 @@ def test_an_analyst_decides_and_proposes_an_exemption(browser: "Browser", consol
     visit = Visit(browser, console, "analyst", permissions=["clipboard-read", "clipboard-write"])
     page = visit.page
     visit.open("/incidents?triage=new&verdict=violation&device=ws-021")
-    page.click(".row-link >> nth=0")
+    visit.follow(".row-link >> nth=0")
     place = page.url
     check(visit, place)
     page.select_option("#t-state", "false")
     page.fill("#t-note", "one\ntwo")
-    page.click('form[action$="/triage"] button')
+    visit.follow('form[action$="/triage"] button')
     assert page.input_value("#t-note") == "one\ntwo"
     assert "requires one" in page.inner_text('[role="alert"]')
     assert "422" in visit.troubles.pop()
     page.fill("#t-reason", "a page that embeds it")
-    page.click('form[action$="/triage"] button')
+    visit.follow('form[action$="/triage"] button')
     assert page.url == f"{place}#triage"
     assert "false alarm" in page.inner_text(".triage-false >> nth=0")
-    page.click('a[href$="/exemption"]')
+    visit.follow('a[href$="/exemption"]')
     check(visit, page.url)
     page.click("[data-copy]")
     written = page.evaluate("navigator.clipboard.readText()")
@@ -230,13 +231,14 @@ def test_a_selection_is_decided_by_keyboard(browser: "Browser", console: Served)
         page.focus(f'input[name="incident"] >> nth={number}')
         page.keyboard.press("Space")
     page.focus("#bulk button")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     assert "2 incidents" in page.inner_text("main .lead")
     page.select_option("#t-state", "seen")
-    page.click("main form button")
+    visit.follow("main form button")
     if page.query_selector("input[name=purpose]"):
         page.fill("[name=purpose]", "case 2023/17")
-        page.click("main form button")
+        visit.follow("main form button")
     assert page.url.endswith("/incidents?verdict=advisory")
     assert page.locator(".badge.triage-seen").count() == 2
     visit.context.close()
@@ -246,9 +248,9 @@ def test_the_form_of_a_selection_has_no_barrier(browser: "Browser", console: Ser
     visit = Visit(browser, console, "analyst")
     visit.open("/incidents")
     visit.page.check('input[name="incident"] >> nth=0')
-    visit.page.click("#bulk button")
+    visit.follow("#bulk button")
     check(visit, "/triage")
-    visit.page.click("main form button")
+    visit.follow("main form button")
     assert visit.page.locator('[role="alert"]').count() == 1
     assert "422" in visit.troubles.pop()
     check(visit, "/triage")

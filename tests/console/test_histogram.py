@@ -195,7 +195,8 @@ def test_bars_are_dragged_over_to_zoom(browser: "Browser", running: Served) -> N
     page.goto(f"{running.address}/sign-in")
     page.fill("[name=name]", NAMES["analyst"])
     page.fill("[name=password]", PASSWORD)
-    page.click("main button")
+    with page.expect_navigation():
+        page.click("main button")
     query = "verdict=violation&from=2023-03-20T00%3A00%3A00Z&to=2023-03-22T00%3A00%3A00Z&sort=app"
     page.goto(f"{running.address}/incidents?{query}")
     assert "Drag over bars" in page.inner_text("figure")

@@ -174,7 +174,8 @@ def test_an_officer_knows_in_two_clicks_whether_the_ban_was_kept_and_what_is_mis
     for label in ("Answer", "Trend", "Missing days", "Last gap", "Next review"):
         assert officer.texts.say(label) in shown, label
     officer.look()
-    officer.choose(".answer a.row-link")
+    with officer.page.expect_navigation():
+        officer.choose(".answer a.row-link")
     officer.find("#answer")
     assert officer.texts.say("Reasons") in officer.look()
     assert officer.done() == 2

@@ -26,7 +26,7 @@ class Visit:
         self.open("/sign-in")
         self.page.fill("[name=name]", name or NAMES[role])
         self.page.fill("[name=password]", PASSWORD)
-        self.page.click("main button")
+        self.follow("main button")
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith((self.address, "data:")):
@@ -37,7 +37,13 @@ class Visit:
         self.page.goto(self.address + place)
         if self.page.query_selector("input[name=purpose]"):
             self.page.fill("[name=purpose]", "case 2023/17")
-            self.page.click("main button")
+            self.follow("main button")
+
+    def follow(self, selector: str) -> None:
+        """Click on a link or send a form, and wait until the next page is there: a click returns
+        as soon as the browser has its address."""
+        with self.page.expect_navigation():
+            self.page.click(selector)
 
 
 def check(visit: Visit, place: str) -> None:

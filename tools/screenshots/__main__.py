@@ -157,15 +157,21 @@ def signed_in(browser: Browser, address: str, role: str, passwords: dict[str, st
     page.goto(f"{address}/sign-in")
     page.fill("[name=name]", role)
     page.fill("[name=password]", passwords[role])
-    page.click("main button")
+    follow(page, "main button")
     return page
+
+
+def follow(page: Page, selector: str) -> None:
+    """Click on a link or send a form, and wait until the next page is there."""
+    with page.expect_navigation():
+        page.click(selector)
 
 
 def open_incident(page: Page, address: str) -> None:
     """The incident of ws-021, with a purpose."""
     page.goto(f"{address}/incidents?device=ws-021")
     give_purpose(page)  # of a list that is about one device
-    page.click(".row-link >> nth=0")
+    follow(page, ".row-link >> nth=0")
     give_purpose(page)
     page.wait_for_selector("h1")
 
@@ -173,7 +179,7 @@ def open_incident(page: Page, address: str) -> None:
 def open_case(page: Page, address: str) -> None:
     """The first case that two sensors saw."""
     page.goto(f"{address}/cases?joined=community_id")
-    page.click(".row-link >> nth=0")
+    follow(page, ".row-link >> nth=0")
     give_purpose(page)
     page.wait_for_selector("h1")
 
@@ -182,7 +188,7 @@ def give_purpose(page: Page) -> None:
     """Say why a page about a person is opened, if it asks."""
     if page.query_selector("input[name=purpose]"):
         page.fill("[name=purpose]", PURPOSE)
-        page.click("main button")
+        follow(page, "main button")
 
 
 def keep(page: Page, path: Path) -> None:
