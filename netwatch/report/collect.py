@@ -325,6 +325,7 @@ class _Collector:
             unjudged_hours=covered.hours("not-judged"),
             command=covered.command,
             silent=covered.by_network("silent"),
+            by_flows=covered.by_flows,
             unreadable=covered.by_network("unreadable"),
             silent_sensors=len({sensor for sensor, _ in quiet}),
             silent_hours=sum(end - begin for _, (begin, end) in quiet) / HOUR,
