@@ -106,6 +106,12 @@ def _about_what_was_seen(
             network=escaped(str(values["network"])),
             hours=language.number(_number(values, "hours")),
         ),
+        "by-flows": lambda: language.say(
+            "The network %(network)s was seen by flow records alone, which have no names, for"
+            " %(hours)s hours.",
+            network=escaped(str(values["network"])),
+            hours=language.number(_number(values, "hours")),
+        ),
         "unreadable": lambda: language.say(
             "In the network %(network)s, names could not be read for %(hours)s hours.",
             network=escaped(str(values["network"])),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,6 +145,19 @@ def test_the_report_says_which_hours_are_weak(stored: Stored) -> None:
     assert found["readable"] == 24.0 - len({at for at, _ in stored.site.hours}) / 4
 
 
+def test_hours_that_flow_records_alone_show_have_a_reason_of_their_own(stored: Stored) -> None:
+    found = {
+        each["code"]: each["values"]
+        for each in stored.ban["answer"]["reasons"]
+        if each["code"] in ("by-flows", "unreadable")
+    }
+    unreadable = sum(reason == "unreadable" for _, reason in stored.site.hours) / 4
+    if stored.site.by_flows:
+        assert found == {"by-flows": {"network": "hq", "hours": stored.site.by_flows}}
+    else:
+        assert found.keys() == ({"unreadable"} if unreadable else set())
+
+
 def test_it_says_complied_with_of_packets_alone(stored: Stored) -> None:
     word = stored.ban["answer"]["word"]
     assert (word == "kept") == (not stored.site.hours)
@@ -184,6 +198,35 @@ def test_the_console_says_the_same(stored: Stored) -> None:
         assert ("a sample of the packets was looked at" in page) == any(
             reason == "lost" for _, reason in stored.site.hours
         )
+
+
+MIRRORED = {
+    "sampled": ({"hours": ALL, "sampling": 100}, frozenset()),
+    "lost": ({"hours": ALL, "lost": 40}, frozenset()),
+    "whole, as many as the packets": ({"hours": ALL}, frozenset()),
+    # Nobody looks at all packets of the eighth hour.
+    "sampled, and no packets": ({"hours": [8], "sampling": 100}, weak("lost", 8)
+                                | weak("unreadable", 8)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_mirrored", [True, False])
+@pytest.mark.parametrize("case", MIRRORED)
+def test_flow_records_weaken_no_packets_of_a_mirror_port(
+    tmp_path: Path, case: str, is_mirrored: bool
+) -> None:
+    """If packets show all of a network, its exporters can tell no more."""
+    options, missing = MIRRORED[case]
+    hours = OTHERS if "no packets" in case else ALL
+    files = {"day_pcap": captured(hours), "router_ipfix": exported(**options)}
+    config, target = store(tmp_path, is_mirrored=is_mirrored, **files), tmp_path / "report.json"
+    done = run("report", "--from", DAY, "--to", DAY, "-c", config, "-o", str(target))
+    assert done.status == 0, done.errors
+    (ban,) = json.loads(target.read_text())["bans"]
+    if is_mirrored:
+        assert set(quarters(ban["coverage"]["missing"])) == missing
+    is_kept = is_mirrored and not missing
+    assert ban["answer"]["word"] == ("kept" if is_kept else "cannot-be-said")
 
 
 def test_explain_says_it_of_an_incident(stored: Stored) -> None:
