@@ -222,9 +222,9 @@ class Audit:
             return connection.execute(statement).mappings().all()
 
     def _subjects(self, texts: str | tuple[str, ...]) -> list[str]:
-        """What the table has as the subject of rows that may be about a subject that begins with
-        one of these texts. The rows of a subject have one pseudonym, so the last of each is opened;
-        if that was erased or changed, it does not say what the others are about."""
+        """The stored subjects that may begin with one of these texts. All rows of a subject store
+        the same pseudonym, so only the last one is opened; if it was erased or changed, the subject
+        is included, as nobody can tell what the other rows are about."""
         row, found = tables.audit.c, list[str]()
         last = select(func.max(row.number)).where(row.subject != "").group_by(row.subject)
         with self._database.reading() as connection:
