@@ -283,8 +283,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 @dataclass(frozen=True, slots=True)
 class ReceiverAddress:
     """Where a receiver listens. `text` is what the user wrote, without the options, which may name
-    the file of a key: alerts have it as the source of a record. `host` and `port` are those of an IP
-    socket, `path`, `mode` and `group` those of a Unix socket (`group` None for that of the
+    the file of a key: alerts have it as the source of a record. `host` and `port` are those of an
+    IP socket, `path`, `mode` and `group` those of a Unix socket (`group` None for that of the
     process). Senders are accepted from `senders` only, from everywhere where there are none."""
 
     text: str
