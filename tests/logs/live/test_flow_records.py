@@ -396,6 +396,30 @@ def test_records_before_their_template_are_lost() -> None:
     assert found == LogLoss(WALL, WALL, WALL, 1)
 
 
+IMPOSSIBLE = {"octets": (1 << 64) - 1}
+
+
+@pytest.mark.parametrize(
+    ("described", "seconds", "why"),
+    [
+        ({**TIMES, **IMPOSSIBLE}, NOW, "flow-number-impossible"),
+        ({"first": 1000, "last": 2000}, NOW, "flow-time-impossible"),
+        # The times of the flows are right, but not those of their messages.
+        (TIMES, 5, "flow-time-impossible"),
+        (TIMES, (1 << 32) - 1, "flow-time-impossible"),
+    ],
+)
+def test_what_cannot_be_accuses_nobody_and_is_lost(
+    described: dict[str, int], seconds: int, why: str
+) -> None:
+    both = flow(**described), flow(**BACK, **described)
+    lie = ipfix(set_of(300, *both), seconds=seconds)
+    items, statistics, sent = judged(DESCRIBED, lie)
+    assert not items
+    assert statistics.anomalies[why] == 2
+    assert [item.entry for item in sent.flush()] == [LogLoss(WALL, WALL, WALL, 2)]
+
+
 @pytest.mark.parametrize("length", [*range(16), 65535])
 def test_a_length_that_cannot_be_ends_the_connection(length: int) -> None:
     frames = IpfixFrames()
