@@ -19,6 +19,10 @@ _STICK_OUT = """places => [...document.querySelectorAll(places)]
     .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1)
     .map(each => ["sticks out", each.outerHTML.slice(0, 200)])"""
 
+_SHORT_CAPTIONS = """() => [...document.querySelectorAll("caption:not(.hidden)")]
+    .filter(each => each.clientWidth + 2 < each.parentNode.clientWidth)
+    .map(each => ["shorter than its table", each.outerHTML.slice(0, 200)])"""
+
 _BESIDE_HEADS = """() => [...document.querySelectorAll("thead")].flatMap(head => {
     const row = head.parentNode.querySelector("tbody tr")
     if (!row || head.offsetWidth <= 1) return []
@@ -48,7 +52,8 @@ def browser() -> "Iterator[Browser]":
 
 def barriers(page: "Page") -> list[Any]:
     """What axe-core finds on a page, each with where it is, what sticks out of its place, tables
-    whose columns are not below their heads, and whether the page is wider than the window."""
+    whose columns are not below their heads or whose caption wraps early, and whether the page is
+    wider than the window."""
     from axe_playwright_python.sync_playwright import Axe
 
     if not page.evaluate("'axe' in window"):
@@ -59,5 +64,7 @@ def barriers(page: "Page") -> list[Any]:
     assert size is not None
     wide = page.evaluate("document.documentElement.scrollWidth")
     too_wide = [("wide", wide)] if wide > size["width"] else []
-    misplaced = [*page.evaluate(_STICK_OUT, _PLACES), *page.evaluate(_BESIDE_HEADS)]
-    return [*shown, *misplaced, *too_wide]
+    misplaced = [
+        each for found in (_SHORT_CAPTIONS, _BESIDE_HEADS) for each in page.evaluate(found)
+    ]
+    return [*shown, *page.evaluate(_STICK_OUT, _PLACES), *misplaced, *too_wide]
