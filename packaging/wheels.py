@@ -56,6 +56,15 @@ BUNDLED: Sequence[Mapping[str, Any]] = (
 """What wheels contain that the authors of netwatch did not write, as components of CycloneDX; the
 licence of facts is that of their selection and form here."""
 
+_SPDX = {
+    "License :: OSI Approved :: Apache Software License": "Apache-2.0",
+    "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    # These two have three clauses, as the texts beside their metadata say.
+    "dpkt: License :: OSI Approved :: BSD License": "BSD-3-Clause",
+    "lz4: License :: OSI Approved :: BSD License": "BSD-3-Clause",
+}
+"""Identifiers of SPDX for what metadata name otherwise."""
+
 _FLAGS = ("CFLAGS", "CPPFLAGS", "LDFLAGS")
 
 OLDEST_GLIBC = "2_28"
@@ -195,18 +204,36 @@ def write_sbom(wheel: Path, folder: Path, output: Path, environment: Mapping[str
         ],
         environment,
     )
-    content = with_bundled(json.loads(target.read_text(encoding="utf-8")))
+    content = completed(json.loads(target.read_text(encoding="utf-8")))
     target.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def with_bundled(sbom: dict[str, Any]) -> dict[str, Any]:
-    """An SBOM of an installation with what netwatch itself contains. Exits if the licence of a
-    package is not known."""
-    unknown = [each["name"] for each in sbom["components"] if not each.get("licenses")]
+def completed(sbom: dict[str, Any]) -> dict[str, Any]:
+    """An SBOM of an installation with the address of the package, what netwatch itself contains,
+    and each licence as SPDX has it. Exits if the licence of a package is not known."""
+    components = [{**each, "licenses": _spdx(each)} for each in sbom["components"]]
+    unknown = [each["name"] for each in components if not each["licenses"]]
     if unknown:
         sys.exit(f"packages whose metadata name no licence: {', '.join(unknown)}")
-    component = {**sbom["metadata"]["component"], "components": list(BUNDLED)}
-    return {**sbom, "metadata": {**sbom["metadata"], "component": component}}
+    root = sbom["metadata"]["component"]
+    purl = f"pkg:pypi/{root['name']}@{root['version']}"
+    component = {**root, "purl": purl, "components": list(BUNDLED)}
+    metadata = {**sbom["metadata"], "component": component}
+    return {**sbom, "metadata": metadata, "components": components}
+
+
+def _spdx(component: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The licences of a package; empty if one of them is none of SPDX."""
+    found = []
+    for each in component.get("licenses", []):
+        if name := each.get("license", {}).get("name"):
+            known = _SPDX.get(name) or _SPDX.get(f"{component['name']}: {name}")
+            if known is None:
+                return []
+            each = {"license": {"acknowledgement": "declared", "id": known}}
+        if each not in found:
+            found.append(each)
+    return found
 
 
 def write_checksums(output: Path) -> None:

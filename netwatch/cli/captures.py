@@ -156,6 +156,7 @@ def scan(args: argparse.Namespace) -> int:
         evidence=evidence,
         strict=args.strict,
         units=units,
+        counts_logs=args.coverage or is_stored,
     ).show(args)
     undelivered = delivery is not None and delivery.deliver(
         to_deliver, args.deliver_timeout, quiet=args.quiet

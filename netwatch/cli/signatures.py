@@ -7,6 +7,7 @@ like grep's: 1 if a name matches no rule. Mistakes in a file give exit status 2.
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,11 +15,10 @@ from urllib.parse import urlsplit
 from netwatch.cli import (
     signature_drift,
     signature_export,
-    signature_feedback,
     signature_import,
     signature_update,
 )
-from netwatch.cli.group import Group
+from netwatch.cli.group import Group, add_store_option
 from netwatch.cli.printing import (
     Lines,
     print_columns,
@@ -95,7 +95,7 @@ def add(
     signature_drift.add(group, _catalog)
     signature_import.add(group, _catalog)
     signature_export.add(group)
-    signature_feedback.add(group)
+    _add_feedback(group)
     showing.add_argument("app", metavar="APP", help="the id or name of an app, as shown by list")
     matching.add_argument(
         "names",
@@ -325,3 +325,49 @@ def _count(items: Iterable[object]) -> int:
 def _jsonl(records: Iterable[dict[str, Any]]) -> None:
     for record in records:
         print_record(record)
+
+
+_FEEDBACK_SCHEMA = "netwatch.feedback/1"
+"""The schema of a record."""
+
+_FEEDBACK = """examples:
+  netwatch signatures feedback                               the rules with false alarms
+  netwatch signatures feedback --format jsonl >feedback.jsonl  to send to the maintainer
+
+In the console, analysts close incidents as justified or as false alarms. Both are counted by the
+rule of the strongest evidence and by the versions of the signatures and of netwatch that judged.
+Nothing else is exported: no device, network, name, time, reason or account.
+"""
+
+
+def _add_feedback(group: Group) -> None:
+    """Register the command."""
+    parser = group.command(
+        "feedback", _feedback, "export the rules that raised false alarms", _FEEDBACK
+    )
+    add_store_option(parser)
+
+
+def _feedback(args: argparse.Namespace) -> int:
+    from netwatch.cli.console import opened_database
+
+    with opened_database(args, "signatures feedback") as database:
+        from netwatch.console.triage import Triage
+
+        found = Triage(database).by_rule()
+    if args.format == "jsonl":
+        with Lines() as lines:
+            for each in found:
+                lines.record({"schema": _FEEDBACK_SCHEMA, **asdict(each)})
+    elif found:
+        print_columns([
+            ("APP", "RULE", "FALSE", "JUSTIFIED", "SIGNATURES", "NETWATCH"),
+            *(
+                (each.app, each.rule, str(each.false), str(each.justified), each.signatures,
+                 each.netwatch)
+                for each in found
+            ),
+        ])  # fmt: skip
+    else:
+        print_message("netwatch: no incident was closed as a false alarm in the console")
+    return 0

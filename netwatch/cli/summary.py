@@ -57,7 +57,8 @@ class Summary:
     """What a run of `seconds` read and found. A part is None if the run did not have it. `judged`
     are the incidents by kind and outcome, `restored` those, by verdict, that an earlier run had
     reported and left open, `units` those of an archive. With `of_logs` only logs were to be read.
-    `notes_shown` means that the notes on the configuration were already shown."""
+    `notes_shown` means that the notes on the configuration were already shown. Without
+    `counts_logs` the flows of logs are not in `coverage`."""
 
     statistics: RunStatistics
     seconds: float
@@ -71,6 +72,7 @@ class Summary:
     units: "UnitCounts | None" = None
     of_logs: bool = False
     notes_shown: bool = False
+    counts_logs: bool = True
 
     def show(self, args: argparse.Namespace) -> None:
         """Print the errors; without ``--quiet`` also the notes and the summary itself. With
@@ -131,8 +133,12 @@ class Summary:
             if self.evidence.left_out:
                 yield "left out", _counts(self.evidence.left_out)
         if self.coverage is not None:
-            for text in _coverage(self.coverage):
-                yield "blind spots", text
+            is_partial = bool(statistics.logs) and not self.counts_logs
+            if statistics.files or not is_partial:
+                for text in _coverage(self.coverage):
+                    yield "blind spots", text
+            if is_partial:
+                yield "blind spots", "flows of logs are counted with --coverage"
         anomalies = limit_ether_types(statistics.anomalies)
         faults = {n: count for n, count in anomalies.items() if n not in HARMLESS}
         yield "anomalies", _counts(faults) or "none"

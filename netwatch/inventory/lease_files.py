@@ -14,7 +14,7 @@ from netwatch.core.file_keys import key
 from netwatch.core.names import normalise_name
 from netwatch.core.user_yaml import Problems, read_user_file
 from netwatch.core.value_kinds import NANOSECONDS, PATH, choice
-from netwatch.inventory import dhcpd_leases, dnsmasq_leases, kea_leases
+from netwatch.inventory import dhcpd_leases, line_leases
 from netwatch.inventory.lease_table import (
     LEASE_LIMIT,
     Declaration,
@@ -74,14 +74,14 @@ FORMATS: Mapping[str, LeaseFormat] = MappingProxyType(
             "`dhcpd.leases` and `dhcpd6.leases` of ISC dhcpd",
         ),
         "kea": LeaseFormat(
-            kea_leases.recognise,
-            lambda text, _: kea_leases.read_declarations(text),
+            line_leases.recognise_kea,
+            lambda text, _: line_leases.read_kea(text),
             "`kea-leases4.csv` and `kea-leases6.csv` of Kea (memfile)",
-            kea_leases.earlier_files,
+            line_leases.earlier_kea_files,
         ),
         "dnsmasq": LeaseFormat(
-            dnsmasq_leases.recognise,
-            lambda text, file: dnsmasq_leases.read_declarations(text, file.lease_time),
+            line_leases.recognise_dnsmasq,
+            lambda text, file: line_leases.read_dnsmasq(text, file.lease_time),
             "`dnsmasq.leases` of dnsmasq",
         ),
     }

@@ -22,7 +22,6 @@ from typing import Literal
 
 from netwatch.core.message import Message
 from netwatch.protocols import (
-    arp,
     dhcp,
     dhcpv6,
     dns,
@@ -105,7 +104,7 @@ PROTOCOLS: Mapping[int, Protocol] = {
         Protocol(kind=DHCP, name="dhcp", parse_datagram=dhcp.parse),
         Protocol(kind=DHCPV6, name="dhcpv6", parse_datagram=dhcpv6.parse),
         Protocol(kind=MDNS, name="mdns", parse_datagram=mdns.parse),
-        Protocol(kind=ARP, name="arp", parse_datagram=arp.parse),
+        Protocol(kind=ARP, name="arp", parse_datagram=neighbor.parse_arp),
         Protocol(kind=ND, name="nd", parse_datagram=neighbor.parse),
     )
 }

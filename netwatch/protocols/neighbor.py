@@ -1,9 +1,14 @@
-"""IPv6 neighbor discovery: which host uses which address (RFC 4861 section 4).
+"""Which host uses which address on a link: ARP for IPv4 over Ethernet (RFC 826), and neighbor
+discovery for IPv6 (RFC 4861 section 4).
 
-The packet loop has verified that the hop limit is 255, which means that no router forwarded the
-message. A solicitation makes a claim for the source address of the packet. In duplicate address
-detection (RFC 4862 section 5.4.2) the source address is unspecified and there is no link-layer
-address, so that there is no claim.
+Every ARP request and reply contains the IP address and the hardware address of its sender. The
+sender of a probe (RFC 5227 section 2.1.1) has no IP address yet, so a probe makes no claim. A
+gratuitous ARP, a request for the sender's own address, makes the same claim as other requests.
+
+Of neighbor discovery, the packet loop has verified that the hop limit is 255, which means that no
+router forwarded the message. A solicitation makes a claim for the source address of the packet. In
+duplicate address detection (RFC 4862 section 5.4.2) the source address is unspecified and there is
+no link-layer address, so that there is no claim.
 """
 
 from netwatch.core.errors import ParseError
@@ -69,3 +74,28 @@ def _claims(
             "announcement", (), source, on_link=True, is_router=kind == _ROUTER_ADVERTISEMENT
         )
     ]
+
+
+_ETHERNET, _IEEE_802, _IPV4 = 1, 6, 0x0800
+_REQUEST, _REPLY = 1, 2
+_UNSPECIFIED = bytes(4)
+
+
+def parse_arp(payload: bytes) -> Message:
+    """Parse one ARP packet, which starts at its hardware type; padding after it is ignored.
+
+    A request or reply makes an ``announcement`` of its sender, a probe makes no claim. Raises
+    `ParseError`: ``arp-cut``, ``arp-type`` (not IPv4 over Ethernet), ``arp-operation`` (neither
+    request nor reply, for example one of RFC 2390).
+    """
+    reader = Reader(payload, "arp-cut")
+    hardware, protocol, sizes = reader.uint(2), reader.uint(2), reader.read(2)
+    if hardware not in (_ETHERNET, _IEEE_802) or protocol != _IPV4 or sizes != b"\6\4":
+        raise ParseError("arp-type")
+    operation = reader.uint(2)
+    mac, ip = reader.read(6), reader.read(4)
+    reader.read(10)
+    if operation not in (_REQUEST, _REPLY):
+        raise ParseError("arp-operation")
+    claims = (AddressClaim("announcement", (ip,), mac, on_link=True),) if ip != _UNSPECIFIED else ()
+    return Message((), reader.pos, claims=claims)

@@ -1,5 +1,6 @@
 """The flows of devices, counted from the records of coverage, the devices most of whose flows could
-not be read, and how many contacts with the apps of a ban such flows could hide.
+not be read or that hid their lookups, and how many contacts with the apps of a ban such flows could
+hide.
 
 Each record has the flows of each device, so a long period of a large network is very large. As much
 as can be read in seconds is read, evenly over the period, and the report says how much.
@@ -8,6 +9,7 @@ The bound is `netwatch.coverage.missing`'s, from these flows and from the incide
 """
 
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +17,22 @@ from typing import Any
 
 from sqlalchemy import func, select, tuple_
 
+from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.verdict import Ban
+from netwatch.coverage.bypass import REASONS as HIDING_REASONS
 from netwatch.coverage.missing import LEVEL, DeviceFlows, NoBound, hidden_bound
+from netwatch.engine.facts_process import known_addresses
+from netwatch.formats.bypass import BypassRecord, codes, past_share
 from netwatch.report.counting import Naming
 from netwatch.report.covering import concerns
 from netwatch.report.reading import Incident, Span
-from netwatch.report.values import BlindDeviceRow, BlindDevices, Bound, Reason
+from netwatch.report.values import BlindDeviceRow, BlindDevices, Bound, Bypasses, BypassRow, Reason
 from netwatch.store import catalogue_tables as tables
+from netwatch.store.bypass_days import DAY, BypassRecords, bypass_records
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.views import streamed
+from netwatch.store.options import StoreOptions
+from netwatch.store.views import FilesError, streamed
 
 MAX_CHARACTERS = 128 << 20
 """Characters of records of coverage to read; of more only every second, third, … record."""
@@ -219,4 +227,57 @@ def _of_device(
         unread=sum(count for reason, count in counts.items() if reason not in ("", "no-data")),
         contacts=int((key.network, key.device) in contacts),
         tunnels=sum(counts.get(reason, 0) for reason in _TUNNELS),
+    )
+
+
+MAX_HIDING = 50
+"""Devices that a report lists, those with most days first."""
+
+
+def hiding_devices(
+    catalogue: Catalogue,
+    options: StoreOptions,
+    config: Config,
+    span: Span,
+    name: Naming,
+    *,
+    counts: bool = True,
+) -> Bypasses:
+    """The devices, with their days in a time (ns). `name` gives their names in the report. Where
+    the files of facts cannot be read, no day was looked at: all else is in the catalogue. Days that
+    were not judged yet are looked at if it `counts`. Raises `NetwatchError`."""
+    try:
+        known = known_addresses(config)
+        found = bypass_records(catalogue, options, *span, known, now=time.time_ns(), counts=counts)
+    except FilesError:
+        found = BypassRecords((), unread=(span[1] - span[0]) // DAY)
+    by_device: defaultdict[tuple[str, str, str], list[BypassRecord]] = defaultdict(list)
+    for each in found.found:
+        device = each["device"]
+        by_device[device["network"], device.get("sensor", ""), device["id"]].append(each)
+    rows = [_hiding_row(of_device, name) for of_device in by_device.values()]
+    rows.sort(key=lambda row: (-row.days, row.network, row.device))
+    left = max(0, len(rows) - MAX_HIDING)
+    return Bypasses(tuple(rows[:MAX_HIDING]), left, found.judged, found.unread)
+
+
+def _hiding_row(found: list[BypassRecord], name: Naming) -> BypassRow:
+    """The row of a device."""
+    last = found[-1]
+    contacts, untold = (sum(each[key] for each in found) for key in ("contacts", "untold"))
+    said = {code for each in found for code in codes(each)}
+    return BypassRow(
+        device=name(last["device"]["id"]),
+        network=last["device"]["network"],
+        device_class=last["device"]["class"],
+        first=found[0]["day"],
+        last=last["day"],
+        days=len(found),
+        contacts=contacts,
+        untold=untold,
+        share=untold / contacts,
+        low=min(each["interval"][0] for each in found),
+        past_share=past_share(last),
+        others_share=last["others"]["median"] if last["others"] else None,
+        reasons=tuple(code for code in HIDING_REASONS if code in said),
     )

@@ -23,8 +23,7 @@ from netwatch.formats.values import rfc3339
 from netwatch.privacy import PseudonymKey, key_id_of, pseudonym
 from netwatch.report import counting, covering, reading
 from netwatch.report.answer import Violation, Visible, answer
-from netwatch.report.blind_devices import blind_devices, bound_of, counted_devices
-from netwatch.report.bypasses import hiding_devices
+from netwatch.report.blind_devices import blind_devices, bound_of, counted_devices, hiding_devices
 from netwatch.report.counting import exemption_rows
 from netwatch.report.covering import (
     HOUR,
@@ -325,6 +324,7 @@ class _Collector:
             unjudged_hours=covered.hours("not-judged"),
             command=covered.command,
             silent=covered.by_network("silent"),
+            by_flows=covered.by_flows,
             unreadable=covered.by_network("unreadable"),
             silent_sensors=len({sensor for sensor, _ in quiet}),
             silent_hours=sum(end - begin for _, (begin, end) in quiet) / HOUR,

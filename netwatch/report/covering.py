@@ -157,9 +157,20 @@ class Covered:
         return _hours(bits_or(network.missing[reason] for network in self.networks))  # type: ignore[index]
 
     def by_network(self, reason: str) -> dict[str, float]:
-        """The same by network."""
-        found = {network.network.name: _hours(network.missing[reason]) for network in self.networks}  # type: ignore[index]
-        return {name: hours for name, hours in found.items() if hours}
+        """The same by network, but for hours that flow records alone show: see `by_flows`."""
+        return _by_network(
+            (each, each.missing[reason] & ~each.by_flows)  # type: ignore[index]
+            for each in self.networks
+        )
+
+    @property
+    def by_flows(self) -> dict[str, float]:
+        """For how long flow records alone show a network, by network."""
+        return _by_network((each, each.by_flows) for each in self.networks)
+
+
+def _by_network(found: Iterable[tuple[NetworkAnswer, int]]) -> dict[str, float]:
+    return {each.network.name: _hours(quarters) for each, quarters in found if quarters}
 
 
 def flows_of(found: NetworkAnswer) -> NetworkFlows:

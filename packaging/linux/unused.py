@@ -33,8 +33,15 @@ _UNUSED = (
     "markdown_it*",  # rich would show Markdown and source code with these three
     "mdurl*",
     "pygments*",
+    "pyarrow/*encryption*",  # of columns in files
+    "pyarrow/*feather*",  # these two are other formats of files
+    "pyarrow/*orc*",
     "pyarrow/*flight*",  # a server of tables
     "pyarrow/*s3*",  # fsspec opens what is remote
+    "pyarrow/_azurefs.*",
+    "pyarrow/_gcsfs.*",
+    "pyarrow/_hdfs.*",
+    "pyarrow/interchange",  # tables of other libraries
     "pyarrow/_pyarrow_cpp_tests.*",
     "pyarrow/*substrait.*[!0-9]",  # plans of other programs; its library is linked with
     "pyarrow/libarrow*.so",  # copies of libarrow*.so.NUMBER, which is what is linked with

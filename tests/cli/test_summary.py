@@ -5,7 +5,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from support.log_records import SAMPLES
 
+from netwatch.cli import main
 from netwatch.cli.summary import Summary
 from netwatch.core.statistics import RunStatistics
 from netwatch.live.open_incidents import OpenIncidents
@@ -81,3 +83,15 @@ def test_logs_are_no_captures(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         found = lines(capsys, Summary(statistics, 1.0, of_logs=True))
         assert found["read"].startswith(read)
+
+
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_flows_of_logs_are_counted_on_demand(
+    capsys: pytest.CaptureFixture[str], is_counted: bool
+) -> None:
+    """Who does not ask for the coverage is not told that there are none."""
+    main(["scan", *["--coverage"][:is_counted], str(SAMPLES / "ipfix" / "router.ipfix")])
+    lines = capsys.readouterr().err.splitlines()
+    (found,) = [line[14:] for line in lines if line.startswith("blind spots")]
+    named = "flows 4: named 0 (0 %), flow-record 4"
+    assert found == (named if is_counted else "flows of logs are counted with --coverage")

@@ -1,9 +1,11 @@
-"""The image, built and run: without privileges but CAP_NET_RAW, on a root that is not written to.
+"""The images that the page of containers names, built and run: without privileges but CAP_NET_RAW,
+on a root that is not written to.
 
 Building it takes minutes, so `make test-packages` runs this.
 """
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,6 +22,18 @@ pytestmark = pytest.mark.packages
 
 IMAGE = "localhost/netwatch"
 CONSOLE = "localhost/netwatch-console"
+REPORTS = "localhost/netwatch-reports"
+SENSOR = "localhost/netwatch-sensor"
+VARIANTS = {
+    IMAGE: (),
+    CONSOLE: ("EXTRAS=notify,postgres,store,web", "PACKAGES="),
+    REPORTS: (
+        "EXTRAS=report,store",
+        "PACKAGES=libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core",
+    ),
+    SENSOR: ("EXTRAS=fleet", "PACKAGES="),
+}
+"""Images by the arguments that they are built with."""
 HALF_OF_THE_FIRST = 455_500_000
 """Bytes: it once had twice as many."""
 CAPTURE = PCAPS / "office-day.pcap"
@@ -35,6 +49,25 @@ query = bytes.fromhex("123401000001000000000000") + name + bytes.fromhex("000100
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
     client.sendto(query, ("127.0.0.2", 53))
 """
+PASSWORD = "correct horse battery staple"
+PAGES = f"""
+import re
+from http.cookiejar import CookieJar
+from urllib import parse, request
+
+visitor = request.build_opener(request.HTTPCookieProcessor(CookieJar()))
+visitor.addheaders = [("Origin", "http://127.0.0.1:8477")]
+
+def page(path, **fields):
+    data = parse.urlencode(fields).encode() if fields else None
+    return visitor.open("http://127.0.0.1:8477" + path, data, 20).read().decode()
+
+hidden = dict(re.findall(r'type="hidden" name="(\\w+)" value="(\\w*)"', page("/sign-in")))
+page("/sign-in", **hidden, name="maria", password="{PASSWORD}")
+period = "?from=2023-03-20&to=2023-03-21"
+assert "TikTok" in page("/incidents" + period)
+assert page("/bans/be-fed-tiktok-2023" + period).count("<svg") > 5
+"""
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +81,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         engine.make_base()
         sdist = [sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", folder / "dist"]
         subprocess.run(sdist, cwd=ROOT, check=True, timeout=600)
-        base = ("--build-arg", f"BASE={BASE}")
-        engine.build(IMAGE, folder / "dist", "--layers", *base)
-        extras = ("--build-arg", "EXTRAS=notify,postgres,store,web", "--build-arg", "PACKAGES=")
-        engine.build(CONSOLE, folder / "dist", "--layers", *base, *extras)
+        for image, arguments in VARIANTS.items():
+            options = [f"--build-arg={each}" for each in (f"BASE={BASE}", *arguments)]
+            engine.build(image, folder / "dist", "--layers", *options)
         yield engine
     finally:
         engine.remove()
@@ -71,6 +103,48 @@ def test_the_console_is_in_its_own_image(engine: Engine) -> None:
     for image, expected in ((IMAGE, 1), (CONSOLE, 0)):
         run = ("podman", "run", "--rm", *CONFINED, "--entrypoint", "python3", image, "-c", code)
         assert engine.run(*run, check=False).returncode == expected
+
+
+@pytest.mark.parametrize("image", VARIANTS)
+def test_doctor_knows_each_image(engine: Engine, image: str) -> None:
+    done = engine.run("podman", "run", "--rm", *CONFINED, image, "doctor", check=False)
+    assert "CAP_NET_RAW" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("image", [CONSOLE, REPORTS])
+def test_what_is_stored_is_verified_shown_and_reported(engine: Engine, image: str) -> None:
+    """The three that use most of the libraries, parts of which are left out."""
+    configuration = ("-c", str(PCAPS / "netwatch.yaml"))
+    place = ("--store-path", "store")
+    volumes = (f"--volume={PCAPS}:{PCAPS}:ro", f"--volume={Path(image).name}:/var/lib/netwatch")
+    run = ("podman", "run", "--rm", *CONFINED, *volumes, "--entrypoint", "sh", image, "-c")
+
+    def shell(*commands: tuple[str | Path, ...]) -> str:
+        lines = (shlex.join(map(str, words)) for words in commands)
+        return engine.run(*run, " && ".join(lines), timeout=300).stdout
+
+    scan = ("netwatch", "scan", *configuration, "--store", *place, "--evidence", "proof", CAPTURE)
+    said = shell(scan, ("netwatch", "verify", "proof", *place))
+    assert "by scapy and dpkt" in said
+    assert "not shown" not in said
+    if image == REPORTS:
+        period = ("--from", "2023-03-20", "--to", "2023-03-20")
+        report = ("netwatch", "report", *configuration, *place, *period, "-o", "report.pdf")
+        assert shell(report, ("head", "-c", "5", "report.pdf")).endswith("%PDF-")
+        return
+    add = shlex.join(("netwatch", "users", "add", "maria", "--role", "auditor", *place))
+    engine.run(*run, f"echo {PASSWORD} | {add} --password-stdin")
+    serve = ("serve", *configuration, *place)
+    detached = ("podman", "run", "--detach", *CONFINED, *volumes, image, *serve)
+    name = engine.run(*detached).stdout.strip()
+
+    def answers() -> bool:
+        ask = ("podman", "exec", name, "python3", "-c", PAGES)
+        return engine.run(*ask, check=False).returncode == 0
+
+    wait_until(answers, "the console shows incidents and draws charts", timeout=60)
+    engine.run("podman", "rm", "--force", "--time", "0", name)
 
 
 def test_a_scan_gives_the_alerts_of_the_capture(engine: Engine) -> None:

@@ -53,6 +53,8 @@ def test_it_leaves_out_what_packages_leave_out(tmp_path: Path) -> None:
         *("scapy/contrib/bgp.py", "rich/markdown.py", "babel/locale-data/zh.dat", "a/tests/a"),
         *(f"{name}/__init__.py" for name in unused.ONLY_FOR["aiobotocore"]),
     )
+    kept += ("pyarrow/_dataset_parquet.so", "pyarrow/_fs.so", "pyarrow/fs.py")
+    removed += ("pyarrow/_gcsfs.so", "pyarrow/_dataset_parquet_encryption.so", "pyarrow/orc.py")
     kept += ("weasyprint/__init__.py", "cffi/__init__.py", "pycparser/__init__.py")
     kept += ("netwatch/a.py", "netwatch/a.cpython-313.so", "netwatch/b.py")
     kept += ("netwatch/__pycache__/b.cpython-313.pyc",)

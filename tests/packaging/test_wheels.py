@@ -41,10 +41,11 @@ def test_a_python_that_refuses_to_run_is_passed_over(
 def test_what_the_sbom_says_of_netwatch_itself() -> None:
     licensed = {"name": "a", "licenses": [{"license": {"id": "MIT"}}]}
     sbom: dict[str, Any] = {
-        "metadata": {"component": {"name": "netwatch"}, "timestamp": "x"},
+        "metadata": {"component": {"name": "netwatch-bans", "version": "1"}, "timestamp": "x"},
         "components": [licensed],
     }
-    made = wheels.with_bundled(sbom)
+    made = wheels.completed(sbom)
+    assert made["metadata"]["component"]["purl"] == "pkg:pypi/netwatch-bans@1"
     bundled = made["metadata"]["component"]["components"]
     assert all(each["licenses"] for each in bundled)
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
@@ -53,7 +54,22 @@ def test_what_the_sbom_says_of_netwatch_itself() -> None:
     assert made["metadata"]["timestamp"] == "x"
     sbom["components"].append({"name": "of-nobody", "licenses": []})
     with pytest.raises(SystemExit, match="no licence: of-nobody"):
-        wheels.with_bundled(sbom)
+        wheels.completed(sbom)
+
+
+def test_licences_of_the_sbom_are_those_of_spdx() -> None:
+    def licences(name: str, *named: str) -> list[str]:
+        apache = {"acknowledgement": "declared", "id": "Apache-2.0"}
+        others = [{"acknowledgement": "declared", "name": f"License :: {each}"} for each in named]
+        component = {"name": name, "licenses": [{"license": each} for each in (apache, *others)]}
+        root = {"name": "netwatch-bans", "version": "1"}
+        made = wheels.completed({"metadata": {"component": root}, "components": [component]})
+        return [each["license"]["id"] for each in made["components"][0]["licenses"]]
+
+    assert licences("a", "OSI Approved :: Apache Software License") == ["Apache-2.0"]
+    assert licences("lz4", "OSI Approved :: BSD License") == ["Apache-2.0", "BSD-3-Clause"]
+    with pytest.raises(SystemExit, match="no licence: of-some-clauses"):
+        licences("of-some-clauses", "OSI Approved :: BSD License")
 
 
 def test_a_wheel_with_a_library_of_the_machine_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from netwatch.core.errors import ParseError
 from netwatch.core.message import AddressClaim
-from netwatch.protocols import arp
+from netwatch.protocols import neighbor
 
 MAC, PEER = bytes.fromhex("020000200614"), bytes.fromhex("0200002006ff")
 IP, OTHER = bytes([10, 20, 6, 20]), bytes([10, 20, 6, 1])
@@ -30,7 +30,7 @@ def packet(op=1, sender=IP, target=OTHER, head="0001080006040"):
     ids=["request", "reply", "announcement", "gratuitous", "probe", "ieee-802", "padded"],
 )
 def test_what_is_claimed(payload, claims):
-    found = arp.parse(payload)
+    found = neighbor.parse_arp(payload)
     assert (found.claims, found.names, found.size) == (claims, (), 28)
 
 
@@ -48,7 +48,7 @@ def test_what_is_claimed(payload, claims):
 )
 def test_bytes_that_are_no_arp_of_these(payload, anomaly):
     with pytest.raises(ParseError) as caught:
-        arp.parse(payload)
+        neighbor.parse_arp(payload)
     assert caught.value.anomaly == anomaly
 
 
@@ -58,7 +58,7 @@ def test_any_bytes_give_a_message_or_an_anomaly(data, at):
     changed[at : at + len(data)] = data
     for payload in (data, bytes(changed)):
         try:
-            found = arp.parse(payload)
+            found = neighbor.parse_arp(payload)
         except ParseError as error:
             anomaly = error.anomaly
         else:

@@ -3,7 +3,7 @@ from support.protocol_samples import real_hello
 
 from netwatch.protocols import HTTP, HTTP2, PROTOCOLS, TLS, TLS_SERVER, detect_stream_kind
 
-MODULES = {"dns-tcp": "dns", "tls-server": "tls_server", "nd": "neighbor"}
+MODULES = {"dns-tcp": "dns", "tls-server": "tls_server", "nd": "neighbor", "arp": "neighbor"}
 
 
 def test_kinds_are_those_of_the_packet_loop():

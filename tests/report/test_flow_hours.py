@@ -144,6 +144,19 @@ def test_the_report_says_which_hours_are_weak(stored: Stored) -> None:
     assert found["readable"] == 24.0 - len({at for at, _ in stored.site.hours}) / 4
 
 
+def test_hours_that_flow_records_alone_show_have_a_reason_of_their_own(stored: Stored) -> None:
+    found = {
+        each["code"]: each["values"]
+        for each in stored.ban["answer"]["reasons"]
+        if each["code"] in ("by-flows", "unreadable")
+    }
+    unreadable = sum(reason == "unreadable" for _, reason in stored.site.hours) / 4
+    if stored.site.by_flows:
+        assert found == {"by-flows": {"network": "hq", "hours": stored.site.by_flows}}
+    else:
+        assert found.keys() == ({"unreadable"} if unreadable else set())
+
+
 def test_it_says_complied_with_of_packets_alone(stored: Stored) -> None:
     word = stored.ban["answer"]["word"]
     assert (word == "kept") == (not stored.site.hours)

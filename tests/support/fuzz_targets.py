@@ -21,7 +21,6 @@ from netwatch.core.errors import Incomplete, ParseError
 from netwatch.core.message import Message, QuicInfo
 from netwatch.dissect.quic.initial_packets import InitialPackets
 from netwatch.protocols import (
-    arp,
     detect_stream_kind,
     dhcp,
     dhcpv6,
@@ -199,7 +198,7 @@ def _frames(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Target] = {
-    "arp": _datagram(arp.parse),
+    "arp": _datagram(neighbor.parse_arp),
     "certificate": _certificate,
     "chlo": _handshake(_chlo),
     "client-hello": _handshake(_client_hello),

@@ -23,7 +23,7 @@ CHECKS = (
     "configuration:check_interfaces",
     "configuration:check_logs",
     "configuration:check",
-    "updates:check",
+    "configuration:check_updates",
     "store:check",
     "console:check",
     "fleet:check",

@@ -9,7 +9,7 @@ from support.diagnosed import brief, files, findings, of
 from support.ports import free_port
 from support.sets import DAY, Publisher, served
 
-from netwatch.cli.doctor import updates
+from netwatch.cli.doctor import configuration
 from netwatch.core.installing import install_command
 from netwatch.rules.load import use_builtin
 from netwatch.updates.update import update
@@ -41,12 +41,12 @@ def text_of(url: str) -> str:
 
 
 def test_without_updates_there_is_nothing_to_say(tmp_path: Path) -> None:
-    assert findings(updates.check, tmp_path, "") == []
+    assert findings(configuration.check_updates, tmp_path, "") == []
 
 
 def test_a_subscriber_that_is_well_is_left_as_it_is(tmp_path: Path, site: str) -> None:
     before = files(tmp_path / "sets")
-    found = findings(updates.check, tmp_path, site)
+    found = findings(configuration.check_updates, tmp_path, site)
     assert brief(found) == ["ok set", "ok sets", "ok root", "ok repository"]
     assert "made 0 days ago" in of(found, "set").text
     assert of(found, "root").text.startswith("version 1, valid until ")
@@ -57,7 +57,7 @@ def test_a_subscriber_that_is_well_is_left_as_it_is(tmp_path: Path, site: str) -
 def test_a_newer_set(tmp_path: Path, site: str, publisher: Publisher) -> None:
     publisher.publish("two.example")
     with served(publisher.folder) as url:
-        found = findings(updates.check, tmp_path, text_of(url))
+        found = findings(configuration.check_updates, tmp_path, text_of(url))
     assert of(found, "repository").level == "warn"
     assert of(found, "repository").text.endswith("has set 2")
     assert of(found, "set").text.startswith("builtin is set 1 ")
@@ -65,7 +65,7 @@ def test_a_newer_set(tmp_path: Path, site: str, publisher: Publisher) -> None:
 
 def test_no_set_yet(tmp_path: Path, publisher: Publisher) -> None:
     publisher.publish()
-    found = findings(updates.check, tmp_path, text_of(publisher.folder.as_uri()))
+    found = findings(configuration.check_updates, tmp_path, text_of(publisher.folder.as_uri()))
     assert brief(found) == ["bad set", "ok sets", "ok root", "ok repository"]
     assert not (tmp_path / "sets").exists()
 
@@ -73,7 +73,9 @@ def test_no_set_yet(tmp_path: Path, publisher: Publisher) -> None:
 def test_a_set_that_ends_soon(tmp_path: Path, publisher: Publisher) -> None:
     publisher.publish(life=80 * DAY, ago=75 * DAY, timestamp_life=80 * DAY)
     update(publisher.options(), str(publisher.folder))
-    found = of(findings(updates.check, tmp_path, text_of(publisher.folder.as_uri())), "set")
+    found = of(
+        findings(configuration.check_updates, tmp_path, text_of(publisher.folder.as_uri())), "set"
+    )
     assert found.level == "warn"
     assert "made 75 days ago" in found.text
 
@@ -89,25 +91,27 @@ def test_the_life_of_the_root(
     root.signed.expires = (datetime.now(UTC) + timedelta(days=days)).replace(microsecond=0)
     path.unlink()
     path.write_bytes(root.to_bytes())
-    assert of(findings(updates.check, tmp_path, site), "root").level == level
+    assert of(findings(configuration.check_updates, tmp_path, site), "root").level == level
 
 
 def test_a_root_that_is_none(tmp_path: Path, publisher: Publisher) -> None:
     publisher.root.write_text("a shopping list")
-    found = findings(updates.check, tmp_path, text_of(publisher.folder.as_uri()))
+    found = findings(configuration.check_updates, tmp_path, text_of(publisher.folder.as_uri()))
     assert of(found, "root").level == "bad"
     assert of(found, "repository").level == "bad"
 
 
 def test_a_repository_that_does_not_answer(tmp_path: Path, site: str) -> None:
-    found = findings(updates.check, tmp_path, text_of(f"http://127.0.0.1:{free_port()}/"))
+    found = findings(
+        configuration.check_updates, tmp_path, text_of(f"http://127.0.0.1:{free_port()}/")
+    )
     assert of(found, "repository").level == "bad"
     assert "it cannot be reached" in of(found, "repository").text
 
 
 def test_a_repository_that_serves_an_old_state(tmp_path: Path, publisher: Publisher) -> None:
     publisher.publish(ago=20 * DAY)
-    found = findings(updates.check, tmp_path, text_of(publisher.folder.as_uri()))
+    found = findings(configuration.check_updates, tmp_path, text_of(publisher.folder.as_uri()))
     assert "past its expiry" in of(found, "repository").text
 
 
@@ -117,5 +121,5 @@ def test_what_is_not_installed_is_said(
     import sys
 
     monkeypatch.setitem(sys.modules, "tuf.ngclient", None)
-    found = findings(updates.check, tmp_path, site)
+    found = findings(configuration.check_updates, tmp_path, site)
     assert found[-1].text == f"updates needs an extra: {install_command('updates')}"
