@@ -29,9 +29,10 @@ from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine.capture_files import capture_seed
-from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row, stream_of
+from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row
 from netwatch.engine.observe import Observer
 from netwatch.engine.replay import ClaimEvent, Event, EventBatch, LossEvent
+from netwatch.store.fact_tables import stream_of
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
 from netwatch.store.hour_rows import LossCounter
 from netwatch.store.messages import (
