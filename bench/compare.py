@@ -38,6 +38,8 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+OFFICE, DNS = 2.0, 2.5
+"""Packets for each one that other sections read: so many that the start is some tenth of a scan."""
 MIN_SHARE = 0.9
 """The share of the names in the traffic that a peer has to report; netwatch has to report all."""
 
@@ -115,12 +117,12 @@ def compare(traffic: Traffic, options: Options) -> dict[str, Any]:
 
 def office(options: Options) -> dict[str, Any]:
     """Office traffic as on a mirror port."""
-    return compare(Traffic("office", options.office), options)
+    return compare(Traffic("office", round(OFFICE * options.office)), options)
 
 
 def dns(options: Options) -> dict[str, Any]:
     """DNS lookups only."""
-    return compare(Traffic("dns", options.dns), options)
+    return compare(Traffic("dns", round(DNS * options.dns)), options)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -13,8 +13,8 @@ from compare import Options
 from measure import netwatch
 from peers import CONFIG
 
-PACKETS = 350_000
-"""Packets of the capture, some 300 MB, or fewer where less office traffic is measured."""
+PACKETS = 1_000_000
+"""Packets of the capture, some 860 MB, or fewer where less office traffic is measured."""
 COMPRESSORS = {"gz": ("gzip", "-6"), "zst": ("zstd", "-3", "-q")}
 """By the suffix of the file: the command that compresses its standard input."""
 

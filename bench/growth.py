@@ -2,9 +2,9 @@
 devices, incidents, bans, networks, domains of signatures, lines of a log, and rows of a store.
 
 Each curve has a size for each power of ten, until a step would take too long. The cost of a step is
-what a process takes beyond its start, which an empty capture measures. The exponent is that of the
-straight line through the logarithms: 1 is linear. Steps whose cost is hidden by the start are left
-out of it, and a curve that nowhere rises above that has the exponent 0.
+what a process takes beyond the first step, which loads the same code for next to no work. The
+exponent is that of the straight line through the logarithms: 1 is linear. Steps whose cost is
+hidden by the start are left out, and a curve that nowhere rises above that has the exponent 0.
 """
 
 import math
@@ -12,6 +12,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 import logs
 import store_rows
-from captures import BENCH, Traffic, capture, empty
+from captures import BENCH, Traffic, capture
 from compare import Options, progress
 from many_bans import configuration
 from measure import Run, as_text, measure, netwatch
@@ -27,15 +28,16 @@ from netwatch_only import require_complete, require_success
 from peers import CONFIG
 from population import BANNED_DOMAINS
 
-LIMIT = 75.0
-"""Seconds that a step may take, by what the one before took."""
-NOISE = 0.03
-"""CPU seconds beyond the start below which a step says nothing of growth."""
+BUDGET = 660.0
+"""Seconds that all curves may take. A step begins if it is likely to take no more than the share of
+its curve of what is left: all but the start of the step before, times what it is larger."""
+NOISE = 0.1
+"""CPU seconds beyond the first step below which a step says nothing of growth."""
 PACKETS_OF_PART = 100_000
 """Packets that are repeated for more of them, if they are more."""
 CLIENTS_OF_PART = 1_000
 FULL = 2_000_000
-"""Packets of office traffic in a whole run, to which `LIMIT` is relative."""
+"""Packets of office traffic in a whole run, to which `BUDGET` is relative."""
 DOMAINS_PER_SIGNATURE = 1_000
 """Domains in a generated signature."""
 
@@ -51,13 +53,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What grows, its sizes, the step of a size, and whether the first size only measures the
-    start, where that is not the start of a scan."""
+    """What grows, its sizes, of which the first measures the start, and the step of a size."""
 
     what: str
     sizes: Sequence[int]
     step: Callable[[int, Options], Step]
-    own_start: bool = False
 
 
 def _scan(*more: str, config: Path = CONFIG) -> list[str]:
@@ -132,15 +132,15 @@ def _decades(first: int, end: int) -> list[int]:
 
 CURVES = (
     Curve("packets", _decades(3, 9), _packets),
-    Curve("flows", _decades(3, 8), _flood("syn")),
-    Curve("names", _decades(3, 7), _flood("subdomains")),
+    Curve("flows", _decades(3, 9), _flood("syn")),
+    Curve("names", _decades(3, 8), _flood("subdomains")),
     Curve("devices", _decades(3, 7), _flood("devices", 2)),
     Curve("incidents", _decades(1, 7), _incidents),
-    Curve("bans", _decades(0, 5), _bans),
+    Curve("bans", _decades(0, 6), _bans),
     Curve("networks", _decades(1, 6), _networks),
     Curve("domains of signatures", _decades(1, 6), _domains),
-    Curve("lines of a log", _decades(3, 7), _lines),
-    Curve("rows of a store", (1_000, 100_000, 1_000_000, 3_000_000), _rows, own_start=True),
+    Curve("lines of a log", _decades(3, 8), _lines),
+    Curve("rows of a store", (1_000, 100_000, 1_000_000, 10_000_000), _rows),
 )
 """The curves in the order of the page."""
 
@@ -185,40 +185,42 @@ def signatures(domains: int, work: Path) -> Path:
 
 def growth(options: Options) -> dict[str, Any]:
     """Measure all curves."""
-    output = options.work / "growth.out"
-    begin = [require_success(measure(_scan(str(empty(options.work))), output, options.timeout))
-             for _ in range(5)]  # fmt: skip
-    start = statistics.median(run.cpu for run in begin)
+    end = time.monotonic() + BUDGET * min(1.0, options.office / FULL)
     curves = []
-    for curve in CURVES:
-        points = list(_points(curve, options))
-        base = points[0]["cpu"] if curve.own_start else start
+    for left, curve in zip(range(len(CURVES), 0, -1), CURVES, strict=True):
+        share = (end - time.monotonic()) / left
+        points = list(_points(curve, share, options))
         for point in points:
-            point["beyond"] = max(0.0, point["cpu"] - base)
+            point["beyond"] = max(0.0, point["cpu"] - points[0]["cpu"])
         costs = [(point["size"], point["beyond"]) for point in points]
         curves.append({
             "what": curve.what, "points": points, "exponent": exponent(costs, NOISE),
             "last": exponent(costs[-2:], NOISE),
         })  # fmt: skip
-    for left in ("growth.log", "growth.out"):
-        (options.work / left).unlink(missing_ok=True)
+    for left_over in ("growth.log", "growth.out"):
+        (options.work / left_over).unlink(missing_ok=True)
     shutil.rmtree(options.work / "growth-store", ignore_errors=True)
-    return {"start": start, "curves": curves}
+    return {"curves": curves}
 
 
-def _points(curve: Curve, options: Options) -> Iterator[dict[str, Any]]:
-    """The measured steps of a curve, until the next one would take too long."""
-    limit = LIMIT * min(1.0, options.office / FULL)
-    for size in curve.sizes:
+def _points(curve: Curve, share: float, options: Options) -> Iterator[dict[str, Any]]:
+    """The measured steps of a curve: at least two, and more while the next one is likely to take no
+    more than `share` seconds."""
+    took: list[float] = []
+    for number, size in enumerate(curve.sizes):
+        if number > 1:
+            likely = (took[-1] - took[0]) * size / curve.sizes[number - 1] + took[0]
+            if likely > share:
+                return
         progress(f"growth: {size:,} {curve.what}")
+        begin = time.monotonic()
         step = curve.step(size, options)
         run = _run(step, options)
-        # A second run of a short step: its cost is small beside the noise.
-        again = [_run(step, options)] if run.wall < 2 and "store" not in curve.what else []
+        took.append(time.monotonic() - begin)
+        # More runs of a short step, whose cost is small beside the noise. A store is full by then.
+        again = [_run(step, options) for _ in range(2 * (run.wall < 2 and curve.step is not _rows))]
         cpu = min(each.cpu for each in (run, *again))
         yield {"size": size, "cpu": cpu, "wall": run.wall, "rss": run.rss}
-        if size > curve.sizes[0] and 10 * (run.wall - 1) > limit:
-            return
 
 
 def _run(step: Step, options: Options) -> Run:

@@ -15,8 +15,8 @@ from measure import netwatch
 from netwatch_only import require_complete_count
 from peers import CONFIG, PEERS
 
-SYNS = 1_000_000
-"""SYNs in the capture, or fewer where less office traffic than twice as much is measured."""
+SYNS = 2_000_000
+"""SYNs in the capture, or fewer where less office traffic is measured."""
 
 
 def write(packets: int, work: Path) -> Path:
@@ -33,7 +33,7 @@ def write(packets: int, work: Path) -> Path:
 
 def new_flows(options: Options) -> dict[str, Any]:
     """Measure a scan of the capture, and Suricata if it is installed and wanted."""
-    packets = max(1000, min(SYNS, options.office // 2))
+    packets = max(1000, min(SYNS, options.office))
     path = write(packets, options.work)
     commands = {"netwatch scan": netwatch("scan", "-q", "-c", str(CONFIG), "--format", "jsonl",
                                           str(path))}  # fmt: skip

@@ -28,12 +28,35 @@ Part = Callable[[Results, dict[str, str]], str]
 Columns = Sequence[tuple[str, Callable[[dict[str, Any]], str]]]
 
 
-def write(results: Results, machine: dict[str, str]) -> list[str]:
-    """Write what was measured into the page; returns the names of the tables."""
+NOISY = 0.05
+"""The share of the machine that other programs may take while something is measured."""
+APART = ("delivery", "rejudging", "store-queries", "report-year")
+"""Tables that programs of their own write."""
+
+
+def write(results: Results, machine: dict[str, str], failed: Sequence[str] = ()) -> list[str]:
+    """Write what was measured into the page, and beside it what failed, what is older, and where
+    other programs disturbed it; returns the names of the tables."""
     ran = {name: part for name, (needs, part) in PARTS.items() if needs(results)}
-    parts = {name: part(results, machine) for name, part in ran.items()}
+    parts = {
+        name: part(results, machine) + noise(results.get(name, {})) for name, part in ran.items()
+    }
+    if "goals" in parts:
+        older = [name for name in (*PARTS, *APART) if name not in {*ran, *results}]
+        for said, names in (("Failed", failed), ("Of an earlier run", older)):
+            parts["goals"] += f"\n{said}: {', '.join(names)}.\n" if names else ""
+        disturbed = [name for name, found in results.items() if noise(found)]
+        if disturbed:
+            parts["goals"] += f"\nDisturbed by other programs: {', '.join(disturbed)}.\n"
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), parts), encoding="utf-8")
     return list(parts)
+
+
+def noise(found: Results) -> str:
+    """What other programs took of the machine while a section was measured, if that is much."""
+    share = found.get("others", 0.0)
+    said = f"\nOther programs took {share:.0%} of the machine meanwhile.\n"
+    return said if share > NOISY else ""
 
 
 def fill(page: str, parts: dict[str, str]) -> str:
@@ -154,7 +177,7 @@ def _columns(results: Results, machine: dict[str, str]) -> str:
         for row in found["rows"]
     ]
     head = ("format", "start, CPU s", "rest, CPU s", "µs a message", "peak MB", "written MB")
-    return f"\n{table(head, rows)}\n"
+    return f"\n{found['messages']:,} DNS messages.\n\n{table(head, rows)}\n"
 
 
 def _store(results: Results, machine: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import sys
 import time
@@ -92,7 +93,7 @@ ALONE = ("soak", "console")
 """Sections that run only where they are named: the console alone has thousands of addresses."""
 
 PACKETS, ROUNDS, GIGABYTES = 2_000_000, 3, 4.0
-"""The size of a whole run, which takes some 25 minutes on two quiet cores."""
+"""The size of a whole run, which takes some 40 minutes on two quiet cores."""
 SHORT = (200_000, 2, 0.2)
 """The size of a short run of some minutes, whose ratios are rough: starts weigh more."""
 DISK = 6500
@@ -113,6 +114,22 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
     }
+
+
+def others() -> float:
+    """CPU seconds that the machine has given to other programs than this one and those that it has
+    waited for, or has not got from its host. What the kernel does to receive packets is nobody's.
+    0 where that is not known."""
+    counts = Path("/proc/stat")
+    if not counts.exists():
+        return 0.0
+    user, nice, system, *_, steal = map(int, counts.read_text().split()[1:9])
+    own = [
+        part
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        for part in resource.getrusage(who)[:2]
+    ]
+    return (user + nice + system + steal) / os.sysconf("SC_CLK_TCK") - sum(own)
 
 
 def failures(results: dict[str, Any]) -> list[str]:
@@ -148,13 +165,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def keep(results: dict[str, Any], work: Path, *, write: bool) -> None:
-    """Keep what was measured so far, which a run that is ended has measured all the same."""
+def keep(results: dict[str, Any], work: Path, wrong: list[str], *, write: bool) -> None:
+    """Keep what was measured so far, which a run that is ended has measured all the same, and what
+    failed."""
     reported = {"machine": machine(), "goals": [goal.as_json() for goal in goals.goals(results)]}
     path = work / "results.json"
     path.write_text(json.dumps(reported | results, indent=1) + "\n", encoding="utf-8")
     if write:
-        page.write(results, machine())
+        page.write(results, machine(), wrong + failures(results))
         if "growth" in results:
             growth_chart.write(results["growth"]["curves"])
 
@@ -198,7 +216,7 @@ def main() -> int:
     for name, (measure, text) in SECTIONS.items():
         if name not in (args.sections or set(SECTIONS) - set(ALONE)):
             continue
-        begin = time.monotonic()
+        begin, before = time.monotonic(), others()
         try:
             found = measure(options)
             said = text(found)
@@ -210,10 +228,13 @@ def main() -> int:
         ) as error:  # the other sections have to be measured all the same
             traceback.print_exc()
             wrong.append(f"{name}: {error!r}")
+            keep(results, work, wrong, write=args.write)
         else:
-            results[name] = found | {"seconds": round(time.monotonic() - begin)}
-            print(f"{said}\n({name}: {time.monotonic() - begin:.0f} s)\n", flush=True)
-            keep(results, work, write=args.write)
+            took = time.monotonic() - begin
+            share = max(0.0, others() - before) / took / (os.cpu_count() or 1)
+            results[name] = found | {"seconds": round(took), "others": share}
+            print(f"{said}\n({name}: {took:.0f} s){page.noise(results[name])}\n", flush=True)
+            keep(results, work, wrong, write=args.write)
     print(goals.text(goals.goals(results)))
     for failure in wrong + failures(results):
         progress(f"failed: {failure}")

@@ -211,8 +211,8 @@ def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
     flows, named = sum(one.flows for one in values), sum(one.named for one in values)
     empty = sum(network.unnamed.get("no-data", 0) for network in values)
     text = language.say(
-        "Of all %(flows)s flows of all networks, %(content)s with content, the name was read of"
-        " %(named)s (%(share)s).",
+        "Across all networks, the name could be read in %(named)s of %(flows)s flows (%(share)s);"
+        " %(content)s carried content.",
         flows=language.number(flows),
         content=language.number(flows - empty),
         named=language.number(named),
@@ -222,14 +222,14 @@ def _summary(values: Sequence[NetworkCoverage], language: Language) -> str:
     least = min(seen, key=lambda each: each.named / each.flows, default=None)
     if least is not None and len(seen) > 1 and least.named < least.flows:
         text += " " + language.say(
-            "The least was read in %(network)s (%(share)s).",
+            "The share was lowest in %(network)s (%(share)s).",
             network=shown(least.network),
             share=_share(least.named, least.flows, language),
         )
     if nothing := len(values) - len(seen):
         text += " " + language.say_count(
-            "Of %(count)s network no flow was captured; it is hatched.",
-            "Of %(count)s networks no flow was captured; they are hatched.",
+            "In %(count)s network no flow was captured; it is hatched.",
+            "In %(count)s networks no flow was captured; they are hatched.",
             nothing,
         )
     return text

@@ -83,6 +83,7 @@ def read_filter(
         bans=frozenset(words.get("ban", ())),
         networks=frozenset(words.get("network", ())),
         verdicts=fixed["verdict"],
+        severities=fixed["severity"],
         confidences=fixed["confidence"],
         kinds=fixed["kind"],
         outcomes=fixed["outcome"],

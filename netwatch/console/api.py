@@ -469,8 +469,8 @@ BANS = Operation("bans", "The bans of the configuration", _bans, _list(_BAN),
                  by_network=True)  # fmt: skip
 BAN = Operation("ban", "One ban", _one_ban, _BAN, by_network=True)
 ANSWER = Operation(
-    "answer", "Whether a ban was kept in a period, why, and what could not be seen", _answer,
-    _named("answer"), _DAYS,
+    "answer", "Whether a ban was complied with in a period, why, and what could not be seen",
+    _answer, _named("answer"), _DAYS,
 )  # fmt: skip
 REPORT = Operation(
     "report", "The report on a period", _report, _named("report"),

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, insert, select
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select
 
 from netwatch.console import tables
 from netwatch.console.accounts import ForeignNames
@@ -33,7 +33,7 @@ from netwatch.console.tables import EMPTY, AuditSealing, Content
 from netwatch.core.text import storable
 from netwatch.report.values import AuditHead
 from netwatch.store.database import Database
-from netwatch.store.statements import chunks
+from netwatch.store.statements import among, chunks
 
 GENESIS = "0" * 64
 """What the first row has as the hash before it."""
@@ -183,9 +183,10 @@ class Audit:
         `accounts`, an `action`, and a subject that begins with `subject` (with one of several),
         where they are given, from `start` up to `end`."""
         found = list[Entry]()
+        subjects = self._subjects(subject) if subject else None
         while len(found) < limit:
             size = _BATCH if subject else limit
-            rows = self._newest(size, before, accounts, action, start, end)
+            rows = self._newest(size, before, accounts, action, subjects, start, end)
             entries = map(self._entry, rows)
             found += [entry for entry in entries if not subject or self._is_about(entry, subject)]
             if len(rows) < size:
@@ -199,6 +200,7 @@ class Audit:
         before: int | None,
         accounts: Collection[str],
         action: str,
+        subjects: Collection[str] | None,
         start: int | None,
         end: int | None,
     ) -> Sequence[RowMapping]:
@@ -210,12 +212,30 @@ class Audit:
             statement = statement.where(row.account.in_(accounts))
         if action:
             statement = statement.where(row.action == action)
+        if subjects is not None:
+            statement = statement.where(among(self._database.engine, row.subject, subjects))
         if start is not None:
             statement = statement.where(row.time >= start)
         if end is not None:
             statement = statement.where(row.time < end)
         with self._database.reading() as connection:
             return connection.execute(statement).mappings().all()
+
+    def _subjects(self, texts: str | tuple[str, ...]) -> list[str]:
+        """The stored subjects that may begin with one of these texts. All rows of a subject store
+        the same pseudonym, so only the last one is opened; if it was erased or changed, the subject
+        is included, as nobody can tell what the other rows are about."""
+        row, found = tables.audit.c, list[str]()
+        last = select(func.max(row.number)).where(row.subject != "").group_by(row.subject)
+        with self._database.reading() as connection:
+            numbers = connection.execute(last).scalars().all()
+            for part in chunks(numbers, _BATCH):
+                rows = _rows().where(among(connection, row.number, part))
+                for each in connection.execute(rows).mappings():
+                    subject = self._entry(each).subject
+                    if subject == each["subject"] or subject.startswith(texts):
+                        found.append(each["subject"])
+        return found
 
     def _is_about(self, entry: Entry, subject: str | tuple[str, ...]) -> bool:
         """Whether the subject of a row begins with a text, or one of several; of one that is

@@ -16,7 +16,7 @@ from netwatch.console.rendering import address_of, words
 from netwatch.console.triage_form import state_words
 from netwatch.console.view import Pairs, Redirect, View, bad_request
 from netwatch.core.errors import NetwatchError
-from netwatch.core.filter_words import EXCLUDES
+from netwatch.core.filter_words import EXCLUDES, WORDS
 from netwatch.core.period import day_at, period
 from netwatch.core.verdict import Ban
 
@@ -241,6 +241,7 @@ def _labels(view: View) -> Mapping[str, str]:
         "from": say("From"),
         "to": say("Until"),
         "verdict": say("Verdict"),
+        "severity": say("Severity"),
         "confidence": say("Confidence"),
         "kind": say("Kind"),
         "outcome": say("Outcome"),
@@ -269,5 +270,5 @@ def _shown(view: View, name: str, value: str, called: Mapping[str, str]) -> str:
         return _range_text(view, value)
     if name == "triage":
         return state_words(view).get(value, value)
-    is_word = name in ("verdict", "confidence", "kind", "outcome", "state", "joined", "action")
+    is_word = name in {*WORDS, "joined", "action"}
     return called.get(value, value) if is_word else value

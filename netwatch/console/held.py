@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from netwatch.console.audit import Entry as Look
 from netwatch.console.console import Console
@@ -33,10 +33,7 @@ from netwatch.store.incident_pages import FEW
 from netwatch.store.incident_words import places_called
 from netwatch.store.queries import flows, observations
 from netwatch.store.statements import (
-    MANY,
     Filter,
-    among,
-    chunks,
     client_places,
     device_clients,
 )
@@ -259,24 +256,28 @@ def _bypasses(console: Console, names: Sequence[str]) -> Iterator[HeldKind]:
 def _triaged(console: Console, devices: Sequence[str]) -> set[str]:
     """The ids of the incidents of some devices where they are few, which may have a triage; of
     many, of those that have one."""
-    incident, ids = tables.incident.c, set[str]()
+    incident = tables.incident.c
     with console.catalogue.database.reading() as connection:
         if (_incidents(connection, devices, None).rows or 0) <= FEW:
             is_own = incident.device.in_(sorted(devices)) & (incident.shown == 1)
             # With the run, which it lacks, the index of all incidents looks no better to SQLite.
-            rows = connection.execute(select(incident.id, incident.run).where(is_own))
-            return set(rows.scalars())
-        is_own = incident.device.concat("").in_(sorted(devices)) & (incident.shown + 0 == 1)
-        for part in chunks(sorted(console.triage.changed()), MANY):
-            own = select(incident.id).where(among(connection, incident.id, part), is_own)
-            ids |= set(connection.execute(own).scalars())
-    return ids
+            statement = select(incident.id, incident.run).where(is_own)
+        else:
+            is_own = incident.device.concat("").in_(sorted(devices)) & (incident.shown + 0 == 1)
+            changed = console.triage.changed(console.catalogue)
+            statement = select(incident.id).where(changed.condition, is_own)
+        return set(connection.execute(statement).scalars())
 
 
 def _names_device(ids: Sequence[str]) -> Any:
-    """The condition that a record of coverage has one of these devices."""
-    texts = (f'"id":{json.dumps(name, ensure_ascii=False)}' for name in ids)
-    return or_(*(tables.coverage.c.record.contains(text, autoescape=True) for text in texts))
+    """The condition that a record of coverage has one of these devices. A text that begins with a
+    quote, of which records are full, is looked for where the name is found."""
+    record, names = tables.coverage.c.record, []
+    for name in ids:
+        quoted = json.dumps(name, ensure_ascii=False)
+        texts = (quoted[1:], f'"id":{quoted}')
+        names.append(and_(*(record.contains(text, autoescape=True) for text in texts)))
+    return or_(*names)
 
 
 def subjects_of(ids: Sequence[str]) -> frozenset[str]:

@@ -95,6 +95,7 @@ def words(language: Language) -> Mapping[str, str]:
         "over": say("over"),
         "erase": say("erased"),
         "prune": say("deleted by age"),
+        "critical": say("critical"),
         "high": say("high"),
         "medium": say("medium"),
         "low": say("low"),

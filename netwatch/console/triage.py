@@ -211,29 +211,29 @@ class Triage:
             max((each[2] for each in counted), default=None),
         )
 
-    def untold(self) -> list[tuple[int, str, Changed]]:
-        """The changes that the outputs have not been told of, each with its number and its
-        incident, the oldest first."""
+    def tell(self, tell: Callable[[str, Changed], bool]) -> bool:
+        """Let `tell` take the oldest change that the outputs have not been told of, with its
+        incident; whether it did. No other console takes it meanwhile, nor later unless this one
+        does not, raises or is killed."""
         row, untold = tables.triage_change.c, tables.triage_untold.c
         columns = (row.time, row.account, row.state, row.assignee, row.reason, row.note)
-        statement = select(row.id, row.incident, *columns).join(
-            tables.triage_untold, untold.change == row.id
+        statement = (
+            select(row.id, row.incident, *columns)
+            .join(tables.triage_untold, untold.change == row.id)
+            .order_by(row.id)
+            .limit(1)
+            .with_for_update(of=tables.triage_untold, skip_locked=True)
         )
-        with self._database.reading() as connection:
-            found = connection.execute(statement.order_by(row.id)).all()
-        return [(number, incident, Changed(*values)) for number, incident, *values in found]
-
-    def told(self, number: int) -> None:
-        """The outputs have been told of a change."""
-        row = tables.triage_untold.c.change == number
         with self._database.writing() as connection:
-            connection.execute(delete(tables.triage_untold).where(row))
+            found = connection.execute(statement).first()
+            if found is None or not tell(found.incident, Changed(*found[2:])):
+                return False
+            connection.execute(delete(tables.triage_untold).where(untold.change == found.id))
+        return True
 
-    def changed(self) -> frozenset[str]:
-        """The ids of the incidents that have changes."""
-        statement = select(tables.triage_change.c.incident).distinct()
-        with self._database.reading() as connection:
-            return frozenset(connection.execute(statement).scalars())
+    def changed(self, catalogue: Catalogue) -> Chosen:
+        """The incidents of a catalogue that have changes."""
+        return chosen(catalogue, self._database, select(tables.triage_change.c.incident).distinct())
 
     def chosen(
         self,
@@ -258,11 +258,9 @@ class Triage:
 
         if not (states or excluded or assignee):
             return None
-        wanted = states or {*STATES}
-        if not of_cases:
-            return having(wanted - excluded, assignee)
-        without = having(excluded) if excluded else None
-        return having(wanted, assignee).without(without)
+        # What has no excluded state has one of the others.
+        found = having((states or {*STATES}) - excluded, assignee)
+        return found.without(having(excluded)) if of_cases and excluded else found
 
     def decided(self, state: str = "", assignee: str = "") -> frozenset[str]:
         """The ids of the incidents that are not new, of those in a state and with an `assignee`,

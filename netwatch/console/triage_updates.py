@@ -2,7 +2,8 @@
 with the state; and what keeps the triage as long as its incidents.
 
 A change is noted as untold in its own transaction, and no longer once it is in the outbox. What a
-console that was killed has not told, the next one does; an output gets the same update once.
+console that was killed has not told, the next one does; an output gets the same update once. Of
+several consoles on one database, one takes each change.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from netwatch.console.console import Console
 from netwatch.console.triage import Changed
@@ -67,23 +69,23 @@ class TriageService:
         self._stack.close()
 
     def _tell(self) -> None:
-        """Put what is untold into the outbox. While that cannot be written, it stays untold: an
-        output leaves out what it has got already."""
+        """Put what is untold into the outbox."""
         if self._delivery is None:
             return
-        console = self._console
         try:
             with self._telling:
-                for number, incident, changed in console.triage.untold():
-                    if self._delivery.problem:
-                        return
-                    if (row := incident_row(console.catalogue, incident)) is not None:
-                        update = self._update(json.loads(row.record), changed)
-                        self._delivery.put(update, once=True, only=self._names)
-                    if not self._delivery.problem:
-                        console.triage.told(number)
+                while self._console.triage.tell(partial(self._put, self._delivery)):
+                    pass
         except NetwatchError as error:
             self._report(str(error))
+
+    def _put(self, delivery: Delivery, incident: str, changed: Changed) -> bool:
+        """Put a change into the outbox. While that cannot be written, the change stays untold: an
+        output leaves out what it has got already."""
+        if not delivery.problem and (row := incident_row(self._console.catalogue, incident)):
+            update = self._update(json.loads(row.record), changed)
+            delivery.put(update, once=True, only=self._names)
+        return not delivery.problem
 
     def _update(self, record: AlertRecord, changed: Changed) -> AlertRecord:
         key, account = self._console.pseudonym_key, f"account {changed.account}"

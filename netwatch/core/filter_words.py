@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from netwatch.core.alert import TriageState
 
+SEVERITIES = ("critical", "high", "medium", "low")
+"""The severities of incidents and cases, the gravest first: the order in which lists have them."""
+
 WORDS: Mapping[str, tuple[str, ...]] = {
     "verdict": ("violation", "advisory", "exempt"),
+    "severity": SEVERITIES,
     "confidence": ("confirmed", "probable", "possible"),
     "kind": ("session", "background", "embed", "lookup"),
     "outcome": ("reached", "attempted", "blocked", "unknown"),
@@ -19,9 +23,6 @@ TRIAGE: Mapping[str, tuple[TriageState, ...]] = {
     "triage": ("new", "seen", "in-work", "justified", "false")
 }
 """The filter by what people decided, in the order in which an incident usually has these states."""
-
-SEVERITIES = ("critical", "high", "medium", "low")
-"""The severities of incidents and cases, the gravest first: the order in which lists have them."""
 
 DESCENDING = "-"
 """What an order begins with that has the last word, the newest or the most first."""

@@ -42,8 +42,6 @@ HOUR = 3_600_000_000_000
 QUARTERS = 4
 """Parts of an hour that are told apart where nothing was captured."""
 
-_ALL = (1 << QUARTERS) - 1
-
 QUARTER = HOUR // QUARTERS
 """A quarter of an hour in ns."""
 
@@ -106,9 +104,7 @@ class SeenNetwork:
 class Source:
     """A file, log or live run: the quarters in which it had packets, what it saw of networks, and
     by what it was judged. Sources with one `content` have the same packets; `place` is where the
-    packets are from, in words. In the quarters `lost` not all is stored that was seen; in those of
-    them that are `never_seen`, only what no source ever had is missing: what an exporter did not
-    look at, or sent in vain."""
+    packets are from, in words. In the quarters `lost` not all is stored that was seen."""
 
     content: str
     sensor: str
@@ -117,7 +113,6 @@ class Source:
     networks: Mapping[str, tuple[SeenNetwork, ...]]
     judged: Sequence[JudgedSpan]
     lost: int = 0
-    never_seen: int = 0
 
 
 Wanted = Callable[[Judge], bool]
@@ -188,25 +183,9 @@ class JudgedCoverage:
         `by_anyone`, any source where no sensor ever saw it."""
         return bits_or(source.quarters for source in self._listening(network, by_anyone))
 
-    def lost(self, network: str, *, by_anyone: bool = False, shown: int = 0) -> int:
-        """The quarters in which sources of sensors that see a network had more than is stored; in
-        those that packets have `shown`, what was never seen is not missing."""
-        return bits_or(
-            source.lost & ~(source.never_seen & shown)
-            for source in self._listening(network, by_anyone)
-        )
-
-    def shown_by_packets(self, network: str) -> int:
-        """The quarters in which sources of packets had nothing lost, but for hours in which flow
-        records alone show the network: its packets passed elsewhere then."""
-        hours = self.hourly(network, [(self.time_of(0), self.time_of(self.hours * QUARTERS))])
-        alone = bits_of(hour for hour, counts in hours.items() if is_by_flows(counts))
-        packets = bits_or(
-            source.quarters & ~source.lost
-            for source in self._listening(network)
-            if _has_packets(source)
-        )
-        return packets & ~widened(alone, QUARTERS)
+    def lost(self, network: str, *, by_anyone: bool = False) -> int:
+        """The quarters in which sources of sensors that see a network had more than is stored."""
+        return bits_or(source.lost for source in self._listening(network, by_anyone))
 
     @cached_property
     def lost_at_all(self) -> int:
@@ -273,15 +252,10 @@ class JudgedCoverage:
     # Flows
 
     def hourly(
-        self,
-        network: str,
-        spans: Sequence[tuple[int, int]],
-        device_class: str | None = None,
-        shown: int = 0,
+        self, network: str, spans: Sequence[tuple[int, int]], device_class: str | None = None
     ) -> dict[int, Counter[int]]:
         """The flows of a network by hour and by visibility (with their k from `OF_K` on), in the
-        hours that times (ns) have a part in. Of sources with one content the last counts. Flow
-        records do not count in hours all of which packets have `shown` (quarters)."""
+        hours that times (ns) have a part in. Of sources with one content the last counts."""
         parts = [self.hours_of(*span) for span in spans]
         wanted = bits_or(mask(*part) for part in parts)
         found: dict[int, Counter[int]] = {}
@@ -293,11 +267,8 @@ class JudgedCoverage:
                 for block in seen.blocks:
                     for at, counts in unpack_flows(block.flows).items():
                         hour = block.begin + at
-                        if hour < 0 or not wanted >> hour & 1:
-                            continue
-                        if shown >> hour * QUARTERS & _ALL == _ALL and is_by_flows(counts):
-                            continue
-                        found.setdefault(hour, Counter()).update(counts)
+                        if hour >= 0 and wanted >> hour & 1:
+                            found.setdefault(hour, Counter()).update(counts)
         for counts in found.values():
             _move_one_of(counts)
         return found
@@ -322,17 +293,6 @@ class JudgedCoverage:
 _OF_FLOW_RECORDS = frozenset({_FLOW_RECORD, _ONE_OF_K, _NO_DATA}) | {
     VISIBILITIES.index(category) for category in BYPASS_CATEGORIES
 }
-
-
-def _has_packets(source: Source) -> bool:
-    """Whether a source shows more than flow records do."""
-    return any(
-        not _OF_FLOW_RECORDS.issuperset(at for at in counts if at < OF_K)
-        for networks in source.networks.values()
-        for seen in networks
-        for block in seen.blocks
-        for counts in unpack_flows(block.flows).values()
-    )
 
 
 def is_by_flows(counts: Mapping[int, int]) -> bool:

@@ -69,13 +69,11 @@ MAX_SHOWING = 2_000
 
 @dataclass(frozen=True, slots=True)
 class NetworkInScope:
-    """A network that a ban is about, when it is used (None: the configuration does not say), and
-    whether all of its traffic passes a mirror port."""
+    """A network that a ban is about, and when it is used (None: the configuration does not say)."""
 
     name: str
     device_class: str
     expected: ExpectedUse | None = None
-    is_mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +121,13 @@ def look(
     tolerated = max(1, limits.gap // QUARTER)
     holes = bits_or(long_runs(part & ~captured, tolerated) for part in parts)
     there = need & ~holes
-    shown = coverage.shown_by_packets(network.name) if network.is_mirrored else 0
-    lost = there & coverage.lost(network.name, by_anyone=is_unused, shown=shown)
+    lost = there & coverage.lost(network.name, by_anyone=is_unused)
     judged_then = coverage.judged(network.name, network.device_class, wanted, by_anyone=is_unused)
     unjudged = _with_pauses(there & captured & ~judged_then, there & ~captured)
     judged = there & ~unjudged
     days = [*_days(spans, timezone)]
     silent = there & _silent(coverage, network, days, timezone)
-    hours = coverage.hourly(network.name, spans, shown=shown)
+    hours = coverage.hourly(network.name, spans)
     by_flows = there & bits_of(
         QUARTERS * hour + quarter
         for hour, counts in hours.items()

@@ -24,7 +24,7 @@ from netwatch.core.addresses import parse_ip
 from netwatch.core.file_keys import Key, Kind, key, read_section
 from netwatch.core.period import EXPECTED_USE, ExpectedUse
 from netwatch.core.user_yaml import Fields, Problems, describe
-from netwatch.core.value_kinds import BOOLEAN, TEXT, choice, texts
+from netwatch.core.value_kinds import TEXT, choice, texts
 from netwatch.core.verdict import DeviceClass, Network
 
 CLASSES = ("service", "personal", "guest", "infrastructure")
@@ -57,8 +57,8 @@ Range = IPv4Network | IPv6Network
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A network with its `ranges` and `vlans`. A client must match both; empty matches every
-    client. `expected` is when it is used, None if not given; `is_mirrored` says that a mirror port
-    shows all of its traffic. `file` and `line` are where it is written, for messages."""
+    client. `expected` is when it is used, None if not given. `file` and `line` are where it is
+    written, for messages."""
 
     network: Network
     ranges: tuple[Range, ...] = ()
@@ -66,7 +66,6 @@ class Scope:
     file: str = ""
     line: int = 0
     expected: ExpectedUse | None = None
-    is_mirrored: bool = False
 
 
 def built_in() -> list[Scope]:
@@ -165,12 +164,6 @@ class NetworkKeys:
         "`Mon-Fri 07:00-19:00`, several with commas. Silence then is a gap in a report",
         shown="working days",
     )
-    mirrored: bool = key(
-        BOOLEAN,
-        "whether a mirror port shows all its traffic: where packets were captured, flow records are"
-        " then no gap in a report, though sampled, lost or without names",
-        False,
-    )
 
 
 def read_scope(fields: Fields) -> Scope:
@@ -190,9 +183,7 @@ def read_scope(fields: Fields) -> Scope:
         expected = "a range or a VLAN"
         fields.add_problem(None, f"network '{name}': expected {expected}, found empty lists")
     network = Network(name, keys.class_, keys.authority)
-    return Scope(
-        network, ranges, vlans, fields.file, fields.line_of(), keys.expected, keys.mirrored
-    )
+    return Scope(network, ranges, vlans, fields.file, fields.line_of(), keys.expected)
 
 
 def check(scopes: Sequence[Scope], problems: Problems) -> None:

@@ -237,9 +237,7 @@ class Covering:
 def networks_of(ban: Ban, config: Config) -> list[NetworkInScope]:
     """The networks of the configuration that a ban is about."""
     return [
-        NetworkInScope(
-            scope.network.name, scope.network.device_class, scope.expected, scope.is_mirrored
-        )
+        NetworkInScope(scope.network.name, scope.network.device_class, scope.expected)
         for scope in config.networks.scopes
         if concerns(ban, scope.network.name, scope.network.device_class)
     ]

@@ -51,7 +51,11 @@ def reason(each: Reason, language: Language) -> str:
     """The sentence of a reason or a note."""
     if each.code in _INCIDENT_CODES:
         return _about_incidents(each, language)
-    sentences = _about_what_was_seen(each.values, language) | _about_the_rest(each.values, language)
+    sentences = (
+        _about_what_was_seen(each.values, language)
+        | _about_a_network(each.values, language)
+        | _about_the_rest(each.values, language)
+    )
     return sentences[each.code]()
 
 
@@ -76,18 +80,6 @@ def _about_what_was_seen(
             count,
             hours=language.number(_number(values, "hours")),
         ),
-        "unnamed": lambda: language.say(
-            "In the network %(network)s, %(share)s of %(flows)s flows had no"
-            " readable name; the limit is %(threshold)s.",
-            network=escaped(str(values["network"])),
-            share=share(_number(values, "share"), language),
-            flows=language.number(_number(values, "flows")),
-            threshold=share(_number(values, "threshold"), language),
-        ),
-        "network-unseen": lambda: language.say(
-            "Nothing was ever captured from the network %(network)s.",
-            network=escaped(str(values["network"])),
-        ),
         "lost": lambda: language.say(
             "For %(hours)s hours, the store lacks part of what happened: a sensor was too slow or"
             " was stopped before everything was written, flow records did not arrive, or only a"
@@ -99,23 +91,6 @@ def _about_what_was_seen(
             " %(command)s judges them.",
             hours=language.number(_number(values, "hours")),
             command=escaped(str(values["command"])),
-        ),
-        "silent": lambda: language.say(
-            "The network %(network)s was silent for %(hours)s hours in which it"
-            " should have been in use. Seeing nothing there proves nothing.",
-            network=escaped(str(values["network"])),
-            hours=language.number(_number(values, "hours")),
-        ),
-        "by-flows": lambda: language.say(
-            "The network %(network)s was seen by flow records alone, which have no names, for"
-            " %(hours)s hours.",
-            network=escaped(str(values["network"])),
-            hours=language.number(_number(values, "hours")),
-        ),
-        "unreadable": lambda: language.say(
-            "In the network %(network)s, names could not be read for %(hours)s hours.",
-            network=escaped(str(values["network"])),
-            hours=language.number(_number(values, "hours")),
         ),
         "packets": lambda: language.say(
             "%(share)s of all packets were lost or not readable; the limit is %(threshold)s.",
@@ -135,6 +110,43 @@ def _about_what_was_seen(
             "%(count)s person has since been erased from the store, with all their incidents.",
             "%(count)s people have since been erased from the store, with all their incidents.",
             count,
+        ),
+    }
+
+
+def _about_a_network(
+    values: Mapping[str, Value], language: Language
+) -> dict[str, Callable[[], str]]:
+    """The sentences on what was seen of one network, by code."""
+    return {
+        "unnamed": lambda: language.say(
+            "In the network %(network)s, %(share)s of %(flows)s flows had no"
+            " readable name; the limit is %(threshold)s.",
+            network=escaped(str(values["network"])),
+            share=share(_number(values, "share"), language),
+            flows=language.number(_number(values, "flows")),
+            threshold=share(_number(values, "threshold"), language),
+        ),
+        "network-unseen": lambda: language.say(
+            "Nothing was ever captured from the network %(network)s.",
+            network=escaped(str(values["network"])),
+        ),
+        "silent": lambda: language.say(
+            "The network %(network)s was silent for %(hours)s hours in which it"
+            " should have been in use. Seeing nothing there proves nothing.",
+            network=escaped(str(values["network"])),
+            hours=language.number(_number(values, "hours")),
+        ),
+        "by-flows": lambda: language.say(
+            "The network %(network)s was seen by flow records alone, which have no names, for"
+            " %(hours)s hours.",
+            network=escaped(str(values["network"])),
+            hours=language.number(_number(values, "hours")),
+        ),
+        "unreadable": lambda: language.say(
+            "In the network %(network)s, names could not be read for %(hours)s hours.",
+            network=escaped(str(values["network"])),
+            hours=language.number(_number(values, "hours")),
         ),
     }
 

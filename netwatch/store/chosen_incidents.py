@@ -21,10 +21,8 @@ class Chosen:
     condition: ColumnElement[bool]
     size: int | None
 
-    def without(self, other: "Chosen | None") -> "Chosen":
+    def without(self, other: "Chosen") -> "Chosen":
         """Those that are not of the `other`."""
-        if other is None:
-            return self
         return Chosen(and_(self.condition, not_(other.condition)), self.size)
 
 

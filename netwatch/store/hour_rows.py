@@ -12,7 +12,7 @@ import json
 import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
@@ -412,16 +412,14 @@ def loss_totals(connection: Connection) -> dict[str, int]:
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 
-def lost_quarters(
-    connection: Connection, since: int, until: int, kinds: Iterable[LossKind] = KINDS
-) -> dict[int, dict[int, set[int]]]:
-    """The quarters from `since` up to, but without, `until` in which something of these kinds was
-    lost, by run and position."""
+def lost_quarters(connection: Connection, since: int, until: int) -> dict[int, dict[int, set[int]]]:
+    """The quarters from `since` up to, but without, `until` in which something was lost, by run and
+    position."""
     column = tables.loss.c
     found: dict[int, dict[int, set[int]]] = {}
     for run, position, quarter in connection.execute(
         select(column.run, column.position, column.quarter).where(
-            column.quarter >= since, column.quarter < until, column.kind.in_(kinds)
+            column.quarter >= since, column.quarter < until
         )
     ):
         found.setdefault(run, {}).setdefault(position, set()).add(quarter)

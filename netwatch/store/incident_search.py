@@ -91,6 +91,8 @@ def by_severity(
     for place, part in enumerate(parts):
         if after is not None and place < after[0]:
             continue
+        if wanted.severities and not part.severities & wanted.severities:
+            continue
         begin = after[1:] if after is not None and place == after[0] else None
         for text, position in found(replace(part, limit=left), begin):
             yield text, (place, *position)
@@ -314,7 +316,7 @@ class _Search:
         if self._wanted.limit is not None:
             size = min(size, self._wanted.limit)
             if not self._wanted.looks_inside:
-                statement = statement.limit(size)
+                statement = statement.limit(self._wanted.limit)
         statement = statement.order_by(*_PLACE).execution_options(yield_per=size)
         with self._connection.execute(statement) as rows:
             yield from rows

@@ -2,7 +2,7 @@
 it; and returns it as records, for ``store query coverage --hours`` and ``store status``."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -29,7 +29,7 @@ from netwatch.coverage.judged import (
 from netwatch.formats.values import rfc3339
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.hour_rows import ALL, KINDS, NEVER_SEEN, LossKind, lost_quarters, read_bits
+from netwatch.store.hour_rows import ALL, lost_quarters, read_bits
 
 _Part = tuple[int, int]
 """A run and a part of it."""
@@ -61,8 +61,7 @@ def judged_coverage(
         quarters = _quarters(connection, first, hours)
         networks = _networks(connection, first, hours, {*quarters})
         judged = _judged(connection)
-        lost = _lost(connection, first, hours, KINDS)
-        seen = _lost(connection, first, hours, {*KINDS} - {*NEVER_SEEN}) if lost else {}
+        lost = _lost(connection, first, hours)
         for part in lost:
             quarters.setdefault(part, 0)
         sources = [
@@ -76,7 +75,6 @@ def judged_coverage(
                     span for its, span in judged.get(part[0], ()) if its is None or its == part[1]
                 ],
                 lost=lost.get(part, 0),
-                never_seen=lost.get(part, 0) & ~seen.get(part, 0),
             )
             for part, (content, sensor, place) in _origins(connection, [*quarters]).items()
         ]
@@ -119,13 +117,11 @@ def _quarters(connection: Connection, first: int, hours: int) -> dict[_Part, int
     return found
 
 
-def _lost(
-    connection: Connection, first: int, hours: int, kinds: Iterable[LossKind]
-) -> dict[_Part, int]:
-    """The quarters with losses of some kinds, by part. Losses of all captures of a run count for
-    each of its parts."""
+def _lost(connection: Connection, first: int, hours: int) -> dict[_Part, int]:
+    """The quarters with losses, by part. Losses of all captures of a run count for each of its
+    parts."""
     since = first * QUARTERS
-    found = lost_quarters(connection, since, since + hours * QUARTERS, kinds)
+    found = lost_quarters(connection, since, since + hours * QUARTERS)
     if not found:
         return {}
     run, capture = tables.run.c, tables.capture.c

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select, tuple_
 
-from netwatch.core.filter_words import SEVERITIES, WORDS
+from netwatch.core.filter_words import WORDS
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.cases import case_page, cases_by_id, matching_cases
 from netwatch.store.catalogue import Catalogue
@@ -48,7 +48,7 @@ class Order:
 
     def sorted(self, words: Sequence[str]) -> list[str]:
         """Words in this order."""
-        fixed = {**WORDS, "severity": SEVERITIES}.get(self.column, ())
+        fixed = WORDS.get(self.column, ())
         known = {word: number for number, word in enumerate(fixed)}
         return sorted(
             words,

@@ -1,6 +1,8 @@
 """The measurements: costs of a process, medians and ratios, goals, and the page that tells them."""
 
 import json
+import os
+import resource
 import signal
 import struct
 import subprocess
@@ -408,6 +410,39 @@ def test_every_table_has_its_markers_in_the_page(
     left = [name for name in page.PARTS if name not in ("goals", "office", "loss")]
     assert page.write(some, MACHINE) == left
     assert copy.read_text(encoding="utf-8") == told
+
+
+def test_the_page_says_what_failed_is_older_or_was_disturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "results.md"
+    copy.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(page, "PAGE", copy)
+    some = {name: results(CPU)[name] for name in ("office", "dns", "growth")}
+    some["growth"] = some["growth"] | {"others": 0.25}
+    some["dns"] = some["dns"] | {"others": 0.01}
+    page.write(some, MACHINE, ["floods: 500 MB"])
+    told = copy.read_text(encoding="utf-8")
+    assert told.count("Other programs took 25% of the machine meanwhile.") == 1
+    assert "Disturbed by other programs: growth.\n" in told
+    assert "Failed: floods: 500 MB.\n" in told
+    older = next(line for line in told.splitlines() if line.startswith("Of an earlier run: "))
+    assert {"memory", "rejudging"} <= {*older.strip(".").partition(": ")[2].split(", ")}
+    assert "office" not in older
+    page.write(some | {"growth": results(CPU)["growth"]}, MACHINE)
+    assert "Other programs took" not in copy.read_text(encoding="utf-8")
+
+
+def test_time_of_other_programs_is_what_is_left_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    counts = [30, 20, 10, 999, 99, 9, 9, 4]
+    line = f"cpu {' '.join(str(count * ticks) for count in counts)} 0 0\n"
+    own = {resource.RUSAGE_SELF: (5.0, 1.0, 0), resource.RUSAGE_CHILDREN: (7.0, 2.0, 0)}
+    monkeypatch.setattr(Path, "read_text", lambda path: line)
+    monkeypatch.setattr(resource, "getrusage", own.__getitem__)
+    assert run.others() == 30 + 20 + 10 + 4 - 15
 
 
 def test_generated_signatures_have_the_requested_number_of_domains(tmp_path: Path) -> None:

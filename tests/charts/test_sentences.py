@@ -65,12 +65,12 @@ def test_of_networks_it_has_the_one_of_which_least_was_read(used: Language) -> N
     ]
     summary = coverage_picture(networks, used).summary
     shares = used.share(2950 / 4000), used.share(0.25)
-    has(summary, used, 4000, 3900, 2950, shares[0], "guests", shares[1], 1)
+    has(summary, used, 2950, 4000, shares[0], 3900, "guests", shares[1], 1)
 
 
 def test_of_networks_of_which_all_was_read_none_is_the_least() -> None:
     networks = [NetworkCoverage(name, 10, 10, {}) for name in ("hq", "lab")]
-    assert coverage_picture(networks, ENGLISH).summary.endswith("of 20 (100\u00a0%).")
+    assert coverage_picture(networks, ENGLISH).summary.endswith("(100\u00a0%); 20 carried content.")
 
 
 def test_of_devices_it_has_who_came_back(used: Language) -> None:

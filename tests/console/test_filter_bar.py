@@ -112,6 +112,8 @@ def test_every_value_filters_by_a_click(role: str, visit: Callable[[str], Visito
     text = visitor.get("/incidents").text
     found = set(links(text, "pick"))
     names = {name for each in found for name, _ in parse_qsl(urlsplit(each).query)}
+    graver = links(visitor.get("/incidents?columns=severity").text, "pick")
+    assert any(each.startswith("/incidents?severity=medium") for each in graver)
     assert names >= {"verdict", "confidence", "app", "network", "kind", "outcome", "ban"}
     assert ("device" in names) == (role == "analyst")
     for each in sorted(found):

@@ -65,6 +65,7 @@ def test_the_list_is_that_of_the_store_the_newest_first(
     ("query", "field"),
     [
         ("verdict=advisory", lambda record: record["verdict"] == "advisory"),
+        ("severity=medium", lambda record: record["severity"] == "medium"),
         ("confidence=confirmed", lambda record: record["confidence"] == "confirmed"),
         ("kind=lookup", lambda record: record["kind"]["value"] == "lookup"),
         ("outcome=blocked", lambda record: record["outcome"] == "blocked"),

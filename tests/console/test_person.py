@@ -107,7 +107,7 @@ def test_who_looked_is_said(
     analyst.open("/devices/ws-014")
     page = officer.open("/person?device=ws-021").text
     looks = page[page.index('id="looks"') :]
-    assert looks.count("<td>ben</td>") == 3  # the purpose, the page, the list
+    assert looks.count(">ben</td>") == 3  # the purpose, the page, the list
     found = copy_of(officer, "ws-021")
     assert {each["subject"].partition(",")[0] for each in found["looks"]} == {"device ws-021"}
     assert {each["action"] for each in found["looks"]} >= {"device", "list", "purpose", "export"}
@@ -117,7 +117,7 @@ def test_who_looked_has_the_names_of_a_provider(console: Console, officer: Visit
     console.names.note("oidc:0123", "maria")
     console.audit.add("device", account="oidc:0123", subject="device ws-021", purpose="case 1")
     page = officer.open("/person?device=ws-021").text
-    assert "<td>oidc:0123 (maria)</td>" in page
+    assert ">oidc:0123 (maria)</td>" in page
     (look,) = [each for each in copy_of(officer, "ws-021")["looks"]
                if each["account"] == "oidc:0123"]  # fmt: skip
     assert look["account_names"] == ["maria"]
@@ -167,7 +167,7 @@ def test_a_person_is_found_by_whatever_the_inventory_knows(console: Console, wor
 def test_nothing_is_found_of_nobody(officer: Visitor) -> None:
     page = officer.open("/person?device=zz-nobody")
     assert page.status_code == 200
-    assert re.findall(r'<td class="number">([^<]*)</td>', page.text)[:5] == ["0"] * 5
+    assert re.findall(r'<td [^>]*class="number"[^>]*>([^<]*)</td>', page.text)[:5] == ["0"] * 5
     found = copy_of(officer, "zz-nobody")
     assert not any(found[key] for key in ("observations", "flows", "incidents", "inventory"))
     assert officer.get("/person.json").status_code == 400

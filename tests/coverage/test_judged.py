@@ -4,19 +4,13 @@ from collections import Counter
 from itertools import pairwise
 from statistics import median_low
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.coverage.judged import (
     BLOCK,
-    HOUR,
     QUARTERS,
-    FlowBlock,
-    JudgedCoverage,
-    SeenNetwork,
-    Source,
     bits_of,
     bits_or,
     flow_blocks,
@@ -100,46 +94,3 @@ def test_long_runs_are_those_with_enough_bits(found: set[int], length: int) -> N
 def test_hours_and_their_quarters(found: set[int]) -> None:
     assert numbers(narrowed(bits_of(found), 4)) == {at // 4 for at in found}
     assert numbers(widened(bits_of(found), 4)) == {4 * at + i for at in found for i in range(4)}
-
-
-NAMED, RECORD = VISIBILITIES.index("named"), VISIBILITIES.index("flow-record")
-
-
-def source(sensor: str, hours: set[int], visibility: int, lost: set[int]) -> Source:
-    """A source that had something all the time, and saw a network in some hours."""
-    packed = pack_flows({hour: Counter({visibility: 5}) for hour in hours})
-    seen = SeenNetwork("service", bits_of(hours), (FlowBlock(0, packed),))
-    return Source(sensor, sensor, "", mask(0, 16), {"hq": (seen,)}, (), bits_of(lost))
-
-
-@pytest.mark.parametrize(
-    ("packets", "lost", "sensor", "shown"),
-    [
-        ({0, 1, 2, 3}, set(), "mirror", set(range(16))),
-        # Of the third hour there are flow records alone, of the fourth nothing.
-        ({0, 1}, set(), "mirror", set(range(8)) | set(range(12, 16))),
-        ({0, 1, 2, 3}, {5, 9}, "mirror", set(range(16)) - {5, 9}),
-        ({0, 1, 2, 3}, set(), "elsewhere", set()),
-    ],
-    ids=["all", "mirror port is silent", "packets are lost", "another sensor"],
-)
-def test_which_quarters_packets_show(
-    packets: set[int], lost: set[int], sensor: str, shown: set[int]
-) -> None:
-    records = source("router", {0, 1, 2}, RECORD, {0, 1, 2, 3})
-    listeners = {"hq": frozenset({"mirror", "router"})}
-    sources = [records, source(sensor, packets, NAMED, lost)]
-    coverage = JudgedCoverage(0, 4, sources, listeners)
-    assert numbers(coverage.shown_by_packets("hq")) == shown
-    assert JudgedCoverage(0, 4, [records], listeners).shown_by_packets("hq") == 0
-
-
-def test_flow_records_do_not_count_where_packets_show_more() -> None:
-    listeners = {"hq": frozenset({"mirror", "router"})}
-    sources = [source("router", {0, 1}, RECORD, set()), source("mirror", {0, 1}, NAMED, set())]
-    coverage, span = JudgedCoverage(0, 4, sources, listeners), (0, 4 * HOUR)
-    both = Counter({NAMED: 5, RECORD: 5})
-    assert coverage.hourly("hq", [span]) == {0: both, 1: both}
-    # Of the first hour packets show three quarters.
-    found = coverage.hourly("hq", [span], shown=bits_of({0, 1, 2, 4, 5, 6, 7}))
-    assert found == {0: both, 1: Counter({NAMED: 5})}

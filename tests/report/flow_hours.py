@@ -89,14 +89,11 @@ def lines(hours: Collection[int]) -> bytes:
     return found.encode()
 
 
-def store(folder: Path, *, is_mirrored: bool = False, **files: bytes) -> str:
+def store(folder: Path, **files: bytes) -> str:
     """A store of these files, whose names have an underscore for a point; the path of its
-    configuration, which says whether a mirror port shows all of the network."""
+    configuration."""
     path = folder / "netwatch.yaml"
-    text = CONFIGURATION.replace("path: kept", f"path: {folder / 'kept'}")
-    if is_mirrored:
-        text = text.replace("authority: City}", "authority: City, mirrored: true}")
-    path.write_text(text)
+    path.write_text(CONFIGURATION.replace("path: kept", f"path: {folder / 'kept'}"))
     found = []
     for name, content in files.items():
         file = folder / name.replace("_", ".")

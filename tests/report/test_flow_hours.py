@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,35 +197,6 @@ def test_the_console_says_the_same(stored: Stored) -> None:
         assert ("a sample of the packets was looked at" in page) == any(
             reason == "lost" for _, reason in stored.site.hours
         )
-
-
-MIRRORED = {
-    "sampled": ({"hours": ALL, "sampling": 100}, frozenset()),
-    "lost": ({"hours": ALL, "lost": 40}, frozenset()),
-    "whole, as many as the packets": ({"hours": ALL}, frozenset()),
-    # Nobody looks at all packets of the eighth hour.
-    "sampled, and no packets": ({"hours": [8], "sampling": 100}, weak("lost", 8)
-                                | weak("unreadable", 8)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("is_mirrored", [True, False])
-@pytest.mark.parametrize("case", MIRRORED)
-def test_flow_records_weaken_no_packets_of_a_mirror_port(
-    tmp_path: Path, case: str, is_mirrored: bool
-) -> None:
-    """If packets show all of a network, its exporters can tell no more."""
-    options, missing = MIRRORED[case]
-    hours = OTHERS if "no packets" in case else ALL
-    files = {"day_pcap": captured(hours), "router_ipfix": exported(**options)}
-    config, target = store(tmp_path, is_mirrored=is_mirrored, **files), tmp_path / "report.json"
-    done = run("report", "--from", DAY, "--to", DAY, "-c", config, "-o", str(target))
-    assert done.status == 0, done.errors
-    (ban,) = json.loads(target.read_text())["bans"]
-    if is_mirrored:
-        assert set(quarters(ban["coverage"]["missing"])) == missing
-    is_kept = is_mirrored and not missing
-    assert ban["answer"]["word"] == ("kept" if is_kept else "cannot-be-said")
 
 
 def test_explain_says_it_of_an_incident(stored: Stored) -> None:

@@ -89,7 +89,8 @@ def scan(found: Any, wanted: Filter, after: Any) -> list[tuple[str, Any]]:
     fitting = []
     for line, record, position in found:
         columns = {"app": record["app"]["id"], "verdict": record["verdict"],
-                   "network": record["network"]["name"] or ""}  # fmt: skip
+                   "network": record["network"]["name"] or "",
+                   "severity": record["severity"]}  # fmt: skip
         if (
             (after is None or position > after)
             and (wanted.since is None or epoch_ns(record["last_seen"]) >= wanted.since)
@@ -127,6 +128,8 @@ def random_filter(rng: random.Random) -> Filter:
         values["verdicts"] = frozenset({rng.choice(("advisory", "exempt"))})
     if rng.random() < 0.2:
         values["networks"] = frozenset({"hq", "nowhere"})
+    if rng.random() < 0.3:
+        values["severities"] = frozenset(rng.sample(SEVERITIES, 2))
     if rng.random() < 0.2:
         values["excluded"] = {"app": frozenset({"tiktok"}), "network": frozenset({"hq"})}
     if rng.random() < 0.2:

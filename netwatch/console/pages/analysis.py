@@ -18,8 +18,7 @@ from netwatch.console.histogram import Span, days_until
 from netwatch.console.pages.incidents import QUERY_SECONDS, Listed, listed
 from netwatch.console.rendering import address_of
 from netwatch.console.view import View
-from netwatch.core.verdict import Severity
-from netwatch.incidents.alert_parts import severity_of
+from netwatch.core.filter_words import SEVERITIES
 from netwatch.report.answer import WEIGHTS, weight
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.incident_pages import IncidentFilter, incident_counts, incident_page
@@ -34,7 +33,7 @@ WEEK = 7
 """Days of the time line."""
 
 _TOP = 5
-_SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
+_RARE = frozenset({"critical"})  # severities that are shown only if there are some
 _MOST_SORTS = 24  # sorts of violations that are looked up for the most serious ones
 _SIGNING_IN = 60 * 1_000_000_000
 
@@ -82,8 +81,8 @@ class Analysis:
 
 
 def open_counts(console: Console) -> Counter[tuple[Any, ...]]:
-    """How many incidents nobody has closed, by verdict, ban, outcome and kind."""
-    by = ("verdict", "ban", "outcome", "kind")
+    """How many incidents nobody has closed, by verdict and severity."""
+    by = ("verdict", "severity")
     catalogue = console.catalogue
     found = Counter(incident_counts(catalogue, IncidentFilter(), by, timeout=QUERY_SECONDS))
     closed = console.triage.chosen(catalogue, CLOSED)
@@ -115,7 +114,11 @@ def analysis(view: View, now: int, still: Counter[tuple[Any, ...]]) -> Analysis:
         since,
         new,
         address_of("/incidents", [("from", utc_text(since))]) if since is not None else "",
-        _severities(view, still),
+        {
+            severity: still["violation", severity]
+            for severity in SEVERITIES
+            if still["violation", severity] or severity not in _RARE
+        },
         worst or _worst(view, *span),
         bool(worst),
         tuple(days),
@@ -193,37 +196,25 @@ def _sentence(view: View, days: Sequence[DayLine]) -> str:
     return text + blank_sentence(blank, view.language)
 
 
-def _severities(view: View, still: Counter[tuple[Any, ...]]) -> Mapping[str, int]:
-    """The open violations by severity, the highest first; those of bans that are not in the
-    configuration any more are not known."""
-    bans = {ban.id: ban.severity for ban in view.console.config.policy.bans}
-    found: Counter[str] = Counter()
-    for (verdict, ban, outcome, kind), count in still.items():
-        if verdict == "violation" and ban in bans:
-            found[severity_of(bans[ban], outcome, kind)] += count
-    return {severity: found[severity] for severity in _SEVERITIES}
-
-
 def _worst(view: View, since: int, until: int | None) -> list[Listed]:
     """The most serious violations of a time (ns), by severity, then by how they count, then the
     newest. They are looked up sort by sort, so no more rows are read than are shown."""
-    bans = {ban.id: ban.severity for ban in view.console.config.policy.bans}
     violations = frozenset({"violation"})
     wanted = IncidentFilter(since=since, until=until, verdict=violations)
-    by = ("ban", "outcome", "kind", "confidence")
+    by = ("severity", "outcome", "kind", "confidence")
     counts = incident_counts(view.console.catalogue, wanted, by, timeout=QUERY_SECONDS)
 
     def rank(sort: tuple[Any, ...]) -> tuple[int, int]:
-        ban, outcome, kind, confidence = sort
-        severity = severity_of(bans[ban], outcome, kind) if ban in bans else "low"
-        return _SEVERITIES.index(severity), WEIGHTS.index(weight(confidence, kind, outcome))
+        severity, outcome, kind, confidence = sort
+        place = SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+        return place, WEIGHTS.index(weight(confidence, kind, outcome))
 
     found: list[Listed] = []
     for sort in sorted(counts, key=rank)[:_MOST_SORTS]:
-        ban, outcome, kind, confidence = (frozenset({word}) for word in sort)
+        severity, outcome, kind, confidence = (frozenset({word}) for word in sort)
         one = IncidentFilter(
-            since=since, until=until, verdict=violations, ban=ban, outcome=outcome, kind=kind,
-            confidence=confidence,
+            since=since, until=until, verdict=violations, severity=severity, outcome=outcome,
+            kind=kind, confidence=confidence,
         )  # fmt: skip
         page = incident_page(
             view.console.catalogue, one, size=_TOP - len(found), timeout=QUERY_SECONDS
