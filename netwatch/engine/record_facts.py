@@ -291,7 +291,7 @@ class Recorder(_Sender):
     def _address_claimed(self, packet: Packet, message: Message) -> None:
         place = self._next_place(len(message.claims))
         for number, claim in enumerate(message.claims):
-            self._claims.add(place + number, (packet, claim))
+            self._claims.add(place + number, (packet, claim, ""))
         if len(self._claims) >= CHUNK_ROWS:
             self._send_buffer(self._claims)
 
@@ -436,7 +436,7 @@ class EventRecorder(_Sender):
     def _claim(self, event: ClaimEvent) -> None:
         self._note_times(event.packet.time, event.packet.time)
         for claim in event.claims:
-            self._claims.add(self._sequence, (event.packet, claim))
+            self._claims.add(self._sequence, (event.packet, claim, event.log))
             self._sequence += 1
         if len(self._claims) >= EVENT_CHUNK_ROWS:
             self._send_buffer(self._claims)
