@@ -283,10 +283,10 @@ class Recorder(_Sender):
         self._marks.append((rows, count))
         return place
 
-    def _flows_ended(self, slots: "array[int]") -> None:
+    def _flows_ended(self, slots: memoryview) -> None:
         count = len(slots) // FLOW_WORDS
         self._flow_places.append((self._next_place(count), count))
-        self._flows += slots
+        self._flows.frombytes(slots.cast("B"))
         self._flows_are_due = len(self._flows) >= CHUNK_ROWS * FLOW_WORDS
 
     def _address_claimed(self, packet: Packet, message: Message) -> None:
