@@ -215,15 +215,3 @@ def flow_row(flow: Flow) -> tuple[ClientKey, tuple[Any, ...]]:
         flow.server_checksums,
         min(flow.sampling, MAX_SAMPLING) if flow.sampling > 1 else None,
     )
-
-
-def stream_of(batches: "list[pa.RecordBatch]") -> bytes:
-    """Batches as an Arrow stream."""
-    import pyarrow as pa
-
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batches[0].schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    octets: bytes = sink.getvalue().to_pybytes()
-    return octets

@@ -29,9 +29,10 @@ from netwatch.dissect.consumer import DissectorOptions, WantsEverything
 from netwatch.dissect.flows.accounting import FlowOptions
 from netwatch.dissect.loop.layout import FLOW_WORDS
 from netwatch.engine.capture_files import capture_seed
-from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row, stream_of
+from netwatch.engine.fact_sinks import FactSink, RowBuffer, claim_row, flow_row
 from netwatch.engine.observe import Observer
 from netwatch.engine.replay import ClaimEvent, Event, EventBatch, LossEvent
+from netwatch.store.fact_tables import stream_of
 from netwatch.store.flow_rows import FlowNames, flow_columns, new_key
 from netwatch.store.hour_rows import LossCounter
 from netwatch.store.messages import (
@@ -282,10 +283,10 @@ class Recorder(_Sender):
         self._marks.append((rows, count))
         return place
 
-    def _flows_ended(self, slots: "array[int]") -> None:
+    def _flows_ended(self, slots: memoryview) -> None:
         count = len(slots) // FLOW_WORDS
         self._flow_places.append((self._next_place(count), count))
-        self._flows += slots
+        self._flows.frombytes(slots.cast("B"))
         self._flows_are_due = len(self._flows) >= CHUNK_ROWS * FLOW_WORDS
 
     def _address_claimed(self, packet: Packet, message: Message) -> None:
