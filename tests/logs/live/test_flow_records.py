@@ -17,6 +17,7 @@ from support.waiting import wait_until
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export.known_exporters import ARRIVAL, Exporters, KnownExporter
+from netwatch.logs import LogOptions
 from netwatch.logs.ipfix import LATE
 from netwatch.logs.live import feed as feed_module
 from netwatch.logs.live import receivers as receivers_module
@@ -26,7 +27,6 @@ from netwatch.logs.live.source import Batch, IpfixFrames, parse
 from netwatch.logs.live.written import SentLogs
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.records import BRIEFLY, LogFlow, LogFlows, LogLoss
-from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
 CLIENT, SERVER = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 1])
