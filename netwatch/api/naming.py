@@ -20,7 +20,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs as engine
 from netwatch.formats.observation_lines import ObservationLines
 from netwatch.formats.quoted_texts import JSON
-from netwatch.logs.times import Only
+from netwatch.logs import Only
 
 if TYPE_CHECKING:
     import pyarrow

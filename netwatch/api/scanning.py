@@ -32,7 +32,7 @@ from netwatch.engine import jobs as engine
 from netwatch.formats.alert_record import Incident
 from netwatch.formats.coverage import report_record
 from netwatch.formats.jsonl import alert_record
-from netwatch.logs.times import Only
+from netwatch.logs import Only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

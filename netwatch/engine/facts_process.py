@@ -14,6 +14,7 @@ the key, data stored in clear cannot be taken back.
 
 import contextlib
 import ctypes
+import importlib
 import ipaddress
 import os
 import shutil
@@ -73,6 +74,16 @@ class _Counts(ctypes.Structure):
 def new_counts() -> Any:
     """Counts that are shared with the processes that are forked from now on."""
     return RawValue(_Counts)
+
+
+def load_arrow() -> None:
+    """Load Arrow in this process, before others are forked that need it, too. It allocates memory
+    like all else, unless the user has chosen otherwise: its own allocator keeps most of what is
+    freed, takes huge pages, which the system clears, and has a thread, which forking would lose."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
+    for name in ("pyarrow.compute", "pyarrow.parquet"):
+        importlib.import_module(name)
 
 
 def run_description(command: str, config: Config) -> RunDescription:
@@ -309,6 +320,7 @@ class FactsProcess:
         config: Config,
         report: Callable[[str], None],
     ) -> None:
+        load_arrow()
         self._report = report
         self._place = options.shown
         self._counts = new_counts()

@@ -27,6 +27,7 @@ from netwatch.engine.facts_process import (
     described,
     died,
     listen,
+    load_arrow,
     new_counts,
     no_socket,
     run_description,
@@ -104,6 +105,7 @@ class LiveFacts:
         clock: Callable[[], int] = time.time_ns,
         tell: Callable[[Sequence[BypassRecord]], bool] = lambda records: True,
     ) -> None:
+        load_arrow()
         self._clock = clock
         self._tell = tell
         self._losses = LossCounter()

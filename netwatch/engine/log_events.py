@@ -192,7 +192,7 @@ class LogEvents:
             0,
             frames,
         )
-        return ClaimEvent(packet, (entry.claim,))
+        return ClaimEvent(packet, (entry.claim,), item.format)
 
     def _number(self, key: str) -> int:
         """The number of a flow by the log's identifier."""

@@ -20,7 +20,7 @@ from netwatch.fleet.fact_batch import FactBatch, RunKey, pack
 from netwatch.fleet.spool import RunNote, SpoolWriter
 from netwatch.formats.bypass import BypassRecord
 from netwatch.store import messages
-from netwatch.store.fact_tables import TIME_COLUMN, chunk_schema, combined
+from netwatch.store.fact_tables import TIME_COLUMN, batches_of, chunk_schema, combined
 from netwatch.store.hour_rows import LossCounter, Losses, LossKind
 from netwatch.store.messages import ClientKey
 from netwatch.store.opening import UseLock
@@ -244,19 +244,14 @@ class FactWriter:
         waiting = self._waiting.setdefault(key, _Waiting(time.monotonic()))
         numbers = [waiting.places.setdefault(client, len(waiting.places)) for client in clients]
         layout = chunk_schema(chunk.table)
-        with pa.ipc.open_stream(chunk.stream) as reader:
-            for batch in reader:
-                if hidden and chunk.table == "claim" and self._seal is not None:
-                    batch = sealed_claims(batch, hidden, self._seal)
-                columns = {name: batch.column(name) for name in layout.names}
-                columns["client"] = pa.array(numbers, pa.int32()).take(columns["client"])
-                waiting.batches.append(
-                    pa.RecordBatch.from_arrays(
-                        [columns[name] for name in layout.names], schema=layout
-                    )
-                )
-                waiting.rows += batch.num_rows
-                self._note.see(batch.column(TIME_COLUMN[chunk.table]))
+        at = layout.get_field_index("client")
+        for batch in batches_of(chunk.table, chunk.stream):
+            if hidden and chunk.table == "claim" and self._seal is not None:
+                batch = sealed_claims(batch, hidden, self._seal)
+            places = pa.array(numbers, pa.int32()).take(batch.column("client"))
+            waiting.batches.append(batch.set_column(at, layout.field(at), places))
+            waiting.rows += batch.num_rows
+            self._note.see(batch.column(TIME_COLUMN[chunk.table]))
 
     def _described(self, key: ClientKey) -> ClientAddress:
         found = self._located.get(key)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from netwatch.core.errors import NetwatchError
 from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
 from netwatch.store.fact_files import LEFTOVER_AGE, FactFiles
-from netwatch.store.fact_tables import CAPTURE, CLIENT, combined, read_file, schema, write_file
+from netwatch.store.fact_tables import CAPTURE, CLIENT, read_file, schema, write_file
 from netwatch.store.tables import BUCKETS, FACTS
 
 if TYPE_CHECKING:
@@ -186,18 +186,26 @@ def _parts(landing: Sequence[FileRow]) -> Iterator[list[FileRow]]:
 
 
 def concat(table: str, parts: "list[pa.Table]") -> "pa.Table":
-    """Tables one after the other, with one dictionary for each column. The tables lose their
-    columns meanwhile, so that no more than one column is in memory twice."""
+    """Tables one after the other, with one dictionary for each column. Lists are in one chunk,
+    since rows cannot be taken from several without copying all of them; for that the tables lose
+    their columns meanwhile, so that no more than one is in memory twice."""
     import pyarrow as pa
 
     columns = []
+    rows, absent = sum(part.num_rows for part in parts), dict["pa.DataType", "pa.Array"]()
     for field in schema(table):
         chunks = [chunk for part in parts for chunk in part.column(field.name).chunks]
         parts[:] = [part.drop_columns(field.name) for part in parts]
-        whole = pa.table([pa.chunked_array(chunks, field.type)], names=[field.name])
+        column = pa.chunked_array(chunks, field.type)
         del chunks
-        columns.append(combined(whole).column(0))
-        del whole
+        if not pa.types.is_list(field.type):
+            column = column.unify_dictionaries()
+        elif column.null_count < rows:
+            column = column.combine_chunks()
+        else:
+            column = absent.setdefault(field.type, pa.nulls(rows, field.type))
+        columns.append(column)
+        del column
     return pa.table(columns, schema=schema(table))
 
 
@@ -239,5 +247,5 @@ def _order(
             array = ranks.take(array.indices)
         keys.append(array)
     named = [(f"key{number}", "ascending") for number in range(len(keys))]
-    table = pa.table(keys, names=[name for name, _ in named])
+    table = pa.table(keys, names=[name for name, _ in named]).combine_chunks()
     return compute.sort_indices(table, sort_keys=named)

@@ -69,6 +69,9 @@ LANDING_LEVEL = 1
 _COUNTERS = {"sequence", "time", "first", "last", "packet"}
 _RANDOM = {"flow", "client_port", "bytes_out", "bytes_in"}
 
+FEW_ROWS = 131_072
+"""Rows of a column without values that shares its memory with others."""
+
 LARGE_CHUNK = 25_000
 """Rows from which a chunk is written to a landing file with dictionaries of its own."""
 
@@ -117,6 +120,54 @@ def chunk_schema(table: str) -> "pa.Schema":
     """The schema of the chunks that are sent to the writer: without `CAPTURE`."""
     found = schema(table)
     return found.remove(found.get_field_index(CAPTURE))
+
+
+def stream_of(batches: "list[pa.RecordBatch]") -> bytes:
+    """Batches of a chunk as an Arrow stream, without the columns that have no values."""
+    import pyarrow as pa
+
+    names = [
+        name
+        for at, name in enumerate(batches[0].schema.names)
+        if any(batch.column(at).null_count < batch.num_rows for batch in batches)
+    ]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batches[0].select(names).schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch.select(names))
+    octets: bytes = sink.getvalue().to_pybytes()
+    return octets
+
+
+def batches_of(table: str, stream: bytes) -> "Iterator[pa.RecordBatch]":
+    """The batches of a chunk of a table from its stream, by `chunk_schema`."""
+    import pyarrow as pa
+
+    layout = chunk_schema(table)
+    with pa.ipc.open_stream(stream) as reader:
+        for batch in reader:
+            found = {*batch.schema.names}
+            columns = [
+                batch.column(field.name)
+                if field.name in found
+                else nulls(field.type, batch.num_rows)
+                for field in layout
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=layout)
+
+
+def nulls(kind: "pa.DataType", rows: int) -> "pa.Array":
+    """A column without values. Most share their memory."""
+    import pyarrow as pa
+
+    return _few_nulls(kind).slice(0, rows) if rows <= FEW_ROWS else pa.nulls(rows, kind)
+
+
+@cache
+def _few_nulls(kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.nulls(FEW_ROWS, kind)
 
 
 def writer_options(table: str, *, ordered: bool) -> dict[str, Any]:
@@ -246,7 +297,15 @@ def encoded(rows: "pa.Table") -> "pa.Table":
 
 def combined(rows: "pa.Table") -> "pa.Table":
     """The rows with one dictionary for each column, in one chunk."""
-    return rows.unify_dictionaries().combine_chunks()
+    import pyarrow as pa
+
+    columns = [
+        nulls(column.type, rows.num_rows)
+        if column.null_count == rows.num_rows
+        else column.unify_dictionaries().combine_chunks()
+        for column in rows.columns
+    ]
+    return pa.table(columns, schema=rows.schema)
 
 
 def _plain(rows: "pa.Table") -> "pa.Table":

@@ -7,20 +7,23 @@ files.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
 from netwatch.store import compaction
 from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_tables import CAPTURE, TIME_COLUMN, schema, write_file
+from netwatch.store.fact_tables import CAPTURE, TIME_COLUMN, combined, schema, write_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LANDING_ROWS = 100_000
 """Rows after which a landing file is written."""
+
+MERGED_ROWS = 65_536
+"""Rows to merge, if they wait to be divided: their columns then have memory of their own."""
 
 WAITING_ROWS = 1_000_000
 """Rows of all tables and days to keep in memory; of more, the largest day is written."""
@@ -41,10 +44,42 @@ def day_text(day: int) -> str:
 
 @dataclass(slots=True)
 class _Waiting:
-    """The unwritten rows of a table and day."""
+    """The unwritten rows of a table and day; `unmerged` of them are in batches."""
 
-    batches: "list[pa.RecordBatch]"
+    table: str
+    batches: "list[pa.RecordBatch]" = field(default_factory=list)
+    merged: "list[pa.Table]" = field(default_factory=list)
     rows: int = 0
+    unmerged: int = 0
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        """Take a batch."""
+        self.batches.append(batch)
+        self.rows += batch.num_rows
+        self.unmerged += batch.num_rows
+
+    def merge(self) -> None:
+        """Give the columns of batches memory of their own: those of a message share its memory."""
+        if self.batches:
+            self.merged.append(combined(self._batched()))
+            self.batches, self.unmerged = [], 0
+
+    def divisible(self) -> "pa.Table":
+        """All rows, merged."""
+        self.merge()
+        self.merged = [compaction.concat(self.table, self.merged)]
+        return self.merged[0]
+
+    def whole(self) -> "pa.Table":
+        """All rows."""
+        import pyarrow as pa
+
+        return pa.concat_tables([*self.merged, self._batched()])
+
+    def _batched(self) -> "pa.Table":
+        import pyarrow as pa
+
+        return pa.Table.from_batches(self.batches, schema(self.table))
 
 
 class Landing:
@@ -85,10 +120,11 @@ class Landing:
         if not batch.num_rows:
             return
         for day, part in _by_day(table, batch):
-            waiting = self._waiting.setdefault((table, day), _Waiting([]))
-            waiting.batches.append(part)
-            waiting.rows += part.num_rows
+            waiting = self._waiting.setdefault((table, day), _Waiting(table))
+            waiting.add(part)
             self.waiting += part.num_rows
+            if self._divides and waiting.unmerged >= MERGED_ROWS:
+                waiting.merge()
 
     def write_due(self) -> None:
         """Write tables that have enough rows. Raises `NetwatchError`."""
@@ -107,21 +143,19 @@ class Landing:
 
     def _write(self, key: tuple[str, int]) -> None:
         """Write the rows of a table and day to a file, which is not registered yet."""
-        import pyarrow as pa
-
         (table, day), waiting = key, self._waiting[key]
-        rows = pa.Table.from_batches(waiting.batches, schema(table))
         if not (
             self._divides
             and waiting.rows >= compaction.BUCKET_ROWS
-            and self._divide(table, day, rows)
+            and self._divide(table, day, waiting)
         ):
+            rows = waiting.whole()
             self._written.append(write_file(self._files, table, day_text(day), None, rows))
         del self._waiting[key]
         self.waiting -= waiting.rows
         self.progress()
 
-    def _divide(self, table: str, day: int, rows: "pa.Table") -> bool:
+    def _divide(self, table: str, day: int, waiting: _Waiting) -> bool:
         """Put rows into the files of buckets; False if another process has replaced those that
         they were to be merged with."""
         name = day_text(day)
@@ -129,11 +163,11 @@ class Landing:
         try:
             compaction.DayFiles(
                 self._files, self._catalogue, table, name, found, compaction.Compacted()
-            ).divide(compaction.concat(table, [rows]))
+            ).divide(waiting.divisible())
         except StaleFilesError:
             return False
         self.days.add(name)
-        self.stored += rows.num_rows
+        self.stored += waiting.rows
         return True
 
     def _register(self) -> None:

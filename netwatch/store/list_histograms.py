@@ -56,7 +56,9 @@ def case_extent(
 ) -> Span | None:
     """The same of cases."""
     case = tables.fleet_case.c
-    statement = matching_cases(select(func.min(case.first_seen), func.max(case.first_seen)), wanted)
+    statement = matching_cases(
+        catalogue, select(func.min(case.first_seen), func.max(case.first_seen)), wanted
+    )
     with catalogue.database.reading(timeout) as connection:
         first, last = connection.execute(statement).one()
     return None if first is None else (first, last + 1)
@@ -155,7 +157,7 @@ def case_bins(
         return _counts(
             catalogue,
             lambda begin, end: matching_cases(
-                select(func.count()).where(began >= begin, began < end), wanted
+                catalogue, select(func.count()).where(began >= begin, began < end), wanted
             ),
             spans,
             timeout,

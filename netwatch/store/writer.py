@@ -22,7 +22,7 @@ from netwatch.store import compaction, messages
 from netwatch.store.bypass_rows import note_told
 from netwatch.store.catalogue import SourceFile, has_run
 from netwatch.store.fact_files import FactFiles
-from netwatch.store.fact_tables import TIME_COLUMN
+from netwatch.store.fact_tables import TIME_COLUMN, batches_of
 from netwatch.store.hour_counting import Hides, HourCounter, NetworkClass
 from netwatch.store.hour_rows import (
     ALL,
@@ -340,8 +340,6 @@ class Writer:
             self._captures.setdefault(position, _Capture(number, (), None, is_resumed=True))
 
     def _add_rows(self, chunk: messages.Chunk) -> None:
-        import pyarrow as pa
-
         capture = self._captures[chunk.position]
         clients = self._clients_of(chunk.clients)
         numbers = [client.number for client in clients]
@@ -349,13 +347,12 @@ class Writer:
         hidden = set[int]()
         if chunk.table == "claim":
             hidden = {place for place, client in enumerate(clients) if client.is_sealed}
-        with pa.ipc.open_stream(chunk.stream) as reader:
-            for batch in reader:
-                if hidden and self._seal is not None:
-                    batch = sealed_claims(batch, hidden, self._seal)
-                rows = numbered(batch, chunk.table, capture.number, numbers)
-                self._landing.add(chunk.table, rows)
-                self._count(capture.number, chunk.table, batch, networks)
+        for batch in batches_of(chunk.table, chunk.stream):
+            if hidden and self._seal is not None:
+                batch = sealed_claims(batch, hidden, self._seal)
+            rows = numbered(batch, chunk.table, capture.number, numbers)
+            self._landing.add(chunk.table, rows)
+            self._count(capture.number, chunk.table, batch, networks)
 
     def _count(
         self,

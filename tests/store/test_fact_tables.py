@@ -1,7 +1,9 @@
-"""Rows that are removed leave nothing in the dictionaries of a landing file."""
+"""Columns of chunks, and dictionaries of landing files after rows were removed."""
 
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
 from pyarrow import compute, parquet
 from support.made_facts import made_batches
 
@@ -32,3 +34,23 @@ def test_a_name_of_removed_rows_is_in_no_dictionary(tmp_path: Path) -> None:
         assert gone not in [name for part in names.chunks for name in part.dictionary.to_pylist()]
         expected = whole.filter(compute.not_equal(whole["name"], gone))
         assert fact_tables.read_file(files, left).to_pylist() == expected.to_pylist()
+
+
+@pytest.mark.parametrize("few", [fact_tables.FEW_ROWS, 100])
+def test_a_chunk_is_sent_without_empty_columns(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fact_tables, "FEW_ROWS", few)
+    fact_tables._few_nulls.cache_clear()
+    layout = fact_tables.chunk_schema("observation")
+    at = layout.get_field_index("log_format")
+    sent = []
+    for batch in made_batches(2000, devices=20, names=100):
+        empty = pa.nulls(batch.num_rows, layout.field(at).type)
+        sent.append(batch.select(layout.names).set_column(at, layout.field(at), empty))
+    stream = fact_tables.stream_of(sent)
+    with pa.ipc.open_stream(stream) as reader:
+        names = reader.schema.names
+    assert "log_format" not in names
+    assert "name" in names
+    arrived = list(fact_tables.batches_of("observation", stream))
+    assert [batch.schema for batch in arrived] == [layout] * len(sent)
+    assert [batch.to_pylist() for batch in arrived] == [batch.to_pylist() for batch in sent]

@@ -52,6 +52,7 @@ class Store:
 @pytest.fixture
 def store(options: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr(landing, "LANDING_ROWS", ROWS // 4)
+    monkeypatch.setattr(landing, "MERGED_ROWS", ROWS // 5)
     opened = Store(options)
     with opened.catalogue:
         yield opened

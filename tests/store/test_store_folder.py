@@ -1,5 +1,6 @@
 """The folder of a store is for its owner, and what is no store of ours is refused in one line."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -72,3 +73,28 @@ def test_a_writer_loads_no_query_engine() -> None:
     program = "import sys, netwatch.engine.facts_process; print('duckdb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads by /proc")
+@pytest.mark.parametrize("chosen", ["", "mimalloc"])
+def test_rows_are_in_memory_of_the_system_unless_chosen(tmp_path: Path, chosen: str) -> None:
+    program = (
+        "import os, runpy\n"
+        "def show():\n"
+        "    import pyarrow\n"
+        "    threads = len(os.listdir('/proc/self/task'))\n"
+        "    print(pyarrow.default_memory_pool().backend_name, threads)\n"
+        "os.register_at_fork(before=show)\n"
+        "runpy.run_module('netwatch', run_name='__main__')\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ARROW_")}
+    if chosen:
+        environment["ARROW_DEFAULT_MEMORY_POOL"] = chosen
+    capture, store = str(PCAPS / "http-host.pcap"), str(tmp_path / "store")
+    done = subprocess.run(
+        [sys.executable, "-c", program, "scan", "-q", "-o", os.devnull, "-c",
+         str(PCAPS / "netwatch.yaml"), "--store-path", store, capture],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    # No thread may run when the writer is forked.
+    assert done.stdout.splitlines() == [f"{chosen or 'system'} 1"], done.stderr
