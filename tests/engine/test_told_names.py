@@ -1,6 +1,5 @@
 """Which names a flow record can be of, by what clients had been told."""
 
-import time
 from ipaddress import ip_address
 
 import pytest
@@ -12,7 +11,7 @@ from support.office import TIKTOK
 from netwatch.core.flow import DNS_TTL_GRACE, Flow
 from netwatch.core.message import DnsInfo, Observation
 from netwatch.engine import told_names
-from netwatch.engine.told_names import AGE, CLOCK_MARGIN, MAX_NAMES, NameSet, NameTable, ToldNames
+from netwatch.engine.told_names import AGE, CLOCK_MARGIN, MAX_NAMES, NameSet, ToldNames
 
 SECOND = 1_000_000_000
 ADDRESS, CLIENT = "203.0.113.10", "10.20.1.7"
@@ -255,18 +254,3 @@ def test_answers_without_client_are_left_out() -> None:
     names = ToldNames()
     names.add(answer(client=""), APP)
     assert len(names) == 0
-
-
-def test_a_full_table_takes_names_as_fast_as_an_empty_one() -> None:
-    names, count = NameTable[int](1 << 16), 1 << 16
-    one = told_names.Told("www.example.org", None, 0, 0, 1, (b"", None, None), None)
-
-    def seconds(first: int) -> float:
-        began = time.process_time()
-        for key in range(first, first + count):
-            for _ in names.add(key, "www.example.org", one):
-                pass
-        return time.process_time() - began
-
-    filling = seconds(0)
-    assert seconds(count) < 4 * filling
