@@ -64,7 +64,6 @@ MAX_PIPE_SECONDS = 10.0
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CHUNK = 1 << 20
-_BAD_NAME = "cannot be read: the name contains a NUL byte or an invalid character"
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),

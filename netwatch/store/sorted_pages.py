@@ -57,9 +57,6 @@ class Order:
         )
 
 
-NEWEST_FIRST = Order()
-
-
 def sorted_incidents(
     catalogue: Catalogue,
     wanted: IncidentFilter,

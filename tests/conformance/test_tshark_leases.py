@@ -131,30 +131,28 @@ def test_dhcp_of_ipv6(made: tuple[Path, Frames], kind: str, number: int) -> None
     assert [list(map(str, row)) for row in ours] == theirs
 
 
-def test_arp(made: tuple[Path, Frames]) -> None:
-    path, frames = made
-    ours = [
+def announced(frames: Frames, size: int) -> list[tuple[int, str, str]]:
+    """The announcements of an address of so many bytes."""
+    return [
         (number, mac_text(claim.mac), addresses(claim))
         for number, claim in claims(frames)
         if claim.kind == "announcement"
         and claim.mac
         and claim.addresses
-        and len(claim.addresses[0]) == 4
+        and len(claim.addresses[0]) == size
     ]
+
+
+def test_arp(made: tuple[Path, Frames]) -> None:
+    path, frames = made
+    ours = announced(frames, 4)
     which = "arp and arp.src.proto_ipv4 != 0.0.0.0"
     same(ours, read(path, which, "arp.src.hw_mac", "arp.src.proto_ipv4"))
 
 
 def test_neighbour_advertisements(made: tuple[Path, Frames]) -> None:
     path, frames = made
-    ours = [
-        (number, mac_text(claim.mac), addresses(claim))
-        for number, claim in claims(frames)
-        if claim.kind == "announcement"
-        and claim.mac
-        and claim.addresses
-        and len(claim.addresses[0]) == 16
-    ]
+    ours = announced(frames, 16)
     fields = ("icmpv6.opt.linkaddr", "icmpv6.nd.na.target_address")
     same(ours, read(path, "icmpv6.type == 136 and icmpv6.nd.na.flag.o == 1", *fields))
 

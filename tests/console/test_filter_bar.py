@@ -7,11 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from support.consoles import Visitor
+from support.consoles import Visitor, records
 
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.console import Console
@@ -21,11 +20,6 @@ from netwatch.store.incident_rows import DAY
 from netwatch.store.list_totals import incident_total
 
 HOUR = 3600 * 10**9
-
-
-def records(console: Console) -> list[dict[str, Any]]:
-    page = incident_page(console.catalogue, IncidentFilter(), size=1000)
-    return [json.loads(row.record) for row in page.rows]
 
 
 def rows(text: str) -> int:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
-from support.consoles import Visitor
+from support.consoles import Visitor, add, records
 from support.fleets import STATUS, fill_fleet
 
 from netwatch.console.console import Console
@@ -21,24 +21,8 @@ from netwatch.formats.values import rfc3339
 from netwatch.report.answer import WEIGHTS, weight
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.fleet_sensors import heard
-from netwatch.store.incident_pages import IncidentFilter, incident_page
 
 NONE = "\N{EN DASH}"
-
-
-def records(console: Console) -> list[dict[str, Any]]:
-    page = incident_page(console.catalogue, IncidentFilter(), size=1000)
-    return [json.loads(row.record) for row in page.rows]
-
-
-def add(console: Console, changed: list[dict[str, Any]]) -> None:
-    """Store more incidents, as a run would."""
-    run = console.catalogue.begin_run("scan", "test")
-    console.catalogue.add_incidents(
-        run,
-        [(record, json.dumps(record)) for record in changed],  # type: ignore[misc]
-    )
-    console.catalogue.end_run(run)
 
 
 @pytest.mark.parametrize(

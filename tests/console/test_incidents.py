@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.consoles import Visitor
+from support.consoles import Visitor, add, records
 
 from netwatch.console.console import Console
 from netwatch.console.saved_filters import MAX_FILTERS, SavedFilter
-from netwatch.store.incident_pages import IncidentFilter, incident_page
 
 HOSTILE = (
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "{{ 7 * 7 }}", "=1+1",
@@ -24,21 +23,6 @@ HOSTILE = (
 
 def listed(text: str) -> list[str]:
     return re.findall(r'href="/incidents/([0-9a-f]{32})"', text)
-
-
-def records(console: Console) -> list[dict[str, Any]]:
-    page = incident_page(console.catalogue, IncidentFilter(), size=1000)
-    return [json.loads(row.record) for row in page.rows]
-
-
-def add(console: Console, changed: list[dict[str, Any]]) -> None:
-    """Store more incidents, as a run would."""
-    run = console.catalogue.begin_run("scan", "test")
-    console.catalogue.add_incidents(
-        run,
-        [(record, json.dumps(record)) for record in changed],  # type: ignore[misc]
-    )
-    console.catalogue.end_run(run)
 
 
 @pytest.mark.parametrize("query", ["app=tictoc", "network=hq2", "ban=nothing"])

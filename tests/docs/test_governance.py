@@ -1,8 +1,6 @@
 """What the pages for administrations claim: each line has tests, and lists follow the project."""
 
-import ast
 import re
-from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from docs_generator import governance
 from docs_generator.blocks import BLOCKS
 from docs_generator.data import rows
 from docs_generator.pages import parts
-from support.documents import DOCS
+from support.documents import DOCS, functions_of
 from support.paths import ROOT
 
 FOLDER = DOCS / "governance"
@@ -34,18 +32,11 @@ def test_each_table_is_shown_and_each_line_names_a_test() -> None:
     assert all(row["tests"] for table in TABLES.values() for row in table)
 
 
-@cache
-def _names(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(each.name for each in ast.walk(tree) if isinstance(each, functions))
-
-
 @pytest.mark.parametrize("named", NAMED)
 def test_what_a_line_names_is_a_test(named: str) -> None:
     file, _, name = named.partition("::")
     assert name.startswith("test_")
-    assert name in _names(file)
+    assert name in functions_of(file)
 
 
 def test_all_of_stride_and_linddun_is_considered() -> None:

@@ -1,14 +1,10 @@
 """What pages say about who can do what: each line has a test that shows it."""
 
-import ast
-from functools import cache
-
 import pytest
 from docs_generator.blocks import BLOCKS
 from docs_generator.data import rows
 from docs_generator.pages import parts
-from support.documents import DOCS
-from support.paths import ROOT
+from support.documents import DOCS, functions_of
 
 TRUST = rows("trust")
 PAGES = ("trust.md", "fleet-trust.md")
@@ -41,14 +37,7 @@ def test_each_line_names_a_test() -> None:
     assert unnamed == ["can change everything, and read every key"]
 
 
-@cache
-def _names(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(each.name for each in ast.walk(tree) if isinstance(each, functions))
-
-
 @pytest.mark.parametrize("named", NAMED)
 def test_what_a_line_names_is_a_test(named: str) -> None:
     file, _, name = named.partition("::")
-    assert name in _names(file)
+    assert name in functions_of(file)

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import ip_address
 from itertools import permutations
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from craft import Conversation, Host, Wire
 from hypothesis import given
 from hypothesis import strategies as st
+from support.made_flows import flow
 from support.office import (
     CONFIG,
     DURING,
@@ -65,22 +65,7 @@ def answer(
 def flow_at(second: float, server: str = ADDRESS, **fields: object) -> Flow:
     """A flow without a name whose first packet came `second` seconds after the epoch."""
     first = round(second * SECOND)
-    flow = Flow(
-        first=first,
-        last=first,
-        transport="tcp",
-        client_ip=ip_address("10.20.1.7").packed,
-        client_port=50000,
-        server_ip=ip_address(server).packed,
-        server_port=443,
-        vlan=None,
-        bytes_out=600,
-        bytes_in=4000,
-        name_status="none",
-        start_seen=True,
-        incomplete_message=False,
-    )
-    return replace(flow, **fields)
+    return flow(server=server, first=first, last=first, **fields)
 
 
 class Uninteresting:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
+from support.made_flows import flow
 from support.office import TIKTOK
 
 from netwatch.core.flow import DNS_TTL_GRACE, Flow
@@ -45,21 +46,7 @@ def answer(
 
 def flow_at(second: float, server: str = ADDRESS) -> Flow:
     """A flow whose record says that it began `second` seconds after the epoch."""
-    return Flow(
-        first=round(second * SECOND),
-        last=round(second * SECOND),
-        transport="tcp",
-        client_ip=ip_address(CLIENT).packed,
-        client_port=50000,
-        server_ip=ip_address(server).packed,
-        server_port=443,
-        vlan=None,
-        bytes_out=600,
-        bytes_in=4000,
-        name_status="none",
-        start_seen=True,
-        incomplete_message=False,
-    )
+    return flow(CLIENT, server, first=round(second * SECOND), last=round(second * SECOND))
 
 
 def same(*_: object) -> bool:

@@ -20,14 +20,13 @@ from support.live import Capture, Pipe
 from support.namespaces import namespace, needs_namespaces
 from support.office import DURING, one_hello
 from support.ports import free_port
-from support.sets import Publisher, served
+from support.sets import Publisher, served, shipped_again  # noqa: F401 - a fixture
 from support.waiting import TIMEOUT, wait_until
 
 from netwatch.config import Config, load
 from netwatch.live import config_update
 from netwatch.live.config_update import UpdateChecker, prepare, update_status
 from netwatch.live.events import Event, Note
-from netwatch.rules.load import use_builtin
 from netwatch.updates.update import update
 from netwatch.watch.health import Thresholds, troubles
 from netwatch.watch.snapshot import Snapshot, UpdateStatus
@@ -38,12 +37,6 @@ networks: [{name: hq, cidrs: [10.0.0.0/8], class: service}]
 bans: [{pack: city-clips-2023}]
 updates: {url: "URL", root: root.json, folder: sets, every: 1m}
 """
-
-
-@pytest.fixture(autouse=True)
-def shipped_again() -> Iterator[None]:
-    yield
-    use_builtin(None)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from craft import Host, Wire
 from support.office import FAR, capture, hello
-from support.sets import Publisher, signatures
+from support.sets import Publisher, shipped_again, signatures  # noqa: F401 - a fixture
 
 from netwatch.cli import main
 from netwatch.config import load
@@ -37,12 +37,6 @@ updates: {url: "file://REPOSITORY", root: root.json, folder: sets, ask_above: 2,
 store: {path: store}
 """
 CLIENTS = 3
-
-
-@pytest.fixture(autouse=True)
-def shipped_again() -> Iterator[None]:
-    yield
-    use_builtin(None)
 
 
 @pytest.fixture

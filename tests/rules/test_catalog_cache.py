@@ -29,14 +29,6 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="changes owners, so it ne
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a cache that is on."""
-    monkeypatch.delenv("NETWATCH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "netwatch"
-
-
-@pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are parsed, and not taken from the cache."""
     files: list[str] = []

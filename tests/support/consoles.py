@@ -1,6 +1,7 @@
 """Consoles over the store of the sample captures, and visitors that sign in to them."""
 
 import atexit
+import json
 import re
 import shutil
 import time
@@ -18,6 +19,7 @@ from netwatch.console.accounts import Accounts
 from netwatch.console.application import Application
 from netwatch.console.console import Console
 from netwatch.console.database import open_console
+from netwatch.store.incident_pages import IncidentFilter, incident_page
 from netwatch.store.options import StoreOptions
 
 PASSWORD = "a long enough pass-phrase"
@@ -141,3 +143,19 @@ class Visitor:
             return answer
         assert self.state_purpose(place).status_code == 303
         return self.get(place)
+
+
+def records(console: Console) -> list[dict[str, Any]]:
+    """The incidents of a console's store."""
+    page = incident_page(console.catalogue, IncidentFilter(), size=1000)
+    return [json.loads(row.record) for row in page.rows]
+
+
+def add(console: Console, changed: list[dict[str, Any]]) -> None:
+    """Store more incidents, as a run would."""
+    run = console.catalogue.begin_run("scan", "test")
+    console.catalogue.add_incidents(
+        run,
+        [(record, json.dumps(record)) for record in changed],  # type: ignore[misc]
+    )
+    console.catalogue.end_run(run)

@@ -1,7 +1,9 @@
 """Documents as tests read them: headings, tables, code blocks, links."""
 
+import ast
 import re
 import textwrap
+from functools import cache
 from pathlib import Path
 
 from support.paths import ROOT
@@ -47,3 +49,11 @@ def blocks(language: str, text: str) -> list[str]:
         rf"^( *)```{language}(?: title=[^\n]*)?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL
     )
     return [textwrap.dedent(found[2]) for found in fence.finditer(text)]
+
+
+@cache
+def functions_of(file: str) -> frozenset[str]:
+    """The names of the functions in a file of the tests."""
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return frozenset(each.name for each in ast.walk(tree) if isinstance(each, functions))

@@ -9,6 +9,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
+from netwatch.rules.load import use_builtin
 from netwatch.updates.options import UpdateOptions
 from netwatch.updates.repository import KeyFolder, Repository
 from netwatch.updates.set_format import Manifest
@@ -105,3 +108,10 @@ def served(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture(autouse=True)
+def shipped_again() -> Iterator[None]:
+    """What `builtin` stands for is chosen for a whole thread."""
+    yield
+    use_builtin(None)

@@ -1,26 +1,18 @@
 """The checks of updates: the installed set, the root of trust, and the repository."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.diagnosed import brief, files, findings, of
 from support.ports import free_port
-from support.sets import DAY, Publisher, served
+from support.sets import DAY, Publisher, served, shipped_again  # noqa: F401 - a fixture
 
 from netwatch.cli.doctor import configuration
 from netwatch.core.installing import install_command
-from netwatch.rules.load import use_builtin
 from netwatch.updates.update import update
 
 pytest.importorskip("tuf")
-
-
-@pytest.fixture(autouse=True)
-def shipped_again() -> Iterator[None]:
-    yield
-    use_builtin(None)
 
 
 @pytest.fixture
