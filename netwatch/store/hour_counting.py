@@ -12,21 +12,15 @@ whoever judges them counts them (`OneOf`).
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import select
 
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LOOKUPS
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, NOT_COUNTED, visibilities
 from netwatch.coverage.judged import HOUR, QUARTER, HourCounts, OneOf, one_of_place
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-from collections.abc import Collection
-from typing import TYPE_CHECKING
-
-from sqlalchemy import select
-
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
