@@ -41,7 +41,7 @@ from netwatch.coverage.counts import Coverage
 from netwatch.engine import pipeline, told_names
 from netwatch.engine.capture_files import find_units
 from netwatch.engine.told_names import NameSet, ToldNames
-from netwatch.logs.times import LogOptions
+from netwatch.logs import LogOptions
 
 RATES = (1, 10, 100, 1000)
 MANY = 10

@@ -48,10 +48,10 @@ from netwatch.core.addresses import ip_text, parse_ip
 from netwatch.core.statistics import RunStatistics
 from netwatch.coverage.counts import Coverage
 from netwatch.engine.log_scan import LiveLogs
+from netwatch.logs import LogOptions
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import parse
-from netwatch.logs.times import LogOptions
 
 EXPORTERS = (
     *(Exporter("softflowd", 10, rate) for rate in (1, 10, 100, 1000)),

@@ -16,10 +16,10 @@ from alternate import alternate
 from compare import Options
 from measure import as_text, netwatch
 
-LINES = 500_000
+LINES = 1_000_000
 """Lines of a log that is scanned, if office traffic has its full size."""
 
-NAMED = 5
+NAMED = 10
 """`names` reads one part in so many of it."""
 
 HITS = 100_000

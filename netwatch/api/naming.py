@@ -6,7 +6,6 @@
 import importlib
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime, tzinfo
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import orjson
@@ -21,7 +20,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.engine import jobs as engine
 from netwatch.formats.observation_lines import ObservationLines
 from netwatch.formats.quoted_texts import JSON
-from netwatch.logs.times import Only
+from netwatch.logs import Only
 
 if TYPE_CHECKING:
     import pyarrow
@@ -98,12 +97,7 @@ class Observations(Iterator[Observation]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

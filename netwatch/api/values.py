@@ -23,7 +23,8 @@ from netwatch.engine.capture_files import Capture, LogUnit, find_units
 from netwatch.engine.jobs import MOST_WORKERS
 from netwatch.formats.alert_record import Log, Tls
 from netwatch.formats.typed_records import Record
-from netwatch.logs.times import LogOptions, Only, year_of, zone_of
+from netwatch.logs import LogOptions, Only
+from netwatch.logs.times import year_of, zone_of
 
 T = TypeVar("T")
 

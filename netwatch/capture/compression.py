@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-BLOCKS_AT_ONCE = 4
-"""Blocks taken at once; they contain at most 128 KiB each."""
+FEWEST_BLOCKS, MOST_BLOCKS = 4, 32
+"""Blocks taken at once; they contain at most 128 KiB each. More than the fewest are taken while
+they give little: with small outputs the threads wait for the GIL most of the time."""
 
 _DESCRIPTOR = 5  # the magic number of a frame and its descriptor
 _BLOCK_HEADER = 3
@@ -29,6 +30,7 @@ class ZstdBlocks:
     more blocks, and the decompressor finds them."""
 
     def __init__(self) -> None:
+        self.at_once = FEWEST_BLOCKS
         self._header = b""
         self._wanted = _DESCRIPTOR
         self._rest = 0  # bytes until the next header
@@ -37,7 +39,7 @@ class ZstdBlocks:
 
     def take(self, data: bytes, at: int, size: int) -> int:
         """How many of the `size` bytes from ``data[at]`` on are the rest of the current block and
-        at most `BLOCKS_AT_ONCE` more; at least 1. They count as taken. None of them are after the
+        at most `at_once` more; at least 1. They count as taken. None of them are after the
         frame."""
         taken = blocks = 0
         while taken < size:
@@ -46,7 +48,7 @@ class ZstdBlocks:
                 self._rest -= step
                 taken += step
                 continue
-            if blocks == BLOCKS_AT_ONCE or self._is_last:
+            if blocks >= self.at_once or self._is_last:
                 break
             step = min(self._wanted - len(self._header), size - taken)
             self._header += data[at + taken : at + taken + step]
@@ -135,7 +137,8 @@ class _Zstd:
 
     def __init__(self, member: Any) -> None:
         self._zstd = member
-        self.input_limit = ZstdBlocks().take
+        self._blocks = ZstdBlocks()
+        self.input_limit = self._blocks.take
 
     @property
     def eof(self) -> bool:
@@ -146,7 +149,12 @@ class _Zstd:
         return bytes(self._zstd.unused_data)
 
     def decompress(self, data: Piece, max_length: int) -> bytes:
-        return bytes(self._zstd.decompress(data))
+        output = bytes(self._zstd.decompress(data))
+        if len(output) < max_length:
+            self._blocks.at_once = min(MOST_BLOCKS, 2 * self._blocks.at_once)
+        elif len(output) > 2 * max_length:
+            self._blocks.at_once = FEWEST_BLOCKS
+        return output
 
 
 class Library(NamedTuple):

@@ -41,7 +41,8 @@ START = 4 << 20
 """Decompressed bytes to read before the thread is started."""
 
 BATCH = 1 << 19
-"""Decompressed bytes after which outputs are handed over. An output has at most 512 KiB."""
+"""Decompressed bytes after which outputs are handed over. An output has some 512 KiB, but up to
+4 MiB where zstd suddenly expands to far more than before."""
 
 BATCHES = 4
 """Batches by which the thread may be ahead of the reader."""

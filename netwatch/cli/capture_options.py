@@ -13,7 +13,7 @@ from netwatch.capture.files import STDIN
 from netwatch.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from netwatch.logs.times import LogOptions
+    from netwatch.logs import LogOptions
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ def add_log_options(parser: argparse._ActionsContainer, *, beside_captures: bool
 
 def log_options(args: argparse.Namespace) -> "LogOptions":
     """The log options in the arguments."""
-    from netwatch.logs.times import LogOptions
+    from netwatch.logs import LogOptions
 
     return LogOptions(args.log_format, args.year, args.timezone, getattr(args, "only", None))
 

@@ -18,10 +18,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -31,6 +30,9 @@ from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.text import escaped, storable
 from netwatch.core.user_yaml import did_you_mean
 from netwatch.store.database import Database
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 MIN_PASSWORD = 12
 """Characters of a password at least. NIST SP 800-63B asks for length, not for kinds of them."""
@@ -43,9 +45,6 @@ MAX_NAME = 64
 
 CONCURRENT_HASHES = 2
 """Passwords that are hashed at a time: each takes 64 MiB and a processor."""
-
-HASHER = PasswordHasher()
-"""argon2id with the parameters that RFC 9106 gives for little memory (section 4, the second)."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
@@ -65,6 +64,15 @@ class AccountError(ConfigError):
     def __init__(self, message: str, command: str = "netwatch users") -> None:
         super().__init__([Problem(command, 0, 0, message)])
         self.reason = message
+
+
+@cache
+def hasher() -> "PasswordHasher":
+    """argon2id with the parameters that RFC 9106 gives for little memory (section 4, the second).
+    Reports write into the audit without the extra that brings it."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,8 @@ class Accounts:
 
     def verify(self, name: str, password: str) -> str | None:
         """The role of an account if this is its password; None otherwise, after the same time."""
+        from argon2.exceptions import InvalidHashError, VerificationError
+
         columns = tables.account.c
         with self._database.reading() as connection:
             row = connection.execute(
@@ -175,7 +185,7 @@ class Accounts:
         hashed = row.password if row is not None else self._no_password
         try:
             with self._slots:
-                HASHER.verify(hashed, password[:MAX_PASSWORD])
+                hasher().verify(hashed, password[:MAX_PASSWORD])
         except (VerificationError, InvalidHashError):
             return None
         return row.role if row is not None and len(password) <= MAX_PASSWORD else None
@@ -189,7 +199,7 @@ class Accounts:
 
     def _hash(self, password: str) -> str:
         with self._slots:
-            return HASHER.hash(password)
+            return hasher().hash(password)
 
     def _change(self, connection: Connection, name: str, **values: object) -> None:
         row = tables.account.c.name == name

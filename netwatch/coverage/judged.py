@@ -93,23 +93,27 @@ class FlowBlock:
 
 @dataclass(frozen=True, slots=True)
 class SeenNetwork:
-    """A network in a source: the `hours` in which it was seen, and its flows."""
+    """A network in a source: the `hours` in which it was seen, those in which its `traffic` was,
+    and its flows."""
 
     device_class: str
     hours: int
+    traffic: int
     blocks: tuple[FlowBlock, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, log or live run: the quarters in which it had packets, what it saw of networks, and
-    by what it was judged. Sources with one `content` have the same packets; `place` is where the
-    packets are from, in words. In the quarters `lost` not all is stored that was seen."""
+    """A file, log or live run: the quarters in which it had packets or records, those in which it
+    had `traffic` (packets, or records of all flows), what it saw of networks, and by what it was
+    judged. Sources with one `content` have the same packets; `place` is where the packets are from,
+    in words. In the quarters `lost` not all is stored that was seen."""
 
     content: str
     sensor: str
     place: str
     quarters: int
+    traffic: int
     networks: Mapping[str, tuple[SeenNetwork, ...]]
     judged: Sequence[JudgedSpan]
     lost: int = 0
@@ -134,7 +138,8 @@ def says(ban: str, content: str, signatures: str, bans: str) -> Wanted:
 class JudgedCoverage:
     """What is known of `hours` hours, the first of which is `first` (since the epoch). `listeners`
     are the sensors that ever saw a network, by its name: where it was silent, only what these
-    captured says so."""
+    captured says so. `watchers` are those that ever saw its traffic: a log of a resolver or a proxy
+    tells of a network too, but not of what went past that service."""
 
     def __init__(
         self,
@@ -142,11 +147,13 @@ class JudgedCoverage:
         hours: int,
         sources: Sequence[Source],
         listeners: Mapping[str, frozenset[str]],
+        watchers: Mapping[str, frozenset[str]],
     ) -> None:
         self.first = first
         self.hours = hours
         self.sources = sources
         self.listeners = listeners
+        self.watchers = watchers
 
     # Times
 
@@ -183,6 +190,15 @@ class JudgedCoverage:
         `by_anyone`, any source where no sensor ever saw it."""
         return bits_or(source.quarters for source in self._listening(network, by_anyone))
 
+    def traffic(self, network: str, *, by_anyone: bool = False) -> int:
+        """The quarters in which sources of sensors that see the traffic of a network had any; with
+        `by_anyone`, any source where no sensor ever saw it."""
+        sensors = self.watchers.get(network, frozenset())
+        is_any = by_anyone and not sensors
+        return bits_or(
+            source.traffic for source in self.sources if is_any or source.sensor in sensors
+        )
+
     def lost(self, network: str, *, by_anyone: bool = False) -> int:
         """The quarters in which sources of sensors that see a network had more than is stored."""
         return bits_or(source.lost for source in self._listening(network, by_anyone))
@@ -196,6 +212,12 @@ class JudgedCoverage:
         """The hours in which a network was seen."""
         return bits_or(
             seen.hours for source in self.sources for seen in source.networks.get(network, ())
+        )
+
+    def seen_traffic(self, network: str) -> int:
+        """The hours in which traffic of a network was seen."""
+        return bits_or(
+            seen.traffic for source in self.sources for seen in source.networks.get(network, ())
         )
 
     def judged(
@@ -408,14 +430,19 @@ def bits_or(parts: Iterable[int]) -> int:
 
 @dataclass(slots=True)
 class HourCounts:
-    """What was seen by a part of a run: `quarters` in which there were packets, and the flows of
-    each network, with its class, by the hour."""
+    """What was seen by a part of a run: `quarters` in which there were packets or records, those of
+    `traffic`, the flows of each network, with its class, by the hour, and the hours in which its
+    traffic was seen (`watched`)."""
 
     quarters: set[int] = field(default_factory=set)
+    traffic: set[int] = field(default_factory=set)
     networks: dict[tuple[str, str], FlowHours] = field(default_factory=dict)
+    watched: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
-    def see(self, network: tuple[str, str], hour: int) -> Counter[int]:
-        """The counts of an hour in which a network was seen."""
+    def see(self, network: tuple[str, str], hour: int, *, is_traffic: bool = True) -> Counter[int]:
+        """The counts of an hour in which a network was seen, or its traffic was."""
+        if is_traffic:
+            self.watched.setdefault(network, set()).add(hour)
         return self.networks.setdefault(network, {}).setdefault(hour, Counter())
 
 
@@ -426,6 +453,15 @@ def quarter_blocks(quarters: Iterable[int]) -> dict[int, int]:
         block, at = divmod(quarter, BLOCK * QUARTERS)
         found.setdefault(block, []).append(at)
     return {block: bits_of(each) for block, each in found.items()}
+
+
+def hour_blocks(hours: Iterable[int]) -> dict[int, int]:
+    """Hours as sets of bits by block."""
+    found: dict[int, int] = {}
+    for hour in hours:
+        block, at = divmod(hour, BLOCK)
+        found[block] = found.get(block, 0) | 1 << at
+    return found
 
 
 def flow_blocks(hours: Mapping[int, Counter[int]]) -> dict[int, FlowHours]:

@@ -88,14 +88,16 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class NetworkAnswer:
     """What is known of a network in the times of a ban, as quarters of an hour: those that were
-    `wanted`, `captured` with nothing lost, of these `by_flows` alone, `judged` and `readable`, and
-    what is missing by reason. `flows` are its flows by visibility; `is_known` says whether any
+    `wanted`, `captured` with nothing lost, of these `by_flows` alone and `by_logs` alone (of
+    services, which do not show what went past them), `judged` and `readable`, and what is missing
+    by reason. `flows` are its flows by visibility; `is_known` says whether any
     sensor ever saw it."""
 
     network: NetworkInScope
     wanted: int
     captured: int
     by_flows: int
+    by_logs: int
     judged: int
     readable: int
     missing: Mapping[MissingReason, int]
@@ -126,7 +128,6 @@ def look(
     unjudged = _with_pauses(there & captured & ~judged_then, there & ~captured)
     judged = there & ~unjudged
     days = [*_days(spans, timezone)]
-    silent = there & _silent(coverage, network, days, timezone)
     hours = coverage.hourly(network.name, spans)
     by_flows = there & bits_of(
         QUARTERS * hour + quarter
@@ -134,7 +135,14 @@ def look(
         if is_by_flows(counts)
         for quarter in range(QUARTERS)
     )
-    unreadable = _unreadable(coverage, network.name, hours, days, limits) | by_flows
+    traffic = coverage.traffic(network.name, by_anyone=is_unused)
+    by_logs = there & (
+        bits_or(long_runs(part & ~traffic, tolerated) for part in parts)
+        | _only_logged(coverage, network.name, days)
+    )
+    by_flows &= ~by_logs
+    silent = there & ~by_logs & _silent(coverage, network, days, timezone)
+    unreadable = _unreadable(coverage, network.name, hours, days, limits) | by_flows | by_logs
     blind = judged & ~silent & unreadable
     flows: Counter[int] = Counter()
     for counts in hours.values():
@@ -144,6 +152,7 @@ def look(
         need,
         there & ~lost,
         by_flows & ~lost,
+        by_logs & ~lost,
         judged & ~lost,
         judged & ~lost & ~silent & ~blind,
         {
@@ -156,6 +165,20 @@ def look(
         flows,
         is_known,
     )
+
+
+def _only_logged(
+    coverage: JudgedCoverage, network: str, days: Iterable[tuple[date, int, int]]
+) -> int:
+    """The days on which logs of services tell of a network whose traffic was not seen at all."""
+    seen, traffic = coverage.seen(network), coverage.seen_traffic(network)
+    found = 0
+    for _, begin, end in days:
+        first, last = coverage.hours_of(begin, end)
+        day = mask(first, last)
+        if seen & day and not traffic & day:
+            found |= coverage.quarters_of(begin, end)
+    return found
 
 
 def _with_pauses(quarters: int, pauses: int) -> int:
@@ -197,7 +220,7 @@ def _silent(
 ) -> int:
     """The quarters in which a network should have been seen and was not: the hours in which it is
     said to be used, else working days on which it was not seen at all."""
-    seen = coverage.seen(network.name)
+    seen = coverage.seen_traffic(network.name)
     found: list[int] = []
     if network.expected is None:
         for day, begin, end in days:

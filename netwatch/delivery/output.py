@@ -5,14 +5,18 @@ all outputs is.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from netwatch.core.alert import AlertRecord
 from netwatch.core.errors import Problem
 from netwatch.core.file_keys import key
 from netwatch.core.value_kinds import DURATION, PATH, size
 from netwatch.formats.registry import FORMATS, RENDERERS
-from netwatch.sinks.base import SinkOptions
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from netwatch.sinks.base import SinkOptions
 
 DEFAULT_FOLDER = Path("/var/lib/netwatch/spool")
 """Where the outbox is unless the configuration names another folder."""
@@ -25,7 +29,7 @@ class QuietHours:
 
     start: int
     end: int
-    zone: ZoneInfo
+    zone: "ZoneInfo"
 
     def left(self, now: float) -> float:
         """Seconds until the quiet hours end that contain a time (s since the epoch); 0 outside of
@@ -69,7 +73,7 @@ class Output:
     min_severity: int
     digest_interval: float
     quiet_hours: QuietHours | None = None
-    options: SinkOptions
+    options: "SinkOptions"
     file: str = field(compare=False)
     line: int = field(compare=False)
 

@@ -29,7 +29,7 @@ from netwatch.capture.stream import ReadFailure, Windows
 from netwatch.core.encapsulation import LINK_TYPES
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.times import LogOptions
+from netwatch.logs import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.logs.log_files import Log

@@ -164,8 +164,9 @@ class RowBuffer:
 
 
 def claim_row(value: Any) -> tuple[ClientKey, tuple[Any, ...]]:
-    """The row of a claim, given with its packet. It is about the first address in the claim."""
-    packet, claim = value
+    """The row of a claim, given with its packet and the format of its log, if it is from one. It is
+    about the first address in the claim."""
+    packet, claim, log = value
     address = (claim.addresses or (packet.src,))[0]
     return ClientKey(address, claim.mac, packet.vlan), (
         packet.time,
@@ -174,6 +175,7 @@ def claim_row(value: Any) -> tuple[ClientKey, tuple[Any, ...]]:
         readable(packet.source),
         packet.number,
         encode_claim(packet, claim),
+        log or None,
     )
 
 

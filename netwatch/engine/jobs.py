@@ -37,7 +37,7 @@ from netwatch.engine.capture_files import (
 )
 from netwatch.incidents.scan import ScanIncidents, ScanResult
 from netwatch.incidents.spill import SpillFolder
-from netwatch.logs.times import LogOptions
+from netwatch.logs import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.engine.facts_process import Recording

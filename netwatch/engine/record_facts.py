@@ -280,16 +280,16 @@ class Recorder(_Sender):
         self._marks.append((rows, count))
         return place
 
-    def _flows_ended(self, slots: "array[int]") -> None:
+    def _flows_ended(self, slots: memoryview) -> None:
         count = len(slots) // FLOW_WORDS
         self._flow_places.append((self._next_place(count), count))
-        self._flows += slots
+        self._flows.frombytes(slots.cast("B"))
         self._flows_are_due = len(self._flows) >= CHUNK_ROWS * FLOW_WORDS
 
     def _address_claimed(self, packet: Packet, message: Message) -> None:
         place = self._next_place(len(message.claims))
         for number, claim in enumerate(message.claims):
-            self._claims.add(place + number, (packet, claim))
+            self._claims.add(place + number, (packet, claim, ""))
         if len(self._claims) >= CHUNK_ROWS:
             self._send_buffer(self._claims)
 
@@ -434,7 +434,7 @@ class EventRecorder(_Sender):
     def _claim(self, event: ClaimEvent) -> None:
         self._note_times(event.packet.time, event.packet.time)
         for claim in event.claims:
-            self._claims.add(self._sequence, (event.packet, claim))
+            self._claims.add(self._sequence, (event.packet, claim, event.log))
             self._sequence += 1
         if len(self._claims) >= EVENT_CHUNK_ROWS:
             self._send_buffer(self._claims)

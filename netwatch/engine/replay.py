@@ -95,10 +95,11 @@ class EventBatch:
 
 @dataclass(frozen=True, slots=True)
 class ClaimEvent:
-    """A message that claims addresses, and its packet."""
+    """A message that claims addresses, and its packet, or the record of a `log` of this format."""
 
     packet: Packet
     claims: tuple[AddressClaim, ...]
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from netwatch import __version__
 from netwatch.capture.block import CAPTURED, FIELDS, INTERFACE, OFFSET, TIME, VLAN, WIRE
 from netwatch.capture.files import open_source
 from netwatch.core.alert import AlertRecord
@@ -29,7 +28,7 @@ from netwatch.explain.sources import Found, chosen
 from netwatch.explain.steps import CaptureFile, Explanation, HiddenDay
 from netwatch.formats.bypass import codes
 from netwatch.formats.values import epoch_ns, rfc3339
-from netwatch.incidents.evidence_selection import interface, packet, section
+from netwatch.incidents.evidence_folder import packets_file
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.bypass_days import DAY
 from netwatch.store.bypass_rows import kept_records
@@ -235,24 +234,13 @@ def _in_time(path: str, deadline: float) -> None:
 
 
 def _file(incident: Explanation, frames: list[tuple[Frame, list[str]]]) -> bytes:
-    blocks = [
-        section(
-            f"netwatch {__version__}",
-            f"incident {incident.id}: the packets that its evidence names, cut out of the captures"
-            " that were read",
-        )
-    ]
-    longest = max(len(frame.data) + 4 for frame, _ in frames)
-    interfaces: dict[tuple[int, str, str], int] = {}
-    for frame, _ in frames:
-        key = frame.link_type, frame.interface, frame.source
-        if key not in interfaces:
-            interfaces[key] = len(interfaces)
-            name, source = escaped(frame.interface), escaped(frame.source)
-            blocks.append(interface(frame.link_type, name, source, longest))
-    for frame, shown in frames:
-        number = interfaces[frame.link_type, frame.interface, frame.source]
-        place = f"packet {escaped(frame.source)}#{frame.number}"
-        comments = [f"{escaped(text)}, {place}" for text in shown]
-        blocks.append(packet(frame, number, comments))
-    return b"".join(blocks)
+    title = (
+        f"incident {incident.id}: the packets that its evidence names, cut out of the captures"
+        " that were read"
+    )
+    return packets_file(title, [(frame, _comments(frame, shown)) for frame, shown in frames])
+
+
+def _comments(frame: Frame, shown: list[str]) -> list[str]:
+    place = f"packet {escaped(frame.source)}#{frame.number}"
+    return [f"{escaped(text)}, {place}" for text in shown]

@@ -20,9 +20,7 @@ there as by ``policy check``, with the set of the sensors.
 
 import contextlib
 import contextvars
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +32,7 @@ from netwatch.config import load
 from netwatch.config.layers import published_fields
 from netwatch.core.errors import ConfigError, NetwatchError, Problem
 from netwatch.core.private_files import PrivateFolder
+from netwatch.core.system.files import publishing, write_whole
 from netwatch.core.user_yaml import Fields, Problems, YamlMapping, YamlSequence, read_user_file
 from netwatch.fleet.access import (
     ALL,
@@ -66,7 +65,7 @@ DEFAULT_LIFE = timedelta(days=365)
 """How long a bundle may be applied by default. What a sensor has applied stays in use; a sensor
 that is enrolled later needs one that is still valid."""
 
-_VERSIONS, _SUFFIX, _MODE = "versions.json", ".bundle", 0o600
+_VERSIONS, _SUFFIX = "versions.json", ".bundle"
 
 
 def collect_configuration(path: Path) -> dict[str, bytes]:
@@ -261,7 +260,7 @@ class Publications:
             read_manifest(manifest.to_bytes(), SHAPES[kind])
         except SetError as error:
             raise NetwatchError(f"{kind} for {audience_text(audience)}: {error}") from None
-        with self._locked():
+        with publishing(self.folder, 0o700, NetwatchError):
             version = self._next_version(kind)
             bundle = Bundle(kind, audience, replace(manifest, version=version), archive)
             data = write_bundle(bundle, self._key)
@@ -322,37 +321,8 @@ class Publications:
         return version
 
     def _write(self, name: str, data: bytes) -> None:
-        """Write a file as a whole; it is on disk when this returns."""
-        path, new = self.folder / name, self.folder / f".{name}.new"
+        path = self.folder / name
         try:
-            with contextlib.suppress(FileNotFoundError):
-                new.unlink()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(new, flags, _MODE), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            descriptor = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            write_whole(path, data)
         except OSError as error:
             raise NetwatchError(f"{path}: cannot be written: {error.strerror}") from None
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """A context in which nobody else publishes."""
-        try:
-            self.folder.mkdir(0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise NetwatchError(f"{self.folder}: cannot be made: {error.strerror}") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise NetwatchError(f"{self.folder}: another process publishes now") from None
-        finally:
-            os.close(descriptor)

@@ -7,6 +7,7 @@ Everything has a limit, so that whoever invents templates or domains takes only 
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from netwatch.flow_export.elements import Field
 from netwatch.flow_export.layouts import Layout
@@ -21,8 +22,9 @@ interval is 10 minutes."""
 
 MAX_CHANGES = 1
 """How often a template may be redefined with other fields within `TEMPLATE_AGE`, as after a change
-of the exporter's configuration. One that changes it more often is broken or lies, or is several
-exporters, and which fields its records have is anybody's guess."""
+of the exporter's configuration; its records are read once it was sent again. One that changes it
+more often is broken or lies, or is several exporters, and which fields its records have is
+anybody's guess."""
 
 MAX_SAMPLERS = 64
 """Samplers of an exporter whose intervals are known."""
@@ -41,6 +43,19 @@ RESTART = 60_000
 _NUMBERS = 0xFFFFFFFF
 
 
+@dataclass(slots=True)
+class _Template:
+    """A template that was sent at a time (ns), and how often it was redefined since another.
+    `unread` is the anomaly of its records, if they are not read."""
+
+    layout: Layout
+    is_options: bool
+    sent: int
+    changes: int = 0
+    since: int = 0
+    unread: str = ""
+
+
 class Exporter:
     """One observation domain. `counts` takes what was wrong with its messages, by anomaly, and
     `lost` how many records (messages of NetFlow v9) were sent that did not arrive. `boot_time` is
@@ -52,9 +67,7 @@ class Exporter:
         self._without_template = 0
         self.boot_time: int | None = None
         self._samplers: dict[int, int] = {}
-        self._templates: dict[int, tuple[Layout, bool, int]] = {}
-        # How often a template was redefined, and since when (ns).
-        self._changes: dict[int, tuple[int, int]] = {}
+        self._templates: dict[int, _Template] = {}
         self._before: tuple[int, int] | None = None
         self._counts_itself = False
         self._uptime = -1
@@ -69,7 +82,7 @@ class Exporter:
     def unread(self) -> int:
         """How many records it has sent that are not read, as far as that is known: of those without
         a template at least one a set."""
-        return self.lost + self._without_template
+        return self.lost + self._without_template + self.counts["flow-time-impossible"]
 
     def layout(self, number: int, now: int) -> tuple[Layout, bool] | None:
         """The layout of a template at a time (ns), and whether its records are
@@ -77,53 +90,52 @@ class Exporter:
         found = self._templates.get(number)
         if found is None:
             why = "flow-template-missing"
-        elif now - found[2] > TEMPLATE_AGE:
+        elif found.unread:
+            why = found.unread
+        elif now - found.sent > TEMPLATE_AGE:
             # It stays: a file tells no other time than that which its messages have.
             why = "flow-template-old"
-        elif number in self._changes and self._is_unsteady(number, now):
+        elif found.changes > MAX_CHANGES and now - found.since <= TEMPLATE_AGE:
             why = "flow-template-unsteady"
         else:
-            return found[0], found[1]
+            return found.layout, found.is_options
         self._without_template += 1
         self.counts[why] += 1
         return None
 
-    def _is_unsteady(self, number: int, now: int) -> bool:
-        changes, since = self._changes[number]
-        return changes > MAX_CHANGES and now - since <= TEMPLATE_AGE
-
     def define(self, number: int, fields: Sequence[Field], is_options: bool, now: int) -> None:
         """A template was sent, again or anew."""
         known = self._templates.pop(number, None)
-        if known is not None and known[0].fields == tuple(fields):
-            layout = known[0]
+        if known is not None and known.layout.fields == tuple(fields):
+            known.is_options, known.sent, known.unread = is_options, now, ""
         else:
             try:
-                layout = Layout(fields)
+                made = _Template(Layout(fields), is_options, now, since=now)
             except ValueError:
                 self.counts["flow-template-bad"] += 1
                 return
             if known is not None:
-                self.counts["flow-template-changed"] += 1
-                changes, since = self._changes.get(number, (0, now))
-                if now - since > TEMPLATE_AGE:
-                    changes, since = 0, now
-                self._changes[number] = changes + 1, since
-        self._templates[number] = layout, is_options, now
+                self._note_change(known, made)
+            known = made
+        self._templates[number] = known
         if len(self._templates) > MAX_TEMPLATES:
-            forgotten = next(iter(self._templates))
-            del self._templates[forgotten]
-            self._changes.pop(forgotten, None)
+            del self._templates[next(iter(self._templates))]
             self.counts["flow-templates-full"] += 1
+
+    def _note_change(self, known: _Template, made: _Template) -> None:
+        """A template is redefined: it has to be sent again if nobody had withdrawn the other."""
+        self.counts["flow-template-changed"] += 1
+        made.changes = 1
+        if made.sent - known.since <= TEMPLATE_AGE:
+            made.changes, made.since = known.changes + 1, known.since
+        if not known.unread or known.unread == "flow-template-unsteady":
+            made.unread = "flow-template-unsteady"
 
     def withdraw(self, number: int) -> None:
         """A template is not valid any more (RFC 7011 section 8.1); 2 and 3 say so of all."""
-        if number in (2, 3):
-            for each, (_, is_options, _) in list(self._templates.items()):
-                if is_options == (number == 3):
-                    del self._templates[each]
-        else:
-            self._templates.pop(number, None)
+        for each, known in self._templates.items():
+            if each == number or (number in (2, 3) and known.is_options == (number == 3)):
+                known.unread = "flow-template-missing"
 
     def note_sampler(self, sampler: int, interval: int) -> None:
         """The exporter said how many packets one is taken of, by a sampler (0: by any)."""

@@ -34,7 +34,7 @@ NEVER = -(1 << 63)
 class Integers(NamedTuple):
     """Integers, `valid` with a bit for each row that has one, and the number of rows without."""
 
-    values: "bytearray | array[int]"
+    values: bytearray
     valid: bytearray
     missing: int
 
@@ -68,28 +68,27 @@ class ColumnBuffers:
         self.used = 0
         self.offsets: Words = array("i", [0])
         self.strings = 0
+        # The column that is made.
+        self.bits: Buffer = bytearray(1)
+        self.values: Buffer = bytearray(1)
+        self.indices: Words = array("i", [0])
 
     def integers(self, word: int, size: int, absent: int = NEVER) -> Integers:
         """The words of a column in `size` bytes each. A row whose word is `absent` has none."""
         i: cython.Py_ssize_t
-        byte: cython.Py_ssize_t
         value: cython.longlong
         at: cython.Py_ssize_t = word
         width: cython.Py_ssize_t = size
         none: cython.longlong = absent
         missing: cython.Py_ssize_t = 0
-        values = bytearray(self.count * width)
-        valid = bytearray((self.count + 7) >> 3)
-        out: Buffer = values
-        bits: Buffer = valid
+        values, valid = self._start_numbers(self.count * width), self._start_bits()
         for i in range(self.count):
             value = self.batch.words[self.rows[i] + at]
             if value == none:
                 missing += 1
                 continue
-            bits[i >> 3] |= 1 << (i & 7)
-            for byte in range(width):
-                out[i * width + byte] = value >> (8 * byte) & 255
+            self.bits[i >> 3] |= 1 << (i & 7)
+            self._put(i, width, value)
         return Integers(values, valid, missing)
 
     def dictionary(self, word: int, is_address: bool) -> tuple[Integers, Strings]:
@@ -100,10 +99,10 @@ class ColumnBuffers:
         at: cython.Py_ssize_t = word
         address: cython.bint = is_address
         missing: cython.Py_ssize_t = 0
-        values = array("i", bytes(4 * self.count))
-        valid = bytearray((self.count + 7) >> 3)
-        bits: Buffer = valid
-        out: Words = values
+        values, valid = self._start_indices(self.count), self._start_bits()
+        if self._is_empty(at):
+            self._start_strings(0)
+            return Integers(values, valid, self.count), self._strings()
         for i in range(self.batch.texts):
             self.codes[i] = 0
         self._start_strings(self.batch.texts)
@@ -116,8 +115,8 @@ class ColumnBuffers:
             if code == 0:
                 self._add_string(text, address)
                 code = self.codes[text] = self.strings
-            bits[i >> 3] |= 1 << (i & 7)
-            out[i] = code - 1
+            self.bits[i >> 3] |= 1 << (i & 7)
+            self.indices[i] = code - 1
         return Integers(values, valid, missing), self._strings()
 
     def lists(self, word: int, is_address: bool) -> tuple[Integers, Strings]:
@@ -131,10 +130,7 @@ class ColumnBuffers:
         address: cython.bint = is_address
         step: cython.Py_ssize_t = 2 if is_address else 1
         missing: cython.Py_ssize_t = 0
-        values = array("i", bytes(4 * self.count + 4))
-        valid = bytearray((self.count + 7) >> 3)
-        bits: Buffer = valid
-        out: Words = values
+        values, valid = self._start_indices(self.count + 1), self._start_bits()
         for i in range(self.count):
             entries += self.batch.words[self.rows[i] + at] & columns.LIST_MASK
         self._start_strings(entries)
@@ -143,11 +139,11 @@ class ColumnBuffers:
             if value == 0:
                 missing += 1
             else:
-                bits[i >> 3] |= 1 << (i & 7)
+                self.bits[i >> 3] |= 1 << (i & 7)
                 start = value >> columns.LIST_SHIFT
                 for j in range(value & columns.LIST_MASK):
                     self._add_string(self.batch.lists[start + step * j], address)
-            out[i + 1] = self.strings
+            self.indices[i + 1] = self.strings
         return Integers(values, valid, missing), self._strings()
 
     def list_numbers(self, word: int) -> tuple[Integers, bytearray]:
@@ -155,34 +151,28 @@ class ColumnBuffers:
         into the numbers of all rows, which have 32 bits each."""
         i: cython.Py_ssize_t
         j: cython.Py_ssize_t
-        byte: cython.Py_ssize_t
         value: cython.longlong
         start: cython.Py_ssize_t
         entries: cython.Py_ssize_t = 0
         at: cython.Py_ssize_t = word
         missing: cython.Py_ssize_t = 0
-        values = array("i", bytes(4 * self.count + 4))
-        valid = bytearray((self.count + 7) >> 3)
-        bits: Buffer = valid
-        out: Words = values
+        values, valid = self._start_indices(self.count + 1), self._start_bits()
         for i in range(self.count):
             entries += self.batch.words[self.rows[i] + at] & columns.LIST_MASK
-        numbers = bytearray(4 * entries)
-        octets: Buffer = numbers
+        numbers = self._start_numbers(4 * entries)
         entries = 0
         for i in range(self.count):
             value = self.batch.words[self.rows[i] + at]
             if value == 0:
                 missing += 1
             else:
-                bits[i >> 3] |= 1 << (i & 7)
+                self.bits[i >> 3] |= 1 << (i & 7)
                 start = value >> columns.LIST_SHIFT
                 for j in range(value & columns.LIST_MASK):
                     value = self.batch.lists[start + 2 * j + 1]
-                    for byte in range(4):
-                        octets[4 * entries + byte] = value >> (8 * byte) & 255
+                    self._put(entries, 4, value)
                     entries += 1
-            out[i + 1] = entries
+            self.indices[i + 1] = entries
         return Integers(values, valid, missing), numbers
 
     def macs(self, word: int) -> tuple[Integers, Strings]:
@@ -191,15 +181,14 @@ class ColumnBuffers:
         value: cython.longlong
         at: cython.Py_ssize_t = word
         missing: cython.Py_ssize_t = 0
-        valid = bytearray((self.count + 7) >> 3)
-        bits: Buffer = valid
+        valid = self._start_bits()
         self._start_strings(self.count)
         for i in range(self.count):
             value = self.batch.words[self.rows[i] + at]
             if value == 0:
                 missing += 1
             else:
-                bits[i >> 3] |= 1 << (i & 7)
+                self.bits[i >> 3] |= 1 << (i & 7)
                 self._reserve(LONGEST)
                 self.used = put_mac(self.octets, self.used, value)
             self._end_string()
@@ -211,13 +200,12 @@ class ColumnBuffers:
         row: cython.Py_ssize_t
         ids: CommunityIds = CommunityIds()
         missing: cython.Py_ssize_t = 0
-        valid = bytearray((self.count + 7) >> 3)
-        bits: Buffer = valid
+        valid = self._start_bits()
         self._start_strings(self.count)
         for i in range(self.count):
             row = self.rows[i] // columns.WORDS
             if ids.has_id(self.batch, row):
-                bits[i >> 3] |= 1 << (i & 7)
+                self.bits[i >> 3] |= 1 << (i & 7)
                 self._reserve(LONGEST)
                 self.used = ids.write(self.batch, row, self.octets, self.used)
             else:
@@ -225,9 +213,43 @@ class ColumnBuffers:
             self._end_string()
         return Integers(bytearray(), valid, missing), self._strings()
 
+    def _is_empty(self, at: cython.Py_ssize_t) -> cython.bint:
+        """Whether a word is 0 in all rows."""
+        i: cython.Py_ssize_t = 0
+        while i < self.count and self.batch.words[self.rows[i] + at] == 0:
+            i += 1
+        return i == self.count
+
+    def _start_bits(self) -> bytearray:
+        """Begin a column: a bit for each row, none of which is set."""
+        valid = bytearray((self.count + 7) >> 3)
+        self.bits = valid
+        return valid
+
+    def _start_indices(self, count: cython.Py_ssize_t) -> bytearray:
+        """Begin `count` indices of 32 bits, which are 0."""
+        values = bytearray(4 * count)
+        self.indices = memoryview(values).cast("i")
+        return values
+
+    def _start_numbers(self, size: cython.Py_ssize_t) -> bytearray:
+        """Begin numbers in `size` bytes, which are 0."""
+        values = bytearray(size)
+        self.values = values
+        return values
+
+    def _put(
+        self, i: cython.Py_ssize_t, width: cython.Py_ssize_t, value: cython.longlong
+    ) -> cython.int:
+        """Write number `i`, which has `width` bytes."""
+        byte: cython.Py_ssize_t
+        for byte in range(width):
+            self.values[i * width + byte] = value >> (8 * byte) & 255
+        return 0
+
     def _start_strings(self, most: cython.Py_ssize_t) -> None:
         """Begin other strings, so many at most."""
-        self.offsets = array("i", bytes(4 * most + 4))
+        self.offsets = memoryview(bytearray(4 * most + 4)).cast("i")
         self.octets = bytearray(16 * most + LONGEST)
         self.used = self.strings = 0
 

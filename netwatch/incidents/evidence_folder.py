@@ -108,7 +108,7 @@ class EvidenceFolder:
         lines = [each for each in chosen if each[0].link_type == LOG_LINE]
         packets = [each for each in chosen if each[0].link_type != LOG_LINE]
         for key, suffix, found, make in (
-            ("evidence_file", "pcapng", packets, capture),
+            ("evidence_file", "pcapng", packets, _packets_of),
             ("evidence_lines", "lines", lines, _lines_of),
         ):
             name = f"{stem}.{suffix}"
@@ -232,13 +232,17 @@ def _title(alert: Alert) -> str:
     )
 
 
+def _packets_of(alert: Alert, chosen: Chosen) -> bytes:
+    return packets_file(_title(alert), chosen)
+
+
 def _lines_of(alert: Alert, chosen: Chosen) -> bytes:
     return lines_text(_title(alert), chosen)
 
 
-def capture(alert: Alert, chosen: Chosen) -> bytes:
+def packets_file(title: str, chosen: Chosen) -> bytes:
     """A pcapng file of packets in the order given, each with its comments."""
-    blocks = [section(f"netwatch {__version__}", _title(alert))]
+    blocks = [section(f"netwatch {__version__}", title)]
     longest = max((len(frame.data) + 4 for frame, _ in chosen), default=0)
     interfaces: dict[tuple[int, str, str], int] = {}
     for frame, _ in chosen:

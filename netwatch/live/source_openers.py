@@ -20,7 +20,7 @@ from netwatch.capture.block import LIVE_SOURCES, LiveSource, Source
 from netwatch.capture.files import STDIN, open_source
 from netwatch.core.errors import CaptureError, NetwatchError
 from netwatch.core.statistics import RunStatistics
-from netwatch.logs.times import LogOptions
+from netwatch.logs import LogOptions
 
 if TYPE_CHECKING:
     from netwatch.flow_export.known_exporters import Exporters

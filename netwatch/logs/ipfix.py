@@ -97,6 +97,7 @@ class MessageReader(RecordReader):
         self._counted: Counter[str] = Counter()
         self._losses = _Losses()
         self._clock_said: int | None = None
+        self._unread = 0
         super().__init__(context)
 
     @property
@@ -126,9 +127,11 @@ class MessageReader(RecordReader):
         records, wrong = corrected(self._decoder.read(record, message), known)
         if wrong:
             self._anomalies.update(wrong)
+            self._unread += wrong.get("flow-time-impossible", 0)
         found = self._conversations.add(records)
         domain = message.version, message.domain
-        losses = self._losses.note(domain, now, self._decoder.unread)
+        unread = self._unread + self._decoder.unread + self._conversations.impossible
+        losses = self._losses.note(domain, now, unread)
         return [LogFlows(found), *losses] if found else losses
 
     def flush(self) -> Sequence[LogEntry]:
@@ -142,7 +145,11 @@ class MessageReader(RecordReader):
         if carried.time is None:
             return _NOTHING if sampling is None else Known(sampling=sampling)
         shift = self._shift(message.sent, carried.time, carried.host)
-        return Known(shift, sampling or 0, carried.time + FUTURE)
+        latest = carried.time + FUTURE
+        if not EARLIEST <= message.sent + shift <= latest:
+            # Whoever sends such a time may be wrong in all the others.
+            latest = 0
+        return Known(shift, sampling or 0, latest)
 
     def _shift(self, sent: int, arrived: int, sender: str) -> int:
         """What is to be added to the times of a message, ns. A clock that is wrong is counted."""

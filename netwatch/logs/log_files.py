@@ -30,6 +30,7 @@ from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.flow_export.conversations import Conversation, Place, note_place
+from netwatch.logs import LogOptions
 from netwatch.logs.log_file import Interest, LogFile, Progress
 from netwatch.logs.log_reader import UNREAD_SHARE, LogItem, LogReader
 from netwatch.logs.ordering import Rows, RowSink, in_order
@@ -37,7 +38,6 @@ from netwatch.logs.plain_lines import PlainLines
 from netwatch.logs.recognise import Recognised, fits, recognise
 from netwatch.logs.records import PLAIN, LogClaim, LogEntry, LogFlow, LogFlows, LogName, time_of
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import LogOptions
 
 _COMPRESSED = frozenset({"gz", "bz2", "xz", "zst", "lz4", *COMPRESSIONS})
 _DATE = re.compile(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from netwatch.core.errors import RecordError
 from netwatch.flow_export.conversations import Conversation, ended_by, lasts_until, note_place
 from netwatch.flow_export.conversations import Place as FlowPlace
+from netwatch.logs import LogOptions
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.ordering import Rows
 from netwatch.logs.plain_lines import IS_COMPILED, PlainLines
@@ -32,7 +33,7 @@ from netwatch.logs.records import (
     time_of,
 )
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import LAST, SECOND, LocalTimes, LogOptions
+from netwatch.logs.times import LAST, SECOND, LocalTimes
 
 if TYPE_CHECKING:
     from netwatch.flow_export.known_exporters import KnownExporter

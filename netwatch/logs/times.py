@@ -1,4 +1,4 @@
-"""The user's options for logs, and the times in them, in all the forms that logs write.
+"""The times in logs, in all the forms that logs write.
 
 All are read as ns since the epoch with the number of digits after the second; digits beyond the
 ninth are cut off. Forms are RFC 3339, seconds since the epoch with a fraction, and those of access
@@ -11,16 +11,9 @@ from the time of the file, and `LocalTimes` remembers the assumption so that it 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING, Literal
 
 from netwatch.core.errors import RecordError
-
-if TYPE_CHECKING:
-    from netwatch.flow_export.known_exporters import Exporters
-
-Only = Literal["captures", "logs"]
 
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 """The possible years of times without one."""
@@ -37,20 +30,6 @@ _CLF = re.compile(
     re.ASCII,
 )
 _EPOCH_SECONDS = re.compile(r"\d{9,11}(\.\d{1,12})?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class LogOptions:
-    """The format of all logs (``--as``), the year and the zone of times that have none
-    (``--year``, ``--timezone``), and whether only captures or only logs are read (``--only``).
-    None if the user said nothing. `exporters` are the configured ones, which apply to flow records
-    that name their exporter."""
-
-    format: str | None = None
-    year: int | None = None
-    zone: tzinfo | None = None
-    only: Only | None = None
-    exporters: "Exporters | None" = None
 
 
 def year_of(text: str) -> int:

@@ -46,6 +46,7 @@ REASONS = (
     "not-judged",
     "silent",
     "by-flows",
+    "by-logs",
     "unreadable",
     "packets",
     "partial",
@@ -88,10 +89,10 @@ class Visible:
     `unseen` are configured networks that no sensor ever saw. `gaps` is the number of times, longer
     than the threshold, in which one of the networks was not captured, and `gap_hours` their total
     length. `unjudged_hours` were captured, but not judged by this ban with these signatures;
-    `command` judges them. `silent`, `by_flows` and `unreadable` are the hours by network in which
-    it should have been used and had no flow, which flow records alone show, and in which otherwise
-    names could not be read; `silent_sensors` is how many sensors were not heard for longer than
-    that, and `silent_hours` the total time.
+    `command` judges them. `silent`, `by_flows`, `by_logs` and `unreadable` are the hours by network
+    in which it should have been used and had no flow, which flow records alone show, which logs of
+    services alone show, and in which otherwise names could not be read; `silent_sensors` is how
+    many sensors were not heard for longer than that, and `silent_hours` the total time.
     `lost_hours` is how long more was seen than is in the store. `packets_lost` is the share of
     packets that were dropped or could not be read. `pruned` means that incidents of these days were
     deleted by age, and `erased` is how many persons were erased from the store since.
@@ -113,6 +114,7 @@ class Visible:
     command: str = ""
     silent: Mapping[str, float] = field(default_factory=dict)
     by_flows: Mapping[str, float] = field(default_factory=dict)
+    by_logs: Mapping[str, float] = field(default_factory=dict)
     unreadable: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -220,6 +222,7 @@ def _what_was_not_seen(ban: Ban, visible: Visible, thresholds: Thresholds) -> li
     for code, hours in (
         ("silent", visible.silent),
         ("by-flows", visible.by_flows),
+        ("by-logs", visible.by_logs),
         ("unreadable", visible.unreadable),
     ):
         found += [Reason(code, {"network": name, "hours": hours[name]}) for name in hours]

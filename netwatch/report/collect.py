@@ -325,6 +325,7 @@ class _Collector:
             command=covered.command,
             silent=covered.by_network("silent"),
             by_flows=covered.by_flows,
+            by_logs=covered.by_logs,
             unreadable=covered.by_network("unreadable"),
             silent_sensors=len({sensor for sensor, _ in quiet}),
             silent_hours=sum(end - begin for _, (begin, end) in quiet) / HOUR,

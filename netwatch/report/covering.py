@@ -157,9 +157,10 @@ class Covered:
         return _hours(bits_or(network.missing[reason] for network in self.networks))  # type: ignore[index]
 
     def by_network(self, reason: str) -> dict[str, float]:
-        """The same by network, but for hours that flow records alone show: see `by_flows`."""
+        """The same by network, but for hours that flow records or logs alone show: see `by_flows`
+        and `by_logs`."""
         return _by_network(
-            (each, each.missing[reason] & ~each.by_flows)  # type: ignore[index]
+            (each, each.missing[reason] & ~each.by_flows & ~each.by_logs)  # type: ignore[index]
             for each in self.networks
         )
 
@@ -167,6 +168,11 @@ class Covered:
     def by_flows(self) -> dict[str, float]:
         """For how long flow records alone show a network, by network."""
         return _by_network((each, each.by_flows) for each in self.networks)
+
+    @property
+    def by_logs(self) -> dict[str, float]:
+        """For how long logs of services alone show a network, by network."""
+        return _by_network((each, each.by_logs) for each in self.networks)
 
 
 def _by_network(found: Iterable[tuple[NetworkAnswer, int]]) -> dict[str, float]:
@@ -218,6 +224,7 @@ class Covering:
             hours=sum(_hours(each.wanted) for each in found),
             captured=sum(_hours(each.captured) for each in found),
             by_flows=sum(_hours(each.by_flows) for each in found),
+            by_logs=sum(_hours(each.by_logs) for each in found),
             judged=sum(_hours(each.judged) for each in found),
             readable=sum(_hours(each.readable) for each in found),
             missing=tuple(

@@ -66,14 +66,15 @@ class Missing:
 @dataclass(frozen=True, slots=True)
 class BanCoverage:
     """The total `hours`, of the networks that a ban is about, in which it forbids; for how many of
-    them there are packets or logs (`captured`), only flow records (`by_flows`), how many were
-    judged by this ban with these signatures, and in how many names were readable. A time without a
-    packet that is too short for a gap counts like its neighbours. `missing` are the longest times
-    that lack something, `missing_left` are more."""
+    them there are packets or logs (`captured`), only flow records (`by_flows`), only logs of single
+    services (`by_logs`), how many were judged by this ban with these signatures, and in how many
+    names were readable. A time without a packet that is too short for a gap counts like its
+    neighbours. `missing` are the longest times that lack something, `missing_left` are more."""
 
     hours: float
     captured: float
     by_flows: float
+    by_logs: float
     judged: float
     readable: float
     missing: tuple[Missing, ...]

@@ -143,6 +143,12 @@ def _about_a_network(
             network=escaped(str(values["network"])),
             hours=language.number(_number(values, "hours")),
         ),
+        "by-logs": lambda: language.say(
+            "The network %(network)s was seen by logs of single services alone, which do not show"
+            " what went past them, for %(hours)s hours.",
+            network=escaped(str(values["network"])),
+            hours=language.number(_number(values, "hours")),
+        ),
         "unreadable": lambda: language.say(
             "In the network %(network)s, names could not be read for %(hours)s hours.",
             network=escaped(str(values["network"])),

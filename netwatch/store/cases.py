@@ -28,6 +28,7 @@ from sqlalchemy import (
     Select,
     func,
     insert,
+    not_,
     or_,
     select,
     text,
@@ -80,6 +81,9 @@ MAX_OFFSET = 366 * 86_400 * 10**9
 """The largest offset of a clock (ns) to correct."""
 
 _version = lru_cache(256)(VersionHashes)
+
+_FEW = 20_000
+"""Of so many incidents SQLite reads the cases one by one."""
 
 FILTERED = (*SORTS, "device", "joined_by")
 """The columns that a filter can have words for."""
@@ -293,7 +297,7 @@ def case_page(
     """A page of cases, the newest first unless `oldest_first` is set. Raises `NetwatchError`, and
     `QueryTimeoutError` after `timeout` s."""
     case = tables.fleet_case.c
-    statement = matching_cases(select(*_COLUMNS), wanted)
+    statement = matching_cases(catalogue, select(*_COLUMNS), wanted)
     if after is not None:
         place, key = tuple_(after.first_seen, after.id), tuple_(case.first_seen, case.id)
         statement = statement.where(key > place if oldest_first else key < place)
@@ -305,8 +309,10 @@ def case_page(
     return IncidentPage.of(rows, size)
 
 
-def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
-    """A statement over cases with the conditions of a filter."""
+def matching_cases(
+    catalogue: Catalogue, statement: Select[Any], wanted: IncidentFilter
+) -> Select[Any]:
+    """A statement over the cases of a catalogue with the conditions of a filter."""
     case, member = tables.fleet_case.c, tables.fleet_case_incident.c
     if wanted.since is not None:
         statement = statement.where(case.first_seen >= wanted.since)
@@ -319,12 +325,30 @@ def matching_cases(statement: Select[Any], wanted: IncidentFilter) -> Select[Any
         statement = statement.where(wanted.chosen.condition)
     if wanted.seen > 1:
         statement = statement.where(case.sensors >= wanted.seen)
-    seen = select(member.case).where(member.case == case.id)
-    if wanted.sensor:
-        statement = statement.where(seen.where(member.sensor.in_(sorted(wanted.sensor))).exists())
-    if sensors := wanted.excluded.get("sensor"):
-        statement = statement.where(~seen.where(member.sensor.in_(sorted(sensors))).exists())
+    is_server = catalogue.database.engine.dialect.name == "postgresql"
+    for sensors, is_wanted in (wanted.sensor, True), (wanted.excluded.get("sensor"), False):
+        if sensors:
+            seen = select(member.case).where(member.sensor.in_(sorted(sensors)))
+            # PostgreSQL joins both. SQLite makes a list of those seen, and begins with it if it is
+            # short. Else it reads cases in their order: what is computed is in no index.
+            found: ColumnElement[bool]
+            if is_server:
+                found = seen.where(member.case == case.id).exists()
+            elif is_wanted and saw_few(catalogue, sensors):
+                found = case.id.in_(seen)
+            else:
+                found = case.id.concat("").in_(seen)
+            statement = statement.where(found if is_wanted else not_(found))
     return statement
+
+
+def saw_few(catalogue: Catalogue, sensors: Set[str]) -> bool:
+    """Whether sensors have so few incidents that it is best to begin with these."""
+    member = tables.fleet_case_incident.c
+    seen = select(member.incident).where(member.sensor.in_(sorted(sensors))).limit(_FEW + 1)
+    with catalogue.database.reading() as connection:
+        count = connection.execute(select(func.count()).select_from(seen.subquery())).scalar_one()
+    return int(count) <= _FEW
 
 
 def cases_by_id(connection: Connection, ids: Collection[str]) -> dict[str, IncidentRow]:

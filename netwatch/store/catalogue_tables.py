@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 """The version of these tables; `netwatch.store.migrations` upgrades older ones to it."""
 
 metadata = MetaData()
@@ -256,8 +256,10 @@ hour_captured = Table(
     Column("part", Integer, primary_key=True, comment="the capture; 0: all of a live run"),
     Column("block", Integer, primary_key=True, comment="of 1024 hours since the epoch"),
     Column("quarters", LargeBinary, nullable=False, comment="bits, one for 15 minutes; by zlib"),
+    Column("traffic", LargeBinary, comment="those of traffic itself; none if there are none"),
 )
-"""When there were packets."""
+"""When there were packets or records of logs; and when traffic itself was seen, by packets or logs
+of all flows (`netwatch.store.hour_counting.TRAFFIC_LOGS`)."""
 
 hour_network = Table(
     "hour_network",
@@ -269,6 +271,7 @@ hour_network = Table(
     Column("block", Integer, primary_key=True),
     Column("hours", LargeBinary, nullable=False, comment="bits: hours in which it was seen"),
     Column("flows", LargeBinary, nullable=False, comment="by hour and visibility; by zlib"),
+    Column("traffic", LargeBinary, comment="hours in which its traffic was seen; none: never"),
 )
 """How many flows each network had in each hour, and how many of them had a readable name."""
 

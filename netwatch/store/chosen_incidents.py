@@ -5,12 +5,25 @@ something of, and those that they say nothing of; and the cases with such an inc
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, not_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    select,
+)
 
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import Database
 from netwatch.store.statements import listed_among
+
+_BESIDE = tables.fleet_case_incident.alias()
+_FEW = 1000  # cases that are read by their ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,17 +55,36 @@ def chosen(
     the cases with such an incident. PostgreSQL has both in one database. SQLite gives the ids as
     one JSON text, which is not read here: that costs a tenth of reading them. Raises
     `NetwatchError`."""
-    case, member = tables.fleet_case.c, tables.fleet_case_incident.c
-    place, found = member.incident if of_cases else tables.incident.c.id, ids.subquery()
-    is_server = catalogue.database.engine.dialect.name == "postgresql"
-    listed = literal_column("''") if is_server else func.json_group_array(found.c[0])
-    with database.reading() as connection:
-        text, size = connection.execute(select(listed, func.count()).select_from(found)).one()
-    condition = place.in_(ids) if is_server else listed_among(place, text)
+    engine, place = database.engine, tables.incident.c.id
+    is_server = engine.dialect.name == "postgresql"
+    text, size = _listed(database, ids)
+
+    def among(place: Any) -> Any:
+        return place.in_(ids) if is_server else listed_among(place, text)
+
     if not of_cases:
-        return Chosen(not_(condition), None) if others else Chosen(condition, int(size))
-    cases = select(member.case)
+        return Chosen(not_(among(place)), None) if others else Chosen(among(place), size)
+    case, member, beside = tables.fleet_case.c, tables.fleet_case_incident.c, _BESIDE.c
+    cases, is_wanted = select(member.case), among(member.incident)
+    if is_server:
+        of_case = member.case == case.id
+        return Chosen(cases.where(of_case, not_(is_wanted) if others else is_wanted).exists(), None)
+    # SQLite lists the cases; of `others` it lists those that have no other.
+    cases = cases.where(is_wanted).distinct()
     if others:
-        # Most cases have one, so it is soon found for each.
-        return Chosen(cases.where(member.case == case.id, not_(condition)).exists(), None)
-    return Chosen(case.id.in_(cases.where(condition)), None)
+        is_other = (beside.case == member.case) & not_(among(beside.incident))
+        cases = cases.where(~exists().where(is_other))
+    text, number = _listed(catalogue.database, cases)
+    # What is computed is in no index: many are found in the order of time.
+    condition = listed_among(case.id if number <= _FEW else case.id.concat(""), text)
+    return Chosen(not_(condition) if others else condition, None)
+
+
+def _listed(database: Database, found: Select[Any]) -> tuple[str, int]:
+    """What a statement finds, as a JSON list, which PostgreSQL does not need; and how much it
+    is."""
+    is_server, place = database.engine.dialect.name == "postgresql", found.subquery().c[0]
+    text = literal_column("''") if is_server else func.json_group_array(place)
+    with database.reading() as connection:
+        listed, size = connection.execute(select(text, func.count(place))).one()
+    return listed, int(size)

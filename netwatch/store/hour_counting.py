@@ -2,8 +2,11 @@
 
 Everything that stores rows counts them here: ``scan``, ``live``, logs, a centre, and judging a
 store again. Facts tell when there were packets: the times of names and claims, and of the first and
-last packet of each flow. `fill_hours` counts the hours of runs again from the facts that are left:
-for runs that an older netwatch stored, or whose writer was killed before it had stored them.
+last packet of each flow. Traffic itself is what packets show, and logs of all flows
+(`TRAFFIC_LOGS`); of other logs, such as those of resolvers and proxies, only the times count, since
+nothing is known of what went past them. `fill_hours` counts the hours of runs again from the facts
+that are left: for runs that an older netwatch stored, or whose writer was killed before it had
+stored them.
 
 Whether the name of a flow could be read also depends on the signatures: a flow to an app that hides
 names counts as one without a name. `Hides` knows such apps. Without it, such flows have the name
@@ -12,11 +15,12 @@ whoever judges them counts them (`OneOf`).
 """
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import select
 
+from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LOOKUPS
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, NOT_COUNTED, visibilities
@@ -25,6 +29,7 @@ from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import read_file
+from netwatch.store.hour_rows import add_traffic
 from netwatch.store.tables import FACTS
 
 if TYPE_CHECKING:
@@ -32,6 +37,10 @@ if TYPE_CHECKING:
 
 NetworkClass = tuple[str, str]
 """The name and the class of a network."""
+
+TRAFFIC_LOGS = FLOW_RECORD_LOGS | {"zeek", "suricata-eve", "fortigate", "palo-alto"}
+"""The formats of logs whose records of flows are all flows that a router, a firewall or a sensor
+saw, and not only those that a service served."""
 
 HIDDEN_LIMIT = 1 << 18
 """Flows of `Hidden` to remember."""
@@ -88,10 +97,6 @@ class HourCounter:
         """The counts were stored."""
         self._parts, self._cells = {}, 0
 
-    def heard(self, part: int, quarters: Sequence[int]) -> None:
-        """There were packets in these quarters of an hour."""
-        self._counts(part).quarters.update(quarters)
-
     def add_one_of(self, part: int, found: OneOf) -> None:
         """Note which flow records of a part, whose rows are added too, are ``one-of-k``."""
         for network, device_class, hour, names, flows in found:
@@ -112,24 +117,48 @@ class HourCounter:
         in the column ``client``."""
         if not rows.num_rows:
             return
+        if table == "observation":
+            self._note_hidden(capture, rows)
+        served = _is_served(table, rows)
+        if served is None:
+            self._add(part, capture, table, rows, networks, is_traffic=True)
+            return
+        from pyarrow import compute
+
+        self._add(part, capture, table, rows.filter(served), networks, is_traffic=False)
+        others = rows.filter(compute.invert(served))
+        if others.num_rows:
+            self._add(part, capture, table, others, networks, is_traffic=True)
+
+    def _add(
+        self,
+        part: int,
+        capture: int,
+        table: str,
+        rows: "pa.RecordBatch",
+        networks: Sequence[NetworkClass | None],
+        *,
+        is_traffic: bool,
+    ) -> None:
         counts = self._counts(part)
         for name in _TIMES[table]:
-            counts.quarters.update(_distinct(self._times(rows, name), QUARTER))
+            quarters = _distinct(self._times(rows, name), QUARTER)
+            counts.quarters.update(quarters)
+            if is_traffic:
+                counts.traffic.update(quarters)
         if table == "claim":
             return
         known = sorted({each for each in networks if each is not None})
         codes: dict[NetworkClass | None, int] = {
             network: code for code, network in enumerate(known, 1)
         }
-        if table == "observation":
-            self._note_hidden(capture, rows)
         for start in range(0, len(known), _CODES - 1):
             part_of = known[start : start + _CODES - 1]
             places = [
                 code if 0 < (code := codes.get(each, 0) - start) <= len(part_of) else 0
                 for each in networks
             ]
-            self._count(counts, capture, table, rows, part_of, places)
+            self._count(counts, capture, table, rows, part_of, places, is_traffic)
 
     def _times(self, rows: "pa.RecordBatch", name: str) -> "pa.Array":
         """The corrected times of rows."""
@@ -149,6 +178,7 @@ class HourCounter:
         rows: "pa.RecordBatch",
         known: Sequence[NetworkClass],
         places: Sequence[int],
+        is_traffic: bool,
     ) -> None:
         import pyarrow as pa
         from pyarrow import compute
@@ -157,7 +187,10 @@ class HourCounter:
         time = self._times(rows, "time" if table == "observation" else "first")
         key = compute.add(compute.multiply(compute.divide(time, HOUR), _CODES), network)
         if table == "flow":
-            seen = pa.array(self._visibilities(capture, rows), pa.uint8()).cast(pa.int64())
+            found_of = self._visibilities(capture, rows)
+            if not is_traffic:
+                found_of = bytearray([NOT_COUNTED]) * rows.num_rows
+            seen = pa.array(found_of, pa.uint8()).cast(pa.int64())
             key = compute.add(compute.multiply(key, _VISIBILITIES), seen)
         for each in compute.value_counts(key).to_pylist():
             at, number = each["values"], each["counts"]
@@ -167,7 +200,7 @@ class HourCounter:
             hour, code = divmod(at, _CODES)
             if not code:
                 continue
-            found = counts.see(known[code - 1], hour)
+            found = counts.see(known[code - 1], hour, is_traffic=is_traffic)
             if not found:
                 self._cells += 1
             if visibility != NOT_COUNTED:
@@ -236,6 +269,19 @@ class HourCounter:
         )
 
 
+def _is_served(table: str, rows: "pa.RecordBatch") -> "pa.BooleanArray | None":
+    """Which rows are from logs that do not show traffic itself; None: none of them."""
+    import pyarrow as pa
+
+    logs = rows.column("log_format")
+    if logs.null_count == rows.num_rows:
+        return None
+    served = [table != "flow" or text not in TRAFFIC_LOGS for text in logs.dictionary.to_pylist()]
+    if not any(served):
+        return None
+    return pa.array(served, pa.bool_()).take(logs.indices).fill_null(False)
+
+
 def _distinct(times: "pa.Array", unit: int) -> list[int]:
     """The distinct numbers of the parts of time that times (ns) are in."""
     from pyarrow import compute
@@ -268,17 +314,51 @@ def fill_hours(catalogue: Catalogue, files: FactFiles, hides: Hides | None = Non
     wanted = {*runs_without_hours(catalogue)}
     if not wanted:
         return 0
-    captures, networks = _captures(catalogue, wanted), _networks(catalogue)
-    counters = {run: HourCounter(hides) for run in wanted}
     # Names come first: they tell which flows have a name that hides another.
-    for table in FACTS:
-        for file in catalogue.files(table):
-            for batch in read_file(files, file).to_batches():
-                _count(table, batch, captures, networks, counters)
-    for run, counter in counters.items():
+    for run, counter in _recounted(catalogue, files, wanted, FACTS, hides).items():
         if counter.parts:
             catalogue.add_hours(run, counter.parts)
     return len(wanted)
+
+
+def fill_traffic(
+    catalogue: Catalogue, files: FactFiles, damaged: Callable[[NetwatchError], None]
+) -> None:
+    """Find when traffic itself was seen, for the hours that an older netwatch stored. Its claims do
+    not say whether they are from a log. Of a file that is `damaged` or missing it stays unknown.
+    Raises `NetwatchError`."""
+    with catalogue.database.reading() as connection:
+        runs = {*connection.execute(select(tables.run.c.id)).scalars()}
+    counters = _recounted(catalogue, files, runs, ("observation", "flow"), damaged=damaged)
+    with catalogue.database.writing() as connection:
+        for run, counter in counters.items():
+            add_traffic(connection, run, counter.parts)
+
+
+def _recounted(
+    catalogue: Catalogue,
+    files: FactFiles,
+    runs: Collection[int],
+    fact_tables: Iterable[str],
+    hides: Hides | None = None,
+    damaged: Callable[[NetwatchError], None] | None = None,
+) -> dict[int, HourCounter]:
+    """The counts of runs from all of their facts in tables. A file that cannot be read is
+    `damaged`, or raises `NetwatchError`."""
+    captures, networks = _captures(catalogue, runs), _networks(catalogue)
+    counters = {run: HourCounter(hides) for run in runs}
+    for table in fact_tables:
+        for file in catalogue.files(table):
+            try:
+                rows = read_file(files, file)
+            except NetwatchError as error:
+                if damaged is None:
+                    raise
+                damaged(error)
+                continue
+            for batch in rows.to_batches():
+                _count(table, batch, captures, networks, counters)
+    return counters
 
 
 def _captures(catalogue: Catalogue, runs: Collection[int]) -> dict[int, tuple[int, int]]:

@@ -28,6 +28,7 @@ from netwatch.coverage.judged import (
     OneOf,
     bits_of,
     flow_blocks,
+    hour_blocks,
     one_of_place,
     pack_flows,
     quarter_blocks,
@@ -52,36 +53,65 @@ def add_hours(connection: Connection, run: int, parts: Mapping[int, HourCounts])
     for part, counts in parts.items():
         _add_quarters(connection, run, part, counts)
         for (network, device_class), hours in counts.networks.items():
+            watched = hour_blocks(counts.watched.get((network, device_class), ()))
             for block, found in flow_blocks(hours).items():
-                _add_flows(connection, (run, part, network, device_class, block), found)
+                key = run, part, network, device_class, block
+                _add_flows(connection, key, found, watched.get(block, 0))
+
+
+def add_traffic(connection: Connection, run: int, parts: Mapping[int, HourCounts]) -> None:
+    """Add when traffic itself was seen to the hours of a run that are stored."""
+    captured, network = tables.hour_captured, tables.hour_network
+    for part, counts in parts.items():
+        here = (captured.c.run == run) & (captured.c.part == part)
+        for block, bits in quarter_blocks(counts.traffic).items():
+            traffic = {"traffic": _written(bits)}
+            connection.execute(
+                update(captured).where(here & (captured.c.block == block)).values(traffic)
+            )
+        here = (network.c.run == run) & (network.c.part == part)
+        for (name, device_class), hours in counts.watched.items():
+            its = here & (network.c.network == name) & (network.c["class"] == device_class)
+            for block, bits in hour_blocks(hours).items():
+                traffic = {"traffic": _written(bits)}
+                connection.execute(
+                    update(network).where(its & (network.c.block == block)).values(traffic)
+                )
 
 
 def _add_quarters(connection: Connection, run: int, part: int, counts: HourCounts) -> None:
     table = tables.hour_captured
+    traffic = quarter_blocks(counts.traffic)
     for block, bits in quarter_blocks(counts.quarters).items():
         here = (table.c.run == run) & (table.c.part == part) & (table.c.block == block)
-        known = connection.execute(select(table.c.quarters).where(here)).scalar()
-        before = read_bits(known) if known is not None else 0
-        if bits | before == before and known is not None:
+        known = connection.execute(select(table.c.quarters, table.c.traffic).where(here)).first()
+        before = (read_bits(known.quarters), _optional_bits(known.traffic)) if known else (0, 0)
+        after = bits | before[0], traffic.get(block, 0) | before[1]
+        if after == before:
             continue
         _put(connection, table, here, known is not None, {
-            "run": run, "part": part, "block": block, "quarters": write_bits(bits | before),
+            "run": run, "part": part, "block": block,
+            "quarters": write_bits(after[0]), "traffic": _written(after[1]),
         })  # fmt: skip
 
 
 def _add_flows(
-    connection: Connection, key: tuple[int, int, str, str, int], found: FlowHours
+    connection: Connection,
+    key: tuple[int, int, str, str, int],
+    found: FlowHours,
+    watched: int,
 ) -> None:
     table = tables.hour_network
     names = ("run", "part", "network", "class", "block")
     values: dict[str, Any] = dict(zip(names, key, strict=True))
     here = _all(table.c[name] == value for name, value in values.items())
-    known = connection.execute(select(table.c.flows).where(here)).scalar()
-    hours = unpack_flows(known) if known is not None else {}
+    known = connection.execute(select(table.c.flows, table.c.traffic).where(here)).first()
+    hours = unpack_flows(known.flows) if known is not None else {}
     for hour, counts in found.items():
         hours.setdefault(hour, Counter()).update(counts)
     values["hours"] = write_bits(bits_of(hours))
     values["flows"] = pack_flows(hours)
+    values["traffic"] = _written(watched | (_optional_bits(known.traffic) if known else 0))
     _put(connection, table, here, known is not None, values)
 
 
@@ -144,6 +174,15 @@ def write_bits(bits: int) -> bytes:
 def read_bits(content: bytes) -> int:
     """The set of bits from `write_bits`."""
     return int.from_bytes(zlib.decompress(content), "little")
+
+
+def _written(bits: int) -> bytes | None:
+    """A set of bits as bytes; None if it is empty."""
+    return write_bits(bits) if bits else None
+
+
+def _optional_bits(content: bytes | None) -> int:
+    return 0 if content is None else read_bits(content)
 
 
 def add_judged(

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from netwatch.coverage.judged import (
     BLOCK,
@@ -38,8 +38,8 @@ SCHEMA = "netwatch.hour/1"
 """The schema of a record, with its version."""
 
 COLUMNS = (
-    "hour", "network", "class", "captured", "lost", "judged_by", "flows", "named", "one_of_k",
-    "sensors",
+    "hour", "network", "class", "captured", "by_logs", "lost", "judged_by", "flows", "named",
+    "one_of_k", "sensors",
 )  # fmt: skip
 """The columns of a record as CSV; a list is joined by spaces."""
 
@@ -58,7 +58,9 @@ def judged_coverage(
         end = (-1 if last_block is None else last_block) * BLOCK + BLOCK
         last = end if until is None else -(-until // HOUR)
         hours = max(0, last - first)
-        quarters = _quarters(connection, first, hours)
+        captured = tables.hour_captured.c
+        quarters = _quarters(connection, captured.quarters, first, hours)
+        traffic = _quarters(connection, captured.traffic, first, hours)
         networks = _networks(connection, first, hours, {*quarters})
         judged = _judged(connection)
         lost = _lost(connection, first, hours)
@@ -70,6 +72,7 @@ def judged_coverage(
                 sensor=sensor,
                 place=place,
                 quarters=quarters[part],
+                traffic=traffic.get(part, 0),
                 networks={name: tuple(seen) for name, seen in networks[part].items()},
                 judged=[
                     span for its, span in judged.get(part[0], ()) if its is None or its == part[1]
@@ -78,7 +81,13 @@ def judged_coverage(
             )
             for part, (content, sensor, place) in _origins(connection, [*quarters]).items()
         ]
-        return JudgedCoverage(first, hours, sources, _listeners(connection))
+        return JudgedCoverage(
+            first,
+            hours,
+            sources,
+            _sensors(connection),
+            _sensors(connection, tables.hour_network.c.traffic.is_not(None)),
+        )
 
 
 def uncaptured(
@@ -97,18 +106,22 @@ def uncaptured(
         if low is None:
             return [True] * len(spans)
         first, end = max(first, low * BLOCK), min(end, (high + 1) * BLOCK)
-        found = bits_or(_quarters(connection, first, end - first).values())
+        quarters = tables.hour_captured.c.quarters
+        found = bits_or(_quarters(connection, quarters, first, end - first).values())
     begin, length = first * QUARTERS, (end - first) * QUARTERS
     places = ((low // QUARTER - begin, -(-high // QUARTER) - begin) for low, high in spans)
     return [not found & mask(max(low, 0), min(high, length)) for low, high in places]
 
 
-def _quarters(connection: Connection, first: int, hours: int) -> dict[_Part, int]:
+def _quarters(
+    connection: Connection, column: ColumnElement[Any], first: int, hours: int
+) -> dict[_Part, int]:
+    """The quarters of a column of the table of captured hours, by part."""
     table = tables.hour_captured
     found: dict[_Part, int] = {}
     for run, part, block, content in connection.execute(
-        select(table.c.run, table.c.part, table.c.block, table.c.quarters)
-        .where(_in_blocks(table.c.block, first, hours))
+        select(table.c.run, table.c.part, table.c.block, column)
+        .where(_in_blocks(table.c.block, first, hours), column.is_not(None))
         .order_by(table.c.run, table.c.part)
     ):
         bits = _shifted(read_bits(content), (block * BLOCK - first) * QUARTERS, hours * QUARTERS)
@@ -144,11 +157,11 @@ def _networks(
 ) -> dict[_Part, dict[str, list[SeenNetwork]]]:
     table = tables.hour_network
     columns = table.c
-    seen: dict[tuple[_Part, str, str], tuple[int, list[FlowBlock]]] = {}
-    for run, part, network, kind, block, bits, flows in connection.execute(
+    seen: dict[tuple[_Part, str, str], tuple[int, int, list[FlowBlock]]] = {}
+    for run, part, network, kind, block, bits, traffic, flows in connection.execute(
         select(
             columns.run, columns.part, columns.network, columns["class"], columns.block,
-            columns.hours, columns.flows,
+            columns.hours, columns.traffic, columns.flows,
         ).where(_in_blocks(columns.block, first, hours))
     ):  # fmt: skip
         if (run, part) not in parts:
@@ -157,12 +170,16 @@ def _networks(
         found = _shifted(read_bits(bits), begin, hours)
         if found:
             key = (run, part), network, kind
-            known, blocks = seen.get(key, (0, []))
+            watched = 0 if traffic is None else _shifted(read_bits(traffic), begin, hours)
+            known, before, blocks = seen.get(key, (0, 0, []))
             blocks.append(FlowBlock(begin, flows))
-            seen[key] = known | found, blocks
+            seen[key] = known | found, before | watched, blocks
     result: defaultdict[_Part, dict[str, list[SeenNetwork]]] = defaultdict(dict)
-    for (where, network, kind), (found, blocks) in sorted(seen.items(), key=lambda item: item[0]):
-        result[where].setdefault(network, []).append(SeenNetwork(kind, found, tuple(blocks)))
+    for (where, network, kind), (found, watched, blocks) in sorted(
+        seen.items(), key=lambda item: item[0]
+    ):
+        its = SeenNetwork(kind, found, watched, tuple(blocks))
+        result[where].setdefault(network, []).append(its)
     return result
 
 
@@ -222,13 +239,14 @@ def _origins(connection: Connection, parts: Sequence[_Part]) -> dict[_Part, tupl
     return found
 
 
-def _listeners(connection: Connection) -> dict[str, frozenset[str]]:
-    """The sensors that ever saw a network."""
+def _sensors(connection: Connection, *where: ColumnElement[bool]) -> dict[str, frozenset[str]]:
+    """The sensors that have rows of hours of a network for which `where` holds."""
     network, run = tables.hour_network.c, tables.run.c
     found: defaultdict[str, set[str]] = defaultdict(set)
     for name, sensor in connection.execute(
         select(network.network, run.sensor)
         .join_from(tables.hour_network, tables.run, network.run == run.id)
+        .where(*where)
         .distinct()
     ):
         found[name].add(sensor)
@@ -254,13 +272,15 @@ def hour_records(
     `wanted` has for each of its bans what it is judged by.
 
     `captured` is the share of the hour, null if no sensor that sees the network captured anything,
-    and `lost` the share in which more was seen than is stored; `flows` is null if it was not
+    `by_logs` the share of which only logs of services tell, and `lost` the share in which more was
+    seen than is stored; `flows` is null if it was not
     captured. `judged_by` are the bans that judged everything that was captured. `one_of_k` are the
     flows ``one-of-k`` by their k.
     """
     names = sorted({*coverage.networks(), *classes})
     names = [each for each in names if not networks or each in networks]
     captured = {name: coverage.captured(name) for name in names}
+    by_logs = {name: captured[name] & ~coverage.traffic(name) for name in names}
     lost = {name: coverage.lost(name) for name in names}
     judged = {
         (name, ban): coverage.judged(name, classes.get(name, ""), by)
@@ -282,6 +302,7 @@ def hour_records(
                 "network": name,
                 "class": classes.get(name),
                 "captured": there.bit_count() / QUARTERS if there else None,
+                "by_logs": (by_logs[name] & part).bit_count() / QUARTERS,
                 "lost": (lost[name] & part).bit_count() / QUARTERS,
                 "judged_by": [ban for ban in wanted if there and not there & ~judged[name, ban]],
                 "flows": named + sum(counts.values()) if there else None,

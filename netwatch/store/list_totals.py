@@ -54,7 +54,9 @@ def case_total(
     catalogue: Catalogue, wanted: IncidentFilter, timeout: float | None = None
 ) -> int | None:
     """The same of cases."""
-    return _total(catalogue, matching_cases(select(tables.fleet_case.c.id), wanted), timeout)
+    return _total(
+        catalogue, matching_cases(catalogue, select(tables.fleet_case.c.id), wanted), timeout
+    )
 
 
 def device_total(

@@ -158,6 +158,16 @@ def _add_orders(connection: Connection) -> None:
     recount_days(connection, days)
 
 
+def _add_traffic(connection: Connection) -> None:
+    """Version 13: in which hours traffic itself was seen, and not only logs of services. It is
+    found in the facts after this step (`netwatch.store.hour_counting.fill_traffic`)."""
+    for table in (tables.hour_captured, tables.hour_network):
+        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        if "traffic" not in known:
+            kind = table.c.traffic.type.compile(connection.dialect)
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN traffic {kind}"))
+
+
 def _add_ranks(connection: Connection, table: Table) -> None:
     """Add the columns of version 12 to a table of records that lacks them."""
     known = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -208,6 +218,7 @@ STEPS: Mapping[int, Step] = {
     9: _add_bypasses,
     10: _add_words,
     11: _add_orders,
+    12: _add_traffic,
 }
 """The steps by their starting version. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
@@ -225,6 +236,7 @@ WHAT: Mapping[int, str] = {
     9: "days on which devices hid their lookups; live and compact judge the days that are stored",
     10: "words by which incidents are found, made from all records",
     11: "severity and contacts of incidents; all are written anew, which needs as much free disk",
+    12: "hours that only logs of services tell of; the next command finds them in all facts",
 }
 """The steps' descriptions for people."""
 

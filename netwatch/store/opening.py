@@ -28,7 +28,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, create_engine, delete, insert, select, text, update
@@ -47,10 +46,10 @@ from netwatch.store.erasing import vacuum
 from netwatch.store.fact_files import FactFiles
 from netwatch.store.fact_tables import FORMAT_KEY, FactRemoval, rows_in
 from netwatch.store.flow_rows import FlowNames, new_key
-from netwatch.store.hour_counting import fill_hours
+from netwatch.store.hour_counting import fill_hours, fill_traffic
 from netwatch.store.hour_rows import UNSEEN, LossCounter, add_losses
 from netwatch.store.options import StoreOptions
-from netwatch.store.tables import FORMAT_VERSION, NAMED_SINCE
+from netwatch.store.tables import FORMAT_VERSION, NAMED_SINCE, TRAFFIC_SINCE
 
 HOURS_SINCE = 6
 """The version of the tables with hours; they are counted from the facts of an older store."""
@@ -91,6 +90,10 @@ def open_catalogue(options: StoreOptions, *, create: bool = False) -> Catalogue:
         migrated_from = catalogue.database.migrated_from
         if migrated_from is not None and migrated_from < HOURS_SINCE:
             fill_hours(catalogue, FactFiles(options.path))
+        if _format(catalogue) < TRAFFIC_SINCE:
+            fill_traffic(catalogue, FactFiles(options.path), _say_damaged)
+            with catalogue.database.writing() as connection:
+                connection.execute(update(tables.store).values(format=FORMAT_VERSION))
     except BaseException:
         catalogue.close()
         raise
@@ -99,9 +102,12 @@ def open_catalogue(options: StoreOptions, *, create: bool = False) -> Catalogue:
 
 def _has_older_files(catalogue: Catalogue) -> bool:
     """Whether files of facts may be from an older netwatch, so that their flows must be renamed."""
+    return _format(catalogue) < NAMED_SINCE
+
+
+def _format(catalogue: Catalogue) -> int:
     with catalogue.database.reading() as connection:
-        found = connection.execute(select(tables.store.c.format)).scalar_one()
-    return int(found) < NAMED_SINCE
+        return int(connection.execute(select(tables.store.c.format)).scalar_one())
 
 
 def rename_flows(catalogue: Catalogue, options: StoreOptions) -> int:
@@ -197,9 +203,13 @@ def _rename(facts: FactRemoval, file: FileRow, names: FlowNames) -> bool:
 
 
 def _finish(catalogue: Catalogue) -> None:
-    """All files are of the present format: forget the key."""
+    """All files have named flows: forget the key."""
     with catalogue.database.writing() as connection:
-        connection.execute(update(tables.store).values(format=FORMAT_VERSION, flow_key=None))
+        connection.execute(update(tables.store).values(format=NAMED_SINCE, flow_key=None))
+
+
+def _say_damaged(error: NetwatchError) -> None:
+    _say(f"{error}; when traffic was seen there stays unknown: netwatch store verify")
 
 
 def _say(text: str) -> None:
@@ -331,12 +341,7 @@ class UseLock:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 

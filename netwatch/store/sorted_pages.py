@@ -103,7 +103,7 @@ def sorted_cases(
         return _cases_by_contacts(catalogue, wanted, order, after, size, timeout)
     column = tables.fleet_case.c[order.column]
     with catalogue.database.reading(timeout) as connection:
-        statement = matching_cases(select(column), wanted).distinct()
+        statement = matching_cases(catalogue, select(column), wanted).distinct()
         words = order.sorted([*connection.execute(statement).scalars()])
     return _by_words(case_page, catalogue, wanted, order, words, after, size, timeout)
 
@@ -184,7 +184,9 @@ def _cases_by_contacts(
     """The same of cases, which have one index for all filters."""
     column = tables.fleet_case.c
     key = (column.contacts, column.first_seen, column.id)
-    statement = _placed(matching_cases(select(*key), wanted), key, order, after).limit(size + 1)
+    statement = _placed(matching_cases(catalogue, select(*key), wanted), key, order, after).limit(
+        size + 1
+    )
     with catalogue.database.reading(timeout) as connection:
         found = connection.execute(statement).all()
         known = cases_by_id(connection, [row.id for row in found])

@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
+
+TRAFFIC_SINCE = 7
+"""The format since which hours tell when traffic itself was seen, and claims whether they are from
+a log."""
 
 NAMED_SINCE = 4
 """The version of the format since which flows have names that reveal nothing about their ends."""
@@ -264,6 +268,7 @@ CLAIM = (
     FactColumn("source", "text", "file or interface"),
     FactColumn("packet", "int64", "number of the packet or record in it, from 1"),
     FactColumn("claim", "blob", "the packet's endpoints and the claim, as JSON; may be sealed"),
+    FactColumn("log_format", "text", "format of the log, instead of a packet", True, since=7),
 )
 """One statement of a message about who uses an address (`netwatch.core.message.AddressClaim`)."""
 

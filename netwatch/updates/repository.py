@@ -17,12 +17,9 @@ The root of the repository says which of them is in force. Keys of roles that si
 especially ``root``, should be kept offline.
 """
 
-import contextlib
-import fcntl
 import hashlib
-import os
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,7 +41,7 @@ from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import JSONSerializer
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW
+from netwatch.core.system.files import publishing, write_new, write_whole
 from netwatch.core.user_yaml import read_user_file
 from netwatch.updates.set_format import (
     ARCHIVE,
@@ -87,11 +84,7 @@ class KeyFolder:
         path = self.folder / f"{role}-{signer.public_key.keyid[:8]}.pem"
         try:
             self.folder.mkdir(0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
-            with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-                file.write(signer.private_bytes)
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(path, signer.private_bytes)
         except OSError as error:
             raise SetError(f"{path}: cannot be written: {error.strerror}") from None
         return signer
@@ -158,7 +151,7 @@ class Repository:
         signers = {role: self._keys.create(role) for role in ROLES}
         for role, signer in signers.items():
             root.add_key(signer.public_key, role)
-        with self._locked():
+        with publishing(self.folder, 0o777, SetError):
             self._write_signed("1.root.json", Metadata(root), [signers["root"]])
         return self.folder / "metadata" / "1.root.json"
 
@@ -170,7 +163,7 @@ class Repository:
         set."""
         root = self.root()
         signers = {role: self._signer(root, role) for role in ROLES[1:]}
-        with self._locked():
+        with publishing(self.folder, 0o777, SetError):
             last = self.last_manifest()
             archive = pack(files)
             manifest = Manifest(
@@ -195,7 +188,7 @@ class Repository:
     def refresh(self, timestamp_life: timedelta) -> datetime:
         """Sign the timestamp again, which needs only the timestamp key. Returns its expiry."""
         signer = self._signer(self.root(), "timestamp")
-        with self._locked():
+        with publishing(self.folder, 0o777, SetError):
             old = self._timestamp()
             if old is None:
                 raise SetError(f"{self.folder}: expected a repository with a set, found none")
@@ -217,7 +210,7 @@ class Repository:
         new.signed.consistent_snapshot = True
         new.signed.keys, new.signed.roles = dict(old.signed.keys), dict(old.signed.roles)
         signers = dict(current)
-        with self._locked():
+        with publishing(self.folder, 0o777, SetError):
             for role in roles:
                 signers[role] = self._keys.create(role)
                 for key_id in list(new.signed.roles[role].keyids):
@@ -325,38 +318,11 @@ class Repository:
         return data
 
     def _write(self, path: Path, data: bytes) -> None:
-        """Write a file atomically under its name."""
-        new = path.with_name(f".{path.name}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-            descriptor = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            write_whole(path, data, 0o666)
         except OSError as error:
             raise SetError(f"{path}: cannot be written: {error.strerror}") from None
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """A context in which nobody else writes to the repository."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise SetError(f"{self.folder}: cannot be made: {error.strerror}") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise SetError(f"{self.folder}: another process publishes now") from None
-        finally:
-            os.close(descriptor)
 
 
 def _meta(metadata: Metadata[Any], data: bytes) -> MetaFile:

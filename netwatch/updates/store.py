@@ -41,6 +41,8 @@ from netwatch.core.system.files import (
     others_may_write,
     sync_folder,
     user_id,
+    write_new,
+    write_whole,
 )
 from netwatch.core.user_yaml import read_user_file
 from netwatch.updates.set_format import (
@@ -156,7 +158,7 @@ class SetStore:
             for name, data in {**files, MANIFEST: manifest}.items():
                 path = folder / name
                 path.parent.mkdir(self.shape.folder_mode, parents=True, exist_ok=True)
-                self._write(path, data)
+                write_new(path, data, self.shape.file_mode)
             for below in {path for path in folder.rglob("*") if path.is_dir()}:
                 sync_folder(below)
             sync_folder(folder)
@@ -215,7 +217,7 @@ class SetStore:
                         f"{self.folder}: expected an empty folder or one of netwatch's sets,"
                         " found other files"
                     )
-                self._write(self.folder / MARK, MARK_TEXT)
+                write_new(self.folder / MARK, MARK_TEXT, self.shape.file_mode)
                 sync_folder(self.folder)
             self._require_mark()
             for name in (_SETS, _METADATA):
@@ -291,21 +293,8 @@ class SetStore:
         }
         if state.held is not None:
             content["held"] = {name: getattr(state.held, name) for name in Held.__slots__}
-        new = self.folder / f"{STATE}.new"
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        self._write(new, json.dumps(content, indent=1).encode() + b"\n")
-        new.replace(self.state_file)
-        sync_folder(self.folder)
-
-    def _write(self, path: Path, data: bytes) -> None:
-        """Write a new file to disk; one that exists is an error."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
-        descriptor = os.open(path, flags, self.shape.file_mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        data = json.dumps(content, indent=1).encode() + b"\n"
+        write_whole(self.state_file, data, self.shape.file_mode)
 
     def _open(self, installed: Installed) -> Path:
         """The folder of a set, after comparing all of its files with its manifest."""

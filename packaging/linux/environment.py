@@ -26,9 +26,9 @@ PREFIX = "/usr/lib/netwatch"
 _FROM_SOURCE = ("nkeys>=0.2",)
 """What is published without a wheel. It is plain Python."""
 
-_WITHOUT_BYTECODE = ("apprise/plugins", "scapy")
-"""What one output and one command import, which takes 0.3 and 0.4 seconds longer without. Its
-bytecode would be a tenth of the environment."""
+_WITHOUT_BYTECODE = ("apprise/plugins", "dpkt", "oauthlib", "scapy")
+"""What one output and one command import, which takes up to a second longer without. Its bytecode
+would be a tenth of the environment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ _UNUSED = (
     "sqlalchemy/ext",  # objects for rows
     "sqlalchemy/orm",
     "sqlalchemy/testing",
+    "urllib3/contrib/emscripten",  # for browsers
     "zstandard/*_cffi.*",  # for other interpreters
 )
 """Parts of libraries that nothing in netwatch imports, and nothing that it imports."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.extras import CASES, LIBRARIES, prepare
-from support.paths import ROOT
+from support.paths import PCAPS, ROOT
 
 from netwatch.cli import build_parser
 from netwatch.core.installing import install_command
@@ -95,3 +95,25 @@ def test_the_extra_is_named(present: tuple[str, ...], folder: Path, tmp_path: Pa
         or "Traceback" in message
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_store_needs_no_console(folder: Path, tmp_path: Path) -> None:
+    """Reports and erasure write into the audit of the console, without the extra that serves it."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copy(PCAPS / "office-day.pcap", tmp_path / "a.pcap")
+    words = (
+        "scan a.pcap --store",
+        "report --from 2023-03-20 --to 2023-03-20 --devices -o r.json",
+        "store erase --device 10.20.7.7 --yes",
+        "store query incidents",
+        "store verify",
+        "rejudge",
+        "backup kept",
+    )
+    hidden = sorted({*LIBRARIES["web"]} - {*LIBRARIES["report"]})
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(hidden), json.dumps([*map(str.split, words)])],
+        cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [status for status, _ in answers] == [0] * len(words), answers

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from netwatch.console.console import Console
 def quick_passwords() -> Iterator[None]:
     """Hash passwords with little work, which tests do hundreds of times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "HASHER", PasswordHasher(1, 1024, 1))
+        patch.setattr(accounts, "hasher", partial(PasswordHasher, 1, 1024, 1))
         yield
 
 

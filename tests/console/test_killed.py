@@ -151,7 +151,7 @@ def in_child(work: Callable[[], bool]) -> int:
 
 def kill_at_every_step(options: StoreOptions, changes: tuple[Change, ...]) -> None:
     """Make each change, killed at one step after the other, until it is not killed any more."""
-    accounts.HASHER = PasswordHasher(1, 1024, 1)
+    accounts.hasher = lambda: PasswordHasher(1, 1024, 1)
     config = load(str(PCAPS / "netwatch.yaml"))
 
     def attempt(asked: Asked, path: str, number: int) -> bool:

@@ -113,6 +113,17 @@ def test_who_looked_is_said(
     assert {each["action"] for each in found["looks"]} >= {"device", "list", "purpose", "export"}
 
 
+def test_who_looks_often_hides_nobody_else(console: Console, officer: Visitor) -> None:
+    about = {"role": "dpo", "subject": "device ws-021", "purpose": "request 7"}
+    console.audit.add("device", account="ben", role="analyst", subject="device ws-021")
+    for _ in range(60):
+        console.audit.add("person", account="dora", **about)
+    page = officer.open("/person?device=ws-021").text
+    looks = page[page.index('id="looks"') :]
+    assert looks.count(">ben</td>") == 1
+    assert re.search(r">request 7</td><td [^>]*>60</td>", looks)
+
+
 def test_who_looked_has_the_names_of_a_provider(console: Console, officer: Visitor) -> None:
     console.names.note("oidc:0123", "maria")
     console.audit.add("device", account="oidc:0123", subject="device ws-021", purpose="case 1")

@@ -91,6 +91,7 @@ SOURCES = st.lists(
             ),
             "flows": st.sampled_from([(0, 0), (100, 0), (95, 5), (90, 10), (1, BLIND_FLOWS)]),
             "class": st.sampled_from(["service", "service", "personal"]),
+            "log": st.sampled_from([False, False, True]),
             "judged": st.lists(
                 st.tuples(
                     st.sampled_from([*JUDGES, "this", "this"]),
@@ -113,7 +114,10 @@ def coverage_of(sources: list[dict[str, Any]], listeners: set[str]) -> JudgedCov
     for each in sources:
         flows = {at: counter(each) for at in each["hours"]}
         seen = SeenNetwork(
-            each["class"], bits_of(each["hours"]), (FlowBlock(0, pack_flows(flows)),)
+            each["class"],
+            bits_of(each["hours"]),
+            0 if each["log"] else bits_of(each["hours"]),
+            (FlowBlock(0, pack_flows(flows)),),
         )
         judged = [
             JudgedSpan(JUDGES[name], when(since), when(until))
@@ -122,11 +126,19 @@ def coverage_of(sources: list[dict[str, Any]], listeners: set[str]) -> JudgedCov
         made.append(
             Source(
                 each["content"], each["sensor"], "", bits_of(each["quarters"]),
+                0 if each["log"] else bits_of(each["quarters"]),
                 {"hq": (seen,)} if each["hours"] else {}, judged, bits_of(each["lost"]),
             )
         )  # fmt: skip
+    watchers = watchers_of(sources, listeners)
     known = {"hq": frozenset(listeners)} if listeners else {}
-    return JudgedCoverage(BASE, HOURS, made, known)
+    watching = {"hq": frozenset(watchers)} if watchers else {}
+    return JudgedCoverage(BASE, HOURS, made, known, watching)
+
+
+def watchers_of(sources: list[dict[str, Any]], listeners: set[str]) -> set[str]:
+    """The listeners that have more than logs of services."""
+    return {each["sensor"] for each in sources if not each["log"]} & listeners
 
 
 def counter(source: dict[str, Any]) -> Counter[int]:
@@ -193,7 +205,9 @@ def slow(
         if any(end in there and end in unjudged_then for end in (first, last)):
             unjudged.add(at)
     seen = {at for each in sources for at in each["hours"]}
-    silent = {at for at in there if is_silent(at, seen, expected, spans, zone)}
+    logged, watched = logged_only(sources, listeners, expected, wanted, zone)
+    logged &= there
+    silent = {at for at in there - logged if is_silent(at, watched, expected, spans, zone)}
     newest = {each["content"]: each for each in sources if each["hours"]}
     flows: dict[int, tuple[int, int]] = {}
     for at in seen:
@@ -204,7 +218,7 @@ def slow(
         if inside:
             flows[at] = sum(named for named, _ in here), sum(hidden for _, hidden in here)
     named, hidden = (sum(each[i] for each in flows.values()) for i in (0, 1))
-    blind = set()
+    blind = logged - unjudged
     for at in there - unjudged - silent:
         if not named + hidden:
             if at // QUARTERS in seen:
@@ -227,6 +241,46 @@ def slow(
         "silent": silent,
         "unreadable": blind,
     }
+
+
+def logged_only(
+    sources: list[dict[str, Any]],
+    listeners: set[str],
+    expected: str | None,
+    wanted: list[set[int]],
+    zone: str,
+) -> tuple[set[int], set[int]]:
+    """The quarters of which only logs of services tell, and the hours of traffic."""
+    watchers = watchers_of(sources, listeners)
+    watching = [
+        each
+        for each in sources
+        if not each["log"]
+        and (each["sensor"] in watchers or (expected == "never" and not watchers))
+    ]
+    traffic = {at for each in watching for at in each["quarters"]}
+    found = set[int]()
+    for part in wanted:
+        for at in part - traffic:
+            first, last = at, at
+            while first - 1 in part - traffic:
+                first -= 1
+            while last + 1 in part - traffic:
+                last += 1
+            if last - first + 1 >= QUARTERS:
+                found.add(at)
+    seen = {at for each in sources for at in each["hours"]}
+    watched = {at for each in sources if not each["log"] for at in each["hours"]}
+    for at in set().union(*wanted):
+        for begin, end in days_of(at, zone):
+            day = {
+                hour
+                for hour in seen
+                if (BASE + hour) * HOUR < end and (BASE + hour + 1) * HOUR > begin
+            }
+            if day and not day & watched:
+                found.add(at)
+    return found, watched
 
 
 def is_judged(source: dict[str, Any], quarter: int) -> bool:
@@ -323,6 +377,7 @@ def test_a_pause_is_judged_if_the_times_on_both_sides_are() -> None:
         "hours": {*range(HOURS)},
         "flows": (100, 0),
         "class": "service",
+        "log": False,
         "lost": set(),
     }
     span = period(FIRST, FIRST, "UTC")

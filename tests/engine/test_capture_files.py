@@ -9,7 +9,7 @@ from netwatch.capture.files import CaptureFile
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.capture_files import divided, find_units
 from netwatch.engine.jobs import observations
-from netwatch.logs.times import LogOptions
+from netwatch.logs import LogOptions
 
 LINE = "Mar 20 09:00:00 dnsmasq[1]: query[A] www.tiktok.com from 10.20.1.7\n"
 

@@ -18,9 +18,9 @@ from netwatch.engine.log_events import LogEvents
 from netwatch.engine.log_scan import LiveLogs
 from netwatch.engine.recorded_flows import one_by_one
 from netwatch.incidents.scan import ScanIncidents
+from netwatch.logs import LogOptions
 from netwatch.logs.log_reader import LogReader
 from netwatch.logs.records import Carried
-from netwatch.logs.times import LogOptions
 
 CONFIG = """version: 1
 networks:

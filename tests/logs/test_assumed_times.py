@@ -8,8 +8,8 @@ from support.log_records import SAMPLES
 from support.logs import items_of
 
 from netwatch.core.statistics import RunStatistics
+from netwatch.logs import LogOptions
 from netwatch.logs.records import LogName
-from netwatch.logs.times import LogOptions
 
 CARRIED = (
     b'Mar  2 10:15:01 fgt-1 devname="FGT-1" devid="FG100FTK00000001" logid="0317013312" type="utm"'

@@ -10,9 +10,9 @@ from support.resolver_logs import names, read, short
 from netwatch.capture.files import CaptureFile
 from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
+from netwatch.logs import LogOptions
 from netwatch.logs.log_files import divide, items
 from netwatch.logs.records import LogName
-from netwatch.logs.times import LogOptions
 
 _V1 = """
 CREATE TABLE queries (id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp INTEGER NOT NULL,

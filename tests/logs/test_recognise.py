@@ -16,10 +16,10 @@ from support.waiting import wait_until
 from netwatch.capture.files import CaptureFile, find_captures
 from netwatch.core.statistics import RunStatistics
 from netwatch.engine.capture_files import find_units
+from netwatch.logs import LogOptions
 from netwatch.logs.log_files import divide, items
 from netwatch.logs.recognise import recognise
 from netwatch.logs.records import LogName
-from netwatch.logs.times import LogOptions
 
 EVE = SAMPLES / "suricata-eve" / "version-2.json"
 SQUID = SAMPLES / "squid" / "native.log"

@@ -52,11 +52,14 @@ def former(packages: BuiltPackages, tmp_path_factory: pytest.TempPathFactory) ->
     if given := os.environ.get("NETWATCH_FORMER"):
         return Path(given)
     folder = tmp_path_factory.mktemp("former")
-    archive = subprocess.run(["git", "archive", "HEAD~1"], cwd=ROOT, capture_output=True)
-    if archive.returncode:
+    found = subprocess.run(["git", "rev-parse", "HEAD~1"], cwd=ROOT, capture_output=True, text=True)
+    if found.returncode:
         pytest.skip("there is no previous commit here")
-    (folder / "commit").mkdir()
-    subprocess.run(["tar", "-x"], cwd=folder / "commit", input=archive.stdout, check=True)
+    # The time of the commit is that of what is built.
+    clone = ["git", "clone", "--quiet", "--shared", "--no-checkout", ROOT, folder / "commit"]
+    subprocess.run(clone, check=True)
+    checkout = ["git", "checkout", "--quiet", "--detach", found.stdout.strip()]
+    subprocess.run(checkout, cwd=folder / "commit", check=True)
     # Its wheel is built; what it depends on is there.
     others = folder / "wheelhouse"
     shutil.copytree(packages.wheelhouse, others, ignore=lambda *_: [packages.wheel.name])

@@ -1,8 +1,10 @@
 """A day of an office in a store: captured as packets, and beside them, or in their place, flow
-records of a router that samples them, or some of which are lost."""
+records of a router that samples them, or some of which are lost, or logs of services."""
 
+import json
 import struct
 from collections.abc import Collection
+from itertools import product
 from pathlib import Path
 
 from support.asked_stores import run
@@ -32,16 +34,16 @@ store: {path: kept}
 """
 
 
-def captured(hours: Collection[int]) -> bytes:
+def captured(hours: Collection[int], client: bytes = CLIENT) -> bytes:
     """A capture of these hours."""
     found: list[Event] = []
     for hour in sorted(hours):
         for minute in MINUTES:
             at = BEGIN + hour * HOUR + minute * 60 * SECOND + SECOND
             name = "www.example.org"
-            found.append(Answer(at, 0, CLIENT, name, ((SERVER, 60),)))
+            found.append(Answer(at, 0, client, name, ((SERVER, 60),)))
             port = 50_000 + hour * 60 + minute
-            found.append(Talk(at + SECOND, at + 9 * SECOND, 0, CLIENT, port, SERVER, 80, name))
+            found.append(Talk(at + SECOND, at + 9 * SECOND, 0, client, port, SERVER, 80, name))
     return pcap(frames(found))
 
 
@@ -79,14 +81,64 @@ def exported(
     return b"".join(messages)
 
 
-def lines(hours: Collection[int]) -> bytes:
-    """The log of a resolver that told the client the address of the app."""
+def lines(
+    hours: Collection[int], name: str = "www.tiktok.com", minutes: Collection[int] = (0,)
+) -> bytes:
+    """The log of a resolver that told the client the address of the app, or of another name."""
     found = ""
-    for hour in sorted(hours):
-        at = f"Mar 20 {hour:02}:00:05 gw dnsmasq[900]: {hour + 1} 10.20.1.10/40001"
-        found += f"{at} query[A] www.tiktok.com from 10.20.1.10\n"
-        found += f"{at} reply www.tiktok.com is 203.0.113.9\n"
+    for hour, minute in product(sorted(hours), minutes):
+        number = 60 * hour + minute + 1
+        at = f"Mar 20 {hour:02}:{minute:02}:05 gw dnsmasq[900]: {number} 10.20.1.10/40001"
+        found += f"{at} query[A] {name} from 10.20.1.10\n"
+        found += f"{at} reply {name} is 203.0.113.9\n"
     return found.encode()
+
+
+def leases(hours: Collection[int]) -> bytes:
+    """The log of a DHCP server."""
+    return b"".join(
+        b"Mar 20 %02d:%02d:05 gw dnsmasq-dhcp[900]: DHCPACK(eth0) 10.20.1.10 02:00:00:00:00:0a pc\n"
+        % (hour, minute)
+        for hour in hours
+        for minute in MINUTES
+    )
+
+
+def tunnels(hours: Collection[int]) -> bytes:
+    """The log of a proxy through which the client connects."""
+    return b"".join(
+        b"%d.500 200 10.20.1.10 TCP_TUNNEL/200 4000 CONNECT www.example.org:443 -"
+        b" HIER_DIRECT/198.51.100.7 -\n" % (BEGIN // SECOND + hour * 3600 + minute * 60)
+        for hour in hours
+        for minute in MINUTES
+    )
+
+
+def mirrored(hours: Collection[int]) -> dict[str, bytes]:
+    """What Zeek logs at a mirror port: connections, and handshakes with a name."""
+    connections, handshakes = [], []
+    for hour in hours:
+        for minute in MINUTES:
+            ends = {
+                "ts": BEGIN // SECOND + hour * 3600 + minute * 60 + 0.5,
+                "uid": f"C{hour}x{minute}",
+                "id.orig_h": "10.20.1.10",
+                "id.orig_p": 40_000 + hour * 60 + minute,
+                "id.resp_h": "198.51.100.7",
+                "id.resp_p": 443,
+            }
+            connections.append(ends | {
+                "proto": "tcp", "service": "ssl", "duration": 2.0, "orig_bytes": 900,
+                "resp_bytes": 9000, "conn_state": "SF", "history": "ShADadFf",
+            })  # fmt: skip
+            handshakes.append(ends | {
+                "version": "TLSv12", "server_name": "www.example.org", "resumed": False,
+                "established": True,
+            })  # fmt: skip
+    return {
+        "conn_log": "".join(f"{json.dumps(each)}\n" for each in connections).encode(),
+        "ssl_log": "".join(f"{json.dumps(each)}\n" for each in handshakes).encode(),
+    }
 
 
 def store(folder: Path, **files: bytes) -> str:

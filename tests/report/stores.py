@@ -76,7 +76,8 @@ class Office:
 
     def heard(self, run: int, first: str, last: str) -> None:
         """There were packets at all times."""
-        counts = HourCounts({*range(ns(first) // QUARTER, -(-ns(last) // QUARTER))})
+        quarters = {*range(ns(first) // QUARTER, -(-ns(last) // QUARTER))}
+        counts = HourCounts(quarters, quarters)
         self.catalogue.add_hours(run, {0: counts})
 
     def coverage(

@@ -1,6 +1,6 @@
-"""Of hours that only flow records show, that were sampled, or of which records were lost, all that
-tell of them say the same: the report, `store query`, `explain`, the pages and the API of the
-console. Nobody says that a ban was complied with then."""
+"""Of hours that only flow records or logs of services show, that were sampled, or of which records
+were lost, all that tell of them say the same: the report, `store query`, `explain`, the pages and
+the API of the console. Nobody says that a ban was complied with then."""
 
 import json
 import time
@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from report.flow_hours import APP, DAY, captured, exported, lines, store
+from report.flow_hours import (
+    APP,
+    DAY,
+    MINUTES,
+    captured,
+    exported,
+    leases,
+    lines,
+    mirrored,
+    store,
+    tunnels,
+)
 from support.asked_stores import run
 from support.consoles import NAMES, Visitor
 
@@ -35,6 +46,7 @@ class Site:
     hours: frozenset[tuple[str, str]]
     captured: float
     by_flows: float = 0.0
+    by_logs: float = 0.0
     has_incident: bool = False
 
 
@@ -43,6 +55,10 @@ def weak(
 ) -> frozenset[tuple[str, str]]:
     return frozenset((f"{hour:02}:{15 * quarter:02}", reason) for quarter in quarters)
 
+
+EVERY_HOUR: frozenset[tuple[str, str]] = frozenset().union(
+    *(weak("unreadable", hour) for hour in ALL)
+)
 
 SITES = {
     "packets": Site(lambda: {"day_pcap": captured(ALL)}, frozenset(), 24.0),
@@ -76,6 +92,31 @@ SITES = {
         },
         weak("lost", 8), 23.0, has_incident=True,
     ),
+    "the log of a proxy": Site(
+        lambda: {"access_log": tunnels(ALL)}, EVERY_HOUR, 24.0, by_logs=24.0
+    ),
+    "the log of a proxy beside another network": Site(
+        lambda: {
+            "access_log": tunnels(ALL), "day_pcap": captured(ALL, client=bytes([10, 20, 0, 9]))
+        },
+        EVERY_HOUR, 24.0, by_logs=24.0,
+    ),
+    "the log of a proxy for an hour": Site(
+        lambda: {"day_pcap": captured(OTHERS), "access_log": tunnels([8])},
+        weak("unreadable", 8), 24.0, by_logs=1.0,
+    ),
+    "the log of a resolver for an hour": Site(
+        lambda: {"day_pcap": captured(OTHERS), "dns_log": lines([8], "www.example.org", MINUTES)},
+        weak("unreadable", 8), 24.0, by_logs=1.0,
+    ),
+    "the log of a DHCP server for an hour": Site(
+        lambda: {"day_pcap": captured(OTHERS), "dhcp_log": leases([8])},
+        weak("unreadable", 8), 24.0, by_logs=1.0,
+    ),
+    "the log of a proxy beside packets": Site(
+        lambda: {"day_pcap": captured(ALL), "access_log": tunnels(ALL)}, frozenset(), 24.0
+    ),
+    "the logs of a sensor": Site(lambda: mirrored(ALL), frozenset(), 24.0),
 }  # fmt: skip
 
 
@@ -141,18 +182,23 @@ def test_the_report_says_which_hours_are_weak(stored: Stored) -> None:
     found = stored.ban["coverage"]
     assert set(quarters(found["missing"])) == stored.site.hours
     assert (found["captured"], found["by_flows"]) == (stored.site.captured, stored.site.by_flows)
+    assert found["by_logs"] == stored.site.by_logs
     assert found["readable"] == 24.0 - len({at for at, _ in stored.site.hours}) / 4
 
 
-def test_hours_that_flow_records_alone_show_have_a_reason_of_their_own(stored: Stored) -> None:
+def test_hours_that_flow_records_or_logs_alone_show_have_reasons_of_their_own(
+    stored: Stored,
+) -> None:
     found = {
         each["code"]: each["values"]
         for each in stored.ban["answer"]["reasons"]
-        if each["code"] in ("by-flows", "unreadable")
+        if each["code"] in ("by-flows", "by-logs", "unreadable", "silent")
     }
     unreadable = sum(reason == "unreadable" for _, reason in stored.site.hours) / 4
     if stored.site.by_flows:
         assert found == {"by-flows": {"network": "hq", "hours": stored.site.by_flows}}
+    elif stored.site.by_logs:
+        assert found == {"by-logs": {"network": "hq", "hours": stored.site.by_logs}}
     else:
         assert found.keys() == ({"unreadable"} if unreadable else set())
 
@@ -174,6 +220,7 @@ def test_a_query_says_the_same_of_each_hour(stored: Stored) -> None:
         assert each["lost"] == lost / 4, each
         is_unreadable = f"{at}:00" in by_reason.get("unreadable", ())
         assert (each["named"] == 0) == is_unreadable, each
+        assert (each["by_logs"] > 0) == (is_unreadable and stored.site.by_logs > 0), each
         assert set(each["unnamed"]) <= {"flow-record"}
     assert sum(each["captured"] - each["lost"] for each in hours) == stored.site.captured
 

@@ -11,6 +11,7 @@ FINGERPRINTS = {
     4: "4abe23bd5614c601",  # another meaning of the number of a flow
     5: "73bc57e2800dbae6",
     6: "81b458f23a0660c1",
+    7: "0bcabe5284eadc13",
 }
 """Of each version of the format, what its columns hash to."""
 

@@ -19,6 +19,18 @@ _STICK_OUT = """places => [...document.querySelectorAll(places)]
     .filter(each => each.clientWidth > 1 && each.scrollWidth > each.clientWidth + 1)
     .map(each => ["sticks out", each.outerHTML.slice(0, 200)])"""
 
+_SHORT_CAPTIONS = """() => [...document.querySelectorAll("caption:not(.hidden)")]
+    .filter(each => each.clientWidth + 2 < each.parentNode.clientWidth)
+    .map(each => ["shorter than its table", each.outerHTML.slice(0, 200)])"""
+
+_BESIDE_HEADS = """() => [...document.querySelectorAll("thead")].flatMap(head => {
+    const row = head.parentNode.querySelector("tbody tr")
+    if (!row || head.offsetWidth <= 1) return []
+    const starts = cells => cells.map(each => Math.round(each.getBoundingClientRect().left))
+    const above = starts([...head.querySelectorAll("th, td")]), below = starts([...row.children])
+    return String(above) === String(below) ? [] : [["beside its head", row.outerHTML.slice(0, 200)]]
+})"""
+
 LOOKS = (("light", 1280), ("dark", 320))
 """The colour schemes and widths in which a page is looked at: each of both once."""
 
@@ -39,8 +51,9 @@ def browser() -> "Iterator[Browser]":
 
 
 def barriers(page: "Page") -> list[Any]:
-    """What axe-core finds on a page, each with where it is, what sticks out of its place, and
-    whether the page is wider than the window."""
+    """What axe-core finds on a page, each with where it is, what sticks out of its place, tables
+    whose columns are not below their heads or whose caption wraps early, and whether the page is
+    wider than the window."""
     from axe_playwright_python.sync_playwright import Axe
 
     if not page.evaluate("'axe' in window"):
@@ -51,4 +64,7 @@ def barriers(page: "Page") -> list[Any]:
     assert size is not None
     wide = page.evaluate("document.documentElement.scrollWidth")
     too_wide = [("wide", wide)] if wide > size["width"] else []
-    return [*shown, *page.evaluate(_STICK_OUT, _PLACES), *too_wide]
+    misplaced = [
+        each for found in (_SHORT_CAPTIONS, _BESIDE_HEADS) for each in page.evaluate(found)
+    ]
+    return [*shown, *page.evaluate(_STICK_OUT, _PLACES), *misplaced, *too_wide]

@@ -14,6 +14,7 @@ from netwatch.core.flow import Flow
 from netwatch.core.message import AddressClaim, DnsInfo, Observation, QuicInfo, TlsInfo
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.replay import Event
+from netwatch.logs import LogOptions
 from netwatch.logs.log_files import Log
 from netwatch.logs.records import (
     Carried,
@@ -26,7 +27,6 @@ from netwatch.logs.records import (
     Sample,
 )
 from netwatch.logs.registry import LogFormat
-from netwatch.logs.times import LogOptions
 
 NAME = "fake-json"
 OTHER = "other-json"

@@ -24,9 +24,12 @@ class Visit:
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("request", self._request)
         self.open("/sign-in")
-        self.page.fill("[name=name]", name or NAMES[role])
-        self.page.fill("[name=password]", PASSWORD)
-        self.follow("main button")
+        self.page.wait_for_selector("[name=name]:focus")
+        self.page.keyboard.type(name or NAMES[role])
+        self.page.keyboard.press("Tab")
+        self.page.keyboard.type(PASSWORD)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith((self.address, "data:")):
@@ -38,6 +41,8 @@ class Visit:
         if self.page.query_selector("input[name=purpose]"):
             self.page.fill("[name=purpose]", "case 2023/17")
             self.follow("main button")
+        # An answer that is being counted is a page that loads itself again.
+        self.page.wait_for_selector("main:not(:has(> .ask[role=status])) h1")
 
     def follow(self, selector: str) -> None:
         """Click on a link or send a form, and wait until the next page is there: a click returns

@@ -339,13 +339,19 @@ def _shown(view: View, device: str) -> dict[str, Any]:
     wanted = IncidentFilter(device=frozenset(found.ids))
     page = incident_page(view.console.catalogue, wanted, size=_SHOWN, timeout=QUERY_SECONDS)
     texts = _texts(view)
+    # Together, with the newest first: who looks often must not hide the others.
+    times: dict[tuple[str, ...], list[int]] = {}
+    for each in found.looks:
+        key = (each.account, each.role, each.action, each.purpose)
+        times.setdefault(key, []).append(each.time)
+    looks = [(at[0], *key, len(at)) for key, at in times.items()]
     return {
         "device": device,
         "kinds": [ShownKind(kind, *texts[kind.code], _rule(view, kind)) for kind in found.kinds],
         "places": len({(kind.network, kind.sensor) for kind in found.kinds if kind.network}),
-        "looks": found.looks[:_SHOWN],
-        "accounts": view.console.names.shown({look.account for look in found.looks[:_SHOWN]}),
-        "more_looks": len(found.looks) - len(found.looks[:_SHOWN]),
+        "looks": looks[:_SHOWN],
+        "accounts": view.console.names.shown({account for account, *_ in [*times][:_SHOWN]}),
+        "more_looks": len(looks[_SHOWN:]),
         "incidents": [listed(view, row) for row in page.rows],
         "more": page.following is not None,
         "notice": notice_of(view.console.config),

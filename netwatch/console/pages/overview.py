@@ -97,10 +97,10 @@ class Looker:
 
 @dataclass(frozen=True, slots=True)
 class PersonRequest:
-    """A person whose data was opened: since when (ns), until when they have to be answered, whether
-    that is over, and whether a copy was made."""
+    """A person whose data was opened, by their device: since when (ns), until when they have to be
+    answered, whether that is over, and whether a copy was made."""
 
-    subject: str
+    device: str
     opened: int
     due: int
     is_over: bool
@@ -163,19 +163,19 @@ def _requests(entries: Iterable[Entry], now: int) -> list[PersonRequest]:
     copied: set[str] = set()
     for entry in entries:
         if entry.action == "person" and entry.subject != "nobody":
-            opened[entry.subject] = entry.time
+            opened[entry.subject.removeprefix("device ")] = entry.time
         elif entry.action == "export" and _detail(entry).get("path") == "/person.json":
-            copied.add(entry.subject)
+            copied.add(entry.subject.removeprefix("device "))
     return [
         PersonRequest(
-            subject,
+            device,
             at,
             at + MONTH * DAY,
             now > at + MONTH * DAY,
-            subject in copied,
-            address_of("/person", [("device", subject.removeprefix("device "))]),
+            device in copied,
+            address_of("/person", [("device", device)]),
         )
-        for subject, at in sorted(opened.items(), key=lambda each: each[1])
+        for device, at in sorted(opened.items(), key=lambda each: each[1])
     ]
 
 

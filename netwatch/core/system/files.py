@@ -1,4 +1,5 @@
-"""Files on different systems: flags of open(2), locks, folders that stay the same, and owners.
+"""Files on different systems: flags of open(2), locks, folders that stay the same, and owners; and
+files that are written whole.
 
 On Windows, ordinary users cannot make symbolic links, folders contain no pipes, and there are no
 permissions in this sense and no descriptors of folders. What a flag guards against does not exist
@@ -9,9 +10,11 @@ this user's, and nobody is root.
 """
 
 import contextlib
+import errno
 import os
 import stat
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +27,11 @@ if sys.platform == "win32":
 else:
     O_CLOEXEC, O_DIRECTORY = os.O_CLOEXEC, os.O_DIRECTORY
     O_NOFOLLOW, O_NONBLOCK = os.O_NOFOLLOW, os.O_NONBLOCK
+
+
+_LOST = {errno.EIO, errno.ENOSPC, getattr(errno, "EDQUOT", errno.EIO)}
+"""Errors of fsync(2) by which something is not on disk. Others mean that the file system cannot
+flush a folder."""
 
 
 def pread(descriptor: int, size: int, offset: int) -> bytes:
@@ -44,13 +52,54 @@ def set_mode(descriptor: int, mode: int) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a new entry of a folder survive a power failure, if the file system can; Windows writes
-    entries with their files. Raises `OSError` if the folder cannot be opened."""
+    entries with their files. Raises `OSError` if the folder cannot be opened, or its disk fails or
+    is full."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _LOST:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a new file with these permissions, less the umask; it is on disk when this returns.
+    Raises `OSError`, also if it exists or is a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_CLOEXEC | O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file, or replace it, so that it is whole or as before at any moment. Raises
+    `OSError`."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)  # left by a process that was killed
+    write_new(new, data, mode)
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def publishing(folder: Path, mode: int, fault: Callable[[str], Exception]) -> Iterator[None]:
+    """A context in which nobody else publishes into a folder, which is made with these permissions
+    if it is missing. Raises `fault` of a text."""
+    try:
+        folder.mkdir(mode, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | O_DIRECTORY)
+    except OSError as error:
+        raise fault(f"{folder}: cannot be made: {error.strerror}") from None
+    try:
+        lock(descriptor, exclusive=True)
+        yield
+    except BlockingIOError:
+        raise fault(f"{folder}: another process publishes now") from None
     finally:
         os.close(descriptor)
 

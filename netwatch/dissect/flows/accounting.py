@@ -79,7 +79,7 @@ class FlowOptions:
         default_factory=lambda: address_tables.AddressFilter(0)
     )
     report_all: bool = False
-    slots_ended: "Callable[[array[int]], None] | None" = None
+    slots_ended: Callable[[memoryview], None] | None = None
     counting: bool = True
     by_device: bool = True
 

@@ -15,6 +15,7 @@ try:
 except ImportError:
     from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
 
+from netwatch.core.buffers import Words
 from netwatch.core.flow import (
     CONTESTED,
     DENIALS,
@@ -90,26 +91,22 @@ class FlowRecords:
         sources: Sequence[str],
         accounting: FlowAccounting,
         counted: CountedFlows,
-        slots_ended: "Callable[[array[int]], None] | None" = None,
+        slots_ended: Callable[[memoryview], None] | None = None,
     ) -> None:
         self._table = table
         self._sources = sources
         self._accounting = accounting
         self._counted = counted
         self._slots_ended = slots_ended
-        self._words = array("q")
+        self._words: Words = array("q")
         self._offsets: dict[int, int] = {}
         self._indexed = 0
         self._late: dict[int, None] = {}
         self._named_due = False
 
     def collect(self) -> None:
-        """Take the ended flows from the table; needed after each list of rows."""
-        closed = self._table.take_closed()
-        if self._words:
-            self._words.extend(closed)
-        else:
-            self._words = closed
+        """Look at the flows that have ended; needed after each list of rows."""
+        self._words = self._table.hold_closed()
 
     def report_individually(self, flow: int) -> None:
         """Report this flow individually when it has ended, whatever its name status. If it was
@@ -153,7 +150,7 @@ class FlowRecords:
     def flows(self) -> Iterator[Flow]:
         """Count the flows that have ended since the last call, and yield those to report
         individually; or hand all of them over as slots."""
-        words, self._words = self._words, array("q")
+        words, self._words = self._table.take_closed(), array("q")
         self._offsets.clear()
         self._indexed = 0
         if self._slots_ended is not None:
@@ -173,10 +170,10 @@ class FlowRecords:
     def count_open(self, counted: CountedFlows) -> None:
         """Count the open flows as if they ended now, and hand them only to `counted`. Ended flows
         were collected before."""
-        accounting, place = self._accounting.apart(), 0
+        accounting, place, ended = self._accounting.apart(), 0, self._table.closed
         while place >= 0:
             place = self._table.copy_open(place)
-            words, at = self._table.take_closed(), 0
+            words, at = self._table.take_closed(ended), 0
             while at < len(words):
                 at = accounting.account(words, at, frozenset(), [])
                 for counts in (accounting.named, accounting.others):

@@ -14,6 +14,7 @@ cdef extern from *:
 cdef class FlowTable:
     cdef long long[::1] table
     cdef long long[::1] index
+    cdef long long[::1] ranks
     cdef unsigned char[::1] used
     cdef Py_ssize_t slots
     cdef long long mask
@@ -23,13 +24,17 @@ cdef class FlowTable:
     cdef bint is_new
     cdef object store
     cdef long long[::1] closed_words
+    cdef Py_ssize_t capacity
     cdef readonly long long closed
+    cdef readonly long long held
 
     cdef Py_ssize_t find(self, long long key, long long now) noexcept nogil
     cdef void prefetch_set(self, long long key) noexcept nogil
+    cdef void prefetch_slot(self, long long key) noexcept nogil
     cdef Py_ssize_t seek(self, long long key) noexcept nogil
     cdef Py_ssize_t seek_free(self, long long key) noexcept nogil
     cdef Py_ssize_t least_recent(self, long long key) noexcept nogil
+    cdef void rank(self, Py_ssize_t slot) noexcept nogil
     cdef void set_client(self, Py_ssize_t slot, int side, bint started) noexcept nogil
     cdef void clear(self, Py_ssize_t slot) noexcept nogil
     cdef void close(self, Py_ssize_t slot) noexcept nogil

@@ -7,8 +7,6 @@ alive. If flows are recorded, evicted ones, and at the end all others, are appen
 closed flows. The words of a slot are the ``FLOW_`` constants of `netwatch.dissect.loop.layout`.
 """
 
-from array import array
-
 try:
     import cython
 except ImportError:
@@ -66,7 +64,7 @@ class FlowTable:
     `used` is 1 for each region of slots any of which was used. `is_new` tells whether `find` has
     created the slot that it returned. `total` counts all conversations, `evicted` those whose slot
     was reused while they may have been alive. With `recording`, `closed` flows wait in a list, each
-    with the words of its slot.
+    with the words of its slot. Of these, `held` were reported before.
     """
 
     def __init__(self, slots: int, recording: bool = False) -> None:
@@ -75,6 +73,7 @@ class FlowTable:
         # It starts at a page, so that the first words of a slot share one cache line.
         self.table: Words = zeroed("q", layout.FLOW_WORDS * slots)
         self.index: Words = zeroed("q", slots)
+        self.ranks: Words = zeroed("q", slots)
         self.used: Buffer = bytearray(-(-slots // REGION))
         self.slots = slots
         self.mask = slots // 8 - 1
@@ -82,18 +81,29 @@ class FlowTable:
         self.evicted = 0
         self.is_new = False
         self.recording = recording
-        self.store = zeroed("q", layout.FLOW_WORDS * (CAPACITY + MARGIN) if recording else 1)
+        self.store = zeroed("q", layout.FLOW_WORDS * 2 * (CAPACITY + MARGIN) if recording else 0)
         self.closed_words: Words = self.store
+        self.capacity = len(self.store) // layout.FLOW_WORDS
         self.closed = 0
+        self.held = 0
 
     def prefetch_set(self, key: cython.longlong) -> cython.void:
-        """Prefetch the slots of the set of `key` into the processor's cache, all at once. The first
-        line of each is needed to choose one, and then the other lines of that one."""
+        """Prefetch what tells where the flow `key` is or will be into the processor's cache."""
         if cython.compiled:
-            slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
+            first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
+            prefetch(cython.address(self.index[first]))
+            prefetch(cython.address(self.ranks[first]))
+
+    def prefetch_slot(self, key: cython.longlong) -> cython.void:
+        """Prefetch the slot of the flow `key`, or the one that it will replace."""
+        if cython.compiled:
             line: cython.Py_ssize_t
-            for line in range(WAYS * layout.FLOW_WORDS // LINE):
-                prefetch(cython.address(self.table[slot + line * LINE]))
+            slot: cython.Py_ssize_t = self.seek(key)
+            if slot < 0 and self.seek_free(key) < 0:
+                slot = self.least_recent(key)
+            if slot >= 0:
+                for line in range(layout.FLOW_WORDS // LINE):
+                    prefetch(cython.address(self.table[slot + line * LINE]))
 
     def seek(self, key: cython.longlong) -> cython.Py_ssize_t:
         """Where the slot of `key` starts; -1 if it has none."""
@@ -109,6 +119,7 @@ class FlowTable:
         its set that was silent longest if all are used."""
         slot: cython.Py_ssize_t = self.seek(key)
         if slot >= 0:
+            self.ranks[slot // layout.FLOW_WORDS] += now - self.table[slot + layout.FLOW_LAST]
             self.table[slot + layout.FLOW_LAST] = now
             self.is_new = False
             return slot
@@ -116,7 +127,6 @@ class FlowTable:
         # in memory yet.
         slot = self.seek_free(key)
         if slot < 0:
-            self.prefetch_set(key)
             slot = self.least_recent(key)
             if now - self.table[slot + layout.FLOW_LAST] < ALIVE:
                 self.evicted += 1
@@ -125,6 +135,7 @@ class FlowTable:
         self.clear(slot)
         self.table[slot] = key
         self.index[slot // layout.FLOW_WORDS] = key
+        self.ranks[slot // layout.FLOW_WORDS] = now - EXPECTING_GRACE
         self.used[slot // layout.FLOW_WORDS // REGION] = 1
         self.table[slot + layout.FLOW_LAST] = now
         self.table[slot + layout.FLOW_FIRST] = now
@@ -141,28 +152,27 @@ class FlowTable:
         return -1
 
     def least_recent(self, key: cython.longlong) -> cython.Py_ssize_t:
-        """The start of the slot that was silent longest in the full set of `key`. A flow that
-        expects more bytes counts as less silent, one without data as more."""
-        slot: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS * layout.FLOW_WORDS
-        victim: cython.Py_ssize_t = slot
+        """The start of the slot that was silent longest in the full set of `key`."""
+        first: cython.Py_ssize_t = ((key >> 9) & self.mask) * WAYS
         way: cython.Py_ssize_t
-        age: cython.longlong
-        oldest: cython.longlong = 0
-        state: cython.longlong
+        rank: cython.longlong
+        # The number of the slot is in the lowest bits, so that the processor need not guess.
+        oldest: cython.longlong = LATEST
         for way in range(WAYS):
-            state = self.table[slot + layout.FLOW_STATE]
-            age = self.table[slot + layout.FLOW_LAST]
-            if state & 7 == layout.STATE_EXPECTING or (state >> 8) & 7 == layout.STATE_EXPECTING:
-                age += EXPECTING_GRACE
-            elif (
-                self.table[slot + layout.FLOW_BYTES] + self.table[slot + layout.FLOW_BYTES + 1] == 0
-            ):
-                age -= EXPECTING_GRACE
-            if way == 0 or age < oldest:
-                oldest = age
-                victim = slot
-            slot += layout.FLOW_WORDS
-        return victim
+            rank = (self.ranks[first + way] & ~7) | way
+            oldest = rank if rank < oldest else oldest
+        return (first + (oldest & 7)) * layout.FLOW_WORDS
+
+    def rank(self, slot: cython.Py_ssize_t) -> cython.void:
+        """Decide how soon a slot is evicted, after a side has sent its first byte, or its state has
+        changed. A flow that expects more bytes counts as less silent, one without data as more."""
+        state: cython.longlong = self.table[slot + layout.FLOW_STATE]
+        rank: cython.longlong = self.table[slot + layout.FLOW_LAST]
+        if state & 7 == layout.STATE_EXPECTING or (state >> 8) & 7 == layout.STATE_EXPECTING:
+            rank += EXPECTING_GRACE
+        elif self.table[slot + layout.FLOW_BYTES] + self.table[slot + layout.FLOW_BYTES + 1] == 0:
+            rank -= EXPECTING_GRACE
+        self.ranks[slot // layout.FLOW_WORDS] = rank
 
     def set_client(
         self, slot: cython.Py_ssize_t, side: cython.int, started: cython.bint
@@ -182,7 +192,7 @@ class FlowTable:
         """A flow is over: append it to the list, if flows are recorded."""
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t = self.closed * layout.FLOW_WORDS
-        if not self.recording or self.closed >= CAPACITY + MARGIN:
+        if self.closed >= self.capacity:
             return
         if cython.compiled:
             memcpy(
@@ -302,7 +312,10 @@ class FlowTable:
         self, slot: cython.Py_ssize_t, side: cython.int, size: cython.longlong
     ) -> cython.void:
         """Count `size` bytes of payload that `side` sent."""
+        first: cython.bint = self.table[slot + layout.FLOW_BYTES + side] == 0
         self.table[slot + layout.FLOW_BYTES + side] += size
+        if first:
+            self.rank(slot)
 
     def name(self, slot: cython.Py_ssize_t) -> cython.longlong:
         """The flow's id in rows: its key, with the generation in the low bits."""
@@ -378,19 +391,30 @@ class FlowTable:
             return True
         return False
 
-    def take_closed(self) -> Words:
-        """The flows that were closed since the last call, in order: the words of their slots,
-        `layout.FLOW_WORDS` integers each."""
-        words = array("q")
-        words.frombytes(self.store[: self.closed * layout.FLOW_WORDS].cast("B"))
-        self.closed = 0
-        return words
+    def hold_closed(self) -> memoryview:
+        """The flows that were closed and not taken, in order: the words of their slots,
+        `layout.FLOW_WORDS` integers each, valid until another flow is closed. There is room for
+        more then, which is needed after each list of the loop's rows."""
+        self.held = self.closed
+        if self.recording and self.held + CAPACITY + MARGIN > self.capacity:
+            store = zeroed("q", layout.FLOW_WORDS * 2 * (self.held + CAPACITY + MARGIN))
+            size = self.closed * layout.FLOW_WORDS
+            store[:size] = self.store[:size]
+            self.store = self.closed_words = store
+            self.capacity = len(store) // layout.FLOW_WORDS
+        return self.store[: self.closed * layout.FLOW_WORDS]
+
+    def take_closed(self, start: cython.Py_ssize_t = 0) -> memoryview:
+        """The same from a number on. They are closed no longer."""
+        taken = self.store[start * layout.FLOW_WORDS : self.closed * layout.FLOW_WORDS]
+        self.closed = self.held = start
+        return taken
 
     def copy_open(self, place: cython.Py_ssize_t) -> int:
-        """Append copies of the open flows, from a place on, to the list of closed ones, which was
-        taken before; returns the place to continue from once it was taken, -1 at the end."""
+        """Append copies of the open flows, from a place on, to the list of closed ones; returns the
+        place to continue from when they were taken, -1 at the end."""
         while place < self.slots:
-            if self.closed >= CAPACITY:
+            if self.closed - self.held >= CAPACITY:
                 return place
             if self.used[place // REGION] != 0 and self.index[place] != 0:
                 self.close(place * layout.FLOW_WORDS)
@@ -408,7 +432,7 @@ class FlowTable:
 
     def close_flows(self, before: cython.longlong = LATEST) -> bool:
         """Close all flows whose last packet came earlier than `before` (ns), by default all; false
-        if the list is full, to be called again once it was taken."""
+        if the list is full, to be called again after `hold_closed` or `take_closed`."""
         place: cython.Py_ssize_t
         slot: cython.Py_ssize_t
         for place in range(self.slots):
@@ -416,7 +440,7 @@ class FlowTable:
                 continue
             slot = place * layout.FLOW_WORDS
             if self.table[slot + layout.FLOW_LAST] < before:
-                if self.closed >= CAPACITY:
+                if self.closed - self.held >= CAPACITY:
                     return False
                 self.close(slot)
                 self.table[slot] = 0

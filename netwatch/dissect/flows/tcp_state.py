@@ -60,8 +60,11 @@ class TcpState:
     ) -> cython.void:
         """Set the state of one side, with its count of early segments."""
         shift: cython.int = 8 * side
-        keep: cython.longlong = self.flows.table[slot + layout.FLOW_STATE] & ~(255 << shift)
-        self.flows.table[slot + layout.FLOW_STATE] = keep | (state << shift)
+        word: cython.longlong = self.flows.table[slot + layout.FLOW_STATE]
+        before: cython.longlong = word >> shift
+        self.flows.table[slot + layout.FLOW_STATE] = word & ~(255 << shift) | (state << shift)
+        if state == layout.STATE_EXPECTING or before & 7 == layout.STATE_EXPECTING:
+            self.flows.rank(slot)
 
     def syn(self, slot: cython.Py_ssize_t, side: cython.int, seq: cython.longlong) -> cython.bint:
         """A SYN: the first byte of `side` will have the number `seq`. Returns whether the ports are
@@ -80,6 +83,8 @@ class TcpState:
             self.flows.keep(slot, 0)
             self.flows.table[slot + layout.FLOW_FIRST] = self.flows.table[slot + layout.FLOW_LAST]
             self.flows.total += 1
+            self.flows.table[slot + layout.FLOW_STATE] = 0
+            self.flows.rank(slot)
         self.flows.table[slot + layout.FLOW_STATE] = layout.STATE_OPENED << (8 * side)
         self.flows.table[slot + layout.FLOW_EXPECTED + side] = seq | (WINDOW << 32)
         self.flows.table[slot + layout.FLOW_ACKED] = 0

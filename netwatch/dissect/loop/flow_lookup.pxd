@@ -13,8 +13,13 @@ cdef class FlowLookup:
     cdef unsigned long long seed
     cdef bint openings
     cdef long long first_packet
+    cdef const long long[::1] records
+    cdef long long[::1] opened
 
     cdef long long key(self) noexcept nogil
+    cdef long long key_of(self, Py_ssize_t at, Py_ssize_t size, Py_ssize_t ports, long long protocol) noexcept nogil
+    cdef void look_ahead(self, long long number, long long stop) noexcept nogil
+    cdef long long opened_key(self, Py_ssize_t at) noexcept nogil
     cdef long long mac(self, Py_ssize_t at) noexcept nogil
     cdef void describe(self, Py_ssize_t slot) noexcept nogil
 

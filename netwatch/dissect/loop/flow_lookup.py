@@ -7,6 +7,8 @@ attempt are read: no such port or protocol, and prohibited by a filter. An unrea
 network may be temporary.
 """
 
+from array import array
+
 try:
     import cython
 except ImportError:
@@ -18,23 +20,43 @@ if cython.compiled:
     from cython.cimports.netwatch.dissect.loop import layout
     from cython.cimports.netwatch.dissect.loop.candidates import Candidates
     from cython.cimports.netwatch.dissect.loop.cursor import Cursor
+    from cython.cimports.netwatch.dissect.loop.octets import fetch_ahead
 else:
     from netwatch.dissect.flows.table import FlowTable
     from netwatch.dissect.flows.tcp_state import TcpState
     from netwatch.dissect.loop import layout
     from netwatch.dissect.loop.candidates import Candidates
     from netwatch.dissect.loop.cursor import Cursor
+    from netwatch.dissect.loop.octets import fetch_ahead
 
+from netwatch.core.buffers import Words
 
 HAS_MAC = cython.declare(cython.longlong, 1 << 48)
 MIX = cython.declare(cython.ulonglong, 0x1E3779B97F4A7C15)
 LOW63 = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFFFF)
+SIDE = cython.declare(cython.longlong, 1)
 KEY_MASK = cython.declare(cython.ulonglong, 0x7FFFFFFFFFFFFE00)
 
 ICMP = cython.declare(cython.longlong, 1)
 ICMPV6 = cython.declare(cython.longlong, 58)
 TCP = cython.declare(cython.longlong, 6)
 UDP = cython.declare(cython.longlong, 17)
+
+SYN = cython.declare(cython.int, 2)
+SYN_SIZE = cython.declare(cython.longlong, 54)
+"""Bytes of a SYN in Ethernet and IPv4 without options."""
+
+IPV4_WITHOUT_OPTIONS = cython.declare(cython.longlong, 0x080045)
+"""The EtherType, and the version and length of the header."""
+
+HEADERS_AHEAD = cython.declare(cython.longlong, 16)
+SETS_AHEAD = cython.declare(cython.longlong, 8)
+SLOTS_AHEAD = cython.declare(cython.longlong, 2)
+"""How many packets before they are read their headers are prefetched, and for SYNs their sets of
+the flow table and their slots."""
+
+LAST_OPENED = cython.declare(cython.longlong, 15)
+"""Keys of coming packets that are remembered, a power of two greater than `SETS_AHEAD`, less 1."""
 
 UNREACHABLE = cython.declare(cython.int, 3)
 """ICMP's type Destination Unreachable; ICMPv6's is 1."""
@@ -73,6 +95,8 @@ class FlowLookup:
         self.seed = seed
         self.openings = openings
         self.first_packet = 0
+        self.records: Words = array("q")
+        self.opened: Words = array("q", bytes(8 * (LAST_OPENED + 1)))
 
     def key(self) -> cython.longlong:
         """The flow key of the packet at the cursor, the same for both directions. Sets
@@ -81,11 +105,24 @@ class FlowLookup:
         VLAN tags are not part of the key: a mirror often shows the two directions, or the copies,
         of one conversation with different tags.
         """
+        key: cython.longlong = self.key_of(
+            self.cursor.addresses, self.cursor.address_size, self.cursor.at, self.cursor.protocol
+        )
+        self.candidates.side = key & SIDE
+        return key & ~SIDE
+
+    def key_of(
+        self,
+        at: cython.Py_ssize_t,
+        size: cython.Py_ssize_t,
+        ports: cython.Py_ssize_t,
+        protocol: cython.longlong,
+    ) -> cython.longlong:
+        """The key of a packet with two addresses of `size` bytes at `at`, and the side of the
+        source in its lowest bit."""
         a: cython.ulonglong = self.seed + 1
         b: cython.ulonglong = self.seed + 1
         side: cython.int = -1
-        at: cython.Py_ssize_t = self.cursor.addresses
-        size: cython.Py_ssize_t = self.cursor.address_size
         stop: cython.Py_ssize_t = at + size
         src: cython.longlong = 0
         dst: cython.longlong = 0
@@ -99,16 +136,46 @@ class FlowLookup:
             a ^= a >> 29
             b ^= b >> 29
             at += 4
-        src = self.cursor.u16(self.cursor.at)
-        dst = self.cursor.u16(self.cursor.at + 2)
+        src = self.cursor.u16(ports)
+        dst = self.cursor.u16(ports + 2)
         if side < 0:
             side = src > dst
         a = ((a ^ src) * MIX) & LOW63
         b = ((b ^ dst) * MIX) & LOW63
-        self.candidates.side = side
-        a = ((((a ^ (a >> 29)) + (b ^ (b >> 29))) ^ self.cursor.protocol) * MIX) & LOW63
+        a = ((((a ^ (a >> 29)) + (b ^ (b >> 29))) ^ protocol) * MIX) & LOW63
         a = ((a ^ (a >> 31)) * MIX) & LOW63
-        return ((a ^ (a >> 29)) & KEY_MASK) | 0x100
+        return ((a ^ (a >> 29)) & KEY_MASK) | 0x100 | side
+
+    def look_ahead(self, number: cython.longlong, stop: cython.longlong) -> cython.void:
+        """Prefetch what packets need that come soon after the record with this number, up to
+        `stop`: their headers, then the set of the flow table where a SYN opens a flow, and at last
+        the slot in it."""
+        at: cython.Py_ssize_t = (number + HEADERS_AHEAD) * layout.RECORD_FIELDS
+        key: cython.longlong = 0
+        if number + HEADERS_AHEAD < stop:
+            fetch_ahead(self.cursor.data, self.records[at + layout.RECORD_OFFSET])
+        number += SETS_AHEAD
+        at = number * layout.RECORD_FIELDS
+        if number < stop and self.records[at + layout.RECORD_CAPTURED] >= SYN_SIZE:
+            key = self.opened_key(self.records[at + layout.RECORD_OFFSET])
+            if key:
+                self.flows.prefetch_set(key)
+        self.opened[number & LAST_OPENED] = key
+        key = self.opened[(number - SETS_AHEAD + SLOTS_AHEAD) & LAST_OPENED]
+        if key:
+            self.flows.prefetch_slot(key)
+
+    def opened_key(self, at: cython.Py_ssize_t) -> cython.longlong:
+        """The key of the flow that the frame at `at` opens, if it is a SYN in Ethernet and IPv4
+        without options, otherwise 0. At least `SYN_SIZE` bytes of it are there."""
+        # Few packets are SYNs, so one comparison of all, which can be foreseen, is the fastest.
+        if (
+            ((self.cursor.u32(at + 12) >> 8) ^ IPV4_WITHOUT_OPTIONS)
+            | (self.cursor.data[at + 23] ^ TCP)
+            | (~self.cursor.data[at + 47] & SYN)
+        ):
+            return 0
+        return self.key_of(at + 26, 4, at + 34, TCP) & ~SIDE
 
     def mac(self, at: cython.Py_ssize_t) -> cython.longlong:
         """The MAC address at `at` as a number, with bit 48 set, so that it is not 0."""

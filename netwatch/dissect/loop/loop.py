@@ -283,7 +283,11 @@ class Loop:
     def _listed(self) -> Iterator[list[int]]:
         """Yield the rows that there are; afterwards their entries of the hello buffer are free
         again."""
-        if self.candidates.count or self.flows.closed or self.batch.count > self.rows.start:
+        if (
+            self.candidates.count
+            or self.flows.closed > self.flows.held
+            or self.batch.count > self.rows.start
+        ):
             released = self.hellos.buffer.take_released()
             yield self.candidates.listed()
             self.hellos.buffer.free_entries(released)
@@ -311,6 +315,7 @@ class Loop:
         self.share.division.set_data(data)
         self.share.given = -1
         self.hellos.records = records
+        self.lookup.records = records
         self.rows.records = records
         self.candidates.count = 0
         self.candidates.full = FULL
@@ -322,7 +327,7 @@ class Loop:
             while (
                 i < stop
                 and self.candidates.count < self.candidates.full
-                and self.flows.closed < FULL
+                and self.flows.closed - self.flows.held < FULL
             ):
                 if is_divided:
                     at = i + AHEAD
@@ -331,6 +336,8 @@ class Loop:
                     if not self.share.takes_record(owners[2 * i], owners[2 * i + 1]):
                         i += 1
                         continue
+                elif cython.compiled:
+                    self.lookup.look_ahead(i, stop)
                 if self.rows.is_full():
                     break
                 at = i * layout.RECORD_FIELDS
@@ -352,7 +359,10 @@ class Loop:
         """Read the packet at the cursor, whose outermost layer is `layer`."""
         self.layers(layer)
         while self.cursor.subframe:
-            if self.candidates.count >= FULL_IN_FRAME or self.flows.closed >= FULL_IN_FRAME:
+            if (
+                self.candidates.count >= FULL_IN_FRAME
+                or self.flows.closed - self.flows.held >= FULL_IN_FRAME
+            ):
                 self.cursor.fail(layout.ANOMALY_AMSDU_BAD)
                 return
             self.layers(next_subframe(self.cursor))

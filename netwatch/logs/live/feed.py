@@ -16,6 +16,7 @@ from pathlib import Path
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export.known_exporters import Exporters
+from netwatch.logs import LogOptions
 from netwatch.logs.live.followed_log import opened
 from netwatch.logs.live.follower import MAX_LOGS, Follower
 from netwatch.logs.live.receivers import MAX_CONNECTIONS, Receivers
@@ -25,7 +26,7 @@ from netwatch.logs.log_reader import LogItem
 from netwatch.logs.recognise import NEITHER
 from netwatch.logs.records import time_of
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import SECOND, LogOptions
+from netwatch.logs.times import SECOND
 
 POLL_SECONDS = 0.1
 """How often files are looked at."""

@@ -282,8 +282,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class ReceiverAddress:
-    """Where a receiver listens. `text` is what the user wrote. `host` and `port` are those of an IP
-    socket, `path`, `mode` and `group` those of a Unix socket (`group` None for that of the
+    """Where a receiver listens. `text` is what the user wrote, without the options, which may name
+    the file of a key: alerts have it as the source of a record. `host` and `port` are those of an
+    IP socket, `path`, `mode` and `group` those of a Unix socket (`group` None for that of the
     process). Senders are accepted from `senders` only, from everywhere where there are none."""
 
     text: str
@@ -346,7 +347,7 @@ def parse(text: str) -> ReceiverAddress:
     except ValueError as error:
         raise NetwatchError(f"{text}: {error}") from None
     return ReceiverAddress(
-        text,
+        text.partition("?")[0],
         scheme,
         host,
         scheme.port if port is None else port,
@@ -370,4 +371,4 @@ def _unix(text: str, scheme: Scheme, path: str, options: dict[str, str]) -> Rece
         except KeyError:
             reason = f"there is no group {options['group']!r} on this machine"
             raise NetwatchError(f"{text}: {reason}") from None
-    return ReceiverAddress(text, scheme, path=path, mode=mode, group=group)
+    return ReceiverAddress(text.partition("?")[0], scheme, path=path, mode=mode, group=group)

@@ -11,7 +11,7 @@ from netwatch.core.errors import RecordError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
 from netwatch.flow_export.known_exporters import Exporters, KnownExporter
-from netwatch.logs import log_stream
+from netwatch.logs import LogOptions, log_stream
 from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import is_frame_streams
 from netwatch.logs.live.followed_database import FollowedDatabase
@@ -23,7 +23,7 @@ from netwatch.logs.log_stream import NUL_BYTES
 from netwatch.logs.recognise import SAMPLE_BYTES, Recognised, recognise_head, recognise_tables
 from netwatch.logs.records import BRIEFLY, PLAIN, Carried, time_of
 from netwatch.logs.registry import LOG_FORMATS
-from netwatch.logs.times import LocalTimes, LogOptions
+from netwatch.logs.times import LocalTimes
 
 JUDGED_RECORDS = 100
 """Records after which it is said that too many cannot be read."""

@@ -4,6 +4,7 @@ import importlib.util
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ STORE = "store: {path: store}\n"
 
 @pytest.fixture(autouse=True)
 def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "HASHER", PasswordHasher(1, 1024, 1))
+    monkeypatch.setattr(accounts, "hasher", partial(PasswordHasher, 1, 1024, 1))
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,22 @@ def test_connections_without_data_are_dropped_first() -> None:
     assert sum(loop.flows.bytes_of(row.flow)) == len(REQUEST)
 
 
+def test_a_flow_that_nothing_is_expected_of_is_dropped_in_its_turn() -> None:
+    loop = Loop(8)
+    ours = [tcp(LARGE[:900]), tcp(LARGE[900:], seq=1901), tcp(REQUEST, seq=1001 + len(LARGE))]
+    others = [tcp(REQUEST, sport=port) for port in range(20000, 20008)]
+    found = walk(loop, *ours, *others)
+    assert {row.sport for row in found if loop.flows.bytes_of(row.flow) == (0, 0)} == {50000}
+
+
+def test_ports_used_again_count_as_without_data() -> None:
+    loop = Loop(8)
+    others = walk(loop, *[tcp(REQUEST, sport=port) for port in range(20000, 20007)])
+    walk(loop, tcp(REQUEST), tcp(flags="S", seq=90000), tcp(REQUEST, sport=20007))
+    assert loop.flows.evicted == 1
+    assert all(sum(loop.flows.bytes_of(row.flow)) for row in others)
+
+
 def test_ports_used_again_are_another_conversation() -> None:
     loop = Loop(64)
     packets = []

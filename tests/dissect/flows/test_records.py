@@ -368,6 +368,19 @@ def test_more_flows_than_one_list_has_room_for_are_all_reported() -> None:
     assert sorted(flow.client_port for flow in found) == list(ports)
 
 
+def test_ended_flows_wait_until_they_are_taken() -> None:
+    loop, ports = Loop(8, recording=True), range(1024, 1024 + 15_000)
+    frames = timed([tcp(flags="S", sport=port) for port in ports])
+    held = [len(loop.flows.hold_closed()) for _ in loop.walk(block(frames, RAW))]
+    assert len(held) == 4
+    assert sorted(held) == held
+    assert loop.flows.close_flows()
+    words = loop.flows.take_closed()
+    found = [to_flow(slot, ["test"]) for slot in zip(*[iter(words)] * FLOW_WORDS, strict=True)]
+    assert sorted(flow.client_port for flow in found) == list(ports)
+    assert len(loop.flows.take_closed()) == 0
+
+
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=80))
 def test_every_flow_is_reported_once_however_small_the_table(packets: list) -> None:
     """A flow is reported when the table evicts it, or at the end."""

@@ -73,7 +73,7 @@ def walked(
             rows[-1].append(part)
             each = [tuple(part[at : at + ROW_COLUMNS]) for at in range(0, len(part), ROW_COLUMNS)]
             over.append([loop.buffered_packet(row) for row in each if row[1] < 0])
-            over.append(loop.flows.take_closed())
+            over.append(list(loop.flows.take_closed()))
     flows = {row for some in rows for part in some for row in part[ROW_FLOW::ROW_COLUMNS]}
     return (
         rows,

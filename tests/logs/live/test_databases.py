@@ -12,11 +12,11 @@ import pytest
 from support.waiting import wait_until
 
 from netwatch.core.statistics import RunStatistics
+from netwatch.logs import LogOptions
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.followed_database import BATCH
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.log_files import LogItem
-from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
 

@@ -9,12 +9,12 @@ import pytest
 from support.waiting import wait_until
 
 from netwatch.core.statistics import RunStatistics
+from netwatch.logs import LogOptions
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import parse
 from netwatch.logs.log_files import LogItem
 from netwatch.logs.records import LogName
-from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
 

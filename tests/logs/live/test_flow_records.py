@@ -17,6 +17,7 @@ from support.waiting import wait_until
 from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export.known_exporters import ARRIVAL, Exporters, KnownExporter
+from netwatch.logs import LogOptions
 from netwatch.logs.ipfix import LATE
 from netwatch.logs.live import feed as feed_module
 from netwatch.logs.live import receivers as receivers_module
@@ -26,7 +27,6 @@ from netwatch.logs.live.source import Batch, IpfixFrames, parse
 from netwatch.logs.live.written import SentLogs
 from netwatch.logs.log_reader import LogItem
 from netwatch.logs.records import BRIEFLY, LogFlow, LogFlows, LogLoss
-from netwatch.logs.times import LogOptions
 
 NOW = int(time.time())
 CLIENT, SERVER = bytes([10, 20, 6, 20]), bytes([192, 0, 2, 1])
@@ -394,6 +394,30 @@ def test_records_before_their_template_are_lost() -> None:
     _, _, sent = judged(BOTH)
     (found,) = [item.entry for item in sent.flush()]
     assert found == LogLoss(WALL, WALL, WALL, 1)
+
+
+IMPOSSIBLE = {"octets": (1 << 64) - 1}
+
+
+@pytest.mark.parametrize(
+    ("described", "seconds", "why"),
+    [
+        ({**TIMES, **IMPOSSIBLE}, NOW, "flow-number-impossible"),
+        ({"first": 1000, "last": 2000}, NOW, "flow-time-impossible"),
+        # The times of the flows are right, but not those of their messages.
+        (TIMES, 5, "flow-time-impossible"),
+        (TIMES, (1 << 32) - 1, "flow-time-impossible"),
+    ],
+)
+def test_what_cannot_be_accuses_nobody_and_is_lost(
+    described: dict[str, int], seconds: int, why: str
+) -> None:
+    both = flow(**described), flow(**BACK, **described)
+    lie = ipfix(set_of(300, *both), seconds=seconds)
+    items, statistics, sent = judged(DESCRIBED, lie)
+    assert not items
+    assert statistics.anomalies[why] == 2
+    assert [item.entry for item in sent.flush()] == [LogLoss(WALL, WALL, WALL, 2)]
 
 
 @pytest.mark.parametrize("length", [*range(16), 65535])

@@ -21,11 +21,11 @@ from support.waiting import wait_until
 
 from netwatch.core.addresses import ip_text
 from netwatch.core.statistics import RunStatistics
+from netwatch.logs import LogOptions
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import parse
 from netwatch.logs.records import LogFlow, LogFlows
-from netwatch.logs.times import LogOptions
 
 BEGIN = 1_795_946_400
 SENT = {

@@ -80,7 +80,8 @@ def test_loopback_is_the_default() -> None:
     found = parse("syslog+udp://:5514")
     assert (found.host, found.port, found.scheme) == ("127.0.0.1", 5514, SCHEMES["syslog+udp"])
     assert parse("syslog+tcp://").port == 514
-    assert parse("syslog+tls://?cert=c.pem").port == 6514
+    encrypted = parse("syslog+tls://?cert=c.pem&key=k.pem")
+    assert (encrypted.port, encrypted.text) == (6514, "syslog+tls://")
     assert parse("syslog+tcp://[::1]:1").host == "::1"
 
 

@@ -14,9 +14,9 @@ from netwatch.core.errors import NetwatchError
 from netwatch.core.statistics import RunStatistics
 from netwatch.flow_export.known_exporters import Exporters, KnownExporter
 from netwatch.live.source_openers import log_opener
+from netwatch.logs import LogOptions
 from netwatch.logs.live.feed import examine
 from netwatch.logs.records import LogFlow
-from netwatch.logs.times import LogOptions
 
 UNBOUND = "[1795746910] unbound[1:0] info: 10.0.0.12 www.example.org. A IN NOERROR 0.01 0 60\n"
 
