@@ -6,7 +6,6 @@
 import importlib
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime, tzinfo
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import orjson
@@ -98,12 +97,7 @@ class Observations(Iterator[Observation]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

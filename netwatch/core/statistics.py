@@ -125,8 +125,8 @@ ANOMALIES: Mapping[str, str] = {
     "flow-template-missing": "Flow records came before their template; they are not read.",
     "flow-template-old": "The template of flow records was not sent again for 30 minutes; they are"
     " not read.",
-    "flow-template-unsteady": "A template of flow records was redefined and not sent again since, or"
-    " more than once within 30 minutes; its records are not read.",
+    "flow-template-unsteady": "A template of flow records was redefined and not sent again since,"
+    " or more than once within 30 minutes; its records are not read.",
     "flow-templates-full": "A template of flow records was forgotten because an exporter has too"
     " many.",
     "flow-time-impossible": "A flow record, or its message, is of the future or before the year"

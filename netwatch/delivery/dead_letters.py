@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from netwatch.core.alert import AlertRecord
+from netwatch.core.errors import NetwatchError
 from netwatch.core.system.files import O_CLOEXEC, O_NOFOLLOW, lock
 
 MAX_DEAD_BYTES = 100 << 20
@@ -80,12 +81,15 @@ def append(outbox_folder: Path, output: str, letters: Sequence[DeadLetter], now:
 
 
 def count(outbox_folder: Path, output: str) -> int:
-    """How many dead letters an output has."""
+    """How many dead letters an output has. Raises `NetwatchError` if they cannot be read."""
+    path = path_of(outbox_folder, output)
     try:
-        with path_of(outbox_folder, output).open("rb") as stream:
+        with path.open("rb") as stream:
             return sum(1 for _ in stream)
-    except OSError:
+    except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise NetwatchError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def replay(

@@ -4,6 +4,7 @@ So a log is judged like stored events (`netwatch.engine.replay`). Flows are numb
 own identifier, so that a name and the end of its flow find each other.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -46,7 +47,8 @@ class LogEvents:
     ) -> None:
         self._find_address = find_address
         self._keep_records = keep_records
-        self._numbers: dict[str, int] = {}
+        # The first key of a plain dictionary is slow to find once others went before it.
+        self._numbers: OrderedDict[str, int] = OrderedDict()
         self._last_number = 0
         self._statuses: dict[int, NameStatus] = {}
         self._hellos: dict[tuple[str, str], None] = {}
@@ -196,15 +198,15 @@ class LogEvents:
 
     def _number(self, key: str) -> int:
         """The number of a flow by the log's identifier."""
-        number = self._numbers.pop(key, 0)
-        if not number:
-            number = self._last_number = self._last_number + 1
-            if len(self._numbers) >= FLOW_LIMIT:
-                oldest = next(iter(self._numbers))
-                self._statuses.pop(self._numbers.pop(oldest), None)
-                self.evicted += 1
-        self._numbers[key] = number
-        return number
+        number = self._numbers.get(key, 0)
+        if number:
+            self._numbers.move_to_end(key)
+            return number
+        if len(self._numbers) >= FLOW_LIMIT:
+            self._statuses.pop(self._numbers.popitem(last=False)[1], None)
+            self.evicted += 1
+        self._numbers[key] = self._last_number = self._last_number + 1
+        return self._last_number
 
     def _note_name(self, flow: int, entry: LogName) -> None:
         is_outer = entry.tls is not None and entry.tls.ech == "outer"

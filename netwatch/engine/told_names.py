@@ -21,6 +21,7 @@ otherwise it is ``possible``. Whether the server answered does not matter: an ex
 direction, or send the other much later.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
@@ -132,7 +133,8 @@ class NameTable(Generic[Key]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._names: dict[Key, dict[str, Told]] = {}
+        # The first key of a plain dictionary is slow to find once others went before it.
+        self._names: OrderedDict[Key, dict[str, Told]] = OrderedDict()
         self._count = 0
 
     def __len__(self) -> int:
@@ -144,10 +146,8 @@ class NameTable(Generic[Key]):
     def add(self, key: Key, name: str, told: Told) -> Iterator[list[Told]]:
         """Add what was told for a name; the names of each key that is evicted. One too many for its
         key is left out: `is_crowded` says so."""
-        names = self._names.pop(key, None)
-        if names is None:
-            names = {}
-        self._names[key] = names
+        names = self._names.setdefault(key, {})
+        self._names.move_to_end(key)
         old = names.get(name)
         if old is not None:
             old.renew(told)
@@ -160,7 +160,7 @@ class NameTable(Generic[Key]):
                 names[name] = told
                 self._count += 1
         while self._count > self._limit and len(self._names) > 1:
-            evicted = self._names.pop(next(iter(self._names)))
+            _, evicted = self._names.popitem(last=False)
             self._count -= len(evicted)
             yield list(evicted.values())
 
@@ -191,7 +191,7 @@ class ToldNames:
         self._places: NameTable[bytes] = NameTable(PLACE_LIMIT)
         self.addresses: set[bytes] = set()
         # When an address was told last for a name of no app, the end of that answer.
-        self._addresses: dict[bytes, int] = {}
+        self._addresses: OrderedDict[bytes, int] = OrderedDict()
         # Up to then it is not known of addresses whether they were told for other names.
         self._forgotten = -2 * AGE
         # Up to then it is not known of clients whether they were told more names.
@@ -219,10 +219,10 @@ class ToldNames:
 
     def _tell(self, address: bytes, told: Told) -> None:
         if told.app is None:
-            until = max(told.until, self._addresses.pop(address, told.until))
-            self._addresses[address] = until
+            self._addresses[address] = max(told.until, self._addresses.get(address, told.until))
+            self._addresses.move_to_end(address)
             if len(self._addresses) > ADDRESS_LIMIT:
-                self._forget(self._addresses.pop(next(iter(self._addresses))))
+                self._forget(self._addresses.popitem(last=False)[1])
         if told.app is not None:
             self.addresses.add(address)
             if len(self.addresses) > 2 * (self.limit + PLACE_LIMIT):

@@ -23,7 +23,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import IO, cast
 
 from rich.console import Console
@@ -277,13 +276,8 @@ class Display:
         self._redirection.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._redirection.__exit__(kind, error, trace)
+    def __exit__(self, *exception: object) -> None:
+        self._redirection.__exit__(None, None, None)
         if self._writer is not None:
             self._writer.close(END_TIMEOUT)
 

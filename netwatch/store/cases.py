@@ -82,6 +82,9 @@ MAX_OFFSET = 366 * 86_400 * 10**9
 
 _version = lru_cache(256)(VersionHashes)
 
+_FEW = 20_000
+"""Of so many incidents SQLite reads the cases one by one."""
+
 FILTERED = (*SORTS, "device", "joined_by")
 """The columns that a filter can have words for."""
 
@@ -326,15 +329,26 @@ def matching_cases(
     for sensors, is_wanted in (wanted.sensor, True), (wanted.excluded.get("sensor"), False):
         if sensors:
             seen = select(member.case).where(member.sensor.in_(sorted(sensors)))
-            # PostgreSQL joins both. SQLite reads cases in their order, as what is computed is in no
-            # index, and finds each in a list that it makes once.
-            found = (
-                seen.where(member.case == case.id).exists()
-                if is_server
-                else case.id.concat("").in_(seen)
-            )
+            # PostgreSQL joins both. SQLite makes a list of those seen, and begins with it if it is
+            # short. Else it reads cases in their order: what is computed is in no index.
+            found: ColumnElement[bool]
+            if is_server:
+                found = seen.where(member.case == case.id).exists()
+            elif is_wanted and saw_few(catalogue, sensors):
+                found = case.id.in_(seen)
+            else:
+                found = case.id.concat("").in_(seen)
             statement = statement.where(found if is_wanted else not_(found))
     return statement
+
+
+def saw_few(catalogue: Catalogue, sensors: Set[str]) -> bool:
+    """Whether sensors have so few incidents that it is best to begin with these."""
+    member = tables.fleet_case_incident.c
+    seen = select(member.incident).where(member.sensor.in_(sorted(sensors))).limit(_FEW + 1)
+    with catalogue.database.reading() as connection:
+        count = connection.execute(select(func.count()).select_from(seen.subquery())).scalar_one()
+    return int(count) <= _FEW
 
 
 def cases_by_id(connection: Connection, ids: Collection[str]) -> dict[str, IncidentRow]:

@@ -10,15 +10,21 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import sub
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.cases import matching_cases
+from netwatch.store.cases import matching_cases, saw_few
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.database import QueryTimeoutError
-from netwatch.store.incident_pages import IncidentFilter, incident_counts, matching_incidents
+from netwatch.store.incident_pages import (
+    NO_WORDS,
+    IncidentFilter,
+    incident_counts,
+    matching_incidents,
+)
 from netwatch.store.incident_rows import DAY, SORTS
 from netwatch.store.statements import spans_as_rows
 
@@ -55,12 +61,12 @@ def case_extent(
     catalogue: Catalogue, wanted: IncidentFilter, timeout: float | None = None
 ) -> Span | None:
     """The same of cases."""
-    case = tables.fleet_case.c
-    statement = matching_cases(
-        catalogue, select(func.min(case.first_seen), func.max(case.first_seen)), wanted
-    )
+    began = tables.fleet_case.c.first_seen
+    statement = matching_cases(catalogue, select(began), wanted).limit(1)
+    # Each end of the index, as a minimum and a maximum together read all of it.
+    ends = (statement.order_by(order).scalar_subquery() for order in (began, began.desc()))
     with catalogue.database.reading(timeout) as connection:
-        first, last = connection.execute(statement).one()
+        first, last = connection.execute(select(*ends)).one()
     return None if first is None else (first, last + 1)
 
 
@@ -76,7 +82,8 @@ def incident_bins(
     began = tables.incident.c.first_seen
     try:
         if wanted.is_by_ids:
-            return _of_moments(catalogue, wanted, spans, timeout)
+            statement = matching_incidents(select(began), wanted)
+            return _of_moments(catalogue, statement, spans, timeout)
         are_days = bool(spans) and spans[-1][1] - spans[0][0] >= len(spans) * _MOST_OF_DAY
         if wanted.is_of_sorts and are_days:
             found = sorts_in_spans(catalogue, wanted, spans, [], timeout)
@@ -135,10 +142,9 @@ def sorts_in_spans(
 
 
 def _of_moments(
-    catalogue: Catalogue, wanted: IncidentFilter, spans: Sequence[Span], timeout: float | None
+    catalogue: Catalogue, statement: Select[Any], spans: Sequence[Span], timeout: float | None
 ) -> list[int]:
-    """The same of incidents that are few enough to read when each began."""
-    statement = matching_incidents(select(tables.incident.c.first_seen), wanted)
+    """The same of rows that are few enough to read when each began, which a statement says."""
     with catalogue.database.reading(timeout) as connection:
         moments = sorted(connection.execute(statement).scalars())
     return [bisect_left(moments, end) - bisect_left(moments, begin) for begin, end in spans]
@@ -153,7 +159,19 @@ def case_bins(
     """The same of cases."""
     wanted = replace(wanted, since=None, until=None)
     began = tables.fleet_case.c.first_seen
+    others = wanted.excluded.get("sensor", NO_WORDS)
     try:
+        if wanted.sensor and saw_few(catalogue, wanted.sensor):
+            return _of_moments(
+                catalogue, matching_cases(catalogue, select(began), wanted), spans, timeout
+            )
+        if others and not wanted.sensor and saw_few(catalogue, others):
+            # All, without those that these have seen.
+            left = {name: words for name, words in wanted.excluded.items() if name != "sensor"}
+            every = replace(wanted, excluded=left)
+            whole = case_bins(catalogue, every, spans, timeout)
+            seen = case_bins(catalogue, replace(every, sensor=others), spans, timeout)
+            return None if whole is None or seen is None else [*map(sub, whole, seen)]
         return _counts(
             catalogue,
             lambda begin, end: matching_cases(

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 
 from netwatch.core.addresses import ip_text, mac_text, parse_ip, parse_mac
+from netwatch.core.text import quantity
 from netwatch.inventory.entry_table import Entry
 from netwatch.privacy import Sealing, key_id_of, pseudonym
 from netwatch.store import catalogue_tables as tables
@@ -76,6 +77,7 @@ class Resolver:
         self._add_pseudonyms()
         numbers, shared = self._numbers()
         self._note_places({*numbers, *shared})
+        self._note_unread({*numbers, *shared})
         person = Person(
             macs=self._macs,
             words=self._words,
@@ -259,6 +261,18 @@ class Resolver:
             self._notes.append(
                 f"it is known in {places}: if these are several sites, an address belongs to"
                 " another device in each, and all of them are meant"
+            )
+
+    def _note_unread(self, numbers: set[int]) -> None:
+        """Report clients that may be theirs, which nobody can tell."""
+        unread = sum(
+            client.ip is client.mac is None and client.number not in numbers
+            for client in self._clients
+        )
+        if unread:
+            self._notes.append(
+                f"no key of the configuration reads {quantity(unread, 'client')} of the store: what"
+                " is stored of the person under these stays"
             )
 
     def _numbers(self) -> tuple[set[int], dict[int, set[Span]]]:

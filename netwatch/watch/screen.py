@@ -13,7 +13,6 @@ follows the size of the terminal, and uses no colours if NO_COLOR is set.
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -337,12 +336,7 @@ class View:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         # A terminal that was closed cannot be restored.
         with contextlib.suppress(OSError):
             self._live.stop()

@@ -70,7 +70,22 @@ def test_sensors_by_state_and_name(fleet: Console, visit: Callable[[str], Visito
     ]
     assert [each.split()[0] for each in rows(visitor.get("/sensors?name=GHE").text)] == ["ghent"]
     assert rows(visitor.get("/sensors?name=nobody").text) == []
-    assert visitor.get("/sensors?state=odd").status_code == 400
+    for name in ("state", "not-state"):
+        assert visitor.get(f"/sensors?{name}=odd").status_code == 400
+
+
+def test_the_state_of_a_sensor_filters_by_a_click(
+    fleet: Console, visit: Callable[[str], Visitor]
+) -> None:
+    visitor = visit("admin")
+    text = visitor.get("/sensors").text
+    everybody = {each.split()[0] for each in rows(text)}
+    only = {each.split()[0] for each in rows(visitor.get("/sensors?state=silent").text)}
+    for address, expected in (("state", only), ("not-state", everybody - only)):
+        assert f'href="/sensors?{address}=silent"' in text
+        page = visitor.get(f"/sensors?{address}=silent").text
+        assert {each.split()[0] for each in rows(page)} == expected
+        assert 'class="cross" href="/sensors"' in page
 
 
 def test_pages_of_sensors(console: Console, visit: Callable[[str], Visitor]) -> None:

@@ -126,12 +126,15 @@ def on_page(visitor: Visitor, kind: str, query: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["incidents", "cases"])
-def test_all_find_what_was_decided(triaged: tuple[Console, Path], kind: str) -> None:
+@pytest.mark.parametrize(("kind", "few"), [("incidents", 1000), ("cases", 1000), ("cases", 0)])
+def test_all_find_what_was_decided(
+    triaged: tuple[Console, Path], kind: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwatch.store.chosen_incidents._FEW", few)
     console, file = triaged
     visitor = Visitor(console)
     assert visitor.sign_in(NAMES["analyst"]).status_code == 303
-    asking = Program(console, console.tokens.add(kind, "analyst", "case 2023/17"))
+    asking = Program(console, console.tokens.add(f"{kind}-{few}", "analyst", "case 2023/17"))
     sizes = set()
     for query in QUERIES:
         ids = expected(console, query, kind)

@@ -13,7 +13,7 @@ from support.paths import SUPPORT
 from support.receivers import Http
 from support.waiting import wait_until
 
-from netwatch.core.errors import ConfigError
+from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.owned_database import PAGE_SIZE, DamagedFileError
 from netwatch.delivery import dead_letters
 from netwatch.delivery.dead_letters import DeadLetter
@@ -562,6 +562,13 @@ def test_dead_letters_are_replayed_once_each(http, deliver, tmp_path):
         0,
     )
     assert dead_letters.path_of(folder, "http").with_suffix(".unread").exists()
+
+
+def test_dead_letters_that_cannot_be_read_are_not_none(tmp_path):
+    assert dead_letters.count(tmp_path, "http") == 0
+    dead_letters.path_of(tmp_path, "http").mkdir(parents=True)
+    with pytest.raises(NetwatchError, match=r"http\S* cannot be read: Is a directory"):
+        dead_letters.count(tmp_path, "http")
 
 
 def test_dead_letters_are_retained_if_a_replay_fails(outbox):

@@ -39,7 +39,6 @@ from netwatch.incidents.scan import ScanIncidents
 
 SAMPLES = sorted((ROOT / "pcaps").glob("*.pcap"))
 LEARN = "  inventory: devices.csv\n"
-FULL_TABLES = {"resolved-addresses-full", "flow-table-full"}
 SHARE_ALL = """
 import sys
 from netwatch.cli import main
@@ -96,9 +95,6 @@ def scan(paths: list[str], site: Config, workers: int, *, frames: bool = False) 
         writer.coverage(coverage.report(statistics.packets, statistics.anomalies), True)
         writer.end()
     found = asdict(statistics)
-    found["anomalies"] = {
-        name: count for name, count in found["anomalies"].items() if name not in FULL_TABLES
-    }
     return {**found, "records": stream.getvalue(), "frames": kept, "limits": result.limits}
 
 

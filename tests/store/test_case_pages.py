@@ -33,6 +33,8 @@ from netwatch.store.catalogue import Catalogue
 from netwatch.store.fleet_sensors import enrolled
 from netwatch.store.incident_pages import IncidentFilter
 from netwatch.store.incident_rows import remove_incidents
+from netwatch.store.list_histograms import case_bins, case_extent
+from netwatch.store.list_totals import case_total
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 from netwatch.store.sorted_pages import Order, sorted_cases
@@ -180,7 +182,15 @@ def test_pages_and_answers_are_in_the_order_of_a_column(
         (IncidentFilter(status=frozenset({"open"})), [9]),
         (IncidentFilter(device=frozenset({"other"})), []),
         (IncidentFilter(excluded={"app": frozenset({"tiktok"})}), [9, 8, 7]),
+        (IncidentFilter(sensor=frozenset({"nowhere"})), []),
         (IncidentFilter(excluded={"sensor": frozenset({"liege"})}), [9, 7, 5, 3, 1]),
+        (
+            IncidentFilter(
+                sensor=frozenset({"ghent"}),
+                excluded={"sensor": frozenset({"liege"}), "app": frozenset({"wechat"})},
+            ),
+            [5, 3, 1],
+        ),
         (
             IncidentFilter(
                 excluded={
@@ -192,10 +202,22 @@ def test_pages_and_answers_are_in_the_order_of_a_column(
         ),
     ],
 )
-def test_filters(catalogue: Catalogue, wanted: IncidentFilter, numbers: list[int]) -> None:
+@pytest.mark.parametrize("few", [0, 20_000])
+def test_filters(
+    catalogue: Catalogue, wanted: IncidentFilter, numbers: list[int], few: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("netwatch.store.cases._FEW", few)
     fill(catalogue)
     found = [(row.first_seen - DAY) // (2 * HOUR) for row in case_page(catalogue, wanted).rows]
     assert found == numbers
+    assert case_total(catalogue, wanted) == len(numbers)
+    begins = [DAY + 2 * HOUR * number for number in numbers]
+    assert case_extent(catalogue, wanted) == ((begins[-1], begins[0] + 1) if begins else None)
+    span = range(wanted.since or DAY, wanted.until or DAY + 20 * HOUR, HOUR)
+    hours = [(begin, begin + HOUR) for begin in span]
+    counts = [sum(begin <= each < end for each in begins) for begin, end in hours]
+    assert case_bins(catalogue, wanted, hours) == counts
     assert open_cases(catalogue) == {"violation": 1}
     assert case_counts(catalogue) == {("default", "violation"): 10}
 

@@ -204,6 +204,22 @@ def test_without_the_key_only_what_is_under_the_pseudonym_goes(
         assert name not in "\n".join(database.iterdump())
 
 
+def test_what_no_key_reads_is_said_to_stay(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["store", "erase", "--yes", "--device", "10.9.9.9"]
+    assert main(command) == 1
+    assert "stays" not in capsys.readouterr().err
+    write_new_key(folder / "b.key")
+    text = Path("netwatch.yaml").read_text()
+    Path("netwatch.yaml").write_text(text.replace("a.key", "b.key"))
+    assert main(command) == 1
+    with closing(sqlite3.connect("store/catalogue.sqlite")) as database:
+        (count,) = database.execute("SELECT count(sealed) FROM client").fetchone()
+    said = f"no key of the configuration reads {count} clients of the store: what is stored of the"
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
 @pytest.mark.parametrize("records", ["observations", "flows"])
 def test_queries_show_the_pseudonym_of_the_address(

@@ -41,6 +41,8 @@ class Visit:
         if self.page.query_selector("input[name=purpose]"):
             self.page.fill("[name=purpose]", "case 2023/17")
             self.follow("main button")
+        # An answer that is being counted is a page that loads itself again.
+        self.page.wait_for_selector("main:not(:has(> .ask[role=status])) h1")
 
     def follow(self, selector: str) -> None:
         """Click on a link or send a form, and wait until the next page is there: a click returns

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 def check(args: argparse.Namespace) -> Iterator[Finding]:
     """All mistakes at once, the warnings of outputs, and notes on possible surprises."""
     from netwatch.config import load
-    from netwatch.core.errors import ConfigError
 
     try:
         config = load(args.config, with_secrets=True)
@@ -127,7 +126,6 @@ def check_outputs(args: argparse.Namespace) -> Iterator[Finding]:
     from concurrent.futures import ThreadPoolExecutor
 
     from netwatch.config import load_fleet, load_outputs
-    from netwatch.core.errors import ConfigError
     from netwatch.delivery import attempt
     from netwatch.fleet import with_centre
 
@@ -135,8 +133,7 @@ def check_outputs(args: argparse.Namespace) -> Iterator[Finding]:
         outputs, outbox = load_outputs(args.config)
         outputs = with_centre(outputs, load_fleet(args.config), args.config or "")
     except ConfigError:
-        # The check of the configuration has reported it.
-        return
+        return  # The check of the configuration has reported it.
     if not outputs:
         return
     yield _outbox(outbox.folder)
@@ -177,10 +174,7 @@ def check_updates(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.config import load_updates
     from netwatch.updates.update import require_tuf
 
-    try:
-        updates = load_updates(args.config)
-    except ConfigError:
-        return  # The check_updates of the configuration has reported it.
+    updates = finding.configured(load_updates, args)
     if updates is None:
         return
     yield _installed(updates, describe_builtin(updates.installed))

@@ -41,10 +41,8 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.core.addresses import is_loopback
     from netwatch.store.options import StoreOptions, default_path
 
-    try:
-        options, store = load_console(args.config), load_store(args.config)
-    except ConfigError:
-        return  # The check of the configuration has reported it.
+    found = finding.configured(lambda path: (load_console(path), load_store(path)), args)
+    options, store = found or (None, None)
     if options is None:
         return
     try:
@@ -180,14 +178,10 @@ def _provider(options: "OidcOptions") -> Iterator[Finding]:
 def check_languages(args: argparse.Namespace) -> Iterator[Finding]:
     """The catalogues of every language except English, the language of the source."""
     from netwatch.config import load_console
-    from netwatch.core.errors import ConfigError
     from netwatch.language.language import LANGUAGES
 
     yield from check_catalogues(Path(netwatch.__file__).parent, LANGUAGES[1:])
-    try:
-        console = load_console(args.config)
-    except ConfigError:
-        return  # The check of the configuration has reported it.
+    console = finding.configured(load_console, args)
     if console is not None:
         yield ok(
             "languages",

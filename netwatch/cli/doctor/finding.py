@@ -10,6 +10,7 @@ service can: netwatch gives what root writes into another user's folder to that 
 service is the owner of its folder.
 """
 
+import argparse
 import os
 import queue
 import shutil
@@ -57,6 +58,15 @@ def warn(subject: str, text: str, *todo: str) -> Finding:
 def bad(subject: str, text: str, *todo: str) -> Finding:
     """A finding of a problem."""
     return Finding(subject, "bad", text, todo)
+
+
+def configured(load: Callable[[str | None], T], args: argparse.Namespace) -> T | None:
+    """What `load` finds in the configuration; None if there is nothing, or a mistake: the check of
+    the configuration reports it."""
+    try:
+        return load(args.config)
+    except ConfigError:
+        return None
 
 
 def reason(error: NetwatchError) -> str:

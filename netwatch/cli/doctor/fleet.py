@@ -40,10 +40,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.config import load_fleet
     from netwatch.fleet import require_extra
 
-    try:
-        options = load_fleet(args.config)
-    except ConfigError:
-        return  # The check of the configuration has reported it.
+    options = findings.configured(load_fleet, args)
     if options is None or not options.sensor:
         return
     try:
@@ -203,10 +200,8 @@ def check_centre(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.config import load_fleet, load_store
     from netwatch.fleet import require_extra
 
-    try:
-        options, store = load_fleet(args.config), load_store(args.config)
-    except ConfigError:
-        return  # The check of the configuration has reported it.
+    found = findings.configured(lambda path: (load_fleet(path), load_store(path)), args)
+    options, store = found or (None, None)
     if options is None or options.server is None:
         return
     try:

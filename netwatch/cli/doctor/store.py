@@ -38,10 +38,7 @@ def check(args: argparse.Namespace) -> Iterator[Finding]:
     from netwatch.config import load_store
     from netwatch.store.options import require_extra
 
-    try:
-        options = load_store(args.config)
-    except ConfigError:
-        return  # The check of the configuration has reported it.
+    options = findings.configured(load_store, args)
     if options is None:
         return
     try:
@@ -102,10 +99,10 @@ def _retention(args: argparse.Namespace) -> Iterator[Finding]:
     """Does the configuration set the retention? For ever is a decision, too."""
     from netwatch.config import load
 
-    try:
-        retention = load(args.config).retention
-    except ConfigError:
-        return  # The check of the configuration has reported it.
+    config = findings.configured(load, args)
+    if config is None:
+        return
+    retention = config.retention
     if retention is None:
         todo = "write retention: {observations: 30d, incidents: 2y, evidence: 1y, personal: 7d}"
         yield warn("retention", "nothing is ever deleted: 'retention' is not written", todo)

@@ -188,18 +188,18 @@ class Listing:
     def show(self, view: View, **more: object) -> Answer:
         """One page of the list, the newest incidents first. After a mistake the form of the filter
         has what was asked for."""
-        query, problem, place = view.query, "", ""
+        query, problem, place, spread = view.query, "", "", None
+        pairs = query.kept(self.filters)
         try:
             if (tidy := tidied(view, self.filters, usual_columns(self.shown))) is not None:
                 return tidy
             look = look_of(view, self._columns(view), NEWEST, self.filters)
             page = self.rows(view, PAGE, cursor_of(view, is_number=look.sort == "contacts"))
-            total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
+            spread, total = self._spread(view, page, (*pairs, *look.pairs))
         except Refused as refused:
             page, total, problem = IncidentPage((), None), None, mistake_of(refused)
             place = place_of(refused)
             look = plain_look(view, self._columns(view), NEWEST, self.filters)
-        pairs = query.kept(self.filters)
         following = page.following
         values = {
             "problem": problem,
@@ -208,7 +208,7 @@ class Listing:
             **saved_of(view, f"/{self.name}"),
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
             "look": look,
-            "histogram": self._histogram(view, (*pairs, *look.pairs)) if total else None,
+            "histogram": spread,
             "offers": offers(view, of_cases=self.name == "cases"),
             "rows": [listed(view, row) for row in page.rows],
             "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
@@ -249,6 +249,19 @@ class Listing:
         return tuple(
             replace(each, sorts=each.sorts and each.name != "device") for each in self.shown
         )
+
+    def _spread(
+        self, view: View, page: IncidentPage, pairs: Pairs
+    ) -> tuple[Histogram | None, int | None]:
+        """The histogram of the list, and how many rows there are: as many as its bars have, where
+        they are of all times that are asked for."""
+        if not page.rows and not view.query.text("after"):
+            return None, 0
+        found = self._histogram(view, pairs)
+        if found is not None and not view.query.text("range"):
+            return found, sum(bar.count for bar in found.bars)
+        total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
+        return found if total else None, total
 
     def _histogram(self, view: View, pairs: Pairs) -> Histogram | None:
         """How the rows of the list are spread over time; None if that takes too long to count."""

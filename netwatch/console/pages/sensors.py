@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from netwatch.console.filter_bar import excluding, filter_bar
 from netwatch.console.pages.incidents import QUERY_SECONDS, listed
 from netwatch.console.view import Answer, Page, View, bad_request, not_found
 from netwatch.store.cases import case_page, is_centre
@@ -90,12 +91,17 @@ class ShownSensor:
 def show(view: View) -> Answer:
     """The list: what needs attention first, then by name."""
     state = view.query.word("state", STATES)
+    others = view.query.all("not-state")
+    for other in others:
+        view.query.check("not-state", other, STATES)
     text = view.query.text("name").lower()
     sensors = shown_sensors(view)
     wanted = [
         sensor
         for sensor in sensors
-        if (not state or sensor.state == state) and text in sensor.name.lower()
+        if (not state or sensor.state == state)
+        and sensor.state not in others
+        and text in sensor.name.lower()
     ]
     after = view.query.text("after")
     if after and not after.isascii():
@@ -104,13 +110,15 @@ def show(view: View) -> Answer:
         )
     ordered = sorted(wanted, key=cursor)
     rest = [sensor for sensor in ordered if not after or cursor(sensor) > after]
-    pairs = view.query.kept(("state", "name"))
+    names = ("state", *excluding("state"), "name")
+    pairs = view.query.kept(names)
     rows = rest[:PAGE]
     values = {
         "rows": rows,
         "older": [*pairs, ("after", cursor(rows[-1]))] if len(rest) > PAGE else [],
         "is_first": not after,
         "pairs": pairs,
+        "bar": filter_bar(view, names, (), len(wanted)),
         "wanted": {name: view.query.text(name) for name in ("state", "name")},
         "states": STATES,
         "counts": {name: sum(sensor.state == name for sensor in sensors) for name in STATES},

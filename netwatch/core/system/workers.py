@@ -81,8 +81,6 @@ def failures_sent(connection: Connection) -> Iterator[None]:
     has ended, nothing is raised."""
     try:
         yield
-    except (EOFError, ConnectionError):
-        pass
     except Exception as error:  # Whatever it is, the other process raises it.
         with suppress(OSError):
             connection.send(Failure(sendable(error)))

@@ -18,9 +18,11 @@ from netwatch.core.system.workers import DiedError, WorkerProcess, Workers, serv
 
 
 def doubled(number: int) -> int:
-    """A task: 3 raises, 5 kills its process."""
+    """A task: 3 and 4 raise, 5 kills its process."""
     if number == 3:
         raise ValueError("three")
+    if number == 4:
+        raise ConnectionResetError("the storage hung up")
     if number == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     return 2 * number
@@ -60,7 +62,10 @@ def test_it_answers_fails_and_dies(worker: WorkerProcess) -> None:
     assert worker.ask(2) == 4
     with pytest.raises(ValueError, match="three"):
         worker.ask(3)
-    assert worker.ask(4) == 8
+    # It is not taken for the end of the process that asks.
+    with pytest.raises(ConnectionResetError, match="the storage hung up"):
+        worker.ask(4)
+    assert worker.ask(6) == 12
     with pytest.raises(DiedError, match=r"a worker process died unexpectedly \(exit status -9\)"):
         worker.ask(5)
     with pytest.raises(DiedError):
@@ -100,10 +105,10 @@ def test_it_has_no_descriptor_of_another_worker() -> None:
 def test_a_task_that_fails_or_kills_its_process_ends_only_itself() -> None:
     with Workers(2, doubled) as pool:
         found = {task: outcome for _, task, outcome in pool.outcomes(range(8))}
-    failed = {task: type(found.pop(task)) for task in (3, 5)}
-    assert failed == {3: ValueError, 5: DiedError}
+    failed = {task: type(found.pop(task)) for task in (3, 4, 5)}
+    assert failed == {3: ValueError, 4: ConnectionResetError, 5: DiedError}
     assert found == {task: 2 * task for task in found}
-    assert len(found) == 6
+    assert len(found) == 5
 
 
 def test_results_come_in_the_order_of_the_tasks() -> None:
