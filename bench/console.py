@@ -17,7 +17,7 @@ flat.
 
 A page that was refused or cut counts as such (`cut`), one that said that it is being counted as
 `counted`; any other failure ends the measurement.
-With ``--write`` the table goes into ``bench/results.md``.
+With ``--write`` the table goes into ``bench/results.md``, which has one for each of two sizes.
 """
 
 import argparse
@@ -55,6 +55,9 @@ from netwatch.store.options import StoreOptions
 USERS = 8
 CLICKS = 100
 """Clicks of each user with a pause between them; without one there are three times as many."""
+
+LARGE = 500_000
+"""From how many incidents on a store is the larger one of the page of results."""
 
 PHASES = {"pause": 1.0, "hurry": 0.0, "attack": 1.0}
 """In which ways the users click, each with the pause between an answer and the next click, in s."""
@@ -375,7 +378,10 @@ def main() -> None:
     import page  # it imports this module
 
     if args.write:
-        page.write({"console": found}, {})
+        name = "console" if found["incidents"] < LARGE else "console-large"
+        results = page.PAGE.read_text(encoding="utf-8")
+        parts = {name: page.console_text(found)}
+        page.PAGE.write_text(page.fill(results, parts), encoding="utf-8")
     print(page.console_text(found))
 
 

@@ -71,10 +71,12 @@ def test_a_query_that_is_cut_in_the_middle_of_an_export_is_said(
     whole = incidents.Listing.rows
     calls = iter(range(100))
 
-    def cut(listing: object, view: object, size: int, after: object) -> IncidentPage:
+    def cut(
+        listing: object, view: object, wanted: object, size: int, after: object
+    ) -> IncidentPage:
         if next(calls) == 2:  # the first one only asks whether the filter can be read
             raise QueryTimeoutError("the query took too long")
-        return whole(listing, view, 5, after)  # type: ignore[arg-type]
+        return whole(listing, view, wanted, 5, after)  # type: ignore[arg-type]
 
     monkeypatch.setattr(incidents.Listing, "rows", cut)
     rows = list(csv.reader(io.StringIO(auditor.get("/incidents.csv").text)))

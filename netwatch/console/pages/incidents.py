@@ -194,8 +194,10 @@ class Listing:
             if (tidy := tidied(view, self.filters, usual_columns(self.shown))) is not None:
                 return tidy
             look = look_of(view, self._columns(view), NEWEST, self.filters)
-            page = self.rows(view, PAGE, cursor_of(view, is_number=look.sort == "contacts"))
-            spread, total = self._spread(view, page, (*pairs, *look.pairs))
+            wanted = self.wanted(view)
+            after = cursor_of(view, is_number=look.sort == "contacts")
+            page = self.rows(view, wanted, PAGE, after)
+            spread, total = self._spread(view, wanted, page, (*pairs, *look.pairs))
         except Refused as refused:
             page, total, problem = IncidentPage((), None), None, mistake_of(refused)
             place = place_of(refused)
@@ -234,12 +236,15 @@ class Listing:
         records = (row.record for row in self._all(view))
         return json_file(view, self.name, self.filters, records)
 
-    def rows(self, view: View, size: int, after: Cursor | None) -> IncidentPage:
-        """So many rows behind a place."""
-        catalogue, wanted = view.console.catalogue, self.wanted(view)
+    def rows(
+        self, view: View, wanted: IncidentFilter, size: int, after: Cursor | None
+    ) -> IncidentPage:
+        """So many rows of a filter behind a place."""
         name, is_descending = order_of(view, self._columns(view), NEWEST)
         order = Order(name, is_descending != (name == NEWEST.removeprefix(DESCENDING)))
-        return self.page(catalogue, wanted, order, after, size=size, timeout=QUERY_SECONDS)
+        return self.page(
+            view.console.catalogue, wanted, order, after, size=size, timeout=QUERY_SECONDS
+        )
 
     def _columns(self, view: View) -> tuple[Column, ...]:
         """The columns as the role may use them: the order of devices would say which pseudonym is
@@ -251,21 +256,21 @@ class Listing:
         )
 
     def _spread(
-        self, view: View, page: IncidentPage, pairs: Pairs
+        self, view: View, wanted: IncidentFilter, page: IncidentPage, pairs: Pairs
     ) -> tuple[Histogram | None, int | None]:
         """The histogram of the list, and how many rows there are: as many as its bars have, where
         they are of all times that are asked for."""
         if not page.rows and not view.query.text("after"):
             return None, 0
-        found = self._histogram(view, pairs)
+        found = self._histogram(view, wanted, pairs)
         if found is not None and not view.query.text("range"):
             return found, sum(bar.count for bar in found.bars)
-        total = self.total(view.console.catalogue, self.wanted(view), TOTAL_SECONDS)
+        total = self.total(view.console.catalogue, wanted, TOTAL_SECONDS)
         return found if total else None, total
 
-    def _histogram(self, view: View, pairs: Pairs) -> Histogram | None:
+    def _histogram(self, view: View, wanted: IncidentFilter, pairs: Pairs) -> Histogram | None:
         """How the rows of the list are spread over time; None if that takes too long to count."""
-        catalogue, wanted = view.console.catalogue, self.wanted(view)
+        catalogue = view.console.catalogue
         try:
             is_open = wanted.since is None or wanted.until is None
             found = self.extent(catalogue, wanted, TOTAL_SECONDS) if is_open else None
@@ -306,8 +311,9 @@ class Listing:
 
     def _all(self, view: View) -> Iterator[IncidentRow]:
         # What cannot be read is refused here, before anything is sent.
-        self.rows(view, 1, None)
-        return all_rows(partial(self.rows, view))
+        wanted = self.wanted(view)
+        self.rows(view, wanted, 1, None)
+        return all_rows(partial(self.rows, view, wanted))
 
 
 def show(view: View) -> Answer:
