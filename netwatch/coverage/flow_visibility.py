@@ -51,6 +51,10 @@ FLOW_RECORD_LOGS = frozenset(
 )
 """The formats of logs whose records are flows without a name, whatever the flows had."""
 
+TRAFFIC_LOGS = FLOW_RECORD_LOGS | {"zeek", "suricata-eve", "fortigate", "palo-alto"}
+"""The formats of logs whose records of flows are all flows that a router, a firewall or a sensor
+saw, and not only those that a service served."""
+
 ENCRYPTED_DNS_PORT = 853
 """DNS over TLS (RFC 7858 section 3.1) and over QUIC (RFC 9250 section 4.1.1)."""
 

@@ -48,11 +48,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CHUNK_ROWS = 16_384
-"""Rows of a table after which they are sent to the writer."""
-
-BATCH_ROWS = 8192
-"""Observations that become columns at a time: columns of a few rows cost as much as columns of
-thousands."""
+"""Rows of a table after which they are sent to the writer, and observations that become columns at
+a time: columns of a few rows cost as much as columns of thousands."""
 
 EVENT_CHUNK_ROWS = 8192
 """Rows of a table after which they are sent to the writer."""
@@ -182,7 +179,7 @@ class Recorder(_Sender):
             # A name comes before the end of its flow, and the counter of flows must know it.
             self._record(self._observer.waiting())
             self._send_all()
-        self._record(self._observer.batches(block, source, BATCH_ROWS))
+        self._record(self._observer.batches(block, source, CHUNK_ROWS))
 
     def skip(self, block: Block) -> None:
         """Count the packets of a block that are not recorded."""

@@ -28,7 +28,7 @@ from netwatch.capture.files import STDIN, CaptureFile, has_capture_name, may_be_
 from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.core.text import quantity
-from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
+from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, TRAFFIC_LOGS
 from netwatch.flow_export.conversations import Conversation, Place, note_place
 from netwatch.logs import LogOptions
 from netwatch.logs.log_file import Interest, LogFile, Progress
@@ -328,14 +328,17 @@ def _recognise(file: CaptureFile, options: LogOptions) -> Recognised | CaptureFi
 def _together(found: Sequence[tuple[CaptureFile, str]], options: LogOptions) -> list[Log]:
     """Files that are one log, in order of time: those of one format that were rotated, and all of
     one family in one folder. Flow records are one log together with all others, which know the
-    names of their addresses."""
+    names of their addresses; so are other logs of all flows beside logs of another format."""
     logs: dict[tuple[str, ...], list[tuple[CaptureFile, str]]] = {}
-    have_flow_records = any(name in FLOW_RECORD_LOGS for _, name in found)
+    formats = {name for _, name in found}
+    are_one = not formats.isdisjoint(FLOW_RECORD_LOGS) or (
+        len(formats) > 1 and not formats.isdisjoint(TRAFFIC_LOGS)
+    )
     for file, name in found:
         folder, stem = log_name(file.path)
         family = LOG_FORMATS[name].family
         key: tuple[str, ...] = (folder, family) if family else (folder, name, stem)
-        logs.setdefault(() if have_flow_records else key, []).append((file, name))
+        logs.setdefault(() if are_one else key, []).append((file, name))
     return [_in_order_of_time(log, options) for log in logs.values()]
 
 

@@ -259,7 +259,7 @@ hour_captured = Table(
     Column("traffic", LargeBinary, comment="those of traffic itself; none if there are none"),
 )
 """When there were packets or records of logs; and when traffic itself was seen, by packets or logs
-of all flows (`netwatch.store.hour_counting.TRAFFIC_LOGS`)."""
+of all flows (`netwatch.coverage.flow_visibility.TRAFFIC_LOGS`)."""
 
 hour_network = Table(
     "hour_network",

@@ -16,31 +16,19 @@ This needs pyarrow, which is imported when the functions are called.
 """
 
 import time
-from typing import IO, TYPE_CHECKING
-
-from netwatch.core.errors import NetwatchError
-from netwatch.store.catalogue import FileRow
-from netwatch.store.fact_files import FactFiles, new_path
-from netwatch.store.tables import FACTS
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from netwatch.store.tables import FORMAT_VERSION, FactColumn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
+from netwatch.core.errors import NetwatchError
 from netwatch.store import catalogue_tables as tables
-from netwatch.store.catalogue import Catalogue, StaleFilesError
+from netwatch.store.catalogue import Catalogue, FileRow, StaleFilesError
+from netwatch.store.fact_files import FactFiles, new_path
 from netwatch.store.statements import chunks
+from netwatch.store.tables import FACTS, FORMAT_VERSION, FactColumn
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,25 +13,20 @@ The numbers in files of an older netwatch are replaced when the store is upgrade
 (`netwatch.store.opening`).
 """
 
+import secrets
 from array import array
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-from netwatch.core.addresses import ip_text
-from netwatch.core.flow import CONTESTED, DENIALS, INITIAL_WINDOW, NAME_STATUSES, REFUSAL
-from netwatch.dissect.loop import layout
-from netwatch.store.messages import Clients, client_places, readable
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-import secrets
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from netwatch.core.addresses import ip_text
+from netwatch.core.flow import CONTESTED, DENIALS, INITIAL_WINDOW, NAME_STATUSES, REFUSAL
+from netwatch.dissect.loop import layout
+from netwatch.store.messages import Clients, client_places, readable
 from netwatch.store.tables import FLOW_NAME
 
 if TYPE_CHECKING:

@@ -23,7 +23,12 @@ from sqlalchemy import select
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import NAME_STATUSES
 from netwatch.core.message import LOOKUPS
-from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, NOT_COUNTED, visibilities
+from netwatch.coverage.flow_visibility import (
+    FLOW_RECORD_LOGS,
+    NOT_COUNTED,
+    TRAFFIC_LOGS,
+    visibilities,
+)
 from netwatch.coverage.judged import HOUR, QUARTER, HourCounts, OneOf, one_of_place
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
@@ -37,10 +42,6 @@ if TYPE_CHECKING:
 
 NetworkClass = tuple[str, str]
 """The name and the class of a network."""
-
-TRAFFIC_LOGS = FLOW_RECORD_LOGS | {"zeek", "suricata-eve", "fortigate", "palo-alto"}
-"""The formats of logs whose records of flows are all flows that a router, a firewall or a sensor
-saw, and not only those that a service served."""
 
 HIDDEN_LIMIT = 1 << 18
 """Flows of `Hidden` to remember."""

@@ -65,9 +65,13 @@ class _Waiting:
             self.batches, self.unmerged = [], 0
 
     def divisible(self) -> "pa.Table":
-        """All rows, merged."""
+        """All rows, merged. What merging them freed goes back to the system, as dividing them needs
+        other pieces of memory."""
+        import pyarrow as pa
+
         self.merge()
         self.merged = [compaction.concat(self.table, self.merged)]
+        pa.default_memory_pool().release_unused()
         return self.merged[0]
 
     def whole(self) -> "pa.Table":

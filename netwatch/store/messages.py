@@ -9,6 +9,7 @@ learns how many rows are stored.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -116,7 +117,9 @@ def _chunk(
     macs: Sequence[bytes | None],
     vlans: Sequence[int | None],
 ) -> Chunk:
-    return Chunk(position, table, rows, stream, tuple(map(ClientKey, ips, macs, vlans)))
+    # Without a call in Python for each.
+    keys = map(partial(tuple.__new__, ClientKey), zip(ips, macs, vlans, strict=True))
+    return Chunk(position, table, rows, stream, tuple(keys))
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def test_a_thread_can_have_a_folder(system: Path) -> None:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT", "exit"])
 def test_the_end_of_a_process_removes_its_folder(system: Path, name: str) -> None:
     program = """
-import os, signal, sys
+import os, signal, sys, time
 from netwatch.core.private_files import PrivateFolder
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)  # nohup and shells ignore some of them
@@ -227,7 +227,8 @@ if child := os.fork():
     assert os.waitpid(child, 0)[1] == signal.SIGTERM
 else:
     os.write(writes, b"!")
-    signal.pause()
+    while True:  # a signal that comes just before a pause would not end it
+        time.sleep(0.01)
 assert (folder.path / "file").exists()
 if sys.argv[1] != "exit":
     os.kill(os.getpid(), getattr(signal, sys.argv[1]))

@@ -3,7 +3,7 @@
 import json
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -499,3 +499,50 @@ def test_a_lying_exporter_is_counted_and_accuses_nobody(
     assert (record["confidence"], record["counts"]["handshakes"]) == ("probable", 0)
     assert 0 <= record["counts"]["bytes_in"] < 1 << 50
     assert 0 <= record["counts"]["bytes_out"] < 1 << 50
+
+
+def zeek(at: int, client: str, server: str, number: int) -> str:
+    ends = {"ts": at, "uid": f"C{number}", "id.orig_h": client, "id.orig_p": 40_100 + number,
+            "id.resp_h": server, "id.resp_p": 443}  # fmt: skip
+    sizes = {"proto": "tcp", "duration": 1.0, "orig_bytes": 900, "resp_bytes": 42_000}
+    return json.dumps({**ends, **sizes, "conn_state": "SF", "history": "ShADadFf"})
+
+
+def suricata(at: int, client: str, server: str, number: int) -> str:
+    first, last = (f"2026-11-30T10:00:{at % 60 + more:02}.000000+0000" for more in (0, 1))
+    flow = {"pkts_toserver": 14, "pkts_toclient": 40, "bytes_toserver": 2480,
+            "bytes_toclient": 42_480, "start": first, "end": last, "age": 1, "state": "closed",
+            "reason": "timeout", "alerted": False}  # fmt: skip
+    return json.dumps(
+        {"timestamp": last, "flow_id": 900 + number, "event_type": "flow", "src_ip": client,
+         "src_port": 40_100 + number, "dest_ip": server, "dest_port": 443, "proto": "TCP",
+         "flow": flow}
+    )  # fmt: skip
+
+
+def fortigate(at: int, client: str, server: str, number: int) -> str:
+    return (
+        f'date=2026-11-30 time=10:00:{at % 60:02} eventtime={at}000000000 tz="+0000"'
+        f' logid="0000000013" type="traffic" subtype="forward" level="notice" vd="root"'
+        f" srcip={client} srcport={40_100 + number} dstip={server} dstport=443"
+        f' sessionid={number} proto=6 action="close" service="HTTPS" duration=1 sentbyte=18800'
+        " rcvdbyte=79000 sentpkt=30 rcvdpkt=69"
+    )
+
+
+@pytest.mark.parametrize("write", [zeek, suricata, fortigate])
+def test_connections_without_a_name_belong_to_names_of_the_log_of_a_resolver(
+    folder: Path, capsys: pytest.CaptureFixture[str], write: Callable[[int, str, str, int], str]
+) -> None:
+    """Logs of all connections beside the log of a resolver that another program wrote."""
+    (folder / "flows" / "router.csv").unlink()
+    ends = ("10.20.6.20", "192.0.2.81"), ("10.20.6.21", "192.0.2.82"), ("10.20.6.22", "192.0.2.81")
+    lines = [write(1_796_032_800 + at, *each, at) for at, each in enumerate(ends)]
+    (folder / "flows" / "connections.log").write_text("".join(f"{each}\n" for each in lines))
+    found = scan(capsys, "flows", "dns")
+    assert found.keys() == {"10.20.6.20", "10.20.6.21"}
+    kinds = {ip: [each["type"] for each in record["evidence"]] for ip, record in found.items()}
+    assert "ip-from-dns" in kinds["10.20.6.20"]
+    assert found["10.20.6.20"]["confidence"] == "probable"
+    # The second had the address for another name, too, and the third asked nobody.
+    assert "ip-from-dns" not in kinds["10.20.6.21"]

@@ -1,23 +1,38 @@
 """The rpm: what it says of itself; installed, upgraded and erased by rpm in a system.
 
 The system is one of Debian, which has no database of rpm, so the relations to other packages are
-not resolved (``--nodeps``) but compared with what they have to be. Everything else is rpm's: owners
-from the file, its scripts in the system, files that were changed.
+not resolved (``--nodeps``) but compared with what they have to be, or a package of the test claims
+what the system has. Everything else is that of rpm and dnf: owners from the file, scripts in the
+system, files that were changed.
 """
 
+import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.booted_system import booted
 from support.built_packages import LATER, BuiltPackages, package
+from support.namespaces import namespace, needs_namespaces
+from support.office import one_hello
+from support.packaging_modules import packaging_modules
 from support.paths import ROOT
 from support.programs import needs
+from support.signing_key import signing_key
 from support.system_root import SystemRoot, differences, service_root
+from support.waiting import wait_until
+
+(repository,) = packaging_modules("repository")
 
 pytestmark = [pytest.mark.packages, needs("mmdebstrap", "rpm", "unshare")]
 
 CONFIGURATION = "etc/netwatch/netwatch.yaml"
+
+HAS_PROC = ("unshare", "--mount", "sh", "-c", 'mount -t proc proc "$0/proc" && exec "$@"')
+"""Runs a command, after the folder of a system whose scripts see the processes, as
+systemd-tmpfiles has to."""
 
 
 def rpm(*words: str, under: tuple[str, ...] = ()) -> str:
@@ -30,12 +45,9 @@ def rpm(*words: str, under: tuple[str, ...] = ()) -> str:
 
 
 def in_system(root: SystemRoot, *words: str) -> str:
-    """Run rpm on the packages of a system. Its scripts see the processes, as systemd-tmpfiles
-    has to."""
+    """Run rpm on the packages of a system."""
     alone = [] if words[0] == "-q" else ["--nodeps"]
-    script = 'mount -t proc proc "$0/proc" && exec "$@"'
-    under = ("unshare", "--mount", "sh", "-c", script, str(root.path))
-    return rpm("--root", str(root.path), *alone, *words, under=under)
+    return rpm("--root", str(root.path), *alone, *words, under=(*HAS_PROC, str(root.path)))
 
 
 @pytest.fixture
@@ -159,3 +171,78 @@ def _taken(calls: Path) -> list[str]:
     lines = calls.read_text().splitlines()
     calls.unlink()
     return lines
+
+
+@needs("createrepo_c", "dnf", "dpkg-deb", "gpg", "reprepro", "rpmbuild", "rpmsign")
+@needs_namespaces
+def test_dnf_from_the_signed_repository_to_an_alert(
+    root: SystemRoot, packages: BuiltPackages, tmp_path: Path
+) -> None:
+    in_system(root, "-i", str(_system_package(packages.folder, tmp_path)))
+    before = root.listing()
+    served = tmp_path / "repository"
+    with signing_key() as key, namespace() as network:
+        repository.make(packages.folder, served, key, f"file://{served}")
+        _dnf(root, tmp_path, "install", "netwatch-console")  # which requires the other
+        network.pair("wire", "mirror")
+        with (root.path / "etc/default/netwatch").open("a") as file:
+            file.write("INTERFACES=mirror\n")
+        alerts = root.path / "var/log/netwatch/alerts.jsonl"
+        with booted(root, network) as system:
+            assert "TikTok" in system.run("netwatch", "demo", "/srv/demo").stdout
+            system.run("systemctl", "enable", "--now", "netwatch")
+            (frame,) = [frame for _, frame in one_hello("2026-11-25T10:00:00+01:00").frames]
+            sender = network.sender("wire")
+            sender.send(frame)
+            sender.close()
+            wait_until(lambda: alerts.exists() and alerts.read_text(), "the alert was written")
+            system.run("systemctl", "disable", "--now", "netwatch")
+        assert json.loads(alerts.read_text().splitlines()[0])["app"]["id"] == "tiktok"
+
+        repository.make(packages.later, served, key, f"file://{served}")
+        _dnf(root, tmp_path, "upgrade")
+        assert in_system(root, "-q", "netwatch-console").startswith(f"netwatch-console-{LATER}-1")
+        _dnf(root, tmp_path, "remove", "netwatch-console", "netwatch")
+    # Data, a changed file, the user that owns them, and what the first boot and dnf have written.
+    kept = {
+        *("etc/default/netwatch", "var/lib/netwatch", "var/log/netwatch", "srv/demo"),
+        *("etc/group", "etc/gshadow", "etc/passwd", "etc/shadow"),
+        *("etc/.updated", "var/.updated", "etc/dnf", "var/lib/dnf"),
+    }
+    left = [line.partition(":")[0] for line in differences(before, root.listing())]
+    assert [each for each in left if not each.startswith(tuple(kept))] == [], left
+    assert alerts.exists()
+
+
+def _system_package(folder: Path, made: Path) -> Path:
+    """A package that claims what packages require and the system has."""
+    names = {
+        line.split(" ")[0]
+        for path in folder.glob("*.rpm")
+        for line in rpm("-qp", "--requires", str(path)).splitlines()
+        if not line.startswith(("netwatch", "rpmlib"))
+    }
+    spec = made / "system.spec"
+    spec.write_text(
+        "Name: system\nVersion: 1\nRelease: 1\nSummary: What there is\nLicense: MIT\n"
+        f"BuildArch: noarch\nProvides: {' '.join(sorted(names))}\n"
+        "%description\nWhat there is\n%files\n"
+    )
+    places = ("--define", f"_topdir {made}/build", "--define", f"_rpmdir {made}")
+    subprocess.run(["rpmbuild", "--quiet", *places, "-bb", spec], check=True)
+    return made / "noarch" / "system-1-1.noarch.rpm"
+
+
+def _dnf(root: SystemRoot, folder: Path, *words: str) -> None:
+    """Run dnf on a system, with the file of the repository that users download."""
+    (folder / "dnf.conf").touch()
+    (folder / "log").mkdir(exist_ok=True)
+    places = {"reposdir": "repository", "cachedir": "cache", "logdir": "log", "persistdir": "state"}
+    options = [f"--setopt={name}={folder / place}" for name, place in places.items()]
+    command = ["dnf", "-y", "-c", folder / "dnf.conf", f"--installroot={root.path}", *options]
+    done = subprocess.run(
+        [*HAS_PROC, root.path, *command, "--releasever=1", "--refresh", *words],
+        capture_output=True, text=True, env={**os.environ, "HOME": str(folder)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "scriptlet failed" not in done.stdout + done.stderr, done.stdout + done.stderr

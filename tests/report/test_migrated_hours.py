@@ -8,9 +8,9 @@ from report.flow_hours import captured, leases, lines, store, tunnels
 from sqlalchemy import text
 
 from netwatch.config import load
+from netwatch.coverage.flow_visibility import TRAFFIC_LOGS
 from netwatch.logs.registry import LOG_FORMATS
 from netwatch.store.database import open_database
-from netwatch.store.hour_counting import TRAFFIC_LOGS
 from netwatch.store.judged_coverage import judged_coverage
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions

@@ -408,6 +408,7 @@ IMPOSSIBLE = {"octets": (1 << 64) - 1}
         (TIMES, 5, "flow-time-impossible"),
         (TIMES, (1 << 32) - 1, "flow-time-impossible"),
     ],
+    ids=["numbers", "times", "message of 1970", "message of 2106"],
 )
 def test_what_cannot_be_accuses_nobody_and_is_lost(
     described: dict[str, int], seconds: int, why: str
