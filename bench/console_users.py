@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlencode
@@ -173,11 +174,10 @@ class Server:
 
 
 def _texts(folder: str, name: str) -> Iterator[str]:
-    for task in Path(folder).iterdir():
-        try:
-            yield (task / name).read_text()
-        except OSError:
-            continue  # The thread has ended.
+    with suppress(OSError):  # The process has ended.
+        for task in Path(folder).iterdir():
+            with suppress(OSError):  # The thread has ended.
+                yield (task / name).read_text()
 
 
 def _family(pid: int) -> list[int]:
@@ -185,8 +185,9 @@ def _family(pid: int) -> list[int]:
     found = [pid]
     for text in _texts(f"/proc/{pid}/task", "children"):
         for child in map(int, text.split()):
-            if b"period_reports" not in Path(f"/proc/{child}/cmdline").read_bytes():
-                found += _family(child)
+            with suppress(OSError):  # The child has ended.
+                if b"period_reports" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found += _family(child)
     return found
 
 
