@@ -25,8 +25,8 @@ RECORDS = ("incidents", "cases", "observations", "flows", "coverage", "bypasses"
 """The kinds of records that can be queried."""
 
 _OF_INCIDENTS = {
-    "since", "until", "app", "device", "network", "ban", "name", *WORDS, *TRIAGE, "assignee",
-    "limit", "sort", *(f"{EXCLUDES}{name}" for name in EXCLUDED),
+    "since", "until", "app", "device", "network", "sensor", "ban", "name", *WORDS, *TRIAGE,
+    "assignee", "limit", "sort", *(f"{EXCLUDES}{name}" for name in EXCLUDED),
 }  # fmt: skip
 _FILTERS = {
     "incidents": _OF_INCIDENTS,
@@ -78,6 +78,7 @@ def add_query(group: Group) -> None:
         ("app", "ID", "an app, vendor:… or category:…; for observations and flows, names that"
                       " the configured signatures attribute to it"),
         ("network", "NAME", "a network"),
+        ("sensor", "NAME", "a sensor that saw it"),
         ("ban", "ID", "a ban"),
         ("name", "NAME", "a domain and all names below it, or a glob such as '*tiktok*'"),
         *((name, "WORD", f"{', '.join(words[:-1])} or {words[-1]}")

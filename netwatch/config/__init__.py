@@ -165,11 +165,12 @@ class Config:
 
     @property
     def words(self) -> Mapping[str, Set[str]]:
-        """The words with which queries name the apps, bans and networks of this configuration."""
+        """The words with which queries name what this configuration has."""
         return {
             "app": self.catalog.apps().keys(),
             "ban": {ban.id for ban in self.policy.bans},
             "network": {scope.network.name for scope in self.networks.scopes},
+            "sensor": {self.sensor_name},
         }
 
     def strip_search_suffix(self, name: str) -> str:

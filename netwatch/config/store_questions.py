@@ -38,9 +38,9 @@ def read_filter(
     records: str, words: Mapping[str, Sequence[str]], config: Config, now: int
 ) -> Filter:
     """The filter for a kind of records that the words of each filter make: ``since``, ``until``,
-    ``app``, ``device``, ``network``, ``ban``, ``name`` and those of `WORDS`; of incidents and cases
-    also what is left out (``not-app``, and so on), and ``sort``. The words of `TRIAGE` are only
-    checked: what was decided is not in the store. Raises `WrongWordsError`."""
+    ``app``, ``device``, ``network``, ``sensor``, ``ban``, ``name`` and those of `WORDS`; of
+    incidents and cases also what is left out (``not-app``, and so on), and ``sort``. The words of
+    `TRIAGE` are only checked: what was decided is not in the store. Raises `WrongWordsError`."""
     wrong: list[tuple[str, str]] = []
     sort = (words.get("sort") or ("",))[-1]
     if sort and sort not in SORTS:
@@ -73,7 +73,7 @@ def read_filter(
     addresses += [(None, entry.mac) for entry in entries if entry.mac]
     excluded = {"app": not_apps} | {
         column_of(name): frozenset(words.get(EXCLUDES + name, ()))
-        for name in ("ban", "network", *WORDS)
+        for name in ("ban", "network", "sensor", *WORDS)
     }
     fixed = {name: frozenset(words.get(name, ())) for name in WORDS}
     return Filter(
@@ -82,6 +82,7 @@ def read_filter(
         apps=apps,
         bans=frozenset(words.get("ban", ())),
         networks=frozenset(words.get("network", ())),
+        sensors=frozenset(words.get("sensor", ())),
         verdicts=fixed["verdict"],
         severities=fixed["severity"],
         confidences=fixed["confidence"],
@@ -142,7 +143,10 @@ def _device_ids(config: Config, word: str, entries: "list[Entry]") -> frozenset[
 def refuse_unknown(catalogue: Catalogue, config: Config, wanted: Filter) -> None:
     """Raise `WrongWordsError` if a filter names what neither configuration nor store knows."""
     wrong: list[tuple[str, str]] = []
-    asked = {"app": wanted.apps, "ban": wanted.bans, "network": wanted.networks}
+    asked = {
+        "app": wanted.apps, "ban": wanted.bans, "network": wanted.networks,
+        "sensor": wanted.sensors,
+    }  # fmt: skip
     asked |= {EXCLUDES + kind: wanted.excluded.get(kind, frozenset()) for kind in [*asked]}
     for name, words in asked.items():
         kind = name.removeprefix(EXCLUDES)

@@ -375,6 +375,7 @@ _OF_INCIDENTS = (
     *_TIMES,
     _words("app", "an app, vendor:… or category:…"),
     _NETWORK,
+    _words("sensor", "a sensor that saw it"),
     _words("ban", "a ban"),
     _words("name", "a domain and all names below it, or a glob such as *tiktok*"),
     _DEVICE,

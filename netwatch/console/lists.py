@@ -17,7 +17,12 @@ from netwatch.core.tabular import csv_line
 from netwatch.formats.values import json_line
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.database import QueryTimeoutError
-from netwatch.store.incident_pages import Cursor, IncidentFilter, incident_counts
+from netwatch.store.incident_pages import (
+    Cursor,
+    IncidentFilter,
+    incident_counts,
+    incidents_by_sensor,
+)
 from netwatch.store.queries import unknown_words
 
 MAX_OFFERED = 100
@@ -70,10 +75,11 @@ def known_names(
     return found
 
 
-def offers(view: View, *, of_cases: bool = False) -> dict[str, list[tuple[str, str]]]:
+def offers(view: View, of: str) -> dict[str, list[tuple[str, str]]]:
     """What the fields of a filter offer, by the name of the field: apps, networks and bans of the
-    configuration and of the store, the devices seen last, and of cases the sensors. Each with how
-    many incidents it has, as a text; without, where counting takes too long."""
+    configuration and of the store, the devices seen last, and `of` a list of ``incidents`` or
+    ``cases`` the sensors. Each with how many incidents it has, as a text; without, where counting
+    takes too long."""
     policy, catalogue = view.console.config.policy, view.console.catalogue
     found: dict[str, Counter[str]] = {
         "app": Counter(dict.fromkeys((app for ban in policy.bans for app in ban.apps), 0)),
@@ -95,10 +101,14 @@ def offers(view: View, *, of_cases: bool = False) -> dict[str, list[tuple[str, s
             found["device"] = Counter()
             for device, count in connection.execute(last):
                 found["device"][device] += count
-        if of_cases:
+        if of == "cases":
             seen = tables.fleet_case_incident.c.sensor
             numbers = connection.execute(select(seen, func.count()).group_by(seen))
             found["sensor"] = Counter({sensor: int(count) for sensor, count in numbers})
+    if of == "incidents":
+        found["sensor"] = Counter(dict.fromkeys(catalogue.sensors(), 0))
+        with suppress(QueryTimeoutError):
+            found["sensor"].update(incidents_by_sensor(catalogue, timeout=_OFFER_SECONDS))
     return {
         name: [
             (value, _offer(view, name, value, count))

@@ -38,7 +38,7 @@ VERDICTS = WORDS["verdict"]
 EXCLUDES = "not-"
 """What the names of filters begin with that leave records out."""
 
-EXCLUDED = ("app", "network", "ban", "name", "device", *WORDS, *TRIAGE)
+EXCLUDED = ("app", "network", "sensor", "ban", "name", "device", *WORDS, *TRIAGE)
 """The filters of incidents and cases of which there is also one that leaves records out."""
 
 

@@ -313,7 +313,7 @@ def matching_cases(
     catalogue: Catalogue, statement: Select[Any], wanted: IncidentFilter
 ) -> Select[Any]:
     """A statement over the cases of a catalogue with the conditions of a filter."""
-    case, member = tables.fleet_case.c, tables.fleet_case_incident.c
+    case = tables.fleet_case.c
     if wanted.since is not None:
         statement = statement.where(case.first_seen >= wanted.since)
     if wanted.until is not None:
@@ -325,8 +325,18 @@ def matching_cases(
         statement = statement.where(wanted.chosen.condition)
     if wanted.seen > 1:
         statement = statement.where(case.sensors >= wanted.seen)
+    others = wanted.excluded.get("sensor", frozenset())
+    return statement.where(*_seen_by(catalogue, wanted.sensor, others))
+
+
+def _seen_by(
+    catalogue: Catalogue, wanted: Set[str], excluded: Set[str]
+) -> Iterator[ColumnElement[bool]]:
+    """The conditions that one of the `wanted` sensors saw a case, unless there are none, and none
+    of the `excluded` ones."""
+    case, member = tables.fleet_case.c, tables.fleet_case_incident.c
     is_server = catalogue.database.engine.dialect.name == "postgresql"
-    for sensors, is_wanted in (wanted.sensor, True), (wanted.excluded.get("sensor"), False):
+    for sensors, is_wanted in (wanted, True), (excluded, False):
         if sensors:
             seen = select(member.case).where(member.sensor.in_(sorted(sensors)))
             # PostgreSQL joins both. SQLite makes a list of those seen, and begins with it if it is
@@ -338,8 +348,7 @@ def matching_cases(
                 found = case.id.in_(seen)
             else:
                 found = case.id.concat("").in_(seen)
-            statement = statement.where(found if is_wanted else not_(found))
-    return statement
+            yield found if is_wanted else not_(found)
 
 
 def saw_few(catalogue: Catalogue, sensors: Set[str]) -> bool:
@@ -476,7 +485,10 @@ def cases_after(
         statement = statement.where(case.last_seen >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(case.first_seen < wanted.until)
-    statement = statement.where(*_conditions(wanted.words, wanted.excluded))
+    statement = statement.where(
+        *_conditions(wanted.words, wanted.excluded_words),
+        *_seen_by(catalogue, wanted.sensors, wanted.excluded_sensors),
+    )
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
     does_fit = fits(wanted, _is_of)

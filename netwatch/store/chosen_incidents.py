@@ -1,12 +1,16 @@
-"""Incidents that are wanted by their ids, of which there may be many: those that other tables say
-something of, and those that they say nothing of; and the cases with such an incident.
+"""Incidents that are wanted by what other tables say of them, of which there may be many: by their
+ids, with the cases that have such an incident, and by the sensors of their runs.
 """
 
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
+    Engine,
+    Integer,
     Select,
     and_,
     exists,
@@ -23,6 +27,8 @@ from netwatch.store.database import Database
 from netwatch.store.statements import listed_among
 
 _BESIDE = tables.fleet_case_incident.alias()
+_SEEN = tables.incident.alias("seen")
+_ROW, _ROW_SEEN = (literal_column(f"{name}.rowid", Integer) for name in ("incident", "seen"))
 _FEW = 1000  # cases that are read by their ids
 
 
@@ -88,3 +94,32 @@ def _listed(database: Database, found: Select[Any]) -> tuple[str, int]:
     with database.reading() as connection:
         listed, size = connection.execute(select(text, func.count(place))).one()
     return listed, int(size)
+
+
+def is_shown(engine: Connection | Engine) -> ColumnElement[bool]:
+    """Whether an incident is shown, for counts of all runs: SQLite counts these in the index of
+    places, without the rows that it lists as hidden."""
+    if engine.dialect.name != "sqlite":
+        return tables.incident.c.shown == 1
+    hidden = select(_ROW_SEEN).select_from(_SEEN).where(_SEEN.c.shown == 0)
+    return (_ROW + 0).not_in(hidden)
+
+
+def seen_by(
+    engine: Connection | Engine, wanted: Set[str], excluded: Set[str], *, are_few: bool
+) -> Iterator[ColumnElement[bool]]:
+    """The conditions that incidents are of runs of one of the `wanted` sensors, unless there are
+    none, and of none of the `excluded` ones. No index of SQLite that has what lists compare has
+    runs too, so unless incidents are few by other conditions, it lists the rows of the runs, which
+    costs a quarter of reading all incidents. What is computed is in no index, so that it does not
+    begin with these."""
+    run = tables.run.c
+    for sensors, is_wanted in (wanted, True), (excluded, False):
+        if not sensors:
+            continue
+        place: ColumnElement[int] = tables.incident.c.run
+        found = select(run.id).where(run.sensor.in_(sorted(sensors)))
+        if engine.dialect.name == "sqlite" and not are_few:
+            place = _ROW + 0
+            found = select(_ROW_SEEN).select_from(_SEEN).where(_SEEN.c.run.in_(found))
+        yield place.in_(found) if is_wanted else place.not_in(found)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     Select,
     func,
     literal,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from netwatch.core.period import local_spans
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.chosen_incidents import Chosen
+from netwatch.store.chosen_incidents import Chosen, is_shown, seen_by
 from netwatch.store.incident_rows import DAY, SORTS, VERDICTS
 from netwatch.store.statements import chunks, spans_as_rows, word_conditions
 
@@ -152,7 +153,7 @@ def incident_page(
         known = _of_devices(connection, wanted) if wanted.device else _OfDevices(*_ALWAYS, FEW + 1)
         are_few = wanted.is_by_ids or known.incidents <= FEW
         for first, end in _spans(connection, wanted, known, after, oldest_first):
-            statement = _rows(wanted, after, first, end, oldest_first, are_few)
+            statement = _rows(connection, wanted, after, first, end, oldest_first, are_few)
             statement = statement.limit(size + 1 - len(rows))
             rows += [IncidentRow(*row) for row in connection.execute(statement)]
             if len(rows) > size:
@@ -188,6 +189,7 @@ def _of_devices(connection: Connection, wanted: IncidentFilter) -> _OfDevices:
 
 
 def _rows(
+    connection: Connection,
     wanted: IncidentFilter,
     after: Cursor | None,
     first: int,
@@ -200,7 +202,8 @@ def _rows(
     has found a page. A sum is in no index."""
     column = tables.incident.c
     began: ColumnElement[int] = column.first_seen + 0 if are_few else column.first_seen
-    statement = _matching(select(*INCIDENT_COLUMNS), wanted).where(began >= first, began < end)
+    statement = _matching(connection, select(*INCIDENT_COLUMNS), wanted)
+    statement = statement.where(began >= first, began < end)
     key = tuple_(began, column.id)
     if after is not None:
         place = tuple_(after.first_seen, after.id)
@@ -209,26 +212,30 @@ def _rows(
     return statement.order_by(*(each if oldest_first else each.desc() for each in order))
 
 
-def _matching(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
+def _matching(
+    engine: Connection | Engine, statement: Select[Any], wanted: IncidentFilter
+) -> Select[Any]:
     column = tables.incident.c
     # Few are read by their ids: a sum is in no other index.
     shown = column.shown + 0 if wanted.is_by_ids else column.shown
     statement = statement.where(shown == 1, *wanted.conditions(column, (*SORTS, "device")))
     if wanted.chosen is not None:
         statement = statement.where(wanted.chosen.condition)
-    if sensor := wanted.conditions(tables.run.c, ("sensor",)):
-        statement = statement.where(column.run.in_(select(tables.run.c.id).where(*sensor)))
-    return statement
+    others = wanted.excluded.get("sensor", NO_WORDS)
+    are_few = wanted.is_by_ids or bool(wanted.device)
+    return statement.where(*seen_by(engine, wanted.sensor, others, are_few=are_few))
 
 
-def matching_incidents(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
+def matching_incidents(
+    engine: Connection | Engine, statement: Select[Any], wanted: IncidentFilter
+) -> Select[Any]:
     """A statement over incidents with the conditions of a filter."""
     began = tables.incident.c.first_seen
     if wanted.since is not None:
         statement = statement.where(began >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(began < wanted.until)
-    return _matching(statement, wanted)
+    return _matching(engine, statement, wanted)
 
 
 def _spans(
@@ -249,7 +256,8 @@ def _spans(
     if first >= end:
         return
     sorts = wanted.conditions(tables.incident_day.c, SORTS)
-    if not sorts:
+    # What sensors saw is listed once.
+    if not sorts or wanted.sensor or "sensor" in wanted.excluded:
         yield first, end
         return
     day = tables.incident_day.c.day
@@ -297,10 +305,26 @@ def incident_counts(
             since=None if since is None else since * DAY,
             until=None if until is None else (until + 1) * DAY,
         )
-        statement = matching_incidents(select(*keys, number), days)
+        statement = matching_incidents(catalogue.database.engine, select(*keys, number), days)
     with catalogue.database.reading(timeout) as connection:
         rows = connection.execute(statement.group_by(*keys).order_by(*keys))
         return {tuple(row[:-1]): int(row[-1]) for row in rows}
+
+
+def incidents_by_sensor(catalogue: Catalogue, *, timeout: float | None = None) -> dict[str, int]:
+    """How many incidents there are of each sensor with some. Raises `NetwatchError`, and
+    `QueryTimeoutError` after `timeout` s."""
+    incident, run = tables.incident.c, tables.run.c
+    with catalogue.database.reading(timeout) as connection:
+        runs = (
+            select(incident.run, func.count().label("incidents"))
+            .where(is_shown(connection))
+            .group_by(incident.run)
+            .subquery()
+        )
+        statement = select(run.sensor, func.sum(runs.c.incidents)).join(runs, runs.c.run == run.id)
+        found = connection.execute(statement.group_by(run.sensor))
+        return {sensor: int(count) for sensor, count in found}
 
 
 def incident_row(catalogue: Catalogue, identity: str) -> IncidentRow | None:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Select, Table, func, select, tuple_
 from netwatch.core.filter_words import DESCENDING, SEVERITIES
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
+from netwatch.store.chosen_incidents import seen_by
 from netwatch.store.incident_rows import DAY, SORTS
 from netwatch.store.incident_words import devices_called, names_matching
 from netwatch.store.statements import (
@@ -270,7 +271,9 @@ class _Search:
             end = wanted.until
         if first >= end:
             return
-        if wanted.since is None and not (wanted.words or wanted.excluded):
+        has_words = wanted.words or wanted.excluded
+        # What sensors saw is listed once.
+        if wanted.sensors or wanted.excluded_sensors or (wanted.since is None and not has_words):
             yield first, end
             return
         statement = select(day.day).where(day.day >= first // DAY, day.day <= (end - 1) // DAY)
@@ -326,7 +329,10 @@ class _Search:
         statement = select(incident.record, *_PLACE).where(shown == 1)
         if wanted.since is not None:
             statement = statement.where(incident.last_seen >= wanted.since)
-        statement = statement.where(*word_conditions(incident, wanted.words, wanted.excluded))
+        statement = statement.where(*word_conditions(incident, wanted.words, wanted.excluded_words))
+        are_few = shown is not incident.shown  # else they are read by the index of time
+        sensors = wanted.sensors, wanted.excluded_sensors
+        statement = statement.where(*seen_by(self._connection, *sensors, are_few=are_few))
         return statement if wanted.chosen is None else statement.where(wanted.chosen.condition)
 
     def _named(self, numbers: Sequence[int], incidents: int) -> Iterator[Any]:

@@ -79,10 +79,10 @@ def incident_bins(
     """How many incidents of a filter began in each span, whatever its own times are; None if that
     takes longer than `timeout` s. Raises `NetwatchError`."""
     wanted = replace(wanted, since=None, until=None)
-    began = tables.incident.c.first_seen
+    began, engine = tables.incident.c.first_seen, catalogue.database.engine
     try:
         if wanted.is_by_ids:
-            statement = matching_incidents(select(began), wanted)
+            statement = matching_incidents(engine, select(began), wanted)
             return _of_moments(catalogue, statement, spans, timeout)
         are_days = bool(spans) and spans[-1][1] - spans[0][0] >= len(spans) * _MOST_OF_DAY
         if wanted.is_of_sorts and are_days:
@@ -91,7 +91,7 @@ def incident_bins(
         return _counts(
             catalogue,
             lambda begin, end: matching_incidents(
-                select(func.count()).where(began >= begin, began < end), wanted
+                engine, select(func.count()).where(began >= begin, began < end), wanted
             ),
             spans,
             timeout,
@@ -126,7 +126,7 @@ def sorts_in_spans(
         )
         place = 0 if connection.dialect.name == "sqlite" else 1  # where numbers begin
         for at, *sort, count in connection.execute(
-            matching_incidents(part, replace(wanted, since=None, until=None)).group_by(
+            matching_incidents(connection, part, replace(wanted, since=None, until=None)).group_by(
                 number, *keys
             )
         ):

@@ -44,7 +44,8 @@ def incident_total(
                 found = sum(counts.values())
         for since, until in spans:
             part = replace(wanted, since=since, until=until)
-            found += _count(catalogue, matching_incidents(select(column.id), part), timeout)
+            statement = matching_incidents(catalogue.database.engine, select(column.id), part)
+            found += _count(catalogue, statement, timeout)
     except QueryTimeoutError:
         return None
     return found

@@ -286,7 +286,7 @@ def unknown_words(
     catalogue: Catalogue, kind: str, words: Iterable[str], configured: Set[str]
 ) -> Iterator[tuple[str, str]]:
     """The words that are neither configured nor in the store, each with the hint to append. `kind`
-    is ``app``, ``ban`` or ``network``."""
+    is ``app``, ``ban``, ``network`` or ``sensor``."""
     for word in sorted({*words} - configured):
         if not _has(catalogue, kind, word):
             yield word, did_you_mean(word, configured | _stored(catalogue, kind), 0.5)
@@ -313,6 +313,10 @@ def _stored(catalogue: Catalogue, kind: str) -> set[str]:
 def _places_of(kind: str) -> Iterator[tuple[Column[str], Select[Any]]]:
     """Where a store has words of a kind: the columns, with statements for all of their words. Those
     of shown incidents are where these are counted, of which there are few rows."""
+    if kind == "sensor":
+        for place in (tables.run.c.sensor, tables.fleet_sensor.c.name):
+            yield place, select(place)
+        return
     shown, incident = tables.incident_day.c[kind], tables.incident.c
     yield shown, select(shown)
     yield incident[kind], select(incident[kind]).where(incident.shown == 0)

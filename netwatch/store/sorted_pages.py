@@ -160,7 +160,7 @@ def _by_contacts(
         if wanted.device and incidents_of_devices(connection, wanted) > FEW:
             statement = statement.where(column.device.concat("").in_(sorted(wanted.device)))
             wanted = replace(wanted, device=NO_WORDS)
-        statement = _placed(matching_incidents(statement, wanted), key, order, after)
+        statement = _placed(matching_incidents(connection, statement, wanted), key, order, after)
         found = connection.execute(statement.limit(size + 1)).all()
         ids = [row.id for row in found]
         rows = connection.execute(
@@ -221,7 +221,9 @@ def _by_device(
             rows = [(part[0], row) for row in page.rows]
         else:
             key = column.device.desc() if order.is_reversed else column.device
-            statement = matching_incidents(select(column.device, *INCIDENT_COLUMNS), own)
+            statement = matching_incidents(
+                catalogue.database.engine, select(column.device, *INCIDENT_COLUMNS), own
+            )
             if place is not None:
                 behind = tuple_(column.first_seen, column.id) < tuple_(place.first_seen, place.id)
                 statement = statement.where((column.device != place.word) | behind)
@@ -266,6 +268,10 @@ def _devices(
     statement = matching_devices(select(column, count), filtered).group_by(column)
     if wanted.device:
         statement = statement.where(column.in_(sorted(wanted.device)))
+    if wanted.sensor:
+        every = replace(wanted, device=NO_WORDS)
+        seen = matching_incidents(connection, select(tables.incident.c.device), every)
+        statement = statement.where(column.in_(seen))
     if after is not None:
         is_behind = column <= after.word if order.is_reversed else column >= after.word
         statement = statement.where(is_behind)

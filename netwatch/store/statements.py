@@ -229,12 +229,12 @@ class Filter:
     word for a device, `addresses` are its addresses in the inventory, and `device_ids` its ids in
     lower case, for records that have nothing else of it; `clients` are its numbers in the
     catalogue, if already known. `confidences`, `kinds`, `outcomes`, `statuses` and `severities` are
-    words of incidents; `sort` is their order, one of `netwatch.core.filter_words.SORTS` unless it
-    is that of time. Of incidents and cases, those with an `excluded` word (by the name of the
-    column), one of `excluded_names` (patterns) or of `excluded_devices` (words for devices) are
-    left out. `chosen` are incidents by id, or cases by those of theirs. At most `limit` records are
-    wanted; at most `most_read` are read where a record has to be looked into to know whether it
-    fits.
+    words of incidents, `sensors` those that saw them; `sort` is their order, one of
+    `netwatch.core.filter_words.SORTS` unless it is that of time. Of incidents and cases, those with
+    an `excluded` word (by the name of the column), one of `excluded_names` (patterns) or of
+    `excluded_devices` (words for devices) are left out. `chosen` are incidents by id, or cases by
+    those of theirs. At most `limit` records are wanted; at most `most_read` are read where a record
+    has to be looked into to know whether it fits.
     """
 
     since: int | None = None
@@ -254,6 +254,7 @@ class Filter:
     outcomes: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
     severities: frozenset[str] = frozenset()
+    sensors: frozenset[str] = frozenset()
     sort: str = ""
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     excluded_names: tuple[str, ...] = ()
@@ -275,6 +276,16 @@ class Filter:
             "outcome": self.outcomes, "status": self.statuses, "severity": self.severities,
         }  # fmt: skip
         return {name: wanted for name, wanted in words.items() if wanted}
+
+    @property
+    def excluded_words(self) -> Mapping[str, frozenset[str]]:
+        """The words that are left out, likewise."""
+        return {name: left for name, left in self.excluded.items() if name != "sensor"}
+
+    @property
+    def excluded_sensors(self) -> frozenset[str]:
+        """The sensors whose incidents are left out."""
+        return self.excluded.get("sensor", frozenset())
 
 
 def name_pattern(text: str) -> str:

@@ -244,6 +244,8 @@ def test_what_is_about_all_networks_is_refused_to_it(role: str, filled: Console)
         ("coverage/hours?after=WyI5OTk5LTAxLTAxVDAwOjAwOjAwWiIsImhxIl0", "after", "expected"),
         ("incidents?sort=severty", "sort", "did you mean 'severity'?"),
         ("cases?sort=contacts&after=WzEsImEiXQ", "after", "expected the 'next'"),
+        ("incidents?sensor=nobody", "sensor", "a sensor of the configuration or the store"),
+        ("cases?not-sensor=nobody", "not-sensor", "found 'nobody'"),
         ("sensors?state=silnt", "state", "did you mean 'silent'?"),
         ("bans?device=ws-021", "device", "expected none"),
         (f"bans/{BAN}/answer?subject=x", "subject", "expected one of from, to"),

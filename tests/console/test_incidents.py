@@ -25,7 +25,7 @@ def listed(text: str) -> list[str]:
     return re.findall(r'href="/incidents/([0-9a-f]{32})"', text)
 
 
-@pytest.mark.parametrize("query", ["app=tictoc", "network=hq2", "ban=nothing"])
+@pytest.mark.parametrize("query", ["app=tictoc", "network=hq2", "ban=nothing", "sensor=no"])
 @pytest.mark.parametrize("place", ["/incidents", "/incidents.csv", "/devices", "/cases"])
 def test_what_nobody_knows_is_refused(
     place: str, query: str, visit: Callable[[str], Visitor]
@@ -79,6 +79,26 @@ def test_filters_are_in_the_address(
     assert set(listed(answer.text)) == wanted
     rows = visitor.get(f"/incidents.jsonl?{query}").text.splitlines()
     assert {json.loads(row)["id"] for row in rows} == wanted
+
+
+def test_incidents_are_filtered_by_their_sensor(
+    console: Console, visit: Callable[[str], Visitor]
+) -> None:
+    others, visitor = {each["id"] for each in records(console)}, visit("analyst")
+    own = records(console)[0] | {"id": "c" * 32, "sensor": {"name": "test", "version": "1"}}
+    add(console, [own])
+    page = visitor.get("/incidents?columns=sensor").text
+    assert '<option value="test">1 incident</option>' in page
+    assert 'href="/incidents?sensor=test&amp;columns=sensor"' in page
+    assert 'href="/incidents?not-sensor=test&amp;columns=sensor"' in page
+    for query, wanted in (("sensor=test", {own["id"]}), ("not-sensor=test", others)):
+        page = visitor.get(f"/incidents?{query}").text
+        assert set(listed(page)) == wanted
+        assert f'<p class="total" role="status">{len(wanted)} incident' in page
+        sorted_ = visitor.get(f"/incidents?{query}&sort=device").text
+        assert set(listed(sorted_)) == wanted
+    text = visitor.get("/incidents?sensor=test").text
+    assert '<span class="chip-value">test</span>' in text
 
 
 def test_what_a_form_sends_becomes_a_tidy_address(visit: Callable[[str], Visitor]) -> None:

@@ -124,6 +124,17 @@ def rank(record: dict[str, Any], column: str) -> int:
     return int(record["counts"]["lookups"] + record["counts"]["handshakes"])
 
 
+def test_cases_are_asked_for_by_the_sensors_that_saw_them(catalogue: Catalogue) -> None:
+    fill(catalogue)
+    found = [(line, json.loads(line)) for line in cases(catalogue, Filter())]
+    liege = frozenset({"liege"})
+    seen = [line for line, each in found if "liege" in {by["sensor"] for by in each["seen_by"]}]
+    assert 0 < len(seen) < len(found)
+    assert [*cases(catalogue, Filter(sensors=liege))] == seen
+    left = [line for line, _ in found if line not in seen]
+    assert [*cases(catalogue, Filter(excluded={"sensor": liege}))] == left
+
+
 @pytest.mark.parametrize("column", ["severity", "contacts"])
 @pytest.mark.parametrize("is_reversed", [False, True])
 def test_pages_and_answers_are_in_the_order_of_a_column(

@@ -45,6 +45,9 @@ PATTERNS = (
     "bücher.example", "*.*.*", "**", "x[",
 )  # fmt: skip
 
+SENSORS = {1: "ghent", 2: "liège"}
+"""The sensors of runs."""
+
 
 def made_alert(rng: random.Random, number: int) -> dict[str, Any]:
     # Most in one week, few in a year: spans of time are even, incidents are not.
@@ -90,8 +93,9 @@ def scan(found: Any, wanted: Filter, after: Any) -> list[tuple[str, Any]]:
     for line, record, position in found:
         columns = {"app": record["app"]["id"], "verdict": record["verdict"],
                    "network": record["network"]["name"] or "",
-                   "severity": record["severity"]}  # fmt: skip
+                   "severity": record["severity"], "sensor": SENSORS[position[1]]}  # fmt: skip
         if (
+            (not wanted.sensors or columns["sensor"] in wanted.sensors) and
             (after is None or position > after)
             and (wanted.since is None or epoch_ns(record["last_seen"]) >= wanted.since)
             and (wanted.until is None or position[0] < wanted.until)
@@ -130,7 +134,11 @@ def random_filter(rng: random.Random) -> Filter:
         values["networks"] = frozenset({"hq", "nowhere"})
     if rng.random() < 0.3:
         values["severities"] = frozenset(rng.sample(SEVERITIES, 2))
+    if rng.random() < 0.3:
+        values["sensors"] = frozenset(rng.sample(("ghent", "liège", "nowhere"), 2))
     if rng.random() < 0.2:
+        values["excluded"] = {"sensor": frozenset({"liège"})}
+    elif rng.random() < 0.2:
         values["excluded"] = {"app": frozenset({"tiktok"}), "network": frozenset({"hq"})}
     if rng.random() < 0.2:
         values["excluded_devices"] = (rng.choice(WORDS),)

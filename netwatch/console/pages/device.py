@@ -145,7 +145,7 @@ def show_devices(view: View) -> Answer:
         "pairs": pairs,
         "wanted": {name: query.text(name) for name in DEVICE_FILTERS} | time_inputs(view),
         "verdicts": WORDS["verdict"],
-        "offers": offers(view),
+        "offers": offers(view, "devices"),
         "shared": shared,
         "figure": _picture(view, page.rows, wanted, shared) if page.rows else None,
     }

@@ -81,7 +81,7 @@ from netwatch.store.sorted_pages import Order, sorted_cases, sorted_incidents
 QUERY_SECONDS = 8.0
 """Seconds that the query of a page may take."""
 
-NAMES = ("app", "device", "network", "ban")
+NAMES = ("app", "device", "network", "sensor", "ban")
 """The filters that have names."""
 
 FILTERS = (
@@ -108,8 +108,8 @@ PROOFS = ("community_id", "time")
 """What speaks for it that the incidents of a case are one."""
 
 CASE_FILTERS = (
-    "range", "from", "to", *WORDS, *NAMES, "sensor", "joined", *TRIAGE_FILTERS,
-    *excluding(*WORDS, *NAMES, "sensor", "joined"),
+    "range", "from", "to", *WORDS, *NAMES, "joined", *TRIAGE_FILTERS,
+    *excluding(*WORDS, *NAMES, "joined"),
 )  # fmt: skip
 """The values of an address that filter the list."""
 
@@ -211,7 +211,7 @@ class Listing:
             "query": "" if problem else urlencode([*pairs, *look.pairs]),
             "look": look,
             "histogram": spread,
-            "offers": offers(view, of_cases=self.name == "cases"),
+            "offers": offers(view, self.name),
             "rows": [listed(view, row) for row in page.rows],
             "older": [*pairs, *look.pairs, ("after", cursor_text(following))] if following else [],
             "newest": None if page.rows else self._newest(view),
@@ -353,6 +353,8 @@ def words_of(
 def _wanted(view: View) -> IncidentFilter:
     since, until = span_of(view)
     sets, chosen = words_of(view, NAMES), chosen_by(view)
+    if "sensor" in sets and sets["sensor"] >= view.console.catalogue.sensors():
+        del sets["sensor"]  # All is counted by day, without a look at each.
     return IncidentFilter(since=since, until=until, seen=1, chosen=chosen, **sets)
 
 
@@ -367,6 +369,7 @@ SHOWN = (
     Column("outcome", mark("Outcome"), sorts=True),
     Column("ban", mark("Ban"), sorts=True),
     Column("triage", mark("Triage")),
+    Column("sensor", mark("Sensor"), is_usual=False),
     Column("severity", mark("Severity"), sorts=True, is_usual=False),
     Column("contacts", mark("Contacts"), is_number=True, sorts=True, is_usual=False),
     Column("lookups", mark("Lookups"), is_number=True, is_usual=False),
@@ -417,7 +420,7 @@ def show_cases(view: View) -> Answer:
 
 
 def _wanted_cases(view: View) -> IncidentFilter:
-    sets = words_of(view, (*NAMES, "sensor"), {**WORDS, "joined": PROOFS})
+    sets = words_of(view, NAMES, {**WORDS, "joined": PROOFS})
     (since, until), chosen = span_of(view), chosen_by(view, of_cases=True)
     return IncidentFilter(since=since, until=until, seen=1, chosen=chosen, **sets)
 
