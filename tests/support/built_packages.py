@@ -6,7 +6,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.packaging_modules import packaging_modules
 from support.paths import ROOT
+
+(pythons,) = packaging_modules("pythons")
 
 LATER = "0.1.1~test"
 
@@ -36,8 +39,11 @@ def package(folder: Path, name: str, form: str) -> Path:
 def build(output: Path, *options: str, program: Path = ROOT) -> None:
     """Run the program that builds packages, of the checkout in the folder `program`."""
     programs = f"{Path(sys.executable).parent}:/usr/lib/ccache:{os.environ['PATH']}"
+    # A version manager's would put the compiler before ccache.
+    python = pythons.executable("python3.13")
+    script = program / "packaging" / "packages.py"
     done = subprocess.run(
-        [sys.executable, program / "packaging" / "packages.py", "--output", output, *options],
+        [sys.executable, script, "--python", python, "--output", output, *options],
         env={**os.environ, "PATH": programs}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
