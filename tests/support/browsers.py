@@ -20,6 +20,7 @@ _STICK_OUT = """places => [...document.querySelectorAll(places)]
     .map(each => ["sticks out", each.outerHTML.slice(0, 200)])"""
 
 _SHORT_CAPTIONS = """() => [...document.querySelectorAll("caption:not(.hidden)")]
+    .filter(each => each.clientWidth > 1)  // hidden from all but readers of screens
     .filter(each => each.clientWidth + 2 < each.parentNode.clientWidth)
     .map(each => ["shorter than its table", each.outerHTML.slice(0, 200)])"""
 

@@ -15,7 +15,6 @@ POSIX_ONLY = (
     "netwatch.fleet",
     "netwatch.live",
     "netwatch.logs.live",
-    "netwatch.updates.repository",
 )
 """Packages and modules that need something Windows lacks: fork(2), signals, Unix sockets."""
 
