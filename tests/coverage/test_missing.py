@@ -171,17 +171,7 @@ def slow(
         for begin, end in spans
     ]
     captured = {at for each in listening for at in each["quarters"]}
-    holes = set[int]()
-    for part in wanted:
-        for at in part - captured:
-            # The hole goes as far as nothing is captured within the span.
-            first, last = at, at
-            while first - 1 in part - captured:
-                first -= 1
-            while last + 1 in part - captured:
-                last += 1
-            if last - first + 1 >= QUARTERS:
-                holes.add(at)
+    holes = long_gaps(wanted, captured)
     there = set().union(*wanted) - holes
     unjudged_then = {
         at
@@ -243,6 +233,21 @@ def slow(
     }
 
 
+def long_gaps(wanted: list[set[int]], known: set[int]) -> set[int]:
+    """The quarters of gaps of an hour or longer in what is known; one ends with its span."""
+    found = set[int]()
+    for part in wanted:
+        for at in part - known:
+            first, last = at, at
+            while first - 1 in part - known:
+                first -= 1
+            while last + 1 in part - known:
+                last += 1
+            if last - first + 1 >= QUARTERS:
+                found.add(at)
+    return found
+
+
 def logged_only(
     sources: list[dict[str, Any]],
     listeners: set[str],
@@ -259,16 +264,7 @@ def logged_only(
         and (each["sensor"] in watchers or (expected == "never" and not watchers))
     ]
     traffic = {at for each in watching for at in each["quarters"]}
-    found = set[int]()
-    for part in wanted:
-        for at in part - traffic:
-            first, last = at, at
-            while first - 1 in part - traffic:
-                first -= 1
-            while last + 1 in part - traffic:
-                last += 1
-            if last - first + 1 >= QUARTERS:
-                found.add(at)
+    found = long_gaps(wanted, traffic)
     seen = {at for each in sources for at in each["hours"]}
     watched = {at for each in sources if not each["log"] for at in each["hours"]}
     for at in set().union(*wanted):
