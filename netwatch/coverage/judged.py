@@ -430,8 +430,8 @@ def bits_or(parts: Iterable[int]) -> int:
 
 @dataclass(slots=True)
 class HourCounts:
-    """What was seen by a part of a run: `quarters` in which there were packets or records, those of
-    `traffic`, the flows of each network, with its class, by the hour, and the hours in which its
+    """What a part of a run saw: the `quarters` that had packets or records, and which of them had
+    `traffic`; the flows of each network, with its class, by the hour, and the hours in which its
     traffic was seen (`watched`)."""
 
     quarters: set[int] = field(default_factory=set)
@@ -446,22 +446,13 @@ class HourCounts:
         return self.networks.setdefault(network, {}).setdefault(hour, Counter())
 
 
-def quarter_blocks(quarters: Iterable[int]) -> dict[int, int]:
-    """Quarters as sets of bits by block."""
+def bit_blocks(numbers: Iterable[int], parts: int = 1) -> dict[int, int]:
+    """Hours, or their `parts`, as sets of bits by block."""
     found: dict[int, list[int]] = {}
-    for quarter in quarters:
-        block, at = divmod(quarter, BLOCK * QUARTERS)
+    for number in numbers:
+        block, at = divmod(number, BLOCK * parts)
         found.setdefault(block, []).append(at)
     return {block: bits_of(each) for block, each in found.items()}
-
-
-def hour_blocks(hours: Iterable[int]) -> dict[int, int]:
-    """Hours as sets of bits by block."""
-    found: dict[int, int] = {}
-    for hour in hours:
-        block, at = divmod(hour, BLOCK)
-        found[block] = found.get(block, 0) | 1 << at
-    return found
 
 
 def flow_blocks(hours: Mapping[int, Counter[int]]) -> dict[int, FlowHours]:

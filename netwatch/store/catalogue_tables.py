@@ -256,7 +256,7 @@ hour_captured = Table(
     Column("part", Integer, primary_key=True, comment="the capture; 0: all of a live run"),
     Column("block", Integer, primary_key=True, comment="of 1024 hours since the epoch"),
     Column("quarters", LargeBinary, nullable=False, comment="bits, one for 15 minutes; by zlib"),
-    Column("traffic", LargeBinary, comment="those of traffic itself; none if there are none"),
+    Column("traffic", LargeBinary, comment="the same of traffic itself; none: never"),
 )
 """When there were packets or records of logs; and when traffic itself was seen, by packets or logs
 of all flows (`netwatch.coverage.flow_visibility.TRAFFIC_LOGS`)."""

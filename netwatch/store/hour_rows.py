@@ -26,12 +26,11 @@ from netwatch.coverage.judged import (
     FlowHours,
     HourCounts,
     OneOf,
+    bit_blocks,
     bits_of,
     flow_blocks,
-    hour_blocks,
     one_of_place,
     pack_flows,
-    quarter_blocks,
     unpack_flows,
 )
 from netwatch.store import catalogue_tables as tables
@@ -53,7 +52,7 @@ def add_hours(connection: Connection, run: int, parts: Mapping[int, HourCounts])
     for part, counts in parts.items():
         _add_quarters(connection, run, part, counts)
         for (network, device_class), hours in counts.networks.items():
-            watched = hour_blocks(counts.watched.get((network, device_class), ()))
+            watched = bit_blocks(counts.watched.get((network, device_class), ()))
             for block, found in flow_blocks(hours).items():
                 key = run, part, network, device_class, block
                 _add_flows(connection, key, found, watched.get(block, 0))
@@ -64,7 +63,7 @@ def add_traffic(connection: Connection, run: int, parts: Mapping[int, HourCounts
     captured, network = tables.hour_captured, tables.hour_network
     for part, counts in parts.items():
         here = (captured.c.run == run) & (captured.c.part == part)
-        for block, bits in quarter_blocks(counts.traffic).items():
+        for block, bits in bit_blocks(counts.traffic, QUARTERS).items():
             traffic = {"traffic": _written(bits)}
             connection.execute(
                 update(captured).where(here & (captured.c.block == block)).values(traffic)
@@ -72,7 +71,7 @@ def add_traffic(connection: Connection, run: int, parts: Mapping[int, HourCounts
         here = (network.c.run == run) & (network.c.part == part)
         for (name, device_class), hours in counts.watched.items():
             its = here & (network.c.network == name) & (network.c["class"] == device_class)
-            for block, bits in hour_blocks(hours).items():
+            for block, bits in bit_blocks(hours).items():
                 traffic = {"traffic": _written(bits)}
                 connection.execute(
                     update(network).where(its & (network.c.block == block)).values(traffic)
@@ -81,8 +80,8 @@ def add_traffic(connection: Connection, run: int, parts: Mapping[int, HourCounts
 
 def _add_quarters(connection: Connection, run: int, part: int, counts: HourCounts) -> None:
     table = tables.hour_captured
-    traffic = quarter_blocks(counts.traffic)
-    for block, bits in quarter_blocks(counts.quarters).items():
+    traffic = bit_blocks(counts.traffic, QUARTERS)
+    for block, bits in bit_blocks(counts.quarters, QUARTERS).items():
         here = (table.c.run == run) & (table.c.part == part) & (table.c.block == block)
         known = connection.execute(select(table.c.quarters, table.c.traffic).where(here)).first()
         before = (read_bits(known.quarters), _optional_bits(known.traffic)) if known else (0, 0)

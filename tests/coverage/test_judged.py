@@ -11,6 +11,7 @@ from netwatch.coverage.flow_visibility import VISIBILITIES
 from netwatch.coverage.judged import (
     BLOCK,
     QUARTERS,
+    bit_blocks,
     bits_of,
     bits_or,
     flow_blocks,
@@ -20,7 +21,6 @@ from netwatch.coverage.judged import (
     narrowed,
     one_of_place,
     pack_flows,
-    quarter_blocks,
     runs,
     unpack_flows,
     widened,
@@ -56,7 +56,7 @@ def test_the_spread_of_k(names: list[int]) -> None:
 def test_quarters_by_block(quarters: set[int]) -> None:
     assert {
         block * BLOCK * QUARTERS + at
-        for block, bits in quarter_blocks(quarters).items()
+        for block, bits in bit_blocks(quarters, QUARTERS).items()
         for begin, end in runs(bits)
         for at in range(begin, end)
     } == quarters
