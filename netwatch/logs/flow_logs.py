@@ -191,9 +191,15 @@ def _nfdump_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             values.get("packets"),
         )
     elif values.get("type") == "FLOW":
+        first, last = (
+            rfc3339(text(values.get(name)), times)[0]
+            if name in values
+            else _of_old_nfdump(text(values.get(f"t_{name}")), times)
+            for name in ("first", "last")
+        )
         back = number(values.get("out_bytes"))
         yield _record(
-            tuple(rfc3339(text(values.get(name)), times)[0] for name in ("first", "last")),  # type: ignore[arg-type]
+            (first, last),
             (
                 values.get("src4_addr", values.get("src6_addr")),
                 values.get("dst4_addr", values.get("dst6_addr")),
@@ -206,11 +212,17 @@ def _nfdump_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             reverse_octets=back,
             reverse_packets=values.get("out_packets"),
             is_biflow=back > 0,
-            vlan=values.get("vlanID"),
+            vlan=values.get("vlanID", values.get("src_vlan")),
             source_mac=parse_mac(text(values.get("in_src_mac")))
             if "in_src_mac" in values
             else None,
         )
+
+
+def _of_old_nfdump(written: str, times: LocalTimes) -> int:
+    """A time of nfdump 1.6, whose milliseconds lack their leading zeros. Raises `RecordError`."""
+    seconds, _, milliseconds = written.partition(".")
+    return rfc3339(f"{seconds}.{milliseconds:0>3}", times)[0]
 
 
 def _pmacct_line(record: bytes, header: list[str]) -> Values:
@@ -443,6 +455,9 @@ FLOW_LOGS: dict[str, FlowLog] = {
     ),
 }
 """The flow logs by the names of their formats."""
+
+NFDUMP_JSON = replace(FLOW_LOGS["nfdump"], title="nfdump, flows as one list in JSON")
+"""What ``nfdump -o json`` writes."""
 
 NFCAPD = replace(
     FLOW_LOGS["nfdump"],
