@@ -212,7 +212,8 @@ class Flow:
     stored. `client_acknowledged` is the position in the client's stream that the server has
     acknowledged (`mark`), None if it has acknowledged nothing; `client_checksums` is the state of
     its packets' checksums. The same is known of the server. One packet of `sampling` was looked at,
-    and the bytes are those of these packets.
+    and the bytes are those of these packets. A flow record whose exporter had sent what cannot be
+    `is_doubted`.
     """
 
     first: int
@@ -241,6 +242,7 @@ class Flow:
     client_checksums: Checksums = "unknown"
     server_checksums: Checksums = "unknown"
     sampling: int = 1
+    is_doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

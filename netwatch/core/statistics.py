@@ -95,6 +95,8 @@ ANOMALIES: Mapping[str, str] = {
     "flow-address-missing": "A flow record has no addresses, or two of different versions.",
     "flow-clock-wrong": "A message of an exporter was sent more than a minute before or after it"
     " arrived, by its clock: its flows have wrong times.",
+    "flow-doubted": "A flow is from an exporter that has sent an impossible number or time within"
+    " the hour before, or from such a log: a contact of it is at most possible.",
     "flow-exporter-restarted": "The sequence numbers or the uptime of an exporter of flows began"
     " again.",
     "flow-exporters-full": "An observation domain was forgotten, with its templates, because there"

@@ -47,7 +47,7 @@ VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
 """All of them, in the order in which reports list them."""
 
 FLOW_RECORD_LOGS = frozenset(
-    {"ipfix", "nfcapd", "nfdump", "pmacct", "aws-vpc", "azure-flows", "google-vpc"}
+    {"ipfix", "nfcapd", "nfdump", "nfdump-json", "pmacct", "aws-vpc", "azure-flows", "google-vpc"}
 )
 """The formats of logs whose records are flows without a name, whatever the flows had."""
 

@@ -166,12 +166,13 @@ class LogEvents:
             item.format,
             (_whole(item, entry.first, 9),) if self._keep_records else (),
             sampling=entry.sampling,
+            is_doubted=entry.is_doubted,
         )
 
     def _recorded(self, found: Conversation) -> Flow:
         """The flow that a conversation of flow records is."""
         assert found.shown_in is not None
-        source, line, record = found.shown_in
+        source, line, record, _ = found.shown_in
         entry = log_flow(found)
         return self._flow(LogItem(source, "ipfix", line, record, entry), entry)
 

@@ -32,6 +32,7 @@ from netwatch.core.message import Observation
 from netwatch.core.verdict import CONFIDENCE_RANK, Candidates, Confidence, Contact, Match
 from netwatch.engine.resolved_addresses import ResolvedAddresses, observed
 from netwatch.incidents.alert_parts import address_limit
+from netwatch.language.sentences import sentence
 from netwatch.rules.policy import confidence
 
 PAIR_LIMIT = 1 << 17
@@ -346,16 +347,15 @@ def record_contact(contact: Contact, found: NameSet, flow: Flow, matches: Matche
         key=CONFIDENCE_RANK.__getitem__,
         default=POSSIBLE,
     )
-    sure = weakest if found.is_own and found.is_alone else POSSIBLE
+    is_sure = found.is_own and found.is_alone and not flow.is_doubted
+    sure = weakest if is_sure else POSSIBLE
     why = "others"
     if found.is_own:
         why = "alone" if found.is_alone else "shared"
-    return replace(
-        contact,
-        confidence=sure,
-        candidates=candidates,
-        limits=(address_limit(why, len(found.names), sure),),
-    )
+    limits = [address_limit(why, len(found.names), sure)]
+    if flow.is_doubted:
+        limits.append(sentence("exporter-doubted", grade=sure))
+    return replace(contact, confidence=sure, candidates=candidates, limits=tuple(limits))
 
 
 def _by_lookup(match: Match) -> Confidence:

@@ -59,11 +59,13 @@ Found = list["Conversation"]
 
 
 class Place(NamedTuple):
-    """A record of a log: the path of its file, its number there from 1, and its bytes."""
+    """A record of a log: the path of its file, its number there from 1, its bytes, and whether its
+    exporter is doubted."""
 
     source: str
     line: int
     record: bytes
+    is_doubted: bool = False
 
 
 @cython.final

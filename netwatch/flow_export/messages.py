@@ -87,25 +87,27 @@ def head(data: bytes, arrived: int | None = None) -> Message:
 
 class FlowDecoder:
     """Reads the messages of one sender, which may have several observation domains. What cannot be
-    counted with an exporter is in `counts`; `unread` says how many records are missing."""
+    counted with an exporter is in `counts`; `unread` says how many records are missing, and
+    `impossible` how many had a time that cannot be."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.exporters: dict[tuple[int, int], Exporter] = {}
-        self.unread = 0
+        self.unread = self.impossible = 0
 
     def read(self, data: bytes, message: Message | None = None) -> list[FlowRecord]:
         """The records of a message, whose header may be known. Raises `ParseError` where it is
         none."""
         message = message or head(data)
         exporter = self.exporters.get((message.version, message.domain)) or self._add(message)
-        before = exporter.unread
+        before, wrong = exporter.unread, exporter.counts["flow-time-impossible"]
         found: list[FlowRecord] = []
         if message.version == 5:
             _read_records(data, message, exporter, found)
         else:
             _read_sets(data, message, exporter, found)
         self.unread += exporter.unread - before
+        self.impossible += exporter.counts["flow-time-impossible"] - wrong
         return found
 
     def anomalies(self) -> Counter[str]:

@@ -201,6 +201,10 @@ TEXTS: Mapping[str, str] = {
         "The flow record has no name, and the device was not seen to look up any for its address:"
         " others were given it for this app (candidates: %(count)s): %(grade)s."
     ),
+    "exporter-doubted": mark(
+        "The exporter of the flow record also sent impossible numbers or times, so its other"
+        " records may be wrong, too: at most %(grade)s."
+    ),
     # What lowers the confidence of a contact that a log shows (netwatch.incidents.confidence)
     "log-year": mark(
         "The times of the log (%(format)s) have no year; the year was assumed: at most %(grade)s."

@@ -17,8 +17,8 @@ import orjson
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import RecordError
-from netwatch.flow_export.conversations import Conversations
-from netwatch.flow_export.records import UNTAGGED, FlowRecord, Known, corrected
+from netwatch.flow_export.conversations import Conversation, Conversations
+from netwatch.flow_export.records import MOST_COUNTED, UNTAGGED, FlowRecord, Known, corrected
 from netwatch.logs.fields import columns, csv_row, json_object, number, port, text
 from netwatch.logs.records import (
     Carried,
@@ -100,8 +100,9 @@ class FlowLogReader(RecordReader):
             (flow,), wrong = corrected([flow], known)
             self.anomalies.update(wrong)
             if not 0 <= flow.first <= flow.last < LAST:
+                self.is_doubted = True
                 raise RecordError("time-invalid")
-            yield from map(log_flow, self._conversations.add([flow]))
+            yield from self._logged(self._conversations.add([flow]))
         self.anomalies.update(self._conversations.take_anomalies())
 
     def _known(self, values: Values) -> Known:
@@ -118,7 +119,16 @@ class FlowLogReader(RecordReader):
 
     def flush(self) -> Iterator[LogEntry]:
         """What waited for the other direction."""
-        return map(log_flow, self._conversations.flush())
+        return self._logged(self._conversations.flush())
+
+    def _logged(self, found: list[Conversation]) -> Iterator[LogEntry]:
+        """The flows of conversations. After a number or a time that cannot be the rest of the log
+        is doubted: which exporter it is from, lines may say or not."""
+        self.is_doubted = self.is_doubted or self._conversations.impossible > 0
+        if not self.is_doubted:
+            return map(log_flow, found)
+        self.anomalies["flow-doubted"] += len(found)
+        return (replace(log_flow(each), is_doubted=True) for each in found)
 
 
 def _record(
@@ -153,16 +163,22 @@ def _record(
         port(ports[0]),
         port(ports[1]),
         named,
-        number(octets),
-        number(packets),
+        _counter(octets),
+        _counter(packets),
         tcp_flags=tcp_flags,
-        reverse_octets=number(reverse_octets),
-        reverse_packets=number(reverse_packets),
+        reverse_octets=_counter(reverse_octets),
+        reverse_packets=_counter(reverse_packets),
         is_biflow=is_biflow,
         vlan=number(vlan) or UNTAGGED,
         source_mac=source_mac,
         sampling=sampling,
     )
+
+
+def _counter(value: object) -> int:
+    """A counter. Text with so many digits that it is no number is one that cannot be."""
+    written = text(value)
+    return MOST_COUNTED + 1 if len(written) > 18 and written.isdecimal() else number(value)
 
 
 def _nfdump_line(record: bytes, header: list[str]) -> Values:
@@ -191,9 +207,15 @@ def _nfdump_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             values.get("packets"),
         )
     elif values.get("type") == "FLOW":
+        first, last = (
+            rfc3339(text(values.get(name)), times)[0]
+            if name in values
+            else _of_old_nfdump(text(values.get(f"t_{name}")), times)
+            for name in ("first", "last")
+        )
         back = number(values.get("out_bytes"))
         yield _record(
-            tuple(rfc3339(text(values.get(name)), times)[0] for name in ("first", "last")),  # type: ignore[arg-type]
+            (first, last),
             (
                 values.get("src4_addr", values.get("src6_addr")),
                 values.get("dst4_addr", values.get("dst6_addr")),
@@ -206,11 +228,17 @@ def _nfdump_flows(values: Values, times: LocalTimes) -> Iterator[FlowRecord]:
             reverse_octets=back,
             reverse_packets=values.get("out_packets"),
             is_biflow=back > 0,
-            vlan=values.get("vlanID"),
+            vlan=values.get("vlanID", values.get("src_vlan")),
             source_mac=parse_mac(text(values.get("in_src_mac")))
             if "in_src_mac" in values
             else None,
         )
+
+
+def _of_old_nfdump(written: str, times: LocalTimes) -> int:
+    """A time of nfdump 1.6, whose milliseconds lack their leading zeros. Raises `RecordError`."""
+    seconds, _, milliseconds = written.partition(".")
+    return rfc3339(f"{seconds}.{milliseconds:0>3}", times)[0]
 
 
 def _pmacct_line(record: bytes, header: list[str]) -> Values:
@@ -443,6 +471,9 @@ FLOW_LOGS: dict[str, FlowLog] = {
     ),
 }
 """The flow logs by the names of their formats."""
+
+NFDUMP_JSON = replace(FLOW_LOGS["nfdump"], title="nfdump, flows as one list in JSON")
+"""What ``nfdump -o json`` writes."""
 
 NFCAPD = replace(
     FLOW_LOGS["nfdump"],

@@ -24,12 +24,18 @@ from netwatch.logs.records import (
     RecordReader,
     Sample,
 )
+from netwatch.logs.times import LAST
 
 LATE = 10_000_000_000
 """How long after a gap its messages may arrive, ns: datagrams overtake each other."""
 
 FUTURE = 86_400_000_000_000
 """How far behind the arrival of its message a flow may end, ns."""
+
+DOUBT = 3_600_000_000_000
+"""For how long an exporter is doubted that has sent a number or a time that cannot be, ns of this
+machine's clock: its other records may be wrong in ways that nobody can see. In a file, whose times
+are the exporter's own, the rest is doubted."""
 
 _NOTHING = Known()
 _MOST_SHIFT = 1 << 61
@@ -98,6 +104,8 @@ class MessageReader(RecordReader):
         self._losses = _Losses()
         self._clock_said: int | None = None
         self._unread = 0
+        self._impossible = 0
+        self._doubted_until = 0
         super().__init__(context)
 
     @property
@@ -131,6 +139,9 @@ class MessageReader(RecordReader):
         found = self._conversations.add(records)
         domain = message.version, message.domain
         unread = self._unread + self._decoder.unread + self._conversations.impossible
+        self._doubt(carried.time)
+        if self.is_doubted and found:
+            self._anomalies["flow-doubted"] += len(found)
         losses = self._losses.note(domain, now, unread)
         return [LogFlows(found), *losses] if found else losses
 
@@ -138,6 +149,15 @@ class MessageReader(RecordReader):
         """What waited for the other direction, and what did not arrive."""
         found, losses = self._conversations.flush(), self._losses.take()
         return [LogFlows(found), *losses] if found else losses
+
+    def _doubt(self, arrived: int | None) -> None:
+        """Say whether this exporter is doubted after a message that has `arrived` then (ns; None
+        in a file)."""
+        impossible = self._unread + self._decoder.impossible + self._conversations.impossible
+        if impossible > self._impossible:
+            self._impossible = impossible
+            self._doubted_until = LAST if arrived is None else arrived + DOUBT
+        self.is_doubted = (arrived or 0) < self._doubted_until
 
     def _known(self, message: Message, carried: Carried) -> Known:
         """What the configuration, and the time of its arrival, tell of a message."""

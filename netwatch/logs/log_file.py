@@ -23,6 +23,7 @@ from netwatch.core.errors import CaptureError
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs.dnstap import FrameError, file_frames
 from netwatch.logs.ipfix import MessageError, file_messages
+from netwatch.logs.json_lists import ListError, file_elements
 from netwatch.logs.log_stream import (
     MAX_LINE,
     NUL_BYTES,
@@ -95,12 +96,14 @@ class LogFile:
                     yield from self._streamed(file_frames)
                 case "ipfix":
                     yield from self._streamed(file_messages)
+                case "json-list":
+                    yield from self._streamed(file_elements)
                 case _:
                     yield from self._from_disk()
             self.is_read = True
         except CaptureError as error:
             statistics.unread.append(str(error))
-        except (FrameError, MessageError, DatabaseError) as error:
+        except (FrameError, MessageError, ListError, DatabaseError) as error:
             statistics.unread.append(f"{self.name}: cannot be read on: {error}")
 
     def _lines(

@@ -123,7 +123,8 @@ class FilesReader:
             if item is not None:
                 source, line, record = item.source, item.line, item.record
             if isinstance(entry, LogFlows):
-                note_place(entry.conversations, Place(source, line, record))
+                is_doubted = self._reader.is_doubted
+                note_place(entry.conversations, Place(source, line, record, is_doubted))
             if isinstance(entry, LogName) and (at := entry.shown_at) is not None:
                 source, line, record = at.source, at.line, at.record
             yield LogItem(source, self._reader.name, line, record, entry, self._reader.assumed)

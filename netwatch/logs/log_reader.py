@@ -192,7 +192,7 @@ class LogReader:
                 continue
             for entry in entries:
                 if isinstance(entry, LogFlows):
-                    note_place(entry.conversations, FlowPlace(current.source, number, record))
+                    note_place(entry.conversations, self._place(number, record))
                     self.said += 1
                     together += entry.conversations
                     continue
@@ -211,8 +211,11 @@ class LogReader:
         """An entry of the last record."""
         at = self._current
         if isinstance(entry, LogFlows):
-            note_place(entry.conversations, FlowPlace(at.source, at.line, at.record))
+            note_place(entry.conversations, self._place(at.line, at.record))
         return self._item(entry)
+
+    def _place(self, line: int, record: bytes) -> FlowPlace:
+        return FlowPlace(self._current.source, line, record, self.is_doubted)
 
     def _item(self, entry: LogEntry) -> LogItem:
         at = self._current
@@ -230,6 +233,11 @@ class LogReader:
     @exporter.setter
     def exporter(self, exporter: "KnownExporter | None") -> None:
         self._reader.exporter = exporter
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the exporter of the flows of the last record had sent what cannot be."""
+        return self._reader.is_doubted
 
     def take_notes(self) -> list[str]:
         """What is to be said since this was asked, as sentences."""
@@ -250,7 +258,7 @@ class LogReader:
         """Note in which record flows are. Their times were compared with that of the export, which
         is before `LAST`; those of the future are left out."""
         at, found = self._current, flows.conversations
-        note_place(found, FlowPlace(at.source, at.line, at.record))
+        note_place(found, self._place(at.line, at.record))
         if self.written_by is None or lasts_until(found) <= self.written_by + FUTURE:
             return ""
         kept = ended_by(found, self.written_by + FUTURE)

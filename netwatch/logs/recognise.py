@@ -24,6 +24,7 @@ from netwatch.logs.carriers import Carriers
 from netwatch.logs.dnstap import FrameError, file_frames, is_frame_streams
 from netwatch.logs.fields import maybe_object
 from netwatch.logs.ipfix import MessageError, file_messages, is_ipfix
+from netwatch.logs.json_lists import ListError, file_elements, is_json_list
 from netwatch.logs.log_stream import MAX_LINE, ON_DISK, is_without_mark, on_disk, open_text, text_of
 from netwatch.logs.records import PLAIN, Carried, Sample
 from netwatch.logs.registry import LOG_FORMATS, Container
@@ -154,6 +155,8 @@ def recognise_head(head: bytes, file: CaptureFile | None = None) -> Recognised:
     """The same for a file with these first bytes, which is not a capture. The records of a binary
     container are read from `file`, if given."""
     container = _container(head)
+    if container == "json-list" and file is None:
+        container = "lines"  # Nobody appends to a list.
     if container == "lines":
         if encoding := is_without_mark(head):
             return Recognised(
@@ -214,7 +217,7 @@ def _records_sample(container: Container, head: bytes, file: CaptureFile) -> Sam
     found: list[bytes] = []
     divide = _STREAMED.get(container)
     if divide is not None:
-        with suppress(FrameError, MessageError):  # The head ends within a record.
+        with suppress(FrameError, MessageError, ListError):  # The head ends within a record.
             found += islice(filter(None, divide(_Head(head))), SAMPLE_RECORDS)
     else:
         with on_disk(file) as path:
@@ -261,6 +264,8 @@ def _hint(sample: Sample, container: Container) -> str:
     if container == "evtx":
         providers = (windows_event(each).provider for each in sample.objects if each is not None)
         return events_hint(next(filter(None, providers), ""))
+    if container == "json-list":
+        return hint_of(sample.head, (), (), _title)
     if container != "lines":
         return ""
     return hint_of(sample.head, sample.lines, sample.objects, _title)
@@ -293,6 +298,8 @@ def _container(head: bytes) -> Container:
         return "nfcapd"
     if is_ipfix(head):
         return "ipfix"
+    if is_json_list(head):
+        return "json-list"
     return "frame-streams" if is_frame_streams(head) else "lines"
 
 
@@ -339,5 +346,6 @@ class _Head:
 _STREAMED: Mapping[Container, Callable[[_Head], Iterator[bytes | None]]] = {
     "frame-streams": file_frames,
     "ipfix": file_messages,
+    "json-list": file_elements,
 }
 """The divider of a container that can be read from its start."""

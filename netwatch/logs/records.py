@@ -110,7 +110,7 @@ class LogName:
 class LogFlow:
     """An ended flow. Times are in ns since the epoch, bytes are transport payload if the log has
     that, otherwise what it has. One packet of `sampling` was looked at, and the
-    bytes are those of these packets."""
+    bytes are those of these packets. If its exporter had sent what cannot be, it `is_doubted`."""
 
     first: int
     last: int
@@ -127,6 +127,7 @@ class LogFlow:
     client_mac: bytes | None = None
     vlan: int | None = None
     sampling: int = 1
+    is_doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ def log_flow(found: Conversation) -> LogFlow:
         client_mac=found.client_mac,
         vlan=None if found.vlan == UNTAGGED else found.vlan,
         sampling=found.sampling,
+        is_doubted=found.shown_in is not None and found.shown_in.is_doubted,
     )
 
 
@@ -285,12 +287,14 @@ class RecordReader:
     `anomalies` counts problems besides unreadable records, and `notes` are sentences; the caller
     takes both. `exporter` is what the configuration has about the sender of flow records, None if
     nothing. `layout` is what plain lines look like from the next one on, None if no line is plain.
-    `is_alone` tells that no record so far belongs to another, or claims an address.
+    `is_alone` tells that no record so far belongs to another, or claims an address. With
+    `is_doubted` the exporter of the flows of the last record had sent what cannot be.
     With `waits_briefly` what waits for a later record only does so for `BRIEFLY` after the
     last one.
     """
 
     is_alone = False
+    is_doubted = False
     waits_briefly = False
     layout: Layout | None = None
 

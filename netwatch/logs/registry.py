@@ -32,10 +32,11 @@ from netwatch.logs import (
 )
 from netwatch.logs.records import Lack, ReaderContext, RecordReader, Sample
 
-Container = Literal["lines", "frame-streams", "ipfix", "sqlite", "evtx", "nfcapd"]
+Container = Literal["lines", "frame-streams", "ipfix", "json-list", "sqlite", "evtx", "nfcapd"]
 """How a file is divided into records: lines; frames of Frame Streams (dnstap); messages of IPFIX;
-rows of an SQLite database, each as a JSON object in which ``_table`` is the name of its table;
-records of a Windows event log, and flows of a file of nfcapd, each as a JSON object."""
+elements of a JSON list; rows of an SQLite database, each as a JSON object in which ``_table`` is
+the name of its table; records of a Windows event log, and flows of a file of nfcapd, each as a JSON
+object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,12 @@ LOG_FORMATS: dict[str, LogFormat] = {
         flow_logs.NFCAPD.recognise,
         flow_logs.NFCAPD.reader,
         container="nfcapd",
+    ),
+    "nfdump-json": LogFormat(
+        flow_logs.NFDUMP_JSON.title,
+        flow_logs.NFDUMP_JSON.recognise,
+        flow_logs.NFDUMP_JSON.reader,
+        container="json-list",
     ),
     **{
         name: LogFormat(row.title, row.recognise, row.reader, always=row.always)

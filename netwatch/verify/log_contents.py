@@ -5,7 +5,8 @@ compressions: gzip, bzip2, xz, zstd, lz4. Frames of dnstap and messages of IPFIX
 and the program ``nfdump`` reads nfcapd files, as for the first reader. Rows of an SQLite database
 are queried by their key, with the names that they refer to; records of a Windows event log come
 from the package ``evtx``, which the first reader uses, too. Rows and events are found by their
-content: older ones may have been deleted, so that they are numbered differently now.
+content: older ones may have been deleted, so that they are numbered differently now. So are the
+elements of a JSON list, since the number of those behind a damaged one depends on the reader.
 """
 
 import base64
@@ -15,6 +16,7 @@ import io
 import json
 import lzma
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -29,6 +31,9 @@ _TABLES = ("query_storage", "queries")
 _NAMES = {"domain": "domain_by_id", "additional_info": "addinfo_by_id"}
 _BUSY_SECONDS = 2.0
 _IPFIX = b"\0\x0a"
+_LIST = re.compile(rb"\s*\[\s*\{")
+_PIECE = 1 << 20
+_ELEMENT = re.compile(rb'\{(?:[^{}"]|"(?:[^"\\\n]|\\.)*")*\}')
 
 
 class Found(NamedTuple):
@@ -51,7 +56,9 @@ def look_up(path: Path, wanted: Mapping[int, bytes]) -> Mapping[int, Found] | st
         if head.startswith(b"\x0c\xa5\x02\0"):
             return _flows(path, wanted)
         with opened(path) as stream:
-            return _numbered(stream, wanted)
+            is_list = _LIST.match(stream.read(64)) is not None
+        with opened(path) as stream:
+            return _elements(stream, wanted) if is_list else _numbered(stream, wanted)
     except FileNotFoundError:
         return "the log is not where it was"
     except ImportError as error:
@@ -183,6 +190,24 @@ def _messages(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
         message = head + stream.read(max(0, int.from_bytes(head[2:4]) - 8))
         yield message
         head = stream.read(8)
+
+
+def _elements(stream: IO[bytes], wanted: Mapping[int, bytes]) -> dict[int, Found]:
+    """The elements of a JSON list that are as they were, which are shorter than a piece."""
+    missing: dict[bytes, list[int]] = {}
+    for number, record in wanted.items():
+        missing.setdefault(record, []).append(number)
+    found: dict[int, Found] = {}
+    data = b""
+    while missing and (piece := stream.read(_PIECE)):
+        data += piece
+        end = 0
+        for element in _ELEMENT.finditer(data):
+            end = element.end()
+            for number in missing.pop(element[0], ()):
+                found[number] = Found(element[0])
+        data = data[max(end, len(data) - _PIECE) :]
+    return found
 
 
 def _flows(path: Path, wanted: Mapping[int, bytes]) -> dict[int, Found] | str:

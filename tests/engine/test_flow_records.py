@@ -546,3 +546,90 @@ def test_connections_without_a_name_belong_to_names_of_the_log_of_a_resolver(
     assert found["10.20.6.20"]["confidence"] == "probable"
     # The second had the address for another name, too, and the third asked nobody.
     assert "ip-from-dns" not in kinds["10.20.6.21"]
+
+
+DOUBT = "also sent impossible numbers or times"
+
+
+def write_later(folder: Path, *lies: dict[str, int], is_csv: bool = False) -> None:
+    """Flows four minutes after the lookups, so that they are incidents of their own: two of which
+    one comes before some lies of the same exporter, and one behind them."""
+    ban = CONFIG.replace("timezone: UTC,", "timezone: UTC, min_confidence: possible,")
+    (folder / "netwatch.yaml").write_text(ban + "incidents: {quiet_gap: 1m}\n")
+    (folder / "dns" / "dnsmasq.log").write_text(
+        "".join(line for line in DNS.splitlines(keepends=True) if "6.20" in line)
+        + "".join(
+            line.replace("10.20.6.20", "10.20.6.23").replace("2.81", "2.83")
+            for line in DNS.splitlines(keepends=True)
+            if "6.20" in line
+        )
+    )
+    path = folder / "flows" / "router.csv"
+    begin = (BEGIN + 240) * 1000
+    if is_csv:
+        lie = flow("10:04:00", "10.20.6.29", "198.51.100.9").replace(",2480,", f",{1 << 64},")
+        path.write_text(
+            HEADER
+            + flow("10:04:00", "10.20.6.20", "192.0.2.81")
+            + (lie if lies else "")
+            + flow("10:04:30", "10.20.6.23", "192.0.2.83")
+        )
+        return
+    path.unlink()
+
+    def both(client: int, server: int, at: int) -> list[bytes]:
+        sides = bytes([10, 20, 6, client]), bytes([192, 0, 2, server])
+        times = {"first": at, "last": at + 500}
+        return [
+            message(*sides, octets=2000, **times),
+            message(*sides[::-1], 443, 40000, octets=90_000, packets=70, **times),
+        ]
+
+    messages = [
+        ipfix(
+            set_of(2, template(300, *FLOW)), set_of(300, *both(20, 81, begin)), seconds=BEGIN + 300
+        )
+    ]
+    told = [message(bytes([10, 20, 6, 29]), **lie) for lie in lies]
+    messages.append(ipfix(set_of(300, *told), sequence=2, seconds=BEGIN + 300) if told else b"")
+    behind = set_of(300, *both(23, 83, begin + 30_000))
+    messages.append(ipfix(behind, sequence=2 + len(told), seconds=BEGIN + 300))
+    (folder / "flows" / "router.ipfix").write_bytes(b"".join(messages))
+
+
+AT = {"first": (BEGIN + 240) * 1000, "last": (BEGIN + 241) * 1000}
+
+
+@pytest.mark.parametrize(
+    ("lies", "is_csv"),
+    [
+        ([{"octets": (1 << 64) - 1, **AT}], False),
+        ([{"first": 1000, "last": 2000}], False),
+        ([{"first": AT["last"], "last": AT["first"]}], False),
+        ([AT], True),
+    ],
+    ids=["number", "time", "order", "csv"],
+)
+def test_what_a_lying_exporter_sends_afterwards_is_at_most_possible(
+    folder: Path, capsys: pytest.CaptureFixture[str], lies: list[dict[str, int]], is_csv: bool
+) -> None:
+    grades = {}
+    for told in ([], lies):
+        write_later(folder, *told, is_csv=is_csv)
+        options = ["--format", "jsonl", "--year", "2026", "--timezone", "UTC"]
+        for jobs in ("1", "2"):
+            assert main(["scan", *options, "--jobs", jobs, "flows", "dns"]) == 0
+            found = capsys.readouterr()
+            records = [json.loads(each) for each in found.out.splitlines()]
+            later = {
+                each["device"]["ip"]: each for each in records if not each["counts"]["lookups"]
+            }
+            grades[bool(told), jobs] = {ip: each["confidence"] for ip, each in later.items()}
+            reasons = " ".join(later["10.20.6.23"]["confidence_reasons"])
+            assert (DOUBT in reasons, "flow-doubted" in found.err) == (bool(told), bool(told))
+        (folder / "flows" / "router.csv").touch()
+    for jobs in ("1", "2"):
+        before, behind = grades[False, jobs], grades[True, jobs]
+        assert before == {"10.20.6.20": "probable", "10.20.6.23": "probable"}
+        # What was complete before the lie is as sure as it was.
+        assert behind == {"10.20.6.20": "probable", "10.20.6.23": "possible"}

@@ -117,3 +117,63 @@ def test_what_did_not_arrive_is_missing_in_the_report(tmp_path: Path) -> None:
     (ban,) = json.loads(report.read_text())["bans"]
     assert "lost" in {each["reason"] for each in ban["coverage"]["missing"]}, capture.log()
     assert ban["answer"]["word"] == "cannot-be-said"
+
+
+def test_floods_change_nothing_for_another_exporter(tmp_path: Path) -> None:
+    """Unknown senders, and a known one that describes ever new templates."""
+    port, metrics = free_port(socket.SOCK_DGRAM), free_port()
+    config = tmp_path / "netwatch.yaml"
+    config.write_text(
+        CONFIG.replace("STORE", str(tmp_path / "store")).replace(
+            "exporters:\n", "exporters:\n  - {address: 127.0.0.2, name: noisy}\n"
+        )
+    )
+    capture = Capture(
+        tmp_path,
+        *("-c", str(config), "--source", "flows", f"udp://127.0.0.1:{port}"),
+        *("--no-view", "--metrics", f"127.0.0.1:{metrics}"),
+    )
+
+    def queue(port: int) -> int:
+        """The bytes that wait at a UDP port of this machine."""
+        lines = map(str.split, Path("/proc/net/udp").read_text().splitlines()[1:])
+        return sum(int(each[4][9:], 16) for each in lines if int(each[1][9:], 16) == port)
+
+    def memory() -> int:
+        """The resident memory of the command, kB."""
+        status = Path(f"/proc/{capture.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
+
+    def counted(name: str) -> int:
+        """The value of a metric, 0 before it is there."""
+        return int(float(said(metrics).partition(f'{name}"}} ')[2].split("\n")[0] or 0))
+
+    rounds, unknown, templates = 100, 20, 60
+    try:
+        capture.wait_for_log("started on")
+        now = int(time.time())
+        times = {"first": now * 1000, "last": now * 1000 + 500}
+        described, before, number = set_of(2, template(300, *FLOW)), memory(), 256
+        good, noisy, *others = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2 + unknown))
+        for at, each in enumerate((good, noisy, *others), 1):
+            each.bind((f"127.0.0.{at}", 0))
+            each.connect(("127.0.0.1", port))
+        for turn in range(rounds):
+            for each in others:
+                each.send(ipfix(described, seconds=now))
+            new = [template(256 + (number + n) % 60_000, *FLOW) for n in range(templates)]
+            number += templates
+            noisy.send(ipfix(set_of(2, *new), seconds=now))
+            record = set_of(300, flow(source_port=41_000 + turn, **times))
+            good.send(ipfix(described, record, seconds=now, sequence=turn))
+            # The queue of a socket is short.
+            wait_until(lambda: queue(port) == 0)
+        wait_until(lambda: counted('anomaly="flow-templates-full') == rounds * templates - 512)
+        wait_until(lambda: counted('anomaly="flow-sampled') == rounds)
+        assert counted('event="exporter-unknown') == rounds * unknown
+        assert "flow-records-lost" not in said(metrics)
+        assert memory() - before < 50_000
+    finally:
+        for each in (good, noisy, *others):
+            each.close()
+        capture.stop()

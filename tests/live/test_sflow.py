@@ -1,7 +1,9 @@
 """Packets that an agent of sFlow samples: what is found in them says so wherever it is shown."""
 
 import json
+import shutil
 import socket
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,31 @@ def test_a_report_says_so(folder: Path, tmp_path: Path) -> None:
     assert sorted(each["sampling"] for each in ban["incidents"]) == [64, 512]
     assert main(["report", *options, "-o", str(tmp_path / "r.html")]) == 0
     assert "one packet in 512" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("pmacctd"), reason="needs pmacctd")
+def test_samples_of_pmacct(tmp_path: Path) -> None:
+    """A real agent, which samples all packets and sends the first bytes of each: lookups fit."""
+    (tmp_path / "netwatch.yaml").write_text(
+        CONFIG.replace("path: store", f"path: {tmp_path / 'store'}")
+    )
+    port = free_port(socket.SOCK_DGRAM)
+    options = ("-c", str(tmp_path / "netwatch.yaml"), "--no-view")
+    capture = Capture(tmp_path, *options, "--source", "sflow", "-i", f"127.0.0.1:{port}")
+    agent = tmp_path / "pmacctd.conf"
+    agent.write_text(
+        f"daemonize: false\npcap_savefile: {PCAPS / 'five-kinds.pcap'}\npcap_savefile_wait: true\n"
+        f"plugins: sfprobe\nsampling_rate: 1\nsfprobe_receiver: 127.0.0.1:{port}\n"
+        "sfprobe_agentip: 192.0.2.9\n"
+    )
+    try:
+        capture.wait_for_log("started on")
+        with subprocess.Popen(["pmacctd", "-f", str(agent)], stderr=subprocess.DEVNULL) as run:
+            try:
+                capture.wait_for_records(1)
+            finally:
+                run.kill()
+    finally:
+        capture.stop()
+    kinds = {piece["type"] for each in of_client(tmp_path).values() for piece in each["evidence"]}
+    assert kinds & {"dns-query", "dns-answer"}

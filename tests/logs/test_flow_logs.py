@@ -60,6 +60,7 @@ ALL = [
         ),
         "nfdump/flows.csv",
         "nfdump/flows.ndjson",
+        "nfdump-json/flows.json",
         "pmacct/flows.csv",
         "pmacct/flows.json",
     ],

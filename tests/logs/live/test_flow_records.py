@@ -421,6 +421,26 @@ def test_what_cannot_be_accuses_nobody_and_is_lost(
     assert [item.entry for item in sent.flush()] == [LogLoss(WALL, WALL, WALL, 2)]
 
 
+def test_doubt_ends_an_hour_after_the_last_lie_and_is_of_one_exporter() -> None:
+    sent = SentLogs(LogOptions(), RunStatistics())
+    hour = 3600 * 10**9
+
+    def doubted(sender: str, wall: int, *records: bytes) -> list[bool]:
+        at = {"sequence": 0, "seconds": wall // 10**9}
+        messages = (ipfix(set_of(2, template(300, *FLOW)), set_of(300, *records), **at),)
+        batch = Batch(1, messages, receiver=parse("udp://:0"), sender=sender)
+        entries = [item.entry for item in sent.read([batch], wall)]
+        flows = [each for entry in entries if isinstance(entry, LogFlows) for each in entry.flows()]
+        return [each.is_doubted for each in flows]
+
+    both = flow(**TIMES), flow(**BACK, **TIMES)
+    assert doubted("192.0.2.7", WALL, *both) == [False]
+    assert doubted("192.0.2.7", WALL, flow(**TIMES, **IMPOSSIBLE), *both) == [True]
+    assert doubted("192.0.2.8", WALL, *both) == [False]
+    assert doubted("192.0.2.7", WALL + hour - 1, *both) == [True]
+    assert doubted("192.0.2.7", WALL + hour, *both) == [False]
+
+
 @pytest.mark.parametrize("length", [*range(16), 65535])
 def test_a_length_that_cannot_be_ends_the_connection(length: int) -> None:
     frames = IpfixFrames()

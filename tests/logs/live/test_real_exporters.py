@@ -1,5 +1,6 @@
 """Flow records of real exporters over traffic whose flows are known."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -19,12 +20,14 @@ from support.logs import items_of
 from support.ports import free_port
 from support.waiting import wait_until
 
+from netwatch.capture.files import CaptureFile
 from netwatch.core.addresses import ip_text
 from netwatch.core.statistics import RunStatistics
 from netwatch.logs import LogOptions
 from netwatch.logs.live.feed import LogFeed
 from netwatch.logs.live.receivers import Receivers
 from netwatch.logs.live.source import parse
+from netwatch.logs.recognise import recognise
 from netwatch.logs.records import LogFlow, LogFlows
 
 BEGIN = 1_795_946_400
@@ -173,6 +176,14 @@ def collected(send: Callable[[int], None], folder: Path) -> Path:
 def test_nfcapd(capture: Path, tmp_path: Path) -> None:
     path = collected(lambda port: export(capture, port, "9"), tmp_path)
     check([item.entry for item in items_of(path, "nfcapd")])
+    printed = tmp_path / "flows.json"
+    with printed.open("wb") as to:
+        command = ["nfdump", "-q", "-r", str(path), "-o", "json"]
+        subprocess.run(command, check=True, stdout=to, timeout=60, env=os.environ | {"TZ": "UTC"})
+    assert recognise(CaptureFile(str(printed))).format == "nfdump-json"
+    statistics = RunStatistics()
+    check([item.entry for item in items_of(printed, "nfdump-json", statistics=statistics)])
+    assert not statistics.unread
 
 
 @needs("nfcapd")
