@@ -26,7 +26,6 @@ import select
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Self
 from xml.etree import ElementTree
@@ -37,6 +36,7 @@ from babel.numbers import get_decimal_symbol, get_group_symbol
 from netwatch.charts.picture import FONT_SIZE, HATCH, LINE, SHADE, Picture, Size
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.installing import install_command
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.language.language import Language, language
 
 SVG = "http://www.w3.org/2000/svg"
@@ -188,7 +188,7 @@ class Renderer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._known: OrderedDict[tuple[str, ...], str] = OrderedDict()
+        self._known: LimitedDict[tuple[str, ...], str] = LimitedDict(CACHED)
 
     def __enter__(self) -> Self:
         return self
@@ -224,8 +224,6 @@ class Renderer:
                 self._known.move_to_end(key)
                 return self._known[key]
             text = self._known[key] = for_page(self._ask(request), *texts)
-            if len(self._known) > CACHED:
-                self._known.popitem(last=False)
             return text
 
     def _ask(self, request: str) -> str:

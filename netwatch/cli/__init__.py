@@ -185,6 +185,9 @@ class CommandParser(argparse.ArgumentParser):
 
     _arguments: Sequence[str] = ()
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"formatter_class": HelpFormatter, **options})
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
@@ -324,7 +327,6 @@ def build_parser(
         description="Checks network traffic for violations of bans on apps: who contacted"
         " which app, when, and which traffic could not be read.",
         epilog=EXAMPLES,
-        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"netwatch {__version__}")
     groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -333,9 +335,7 @@ def build_parser(
             module, _, function = command.add.partition(":")
             getattr(importlib.import_module(module), function)(groups, [_common_options()])
         elif name in listed:
-            groups.add_parser(
-                name, help=command.summary, add_help=False, formatter_class=HelpFormatter
-            )
+            groups.add_parser(name, help=command.summary, add_help=False)
     return parser
 
 
@@ -349,7 +349,6 @@ def add_help(
         help="show the options of a command",
         description="Show the options of a command, as 'netwatch COMMAND --help' does.",
         epilog="examples:\n  netwatch help scan\n  netwatch help store query\n",
-        formatter_class=HelpFormatter,
     )
     parser.add_argument("command", metavar="COMMAND", nargs="*", help="such as scan or store query")
     parser.set_defaults(func=_help)
@@ -362,7 +361,7 @@ def _help(args: argparse.Namespace) -> int:
 
 
 def _common_options() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False, formatter_class=HelpFormatter)
+    common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "-c",
         "--config",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 from netwatch.cli.group import add_store_option
 from netwatch.cli.printing import print_line, print_message
 from netwatch.cli.store import chosen_store
@@ -81,7 +81,6 @@ def _add(groups: Any, parents: Any, name: str, run: Any, folder: str) -> None:
         description=f"{summary[0].upper()}{summary[1:]}.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     parser.add_argument("folder", metavar="FOLDER", help=folder)
     add_store_option(parser)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netwatch.cli import COMMANDS, EXIT_STATUS, HelpFormatter
+from netwatch.cli import COMMANDS, EXIT_STATUS
 from netwatch.cli.capture_options import FAIL_ON, add_capture_options, add_scan_options
 from netwatch.core.statistics import RunStatistics
 
@@ -71,7 +71,6 @@ def add_scan(
         " incident.",
         epilog=_SCAN_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     add_capture_options(parser, FORMATS)
     add_scan_options(parser)
@@ -92,7 +91,6 @@ def add_names(
         " TLS, QUIC or HTTP: one record per observation, before any rule is applied.",
         epilog=_NAMES_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     add_capture_options(parser, OBSERVATION_FORMATS)
     parser.set_defaults(func=names, command="names")

@@ -12,7 +12,7 @@ from typing import Any
 
 import shtab
 
-from netwatch.cli import HelpFormatter, build_parser
+from netwatch.cli import build_parser
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -57,7 +57,6 @@ def add(
         help="print the completions for bash, zsh or fish",
         description="Print a script with which a shell completes commands, options and files.",
         epilog=_EXAMPLES,
-        formatter_class=HelpFormatter,
     )
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     parser.set_defaults(func=_completion)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 from netwatch.cli.group import Group, add_log_format_option, add_store_option
 from netwatch.cli.printing import Lines, print_columns, print_line, print_message, print_record
 from netwatch.cli.store import chosen_store
@@ -87,7 +87,6 @@ def add_serve(
         " at what.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     add_store_option(parser)
     parser.add_argument(

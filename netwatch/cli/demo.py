@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from netwatch.cli import HelpFormatter, build_parser
+from netwatch.cli import build_parser
 from netwatch.cli.printing import print_line
 from netwatch.core.errors import ConfigError
 
@@ -37,7 +37,6 @@ def add(
         description="Write sample captures and their configuration into a new folder, and scan"
         " them. The traffic is invented: an office of a Belgian federal service in 2023.",
         epilog=_EXAMPLES,
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "folder",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 from netwatch.cli.group import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_record
 from netwatch.cli.store import chosen_store
@@ -91,7 +91,6 @@ def add(
         " it does not prove, and what would refute it.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "id",

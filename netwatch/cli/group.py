@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from netwatch.cli import HelpFormatter
-
 MAX_DAYS = 3650
 """The most days for which something can be signed."""
 
@@ -32,7 +30,6 @@ class Group:
             help=help,
             description=description,
             epilog=epilog,
-            formatter_class=HelpFormatter,
         )
         self._parents = list(parents)
         self._commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -55,7 +52,6 @@ class Group:
             description=f"{help[0].upper()}{help[1:]}.",
             epilog=epilog,
             parents=self._parents,
-            formatter_class=HelpFormatter,
         )
         parser.set_defaults(func=func)
         if table:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 from netwatch.cli.printing import ask, print_line, print_message
 from netwatch.core.errors import ConfigError, NetwatchError
 from netwatch.core.text import quantity
@@ -143,7 +143,6 @@ def add(
         description="Writes a first configuration with comments: your networks, your resolvers, and"
         " the bans that apply. An existing file is never overwritten.",
         epilog=_EXAMPLES,
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", default="netwatch.yaml", help="default netwatch.yaml"

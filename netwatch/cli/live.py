@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 
 if TYPE_CHECKING:
     from netwatch.live.run import Losses
@@ -49,7 +49,6 @@ def add(
         " rises, and as 'closed' after the quiet gap.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     _add_capture_options(parser)
     _add_log_options(parser)

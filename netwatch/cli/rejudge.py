@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TextIO
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 
 if TYPE_CHECKING:
     from netwatch.core.alert import AlertRecord
@@ -60,7 +60,6 @@ def add(
         " which incidents would be new, withdrawn or changed, and why.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     _add_choices(parser)
     _add_output_options(parser, FORMATS)

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 from netwatch.cli.group import add_language_option, add_store_option
 from netwatch.cli.printing import print_line, print_message, print_value
 from netwatch.core.errors import ConfigError, NetwatchError
@@ -47,7 +47,6 @@ def add(
         " reasons and with what could not be seen.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     add_store_option(parser)
     parser.add_argument(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 from netwatch.cli.printing import print_line, print_message, print_record
 from netwatch.config import load
 from netwatch.core.errors import ConfigError, NetwatchError
@@ -48,7 +48,6 @@ def add(
         " itself.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "files",

@@ -1,6 +1,5 @@
-"""Questions to a store in the words of a configuration, as `netwatch store query` and the API of
-the console ask them: the filter that their words make, words that nobody knows, and judged
-coverage.
+"""What `netwatch store query` and the API of the console ask a store, in the words of a
+configuration: filters, unknown words, and judged coverage.
 """
 
 import json

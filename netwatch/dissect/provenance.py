@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from netwatch.capture.block import FIELDS, TIME, Block
 from netwatch.core.flow import Flow, Frame
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import Packet
 from netwatch.dissect.candidate import Candidate, Row, copy_frame
 from netwatch.dissect.loop import layout
@@ -59,7 +60,7 @@ class FrameBuffer:
         self._timeout = timeout
         self._complete_only = complete_only
         self._entries: OrderedDict[Hashable, tuple[int, list[Frame]]] = OrderedDict()
-        self._incomplete: OrderedDict[Hashable, None] = OrderedDict()
+        self._incomplete: LimitedDict[Hashable, None] = LimitedDict(max_entries)
         self._bytes = 0
         self.evicted = 0
 
@@ -97,8 +98,6 @@ class FrameBuffer:
         self.discard(key)
         if self._complete_only:
             self._incomplete[key] = None
-            if len(self._incomplete) > self._max_entries:
-                self._incomplete.popitem(last=False)
 
     def frames(self, key: Hashable, now: int = 0) -> Frames:
         """The frames of an entry, in the order they came; none if there is no such entry, or if it

@@ -28,7 +28,7 @@ cdef class ContactGroups:
     cdef object _without_verdict
     cdef object _contact_flows
     cdef dict _groups
-    cdef dict _names
+    cdef object _names
     cdef readonly Py_ssize_t names_evicted
     cdef list _made
     cdef dict _matches

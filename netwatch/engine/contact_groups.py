@@ -8,7 +8,7 @@ may have changed meanwhile: on a day on which a ban begins or ends, or if anothe
 address. A group lasts no longer than a block of packets.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -140,7 +140,7 @@ class ContactGroups:
         self._without_verdict = without_verdict
         self._contact_flows = contact_flows
         self._groups: dict[bytes, Group] = {}
-        self._names: dict[int, tuple[str, int, int]] = {}
+        self._names: OrderedDict[int, tuple[str, int, int]] = OrderedDict()
         self.names_evicted = 0
         self._made: list[Group] = []
         self._matches: dict[int, Match | None] = {}
@@ -373,7 +373,7 @@ class ContactGroups:
                 first: str = known[0]
                 return "" if first == name else first
         if known is None and len(self._names) >= FLOW_LIMIT:
-            del self._names[next(iter(self._names))]
+            self._names.popitem(last=False)
             self.names_evicted += 1
         self._names[flow] = name, time, port
         return ""

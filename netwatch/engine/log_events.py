@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from netwatch.core.flow import LOG_LINE, MAX_RECORD, Flow, Frame, LogInfo, NameStatus
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import HANDSHAKES, Observation, Packet
 from netwatch.core.names import escape_bytes
 from netwatch.engine.recorded_flows import RecordedFlows
@@ -51,7 +52,7 @@ class LogEvents:
         self._numbers: OrderedDict[str, int] = OrderedDict()
         self._last_number = 0
         self._statuses: dict[int, NameStatus] = {}
-        self._hellos: dict[tuple[str, str], None] = {}
+        self._hellos: LimitedDict[tuple[str, str], None] = LimitedDict(FLOW_LIMIT)
         self.evicted = 0
         self.has_flows = self.has_names = False
 
@@ -96,8 +97,6 @@ class LogEvents:
         if key in self._hellos:
             return True
         self._hellos[key] = None
-        if len(self._hellos) > FLOW_LIMIT:
-            del self._hellos[next(iter(self._hellos))]
         return False
 
     def _observation(self, item: LogItem, entry: LogName) -> Observation:

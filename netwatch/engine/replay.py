@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from netwatch.config import Config
 from netwatch.core.addresses import parse_ip
 from netwatch.core.flow import DNS_TTL_GRACE, NAME_STATUSES, Flow, FlowProgress, Frame, NameStatus
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import LOOKUPS, AddressClaim, Message, Observation, Packet, ShownName
 from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import TableUsage
@@ -145,7 +146,7 @@ class Replay:
         self._zones = frozenset(map(bytes.decode, self._judge.domains_of_interest()))
         self._interesting: dict[str, bool] = {}
         self._answers = _Answers()
-        self._hidden: dict[int, int] = {}
+        self._hidden: LimitedDict[int, int] = LimitedDict(HIDDEN_LIMIT)
         self._judging.connect(CaptureTables(_Flows(), self._answers, _Ignored(), _Ignored()))
         self._rows_of = EventBatch()
 
@@ -248,8 +249,6 @@ class Replay:
         category = self._judge.bypass_category(shown.name)
         if category is not None:
             number = NAME_STATUSES.index(category)
-            if len(self._hidden) >= HIDDEN_LIMIT:
-                del self._hidden[next(iter(self._hidden))]
             self._hidden[shown.flow_id] = max(number, self._hidden.get(shown.flow_id, 0))
 
     def with_name_status(self, flow: Flow, *, is_last: bool = True) -> Flow:
@@ -312,8 +311,14 @@ class _Answers:
     an address of interest arrive here."""
 
     def __init__(self) -> None:
-        self._times: dict[tuple[bytes, bytes | str], tuple[int, int]] = {}
-        self.evicted = 0
+        self._times: LimitedDict[tuple[bytes, bytes | str], tuple[int, int]] = LimitedDict(
+            ANSWER_LIMIT
+        )
+
+    @property
+    def evicted(self) -> int:
+        """How many pairs were evicted."""
+        return self._times.evicted
 
     def add(self, answer: Observation) -> None:
         """Remember the addresses of an answer."""
@@ -341,9 +346,6 @@ class _Answers:
         if time <= end:
             self._times[key] = since, max(until, end)
         else:
-            if key not in self._times and len(self._times) >= ANSWER_LIMIT:
-                del self._times[next(iter(self._times))]
-                self.evicted += 1
             self._times[key] = time, until
 
     def answered(self, client: bytes, address: bytes, time: int) -> bool:

@@ -13,7 +13,7 @@ is missing: the sensor sends both again.
 
 import json
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -125,7 +125,7 @@ class FactCommits:
         self._flow_names = FlowNames(flow_key)
         self._limits = limits
         self._hides = hides
-        self._hidden: Hidden = {}
+        self._hidden: Hidden = OrderedDict()
         self._offsets: Mapping[str, int] = {}
         self._catalogue = open_catalogue(options, create=True)
         self._lock = UseLock(options)
@@ -148,7 +148,7 @@ class FactCommits:
         epochs = {(sent.sensor, epoch) for sent in envelopes if (epoch := epoch_of(sent))}
         with self._catalogue.database.reading() as connection:
             transaction = _Transaction(
-                stored_sequences(connection, sorted(epochs)), dict(self._hidden)
+                stored_sequences(connection, sorted(epochs)), self._hidden.copy()
             )
         result, now, size = Committed([], []), time.time_ns(), 0
         contents: list[tuple[str, FactBatch | _Record]] = []
@@ -195,7 +195,7 @@ class FactCommits:
         self._prepared = None
         with self._catalogue.database.reading() as connection:
             key = envelope.sensor, epoch_of(envelope)
-            transaction = _Transaction(stored_sequences(connection, [key]), dict(self._hidden))
+            transaction = _Transaction(stored_sequences(connection, [key]), self._hidden.copy())
         result = Committed([], [])
         try:
             if transaction.takes(envelope):

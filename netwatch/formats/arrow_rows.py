@@ -253,9 +253,9 @@ class ArrowWriter:
 
 
 class ParquetWriter:
-    """Writes row groups of at least `ROW_GROUP` rows, keeping record batches until there are as
-    many. Pages are compressed with zstd. Numbers have statistics; in the order of packets those of
-    texts would skip nothing."""
+    """Collects record batches and writes row groups of at least `ROW_GROUP` rows. Pages are
+    compressed with zstd. Only numbers have statistics: rows are in the order of packets, so a
+    reader could skip none by their texts."""
 
     def __init__(self, stream: BinaryIO) -> None:
         from pyarrow import parquet

@@ -18,7 +18,6 @@ unless it proves that its client is there.
 import json
 import pickle
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 from netwatch.core.alert import Sensor
 from netwatch.core.errors import NetwatchError
 from netwatch.core.flow import Seen
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import Observation
 from netwatch.core.typed_json import MISMATCHES, plain, read
 from netwatch.core.verdict import (
@@ -238,7 +238,7 @@ class UnknownClients:
         self.summed = 0
         self._hour = 0
         self._clients: dict[str, set[str]] = {}
-        self._proven: OrderedDict[str, None] = OrderedDict()
+        self._proven: LimitedDict[str, None] = LimitedDict(PROVEN_LIMIT)
 
     def may_own(self, contact: Contact, time: int) -> bool:
         """Whether a contact without an incident may begin one for its client, at a time (ns)."""
@@ -262,8 +262,6 @@ class UnknownClients:
     def prove(self, device: str) -> None:
         """Note that a client is proven."""
         self._proven[device] = None
-        if len(self._proven) > PROVEN_LIMIT:
-            self._proven.popitem(last=False)
 
 
 def proves(progress: ContactProgress) -> bool:

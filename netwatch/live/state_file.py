@@ -25,6 +25,7 @@ from typing import Any
 
 from netwatch.core import owned_database, sqlite_pages
 from netwatch.core.errors import NetwatchError
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.owned_database import (
     FileKind,
     OtherVersionError,
@@ -308,7 +309,7 @@ class StateSaver:
         self._of_logs = of_logs
         self._positions: dict[str, str | None] = {}
         self._saved_positions: dict[str, str] = {}
-        self._evicted: dict[int, str] = {}
+        self._evicted: LimitedDict[int, str] = LimitedDict(EVICTED_LIMIT)
         incidents.save = self._save_evicted
         self._replacements = state_file.replacements if state_file is not None else 0
 
@@ -380,8 +381,6 @@ class StateSaver:
             return
         if self._of_logs:
             self._evicted.update((entry.number, encode(entry)) for entry in entries)
-            while len(self._evicted) > EVICTED_LIMIT:
-                del self._evicted[next(iter(self._evicted))]
         elif not self._state_file.save(entries, ()):
             return
         for entry in entries:

@@ -12,13 +12,13 @@ this before the response, so a response that follows to the same client and port
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 
 from netwatch.core.errors import RecordError
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import (
     address,
@@ -141,7 +141,7 @@ class BindReader(RecordReader):
         self._second: tuple[bytes, bytes | None] = (b"", None)
         self._start = 0
         # The client, its port and the name of answers that were rewritten, in lower case.
-        self._rewritten: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
+        self._rewritten: LimitedDict[tuple[bytes, bytes, bytes], None] = LimitedDict(MAX_REWRITTEN)
         self._plain = Layout("text", _FIELDS, (), minute=self._minute, pattern=_PATTERN)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -228,8 +228,6 @@ class BindReader(RecordReader):
             response_code(_REWRITE_CODES.get(policy, b"NOERROR").decode("ascii")),
         )
         self._rewritten[source, number, name.lower()] = None
-        if len(self._rewritten) > MAX_REWRITTEN:
-            self._rewritten.popitem(last=False)
         return shown(
             unescaped(name),
             info,

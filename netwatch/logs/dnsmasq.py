@@ -14,12 +14,12 @@ Lines of ``dnsmasq-dhcp`` in the same file tell who has which address.
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from netwatch.core.addresses import parse_ip, parse_mac
 from netwatch.core.errors import RecordError
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import AddressClaim, AddressClaimKind, DnsInfo
 from netwatch.core.names import escape_bytes
 from netwatch.logs.dns_values import (
@@ -124,7 +124,7 @@ class DnsmasqReader(RecordReader):
     def __init__(self, context: ReaderContext) -> None:
         super().__init__(context)
         # By serial number, empty for the last query of a log without them.
-        self._lookups: OrderedDict[bytes, _Lookup] = OrderedDict()
+        self._lookups: LimitedDict[bytes, _Lookup] = LimitedDict(MAX_LOOKUPS)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """Read a line."""
@@ -164,8 +164,6 @@ class DnsmasqReader(RecordReader):
     def _remember(self, serial: bytes, lookup: _Lookup) -> None:
         self._lookups[serial] = lookup
         self._lookups.move_to_end(serial)
-        if len(self._lookups) > MAX_LOOKUPS:
-            self._lookups.popitem(last=False)
 
     def _lookup(self, line: re.Match[bytes], serial: bytes) -> _Lookup | None:
         """The lookup of a line. Serial numbers restart with dnsmasq."""

@@ -167,7 +167,7 @@ class MessageReader(RecordReader):
         shift = self._shift(message.sent, carried.time, carried.host)
         latest = carried.time + FUTURE
         if not EARLIEST <= message.sent + shift <= latest:
-            # Whoever sends such a time may be wrong in all the others.
+            # An exporter that sends such a time may send others that are wrong.
             latest = 0
         return Known(shift, sampling or 0, latest)
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import (
     address,
@@ -91,7 +92,7 @@ class KnotReader(RecordReader):
 
     def __init__(self, context: ReaderContext) -> None:
         super().__init__(context)
-        self._requests: OrderedDict[bytes, _Request] = OrderedDict()
+        self._requests: LimitedDict[bytes, _Request] = LimitedDict(MAX_REQUESTS)
         self._waiting: OrderedDict[bytes, _Packet] = OrderedDict()
         self._packet: _Packet | None = None
 
@@ -144,8 +145,6 @@ class KnotReader(RecordReader):
             request = replace(request, name=packet.name)
         self._requests[number] = request
         self._requests.move_to_end(number)
-        if len(self._requests) > MAX_REQUESTS:
-            self._requests.popitem(last=False)
         return () if packet is None else _shown(packet, request)
 
     def _without_client(self, number: bytes) -> Iterable[LogEntry]:

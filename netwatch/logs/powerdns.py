@@ -8,10 +8,10 @@ with id ID``, and ``Answer to …`` with the text of the response code.
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable
 
 from netwatch.core.errors import RecordError
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import DnsInfo
 from netwatch.logs.dns_values import (
     address,
@@ -85,8 +85,8 @@ class PowerDnsReader(RecordReader):
         super().__init__(context)
         # The clients of questions and where these are, by the Recursor's thread and task, name and
         # type.
-        self._questions: OrderedDict[tuple[bytes, bytes, bytes], tuple[Endpoint, Place | None]] = (
-            OrderedDict()
+        self._questions: LimitedDict[tuple[bytes, bytes, bytes], tuple[Endpoint, Place | None]] = (
+            LimitedDict(MAX_QUESTIONS)
         )
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
@@ -129,8 +129,6 @@ class PowerDnsReader(RecordReader):
         if what == b"question for" and source is not None:
             client, when = _endpoint(source), carried_time(carried)
             self._questions[key] = client, self._current.place(*when)
-            if len(self._questions) > MAX_QUESTIONS:
-                self._questions.popitem(last=False)
             return shown(unescaped(name), query_info(kind), when, client)
         asked_by = self._questions.pop(key, None)
         if asked_by is None or rcode is None:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from netwatch.core.addresses import parse_ip
 from netwatch.core.errors import RecordError
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import DnsInfo
 from netwatch.core.names import normalise_name
 from netwatch.core.protocol_numbers import type_text
@@ -134,7 +135,7 @@ class FtlReader(RecordReader):
 
     def __init__(self, context: ReaderContext) -> None:
         super().__init__(context)
-        self._texts: dict[str, dict[int, str]] = {table: {} for table in _COLUMNS}
+        self._texts = {table: LimitedDict[int, str](MAX_IDS) for table in _COLUMNS}
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """Read a row."""
@@ -166,8 +167,6 @@ class FtlReader(RecordReader):
         if isinstance(number, int) and isinstance(text, str):
             texts.pop(number, None)
             texts[number] = text
-            if len(texts) > MAX_IDS:
-                del texts[next(iter(texts))]
 
     def _text(self, table: str, value: object) -> str:
         """A text, or the text of an id. Raises `RecordError`."""

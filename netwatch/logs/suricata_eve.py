@@ -7,11 +7,11 @@ source of an event is the client, except for answers in some versions.
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from netwatch.core.errors import RecordError
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import QuicInfo
 from netwatch.core.names import normalise_name, raw_name
 from netwatch.logs.fields import (
@@ -152,7 +152,7 @@ class EveReader(RecordReader):
             kind="event_type",
             by_port=True,
         )
-        self._hellos: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._hellos: LimitedDict[tuple[str, str], None] = LimitedDict(MAX_HELLOS)
 
     def read(self, record: bytes, carried: Carried) -> Iterable[LogEntry]:
         """Read an event (see `netwatch.logs.records.RecordReader`)."""
@@ -186,8 +186,6 @@ class EveReader(RecordReader):
             return ()
         if event.flow:
             self._hellos[key] = None
-            if len(self._hellos) > MAX_HELLOS:
-                self._hellos.popitem(last=False)
         return _quic(event, quic)
 
     def _with_complete(self, event: Event, values: Object, kind: str) -> Iterator[LogEntry]:

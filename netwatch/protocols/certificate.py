@@ -7,12 +7,12 @@ are cached by their SHA-256.
 
 import re
 import warnings
-from collections import OrderedDict
 from hashlib import sha256
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.names import normalise_name, raw_name
 
 MAX_NAMES = 256
@@ -35,7 +35,7 @@ Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 """The names in a certificate, its anomalies, and the names as spelled in the certificate, empty if
 the spelling is the same."""
 
-_cache: OrderedDict[bytes, Names] = OrderedDict()
+_cache: LimitedDict[bytes, Names] = LimitedDict(MAX_CACHED)
 
 
 def host_names(der: bytes) -> Names:
@@ -51,8 +51,6 @@ def host_names(der: bytes) -> Names:
     cached = _cache.get(digest)
     if cached is None:
         cached = _cache[digest] = _parse(der)
-        if len(_cache) > MAX_CACHED:
-            _cache.popitem(last=False)
     else:
         _cache.move_to_end(digest)
     return cached

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.period import Period, period
 from netwatch.core.verdict import (
     BEGINNING,
@@ -115,7 +116,7 @@ class BanIndex:
                 of_bans, spans_ = self._exempt.setdefault(exemption.device, (set(), []))
                 of_bans.add(exemption.ban)
                 spans_.append(days)
-        self._in_force: dict[int, _InForce] = {}
+        self._in_force: LimitedDict[int, _InForce] = LimitedDict(DECISION_LIMIT)
         self._decisions: dict[tuple[object, ...], Decision] = {}
         self._exempt_days: dict[tuple[str, ...], list[int]] = {}
         self._rulings: dict[tuple[object, ...], Ruling] = {}
@@ -154,8 +155,6 @@ class BanIndex:
         if in_force is None:
             rows = (row for row, spans in self._spans if any(question.time in s for s in spans))
             in_force = self._in_force[place] = _InForce(rows)
-            if len(self._in_force) > DECISION_LIMIT:
-                self._in_force.pop(next(iter(self._in_force)))
         anybody = Device("", "", None, None, None, question.device.device_class)
         asked = Question(question.time, question.match, anybody, question.network, None)
         found = (self._ruling(ban, asked) for ban in in_force.of_network(question.network.name))

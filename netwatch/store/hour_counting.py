@@ -15,6 +15,7 @@ whoever judges them counts them (`OneOf`).
 """
 
 from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,7 +56,7 @@ _CODES = 1 << 12
 _VISIBILITIES = 1 << 8
 _REVEALS_NOTHING = frozenset({*LOOKUPS, "tls-cert"})
 
-Hidden = dict[tuple[int, int], int]
+Hidden = OrderedDict[tuple[int, int], int]
 """Flows to apps that hide names whose end has not come yet: their category by capture and id."""
 
 
@@ -81,7 +82,7 @@ class HourCounter:
         self.hides = hides
         self._offset = offset
         self._parts: dict[int, HourCounts] = {}
-        self._hidden: Hidden = {} if hidden is None else hidden
+        self._hidden: Hidden = OrderedDict() if hidden is None else hidden
         self._cells = 0
 
     @property
@@ -226,8 +227,8 @@ class HourCounter:
             if rows.column("evidence")[row].as_py() in _REVEALS_NOTHING:
                 continue
             key = capture, rows.column("flow")[row].as_py()
-            if len(self._hidden) >= HIDDEN_LIMIT:
-                del self._hidden[next(iter(self._hidden))]
+            if key not in self._hidden and len(self._hidden) >= HIDDEN_LIMIT:
+                self._hidden.popitem(last=False)
             found = status[names.indices[row].as_py()]
             self._hidden[key] = max(found, self._hidden.get(key, 0))
 

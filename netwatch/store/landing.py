@@ -59,14 +59,14 @@ class _Waiting:
         self.unmerged += batch.num_rows
 
     def merge(self) -> None:
-        """Give the columns of batches memory of their own: those of a message share its memory."""
+        """Copy the batches, so that they no longer hold the memory of the messages they are in."""
         if self.batches:
             self.merged.append(combined(self._batched()))
             self.batches, self.unmerged = [], 0
 
     def divisible(self) -> "pa.Table":
-        """All rows, merged. What merging them freed goes back to the system, as dividing them needs
-        other pieces of memory."""
+        """All rows, merged. The memory that this frees is returned to the system, because dividing
+        the rows cannot reuse it."""
         import pyarrow as pa
 
         self.merge()

@@ -1,11 +1,11 @@
-"""Lists of incidents and cases by a column instead of by time. By the words of a column: one word
-after the other, and the newest first within each. By the number of contacts: of those with equally
-many the newest first where the most are, else the oldest.
+"""Lists of incidents and cases sorted by a column instead of by time. Sorted by words, incidents
+with the same word follow each other, newest first. Sorted by the number of contacts, ties are
+broken by time: newest first in descending order, oldest first in ascending order.
 
-What has one word is a list of its own, which is found by the index of time, so no other order needs
-an index. Devices, of which there may be many, are read together while they have few incidents, and
-one with many is a list of its own. Contacts have an index for lists without a filter; for others
-they are in the index of time, whose wanted entries are sorted.
+Each word is read as a separate list through the index of time, so no other order needs an index.
+There may be many devices: those with few incidents are read together, one with many as a separate
+list. Contacts have an index, used by lists without a filter; a filtered list sorts the matching
+entries of the index of time.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -15,7 +15,7 @@ DER = certificate("www.example.com", "www.example.com", "*.Example.com", "xn--mn
 
 @pytest.fixture(autouse=True)
 def _nothing_kept(monkeypatch):
-    monkeypatch.setattr(module, "_cache", type(module._cache)())
+    monkeypatch.setattr(module, "_cache", type(module._cache)(module.MAX_CACHED))
 
 
 def test_common_name_and_alternatives():

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from netwatch.cli import COMMANDS, HelpFormatter
+from netwatch.cli import COMMANDS
 from netwatch.cli.printing import print_line, print_value
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ def add(
         " outputs. Nothing is changed, no alert is sent, and servers get a few seconds to answer.",
         epilog=_EXAMPLES,
         parents=list(parents),
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "-i",

@@ -27,6 +27,7 @@ from netwatch.core.flow import (
     FlowClient,
     Sent,
 )
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.coverage.flow_visibility import VISIBILITIES, Visibility
 from netwatch.dissect.flows.accounting import FlowAccounting
 from netwatch.dissect.flows.flow_counts import FlowCounts
@@ -101,7 +102,7 @@ class FlowRecords:
         self._words: Words = array("q")
         self._offsets: dict[int, int] = {}
         self._indexed = 0
-        self._late: dict[int, None] = {}
+        self._late: LimitedDict[int, None] = LimitedDict(LATE_LIMIT)
         self._named_due = False
 
     def collect(self) -> None:
@@ -118,8 +119,6 @@ class FlowRecords:
             self._words[offset + _ABOUT] |= _FOLLOWED
             return
         self._late[flow] = None
-        if len(self._late) > LATE_LIMIT:
-            del self._late[next(iter(self._late))]
 
     def set_name_status(self, flow: int, name_status: int) -> None:
         """Set what a message reveals about the name of its flow, as an index into `NAME_STATUSES`.

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from netwatch.capture.block import Block, Interface
+from netwatch.core.limited_dict import LimitedDict
 from netwatch.core.message import Packet
 from netwatch.core.statistics import TableUsage
 from netwatch.dissect.candidate import Row
@@ -129,7 +130,7 @@ class Defragmenter:
         self._timeout = timeout
         self._table: OrderedDict[DatagramKey, _Fragments] = OrderedDict()
         self._bytes = 0
-        self._complete: OrderedDict[DatagramKey, _Fragments] = OrderedDict()
+        self._complete: LimitedDict[DatagramKey, _Fragments] = LimitedDict(MAX_COMPLETE)
         self.anomalies: Counter[str] = Counter()
 
     def usage(self) -> TableUsage:
@@ -161,8 +162,6 @@ class Defragmenter:
             if overlap:
                 self.anomalies["ip-fragment-overlap"] += 1
             self._complete[key] = self._remove(key)
-            if len(self._complete) > MAX_COMPLETE:
-                self._complete.popitem(last=False)
             length = fragments.length or 0
             reassembled += _readings(key, data[:length], other[:length], length, packet)
         self._expire(packet.time, reassembled)

@@ -8,6 +8,7 @@ A retransmission is not read again, but other bytes at the place of a message ar
 was silent continues where it stopped.
 """
 
+from collections import OrderedDict
 from heapq import heapify, heappop, heappush, nsmallest
 
 from netwatch.dissect.candidate import Candidate
@@ -267,10 +268,10 @@ class ReadMessages:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
-        self._starts: dict[tuple[Side, int], bytes] = {}
+        self._starts: OrderedDict[tuple[Side, int], bytes] = OrderedDict()
         self._of_side: dict[Side, list[int]] = {}
-        self._last: dict[Side, tuple[int, int]] = {}
-        self._between: dict[Side, tuple[int, int]] = {}
+        self._last: OrderedDict[Side, tuple[int, int]] = OrderedDict()
+        self._between: OrderedDict[Side, tuple[int, int]] = OrderedDict()
 
     def add(self, side: Side, seq: int, data: bytes) -> None:
         """Remember that a message at a sequence number was read."""
@@ -295,14 +296,14 @@ class ReadMessages:
         self._between.pop(side, None)
         self._last[side] = seq, size
         if len(self._last) > self._limit:
-            del self._last[next(iter(self._last))]
+            self._last.popitem(last=False)
 
     def pause(self, side: Side, kind: int, seq: int) -> None:
         """Remember that a side may continue with a message of this kind at a sequence number."""
         self._last.pop(side, None)
         self._between[side] = kind, seq
         if len(self._between) > self._limit:
-            del self._between[next(iter(self._between))]
+            self._between.popitem(last=False)
 
     def between(self, side: Side) -> tuple[int, int] | None:
         """The kind of message that a side may continue with, and the sequence number; this call

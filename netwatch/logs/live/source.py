@@ -283,9 +283,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 @dataclass(frozen=True, slots=True)
 class ReceiverAddress:
     """Where a receiver listens. `text` is what the user wrote, without the options, which may name
-    the file of a key: alerts have it as the source of a record. `host` and `port` are those of an
-    IP socket, `path`, `mode` and `group` those of a Unix socket (`group` None for that of the
-    process). Senders are accepted from `senders` only, from everywhere where there are none."""
+    the file of a key: alerts have it as the source of a record. An IP socket has `host` and `port`,
+    a Unix socket `path`, `mode` and `group` (None for the group of the process). If `senders` is
+    not empty, only these may send."""
 
     text: str
     scheme: Scheme
