@@ -1,25 +1,33 @@
 """Filters by sensor, and several at once: the report, the console with its files, the API,
 `store query` and SQL give the same incidents and the same cases."""
 
+import contextlib
 import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import trustme
 from support.asked_answers import BAN, SINCE, UNTIL, Answers
+from support.console_server import served
 from support.consoles import copied, records
 from support.fleets import fill_fleet
 
 from netwatch.config import load
 from netwatch.config.console_section import ConsoleOptions
 from netwatch.console.console import Console
+from netwatch.console.database import open_console
+from netwatch.console.tokens import Tokens
 from netwatch.core.filter_words import EXCLUDES
 from netwatch.store.cases import is_centre
+from netwatch.store.options import StoreOptions
 
 OTHER = "annex"
 """A sensor that saw devices of its own, which had the contacts of those of the first one."""
@@ -178,3 +186,38 @@ def test_cases_are_the_same_by_every_way(store: Answers, number: int) -> None:
     assert len(found) == total(store, "/cases", words)
     if sensors := words.get("sensor"):
         assert all({*sensors} & {seen["sensor"] for seen in each["seen_by"]} for each in found)
+
+
+@pytest.mark.parametrize("is_secure", [False, True], ids=["http", "https"])
+def test_the_command_asks_a_console_by_sensor(
+    store: Answers, is_secure: bool, tmp_path: Path
+) -> None:
+    """The installed command, in a process of its own and from another folder."""
+    token, path = tmp_path / "a.token", store.place[1]
+    with contextlib.closing(open_console(StoreOptions(path))) as database:
+        token.write_text(Tokens(database).add(f"cli-{is_secure}", "analyst", "case 2023/17"))
+    authority, more = trustme.CA(), []
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    if is_secure:
+        issued = authority.issue_cert("127.0.0.1")
+        issued.cert_chain_pems[0].write_to_path(tmp_path / "c.pem")
+        issued.private_key_pem.write_to_path(tmp_path / "k.pem")
+        more = ["--tls-cert", str(tmp_path / "c.pem"), "--tls-key", str(tmp_path / "k.pem")]
+    program = str(Path(sys.executable).with_name("netwatch"))
+
+    def asked(*arguments: str) -> str:
+        command = [program, "store", "query", *arguments, "--format", "jsonl"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with served("--store-path", path, *more) as console:
+        there = ["--url", console.address, "--token-file", str(token)]
+        there += ["--ca", str(tmp_path / "ca.pem")] if is_secure else []
+        here = ["-c", str(store.config), *store.place]
+        for records, sensor in (("incidents", OTHER), ("cases", "liege")):
+            every = asked(records, *here).splitlines()
+            for option in ("--sensor", "--not-sensor"):
+                found = asked(records, option, sensor, *here)
+                assert 0 < len(found.splitlines()) < len(every)
+                assert asked(records, option, sensor, *there) == found
