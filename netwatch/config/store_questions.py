@@ -139,8 +139,12 @@ def _device_ids(config: Config, word: str, entries: "list[Entry]") -> frozenset[
     return frozenset({word.lower(), *found})
 
 
-def refuse_unknown(catalogue: Catalogue, config: Config, wanted: Filter) -> None:
-    """Raise `WrongWordsError` if a filter names what neither configuration nor store knows."""
+def refuse_unknown(
+    catalogue: Catalogue, config: Config, wanted: Filter, *, is_limited: bool = False
+) -> None:
+    """Raise `WrongWordsError` if a filter names what neither configuration nor store knows. Who is
+    limited to some networks gets no hint what there is, and none whether there is a device, which
+    may be in another network."""
     wrong: list[tuple[str, str]] = []
     asked = {
         "app": wanted.apps, "ban": wanted.bans, "network": wanted.networks,
@@ -152,12 +156,11 @@ def refuse_unknown(catalogue: Catalogue, config: Config, wanted: Filter) -> None
         for word, hint in queries.unknown_words(catalogue, kind, words, config.words[kind]):
             article = "an" if kind == "app" else "a"
             expected = f"expected {article} {kind} of the configuration or the store"
+            hint = "" if is_limited else hint
             wrong.append((name, f"{expected}, found '{word}'{hint}"))
     devices = [("device", wanted.device)] if wanted.device else []
-    for name, word in (
-        *devices,
-        *((EXCLUDES + "device", each) for each in wanted.excluded_devices),
-    ):
+    devices += [(EXCLUDES + "device", each) for each in wanted.excluded_devices]
+    for name, word in () if is_limited else devices:
         if not _entries(config, word) and not queries.is_known_device(catalogue, word):
             expected = "expected a device of the inventory or the store, or an address"
             hint = did_you_mean(word, (entry.id for entry in config.devices.entries), 0.5)

@@ -90,7 +90,8 @@ def _wanted(view: View, records: str) -> Filter:
     try:
         wanted = read_filter(records, words, console.config, console.now())
         wanted = _within(view, wanted)
-        refuse_unknown(console.catalogue, console.config, wanted)
+        limited = bool(view.who.networks)
+        refuse_unknown(console.catalogue, console.config, wanted, is_limited=limited)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
     # By contacts, records that follow each other are not near each other on the disk.
@@ -179,7 +180,8 @@ def _devices(view: View) -> Answer:
     console = view.console
     try:
         wanted = _within(view, read_filter("incidents", words, console.config, console.now()))
-        refuse_unknown(console.catalogue, console.config, wanted)
+        limited = bool(view.who.networks)
+        refuse_unknown(console.catalogue, console.config, wanted, is_limited=limited)
     except WrongWordsError as error:
         raise wrong_parameters(error.problems) from None
     excluded = {**wanted.excluded, "device": frozenset(view.query.all(f"{EXCLUDES}device"))}

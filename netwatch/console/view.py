@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 
 from netwatch.core.errors import NetwatchError
-from netwatch.core.filter_words import EXCLUDES
+from netwatch.core.filter_words import EXCLUDES, WORDS
 from netwatch.core.text import storable
 from netwatch.language.language import Language
 
@@ -46,6 +46,11 @@ class Identity:
     shown: str
     purpose: str = ""
     networks: frozenset[str] = frozenset()
+
+
+SEVERAL = frozenset({*WORDS, "app", "network", "sensor", "ban", "joined"})
+"""The filters of lists that can have several values, as those of the API. A device is one person,
+who is looked at for a purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +115,17 @@ class Values:
             ) from None
 
     def kept(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """The values with these names that are not empty, in this order, for another address: the
-        last one of each name, and all of one that leaves rows out."""
+        """The values with these names that are not empty, in this order, for another address: all
+        of a filter that can have several, of which rows have one, or none where it leaves rows out;
+        of others the last one."""
         return [
             (name, value)
             for name in names
-            for value in (self.all(name) if name.startswith(EXCLUDES) else [self.text(name)])
+            for value in (
+                self.all(name)
+                if name in SEVERAL or name.startswith(EXCLUDES)
+                else [self.text(name)]
+            )
             if value
         ]
 

@@ -549,3 +549,22 @@ def test_a_token_that_mentions_an_erased_person_is_void(console: Console) -> Non
     assert about.get("health").status_code == 401
     assert other.get("health").status_code == 200
     assert b"what ws-052 did" not in Path(console.store.path, "console.sqlite").read_bytes()
+
+
+@pytest.mark.parametrize("records", ["incidents", "coverage", "bypasses"])
+def test_a_token_of_some_networks_is_told_of_no_device_elsewhere(
+    records: str, console: Console
+) -> None:
+    """Neither by a hint, nor by another answer than for a device that there is not."""
+    limited, other = program(console, "analyst", "byod"), program(console, "analyst")
+    assert "did you mean 'ws-052'" in other.get(f"{records}?device=ws-05").text
+    assert "did you mean" in other.get("incidents?not-network=hqq").text
+    answers = {
+        word: limited.get(f"{records}?device={word}") for word in ("ws-052", "ws-05", "nobody")
+    }
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert len({answer.text for answer in answers.values()}) == 1
+    for query in ("not-network=hqq", "sensor=nobody", "ban=be-fed-tiktok"):
+        answer = limited.get(f"incidents?{query}")
+        assert answer.status_code == 400, query
+        assert "did you mean" not in answer.text

@@ -287,6 +287,25 @@ def test_blind_spots_are_filtered_by_network(visit: Callable[[str], Visitor]) ->
     assert visitor.get("/blind-spots?network=nowhere").status_code == 400
 
 
+@pytest.mark.parametrize("role", ["analyst", "auditor"])
+def test_exemptions_are_filtered_by_ban_and_use(role: str, visit: Callable[[str], Visitor]) -> None:
+    visitor, days = visit(role), "from=2023-03-01&to=2023-05-31"
+    text = visitor.get(f"/exemptions?{days}").text
+    assert '<th scope="row"' in text
+    for css, place in (("pick", ""), ("drop", "not-")):
+        found = [dict(parse_qsl(urlsplit(each).query)) for each in links(text, css)]
+        assert {name for each in found for name in each if name not in ("from", "to")} == (
+            {f"{place}ban", f"{place}state"}
+        )
+    assert '<th scope="row"' in visitor.get(f"/exemptions?{days}&state=used").text
+    for query in ("not-state=used", "not-ban=be-fed-tiktok-2023", "state=unused"):
+        left = visitor.get(f"/exemptions?{days}&{query}").text
+        assert left.count('<th scope="row"') < text.count('<th scope="row"'), query
+        assert "Remove a filter" in left
+    for query in ("state=odd", "not-state=odd", "ban=nobody"):
+        assert visitor.get(f"/exemptions?{days}&{query}").status_code == 400, query
+
+
 def test_times_are_those_of_the_viewer(console: Console, visit: Callable[[str], Visitor]) -> None:
     visitor = visit("analyst")
     assert "From (UTC)" in visitor.get("/incidents").text

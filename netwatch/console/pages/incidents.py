@@ -91,7 +91,10 @@ FILTERS = (
 
 COLUMNS = ("first_seen", "last_seen", "id", "verdict", "severity", "confidence", "app", "device",
            "network", "ban", "kind", "outcome", "state")  # fmt: skip
-"""The columns of the CSV file."""
+"""The columns that the CSV files of incidents and of cases have."""
+
+INCIDENT_COLUMNS = (*COLUMNS, "sensor")
+"""The columns of the CSV file of incidents."""
 
 TOTAL_SECONDS = 1.0
 """Seconds that it may take to count the rows of a list; it is shown without the number then."""
@@ -381,7 +384,7 @@ SHOWN = (
 """The columns that the table of incidents can have."""
 
 INCIDENTS = Listing(
-    "incidents", FILTERS, COLUMNS, SHOWN, _wanted, sorted_incidents, incident_total,
+    "incidents", FILTERS, INCIDENT_COLUMNS, SHOWN, _wanted, sorted_incidents, incident_total,
     incident_bins, incident_extent, triage_of_list, mark("Incidents over time"),
 )  # fmt: skip
 """The list of incidents."""

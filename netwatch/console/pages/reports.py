@@ -5,7 +5,7 @@ page, a PDF or JSON.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -16,13 +16,20 @@ from sqlalchemy import func, select
 
 from netwatch.charts.coverage import NetworkCoverage, coverage_picture
 from netwatch.console.console import DEVICE
-from netwatch.console.filter_bar import TIMES, WHOLE_DAYS, days_of_range, filter_bar
+from netwatch.console.filter_bar import (
+    TIMES,
+    WHOLE_DAYS,
+    days_of_range,
+    excluding,
+    filter_bar,
+)
 from netwatch.console.lists import known_names
 from netwatch.console.pages.incidents import QUERY_SECONDS, mistake_of
 from netwatch.console.period_reports import DAYS, WAIT_SECONDS, last_day, midnight
 from netwatch.console.rendering import figure, periods_of
 from netwatch.console.view import Answer, Download, Page, Refused, View, bad_request, not_found
 from netwatch.core.errors import ConfigError
+from netwatch.core.filter_words import EXCLUDES
 from netwatch.core.period import day_at, period
 from netwatch.core.verdict import Ban, BanTexts
 from netwatch.report import labels
@@ -56,6 +63,9 @@ PERIOD = ("range", *TIMES)
 
 COVERAGE_FILTERS = (*PERIOD, "network")
 """The values of the address of the blind spots."""
+
+EXEMPTION_FILTERS = (*PERIOD, "ban", "state", *excluding("ban", "state"))
+"""The values of the address of the exemptions."""
 
 MAX_DAYS = 3660
 """Days that a report may have."""
@@ -250,11 +260,29 @@ def show_exemptions(view: View) -> Answer:
     if report is None:
         return being_made(view, wanted)
     used = report_page.report_language(view.language.code)
-    grids = [(ban.id, exemptions(ban, used)) for ban in report.bans]
-    filled = [(ban, grid) for ban, grid in grids if grid.table.rows]
-    values = {"bar": filter_bar(view, PERIOD, WHOLE_DAYS), "chosen": chosen, "grids": filled,
-              "made": report.made}  # fmt: skip
+    states = labels.exemption_states(used)
+    found = known_names(view, EXEMPTION_FILTERS[len(PERIOD) :], {"state": [*states]})
+    grids = []
+    for ban in report.bans:
+        grid = exemptions(ban, used)
+        rows = [
+            (each, cells)
+            for each, cells in zip(ban.exemptions, grid.table.rows, strict=True)
+            if _is_wanted(found, "ban", ban.id) and _is_wanted(found, "state", each.state)
+        ]
+        if rows:
+            grids.append((ban.id, grid, rows))
+    bar = filter_bar(view, EXEMPTION_FILTERS, WHOLE_DAYS)
+    chips = tuple(replace(chip, value=states.get(chip.value, chip.value)) for chip in bar.chips)
+    values = {"bar": replace(bar, chips=chips), "chosen": chosen, "grids": grids, "states": states,
+              "is_filtered": bool(found), "made": report.made}  # fmt: skip
     return Page("exemptions", values, status=400 if chosen.problem else 200)
+
+
+def _is_wanted(found: Mapping[str, Set[str]], name: str, value: str) -> bool:
+    """Whether a filter and what it leaves out let a value be."""
+    is_left_out = value in found.get(f"{EXCLUDES}{name}", ())
+    return value in found.get(name, {value}) and not is_left_out
 
 
 @dataclass(frozen=True, slots=True)

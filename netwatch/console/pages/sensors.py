@@ -90,16 +90,16 @@ class ShownSensor:
 
 def show(view: View) -> Answer:
     """The list: what needs attention first, then by name."""
-    state = view.query.word("state", STATES)
-    others = view.query.all("not-state")
-    for other in others:
-        view.query.check("not-state", other, STATES)
+    states, others = view.query.all("state"), view.query.all("not-state")
+    for name, words in (("state", states), ("not-state", others)):
+        for word in words:
+            view.query.check(name, word, STATES)
     text = view.query.text("name").lower()
     sensors = shown_sensors(view)
     wanted = [
         sensor
         for sensor in sensors
-        if (not state or sensor.state == state)
+        if (not states or sensor.state in states)
         and sensor.state not in others
         and text in sensor.name.lower()
     ]
