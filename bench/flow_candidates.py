@@ -7,13 +7,15 @@ the flow records (nfdump) of an exporter that samples one packet in 1, 10, 100 a
 names have addresses of their own, and addresses of content networks that they share with other
 apps and sites. Clients keep answers, some beyond their TTL; look names up without going there; and
 some ask a resolver whose log is not there. What netwatch says of the packets is the truth; of flow
-records it is right where the flow of the same client and port went to that app. ``--write``
+records it is right where the flow of the same client and port went to that app. The figures are
+summed over traffic from several seeds; the margin after the TTL was chosen with seed 1. ``--write``
 replaces the tables in ``docs/concepts/candidates.md``.
 """
 
 import argparse
 import contextlib
 import heapq
+import math
 import random
 import sys
 import tempfile
@@ -328,6 +330,45 @@ class Measured:
         """The share of flows of the app that have a grade."""
         return self.grades[grade][1] / self.flows if self.flows else 0.0
 
+    def add(self, other: "Measured") -> None:
+        """Add what was found in other traffic."""
+        self.flows += other.flows
+        self.recorded += other.recorded
+        for grade, counts in other.grades.items():
+            _add(self.grades[grade], counts)
+        for mine, its in ((self.sets, other.sets), (self.one_of, other.one_of)):
+            for k, counts in its.items():
+                _add(mine[k], counts)
+
+    def proof(self, title: str) -> str:
+        """A sentence about what is proven of the precision of `probable`."""
+        said, right = self.grades["probable"]
+        return (
+            f"Unsampled{title}, {right:,} of {said:,} accusations that were `probable` were right,"
+            f" which proves a precision of at least {least_precision(said, right):.3f} (95 %)."
+        )
+
+
+def _add(counts: list[int], others: list[int]) -> None:
+    counts[:] = [one + other for one, other in zip(counts, others, strict=True)]
+
+
+def least_precision(said: int, right: int, level: float = 0.95) -> float:
+    """The precision that so many right accusations prove with the probability `level`: Clopper and
+    Pearson (Biometrika 26, 1934, 404-413), on one side."""
+
+    def as_good(precision: float) -> float:
+        return sum(
+            math.comb(said, each) * precision**each * (1 - precision) ** (said - each)
+            for each in range(right, said + 1)
+        )
+
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if as_good(middle) < 1 - level else (low, middle)
+    return low
+
 
 def measured(
     paths: dict[int, list[str]],
@@ -401,7 +442,9 @@ def table(found: dict[int, Measured]) -> Iterator[str]:
                 f" {each.recall(grade):.3f} |"
             )
     yield ""
-    yield "Unsampled, by the number of names (k):"
+    yield found[1].proof("")
+    yield ""
+    yield "By the number of names (k), unsampled:"
     yield ""
     yield "| k | accused | of the app | `one-of-k` | of the app |"
     yield "| --- | --- | --- | --- | --- |"
@@ -421,15 +464,22 @@ def rows_by_k(each: Measured) -> dict[str, list[int]]:
     return {f"{k}{' or more' if k == MANY else ''}": row for k, row in sorted(counts.items())}
 
 
-def by_margin(paths: dict[int, list[str]], settings: config.Config) -> Iterator[str]:
-    """A table of what is found unsampled with other margins after the TTL, in lines."""
-    yield "| margin | `probable` | precision | `possible` | precision | recall of both |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+def measured_by_margin(paths: dict[int, list[str]], settings: config.Config) -> dict[int, Measured]:
+    """What is found unsampled with other margins after the TTL, by these (s)."""
+    found = {}
     for seconds in MARGINS:
         with mock.patch.object(told_names, "DNS_TTL_GRACE", seconds * 10**9):
-            (found,) = measured(paths, settings, (1,)).values()
-        recall = found.recall("probable") + found.recall("possible")
-        cells = [f"{found.grades[grade][0]:,} | {found.words(grade)}" for grade in GRADES[1:]]
+            found[seconds] = measured(paths, settings, (1,))[1]
+    return found
+
+
+def margin_table(found: dict[int, Measured]) -> Iterator[str]:
+    """The table of margins, in lines."""
+    yield "| margin | `probable` | precision | `possible` | precision | recall of both |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for seconds, each in found.items():
+        recall = each.recall("probable") + each.recall("possible")
+        cells = [f"{each.grades[grade][0]:,} | {each.words(grade)}" for grade in GRADES[1:]]
         yield f"| {seconds} s | {' | '.join(cells)} | {recall:.3f} |"
 
 
@@ -444,18 +494,31 @@ def main() -> int:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--visits", type=int, default=2000, metavar="N", help="of each site")
+    parser.add_argument("--seed", type=int, default=2, help="the first")
+    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="how many")
     parser.add_argument("--write", action="store_true", help=f"write them into {PAGE.name}")
     args = parser.parse_args()
-    lines = [f"{args.visits:,} visits each, by `bench/flow_candidates.py`."]
+    last = args.seed + args.seeds - 1
+    lines = [
+        f"{args.visits:,} visits of each for each of the seeds {args.seed} to {last}, by"
+        " `bench/flow_candidates.py`."
+    ]
     for name, habits in SITES.items():
-        with tempfile.TemporaryDirectory() as made:
-            folder = Path(made)
-            paths = written(folder, args.visits, 1, habits)
-            settings = settings_in(folder)
-            lines += ["", f"### {name}", "", *table(measured(paths, settings))]
-            lines += ["", "Unsampled, by the margin after the TTL:", ""]
-            lines += by_margin(paths, settings)
-        print(name, file=sys.stderr)
+        by_rate, by_margin = (
+            defaultdict[int, Measured](Measured),
+            defaultdict[int, Measured](Measured),
+        )
+        for seed in range(args.seed, last + 1):
+            with tempfile.TemporaryDirectory() as made:
+                folder = Path(made)
+                paths, settings = written(folder, args.visits, seed, habits), settings_in(folder)
+                for rate, each in measured(paths, settings).items():
+                    by_rate[rate].add(each)
+                for seconds, each in measured_by_margin(paths, settings).items():
+                    by_margin[seconds].add(each)
+            print(name, seed, file=sys.stderr)
+        lines += ["", f"### {name}", "", *table(by_rate)]
+        lines += ["", "By the margin after the TTL, unsampled:", "", *margin_table(by_margin)]
     publish("measured", lines, write=args.write)
     return 0
 

@@ -13,7 +13,6 @@ Half of the names have addresses of their own, the others share a few.
 
 import argparse
 import contextlib
-import math
 import random
 import sys
 import tempfile
@@ -237,11 +236,7 @@ def table(result: Found) -> Iterator[str]:
         yield f"| {' | '.join([*cells, *_cells(result.measured(exporter))])} |"
     yield ""
     first = next(iter(result.listeners))
-    said, right = result.measured(first).grades["probable"]
-    yield (
-        f"Unsampled ({first.title}), {right:,} of {said:,} accusations that were `probable` were"
-        f" right, which proves a precision of at least {least_precision(said, right):.3f} (95 %)."
-    )
+    yield result.measured(first).proof(f" ({first.title})")
     yield ""
     yield f"By the number of names (k), {first.title}:"
     yield ""
@@ -267,23 +262,6 @@ def _by_k(rate: int, each: Measured) -> Iterator[str]:
         cells = ("" if number else f"1 in {rate:,}", k, f"{accused:,}", f"{right:,}", precision)
         recall = f"{right / each.flows:.3f}" if each.flows else "0.000"
         yield f"| {' | '.join((*cells, recall, f'{maybe:,}', f'{of_app:,}'))} |"
-
-
-def least_precision(said: int, right: int, level: float = 0.95) -> float:
-    """The precision that so many right accusations prove with the probability `level`: Clopper and
-    Pearson (Biometrika 26, 1934, 404-413), on one side."""
-
-    def as_good(precision: float) -> float:
-        return sum(
-            math.comb(said, each) * precision**each * (1 - precision) ** (said - each)
-            for each in range(right, said + 1)
-        )
-
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if as_good(middle) < 1 - level else (low, middle)
-    return low
 
 
 def _cells(each: Measured) -> Iterator[str]:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from flow_candidates import RATES, Habits, measured, settings_in, table, written
-from flow_clients import least_precision
+from flow_candidates import RATES, Habits, least_precision, measured, settings_in, table, written
 from support.ports import free_port
 from support.waiting import wait_until
 
