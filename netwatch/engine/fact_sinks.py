@@ -214,4 +214,5 @@ def flow_row(flow: Flow) -> tuple[ClientKey, tuple[Any, ...]]:
         flow.client_checksums,
         flow.server_checksums,
         min(flow.sampling, MAX_SAMPLING) if flow.sampling > 1 else None,
+        flow.is_doubted or None,
     )

@@ -407,5 +407,6 @@ def _flow(record: dict[str, Any], client: StoredClient) -> Flow:
         flow_id=flow_id,
         log=record.pop("log_format") or "",
         sampling=record.pop("sampling") or 1,
+        is_doubted=record.pop("is_doubted") or False,
         **record,
     )

@@ -158,6 +158,7 @@ def flow_columns(
         "sampling": pa.array([sampled.get(source) for source in sources], pa.uint32()).take(
             slots.shift(packet, 40)
         ),
+        "is_doubted": pa.nulls(len(generation), pa.bool_()),
     }
     schema = chunk_schema("flow")
     return pa.RecordBatch.from_arrays(

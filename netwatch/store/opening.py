@@ -90,8 +90,10 @@ def open_catalogue(options: StoreOptions, *, create: bool = False) -> Catalogue:
         migrated_from = catalogue.database.migrated_from
         if migrated_from is not None and migrated_from < HOURS_SINCE:
             fill_hours(catalogue, FactFiles(options.path))
-        if _format(catalogue) < TRAFFIC_SINCE:
+        written = _format(catalogue)
+        if written < TRAFFIC_SINCE:
             fill_traffic(catalogue, FactFiles(options.path), _say_damaged)
+        if written < FORMAT_VERSION:
             with catalogue.database.writing() as connection:
                 connection.execute(update(tables.store).values(format=FORMAT_VERSION))
     except BaseException:

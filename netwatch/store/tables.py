@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """The version of these files, in the metadata of each one as ``netwatch.format``."""
 
 TRAFFIC_SINCE = 7
@@ -255,6 +255,13 @@ FLOW = (
         "one packet of so many was looked at; none where all were",
         True,
         since=5,
+    ),
+    FactColumn(
+        "is_doubted",
+        "bool",
+        "whether the exporter of the flow record had sent impossible values; none where not",
+        True,
+        since=8,
     ),
 )
 """One conversation, as `netwatch.core.flow.Flow`."""

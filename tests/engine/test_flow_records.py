@@ -628,6 +628,18 @@ def test_what_a_lying_exporter_sends_afterwards_is_at_most_possible(
             reasons = " ".join(later["10.20.6.23"]["confidence_reasons"])
             assert (DOUBT in reasons, "flow-doubted" in found.err) == (bool(told), bool(told))
         (folder / "flows" / "router.csv").touch()
+    # What is judged again from the store is as doubtful: its last flows are those behind the lie.
+    assert main(["scan", *options, "--store", "-q", "flows", "dns"]) == 0
+    (folder / "netwatch.yaml").write_text(CONFIG.replace("[tiktok]", "[whatsapp]"))
+    assert main(["rejudge", "--record", "-q"]) == 0
+    (folder / "netwatch.yaml").write_text(CONFIG)
+    assert main(["rejudge", "--record", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["store", "query", "incidents", "--format", "jsonl"]) == 0
+    stored = list(map(json.loads, capsys.readouterr().out.splitlines()))
+    assert {
+        each["device"]["ip"]: each["confidence"] for each in stored if not each["counts"]["lookups"]
+    } == grades[True, "1"]
     for jobs in ("1", "2"):
         before, behind = grades[False, jobs], grades[True, jobs]
         assert before == {"10.20.6.20": "probable", "10.20.6.23": "probable"}

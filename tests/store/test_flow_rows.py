@@ -106,6 +106,7 @@ def test_a_row_is_the_flow_of_its_slot(found: list[list[int]]) -> None:
             "client_checksums": flow.client_checksums,
             "server_checksums": flow.server_checksums,
             "sampling": None,
+            "is_doubted": None,
         }
 
 

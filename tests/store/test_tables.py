@@ -12,6 +12,7 @@ FINGERPRINTS = {
     5: "73bc57e2800dbae6",
     6: "81b458f23a0660c1",
     7: "0bcabe5284eadc13",
+    8: "0c3b0779c524aaf9",
 }
 """Of each version of the format, what its columns hash to."""
 
