@@ -10,7 +10,8 @@ The store is that of a centre. It has incidents of `made_incidents`, which twent
 their cases; of one incident in ten something was decided. For the pages of devices it has
 observations and flows of `rejudging`. A console is started on it as a user would start it. First a
 user opens each address alone: that says what CPU time of the server a page takes. What shows a
-report on a period, which another process makes, is opened for two periods by one role.
+report on a period, which another process makes, is opened for two periods. Each address is opened
+by one of the roles that see it: what they read is the same.
 Then all users click at the same time, each in an order of its own, through every page and every
 filter: once with a pause of a second between an answer and the next click, and once without one,
 which is as much as the console can answer. With ``--attack`` they do so once more while
@@ -43,7 +44,7 @@ import made_incidents
 import rejudging
 from compare import Options, progress
 from console_attack import Attack, attacked
-from console_pages import MONTH, addresses, clicks_of, is_file, is_of_report
+from console_pages import MONTH, addresses, clicks_of, is_file
 from console_users import CONFIG, PASSWORD, Server, User
 from measure import as_text
 from sqlalchemy import insert, select
@@ -98,15 +99,15 @@ class Bench:
         self._lock = threading.Lock()
 
     def alone(self) -> None:
-        """Note the CPU time of each address, opened by a user of each role that sees it, or of a
-        report by one of them, once it is counted. The first answer is not measured: a picture is
-        drawn once, and then remembered.
-        The others add to one only what happens to run meanwhile, so the least of two counts."""
+        """Note the CPU time of each address, opened by a user of the first role that sees it, once
+        it is counted. The first answer is not measured: a picture is drawn once, and then
+        remembered. The others add to one only what happens to run meanwhile, so the least of two
+        counts."""
         for role in ROLES:
             user = User(self._server.port, role)
             for route, address in clicks_of(role, self._known):
                 timing = self.timings[route.path]
-                if is_of_report(route) and address in timing.addresses:
+                if address in timing.addresses:
                     continue
                 timing.addresses.add(address)
                 self._counted(user, address)

@@ -21,8 +21,11 @@ from netwatch.store.fleet_sensors import roster
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
 from netwatch.store.incident_rows import DAY
 
-NO_PAGES = {"/sign-in/provider", "/sign-in/callback", "/now/events"}
-"""Routes that need a provider that signs people in, and one that never ends."""
+NO_PAGES = {
+    "/sign-in/provider", "/sign-in/callback", "/now/events", "/incidents/{id}/packets.pcapng"
+}  # fmt: skip
+"""Routes that need a provider that signs people in, one that never ends, and packets, which the
+made store has none of."""
 
 API = "/api/v1/"
 
