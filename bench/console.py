@@ -6,9 +6,12 @@
     .venv/bin/python bench/console.py --store DIR --attack         # and under attack
     .venv/bin/python bench/console.py --incidents 20000 --observations 0 --clicks 30   # a minute
 
-The store has incidents of `made_incidents` and, for the pages of devices, observations and flows
-of `rejudging`. A console is started on it as a user would start it. First a user opens
-each address alone: that says what CPU time of the server a page takes.
+The store is that of a centre. It has incidents of `made_incidents`, which twenty sensors saw, and
+their cases; of one incident in ten something was decided. For the pages of devices it has
+observations and flows of `rejudging`. A console is started on it as a user would start it. First a
+user opens each address alone: that says what CPU time of the server a page takes. What shows a
+report on a period, which another process makes, is opened for two periods. Each address is opened
+by one of the roles that see it: what they read is the same.
 Then all users click at the same time, each in an order of its own, through every page and every
 filter: once with a pause of a second between an answer and the next click, and once without one,
 which is as much as the console can answer. With ``--attack`` they do so once more while
@@ -44,17 +47,25 @@ from console_attack import Attack, attacked
 from console_pages import MONTH, addresses, clicks_of, is_file
 from console_users import CONFIG, PASSWORD, Server, User
 from measure import as_text
+from sqlalchemy import insert, select
 
 from netwatch.config import load
 from netwatch.config.console_section import ROLES
+from netwatch.console import tables as console_tables
 from netwatch.console.accounts import Accounts
 from netwatch.console.database import open_console
+from netwatch.console.triage import NEW, STATES
+from netwatch.store import catalogue_tables
 from netwatch.store.opening import open_catalogue
 from netwatch.store.options import StoreOptions
 
 USERS = 8
 CLICKS = 100
 """Clicks of each user with a pause between them; without one there are three times as many."""
+
+SENSORS = 20
+DECIDED = "1a"
+"""Something was decided of the incidents whose ids are less: one in ten."""
 
 LARGE = 500_000
 """From how many incidents on a store is the larger one of the page of results."""
@@ -88,13 +99,16 @@ class Bench:
         self._lock = threading.Lock()
 
     def alone(self) -> None:
-        """Note the CPU time of each address, opened by a user of each role that sees it, once it
-        is counted. The first answer is not measured: a picture is drawn once, and then remembered.
-        The others add to one only what happens to run meanwhile, so the least of two counts."""
+        """Note the CPU time of each address, opened by a user of the first role that sees it, once
+        it is counted. The first answer is not measured: a picture is drawn once, and then
+        remembered. The others add to one only what happens to run meanwhile, so the least of two
+        counts."""
         for role in ROLES:
             user = User(self._server.port, role)
             for route, address in clicks_of(role, self._known):
                 timing = self.timings[route.path]
+                if address in timing.addresses:
+                    continue
                 timing.addresses.add(address)
                 self._counted(user, address)
                 found = []
@@ -344,7 +358,33 @@ def make(store: Path, incidents: int, devices: int, observations: int) -> None:
         days = made_incidents.DAYS - rejudging.DAYS
         first = made_incidents.BEGIN + timedelta(days=days)
         rejudging.make(options, observations, int(first.timestamp()) * 10**9)
-    made_incidents.fill(options, incidents, devices)
+    made_incidents.fill(options, incidents, devices, SENSORS)
+    decide(options)
+
+
+def decide(options: StoreOptions) -> None:
+    """Give each state that people decide to about as many incidents."""
+    incident = catalogue_tables.incident.c
+    statement = select(incident.id, incident.app).where(incident.id < DECIDED).distinct()
+    with open_catalogue(options) as catalogue, catalogue.database.reading() as connection:
+        found = connection.execute(statement.order_by(incident.id)).all()
+    decided = [each for each in STATES if each != NEW]
+    rows = [
+        {"incident": row.id, "state": decided[at % len(decided)], "app": row.app, "rule": "bench",
+         "assignee": "" if at % 5 else "analyst", "changed": at, "signatures": "", "netwatch": ""}
+        for at, row in enumerate(found)
+    ]  # fmt: skip
+    texts = {"account": "analyst", "reason": "bench", "note": ""}
+    changes = [
+        {"incident": row["incident"], "time": row["changed"], "state": row["state"],
+         "assignee": row["assignee"], **texts}
+        for row in rows
+    ]  # fmt: skip
+    database = open_console(options)
+    with database.writing(numbers=True) as connection:
+        connection.execute(insert(console_tables.triage), rows)
+        connection.execute(insert(console_tables.triage_change), changes)
+    database.close()
 
 
 def add_accounts(store: Path) -> None:

@@ -21,8 +21,11 @@ from netwatch.store.fleet_sensors import roster
 from netwatch.store.incident_pages import IncidentFilter, IncidentRow, incident_page
 from netwatch.store.incident_rows import DAY
 
-NO_PAGES = {"/sign-in/provider", "/sign-in/callback", "/now/events"}
-"""Routes that need a provider that signs people in, and one that never ends."""
+NO_PAGES = {
+    "/sign-in/provider", "/sign-in/callback", "/now/events", "/incidents/{id}/packets.pcapng"
+}  # fmt: skip
+"""Routes that need a provider that signs people in, one that never ends, and packets, which the
+made store has none of."""
 
 API = "/api/v1/"
 
@@ -181,8 +184,9 @@ class Words:
 
 def addresses(catalogue: Catalogue, bans: Sequence[str]) -> dict[str, list[str]]:
     """The addresses of each page and operation by its path in `ROUTES`: with no filter, with each
-    filter alone, and with several; at the begin of a list and far behind it. The table of routes
-    is gone through, so that there is no route without an address."""
+    filter alone, and with several; at the begin of a list and far behind it. Pages of a report have
+    a month, besides their usual period. The table of routes is gone through, so that there is no
+    route without an address."""
     words = Words(catalogue, bans)
     return {
         route.path: _addresses(route, words)
@@ -212,6 +216,9 @@ def _addresses(route: Route, words: Words) -> list[str]:
         several += [{"verdict": word, "sort": sort} for word in WORDS["verdict"]
                     for sort in (words.of(route, "sort") if "sort" in names else ())]  # fmt: skip
     filters = [*periods, *alone, *several]
+    if is_of_report(route):
+        # Each other period, and each ban, is a report of its own, which is waited for.
+        return [*([] if "report" in route.path else places), _address(places[0], periods[0])]
     if is_file(route):
         # A file is as large as what is asked for: it is that of a device, or of a month.
         filters = [each for each in filters if "device" in each] or [*periods[:1], *alone] or [{}]
@@ -263,6 +270,12 @@ def clicks_of(role: str, known: dict[str, list[str]]) -> list[tuple[Route, str]]
         if not any(f"{person.name}=" in each and role not in person.roles
                    for person in route.people)
     ]  # fmt: skip
+
+
+def is_of_report(route: Route) -> bool:
+    """Whether a route shows a report on a period, which another process makes."""
+    names = {*names_of(route)}
+    return bool(names) and names <= {*reports.PERIOD, "ban"}
 
 
 def is_file(route: Route) -> bool:

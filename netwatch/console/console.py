@@ -27,6 +27,7 @@ from netwatch.console.audit import Audit
 from netwatch.console.database import open_console
 from netwatch.console.period_reports import PeriodReports
 from netwatch.console.saved_filters import SavedFilters
+from netwatch.console.sensor_counts import SensorCounts
 from netwatch.console.sessions import Sessions, Throttle
 from netwatch.console.streams import StreamPlaces
 from netwatch.console.tables import PSEUDONYM_KEY, read_secret
@@ -91,6 +92,7 @@ class Console:
         self.throttle = Throttle(self.database, self.pseudonym_key, now)
         self.provider = self._provider()
         self.renderer = Renderer()
+        self.sensor_counts = SensorCounts(self.catalogue)
         self.reports = PeriodReports(self.catalogue, store, config)
         self.zone_of = lru_cache(maxsize=256)(partial(zone_of_ban, config=config))
         self.pack_of = lru_cache(maxsize=256)(partial(_pack_of, catalog=config.catalog))

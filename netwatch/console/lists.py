@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from netwatch.console.view import Download, View, bad_request, detail_of
 from netwatch.core.errors import NetwatchError
@@ -21,7 +21,6 @@ from netwatch.store.incident_pages import (
     Cursor,
     IncidentFilter,
     incident_counts,
-    incidents_by_sensor,
 )
 from netwatch.store.queries import unknown_words
 
@@ -101,14 +100,8 @@ def offers(view: View, of: str) -> dict[str, list[tuple[str, str]]]:
             found["device"] = Counter()
             for device, count in connection.execute(last):
                 found["device"][device] += count
-        if of == "cases":
-            seen = tables.fleet_case_incident.c.sensor
-            numbers = connection.execute(select(seen, func.count()).group_by(seen))
-            found["sensor"] = Counter({sensor: int(count) for sensor, count in numbers})
-    if of == "incidents":
-        found["sensor"] = Counter(dict.fromkeys(catalogue.sensors(), 0))
-        with suppress(QueryTimeoutError):
-            found["sensor"].update(incidents_by_sensor(catalogue, timeout=_OFFER_SECONDS))
+    if of in ("incidents", "cases"):
+        found["sensor"] = view.console.sensor_counts.of(of)
     return {
         name: [
             (value, _offer(view, name, value, count))

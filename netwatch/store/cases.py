@@ -439,6 +439,15 @@ def case_counts(
         return {(ban, verdict): int(count) for ban, verdict, count in connection.execute(statement)}
 
 
+def members_by_sensor(catalogue: Catalogue, *, timeout: float | None = None) -> dict[str, int]:
+    """How many incidents of cases each sensor has. Raises `NetwatchError`, and `QueryTimeoutError`
+    after `timeout` s."""
+    sensor = tables.fleet_case_incident.c.sensor
+    with catalogue.database.reading(timeout) as connection:
+        rows = connection.execute(select(sensor, func.count()).group_by(sensor))
+        return {name: int(count) for name, count in rows}
+
+
 def has_cases(catalogue: Catalogue) -> bool:
     """Whether a store has any case."""
     with catalogue.database.reading() as connection:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 """The version of these tables; `netwatch.store.migrations` upgrades older ones to it."""
 
 metadata = MetaData()
@@ -375,6 +375,7 @@ fleet_case = Table(
         "last_seen",
     ),
     Index("fleet_case_status", "status", "verdict"),
+    Index("fleet_case_ban", "ban", "verdict"),
 )  # fmt: skip
 """Incidents that several sensors saw, each once; `netwatch.store.case_rows` keeps them."""
 
@@ -389,7 +390,7 @@ fleet_case_incident = Table(
     Column("clock_offset", BigInteger, nullable=False),
     Column("first_seen", BigInteger, nullable=False, comment="by the clock of the sensor"),
     Column("last_seen", BigInteger, nullable=False),
-    Index("fleet_case_incident_id", "incident", "run"),
+    Index("fleet_case_incident_id", "incident", "run", "case"),
 )
 """The incidents of cases, and the case of each."""
 

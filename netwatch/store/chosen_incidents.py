@@ -13,7 +13,6 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
-    exists,
     false,
     func,
     literal_column,
@@ -70,16 +69,16 @@ def chosen(
 
     if not of_cases:
         return Chosen(not_(among(place)), None) if others else Chosen(among(place), size)
-    case, member, beside = tables.fleet_case.c, tables.fleet_case_incident.c, _BESIDE.c
+    case, member = tables.fleet_case.c, tables.fleet_case_incident.c
     cases, is_wanted = select(member.case), among(member.incident)
     if is_server:
         of_case = member.case == case.id
         return Chosen(cases.where(of_case, not_(is_wanted) if others else is_wanted).exists(), None)
     # SQLite lists the cases; of `others` it lists those that have no other.
-    cases = cases.where(is_wanted).distinct()
+    cases = cases.where(is_wanted).group_by(member.case)
     if others:
-        is_other = (beside.case == member.case) & not_(among(beside.incident))
-        cases = cases.where(~exists().where(is_other))
+        every = select(func.count()).where(_BESIDE.c.case == member.case)
+        cases = cases.having(func.count() == every.scalar_subquery())
     text, number = _listed(catalogue.database, cases)
     # What is computed is in no index: many are found in the order of time.
     condition = listed_among(case.id if number <= _FEW else case.id.concat(""), text)

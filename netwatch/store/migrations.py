@@ -168,6 +168,15 @@ def _add_traffic(connection: Connection) -> None:
             connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN traffic {kind}"))
 
 
+def _add_case_indexes(connection: Connection) -> None:
+    """Version 14: cases are counted by ban, and found by their incidents, in indexes alone."""
+    for table, name in (
+        (tables.fleet_case, "fleet_case_ban"),
+        (tables.fleet_case_incident, "fleet_case_incident_id"),
+    ):
+        _index_anew(connection, table, name)
+
+
 def _add_ranks(connection: Connection, table: Table) -> None:
     """Add the columns of version 12 to a table of records that lacks them."""
     known = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -219,6 +228,7 @@ STEPS: Mapping[int, Step] = {
     10: _add_words,
     11: _add_orders,
     12: _add_traffic,
+    13: _add_case_indexes,
 }
 """The steps by their starting version. A change of the tables adds one and raises
 `SCHEMA_VERSION`."""
@@ -237,6 +247,7 @@ WHAT: Mapping[int, str] = {
     10: "words by which incidents are found, made from all records",
     11: "severity and contacts of incidents; all are written anew, which needs as much free disk",
     12: "hours that only logs of services tell of; the next command finds them in all facts",
+    13: "indexes that count cases by ban, and find those of incidents",
 }
 """The steps' descriptions for people."""
 

@@ -77,7 +77,10 @@ def sorted_incidents(
     if order.column == "device":
         found = [*_by_device(catalogue, wanted, order, after, size + 1, timeout)]
         return _page(found, size)
-    counts = incident_counts(catalogue, wanted, [order.column], timeout=timeout)
+    # Words that none of the chosen ones has are passed over: to look at each costs more.
+    counts = incident_counts(
+        catalogue, replace(wanted, chosen=None), [order.column], timeout=timeout
+    )
     words = order.sorted([word for (word,) in counts])
     return _by_words(incident_page, catalogue, wanted, order, words, after, size, timeout)
 
@@ -100,7 +103,8 @@ def sorted_cases(
         return _cases_by_contacts(catalogue, wanted, order, after, size, timeout)
     column = tables.fleet_case.c[order.column]
     with catalogue.database.reading(timeout) as connection:
-        statement = matching_cases(catalogue, select(column), wanted).distinct()
+        every = replace(wanted, chosen=None)
+        statement = matching_cases(catalogue, select(column), every).distinct()
         words = order.sorted([*connection.execute(statement).scalars()])
     return _by_words(case_page, catalogue, wanted, order, words, after, size, timeout)
 

@@ -36,7 +36,9 @@ def test_every_route_has_addresses(console: Console, pages: object) -> None:
     for route in ROUTES:
         if not known.get(route.path) or pages.is_file(route):  # type: ignore[attr-defined]
             continue
-        for name in pages.names_of(route):  # type: ignore[attr-defined]
+        is_of_report = pages.is_of_report(route)  # type: ignore[attr-defined]
+        names = ("from", "to") if is_of_report else pages.names_of(route)  # type: ignore[attr-defined]
+        for name in names:
             assert any(f"{name}=" in each for each in known[route.path]), (route.path, name)
 
 

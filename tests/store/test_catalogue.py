@@ -346,6 +346,7 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
                 connection.execute(
                     insert(tables.fleet_case).values({**texts, **numbers, "record": record})
                 )
+            take_case_indexes(connection)
             take_orders(connection)
             if version < 11:
                 take_words(connection)
@@ -370,6 +371,15 @@ def make_older(options: StoreOptions, version: int = 1) -> None:
             connection.execute(update(tables.store).values(schema=version))
             if not options.catalogue:
                 connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+
+def take_case_indexes(connection: Connection) -> None:
+    """Take away what version 14 has and version 13 has not."""
+    for index in ("fleet_case_ban", "fleet_case_incident_id"):
+        connection.execute(text(f"DROP INDEX {index}"))
+    connection.execute(
+        text("CREATE INDEX fleet_case_incident_id ON fleet_case_incident (incident, run)")
+    )
 
 
 def take_orders(connection: Connection) -> None:
@@ -447,8 +457,10 @@ def test_migrates_older_ones(options: StoreOptions, version: int) -> None:
             assert schema == tables.SCHEMA_VERSION
             sensors = [(each.name, each.heard, each.status) for each in roster(catalogue)]
             assert sensors == ([("gate", 7, {"packets": 1})] if version >= 2 else [])
-            indexes = {each["name"] for each in inspect(connection).get_indexes("incident")}
-            assert indexes == {each.name for each in tables.incident.indexes}
+            for table in (tables.incident, tables.fleet_case, tables.fleet_case_incident):
+                indexes = {each["name"]: each["column_names"]
+                           for each in inspect(connection).get_indexes(table.name)}  # fmt: skip
+                assert indexes == {each.name: each.columns.keys() for each in table.indexes}
             shown = select(tables.incident.c.run, tables.incident.c.shown)
             assert sorted(connection.execute(shown).all()) == [(1, 0), (2, 1)]
             names = select(tables.incident_name.c.name, tables.incident_name.c.incidents)
