@@ -112,8 +112,10 @@ def _landing(work: Path) -> int:
 
 
 def _compacted(work: Path) -> int:
+    from netwatch.engine.facts_process import load_arrow
     from netwatch.store.compaction import compact
 
+    load_arrow()
     files, catalogue = _open(work / "facts")
     compact(files, catalogue)
     return sum(row.bytes for row in catalogue.files("observation"))

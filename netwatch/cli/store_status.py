@@ -220,12 +220,13 @@ def add_compact(group: Group) -> None:
 def _compact(args: argparse.Namespace) -> int:
     options = store_options(args)
     from netwatch import config as configuration
-    from netwatch.engine.facts_process import known_addresses
+    from netwatch.engine.facts_process import known_addresses, load_arrow
     from netwatch.store import compaction
     from netwatch.store.bypass_days import judge_days
     from netwatch.store.fact_files import FactFiles
     from netwatch.store.opening import UseLock, open_catalogue
 
+    load_arrow()
     files, judged = FactFiles(options.path), 0
     known = known_addresses(configuration.load(args.config))
     with open_catalogue(options) as catalogue:

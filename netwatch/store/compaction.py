@@ -121,6 +121,7 @@ class DayFiles:
                 part = concat(self._table, [part, self._read(merged)])
                 part = _ordered(part, ORDER[self._table])
             new.append(self._write(part, bucket))
+            del part  # before the next one is copied
         self._replace(new, old)
         for file in new:
             assert file.bucket is not None
@@ -142,14 +143,21 @@ class DayFiles:
         import pyarrow as pa
         from pyarrow import compute
 
+        pool = pa.default_memory_pool()
+        parts = []
         try:
-            parts = [read_file(self._files, row) for row in files]
+            for row in files:
+                parts.append(read_file(self._files, row))
+                if row.bucket is None:
+                    pool.release_unused()  # otherwise what reading needed is as much as the rows
         except NetwatchError as error:
             known = {row.path for row in self._catalogue.files(self._table)}
             if all(row.path in known for row in files):
                 raise
             raise StaleFilesError("a file was replaced while it was read") from error
         table = concat(self._table, parts)
+        if table.num_rows > BUCKET_ROWS:
+            pool.release_unused()
         captures = pa.array(self._catalogue.capture_numbers(), pa.int32())
         stays = compute.is_in(table[CAPTURE], captures)
         return table if compute.all(stays).as_py() else table.filter(stays)
@@ -198,12 +206,12 @@ def concat(table: str, parts: "list[pa.Table]") -> "pa.Table":
         parts[:] = [part.drop_columns(field.name) for part in parts]
         column = pa.chunked_array(chunks, field.type)
         del chunks
-        if not pa.types.is_list(field.type):
-            column = column.unify_dictionaries()
-        elif column.null_count < rows:
+        if column.null_count == rows:
+            column = absent.setdefault(field.type, pa.nulls(rows, field.type))
+        elif pa.types.is_list(field.type):
             column = column.combine_chunks()
         else:
-            column = absent.setdefault(field.type, pa.nulls(rows, field.type))
+            column = column.unify_dictionaries()
         columns.append(column)
         del column
     return pa.table(columns, schema=schema(table))

@@ -218,10 +218,9 @@ def rows_in(stream: "IO[bytes] | pa.NativeFile", row: FileRow) -> "pa.Table":
 
 
 def _column(table: "pa.Table", field: "pa.Field") -> "pa.ChunkedArray | pa.Array":
-    import pyarrow as pa
-
-    if field.name not in table.column_names:
-        return pa.nulls(table.num_rows, field.type)
+    rows = table.num_rows
+    if field.name not in table.column_names or table[field.name].null_count == rows:
+        return nulls(field.type, rows)
     found = table[field.name]
     return found if found.type == field.type else found.dictionary_encode()
 
@@ -237,12 +236,13 @@ def write_file(
     place = f"day={day}"
     folder = f"landing/{place}" if bucket is None else f"{place}/bucket={bucket:02}"
     path = new_path(f"{table}/{folder}")
-    # A dictionary would be written as a whole, although the rows may use a small part of it.
-    parts = [_plain(rows)] if bucket is not None else _landing_parts(rows)
+    parts = _landing_parts(rows) if bucket is None else _groups(rows)
     options = writer_options(table, ordered=bucket is not None)
 
     def fill(stream: IO[bytes]) -> None:
-        with parquet.ParquetWriter(stream, parts[0].schema, **options) as writer:
+        part = next(parts)
+        with parquet.ParquetWriter(stream, part.schema, **options) as writer:
+            writer.write_table(part, row_group_size=ROW_GROUP)
             for part in parts:
                 writer.write_table(part, row_group_size=ROW_GROUP)
 
@@ -262,7 +262,15 @@ def write_file(
     )
 
 
-def _landing_parts(rows: "pa.Table") -> "list[pa.Table]":
+def _groups(rows: "pa.Table") -> "Iterator[pa.Table]":
+    """The rows of a bucket as they are written, one row group at a time, since texts instead of
+    dictionaries take several times the memory. A dictionary would be written as a whole, although
+    the rows may use a small part of it."""
+    for at in range(0, max(rows.num_rows, 1), ROW_GROUP):
+        yield _plain(rows.slice(at, ROW_GROUP))
+
+
+def _landing_parts(rows: "pa.Table") -> "Iterator[pa.Table]":
     """The rows of a landing file as they are written: large chunks have dictionaries and row groups
     of their own, because merging the dictionaries of several costs a third of writing. The others
     are combined."""
@@ -274,7 +282,7 @@ def _landing_parts(rows: "pa.Table") -> "list[pa.Table]":
     parts = [pa.Table.from_batches([chunk], rows.schema) for chunk in large]
     if small or not parts:
         parts.append(combined(pa.Table.from_batches(small, rows.schema)))
-    return parts
+    yield from parts
 
 
 def encoded(rows: "pa.Table") -> "pa.Table":
