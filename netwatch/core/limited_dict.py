@@ -6,7 +6,7 @@ neither evicts anything nor makes the entry newer; `move_to_end` does the latter
 """
 
 from collections import OrderedDict
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -25,3 +25,13 @@ class LimitedDict(OrderedDict[Key, Value]):
         if len(self) > self.limit:
             self.popitem(last=False)
             self.evicted += 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.limit, self.evicted, list(self.items()))
+
+
+def _restored(limit: int, evicted: int, items: list[tuple[Any, Any]]) -> LimitedDict[Any, Any]:
+    found: LimitedDict[Any, Any] = LimitedDict(limit)
+    found.update(items)
+    found.evicted = evicted
+    return found

@@ -1,5 +1,8 @@
 """Dictionaries with a limit."""
 
+import copy
+import pickle
+
 import pytest
 
 from netwatch.core.limited_dict import LimitedDict
@@ -40,3 +43,14 @@ def test_limited_dict_default() -> None:
     table = filled(1, 2, 3)
     table.setdefault(4, "four")
     assert (list(table), table.evicted) == ([2, 3, 4], 1)
+
+
+def test_another_process_gets_the_same() -> None:
+    """Configurations with one go to the workers of a cluster."""
+    table: LimitedDict[str, int] = LimitedDict(2)
+    table.update({"a": 1, "b": 2, "c": 3})
+    for copied in (pickle.loads(pickle.dumps(table)), copy.copy(table), copy.deepcopy(table)):
+        assert list(copied.items()) == [("b", 2), ("c", 3)]
+        assert (copied.limit, copied.evicted) == (2, 1)
+        copied["d"] = 4
+        assert list(copied) == ["c", "d"]
