@@ -55,7 +55,7 @@ READS: dict[str, tuple[str, ...]] = {
     "/blind-spots": reports.COVERAGE_FILTERS,
     "/hidden-lookups": reports.COVERAGE_FILTERS,
     "/bans/{id}": reports.PERIOD,
-    "/exemptions": reports.PERIOD,
+    "/exemptions": reports.EXEMPTION_FILTERS,
     "/reports": reports.PERIOD,
     "/reports/report.html": (*reports.PERIOD, "ban"),
     "/reports/report.pdf": (*reports.PERIOD, "ban"),

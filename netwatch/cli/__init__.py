@@ -361,7 +361,7 @@ def _help(args: argparse.Namespace) -> int:
 
 
 def _common_options() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument(
         "-c",
         "--config",

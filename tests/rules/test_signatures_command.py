@@ -1,4 +1,3 @@
-import argparse
 import io
 import json
 import re
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from netwatch.cli import signatures
+from netwatch.cli import CommandParser, signatures
 from netwatch.core.errors import ConfigError, Problem
 from netwatch.rules.catalog import Catalog
 from netwatch.rules.load import load_signatures
@@ -30,9 +29,9 @@ def config(monkeypatch: pytest.MonkeyPatch, shipped_catalog: Catalog) -> SimpleN
 
 @pytest.fixture
 def run(config: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> Run:
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument("-c", dest="config")
-    parser = argparse.ArgumentParser(prog="netwatch")
+    parser = CommandParser(prog="netwatch")
     signatures.add(parser.add_subparsers(), [common])
 
     def _run(*words: str) -> tuple[int, str, str]:
