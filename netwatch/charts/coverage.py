@@ -26,7 +26,7 @@ from netwatch.language.language import Language
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "hidden": ("ech", "encrypted-dns"),
     "tunnel": ("vpn", "relay", "tor"),
-    "no-name": ("no-sni", "no-hello", "flow-record", "one-of-k"),
+    "no-name": ("no-sni", "no-hello", "flow-record", "one-of-k", "vendor-network"),
     "cut": ("truncated", "hello-incomplete", "begun-before-capture", "one-direction"),
     "empty": ("no-data",),
 }
@@ -92,6 +92,7 @@ def reason_words(language: Language) -> dict[str, str]:
         "no-hello": language.say("protocol without a name"),
         "flow-record": language.say("flow record, which has no name"),
         "one-of-k": language.say("flow record, which may be of a banned app"),
+        "vendor-network": language.say("flow record, to a network of a banned app's vendor"),
         "truncated": language.say("packets cut short"),
         "hello-incomplete": language.say("handshake incomplete"),
         "begun-before-capture": language.say("begun before the capture"),

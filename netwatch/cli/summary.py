@@ -244,6 +244,8 @@ def _coverage(report: CoverageReport) -> Iterator[str]:
     if report.one_of:
         flows = quantity(sum(report.one_of.values()), "flow")
         yield f"one-of-k, {flows} that may go to a banned app: {k_words(report.one_of)}"
+    if found := total.counts.get("vendor-network", 0):
+        yield f"vendor-network, {quantity(found, 'flow')}: possible contacts, which raise no alert"
     for reason, count in [*report.missed.items()][:MISSED_LISTED]:
         yield f"outside all networks, {quantity(count, 'flow')}: {reason}"
     further = sum(network.rest.flows for network in report.networks)

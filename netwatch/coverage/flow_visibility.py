@@ -7,7 +7,8 @@ carried, integers of the flow table, give exactly one `Visibility`. In order of 
 recognised by its name, the port of DNS over TLS and QUIC, a name, what the port and the address say
 of a flow without a name, the reason why no name was seen. A flow record has no name whatever was
 sent, so it has a reason of its own; ``one-of-k`` is given to those of them that may go to a banned
-app, by what clients had been told (`netwatch.engine.log_scan`).
+app, by what clients had been told, and ``vendor-network`` by whose address it is
+(`netwatch.engine.log_scan`).
 """
 
 from collections.abc import Callable, Mapping
@@ -40,6 +41,7 @@ Visibility = Literal[
     "no-hello",
     "flow-record",
     "one-of-k",
+    "vendor-network",
 ]
 """``named``, or the reason why the name of a flow could not be read."""
 

@@ -33,6 +33,7 @@ _NAMED = VISIBILITIES.index("named")
 _NO_DATA = VISIBILITIES.index("no-data")
 _FLOW_RECORD = VISIBILITIES.index("flow-record")
 _ONE_OF_K = VISIBILITIES.index("one-of-k")
+_VENDOR_NETWORK = VISIBILITIES.index("vendor-network")
 
 _ONES = re.compile("1+")
 
@@ -59,6 +60,10 @@ facts do not show it: whoever judges flow records says so, and it may change wit
 
 MOST_K = 126
 """The greatest k that is told apart."""
+
+BY_VENDOR = 1
+"""Stands in the place of k for flow records that are ``vendor-network``: one name alone is a
+contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +342,8 @@ def one_of_place(names: int) -> int:
 
 def by_k(counts: Mapping[int, int]) -> dict[int, int]:
     """The flows ``one-of-k`` by their k, in order."""
-    return {at - OF_K: counts[at] for at in sorted(counts) if at >= OF_K and counts[at]}
+    least = OF_K + BY_VENDOR
+    return {at - OF_K: counts[at] for at in sorted(counts) if at > least and counts[at]}
 
 
 def k_spread(one_of: Mapping[int, int]) -> tuple[int, int, int]:
@@ -350,12 +356,13 @@ def k_spread(one_of: Mapping[int, int]) -> tuple[int, int, int]:
 
 
 def _move_one_of(counts: Counter[int]) -> None:
-    """Count flow records as ``one-of-k`` of which that was said."""
-    said = sum(flows for at, flows in counts.items() if at >= OF_K)
-    if said:
-        moved = min(said, counts[_FLOW_RECORD])
-        counts[_FLOW_RECORD] -= moved
-        counts[_ONE_OF_K] += moved
+    """Count flow records as ``one-of-k`` or ``vendor-network`` of which that was said."""
+    by_vendor = counts.get(OF_K + BY_VENDOR, 0)
+    said = sum(flows for at, flows in counts.items() if at >= OF_K) - by_vendor
+    for place, flows in ((_ONE_OF_K, said), (_VENDOR_NETWORK, by_vendor)):
+        if moved := min(flows, counts[_FLOW_RECORD]):
+            counts[_FLOW_RECORD] -= moved
+            counts[place] += moved
 
 
 Run = tuple[int, int]

@@ -28,6 +28,7 @@ from netwatch.core.verdict import (
 )
 from netwatch.coverage.flow_visibility import message_name_status
 from netwatch.engine.contradicted import Contradicted
+from netwatch.engine.vendor_networks import VendorNetworks
 from netwatch.incidents.confidence import limited, seen_alone
 from netwatch.inventory.devices import unknown_device
 from netwatch.inventory.learned import LearnedBindings
@@ -115,6 +116,7 @@ class Judge:
         self.sampling = 1
         self._matches: dict[str, Match | None] = {}
         self._banned = _banned_apps(config)
+        self.vendor_networks = VendorNetworks(config, self._banned)
 
     def reload(self, config: Config, learned: LearnedBindings | None) -> None:
         """Judge by another configuration from now on."""
@@ -123,6 +125,7 @@ class Judge:
         self._contradicted.reload(config, learned)
         self._matches.clear()
         self._banned = _banned_apps(config)
+        self.vendor_networks = VendorNetworks(config, self._banned)
 
     def match(self, name: str) -> Match | None:
         """The rule that matches a name, also if a search suffix of the site follows it."""

@@ -262,6 +262,16 @@ class Judging:
             return 0
         return found.count
 
+    def is_to_vendor(self, flow: Flow) -> bool:
+        """Whether a flow record without candidates shows bytes both ways with an address in a
+        network of the vendor of an app that a ban mentions."""
+        return (
+            flow.bytes_out > 0
+            and flow.bytes_in > 0
+            and flow.server_ip in self.judge.vendor_networks
+            and self.names_of(flow) is None
+        )
+
     def report_progress(self) -> None:
         """Report the bytes so far of the flows with contacts."""
         self._contact_flows.report()

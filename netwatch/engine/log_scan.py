@@ -26,7 +26,7 @@ from netwatch.core.statistics import RunStatistics, TableUsage
 from netwatch.core.verdict import Contact, Network
 from netwatch.coverage.counts import Coverage, FlowCounter
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS, visibility_of
-from netwatch.coverage.judged import HOUR
+from netwatch.coverage.judged import BY_VENDOR, HOUR
 from netwatch.engine.capture_files import LogUnit
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.judging import ConfiguredDirectory
@@ -50,7 +50,8 @@ CACHE_LIMIT = 65_536
 Progress = Callable[[RunStatistics, Named, int], None]
 
 NoteOneOf = Callable[[Network, int, int], None]
-"""Takes the network of a flow record that is ``one-of-k``, the hour since the epoch, and k."""
+"""Takes the network of a flow record that is ``one-of-k``, the hour since the epoch, and k; or
+`BY_VENDOR` of one that is ``vendor-network``."""
 
 _DNS = 53
 
@@ -266,17 +267,21 @@ class LogJudge:
         if self._coverage is None and (self._note_one_of is None or not is_record):
             return
         visibility = visibility_of(flow, self._categories().get(flow.server_ip, "none"))
-        if visibility == "flow-record" and (names := self._replay.one_of(flow)):
-            visibility = "one-of-k"
-            self._found_one_of(flow, names)
+        if visibility == "flow-record":
+            if names := self._replay.one_of(flow):
+                visibility = "one-of-k"
+                self._note(flow, names)
+                if self._coverage is not None:
+                    self._coverage.add_one_of(names)
+            elif self._replay.is_to_vendor(flow):
+                visibility = "vendor-network"
+                self._note(flow, BY_VENDOR)
         if self._counter is None:
             return
         client = FlowClient(flow.client_ip, flow.vlan, flow.client_mac)
         self._counter.add(client, visibility, 1, (flow.first,))
 
-    def _found_one_of(self, flow: Flow, names: int) -> None:
-        if self._coverage is not None:
-            self._coverage.add_one_of(names)
+    def _note(self, flow: Flow, names: int) -> None:
         if (
             self._note_one_of is None
             or not flow.client_ip

@@ -5,7 +5,7 @@ Those that may be contacts are judged one by one, as all other flows are. The re
 client and visibility alone, without an object a flow.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 try:
     import cython
@@ -79,7 +79,7 @@ class RecordedFlowCounter:
         self.counts: Words = array("q", bytes(8 * MAX_CLIENTS * len(VISIBILITIES)))
         self.rules = FlowVisibility()
 
-    def add(self, conversations: list[Conversation], but: Collection[bytes]) -> list[Conversation]:
+    def add(self, conversations: list[Conversation], but: Container[bytes]) -> list[Conversation]:
         """Count the conversations, but for those with a server at one of these packed addresses:
         give these back."""
         each: Conversation

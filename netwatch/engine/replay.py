@@ -22,7 +22,7 @@ them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from netwatch.config import Config
@@ -34,6 +34,7 @@ from netwatch.core.observation_batch import ObservationBatch
 from netwatch.core.statistics import TableUsage
 from netwatch.engine.contact_flows import ContactCollector
 from netwatch.engine.judging import CaptureTables, Judging
+from netwatch.engine.vendor_networks import InEither
 from netwatch.inventory.learned import LearnedBindings
 
 BATCH_ROWS = 2048
@@ -172,11 +173,12 @@ class Replay:
         self._zones = frozenset(map(bytes.decode, self._judge.domains_of_interest()))
         self._interesting.clear()
 
-    def addresses_of_interest(self) -> Collection[bytes]:
+    def addresses_of_interest(self) -> Container[bytes]:
         """The packed addresses to which a flow without a name may be a contact, by what events have
-        told. Contacts that they have shown are collected."""
+        told or by whose they are. Contacts that they have shown are collected."""
         self._judging.flush()
-        return self._judging.told.addresses
+        told, vendors = self._judging.told.addresses, self._judge.vendor_networks
+        return InEither(told, vendors) if vendors else told
 
     def forget_flows(self, before: int) -> None:
         """Forget the flows without a contact since `before`, ns since the epoch."""
@@ -265,6 +267,10 @@ class Replay:
     def one_of(self, flow: Flow) -> int:
         """Of how many names a flow record has one (`Judging.one_of`)."""
         return self._judging.one_of(flow)
+
+    def is_to_vendor(self, flow: Flow) -> bool:
+        """Whether a flow record goes to a vendor's network (`Judging.is_to_vendor`)."""
+        return self._judging.is_to_vendor(flow)
 
     def _claimed(self, event: ClaimEvent) -> None:
         claims = tuple(claim for claim in event.claims if _protocol_of(claim) in self._learn)

@@ -7,7 +7,7 @@ on where an earlier one ended gets the number of that conversation.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 try:
@@ -306,7 +306,7 @@ def without_port(conversations: list[Conversation], port: cython.int) -> list[Co
 
 
 def to_servers(
-    conversations: list[Conversation], addresses: Collection[bytes]
+    conversations: list[Conversation], addresses: Container[bytes]
 ) -> list[Conversation]:
     """The conversations with a server at one of some packed addresses."""
     return [each for each in conversations if each.server_ip in addresses]

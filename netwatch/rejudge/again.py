@@ -98,7 +98,11 @@ def judged_runs(
     ``one-of-k``; the alerts must be read before the next run. Incidents continue across the
     captures of a run, and end with it. They have the sensor that saw them."""
     judge = Judge(config)
-    captures = facts.captures(lambda name: judge.match(name) is not None, learns=bool(config.learn))
+    captures = facts.captures(
+        lambda name: judge.match(name) is not None,
+        judge.vendor_networks,
+        learns=bool(config.learn),
+    )
     following = next(captures, None)
     for number, run in enumerate(runs):
         one_of = OneOfCells()

@@ -10,7 +10,8 @@ do, and only those rows become objects:
    configurations, and outer hellos, which make such a pair too.
    Beside flow records all answers with such an address count, whoever got them, and the records of
    any client that went to one.
-4. Flows count if a contact is part of them, or if they go from a pair's client to its address.
+4. Flows count if a contact is part of them, or if they go from a pair's client to its address;
+   flow records also if they go to a vendor's network.
 5. Claims count if the configuration learns devices.
 
 All runs are read in one pass, ordered by run, capture and `sequence`.
@@ -30,6 +31,7 @@ from netwatch.core.alert import AlertRecord, number_of
 from netwatch.core.flow import Flow
 from netwatch.coverage.flow_visibility import FLOW_RECORD_LOGS
 from netwatch.engine.replay import ClaimEvent, Event, SampledEvent
+from netwatch.engine.vendor_networks import VendorNetworks
 from netwatch.rejudge.stored_runs import CompleteSpan, StoredRun, complete_spans, read_clients
 from netwatch.store.catalogue import Catalogue
 from netwatch.store.claims import decode_claim
@@ -63,6 +65,9 @@ _MISSING = {"client_port": "0", "server_ip": "'0.0.0.0'", "server_port": "0", "t
 """Placeholders for values that do not count, in columns that are never null."""
 
 _FLOW_COLUMNS = tuple(column.name for column in FLOW if column.name not in ("capture", "sequence"))
+_IS_RECORD = "log_format IN ({})".format(
+    ", ".join(f"'{name}'" for name in sorted(FLOW_RECORD_LOGS))
+)
 _CLAIM_COLUMNS = ("time", "kind", "client", "vlan", "source", "packet", "claim")
 
 
@@ -149,11 +154,15 @@ class StoredFacts:
         names = (self._clients[number].network for number in self.elsewhere)
         return frozenset(name for name in names if name is not None)
 
-    def captures(self, matches: Callable[[str], bool], *, learns: bool) -> Iterator[CaptureEvents]:
+    def captures(
+        self, matches: Callable[[str], bool], vendor_networks: VendorNetworks, *, learns: bool
+    ) -> Iterator[CaptureEvents]:
         """The captures with events that matter: `matches` is whether a rule matches a name,
-        `learns` is whether claims are needed."""
+        `vendor_networks` has addresses to which flow records matter, and `learns` is whether claims
+        are needed."""
         self._match_names(matches)
         self._find_rows()
+        self._find_vendors(vendor_networks)
         merged = heapq.merge(
             self._observations(),
             self._flows(),
@@ -202,6 +211,19 @@ class StoredFacts:
         ]
         self._sql("DROP TABLE IF EXISTS netwatch.matched")
         self._views.register("matched", matched, "VARCHAR")
+
+    def _find_vendors(self, networks: VendorNetworks) -> None:
+        """Make the table of the addresses in a vendor's network to which flow records go."""
+        found: list[str] = []
+        if networks:
+            reader = self._cursor(
+                "SELECT DISTINCT server_ip FROM netwatch.flow_rows SEMI JOIN netwatch.chosen"
+                f" ON capture = value WHERE {_IS_RECORD}"
+            ).to_arrow_reader(NAMES)
+            addresses = (each for batch in reader for each in batch.column(0).to_pylist())
+            found = [each for each in addresses if each and parse_ip(each) in networks]
+        self._sql("DROP TABLE IF EXISTS netwatch.vendor_address")
+        self._views.register("vendor_address", found, "VARCHAR")
 
     def _find_rows(self) -> None:
         """Make the tables of the observations that count, of the pairs of a client and an address,
@@ -258,10 +280,9 @@ class StoredFacts:
         """Where there are flow records, add the pairs of their clients and servers that any client
         was told for an app, and all answers with such an address: who was told it for another name
         takes the evidence away from others, too."""
-        logs = ", ".join(f"'{name}'" for name in sorted(FLOW_RECORD_LOGS))
         records = (
             "FROM netwatch.flow_rows f SEMI JOIN netwatch.chosen ON f.capture = chosen.value"
-            f" WHERE f.log_format IN ({logs})"
+            f" WHERE {_IS_RECORD}"
         )
         self._sql("DROP TABLE IF EXISTS netwatch.recorded")
         self._sql(f"CREATE TABLE netwatch.recorded AS SELECT DISTINCT f.capture {records}")
@@ -340,6 +361,7 @@ class StoredFacts:
             " JOIN netwatch.pair p ON p.ip = c.ip) q"
             " ON q.number = f.client AND q.address = f.server_ip"
             " WHERE w.flow IS NOT NULL OR q.number IS NOT NULL"
+            f" OR {_IS_RECORD} AND server_ip IN (SELECT value FROM netwatch.vendor_address)"
             " ORDER BY place, f.sequence"
         ).to_arrow_reader(ROWS)
         for rows in reader:

@@ -216,6 +216,9 @@ def cures(language: Language) -> dict[str, str]:
         "one-of-k": language.say(
             "Only packets show which of several names was meant: mirror this traffic to a sensor."
         ),
+        "vendor-network": language.say(
+            "An address proves no app, and raises no alert: mirror this traffic to a sensor."
+        ),
         "no-hello": language.say("Check what these protocols are; a name is not part of them."),
         "truncated": whole,
         "hello-incomplete": loss,

@@ -83,6 +83,11 @@ READING_RULES: tuple[tuple[tuple[Visibility, ...], str], ...] = (
         ("one-of-k",),
         "a flow record of one of k [candidates](candidates.md), some of a banned app and some not",
     ),
+    (
+        ("vendor-network",),
+        "a flow record without candidates, with bytes both ways, to an address in an autonomous"
+        " system of a banned app's vendor, by the database of `geoip: asn`",
+    ),
 )
 """In the order in which the code checks them; ports are filled in from the code."""
 

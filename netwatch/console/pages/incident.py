@@ -60,6 +60,7 @@ def show(view: View, problem: str = "") -> Page:
         "evidence": {code: say(text) for code, text in wording.EVIDENCE.items()},
         "bindings": {code: say(text) for code, text in wording.BINDINGS.items()},
         "lacks": {code: say(text) for code, text in wording.LACKS.items()},
+        "is_flow_record": wording.is_flow_record,
         "why_not": {code: say(text) for code, text in wording.WHY_NOT.items()},
         "in_force": period_text(period.start, period.end, texts),
         "not_proved": [
