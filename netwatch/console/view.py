@@ -71,6 +71,16 @@ class Values:
         found = (value.strip() for key, value in self.pairs if key == name)
         return tuple(dict.fromkeys(filter(None, found)))
 
+    def one(self, name: str) -> str:
+        """The value with a name, empty if there is none. Raises `Refused` for several."""
+        found = self.all(name)
+        if len(found) > 1:
+            say = self.language.say
+            raise bad_request(
+                say("“%(name)s” can have only one value on this page.", name=name), name
+            )
+        return "".join(found)
+
     def secret(self, name: str) -> str:
         """The same as it was typed."""
         return next((value for key, value in reversed(self.pairs) if key == name), "")

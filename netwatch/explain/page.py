@@ -160,7 +160,8 @@ def _answer(answer: Answer, contact: Contact) -> str:
     if answer.address is None:
         return f"{answer.rcode or 'no address'}, no address"
     led = ", which led to this server" if not contact.is_lookup else ""
-    return f"{answer.address}, TTL {answer.ttl} s{led}"
+    ttl = "" if answer.ttl is None else f", TTL {answer.ttl} s"
+    return f"{answer.address}{ttl}{led}"
 
 
 def _device(incident: Explanation) -> Iterator[str]:

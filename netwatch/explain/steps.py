@@ -288,6 +288,11 @@ class Explanation:
         return any(contact.is_on_pages for contact in self.contacts)
 
     @property
+    def is_connected(self) -> bool:
+        """Whether more than lookups was seen: a connection, with or without a name."""
+        return bool(self.traffic.handshakes) or any(not each.is_lookup for each in self.contacts)
+
+    @property
     def ja4(self) -> tuple[str, ...]:
         """The JA4 fingerprints of the client, each once."""
         return tuple(dict.fromkeys(contact.ja4 for contact in self.contacts if contact.ja4))

@@ -197,9 +197,14 @@ def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
             connections,
             app=app,
         )
+    elif incident.is_connected:
+        yield language.say(
+            "A connection was recorded that seems to belong to %(app)s; it did not show a name.",
+            app=app,
+        )
     elif lookups:
         yield language.say("No connection was recorded.")
-    if traffic.handshakes or incident.outcome == "blocked":
+    if incident.is_connected or incident.outcome == "blocked":
         yield {
             "reached": language.say("At least one server answered."),
             "blocked": language.say("The contact was blocked before a server answered."),
@@ -208,7 +213,7 @@ def _contacts(incident: Explanation, language: Language) -> Iterator[str]:
             incident.outcome,
             language.say("It is not known whether a server answered."),
         )
-    if traffic.handshakes and traffic.bytes_out + traffic.bytes_in:
+    if incident.is_connected and traffic.bytes_out + traffic.bytes_in:
         yield language.say(
             "%(sent)s were sent and %(received)s received.",
             sent=language.size(traffic.bytes_out),

@@ -263,7 +263,7 @@ def _not_proved(incident: Explanation) -> Iterator[tuple[str, Mapping[str, str]]
     yield "person", {"device": device.id}
     if traffic.handshakes:
         yield "content", {"app": incident.app}
-    if not traffic.handshakes:
+    if not incident.is_connected:
         yield "lookup-only", {"app": incident.app}
     elif incident.outcome in ("blocked", "attempted", "unknown"):
         yield "attempt-only", {"app": incident.app, "outcome": incident.outcome}
@@ -310,7 +310,7 @@ def _doubts_of_logs(incident: Explanation) -> Iterator[tuple[str, Mapping[str, s
     lacks = dict.fromkeys(lack for log in of_logs if log.log for lack in log.log.lacks)
     if lacks:
         yield "log-lacks", {"lacks": ", ".join(lacks)}
-    if incident.outcome == "blocked" and incident.traffic.handshakes:
+    if incident.outcome == "blocked" and incident.is_connected:
         yield "log-denied", {"by": ", ".join(incident.blocked_by)}
 
 

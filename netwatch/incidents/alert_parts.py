@@ -65,6 +65,10 @@ and what it lacks; and the sampling. The smallest is the first."""
 FirstAnswer = tuple[int, str, int, int]
 """Time (ns), source and packet of the first answer with a name and address, and its TTL (s)."""
 
+NO_TTL = -1
+"""The TTL of an answer in a log that does not tell it. Most logs that tell none leave no room for
+it, so that 0 is read."""
+
 
 def incident_id(key: Key, first_seen: int, sensor: str = "") -> str:
     """The id of an incident, 32 hex digits. It is a hash of the key, of the time of the first
@@ -120,7 +124,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
             answer = _led_to(answers, name, server, time)
         elif rcode:
             address, ttl = own[0] if own else (None, None)
-            answer = Answer(address, ttl, rcode)
+            answer = Answer(address, None if log and not ttl else ttl, rcode)
         else:
             answer = None
         yield EvidenceItem(
@@ -150,7 +154,8 @@ def _led_to(answers: BoundedTable, name: str, server: str, time: int) -> Answer 
     found = answers.items.get((name, server))
     if found is None or found[1][0] > time:
         return None
-    return Answer(server, found[1][3], "NOERROR")
+    ttl = found[1][3]
+    return Answer(server, None if ttl == NO_TTL else ttl, "NOERROR")
 
 
 def _with_other_half(

@@ -24,6 +24,7 @@ from netwatch.core.verdict import (
     Ruling,
 )
 from netwatch.incidents.alert_parts import (
+    NO_TTL,
     SET_LIMIT,
     GeoLookup,
     candidate_sets,
@@ -133,7 +134,8 @@ class Incident:
         if observation.evidence == "dns-answer":
             when = observation.time, observation.source, observation.packet
             for address, ttl in contact.detail.answers:
-                self.answers.add((observation.name, address), (*when, ttl), count)
+                known = ttl if ttl or observation.log is None else NO_TTL
+                self.answers.add((observation.name, address), (*when, known), count)
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
         # Handshakes sort first: other sensors report their flows too. A device with a pseudonym has

@@ -20,6 +20,7 @@ from netwatch.core.errors import RecordError
 from netwatch.flow_export.conversations import Conversation, Conversations
 from netwatch.flow_export.records import MOST_COUNTED, UNTAGGED, FlowRecord, Known, corrected
 from netwatch.logs.fields import columns, csv_row, json_object, number, port, text
+from netwatch.logs.json_lists import NO_FLOWS
 from netwatch.logs.records import (
     Carried,
     LogEntry,
@@ -182,7 +183,10 @@ def _counter(value: object) -> int:
 
 
 def _nfdump_line(record: bytes, header: list[str]) -> Values:
-    """A line of ``-o csv``, whose header is the first one, or of ``-o ndjson``."""
+    """A line of ``-o csv``, whose header is the first one, or of ``-o ndjson``. Of a file without
+    flows all three forms have the words for it."""
+    if record == NO_FLOWS:
+        return {}
     if record.startswith(b"{"):
         return json_object(record)
     row = csv_row(record)
@@ -430,6 +434,7 @@ FLOW_LOGS: dict[str, FlowLog] = {
         lines=_nfdump_line,
         looks=(
             re.compile(rb"\AfirstSeen,duration,"),
+            re.compile(rb"\A" + NO_FLOWS + rb"\Z"),
             re.compile(rb"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3},\d+\.\d{3},\w+,[\da-f.:]+,"),
         ),
         always=(b"firstSeen,",),

@@ -1,5 +1,5 @@
 """Records of a log that are the elements of one JSON list, in any number of lines, as
-``nfdump -o json`` writes flows.
+``nfdump -o json`` writes flows, or the words that there are none.
 
 The list is never in memory as a whole: an element is an object of names and plain values, and ends
 with its brace. A text in JSON has no line feed, so that a quote that is missing does not swallow
@@ -14,7 +14,10 @@ MAX_ELEMENT = 1 << 16
 """Bytes of an element; a longer one is skipped."""
 
 _PIECE = 1 << 16
-_BEGIN = re.compile(rb"\s*\[\s*\{")
+NO_FLOWS = b"No matching flows"
+"""What nfdump writes instead of flows if there are none."""
+
+_BEGIN = re.compile(rb"\s*\[\s*(?:\{|" + NO_FLOWS + rb"\s)")
 _BETWEEN = re.compile(rb"[\s,]*+")
 _INSIDE = re.compile(rb'\{(?:[^{}"]++|"(?:[^"\\\n]|\\[^\n])*+")*+')
 _NEXT = re.compile(rb"\}[\s,]*(?=[{\]])")
@@ -35,7 +38,7 @@ class ListError(Exception):
 
 
 def is_json_list(head: bytes) -> bool:
-    """Whether a file begins with a list whose first element is an object."""
+    """Whether a file begins with a list whose first element is an object, or with words instead."""
     return _BEGIN.match(head) is not None
 
 
@@ -53,6 +56,10 @@ def file_elements(source: Bytes) -> Iterator[bytes | None]:
             continue
         if mark and not is_open:
             raise ListError("what follows is no list of objects")
+        if data.startswith(NO_FLOWS, at):
+            yield NO_FLOWS
+            at += len(NO_FLOWS)
+            continue
         inside = _INSIDE.match(data, at)
         end = at if inside is None else inside.end()
         if end > at and data.startswith(b"}", end) and end - at < MAX_ELEMENT:
@@ -74,6 +81,8 @@ def file_elements(source: Bytes) -> Iterator[bytes | None]:
 def _may_go_on(data: bytes, at: int, end: int) -> bool:
     """Whether an object that begins at a place, and could be read up to `end`, may only lack bytes
     that were not read yet."""
+    if NO_FLOWS.startswith(data[at : at + len(NO_FLOWS)]):
+        return True
     is_text_open = data.startswith(b'"', end) and b"\n" not in data[end:]
     return len(data) - at <= MAX_ELEMENT and end > at and (end == len(data) or is_text_open)
 

@@ -64,9 +64,6 @@ MAGIC = b"ElfFile\0"
 NFCAPD = b"\x0c\xa5\x02\0"
 """The first bytes of an nfcapd file (nfdump 1.7), in the byte order of usual machines."""
 
-NO_FLOWS = b"No matching flows\n"
-"""What nfdump says of a file in which there are none."""
-
 MAX_DAMAGED = 1000
 """Damaged records in a row after which the rest of the file is not read."""
 
@@ -344,8 +341,7 @@ def nfdump_lines(path: Path, shown: str) -> Iterator[bytes | None]:
         assert running.stdout is not None
         try:
             while line := running.stdout.readline(MAX_LINE):
-                if line != NO_FLOWS:
-                    yield line.strip() if line.endswith(b"\n") else None
+                yield line.strip() if line.endswith(b"\n") else None
             if running.wait():
                 complaints.seek(0)
                 said = complaints.read(200).decode("utf-8", "replace").strip()

@@ -212,7 +212,10 @@ def cures(language: Language) -> dict[str, str]:
         "no-sni": language.say(
             "Nothing on the wire helps: lookups in the resolver's logs show which name was meant."
         ),
-        "flow-record": resolver,
+        "flow-record": language.say(
+            "Read the logs of the resolver that these devices ask, beside the flow records. What"
+            " nobody had looked up there stays without a name."
+        ),
         "one-of-k": language.say(
             "Only packets show which of several names was meant: mirror this traffic to a sensor."
         ),

@@ -89,6 +89,12 @@ def test_a_sensor_that_there_is_not_has_no_page(
     assert "There is no such sensor." in text
 
 
+def test_a_page_of_two_networks_is_refused(sites: Console, visit: Callable[[str], Visitor]) -> None:
+    answer = visit("analyst").open(f"/devices/{IP}?network=homes&network=office")
+    assert answer.status_code == 400
+    assert "“network” can have only one value on this page." in answer.text
+
+
 ODD = ["Łukasz-PC", "café 2", "lab/7", "a/../b", "50%25", "x?y#z&n=1", 'q"<b>', "日本"]
 
 

@@ -82,6 +82,8 @@ def test_a_flow_belongs_to_a_name_that_its_client_was_told(
     ]
     assert evidence["source"] == "flows/router.csv"
     assert evidence["log"] == {"format": "nfdump", "line": 3, "lacks": []}
+    # A log of dnsmasq does not tell how long an answer is valid.
+    assert evidence["answer"] == {"address": "192.0.2.81", "ttl": None, "rcode": "NOERROR"}
     assert found["10.20.6.20"]["confidence"] == "probable"
     assert found["10.20.6.20"]["counts"]["bytes_in"] > 40_000
     # The second had the address for another name, too.

@@ -213,6 +213,11 @@ def test_what_depends_on_the_incident(records: list[AlertRecord]) -> None:
     assert "This device asked once for the network address of a server of TikTok." in text
     assert "No connection was recorded." in text
     assert "only an address was asked for" in text
+    flow = {**query, "type": "ip-from-dns"}
+    text = " ".join(page({**record, "counts": counts, "evidence": [query, flow]}, "en"))
+    assert "A connection was recorded that seems to belong to TikTok" in text
+    assert "No connection was recorded." not in text
+    assert "only an address was asked for" not in text
     blocked = " ".join(page({**record, "outcome": "blocked"}, "en"))
     assert "The contact was blocked before a server answered." in blocked
     assert "That a contact with TikTok succeeded." in blocked

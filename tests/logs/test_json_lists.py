@@ -75,6 +75,34 @@ def test_any_bytes(text: bytes) -> None:
     assert all(each is None or each.startswith(b"{") for each in found)
 
 
+@pytest.mark.parametrize("piece", [1, 5, 1 << 16])
+def test_words_instead_of_elements(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lists, "_PIECE", piece)
+    assert elements(b"[\nNo matching flows\n\n]\n") == [b"No matching flows"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("[\nNo matching flows\n\n]\n", "nfdump-json"),
+        ("No matching flows\n", "nfdump"),
+        (
+            "firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,flows\n"
+            "No matching flows\n",
+            "nfdump",
+        ),
+    ],
+)
+def test_a_file_without_flows_is_read(tmp_path: Path, text: str, name: str) -> None:
+    path = tmp_path / "quiet"
+    path.write_text(text)
+    assert recognise(CaptureFile(str(path))).format == name
+    statistics = RunStatistics()
+    assert items_of(path, name, statistics=statistics) == []
+    assert not statistics.unread
+    assert not statistics.unread_records
+
+
 def test_flows_before_a_cut_are_read_and_the_cut_is_named(tmp_path: Path) -> None:
     path = tmp_path / "flows.json"
     path.write_bytes(LIST.read_bytes()[:-300])

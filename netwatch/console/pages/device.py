@@ -267,7 +267,7 @@ def show(view: View) -> Answer:
         return tidy
     device = view.path["id"]
     catalogue = view.console.catalogue
-    network, sensor = view.query.text("network"), view.query.text("sensor")
+    network, sensor = view.query.one("network"), view.query.one("sensor")
     if sensor and not catalogue.has_sensor(sensor):
         raise not_found(view.say("There is no such sensor."))
     wanted = IncidentFilter(
