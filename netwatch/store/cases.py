@@ -85,6 +85,9 @@ _version = lru_cache(256)(VersionHashes)
 _FEW = 20_000
 """Of so many incidents SQLite reads the cases one by one."""
 
+_INDEXED = ("status", "ban")
+"""Columns with an index of their own, by which cases are counted."""
+
 FILTERED = (*SORTS, "device", "joined_by")
 """The columns that a filter can have words for."""
 
@@ -369,13 +372,14 @@ def cases_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Incid
 def _conditions(
     wanted: Mapping[str, Set[str]], excluded: Mapping[str, Set[str]]
 ) -> Iterator[ColumnElement[bool]]:
-    """The conditions of words on cases. SQLite would take the index of states, in which nearly all
-    cases are together, and sort these: what is computed is in no index."""
+    """The conditions of words on cases. SQLite would take the index of states or of bans, in which
+    nearly all cases are together, and sort these: what is computed is in no index."""
     case = tables.fleet_case.c
-    others = {name: texts for name, texts in wanted.items() if name != "status"}
+    others = {name: texts for name, texts in wanted.items() if name not in _INDEXED}
     yield from word_conditions(case, others, excluded)
-    if "status" in wanted:
-        yield case.status.concat("").in_(sorted(wanted["status"]))
+    for name in _INDEXED:
+        if name in wanted:
+            yield case[name].concat("").in_(sorted(wanted[name]))
 
 
 def _row(row: Row[Any]) -> IncidentRow:
