@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from support.fleet_alerts import DAY, GAP, MINUTE, fleet_alert
 
 from netwatch.cli import main
@@ -18,6 +19,7 @@ from netwatch.formats.registry import FORMATS
 from netwatch.store import catalogue_tables as tables
 from netwatch.store import incident_search
 from netwatch.store.cases import (
+    FILTERED,
     SensorAlert,
     case_counts,
     case_page,
@@ -27,6 +29,7 @@ from netwatch.store.cases import (
     cases_of_incident,
     is_centre,
     keep_alerts,
+    matching_cases,
     open_cases,
 )
 from netwatch.store.catalogue import Catalogue
@@ -301,3 +304,19 @@ def test_query(
         first = json.loads(capsys.readouterr().out.splitlines()[0])
         assert list(first) == list(column_titles(table))
     assert len(asked("--format", "jsonl", "--name", "wechat.com").splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", FILTERED)
+def test_sqlite_reads_the_cases_of_a_word_in_the_order_of_time(tmp_path: Path, name: str) -> None:
+    wanted = IncidentFilter(seen=1, **{name: frozenset({"some", "other"})})
+    case = tables.fleet_case.c
+    with open_catalogue(StoreOptions(str(tmp_path / "kept")), create=True) as catalogue:
+        statement = matching_cases(catalogue, select(case.record), wanted)
+        statement = statement.order_by(case.first_seen.desc(), case.id.desc()).limit(50)
+        engine = catalogue.database.engine
+        text = statement.compile(engine, compile_kwargs={"literal_binds": True})
+        with catalogue.database.reading() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}").all()
+    said = " ".join(row[-1] for row in plan)
+    assert "fleet_case_time" in said
+    assert "TEMP B-TREE" not in said
