@@ -209,6 +209,9 @@ def test_an_analyst_decides_and_proposes_an_exemption(browser: "Browser", consol
     visit.follow('form[action$="/triage"] button')
     assert page.url == f"{place}#triage"
     assert "false alarm" in page.inner_text(".triage-false >> nth=0")
+    visit.open("/incidents?device=ws-021")
+    check(visit, "/incidents?device=ws-021")
+    page.goto(place)
     visit.follow('a[href$="/exemption"]')
     check(visit, page.url)
     page.click("[data-copy]")
