@@ -96,7 +96,7 @@ def first_sighting(contact: Contact) -> FirstSighting:
         (place.file, place.line, place.sources),
         detail.raw,
         detail.chain,
-        detail.answers[:1],
+        answers_of(contact)[:1],
         detail.rcode,
         detail.ja4,
         detail.server,
@@ -104,6 +104,14 @@ def first_sighting(contact: Contact) -> FirstSighting:
         log.lacks if log is not None else (),
         log.sampling if log is not None else contact.sampling,
     )
+
+
+def answers_of(contact: Contact) -> tuple[tuple[str, int], ...]:
+    """The addresses that answered a contact with their TTL in s, which may be `NO_TTL`."""
+    answers = contact.detail.answers
+    if contact.observation.log is None:
+        return answers
+    return tuple((address, ttl or NO_TTL) for address, ttl in answers)
 
 
 def evidence_items(evidence: BoundedTable, answers: BoundedTable) -> tuple[EvidenceItem, ...]:
@@ -124,7 +132,7 @@ def _items(evidence: BoundedTable, answers: BoundedTable) -> Iterator[EvidenceIt
             answer = _led_to(answers, name, server, time)
         elif rcode:
             address, ttl = own[0] if own else (None, None)
-            answer = Answer(address, None if log and not ttl else ttl, rcode)
+            answer = Answer(address, _told(ttl), rcode)
         else:
             answer = None
         yield EvidenceItem(
@@ -154,8 +162,11 @@ def _led_to(answers: BoundedTable, name: str, server: str, time: int) -> Answer 
     found = answers.items.get((name, server))
     if found is None or found[1][0] > time:
         return None
-    ttl = found[1][3]
-    return Answer(server, None if ttl == NO_TTL else ttl, "NOERROR")
+    return Answer(server, _told(found[1][3]), "NOERROR")
+
+
+def _told(ttl: int | None) -> int | None:
+    return None if ttl == NO_TTL else ttl
 
 
 def _with_other_half(

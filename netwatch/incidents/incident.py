@@ -24,9 +24,9 @@ from netwatch.core.verdict import (
     Ruling,
 )
 from netwatch.incidents.alert_parts import (
-    NO_TTL,
     SET_LIMIT,
     GeoLookup,
+    answers_of,
     candidate_sets,
     evidence_items,
     first_sighting,
@@ -133,9 +133,8 @@ class Incident:
         is_lookup = observation.evidence in LOOKUPS
         if observation.evidence == "dns-answer":
             when = observation.time, observation.source, observation.packet
-            for address, ttl in contact.detail.answers:
-                known = ttl if ttl or observation.log is None else NO_TTL
-                self.answers.add((observation.name, address), (*when, known), count)
+            for address, ttl in answers_of(contact):
+                self.answers.add((observation.name, address), (*when, ttl), count)
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)
         # Handshakes sort first: other sensors report their flows too. A device with a pseudonym has
