@@ -96,7 +96,7 @@ def first_sighting(contact: Contact) -> FirstSighting:
         (place.file, place.line, place.sources),
         detail.raw,
         detail.chain,
-        answers_of(contact)[:1],
+        (detail.answers if log is None else logged_answers(contact))[:1],
         detail.rcode,
         detail.ja4,
         detail.server,
@@ -106,12 +106,10 @@ def first_sighting(contact: Contact) -> FirstSighting:
     )
 
 
-def answers_of(contact: Contact) -> tuple[tuple[str, int], ...]:
-    """The addresses that answered a contact with their TTL in s, which may be `NO_TTL`."""
-    answers = contact.detail.answers
-    if contact.observation.log is None:
-        return answers
-    return tuple((address, ttl or NO_TTL) for address, ttl in answers)
+def logged_answers(contact: Contact) -> tuple[tuple[str, int], ...]:
+    """The addresses that answered a contact of a log with their TTL in s, `NO_TTL` if the log does
+    not tell it."""
+    return tuple((address, ttl or NO_TTL) for address, ttl in contact.detail.answers)
 
 
 def evidence_items(evidence: BoundedTable, answers: BoundedTable) -> tuple[EvidenceItem, ...]:

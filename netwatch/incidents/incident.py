@@ -26,12 +26,12 @@ from netwatch.core.verdict import (
 from netwatch.incidents.alert_parts import (
     SET_LIMIT,
     GeoLookup,
-    answers_of,
     candidate_sets,
     evidence_items,
     first_sighting,
     incident_id,
     located,
+    logged_answers,
     severity_of,
 )
 from netwatch.incidents.bounded_table import BoundedTable
@@ -133,7 +133,8 @@ class Incident:
         is_lookup = observation.evidence in LOOKUPS
         if observation.evidence == "dns-answer":
             when = observation.time, observation.source, observation.packet
-            for address, ttl in answers_of(contact):
+            answers = logged_answers(contact) if observation.log else contact.detail.answers
+            for address, ttl in answers:
                 self.answers.add((observation.name, address), (*when, ttl), count)
         if contact.blocked_by not in ("", RESET):
             self.blocks.add(contact.blocked_by, (), count)

@@ -191,7 +191,7 @@ LIMITS = [
     ("scan", "initials", Cost(0.1, 0.5)),
     ("scan", "requests", Cost(0.1, 0.5)),
     # Each contact is judged, and counted for its confidence, its outcome and its kind.
-    ("scan", "banned-lookups", Cost(93, 443)),
+    ("scan", "banned-lookups", Cost(93, 444)),
     ("scan", "banned-hellos", Cost(189, 1085)),
     ("names", "data", Cost(0.1, 0.5)),
     ("names", "short", Cost(0.1, 0.5)),
