@@ -18,6 +18,14 @@ cdef extern from *:
 cdef inline bytes bytes_at(bytes data, Py_ssize_t at, Py_ssize_t size):
     return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + at, size)
 
+cdef inline unsigned long long number_at(bytes data, Py_ssize_t at, Py_ssize_t size) noexcept:
+    cdef const unsigned char *place = <const unsigned char *>PyBytes_AS_STRING(data) + at
+    cdef unsigned long long number = 0
+    cdef Py_ssize_t i
+    for i in range(size):
+        number = number << 8 | place[i]
+    return number
+
 # The first byte is the lowest one. Reads eight bytes, whatever `size` is.
 cdef inline unsigned long long word_of(const unsigned char *at, Py_ssize_t size) noexcept nogil:
     cdef unsigned long long word = 0

@@ -46,6 +46,12 @@ def bytes_at(data: bytes, at: int, size: int) -> bytes:
     return data[at : at + size]
 
 
+def number_at(data: bytes, at: int, size: int) -> int:
+    """The number that the `size` bytes at `at` are, at most eight, the highest byte first. All of
+    them must be there: the compiled form does not look."""
+    return int.from_bytes(data[at : at + size])
+
+
 def word_of(data: Octets, at: int, size: int) -> int:
     """The `size` bytes at `at`, at most eight, as a word whose lowest byte is the first one;
     missing bytes are hyphens. The compiled form always reads eight bytes."""

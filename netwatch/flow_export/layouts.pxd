@@ -23,6 +23,18 @@ cdef class Layout:
     cdef long long earliest
     cdef long long latest
 
+    cpdef Py_ssize_t flows(
+        self,
+        bytes data,
+        Py_ssize_t at,
+        Py_ssize_t end,
+        long long sent,
+        long long started,
+        long long earliest,
+        long long latest,
+        object exporter,
+        object found,
+    )
     cdef Py_ssize_t next_of(self, Py_ssize_t at, Py_ssize_t end)
     cdef Py_ssize_t divide(self, Py_ssize_t at, Py_ssize_t end)
     cdef unsigned long long number(self, Py_ssize_t base, Py_ssize_t place)

@@ -42,6 +42,9 @@ AHEAD = 60_000_000_000
 LONGEST = 0xFFFF
 """Bytes of a record, whose message has no more."""
 
+Found = list["FlowRecord"]
+"""The flows that a message has."""
+
 _UNITS = ("", "ntp", "milliseconds", MICROSECONDS_BEFORE, "seconds", "uptime")
 _NTP = cython.declare(cython.int, 1)
 _MILLISECONDS = cython.declare(cython.int, 2)
@@ -137,8 +140,8 @@ class Layout:
         earliest: cython.longlong,
         latest: cython.longlong,
         exporter: "Exporter",
-        found: list[FlowRecord],
-    ) -> int:
+        found: "Found",
+    ) -> cython.Py_ssize_t:
         """Add the flows of the set ``data[at:end]`` to `found`, and tell how many records it has.
         Its end may be padding that is shorter than a record. It was sent at `sent` by an exporter
         that had been started at `started` (ns since the epoch, 0 if its message does not say); no
@@ -170,7 +173,7 @@ class Layout:
             if has_boot_time and not started:
                 since = _boot_time(self.number(base, _BOOT_TIME) or exporter.boot_time or 0)
             if not self.find_times(base, sent, since):
-                exporter.counts["flow-time-impossible"] += 1
+                exporter.impossible += 1
                 continue
             record = FlowRecord.__new__(FlowRecord)
             self.fill(record, base)

@@ -1,3 +1,4 @@
+# cython: language_level=3
 """Messages of NetFlow v5 and v9 and of IPFIX: bytes in, flow records out.
 
 A message of NetFlow v9 (RFC 3954 section 5) and of IPFIX (RFC 7011 section 3) is a header and sets:
@@ -8,20 +9,33 @@ exporter, and the sets behind it are read as far as their lengths allow.
 
 import struct
 from collections import Counter
-from typing import NamedTuple
+
+try:
+    import cython
+except ImportError:
+    from netwatch.core import cython_shadow as cython  # type: ignore[no-redef]
+
+if cython.compiled:
+    from cython.cimports.netwatch.core.buffers import number_at
+    from cython.cimports.netwatch.flow_export.exporters import Exporter, Template
+    from cython.cimports.netwatch.flow_export.layouts import Layout
+else:
+    from netwatch.core.buffers import number_at
+    from netwatch.flow_export.exporters import Exporter, Template
+    from netwatch.flow_export.layouts import Layout
 
 from netwatch.core.errors import ParseError
 from netwatch.flow_export.elements import MAX_FIELDS, Field, Values
-from netwatch.flow_export.exporters import Exporter
-from netwatch.flow_export.layouts import EARLIEST, Layout
+from netwatch.flow_export.layouts import EARLIEST
 from netwatch.flow_export.records import FlowRecord
 
 MAX_DOMAINS = 64
 """Observation domains of one sender that are known at a time."""
 
-_MILLISECOND = 1_000_000
-_SECOND = 1_000_000_000
-_V5_HEAD = struct.Struct(">HHIIIIBBH")
+_MILLISECOND = cython.declare(cython.longlong, 1_000_000)
+_SECOND = cython.declare(cython.longlong, 1_000_000_000)
+_EARLIEST = cython.declare(cython.longlong, EARLIEST)
+_UNKNOWN = cython.declare(cython.longlong, -1)
 # Its fields as elements of NetFlow v9, with zeros as 210.
 _V5_ELEMENTS = "8:4 12:4 15:4 10:2 14:2 2:4 1:4 22:4 21:4 7:2 11:2 210:1 6:1 4:1 5:1 210:8"
 _V5_RECORD = Layout(
@@ -30,61 +44,77 @@ _V5_RECORD = Layout(
         for each in _V5_ELEMENTS.split()
     ]
 )
-_V9_HEAD = struct.Struct(">HHIIII")
-_IPFIX_HEAD = struct.Struct(">HHIII")
-_SET_HEAD = struct.Struct(">HH")
 
 
-class Message(NamedTuple):
+@cython.final
+@cython.cclass
+class Message:
     """The header of a message: its version (5, 9, 10), the number of its exporter, its sequence
     number, when it was sent (ns since the epoch), when the exporter had been started (ns, 0 where
     the message does not say), and where its sets begin and end. The age of templates is by the time
     `now`: when it arrived if that is known, since anybody may write a time into a message. No time
     in it is before `earliest`."""
 
-    version: int
-    domain: int
-    sequence: int
-    sent: int
-    started: int
-    at: int
-    end: int
-    now: int
-    earliest: int = EARLIEST
+    def __init__(
+        self,
+        version: cython.longlong,
+        domain: cython.longlong,
+        sequence: cython.longlong,
+        sent: cython.longlong,
+        started: cython.longlong,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        now: cython.longlong,
+    ) -> None:
+        self.version, self.domain, self.sequence = version, domain, sequence
+        self.sent, self.started = sent, started
+        self.at, self.end = at, end
+        self.now = now
+        self.earliest = _EARLIEST
+
+    def uptime(self) -> cython.longlong:
+        """For how long the exporter had been running, ms."""
+        return (self.sent - self.started) // _MILLISECOND
 
 
 def head(data: bytes, arrived: int | None = None) -> Message:
     """The header of a message, which has `arrived` then (ns since the epoch) if that is known.
     Raises `ParseError`."""
-    if len(data) < 16:
+    size: cython.Py_ssize_t = len(data)
+    if size < 16:
         raise ParseError("flow-message-cut")
-    version = int.from_bytes(data[:2])
+    version: cython.longlong = number_at(data, 0, 2)
+    sent: cython.longlong
+    now: cython.longlong
+    started: cython.longlong = 0
+    end: cython.Py_ssize_t = size
+    uptime: cython.longlong = number_at(data, 4, 4)
     if version == 10:
-        _, length, seconds, sequence, domain = _IPFIX_HEAD.unpack_from(data)
-        if not 16 <= length <= len(data):
+        end = number_at(data, 2, 2)
+        if not 16 <= end <= size:
             raise ParseError("flow-message-cut")
-        sent = seconds * _SECOND
+        sent = uptime * _SECOND
         now = sent if arrived is None else arrived
-        return Message(10, domain, sequence, sent, 0, 16, length, now)
-    if version == 9 and len(data) >= 20:
-        _, _, uptime, seconds, sequence, domain = _V9_HEAD.unpack_from(data)
-        sent = seconds * _SECOND
+        return Message(10, number_at(data, 12, 4), number_at(data, 8, 4), sent, 0, 16, end, now)
+    if version == 9 and size >= 20:
+        sent = number_at(data, 8, 4) * _SECOND
         started = sent - uptime * _MILLISECOND
         now = sent if arrived is None else arrived
-        return Message(9, domain, sequence, sent, started, 20, len(data), now)
-    if version == 5 and len(data) >= 24:
-        _, count, uptime, seconds, nanoseconds, sequence, kind, engine, _ = _V5_HEAD.unpack_from(
-            data
-        )
-        end = 24 + 48 * count
-        if end > len(data):
+        sequence = number_at(data, 12, 4)
+        return Message(9, number_at(data, 16, 4), sequence, sent, started, 20, end, now)
+    if version == 5 and size >= 24:
+        end = 24 + 48 * number_at(data, 2, 2)
+        if end > size:
             raise ParseError("flow-message-cut")
-        sent = seconds * _SECOND + min(nanoseconds, _SECOND - 1)
+        sent = number_at(data, 8, 4) * _SECOND + min(number_at(data, 12, 4), _SECOND - 1)
         started = sent - uptime * _MILLISECOND
-        return Message(5, kind << 8 | engine, sequence, sent, started, 24, end, sent)
+        engine = number_at(data, 20, 2)
+        return Message(5, engine, number_at(data, 16, 4), sent, started, 24, end, sent)
     raise ParseError("flow-message-cut" if version in (5, 9) else "flow-version")
 
 
+@cython.final
+@cython.cclass
 class FlowDecoder:
     """Reads the messages of one sender, which may have several observation domains. What cannot be
     counted with an exporter is in `counts`; `unread` says how many records are missing, and
@@ -98,16 +128,17 @@ class FlowDecoder:
     def read(self, data: bytes, message: Message | None = None) -> list[FlowRecord]:
         """The records of a message, whose header may be known. Raises `ParseError` where it is
         none."""
-        message = message or head(data)
-        exporter = self.exporters.get((message.version, message.domain)) or self._add(message)
-        before, wrong = exporter.unread, exporter.counts["flow-time-impossible"]
+        of: Message = message or head(data)
+        exporter: Exporter = self.exporter(of)
+        unread: cython.longlong = exporter.unread()
+        impossible: cython.longlong = exporter.impossible
         found: list[FlowRecord] = []
-        if message.version == 5:
-            _read_records(data, message, exporter, found)
+        if of.version == 5:
+            _read_records(data, of, exporter, found)
         else:
-            _read_sets(data, message, exporter, found)
-        self.unread += exporter.unread - before
-        self.impossible += exporter.counts["flow-time-impossible"] - wrong
+            _read_sets(data, of, exporter, found)
+        self.unread += exporter.unread() - unread
+        self.impossible += exporter.impossible - impossible
         return found
 
     def anomalies(self) -> Counter[str]:
@@ -117,56 +148,87 @@ class FlowDecoder:
             total.update(exporter.anomalies())
         return total
 
-    def _add(self, message: Message) -> Exporter:
+    def exporter(self, message: Message) -> Exporter:
+        """The exporter of a message, which may be new."""
+        domain = message.version, message.domain
+        known: Exporter | None = self.exporters.get(domain)
+        if known is not None:
+            return known
         if len(self.exporters) >= MAX_DOMAINS:
             # Forget the oldest but for what it has counted.
-            oldest = self.exporters.pop(next(iter(self.exporters)))
+            oldest: Exporter = self.exporters.pop(next(iter(self.exporters)))
             self.counts.update(oldest.anomalies())
             self.counts["flow-exporters-full"] += 1
-        exporter = self.exporters[message.version, message.domain] = Exporter()
-        return exporter
+        made: Exporter = Exporter()
+        self.exporters[domain] = made
+        return made
 
 
+@cython.cfunc
 def _read_records(
     data: bytes, message: Message, exporter: Exporter, found: list[FlowRecord]
-) -> None:
+) -> cython.void:
     """Add the flows of a message of NetFlow v5."""
-    interval = int.from_bytes(data[22:24]) & 0x3FFF
+    interval = number_at(data, 22, 2) & 0x3FFF
     if interval > 1:
         exporter.note_sampler(0, interval)
     count = (message.end - message.at) // 48
-    exporter.follow(message.sequence, count, _uptime(message))
-    _V5_RECORD.flows(data, message.at, message.end, *_times(message), exporter, found)
+    exporter.follow(message.sequence, count, message.uptime())
+    _flows(_V5_RECORD, data, message.at, message.end, message, exporter, found)
 
 
-def _read_sets(data: bytes, message: Message, exporter: Exporter, found: list[FlowRecord]) -> None:
+@cython.cfunc
+def _read_sets(
+    data: bytes, message: Message, exporter: Exporter, found: list[FlowRecord]
+) -> cython.void:
     """Add the flows of a message of sets, up to one whose length is impossible."""
-    at, end, counted = message.at, message.end, 0
-    times = _times(message)
-    while at + 4 <= end:
-        number, length = _SET_HEAD.unpack_from(data, at)
+    at: cython.Py_ssize_t = message.at
+    body: cython.Py_ssize_t
+    counted: cython.longlong = 0
+    number: cython.longlong
+    length: cython.longlong
+    known: Template | None
+    while at + 4 <= message.end:
+        number, length = number_at(data, at, 2), number_at(data, at + 2, 2)
         body, at = at + 4, at + length
-        if length < 4 or at > end:
+        if length < 4 or at > message.end:
             exporter.counts["flow-set-bad"] += 1
             break
         if number < 256:
             _templates(message, exporter, number, data[body:at])
             continue
-        known = exporter.layout(number, message.now)
+        known = exporter.template(number, message.now)
         if known is None:
             continue
-        layout, is_options = known
-        if is_options:
-            options = layout.options(data, body, at, exporter)
+        if known.is_options:
+            options = known.layout.options(data, body, at, exporter)
             counted += len(options)
             for values in options:
                 _note_options(exporter, values)
         else:
-            counted += layout.flows(data, body, at, *times, exporter, found)
+            counted += _flows(known.layout, data, body, at, message, exporter, found)
     if message.version == 9:
-        exporter.follow(message.sequence, 1, _uptime(message))
+        exporter.follow(message.sequence, 1, message.uptime())
     else:
-        exporter.follow(message.sequence, counted)
+        exporter.follow(message.sequence, counted, _UNKNOWN)
+
+
+@cython.cfunc
+def _flows(
+    layout: Layout,
+    data: bytes,
+    at: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    message: Message,
+    exporter: Exporter,
+    found: list[FlowRecord],
+) -> cython.Py_ssize_t:
+    """Add the flows of a set, and tell how many records it has."""
+    # nfreplay (nfdump 1.7) sends messages that are a day older than their records.
+    latest: cython.longlong = max(message.sent, message.now)
+    return layout.flows(
+        data, at, end, message.sent, message.started, message.earliest, latest, exporter, found
+    )
 
 
 def _templates(message: Message, exporter: Exporter, number: int, body: bytes) -> None:
@@ -231,14 +293,3 @@ def _note_options(exporter: Exporter, values: Values) -> None:
         # RFC 5476 section 6.5.2: so many packets are taken, and so many behind them are not.
         rate = interval if space is None else (interval + space) // interval
         exporter.note_sampler(values.sampler or 0, rate)
-
-
-def _times(message: Message) -> tuple[int, int, int, int]:
-    # nfreplay (nfdump 1.7) sends messages that are a day older than their records.
-    latest = max(message.sent, message.now)
-    return message.sent, message.started, message.earliest, latest
-
-
-def _uptime(message: Message) -> int:
-    """For how long the exporter had been running, ms."""
-    return (message.sent - message.started) // _MILLISECOND

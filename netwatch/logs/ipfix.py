@@ -131,7 +131,7 @@ class MessageReader(RecordReader):
         now = message.sent if carried.time is None else carried.time
         known = self._known(message, carried)
         if known.shift:
-            message = message._replace(earliest=EARLIEST - known.shift)
+            message.earliest = EARLIEST - known.shift
         records, wrong = corrected(self._decoder.read(record, message), known)
         if wrong:
             self._anomalies.update(wrong)

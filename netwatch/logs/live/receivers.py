@@ -15,7 +15,7 @@ import stat
 import struct
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from netwatch.core.errors import NetwatchError
 from netwatch.flow_export.known_exporters import Exporters
@@ -30,6 +30,8 @@ BACKLOG = 128
 
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("=9I")
+_USED = 0
+_SIZE = 1
 _DROPS = 8
 _SO_RCVBUFFORCE = 33
 
@@ -55,11 +57,14 @@ DATAGRAM = 1 << 16
 DATAGRAMS = 512
 """Datagrams that are read at a time."""
 
-MAX_REST = 0.02
+MAX_REST = 0.1
 """Seconds after flow records in which more of them gather, so that what a turn costs is shared."""
 
-REST_RATE = 800_000_000
-"""Bytes a second that may come then: so much the kernel keeps even if it comes that fast."""
+NAPS = 5
+"""Naps of a rest, which ends after one in which much has come."""
+
+NAP_RATE = 800_000_000
+"""Bytes a second that may come in a nap: so much the kernel keeps even if it comes that fast."""
 
 RECEIVE_SIZE = 1 << 16
 RECEIVES = 8
@@ -213,7 +218,7 @@ class Receivers:
         self._selector: selectors.BaseSelector | None = None
         self._next_tidy = 0.0
         # How long flow records may gather before the next turn, s.
-        self._rest = 0.0
+        self._nap = 0.0
         try:
             for address in addresses:
                 if address.scheme.is_tls:
@@ -232,12 +237,7 @@ class Receivers:
     @property
     def dropped(self) -> int:
         """Datagrams that the kernel dropped because they were not read in time."""
-        dropped = 0
-        for address, opened in self._sockets:
-            if address.scheme.frames is None:
-                found = opened.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-                dropped += _MEMINFO.unpack(found)[_DROPS]
-        return dropped
+        return sum(info[_DROPS] for info in self._memory())
 
     @property
     def ports(self) -> list[int]:
@@ -247,11 +247,8 @@ class Receivers:
     def poll(self, timeout: float, now: float) -> list[Batch]:
         """What arrives within `timeout` s; `now` is the monotonic time in s."""
         selector = self._selector or self._select()
-        rest, self._rest = min(self._rest, timeout), 0.0
-        if rest > 0:
-            time.sleep(rest)
-            timeout -= rest
-        for key, _ in selector.select(timeout):
+        rested = self._gather(timeout)
+        for key, _ in selector.select(max(0.0, timeout - rested)):
             at = key.data
             if isinstance(at, _Connection):
                 # It may have given way to another one just now.
@@ -289,6 +286,25 @@ class Receivers:
             opened.close()
         self._sockets.clear()
 
+    def _gather(self, timeout: float) -> float:
+        """Rest while flow records gather and the kernel has room for more of them, and tell for
+        how long that was, s."""
+        nap, self._nap = min(self._nap, timeout / NAPS), 0.0
+        if nap <= 0:
+            return 0.0
+        for number in range(1, NAPS + 1):
+            time.sleep(nap)
+            if any(info[_USED] > info[_SIZE] // 4 for info in self._memory()):
+                break
+        return number * nap
+
+    def _memory(self) -> Iterator[tuple[int, ...]]:
+        """What the kernel says of the memory of each socket for datagrams."""
+        for address, opened in self._sockets:
+            if address.scheme.frames is None:
+                found = opened.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+                yield _MEMINFO.unpack(found)
+
     def _select(self) -> selectors.BaseSelector:
         """The selector, which is not made before the fork: processes would share it."""
         self._selector = selectors.DefaultSelector()
@@ -315,7 +331,7 @@ class Receivers:
             except OSError:  # BlockingIOError, or an ICMP error for an earlier datagram
                 if not is_text and records:
                     size = opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-                    self._rest = min(MAX_REST, size / REST_RATE)
+                    self._nap = min(MAX_REST / NAPS, size / NAP_RATE)
                 break
             if sender != accepted:
                 if not self._accepts(address, sender):
