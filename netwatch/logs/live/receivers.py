@@ -292,11 +292,13 @@ class Receivers:
         nap, self._nap = min(self._nap, timeout / NAPS), 0.0
         if nap <= 0:
             return 0.0
-        for number in range(1, NAPS + 1):
+        rested = 0.0
+        for _ in range(NAPS):
             time.sleep(nap)
+            rested += nap
             if any(info[_USED] > info[_SIZE] // 4 for info in self._memory()):
                 break
-        return number * nap
+        return rested
 
     def _memory(self) -> Iterator[tuple[int, ...]]:
         """What the kernel says of the memory of each socket for datagrams."""

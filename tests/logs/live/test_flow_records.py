@@ -330,12 +330,13 @@ def test_datagrams_gather_while_a_turn_rests(monkeypatch: pytest.MonkeyPatch) ->
         assert (batch.first, batch.records) == (1, [DESCRIBED, BOTH])
         assert not rests
         (batch,) = feed.receivers.poll(1.0, 0.0)
-        assert (batch.first, batch.records, len(rests)) == (3, [BOTH], 1)
-        assert 0 < rests[0] <= receivers_module.MAX_REST
+        naps = receivers_module.NAPS
+        assert (batch.first, batch.records, len(rests)) == (3, [BOTH] * naps, naps)
+        assert 0 < sum(rests) <= receivers_module.MAX_REST
         # Nobody waits while nothing comes.
         monkeypatch.setattr(receivers_module.time, "sleep", rests.append)
         assert feed.receivers.poll(0.01, 0.0) == feed.receivers.poll(0.01, 0.0) == []
-        assert len(rests) == 2
+        assert len(rests) == 2 * naps
 
 
 def test_syslog_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -492,3 +493,23 @@ def test_a_peer_that_is_silent_is_dropped_in_time() -> None:
         feed.receivers.poll(0.01, now + receivers_module.BEGIN_SECONDS + 1)
         wait_until(lambda: sender.recv(1) == b"")
         assert feed.receivers.events["connection-idle"] == 1
+
+
+def test_a_rest_ends_when_much_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receivers_module, "_SO_RCVBUFFORCE", -1)
+    monkeypatch.setattr(receivers_module, "RECEIVE_BUFFER", 64 << 10)
+    feed, rests = Feed("udp://:0"), list[float]()
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+        for _ in range(80):
+            feed.send(BOTH)
+
+    monkeypatch.setattr(receivers_module.time, "sleep", rest)
+    with closing(feed.feed):
+        feed.send(BOTH)
+        feed.receivers.poll(1.0, 0.0)
+        (batch,) = feed.receivers.poll(1.0, 0.0)
+        assert len(rests) == 1
+        assert len(batch.records) == 80
+        assert not feed.receivers.dropped
