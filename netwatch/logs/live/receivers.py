@@ -217,7 +217,7 @@ class Receivers:
         self._counts = Counter[str]()
         self._selector: selectors.BaseSelector | None = None
         self._next_tidy = 0.0
-        # How long flow records may gather before the next turn, s.
+        # How long a nap is in which flow records gather before the next turn, s.
         self._nap = 0.0
         try:
             for address in addresses:
