@@ -99,8 +99,12 @@ def narrowed(
     record: Mapping[str, Any], networks: Collection[str], devices: Collection[str]
 ) -> dict[str, Any]:
     """A record with only the requested networks and devices (ids in lower case); all if none are
-    requested."""
-    shown = []
+    requested. Its own counts are the sum of what is left, and none of the clients outside all
+    networks are. What is known of the run alone stays: its packets, the contacts without a verdict
+    and the flows of which each has one of several names."""
+    if not (networks or devices):
+        return {**record}
+    shown, counted = [], []
     for network in record["networks"]:
         if networks and network["name"] not in networks:
             continue
@@ -109,8 +113,13 @@ def narrowed(
             if not found:
                 continue
             network = {**network, "devices": found}
+            counted += found
+        else:
+            counted.append(network)
         shown.append(network)
-    return {**record, "networks": shown}
+    total = FlowCounts.sum(_read_share(each) for each in counted)
+    outside = {**_share(FlowCounts({})), "missed": {}}
+    return {**record, **_share(total), "networks": shown, "outside": outside}
 
 
 def _counts(share: Mapping[str, Any]) -> tuple[int, int, str]:

@@ -158,3 +158,18 @@ def test_hostile_text_of_an_inventory_cannot_break_a_line(kind: str, name: str) 
     if kind == "jsonl":
         escaped_name = name.replace("\udcff", "\\udcff")
         assert json.loads(text)["networks"][0]["devices"][0]["id"] == escaped_name
+
+
+def test_record_of_some_networks_counts_these_alone() -> None:
+    whole = json.loads(written("jsonl", report(3))[0])
+    hq = coverage.narrowed(whole, {"hq"}, ())
+    assert [network["name"] for network in hq["networks"]] == ["hq"]
+    assert (hq["flows"], hq["named"], hq["unnamed"]) == (6, 3, {"ech": 3})
+    assert hq["outside"] == {"flows": 0, "named": 0, "unnamed": {}, "missed": {}}
+    assert hq["packets"] == whole["packets"]
+    assert hq["without_verdict"] == whole["without_verdict"]
+    assert coverage.read_report(hq).total.flows == 6
+    one = coverage.narrowed(whole, (), {"10.20.1.2"})
+    assert (one["flows"], one["named"], one["unnamed"]) == (3, 1, {"ech": 2})
+    assert coverage.narrowed(whole, (), ()) == whole
+    assert coverage.narrowed(whole, {"none"}, ())["flows"] == 0
