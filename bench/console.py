@@ -116,7 +116,7 @@ class Bench:
                     before = self._server.cpu()
                     status, content, _ = user.get(address)
                     self._check(address, status)
-                    found.append(self._server.cpu() - before)
+                    found.append(self._server.cpu_since(before))
                 timing.cpu.append(min(found))
                 timing.sizes.append(len(content))
                 if timing.cpu[-1] == max(timing.cpu):
@@ -195,7 +195,7 @@ class Bench:
             size = user.size_of(address)
             found.append({
                 "address": address.partition("?")[0], "what": what, "bytes": size,
-                "seconds": time.monotonic() - begin, "cpu": server.cpu() - used,
+                "seconds": time.monotonic() - begin, "cpu": server.cpu_since(used),
                 "memory": server.peak() - before,
             })  # fmt: skip
         return found
@@ -321,7 +321,7 @@ def export_lines(found: dict[str, Any]) -> list[str]:
     """What exports took, a line each."""
     return [
         f"{each['address']}, {each['what']}: {each['bytes'] / 1e6:.1f} MB in"
-        f" {each['seconds']:.1f} s ({each['cpu']:.1f} CPU s), memory +{each['memory']:.0f} MB"
+        f" {each['seconds']:.1f} s ({each['cpu']:.1f} CPU s), memory {each['memory']:+.0f} MB"
         for each in found["exports"]
     ]
 
