@@ -245,7 +245,10 @@ def test_coverage_has_the_rows_that_are_asked_for(
     (record,) = store.ask("query", "coverage", *options, "--format", "jsonl").records
     assert {(each["name"], one["id"]): one["flows"] for each in record["networks"]
             for one in [{**each, "id": ""}, *each["devices"]]} == expected  # fmt: skip
-    assert {**record, "networks": whole["networks"]} == whole
+    totals = ("flows", "named", "unnamed", "networks", "outside")
+    assert {**record, **{name: whole[name] for name in totals}} == whole
+    asked_for = (flows for (_, one), flows in expected.items() if bool(one) == bool(device))
+    assert (record["flows"], record["outside"]["flows"]) == (sum(asked_for), 0)
     text = store.ask("query", "coverage", *options, "--format", "csv").output
     rows = {(row["network"], row["device"]): int(row["flows"])
             for row in csv.DictReader(io.StringIO(text))}  # fmt: skip
