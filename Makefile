@@ -58,9 +58,7 @@ test-together: $(VENV)/test
 	rm -f .pytest_cache/v/cache/lastfailed
 	$(PARALLEL) -m 'not alone' || { [ $$? -eq 1 ] && $(PROGRAM) -m support.failed_tests; }
 
-# WAIT_FOR are processes that have to end first: what .ci/run does beside the other tests.
 test-alone: $(VENV)/test
-	@for process in $(WAIT_FOR); do tail --pid=$$process -f /dev/null; done
 	$(PYTEST) -m alone $(ALONE)
 
 # The properties with many random examples, and the tests marked `long`, which `make test` leaves
