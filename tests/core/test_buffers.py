@@ -15,7 +15,15 @@ from support.examples import only_long
 from support.filling import hold_to_parsers
 from support.frames import tcp, udp
 
-from netwatch.core.buffers import hash_of, lowered, lowered_name, put_word, word_of, zeroed
+from netwatch.core.buffers import (
+    hash_of,
+    lowered,
+    lowered_name,
+    number_at,
+    put_word,
+    word_of,
+    zeroed,
+)
 
 
 @pytest.mark.parametrize(("typecode", "size"), [("B", 1), ("q", 8)])
@@ -100,3 +108,10 @@ def test_each_byte_of_a_label_is_judged_alike_in_the_loop(size: int) -> None:
 def test_a_hash_depends_on_the_bytes_and_the_salt_alone(data: bytes, salt: int) -> None:
     assert hash_of(b"..." + data, 3, len(data), salt) == hash_of(data, 0, len(data), salt)
     assert 0 <= hash_of(data, 0, len(data), salt) < 1 << 63
+
+
+@given(st.integers(0, 8), st.integers(0, (1 << 64) - 1), st.binary(max_size=9))
+def test_a_number_has_its_highest_byte_first(size: int, number: int, before: bytes) -> None:
+    number &= (1 << 8 * size) - 1
+    data = before + number.to_bytes(size, "big") + b"after"
+    assert number_at(data, len(before), size) == number
