@@ -308,8 +308,9 @@ def copies(console: Console, found: Held) -> Iterator[tuple[str, Iterator[Any]]]
     own = incident.device.in_(sorted(found.ids)) & (incident.shown == 1)
     yield "incidents", _records(console, select(incident.record).where(own))
     if is_centre(console.catalogue):
-        wanted = select(case.record).where(case.device.in_(sorted(found.ids)))
-        yield "cases", _records(console, wanted)
+        # The index of all cases has their devices, and not their records, which are long.
+        of_device = select(case.id).where(case.device.in_(sorted(found.ids)))
+        yield "cases", _records(console, select(case.record).where(case.id.in_(of_device)))
     yield (
         "triage",
         (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, case, delete, func, insert, not_, select, union, update
+from sqlalchemy import Connection, Select, case, delete, func, insert, select, union, update
 
 from netwatch.console import tables
 from netwatch.core.alert import AlertRecord, TriageState
@@ -259,7 +259,7 @@ class Triage:
         if not (states or excluded or assignee):
             return None
         if of_cases and not states and not assignee:
-            return Chosen(not_(having(excluded).condition), None)
+            return Chosen.all_but(having(excluded))
         # What has no excluded state has one of the others.
         found = having((states or {*STATES}) - excluded, assignee)
         return found.without(having(excluded)) if of_cases and excluded else found

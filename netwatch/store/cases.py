@@ -300,16 +300,21 @@ def case_page(
     """A page of cases, the newest first unless `oldest_first` is set. Raises `NetwatchError`, and
     `QueryTimeoutError` after `timeout` s."""
     case = tables.fleet_case.c
-    statement = matching_cases(catalogue, select(*_COLUMNS), wanted)
+    ids = matching_cases(catalogue, select(case.id), wanted)
     if after is not None:
         place, key = tuple_(after.first_seen, after.id), tuple_(case.first_seen, case.id)
-        statement = statement.where(key > place if oldest_first else key < place)
-    order = (case.first_seen, case.id)
-    statement = statement.order_by(*(each if oldest_first else each.desc() for each in order))
-    statement = statement.limit(size + 1)
+        ids = ids.where(key > place if oldest_first else key < place)
+    ids = _ordered(ids, (case.first_seen, case.id), oldest_first).limit(size + 1)
+    # Where SQLite sorts, it would sort the records with the ids. What is computed is in no index.
+    statement = select(*_COLUMNS).where(case.id.in_(ids))
+    statement = _ordered(statement, (case.first_seen + 0, case.id), oldest_first)
     with catalogue.database.reading(timeout) as connection:
         rows = [_row(row) for row in connection.execute(statement)]
     return IncidentPage.of(rows, size)
+
+
+def _ordered(statement: Select[Any], order: Iterable[Any], oldest_first: bool) -> Select[Any]:
+    return statement.order_by(*(each if oldest_first else each.desc() for each in order))
 
 
 def matching_cases(

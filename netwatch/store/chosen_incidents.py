@@ -28,16 +28,26 @@ from netwatch.store.statements import listed_among
 _BESIDE = tables.fleet_case_incident.alias()
 _SEEN = tables.incident.alias("seen")
 _ROW, _ROW_SEEN = (literal_column(f"{name}.rowid", Integer) for name in ("incident", "seen"))
-_FEW = 1000  # cases that are read by their ids
+BY_IDS = 5_000
+"""Incidents, or cases, that are looked up by their ids; of more, an index of all is read."""
+_ALL_BY_IDS = 20_000  # cases that are looked up by their ids where all of them are wanted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """The condition on the incidents, or on the cases; at most `size` of them fulfil it, None if
-    that may be many."""
+    that may be many. A page of many cases is found in the order of time, and all of them by
+    `by_ids`, unless that is None. Cases may be told by those that are `left_out`."""
 
     condition: ColumnElement[bool]
     size: int | None
+    by_ids: ColumnElement[bool] | None = None
+    left_out: "Chosen | None" = None
+
+    @classmethod
+    def all_but(cls, left_out: "Chosen") -> "Chosen":
+        """All others."""
+        return cls(not_(left_out.condition), None, left_out=left_out)
 
     def without(self, other: "Chosen") -> "Chosen":
         """Those that are not of the `other`."""
@@ -80,9 +90,11 @@ def chosen(
         every = select(func.count()).where(_BESIDE.c.case == member.case)
         cases = cases.having(func.count() == every.scalar_subquery())
     text, number = _listed(catalogue.database, cases)
+    by_ids = listed_among(case.id, text) if number <= _ALL_BY_IDS else None
     # What is computed is in no index: many are found in the order of time.
-    condition = listed_among(case.id if number <= _FEW else case.id.concat(""), text)
-    return Chosen(not_(condition) if others else condition, None)
+    in_order = listed_among(case.id if number <= BY_IDS else case.id.concat(""), text)
+    found = Chosen(in_order, number, by_ids)
+    return Chosen.all_but(found) if others else found
 
 
 def _listed(database: Database, found: Select[Any]) -> tuple[str, int]:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from netwatch.core.period import local_spans
 from netwatch.store import catalogue_tables as tables
 from netwatch.store.catalogue import Catalogue
-from netwatch.store.chosen_incidents import Chosen, is_shown, seen_by
+from netwatch.store.chosen_incidents import BY_IDS, Chosen, is_shown, seen_by
 from netwatch.store.incident_rows import DAY, SORTS, VERDICTS
 from netwatch.store.statements import chunks, spans_as_rows, word_conditions
 
@@ -39,9 +39,6 @@ NO_WORDS: frozenset[str] = frozenset()
 
 FEW = 2000
 """Incidents of a device to read and sort for a page, at most."""
-
-_BY_IDS = 5_000
-"""Incidents that are looked up by their ids; of more, an index of all incidents is read."""
 
 _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 
@@ -83,7 +80,7 @@ class IncidentFilter:
     def is_by_ids(self) -> bool:
         """Whether its incidents are so few by their ids that it is best to begin with these."""
         size = None if self.chosen is None else self.chosen.size
-        return size is not None and size <= _BY_IDS
+        return size is not None and size <= BY_IDS
 
     def conditions(self, columns: Any, names: Sequence[str]) -> list[Any]:
         """The conditions for columns with these names."""

@@ -8,7 +8,7 @@ counted range by range in the index of time, by one statement.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from operator import sub
 from typing import Any
@@ -62,11 +62,16 @@ def case_extent(
 ) -> Span | None:
     """The same of cases."""
     began = tables.fleet_case.c.first_seen
-    statement = matching_cases(catalogue, select(began), wanted).limit(1)
-    # Each end of the index, as a minimum and a maximum together read all of it.
-    ends = (statement.order_by(order).scalar_subquery() for order in (began, began.desc()))
+    few = _by_ids(catalogue, wanted)
+    if few is not None:
+        statement = matching_cases(catalogue, select(func.min(began), func.max(began)), few)
+    else:
+        # Each end of the index, as a minimum and a maximum together read all of it.
+        end = matching_cases(catalogue, select(began), wanted).limit(1)
+        ends = (end.order_by(order).scalar_subquery() for order in (began, began.desc()))
+        statement = select(*ends)
     with catalogue.database.reading(timeout) as connection:
-        first, last = connection.execute(select(*ends)).one()
+        first, last = connection.execute(statement).one()
     return None if first is None else (first, last + 1)
 
 
@@ -159,19 +164,17 @@ def case_bins(
     """The same of cases."""
     wanted = replace(wanted, since=None, until=None)
     began = tables.fleet_case.c.first_seen
-    others = wanted.excluded.get("sensor", NO_WORDS)
     try:
-        if wanted.sensor and saw_few(catalogue, wanted.sensor):
-            return _of_moments(
-                catalogue, matching_cases(catalogue, select(began), wanted), spans, timeout
-            )
-        if others and not wanted.sensor and saw_few(catalogue, others):
-            # All, without those that these have seen.
-            left = {name: words for name, words in wanted.excluded.items() if name != "sensor"}
-            every = replace(wanted, excluded=left)
-            whole = case_bins(catalogue, every, spans, timeout)
-            seen = case_bins(catalogue, replace(every, sensor=others), spans, timeout)
-            return None if whole is None or seen is None else [*map(sub, whole, seen)]
+        few = _by_ids(catalogue, wanted)
+        if few is not None:
+            statement = matching_cases(catalogue, select(began), few)
+            return _of_moments(catalogue, statement, spans, timeout)
+        for every, others in _parts(wanted):
+            few = _by_ids(catalogue, others)
+            if few is not None:
+                whole = case_bins(catalogue, every, spans, timeout)
+                left_out = case_bins(catalogue, few, spans, timeout)
+                return whole and left_out and [*map(sub, whole, left_out)]
         return _counts(
             catalogue,
             lambda begin, end: matching_cases(
@@ -182,6 +185,25 @@ def case_bins(
         )
     except QueryTimeoutError:
         return None
+
+
+def _by_ids(catalogue: Catalogue, wanted: IncidentFilter) -> IncidentFilter | None:
+    """The same filter, by the ids of its cases; None if these may be too many."""
+    if wanted.chosen is not None and wanted.chosen.by_ids is not None:
+        return replace(wanted, chosen=replace(wanted.chosen, condition=wanted.chosen.by_ids))
+    return wanted if wanted.sensor and saw_few(catalogue, wanted.sensor) else None
+
+
+def _parts(wanted: IncidentFilter) -> Iterator[tuple[IncidentFilter, IncidentFilter]]:
+    """Filters of more cases, each with that of the cases that it has in addition."""
+    if wanted.chosen is not None and wanted.chosen.left_out is not None:
+        every = replace(wanted, chosen=None)
+        yield every, replace(wanted, chosen=wanted.chosen.left_out)
+    seen_by = wanted.excluded.get("sensor", NO_WORDS)
+    if seen_by and not wanted.sensor:
+        left = {name: words for name, words in wanted.excluded.items() if name != "sensor"}
+        every = replace(wanted, excluded=left)
+        yield every, replace(every, sensor=seen_by)
 
 
 def _counts(
