@@ -126,15 +126,22 @@ def on_page(visitor: Visitor, kind: str, query: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "few"), [("incidents", 1000), ("cases", 1000), ("cases", 0)])
+@pytest.mark.parametrize(
+    ("kind", "in_order", "whole"),
+    [("incidents", 5000, 20_000), ("cases", 5000, 20_000), ("cases", 0, 20_000), ("cases", 0, 0)],
+)
 def test_all_find_what_was_decided(
-    triaged: tuple[Console, Path], kind: str, few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("netwatch.store.chosen_incidents._FEW", few)
+    triaged: tuple[Console, Path], kind: str, in_order: int, whole: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("netwatch.store.chosen_incidents.BY_IDS", in_order)
+    monkeypatch.setattr("netwatch.store.chosen_incidents._ALL_BY_IDS", whole)
     console, file = triaged
     visitor = Visitor(console)
     assert visitor.sign_in(NAMES["analyst"]).status_code == 303
-    asking = Program(console, console.tokens.add(f"{kind}-{few}", "analyst", "case 2023/17"))
+    asking = Program(
+        console, console.tokens.add(f"{kind}-{in_order + whole}", "analyst", "case 2023/17")
+    )
     sizes = set()
     for query in QUERIES:
         ids = expected(console, query, kind)
